@@ -213,6 +213,7 @@ fn open_store(home: &Path, disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Outcome<S
         instance: mailferry::ids::InstanceId::new(1),
         holder: "the bench".to_owned(),
         new_state: true,
+        must_exist: false,
         configured_accounts: Arc::default(),
         delivered_by,
     };

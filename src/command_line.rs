@@ -34,6 +34,12 @@ pub(crate) fn to_lf(path: &Path) -> String {
     format!(r"sed -i 's/\r$//' {}", word(path))
 }
 
+/// The command that gives a file or a directory another name.
+pub(crate) fn aside(path: &Path) -> String {
+    let path = text::path(path);
+    format!("mv {} {}", quoted(&path), quoted(&format!("{path}.old")))
+}
+
 /// A path as the last word of a shell's command line.
 pub(crate) fn word(path: &Path) -> String {
     let path = text::path(path);

@@ -26,6 +26,7 @@ impl PollReport {
         warnings.extend(self.other_sizes());
         warnings.extend(self.left());
         warnings.extend(self.unnamed());
+        warnings.extend(self.stranded.iter().map(|stranded| advice::told_of_stranded(stranded, &self.account)));
         warnings.extend(self.forwarded.iter().flat_map(|forwarded| forwarded.warnings()));
         if self.unsyncable {
             let fact = "the file system of the Maildir or of the state cannot make a delivery durable, so nothing is deleted on the server";

@@ -118,6 +118,8 @@ impl Class {
             | StateError::LineEnds { .. }
             | StateError::Renamed { .. }
             | StateError::Lost { .. }
+            | StateError::Traces { .. }
+            | StateError::Vanished { .. }
             | StateError::OtherOwner { .. }
             | StateError::Moved { .. }
             | StateError::FormerMaildir { .. }

@@ -3,10 +3,12 @@
 use super::classification::{Class, Stage, of_credential, of_network, of_sign_in};
 use super::{next_step, with_step};
 use crate::account::AccountName;
-use crate::command_line::this_program;
+use crate::command_line::{aside, this_program};
 use crate::exit::ExitStatus;
-use crate::forward::{CommandFailure, ForwardError, ForwardReport, Pause};
+use crate::forward::{CommandFailure, ForwardError, ForwardReport, Pause, Stranded};
 use crate::internal_error::WorkError;
+use crate::poll::report::Decision;
+use crate::text::Count;
 
 impl Class {
     /// The class of an error that ended a pass.
@@ -74,6 +76,21 @@ impl Class {
 #[must_use]
 pub fn told_of_forwarding(error: &ForwardError, account: &AccountName) -> String {
     with_step(error, next_step::forwarding::step(error, account).as_deref())
+}
+
+/// What waits in the spool of an account that forwards nothing any more, and what to do about it, for people.
+#[must_use]
+pub fn told_of_stranded(stranded: &Stranded, account: &AccountName) -> String {
+    let Stranded { spool, messages, .. } = stranded;
+    let (count, verb) = (Count(*messages, "message"), if *messages == 1 { "waits" } else { "wait" });
+    let forward = this_program(&format!("forward {account}"));
+    let again = next_step::fetch_with(Decision::AcceptMaildir, account);
+    format!(
+        "{count} {verb} in {} and on the server to be forwarded, and the account has no `forward` any more. Give it one \
+         again, then {forward}; or move the spool away, and what is in it is fetched into the Maildir: {} && {again}",
+        spool.display(),
+        aside(spool)
+    )
 }
 
 /// What to do about messages that are set aside, once the cause is mended.

@@ -51,6 +51,7 @@ fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Mail
         instance: InstanceId::new(0),
         holder: String::new(),
         new_state: false,
+        must_exist: false,
         configured_accounts: Arc::clone(&context.configured_accounts),
         delivered_by: crate::delivery::delivered_by,
     };

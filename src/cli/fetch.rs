@@ -139,6 +139,7 @@ fn begin_polls(
     let options = PollOptions {
         dry_run: fetch.dry_run,
         new_state: fetch.new_state,
+        must_exist: false,
         other_maildir: if fetch.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse },
         fetch_again: fetch.fetch_again,
     };

@@ -145,7 +145,11 @@ struct ForwardedTo<'a>(&'a Forwarding, i64);
 impl fmt::Display for ForwardedTo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(forward, now) = *self;
-        write!(f, "to {}: {} since the daemon began", forward.to, Count(forward.forwarded, "message"))?;
+        if forward.stranded {
+            f.write_str("to nowhere any more")?;
+        } else {
+            write!(f, "to {}: {} since the daemon began", forward.to, Count(forward.forwarded, "message"))?;
+        }
         if let Some(last) = forward.last_forwarded {
             write!(f, ", the last one {}", Ago(Some(last), now))?;
         }
@@ -309,6 +313,7 @@ pub(super) mod tests {
             set_aside: 1,
             first_set_aside: vec![aside.clone()],
             spool_full: true,
+            stranded: false,
         });
         let text = Account(&account, 1000).to_string();
         for line in [

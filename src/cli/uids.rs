@@ -119,6 +119,7 @@ pub(super) fn open_options(context: &PollContext) -> OpenOptions {
         holder: context.holder.clone(),
         // Whoever repairs a state knows that it is lost.
         new_state: true,
+        must_exist: false,
         configured_accounts: Arc::clone(&context.configured_accounts),
         delivered_by: crate::delivery::delivered_by,
     }

@@ -17,10 +17,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use self::arriving::Arriving;
@@ -54,6 +55,9 @@ pub const LONGEST_OFTEN: Duration = Duration::from_secs(3600);
 
 /// How many are heard at the same time.
 const MOST: usize = 16;
+
+/// Where so many are, whoever says nothing for this time gives way to others.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How often it is looked whether the socket is still there: somebody may tidy up old files.
 const LOOK: Duration = Duration::from_secs(10);
@@ -368,11 +372,11 @@ async fn accept(mut listener: UnixListener, mut at: Place, look: Arc<Notify>, se
             }
         };
         let ours = stream.peer_cred().is_ok_and(|peer| peer.uid() == us || peer.uid() == 0);
-        let sender = sender.clone();
+        let (sender, others) = (sender.clone(), Arc::clone(&places));
         if ours {
             tokio::spawn(async move {
                 let _place = place;
-                if hear(stream, sender).await.is_none() {
+                if hear(stream, sender, &others).await.is_none() {
                     debug!("the control socket: a client did not ask, or did not take the answer, in time");
                 }
             });
@@ -380,12 +384,30 @@ async fn accept(mut listener: UnixListener, mut at: Place, look: Arc<Notify>, se
     }
 }
 
-/// One question and its answer.
-async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>) -> Option<()> {
-    let (read, mut write) = stream.into_split();
+/// A question, as soon as it is there. `places` are those of all who are heard.
+async fn question(stream: impl AsyncRead + Unpin, places: &Semaphore) -> Option<Vec<u8>> {
     let mut line = Vec::new();
-    let mut read = BufReader::new(read.take(LONGEST_QUESTION));
-    tokio::time::timeout(TIMEOUT, read.read_until(b'\n', &mut line)).await.ok()?.ok()?;
+    let mut read = BufReader::new(stream.take(LONGEST_QUESTION));
+    let begun = Instant::now();
+    {
+        let mut asked = std::pin::pin!(read.read_until(b'\n', &mut line));
+        loop {
+            if let Ok(read) = tokio::time::timeout(PATIENCE, &mut asked).await {
+                read.ok()?;
+                break;
+            }
+            if begun.elapsed() >= TIMEOUT || places.available_permits() == 0 {
+                return None;
+            }
+        }
+    }
+    Some(line)
+}
+
+/// One question and its answer. `places` are those of all who are heard.
+async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>, places: &Semaphore) -> Option<()> {
+    let (read, mut write) = stream.into_split();
+    let line = question(read, places).await?;
     let answer = match serde_json::from_slice::<Request>(&line) {
         Ok(Request::Status { accounts }) => {
             let pieces = Pieces::of(sender, &accounts);
@@ -589,5 +611,29 @@ mod tests {
             Response::Poll { woken: vec!["a".to_owned()], unknown: vec![], often_until: None, troubles: vec![] };
         assert_eq!(serde_json::from_str::<Response>(old).unwrap(), answer);
         assert_eq!(serde_json::to_string(&answer).unwrap(), old);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_places_are_taken_whoever_says_nothing_gives_way_soon() {
+        for (free, asks_after, expected) in
+            [(1, None, None), (0, None, None), (0, Some(0), Some(0)), (1, Some(3), Some(3)), (0, Some(3), None)]
+        {
+            let (mut client, server) = tokio::io::duplex(64);
+            let (places, begun) = (Semaphore::new(free), Instant::now());
+            let asks = async {
+                if let Some(seconds) = asks_after {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    let _ = client.write_all(b"{}\n").await;
+                }
+                std::future::pending::<()>().await;
+            };
+            let heard = tokio::select! {
+                heard = question(server, &places) => heard,
+                () = asks => None,
+            };
+            assert_eq!(heard, expected.map(|_: u64| b"{}\n".to_vec()), "{free} {asks_after:?}");
+            let took = expected.map_or(if free > 0 { TIMEOUT } else { PATIENCE }, Duration::from_secs);
+            assert!((took..took + PATIENCE).contains(&begun.elapsed()), "{free} {asks_after:?}: {:?}", begun.elapsed());
+        }
     }
 }

@@ -175,6 +175,9 @@ pub struct Forwarding {
     /// Whether no more is fetched for now, because the spool is full.
     #[serde(default)]
     pub spool_full: bool,
+    /// Whether the account forwards nothing any more: what waits stays until somebody decides.
+    #[serde(default)]
+    pub stranded: bool,
 }
 
 impl Forwarding {

@@ -13,6 +13,7 @@ use crate::clock::trusted_time::ClockReading;
 use crate::config::NotifySettings;
 use crate::control::TriedAgain;
 use crate::control::status::{self, AccountStatus, Came, PollCounts, Quarantine, State};
+use crate::forward::Stranded;
 use crate::notify::Notification;
 use crate::oauth::tokens::TokenTimes;
 use crate::poll::{PollReport, Quarantined};
@@ -54,6 +55,8 @@ pub(super) struct AccountState {
     too_large: u64,
     /// Messages that made trouble, and until when each is left alone, in seconds since 1970.
     quarantine: Vec<Quarantine>,
+    /// What waits in its spool, as of the last poll that saw it, although it forwards nothing.
+    stranded: Option<Box<Stranded>>,
     /// The times of the tokens that the last poll logged in with.
     token: Option<Box<TokenTimes>>,
     /// The digest of the standing that is kept on the disk.
@@ -91,6 +94,7 @@ impl AccountState {
             on_server: None,
             too_large: 0,
             quarantine: Vec::new(),
+            stranded: None,
             token: None,
             written: 0,
             history: History::default(),
@@ -161,6 +165,11 @@ impl AccountState {
         self.keep_waiting();
     }
 
+    /// Whether mail ever came to it, so that it has a state.
+    pub(super) fn has_delivered(&self) -> bool {
+        self.past.messages > 0
+    }
+
     /// Whether its last login was good, as far as is known.
     pub(super) fn is_proven(&self) -> bool {
         let refused = matches!(self.trouble().map(Trouble::cause), Some(Cause::LoginRefused | Cause::AccessRefused));
@@ -192,6 +201,9 @@ impl AccountState {
         }
         if let Some(token) = report.token {
             self.token = Some(Box::new(token));
+        }
+        if report.end.is_ok() || report.stranded.is_some() {
+            self.stranded.clone_from(&report.stranded);
         }
         if report.logged_in {
             self.quarantine = quarantined(&report.quarantine, &report.redactor, wall);
@@ -302,7 +314,7 @@ impl AccountState {
             quarantine: self.quarantine.clone(),
             trouble: self.trouble_at(wall).map(shown),
             held: held.map(|hold| status::Hold { since: hold.since, text: hold.text.clone() }),
-            forward: None,
+            forward: self.stranded.as_deref().map(|stranded| self.stranded(stranded)),
             token: self.token.as_deref().filter(|_| self.account.uses_token).map(token),
             polls: self.polls,
             last_poll_milliseconds: self.last_poll.map(|_| self.last_poll_milliseconds),
@@ -312,6 +324,26 @@ impl AccountState {
             hours: self.history.hours(DAYS_SHOWN, wall).copied().collect(),
             recent: self.history.polls().copied().collect(),
             hung_since: hung.map(|since| wall.saturating_sub(seconds(now.saturating_sub(since)))),
+        }
+    }
+
+    /// Mail that waits in its spool although it forwards nothing.
+    fn stranded(&self, stranded: &Stranded) -> status::Forwarding {
+        status::Forwarding {
+            to: "nowhere any more".to_owned(),
+            running: false,
+            messages: stranded.messages,
+            octets: stranded.octets,
+            oldest: Some(stranded.oldest),
+            why: Some(advice::told_of_stranded(stranded, self.name())),
+            since: None,
+            next_try: None,
+            forwarded: 0,
+            last_forwarded: None,
+            set_aside: 0,
+            first_set_aside: Vec::new(),
+            spool_full: false,
+            stranded: true,
         }
     }
 

@@ -225,6 +225,7 @@ impl Forwarders {
                 .map(|one| status::SetAside { name: one.name.clone(), since: one.since, reason: one.reason.clone() })
                 .collect(),
             spool_full: forwarder.wants_room,
+            stranded: false,
         })
     }
 

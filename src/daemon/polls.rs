@@ -103,8 +103,14 @@ impl Polls {
         self.running.len()
     }
 
-    /// Begins to poll an account.
-    pub(super) fn begin(&mut self, context: &Arc<PollContext>, account: &Arc<Account>, now: Duration) {
+    /// Begins to poll an account; `has_delivered` says that mail came to it before.
+    pub(super) fn begin(
+        &mut self,
+        context: &Arc<PollContext>,
+        account: &Arc<Account>,
+        has_delivered: bool,
+        now: Duration,
+    ) {
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name, host = %account.endpoint.host);
         let (watch, stop) = (Arc::new(Watch::default()), self.stop.child_token());
@@ -114,8 +120,8 @@ impl Polls {
         let observers: Observers = vec![Arc::clone(&progress) as Arc<dyn Observer>];
         let work = async move {
             let password = password_of(&account, &context).await;
-            let report =
-                Box::new(poll(context, Account::clone(&account), PollOptions::default(), theirs, observers).await);
+            let options = PollOptions { must_exist: has_delivered, ..PollOptions::default() };
+            let report = Box::new(poll(context, Account::clone(&account), options, theirs, observers).await);
             // Work that it has left behind may hang: as long as it does, the account is not polled again.
             seen.idle().await;
             Done::Polled { report, password }

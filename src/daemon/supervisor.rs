@@ -278,7 +278,7 @@ impl Supervisor {
                     debug!(account = %name, event = "slowed", "{name}: waits, because its server refused several logins");
                     self.queue.finished(&name, until);
                 }
-                None => self.polls.begin(&self.context, &kept.account, now),
+                None => self.polls.begin(&self.context, &kept.account, kept.has_delivered(), now),
             }
         }
         let accounts = &self.accounts;

@@ -16,12 +16,13 @@ use crate::account::{
 use crate::clock::trusted_time::ClockReading;
 use crate::disk::RealDisk;
 use crate::disk::free_space::FreeSpace;
-use crate::ids::InstanceId;
+use crate::ids::{InstanceId, MaildirNumber};
 use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::{Staging, stage};
 use crate::pop3::UniqueId;
 use crate::secret::Secret;
+use crate::state::entries::MaildirNumbers;
 use crate::state::error::StateError;
 use crate::state::store::{ConfiguredAccounts, OpenOptions, Store};
 
@@ -69,6 +70,7 @@ impl Bench {
             instance: InstanceId::new(0xfeed),
             holder,
             new_state: false,
+            must_exist: false,
             configured_accounts,
             delivered_by,
         };
@@ -102,6 +104,21 @@ impl Bench {
         }
         let staged = stage(&RealDisk, batch).into_iter().map(|staged| (number.into(), staged.unwrap())).collect();
         record(store, staged).unwrap()
+    }
+
+    /// A message that is recorded for several Maildirs of the state and not published.
+    pub(crate) fn record_for_several(&self, store: &mut Store, unique_id: &str, numbers: &[MaildirNumber]) {
+        let paths = numbers.iter().map(|number| store.state().maildir(*number).unwrap().resolved.clone());
+        let maildirs: Vec<Maildir> = paths.map(|path| Maildir::open(&RealDisk, &path).unwrap()).collect();
+        let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
+        let name = self.names.next(Duration::ZERO, store.state().identity().instance, Some(&unique_id));
+        let mut staging = Staging::new(Arc::new(RealDisk), maildirs[0].tmp(), name);
+        staging.direct_to(maildirs[0].tmp(), maildirs[1..].iter().map(Maildir::tmp));
+        staging.take(b"Subject: x\r\n\r\n");
+        let written = staging.finish(Named(unique_id)).write(&mut FreeSpace::unknown()).unwrap();
+        let staged = stage(&RealDisk, vec![written]).pop().unwrap().unwrap();
+        let to = MaildirNumbers { first: numbers[0], also: numbers[1..].to_vec() };
+        record(store, vec![(to, staged)]).unwrap();
     }
 
     pub(crate) fn files(&self, part: &str) -> Vec<String> {

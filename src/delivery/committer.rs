@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -36,6 +37,8 @@ pub(crate) struct ReceivedMessage<T> {
     pub(crate) received: Received<T>,
     /// Where it goes.
     pub(crate) to: Places,
+    /// One of those would not take what was written while it came.
+    pub(crate) not_written: Option<NotWritten>,
     /// Its share of the memory that may be held; given back when it is written.
     pub(crate) permit: OwnedSemaphorePermit,
 }
@@ -56,9 +59,13 @@ pub(crate) struct Committer<T, A> {
     synced: DirSync,
     /// The first thing that went wrong. Nothing more is taken then, which the retriever notices by its closed channel.
     error: Option<DeliveryError>,
-    /// What went wrong with one Maildir beside the account's own: the others get their mail all the same.
-    failing: Option<(DestinationIndex, DeliveryError)>,
-    /// What was to go there, and did not.
+    /// The Maildirs beside the account's own that take no mail: the others get theirs all the same.
+    failing: BTreeSet<DestinationIndex>,
+    /// What went wrong with those that took some before.
+    failed: Vec<(DestinationIndex, DeliveryError)>,
+    /// How many messages were to go there, and did not.
+    missed: u64,
+    /// Those of them that have unique-ids.
     undelivered: Vec<ListedAs>,
 }
 
@@ -66,7 +73,11 @@ pub(crate) struct Committer<T, A> {
 pub(crate) struct Committed {
     /// Whether the file systems can make a name durable; or what went wrong.
     pub(crate) result: Result<DirSync, DeliveryError>,
-    /// The messages that did not get into the one Maildir that could not take them.
+    /// The Maildirs beside the account's own that have begun to take no mail, as configured, and why.
+    pub(crate) failed: Vec<(PathBuf, DeliveryError)>,
+    /// How many messages are on record nowhere, because a Maildir took none.
+    pub(crate) missed: u64,
+    /// Those of them that have unique-ids.
     pub(crate) undelivered: Vec<ListedAs>,
 }
 
@@ -76,14 +87,16 @@ struct Outcome<T> {
     result: Result<DirSync, DeliveryError>,
     /// What went wrong with Maildirs beside the account's own.
     failed: Vec<(DestinationIndex, DeliveryError)>,
-    /// What was to go there, and is not on record.
-    undelivered: Vec<ListedAs>,
+    /// What was to go there, and is not on record: how it is listed, where it has a unique-id.
+    undelivered: Vec<Option<ListedAs>>,
 }
 
 impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
     pub(crate) fn new(disk: Arc<dyn Disk>, to: Arc<Destinations>, announce: A) -> Self {
-        let (written, synced, undelivered) = (Vec::new(), DirSync::Synced, Vec::new());
-        Self { disk, to, announce, written, octets: 0, commit: None, synced, error: None, failing: None, undelivered }
+        let (written, synced, failing) = (Vec::new(), DirSync::Synced, to.unusable().collect());
+        let (failed, undelivered) = (Vec::new(), Vec::new());
+        let (octets, commit, error, missed) = (0, None, None, 0);
+        Self { disk, to, announce, written, octets, commit, synced, error, failing, failed, missed, undelivered }
     }
 
     /// Commits until no more comes. What was received before an error is still made safe if it can be.
@@ -93,7 +106,9 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         received_messages: Receiver<ReceivedMessage<T>>,
     ) -> Committed {
         let result = self.commit_all(state, received_messages).await;
-        Committed { result, undelivered: self.undelivered }
+        let Self { to, failed, missed, undelivered, .. } = self;
+        let named = |(place, error): (DestinationIndex, DeliveryError)| (to.at(place).configured.clone(), error);
+        Committed { result, failed: failed.into_iter().map(named).collect(), missed, undelivered }
     }
 
     async fn commit_all(
@@ -108,8 +123,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
                 self.begin_commit(state)?;
             }
             if !open && self.commit.is_none() {
-                let failing = self.failing.take().map(|(_, error)| error);
-                return self.error.take().or(failing).map_or(Ok(self.synced), Err);
+                return self.error.take().map_or(Ok(self.synced), Err);
             }
             let free_space = self.to.most_messages.saturating_sub(self.written.len());
             let takes = open && free_space > 0 && self.octets < MOST_UNSYNCED;
@@ -129,14 +143,22 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
 
     /// Writes what arrived into `tmp/`.
     async fn write(&mut self, received_messages: Vec<ReceivedMessage<T>>) -> Result<(), DeliveryError> {
-        let (good, lost): (Vec<_>, Vec<_>) =
-            received_messages.into_iter().partition(|message| !self.is_failing(&message.to));
-        self.undelivered.extend(lost.iter().filter_map(|message| listed_as(message.received.payload())));
-        drop(lost);
+        let mut good = Vec::with_capacity(received_messages.len());
+        for mut message in received_messages {
+            if let Some(NotWritten { dir, source }) = message.not_written.take() {
+                let place = self.to.place_of_tmp(&dir);
+                self.fails(place, DeliveryError::Maildir { doing: "write a message to", path: dir, source });
+            }
+            if self.is_failing(&message.to) {
+                self.misses(listed_as(message.received.payload()));
+            } else {
+                good.push(message);
+            }
+        }
         let write = move || -> Vec<_> {
             let mut free_spaces: BTreeMap<DestinationIndex, FreeSpace> = BTreeMap::new();
             let mut share: Option<OwnedSemaphorePermit> = None;
-            let each = |ReceivedMessage { received, to, permit }| {
+            let each = |ReceivedMessage { received, to, permit, .. }| {
                 let listed_as = listed_as(received.payload());
                 let written = received.write(free_spaces.entry(to.first).or_insert_with(FreeSpace::unknown));
                 // The bytes are the kernel's now. Given back one by one, the shares would wake the retriever for every
@@ -159,27 +181,34 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
                 Err(NotWritten { dir, source }) => {
                     let place = self.to.place_of_tmp(&dir);
                     self.fails(place, DeliveryError::Maildir { doing: "write a message to", path: dir, source });
-                    self.undelivered.extend(listed_as.filter(|_| self.is_failing(&to)));
+                    if self.is_failing(&to) {
+                        self.misses(listed_as);
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether a message for these places is for the one that is failing.
+    /// Whether a message for these places is for one that takes no mail.
     fn is_failing(&self, to: &Places) -> bool {
-        self.failing.as_ref().is_some_and(|(failing, _)| to.iter().any(|place| place == *failing))
+        !self.failing.is_empty() && to.iter().any(|place| self.failing.contains(&place))
     }
 
-    /// Something went wrong with a Maildir. With the account's own, or with a second one, it is over: then it may well be
-    /// the disk that all have in common.
+    /// Something went wrong with a Maildir. With the account's own it is over: most mail goes there, and would be retrieved in
+    /// vain.
     fn fails(&mut self, to: DestinationIndex, error: DeliveryError) {
-        match &self.failing {
-            _ if to == OWN => _ = self.error.get_or_insert(error),
-            None => self.failing = Some((to, error)),
-            Some((same, _)) if *same == to => {}
-            Some(_) => _ = self.error.get_or_insert(error),
+        if to == OWN {
+            self.error.get_or_insert(error);
+        } else if self.failing.insert(to) {
+            self.failed.push((to, error));
         }
+    }
+
+    /// A message got nowhere.
+    fn misses(&mut self, listed_as: Option<ListedAs>) {
+        self.missed += 1;
+        self.undelivered.extend(listed_as);
     }
 
     fn begin_commit(&mut self, state: &mut StateHandle) -> Result<(), DeliveryError> {
@@ -199,17 +228,16 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
                 self.error.get_or_insert(e);
             }
         }
-        self.undelivered.extend(outcome.undelivered);
+        outcome.undelivered.into_iter().for_each(|listed_as| self.misses(listed_as));
         outcome.failed.into_iter().for_each(|(to, error)| self.fails(to, error));
         if self.error.is_some() {
             // The state may not take any more; what is in tmp/ goes, and is retrieved again.
             self.written.clear();
-        } else if let Some((failing, _)) = &self.failing {
-            let (lost, good): (Vec<_>, Vec<_>) = std::mem::take(&mut self.written)
-                .into_iter()
-                .partition(|(to, _)| to.iter().any(|place| place == *failing));
+        } else if !self.failing.is_empty() {
+            let (lost, good): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.written).into_iter().partition(|(to, _)| self.is_failing(to));
             self.written = good;
-            self.undelivered.extend(lost.iter().filter_map(|(_, written)| listed_as(written.payload())));
+            lost.iter().for_each(|(_, written)| self.misses(listed_as(written.payload())));
         }
     }
 }
@@ -246,7 +274,7 @@ fn commit<T: Described>(
             Err(NotWritten { dir, source }) => {
                 let place = to.place_of_tmp(&dir);
                 outcome.fails(place, DeliveryError::Maildir { doing: "sync a message in", path: dir, source });
-                outcome.undelivered.extend(listed_as.filter(|_| place != OWN));
+                outcome.undelivered.extend((place != OWN).then_some(listed_as));
             }
         }
     }

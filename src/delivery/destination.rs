@@ -1,6 +1,6 @@
 //! Where messages go: the Maildirs as the state knows them, made and made known where that is right.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -56,28 +56,47 @@ pub(crate) struct Destinations {
     others: Vec<Destination>,
     /// Which one a path in the configuration leads to: two paths may lead to the same.
     by_path: HashMap<PathBuf, DestinationIndex>,
+    /// So many of those take no mail now. Their places come behind those of all that are open.
+    unusable: usize,
     /// How many messages may have their files open at the same time.
     pub(crate) most_messages: usize,
 }
 
 impl Destinations {
-    /// Makes sure that there is a Maildir and a state for what is to be delivered, as [`Destination::prepare`] does. Blocks.
+    /// Makes sure that there is a Maildir and a state for what is to be delivered, as [`Destination::prepare`] does. Those
+    /// beside the account's own that cannot be had come out, too, and why: what is for them is not delivered. Those that
+    /// are known to be `unusable` are not looked at. Blocks.
     pub(crate) fn prepare(
         disk: &dyn Disk,
         store: &mut Store,
         account: &Account,
         other: OtherMaildir,
+        unusable: &HashSet<PathBuf>,
         most_files: usize,
-    ) -> Result<Self, DeliveryError> {
+    ) -> Result<(Self, Vec<(PathBuf, DeliveryError)>), DeliveryError> {
         let mode = account.maildir_mode;
         let mut prepare = |maildir| Destination::prepare(disk, store, maildir, mode, other);
         let own = prepare(MaildirOf { path: &account.maildir, is_folder: false })?;
         let mut this = Self::only(own, most_files);
+        let (mut failed, mut closed) = (Vec::new(), Vec::new());
         for maildir in account.maildirs().into_iter().skip(1) {
-            let destination = prepare(maildir)?;
-            let is_same = |known: &Destination| known.maildir.path() == destination.maildir.path();
+            let path = maildir.path.to_owned();
+            if unusable.contains(&path) {
+                closed.push(path);
+                continue;
+            }
+            let destination = match prepare(maildir) {
+                Ok(destination) => destination,
+                Err(e) if e.is_about_one_maildir() => {
+                    closed.push(path.clone());
+                    failed.push((path, e));
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            let is_same = |known: &Destination| known.maildir.is_same_as(&destination.maildir);
             let place = this.all().position(is_same).unwrap_or(this.others.len() + 1);
-            this.by_path.insert(maildir.path.to_owned(), place);
+            this.by_path.insert(path, place);
             if place > this.others.len() {
                 this.others.push(destination);
             }
@@ -86,12 +105,21 @@ impl Destinations {
             // Each message may have a file in every one of them.
             this.most_messages = (most_files / this.all().count()).max(1);
         }
-        Ok(this)
+        this.unusable = closed.len();
+        let first = this.others.len() + 1;
+        this.by_path.extend(closed.into_iter().enumerate().map(|(n, path)| (path, first + n)));
+        Ok((this, failed))
     }
 
     /// One alone.
     pub(crate) fn only(own: Destination, most_messages: usize) -> Self {
-        Self { own, others: Vec::new(), by_path: HashMap::new(), most_messages }
+        Self { own, others: Vec::new(), by_path: HashMap::new(), unusable: 0, most_messages }
+    }
+
+    /// The places of those that take no mail now.
+    pub(crate) fn unusable(&self) -> impl Iterator<Item = DestinationIndex> + use<> {
+        let first = self.others.len() + 1;
+        first..first + self.unusable
     }
 
     /// All of them, the account's own first.
@@ -99,7 +127,7 @@ impl Destinations {
         std::iter::once(&self.own).chain(&self.others)
     }
 
-    /// The one at a place.
+    /// The one at a place; the account's own, if that one takes no mail.
     pub(crate) fn at(&self, place: DestinationIndex) -> &Destination {
         place.checked_sub(1).and_then(|place| self.others.get(place)).unwrap_or(&self.own)
     }
@@ -235,11 +263,17 @@ fn accept(
 
 /// What was delivered in earlier sessions is about to be deleted on the server: one more sync of its names and of the
 /// state's, which costs nothing where they are durable, and tells where that cannot be. Blocks.
+/// Maildirs beside the account's own that do not let it come out, too: what is in them may not be deleted.
 ///
 /// # Errors
 /// Those of the disk.
-pub(crate) fn sync_directories(disk: &dyn Disk, store: &Store) -> Result<DirSync, DeliveryError> {
+pub(crate) fn sync_directories(
+    disk: &dyn Disk,
+    store: &Store,
+    own: &Path,
+) -> Result<(DirSync, Vec<(PathBuf, DeliveryError)>), DeliveryError> {
     let mut synced = store.sync_directory()?;
+    let mut failed = Vec::new();
     for (_, known) in store.state().maildirs() {
         let new = known.resolved.join("new");
         match disk.sync_dir(&new) {
@@ -247,10 +281,16 @@ pub(crate) fn sync_directories(disk: &dyn Disk, store: &Store) -> Result<DirSync
             Ok(DirSync::Unsupported) => synced = DirSync::Unsupported,
             // One that is not delivered to any more may be gone; the one that is was looked at when the poll began.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(DeliveryError::Maildir { doing: "sync", path: new, source }),
+            Err(source) => {
+                let error = DeliveryError::Maildir { doing: "sync", path: new, source };
+                if known.configured == own {
+                    return Err(error);
+                }
+                failed.push((known.configured.clone(), error));
+            }
         }
     }
-    Ok(synced)
+    Ok((synced, failed))
 }
 
 #[cfg(test)]

@@ -24,6 +24,22 @@ pub enum DeliveryError {
     Work(WorkError),
 }
 
+impl DeliveryError {
+    /// Whether it says nothing of other Maildirs, nor of the state.
+    pub(super) fn is_about_one_maildir(&self) -> bool {
+        match self {
+            Self::Maildir { .. } => true,
+            Self::State(e) => {
+                matches!(
+                    e,
+                    StateError::Io { .. } | StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. }
+                )
+            }
+            Self::Work(_) => false,
+        }
+    }
+}
+
 impl From<StateError> for DeliveryError {
     fn from(e: StateError) -> Self {
         Self::State(e)

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::delivery::publish::give_name;
 use crate::disk::{Dir, DirSync, Disk};
@@ -43,6 +43,17 @@ impl Recovered {
     }
 }
 
+/// A Maildir beside the account's own that cannot be used now. What is for it waits; everything else goes on.
+#[derive(Debug)]
+pub struct Unusable {
+    /// Its path, as configured.
+    pub configured: PathBuf,
+    /// Why.
+    pub error: StateError,
+    /// It is the one that was delivered to, so that what was delivered is there.
+    pub is_in_place: bool,
+}
+
 /// Whether a Maildir that is not the one we knew may be taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OtherMaildir {
@@ -53,37 +64,88 @@ pub enum OtherMaildir {
     Accept,
 }
 
-/// Checks the Maildirs that this state has delivered to, and finishes what was begun. Blocks.
+/// Checks the Maildirs that this state has delivered to, and finishes what was begun. Those that cannot be used come out,
+/// too: what is on its way there stays so. Blocks.
 ///
-/// `configured` are the account's Maildirs.
+/// `configured` are the account's Maildirs, its own first.
 ///
 /// # Errors
-/// [`StateError`]: nothing was concluded, and nothing may be fetched.
+/// [`StateError`], the account's own Maildir: nothing was concluded, and nothing may be fetched.
 pub fn recover(
     disk: &dyn Disk,
     store: &mut Store,
     configured: &[&Path],
     other: OtherMaildir,
-) -> Result<Recovered, StateError> {
+) -> Result<(Recovered, Vec<Unusable>), StateError> {
+    let own = configured.first().copied().unwrap_or(Path::new(""));
     let mut known = store.maildirs_with_intents();
     let others = configured.iter().filter_map(|path| store.state().maildir_configured_as(path));
     known.extend(others.map(|(number, maildir)| (number, maildir.clone())));
-    let mut maildirs = BTreeMap::new();
-    for (number, maildir) in known {
-        let is_former = !configured.contains(&maildir.configured.as_path());
-        match verify(disk, &maildir) {
+    let mut maildirs = Maildirs::default();
+    for (number, known) in known {
+        let role = match known.configured.as_path() {
+            path if path == own => Role::Own,
+            path if configured.contains(&path) => Role::Other,
+            _ => Role::Former,
+        };
+        match verify(disk, &known) {
             Ok(good) => {
-                maildirs.insert(number, good);
+                maildirs.good.insert(number, good);
+                maildirs.known.insert(number, (role, known));
             }
             // The user said that it is right: what was on its way there is fetched again.
-            Err(_) if is_former && other == OtherMaildir::Accept => {}
+            Err(_) if role == Role::Former && other == OtherMaildir::Accept => {}
             Err(StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. })
                 if other == OtherMaildir::Accept => {}
-            Err(e) if is_former => return Err(former(&maildir, &e)),
-            Err(e) => return Err(e),
+            Err(e) => {
+                maildirs.known.insert(number, (role, known));
+                maildirs.fails(number, e, other)?;
+            }
         }
     }
-    finish(disk, store, &maildirs)
+    finish(disk, store, maildirs, other)
+}
+
+/// What a Maildir is to the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Its own.
+    Own,
+    /// One that mail goes into by its header.
+    Other,
+    /// It does not deliver there any more.
+    Former,
+}
+
+/// The Maildirs that a recovery is about, by their numbers.
+#[derive(Default)]
+struct Maildirs {
+    /// Those that can be used.
+    good: BTreeMap<MaildirNumber, Maildir>,
+    /// What the state knows of them, and of those that cannot.
+    known: BTreeMap<MaildirNumber, (Role, KnownMaildir)>,
+    /// Those that cannot be used now: what is on its way there waits.
+    waiting: HashSet<MaildirNumber>,
+    /// Why.
+    unusable: Vec<Unusable>,
+}
+
+impl Maildirs {
+    /// Something went wrong with one. Without the account's own nothing goes on, without another one all that is not for it.
+    fn fails(&mut self, number: MaildirNumber, error: StateError, other: OtherMaildir) -> Result<(), StateError> {
+        let is_in_place = self.good.remove(&number).is_some();
+        let Some((role, known)) = self.known.get(&number) else { return Err(error) };
+        let error = match role {
+            Role::Own => return Err(error),
+            Role::Other => error,
+            // The user said that it is right, as above.
+            Role::Former if other == OtherMaildir::Accept => return Ok(()),
+            Role::Former => former(known, &error),
+        };
+        self.unusable.push(Unusable { configured: known.configured.clone(), error, is_in_place });
+        self.waiting.insert(number);
+        Ok(())
+    }
 }
 
 /// What keeps a Maildir from being reached that the account does not deliver to any more.
@@ -123,39 +185,38 @@ fn verify(disk: &dyn Disk, known: &KnownMaildir) -> Result<Maildir, StateError> 
 fn finish(
     disk: &dyn Disk,
     store: &mut Store,
-    maildirs: &BTreeMap<MaildirNumber, Maildir>,
-) -> Result<Recovered, StateError> {
+    mut maildirs: Maildirs,
+    other: OtherMaildir,
+) -> Result<(Recovered, Vec<Unusable>), StateError> {
     let mut recovered = Recovered::default();
     let instance = store.state().identity().instance;
     let mut ours = BTreeMap::new();
-    for (number, maildir) in maildirs {
-        ours.insert(*number, our_names(disk, maildir.tmp(), instance)?);
+    for (number, maildir) in maildirs.good.clone() {
+        match our_names(disk, maildir.tmp(), instance) {
+            Ok(names) => _ = ours.insert(number, names),
+            Err(e) => maildirs.fails(number, e, other)?,
+        }
     }
     store.ensure_proven()?;
     // Two numbers may lead to the same directory, so remains are told by the intents of all.
     let expected: HashSet<OsString> =
         store.state().intents().map(|(_, intent)| TmpName::of_published(&intent.file_name).as_str().into()).collect();
-    // With a Maildir that the user told us to take as it is, what was on the way to the old one is fetched again.
-    let is_out = |intent: &Intent| intent.maildirs().any(|number| !maildirs.contains_key(&number));
     let mut known: BTreeMap<EntryId, Progress> = BTreeMap::new();
-    for (number, maildir) in maildirs {
-        let is_here = |intent: &Intent| !is_out(intent) && intent.maildirs().any(|one| one == *number);
-        let intents: Vec<(&Entry, &Intent)> = store.state().intents().filter(|(_, i)| is_here(i)).collect();
-        if intents.is_empty() {
-            continue;
-        }
-        let seen = Seen::in_maildir(disk, maildir)?;
-        for (entry, intent) in &intents {
-            let settled = seen.settle(disk, &intent.file_name)?;
-            let progress = known.entry(entry.id).or_insert_with(|| Progress::new(intent));
-            progress.add(settled, maildir.tmp());
-        }
-        for dir in [maildir.new_dir(), maildir.cur()] {
-            let synced = disk.sync_open_dir(dir).map_err(|e| StateError::io("sync", dir.path(), e))?;
-            recovered.unsyncable |= synced == DirSync::Unsupported;
+    for (number, maildir) in maildirs.good.clone() {
+        match settle_in(disk, store, &maildirs, (number, &maildir), &mut known) {
+            Ok(synced) => recovered.unsyncable |= synced == DirSync::Unsupported,
+            Err(e) => maildirs.fails(number, e, other)?,
         }
     }
-    let mut lost: Vec<EntryId> = store.state().intents().filter(|(_, i)| is_out(i)).map(|(e, _)| e.id).collect();
+    // With a Maildir that the user told us to take as it is, what was on the way to the old one is fetched again.
+    let mut lost: Vec<EntryId> =
+        store.state().intents().filter(|(_, i)| maildirs.are_out(i)).map(|(e, _)| e.id).collect();
+    // One that began to fail behind others of the same message.
+    let stays = |id: &EntryId| {
+        let intent = store.state().entry(*id).and_then(|entry| entry.intent.as_deref());
+        intent.is_none_or(|intent| maildirs.wait(intent) || maildirs.are_out(intent))
+    };
+    known.retain(|id, _| !stays(id));
     let mut finished = Vec::new();
     for (entry, Progress { tmp_name, tmps, was_finished, is_unknown }) in known {
         if is_unknown {
@@ -170,12 +231,57 @@ fn finish(
     store.record_forgotten(lost)?;
     store.record_published(&finished)?;
     store.settle()?;
-    for (number, maildir) in maildirs {
-        let names = ours.remove(number).unwrap_or_default();
+    for (number, maildir) in maildirs.good.clone() {
+        let names = ours.remove(&number).unwrap_or_default();
         let remains = names.into_iter().filter(|name| !expected.contains(name));
-        recovered.remains += remove_remains(disk, maildir.tmp(), remains, store.opened())?;
+        match remove_remains(disk, maildir.tmp(), remains, store.opened()) {
+            Ok(removed) => recovered.remains += removed,
+            Err(e) => maildirs.fails(number, e, other)?,
+        }
     }
-    Ok(recovered)
+    Ok((recovered, maildirs.unusable))
+}
+
+impl Maildirs {
+    /// Whether what is on its way there waits for one of them.
+    fn wait(&self, intent: &Intent) -> bool {
+        intent.maildirs().any(|number| self.waiting.contains(&number))
+    }
+
+    /// Whether one of them was given up, and none is waited for.
+    fn are_out(&self, intent: &Intent) -> bool {
+        !self.wait(intent) && intent.maildirs().any(|number| !self.good.contains_key(&number))
+    }
+}
+
+/// Finds out what became of the deliveries to one Maildir, and finishes them there; durable when this returns. Tells whether
+/// the file system can do that at all.
+fn settle_in(
+    disk: &dyn Disk,
+    store: &Store,
+    maildirs: &Maildirs,
+    (number, maildir): (MaildirNumber, &Maildir),
+    known: &mut BTreeMap<EntryId, Progress>,
+) -> Result<DirSync, StateError> {
+    let waits = |intent: &Intent| maildirs.wait(intent) || maildirs.are_out(intent);
+    let is_here = |intent: &Intent| !waits(intent) && intent.maildirs().any(|one| one == number);
+    let intents: Vec<(&Entry, &Intent)> = store.state().intents().filter(|(_, i)| is_here(i)).collect();
+    let mut synced = DirSync::Synced;
+    if intents.is_empty() {
+        return Ok(synced);
+    }
+    let seen = Seen::in_maildir(disk, maildir)?;
+    for (entry, intent) in &intents {
+        let settled = seen.settle(disk, &intent.file_name)?;
+        let progress = known.entry(entry.id).or_insert_with(|| Progress::new(intent));
+        progress.add(settled, maildir.tmp());
+    }
+    for dir in [maildir.new_dir(), maildir.cur()] {
+        if disk.sync_open_dir(dir).map_err(|e| StateError::io("sync", dir.path(), e))? == DirSync::Unsupported {
+            synced = DirSync::Unsupported;
+        }
+    }
+    Ok(synced)
 }
 
 /// The names in a `tmp/` that this state has made.

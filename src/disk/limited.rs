@@ -17,12 +17,14 @@ pub(crate) struct LimitedDisk {
     pub(crate) keeps_inode_numbers: bool,
     /// A directory that cannot be synced.
     pub(crate) unsyncable: Option<PathBuf>,
+    /// A directory in which no name can be made.
+    pub(crate) closed: Option<PathBuf>,
 }
 
 impl Default for LimitedDisk {
     /// All of it.
     fn default() -> Self {
-        Self { links: true, keeps_inode_numbers: true, unsyncable: None }
+        Self { links: true, keeps_inode_numbers: true, unsyncable: None, closed: None }
     }
 }
 
@@ -36,7 +38,17 @@ macro_rules! as_it_is {
 
 impl Disk for LimitedDisk {
     fn link(&self, from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> io::Result<()> {
+        if self.closed.as_deref() == Some(to.path()) {
+            return Err(Errno::ACCESS.into());
+        }
         if self.links { RealDisk.link(from, name, to, new_name) } else { Err(Errno::PERM.into()) }
+    }
+
+    fn rename_in(&self, from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> io::Result<()> {
+        if self.closed.as_deref() == Some(to.path()) {
+            return Err(Errno::ACCESS.into());
+        }
+        RealDisk.rename_in(from, name, to, new_name)
     }
 
     fn keeps_inode_numbers(&self, _dir: &Dir) -> io::Result<bool> {
@@ -69,7 +81,6 @@ impl Disk for LimitedDisk {
         status_in(dir: &Dir, name: &OsStr) -> FileStatus;
         list_in(dir: &Dir) -> Vec<OsString>;
         create_in(dir: &Dir, name: &OsStr) -> Box<dyn DiskFile>;
-        rename_in(from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> ();
         replace_in(dir: &Dir, name: &OsStr, new_name: &OsStr) -> ();
         remove_in(dir: &Dir, name: &OsStr) -> ();
         file_system(path: &Path) -> u64;

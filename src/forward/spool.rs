@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::journal::{Ledger, journal_file, look};
 use crate::account::{AccountName, SpoolBounds};
@@ -12,6 +12,7 @@ use crate::disk::{Dir, Disk};
 use crate::maildir::Maildir;
 use crate::maildir::names::{instance_of, without_flags};
 use crate::state::error::StateError;
+use crate::state::store::Store;
 
 /// How much of a spool is taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,8 +42,7 @@ impl Spooled {
 
     /// How many bytes it has, by its name.
     pub(super) fn size(&self) -> u64 {
-        let size = self.name.rsplit_once(",S=").and_then(|(_, size)| size.parse().ok());
-        size.unwrap_or(0)
+        size_in(&self.name)
     }
 
     /// Those that were delivered first come first.
@@ -54,6 +54,41 @@ impl Spooled {
             digits.get(..end).and_then(|digits| digits.parse().ok()).unwrap_or(0)
         };
         (self.delivered(), number('M'), number('Q'))
+    }
+}
+
+/// How many bytes a file has that was delivered under this name.
+fn size_in(name: &str) -> u64 {
+    name.rsplit_once(",S=").and_then(|(_, size)| size.parse().ok()).unwrap_or(0)
+}
+
+/// What waits in the spool of an account that forwards nothing any more: until somebody decides, it stays there and on the
+/// server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranded {
+    /// The spool.
+    pub spool: PathBuf,
+    /// How many messages.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// When the oldest was delivered into the spool, in seconds since 1970.
+    pub oldest: i64,
+}
+
+impl Stranded {
+    /// What a state says of it. None if nothing waits.
+    #[must_use]
+    pub fn of(store: &Store) -> Option<Self> {
+        let mut waiting = store.state().spooled();
+        let (first, intent) = waiting.next()?;
+        let begun =
+            Self { spool: store.spool(), messages: 1, octets: size_in(&intent.file_name), oldest: first.delivered_at };
+        Some(waiting.fold(begun, |sum, (_, intent)| Self {
+            messages: sum.messages.saturating_add(1),
+            octets: sum.octets.saturating_add(size_in(&intent.file_name)),
+            ..sum
+        }))
     }
 }
 

@@ -11,8 +11,10 @@ const MOST_CARDS: usize = 20;
 /// The accounts whose mail does not go on.
 #[derive(Debug, Default)]
 pub(super) struct NotForwarded {
-    /// How many they are.
-    accounts: usize,
+    /// Those whose mail waits although it should not: how many they are.
+    held_up: usize,
+    /// Those of which nothing waits, but some is set aside.
+    set_aside: usize,
     /// Those that have waited for the longest time.
     first: Vec<AccountStatus>,
 }
@@ -21,7 +23,7 @@ impl NotForwarded {
     /// Takes in the next account, if its mail does not go on.
     pub(super) fn add(&mut self, account: &AccountStatus) {
         let Some(forward) = account.not_forwarded() else { return };
-        self.accounts += 1;
+        *if forward.is_held_up() { &mut self.held_up } else { &mut self.set_aside } += 1;
         let since = |forward: &Forwarding| forward.since.or(forward.oldest).unwrap_or(i64::MAX);
         let is_older = |other: &AccountStatus| other.not_forwarded().is_some_and(|it| since(it) <= since(forward));
         let at = self.first.partition_point(is_older);
@@ -38,15 +40,21 @@ pub(super) struct Held<'a>(pub(super) &'a NotForwarded, pub(super) i64);
 impl fmt::Display for Held<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(held, now) = *self;
-        if held.accounts == 0 {
+        let (held_up, set_aside) = (Count(held.held_up, "account"), Count(held.set_aside, "account"));
+        if held.first.is_empty() {
             return Ok(());
         }
-        let accounts = Count(held.accounts, "account");
-        write!(f, "<section aria-labelledby=\"held\"><h2 id=\"held\">Mail of {accounts} is not forwarded</h2>")?;
+        f.write_str("<section aria-labelledby=\"held\"><h2 id=\"held\">")?;
+        match (held.held_up, held.set_aside) {
+            (_, 0) => write!(f, "Mail of {held_up} is not forwarded")?,
+            (0, _) => write!(f, "Some mail of {set_aside} is set aside")?,
+            _ => write!(f, "Mail of {held_up} is not forwarded, some of {set_aside} is set aside")?,
+        }
+        f.write_str("</h2>")?;
         for account in &held.first {
             card(f, account, now)?;
         }
-        match held.accounts.saturating_sub(held.first.len()) {
+        match (held.held_up + held.set_aside).saturating_sub(held.first.len()) {
             0 => f.write_str("</section>"),
             more => write!(f, "<p>and {} more</p></section>", Count(more, "account")),
         }
@@ -78,6 +86,9 @@ pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64
     if forward.spool_full {
         f.write_str("<p>The spool is full, so fetching pauses until there is room</p>")?;
     }
+    if forward.messages == 0 {
+        return f.write_str("</article>");
+    }
     write!(f, "<p class=\"when\">{} in the spool", messages(forward.messages))?;
     if let Some(time) = forward.oldest {
         write!(f, ", the oldest came {}", Moment { time, now })?;
@@ -93,4 +104,57 @@ pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64
 /// So many messages.
 pub(super) fn messages(count: u64) -> Count {
     Count(usize::try_from(count).unwrap_or(usize::MAX), "message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::status::SetAside;
+    use crate::control::status::examples::account;
+
+    /// An account of which so many messages wait, and so many are set aside.
+    fn forwarding(name: &str, messages: u64, set_aside: u64) -> AccountStatus {
+        let aside = SetAside { name: "1.x".to_owned(), since: 1, reason: "too large".to_owned() };
+        let forward = Forwarding {
+            to: "there".to_owned(),
+            running: false,
+            messages,
+            octets: 1,
+            oldest: None,
+            why: (messages > 0).then(|| "it is down".to_owned()),
+            since: None,
+            next_try: None,
+            forwarded: 0,
+            last_forwarded: None,
+            set_aside,
+            first_set_aside: (set_aside > 0).then_some(aside).into_iter().collect(),
+            spool_full: false,
+            stranded: false,
+        };
+        AccountStatus { forward: Some(forward), ..account(name) }
+    }
+
+    #[test]
+    fn what_waits_and_what_is_set_aside_is_called_so() {
+        for (accounts, heading) in [
+            (vec![], None),
+            (vec![(0, 0)], None),
+            (vec![(2, 0)], Some("Mail of 1 account is not forwarded")),
+            (vec![(2, 1)], Some("Mail of 1 account is not forwarded")),
+            (vec![(0, 1), (0, 7)], Some("Some mail of 2 accounts is set aside")),
+            (vec![(0, 1), (3, 0), (1, 1)], Some("Mail of 2 accounts is not forwarded, some of 1 account is set aside")),
+        ] {
+            let mut held = NotForwarded::default();
+            for (n, (messages, set_aside)) in accounts.iter().enumerate() {
+                held.add(&forwarding(&format!("a{n}"), *messages, *set_aside));
+            }
+            let shown = Held(&held, 1000).to_string();
+            match heading {
+                None => assert_eq!(shown, ""),
+                Some(heading) => assert!(shown.contains(&format!("<h2 id=\"held\">{heading}</h2>")), "{shown}"),
+            }
+            let waiting = accounts.iter().filter(|(messages, _)| *messages > 0).count();
+            assert_eq!(shown.matches("in the spool").count(), waiting, "{shown}");
+        }
+    }
 }

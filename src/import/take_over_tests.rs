@@ -48,6 +48,7 @@ impl Bench {
                 instance: crate::ids::InstanceId::new(7),
                 holder: String::new(),
                 new_state: true,
+                must_exist: false,
                 configured_accounts: Arc::new(ConfiguredAccounts::default()),
                 delivered_by: crate::delivery::delivered_by,
             }),

@@ -72,6 +72,12 @@ impl Maildir {
         Self::open(disk, path)
     }
 
+    /// Whether it is the same directory, under whatever path: a link or a bind mount may lead there, too.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.path == other.path || (self.tmp.id(), self.new.id()) == (other.tmp.id(), other.new.id())
+    }
+
     /// Where [`Maildir::create`] would make one: the nearest directory that is there. Nothing is written.
     ///
     /// # Errors

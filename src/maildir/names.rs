@@ -96,6 +96,14 @@ pub fn hash_of(unique_id: &UniqueId) -> u32 {
     crc32fast::hash(unique_id.as_bytes())
 }
 
+/// The time since 1970 in a name of ours; None if there is none.
+#[must_use]
+pub fn time_in(name: &str) -> Option<Duration> {
+    let (seconds, rest) = name.split_once(".M")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some(Duration::from_secs(seconds.parse().ok()?).saturating_add(Duration::from_micros(digits.parse().ok()?)))
+}
+
 /// A name found in `new/` or `cur/` without the flags that a mail reader may have added behind a colon.
 #[must_use]
 pub fn without_flags(name: &[u8]) -> &[u8] {
@@ -149,6 +157,8 @@ mod tests {
     fn our_names_are_recognised_with_their_instance() {
         let published = name(b"h").published(3);
         assert_eq!(instance_of(published.as_bytes()), Some(OURS));
+        assert_eq!(time_in(&published), Some(Duration::from_micros(1_500_000)));
+        assert_eq!((time_in("1.M"), time_in("x.M1P2"), time_in("1_mf-")), (None, None, None));
         let id = UniqueId::new(b"uid/with : odd,S=1 things").unwrap();
         assert_eq!(unique_id_hash_of(published.as_bytes()), Some(hash_of(&id)));
         assert_eq!(unique_id_hash_of(b"1_mf-000000000000abcd-00000000.h"), None);

@@ -105,6 +105,8 @@ pub struct Staging {
     tmp: TmpFile,
     /// Files with the same bytes in other Maildirs.
     also: Vec<TmpFile>,
+    /// What comes is digested and counted, and stored nowhere.
+    discarded: bool,
     /// Bytes, as they are to be stored, that are not in the file yet.
     buffer: Vec<u8>,
     /// How many bytes were stored so far.
@@ -128,6 +130,7 @@ impl Staging {
         Self {
             tmp: TmpFile { disk, dir: tmp.clone(), name, mode: MaildirMode::PRIVATE, file: None, remove: false },
             also: Vec::new(),
+            discarded: false,
             buffer: Vec::new(),
             written: 0,
             octets: 0,
@@ -152,6 +155,11 @@ impl Staging {
             self.tmp.dir = tmp.clone();
             self.also = also.map(|dir| self.tmp.beside(dir)).collect();
         }
+    }
+
+    /// Stores nothing more of it. What is in files goes with them when this is dropped.
+    pub fn discard(&mut self) {
+        self.discarded = true;
     }
 
     /// What was taken so far, as it is stored; only as long as nothing of it is in a file.
@@ -216,7 +224,7 @@ impl Staging {
     /// # Errors
     /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
     pub fn flush(&mut self) -> Result<(), NotWritten> {
-        for tmp in std::iter::once(&mut self.tmp).chain(&mut self.also) {
+        for tmp in std::iter::once(&mut self.tmp).chain(&mut self.also).filter(|_| !self.discarded) {
             tmp.write_within(&mut FreeSpace::unknown(), &self.buffer)?;
         }
         self.written += length(&self.buffer);
@@ -233,7 +241,8 @@ impl Staging {
         }
         let size = self.written + length(&self.buffer);
         let digests = Digests { header: self.header.finish(), whole: self.whole.finish() };
-        Received { file: Message { tmp: self.tmp, also: self.also, size, digests, payload }, tail: self.buffer }
+        let file = Message { tmp: self.tmp, also: self.also, size, digests, payload };
+        Received { file, tail: self.buffer, discarded: self.discarded }
     }
 }
 
@@ -266,6 +275,8 @@ impl<T> Message<T> {
 pub struct Received<T> {
     file: Message<T>,
     tail: Vec<u8>,
+    /// It is stored nowhere as a whole, and never will be.
+    discarded: bool,
 }
 
 impl<T> Received<T> {
@@ -293,7 +304,10 @@ impl<T> Received<T> {
     /// # Errors
     /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
     pub fn write(self, free_space: &mut FreeSpace) -> Result<Written<T>, NotWritten> {
-        let Self { mut file, tail, .. } = self;
+        let Self { mut file, tail, discarded } = self;
+        if discarded {
+            return Err(file.tmp.failed(io::Error::other("it was discarded while it came in")));
+        }
         file.tmp.write_within(free_space, &tail)?;
         for tmp in &mut file.also {
             tmp.write_within(&mut FreeSpace::unknown(), &tail)?;

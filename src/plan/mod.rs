@@ -599,11 +599,15 @@ fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, 
         if listed.peek() == Some(&entry.id) {
             continue;
         }
+        // A file that waits in `tmp/` goes if nothing speaks of it, and the server may have the message no more.
+        let may_be_forgotten = !entry.is_under_way();
         match entry.absent_since {
             // Without a unique-id there is nothing to remember a removed message by: the listing agrees, that is all.
-            _ if entry.unique_id.is_none() => plan.forget.push(entry.id),
+            _ if may_be_forgotten && entry.unique_id.is_none() => plan.forget.push(entry.id),
             None => plan.absent.push(entry.id),
-            Some(since) if now.saturating_sub(since) >= REMEMBER_ABSENT => plan.forget.push(entry.id),
+            Some(since) if may_be_forgotten && now.saturating_sub(since) >= REMEMBER_ABSENT => {
+                plan.forget.push(entry.id);
+            }
             Some(_) => {}
         }
     }

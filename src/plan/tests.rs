@@ -183,14 +183,13 @@ fn only_what_was_delivered_and_is_still_the_same_is_deleted() {
     assert_eq!((deleted(&refused), retrieved(&refused)), (vec![], vec![1]), "TOP was refused: no permission");
 }
 
-#[test]
-fn what_is_not_known_to_be_delivered_is_not_deleted() {
+/// A state with this message on its way into a Maildir.
+fn on_its_way(mut begun: Entry) -> UidState {
     let maildir = crate::state::entries::KnownMaildir {
         configured: "/m".into(),
         resolved: "/m".into(),
         id: crate::ids::MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
     };
-    let mut begun = entry(1, "a", "A", 1, 20);
     begun.intent = Some(Box::new(crate::state::entries::Intent {
         file_name: "f".to_owned(),
         maildir: MaildirNumber::FIRST,
@@ -200,8 +199,25 @@ fn what_is_not_known_to_be_delivered_is_not_deleted() {
     let mut state = state(Vec::new());
     state.apply(Record::Maildir(MaildirNumber::FIRST, maildir)).unwrap();
     state.apply(Record::Entry(begun)).unwrap();
-    let plan = decide(&maildrop(&[("a", 1)]), &state, &DELETE, &["A"]);
+    state
+}
+
+#[test]
+fn what_is_not_known_to_be_delivered_is_not_deleted() {
+    let plan = decide(&maildrop(&[("a", 1)]), &on_its_way(entry(1, "a", "A", 1, 20)), &DELETE, &["A"]);
     assert_eq!((retrieved(&plan), deleted(&plan), plan.known), (vec![], vec![], 1));
+}
+
+#[test]
+fn what_is_on_its_way_is_not_forgotten_when_the_server_has_it_no_more() {
+    let mut long_gone = entry(1, "a", "A", 1, 95);
+    long_gone.absent_since = Some(NOW - 90 * DAY);
+    let mut nameless = entry(1, "a", "A", 1, 0);
+    nameless.unique_id = None;
+    for begun in [long_gone, nameless, entry(1, "a", "A", 1, 0)] {
+        let plan = decide(&maildrop(&[]), &on_its_way(begun), &DELETE, &[]);
+        assert_eq!(plan.forget, ids([]), "its file waits in tmp/");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::retriever::{DRAIN, Retriever};
 use super::session::Ended;
 use super::{InSession, Poll};
 use crate::client::Client;
+use crate::delivery::DeliveryError;
 use crate::delivery::committer::{Committed, Committer};
 use crate::delivery::publish::Delivered;
 use crate::disk::DirSync;
@@ -59,12 +60,14 @@ impl Poll {
             clean: None,
         };
         let mut deletions = Deletions::new(std::mem::take(&mut plan.delete));
+        deletions.leave(|entry| self.closed.keeps(entry));
         if self.unsyncable {
             deletions.cancel();
         }
         let mut retrieved = Retrieved::default();
         if !plan.retrieve.is_empty() {
             let mut retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
+            deletions.leave(|entry| self.closed.keeps(entry));
             retrieval.expects(expected, client).await?;
             if deletions.cancelled {
                 self.note_cannot_sync();
@@ -181,7 +184,17 @@ impl Poll {
         if not_skipped + long_headers > 0 {
             self.events.tell(&PollEvent::NotRouted { not_skipped, long_headers });
         }
-        let Committed { result: committed, undelivered } = committed;
+        let Committed { result: committed, failed, missed, undelivered } = committed;
+        let done = retriever.done;
+        let is_any_missed = missed > 0 || !failed.is_empty() || done.is_any_under_way;
+        for (configured, error) in failed {
+            if matches!(error, DeliveryError::State(_)) {
+                self.closed.keep_earlier();
+            }
+            self.closed.note(configured, error.into());
+        }
+        let are_named = missed == u64::try_from(undelivered.len()).unwrap_or(u64::MAX) && !done.is_any_under_way;
+        self.tried.extend(undelivered.iter().cloned());
         if !undelivered.is_empty() {
             let others_first = |store: &mut Store| store.record_others_first(undelivered);
             state.with("write down what was not delivered", others_first).await??;
@@ -189,7 +202,13 @@ impl Poll {
         // If both failed, the retriever did so because the committer was gone.
         let synced = committed?;
         retrieved?;
-        Ok((retriever.done, synced))
+        if !is_any_missed {
+            return Ok((done, synced));
+        }
+        // QUIT might make the server take away what is not in its Maildir.
+        self.closed.left_some = are_named;
+        let why = || PollError::contradiction("end a session", "what kept a message from its Maildir is not known");
+        Err(self.closed.take().unwrap_or_else(why))
     }
 }
 

@@ -57,6 +57,8 @@ pub struct PollOptions {
     pub dry_run: bool,
     /// Begin a state anew where one seems to be lost.
     pub new_state: bool,
+    /// Mail was delivered with the state before: where it is gone nothing is begun anew.
+    pub must_exist: bool,
     /// Whether the Maildir that is there is taken, though it is not the one that was delivered to.
     pub other_maildir: OtherMaildir,
     /// Fetch what the server seems to have renumbered and cannot be recognised, although it may be there already.

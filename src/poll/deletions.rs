@@ -35,6 +35,11 @@ impl Deletions {
         self.waiting.push_back(removable);
     }
 
+    /// These stay, of those that wait.
+    pub(super) fn leave(&mut self, stays: impl Fn(EntryId) -> bool) {
+        self.waiting.retain(|removable| !stays(removable.entry()));
+    }
+
     /// Nothing may be deleted after all, now or later in this session.
     pub(super) fn cancel(&mut self) {
         self.cancelled = true;

@@ -14,6 +14,7 @@ use crate::account_history::History;
 use crate::client::{ClientError, Redactor};
 use crate::delivery::recovery::Recovered;
 use crate::disk::Dir;
+use crate::forward::Stranded;
 use crate::ids::EntryId;
 use crate::net::TlsFacts;
 use crate::oauth::tokens::TokenTimes;
@@ -30,6 +31,8 @@ pub enum PollEvent<'a> {
     Needless(Decision),
     /// What an earlier run left over was dealt with.
     Recovered(&'a Recovered),
+    /// Mail waits in the spool, and the account forwards nothing any more.
+    Stranded(&'a Stranded),
     /// There is something to log in with.
     CredentialObtained {
         /// Hides it in what a server says.
@@ -221,6 +224,8 @@ pub enum AfterFailure {
     NothingLost,
     /// Another session goes on without the message at which it broke.
     GoesOn,
+    /// Another session goes on without the messages that are for Maildirs that take no mail.
+    WithoutThose,
 }
 
 /// Is told what happens in a poll.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::delivery::destination::{DestinationIndex, Destinations, OWN, Places};
-use crate::maildir::staging::Staging;
+use crate::maildir::staging::{NotWritten, Staging};
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 
 /// A message that is coming in.
@@ -14,6 +14,8 @@ pub(super) struct Incoming {
     pub(super) staging: Staging,
     /// Where it goes.
     pub(super) to: Places,
+    /// A place beside the account's own Maildir did not take it: what comes of it is stored nowhere.
+    pub(super) not_written: Option<NotWritten>,
     /// A rule would have left it on the server.
     pub(super) would_be_skipped: bool,
     /// Its header is too long to route it by.
@@ -26,7 +28,8 @@ impl Incoming {
     /// One that begins. It goes into the account's own Maildir unless its header says otherwise.
     pub(super) fn new(staging: Staging, routing: &Routing) -> Self {
         let end = routing.looks_at_headers().then(HeaderEnd::default);
-        Self { staging, to: Places::one(OWN), would_be_skipped: false, has_long_header: false, end }
+        let (to, not_written) = (Places::one(OWN), None);
+        Self { staging, to, not_written, would_be_skipped: false, has_long_header: false, end }
     }
 
     /// Takes the next bytes.
@@ -37,6 +40,22 @@ impl Incoming {
     /// Whether what was taken is to be written before more is taken.
     pub(super) fn is_full(&self) -> bool {
         self.end.is_none() && self.staging.is_full()
+    }
+
+    /// Writes what was taken. Where a place beside the account's own Maildir does not take it, it is taken no further, and the
+    /// session goes on. Blocks.
+    ///
+    /// # Errors
+    /// Those of the account's own Maildir.
+    pub(super) fn flush(&mut self, destinations: &Destinations) -> Result<(), NotWritten> {
+        match self.staging.flush() {
+            Err(e) if destinations.place_of_tmp(&e.dir) != OWN => {
+                self.not_written = Some(e);
+                self.staging.discard();
+                self.staging.flush()
+            }
+            flushed => flushed,
+        }
     }
 
     /// Decides where it goes, if its header is complete: at the latest when the message is (`ended`).
@@ -57,6 +76,9 @@ impl Incoming {
         };
         self.end = None;
         self.to = places(&route, destinations);
+        if destinations.unusable().any(|closed| self.to.iter().any(|place| place == closed)) {
+            return self.staging.discard();
+        }
         let also = self.to.also.iter().map(|place| destinations.at(*place).maildir.tmp());
         self.staging.direct_to(destinations.at(self.to.first).maildir.tmp(), also);
     }

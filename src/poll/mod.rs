@@ -32,6 +32,7 @@ mod retriever;
 mod server_profile;
 mod session;
 mod spool;
+mod unusable;
 mod window;
 
 use std::collections::{HashMap, HashSet};
@@ -68,6 +69,7 @@ use recognition::{Beginning, First};
 use server_profile::ServerProfile;
 use session::{Broken, Clean, Ended};
 pub use spool::{forward_spool, settle_account};
+use unusable::Closed;
 
 /// Polls an account once. Never panics because of what a server or a disk does; what went wrong is in the report.
 ///
@@ -107,6 +109,7 @@ pub async fn poll(
         is_probe: false,
         has_probed: false,
         spool_is_full: false,
+        closed: Closed::default(),
         sizes: Sizes::default(),
         sizes_are_mostly_off: false,
         sizes_beside: HashMap::new(),
@@ -166,6 +169,8 @@ struct Poll {
     has_probed: bool,
     /// The spool holds as much as it may: messages are left on the server.
     spool_is_full: bool,
+    /// Maildirs beside the account's own that take no mail.
+    closed: Closed,
     /// The sizes of the messages in the last listing.
     sizes: Sizes,
     /// Most messages came in another size than the server lists, as far as the hints know: this saves retrievals.
@@ -213,6 +218,7 @@ impl Poll {
             None => (None, hints),
         };
         let end = self.sessions_with_credential(begun, &mut state, &mut profile).await;
+        let end = self.closed.end(end);
         match state.read() {
             Ok(store) => self.events.tell(&PollEvent::Quarantine(&Quarantined::of(store))),
             // It went with work that panicked, or that no thread could be had for.

@@ -10,6 +10,7 @@ use super::error::PollError;
 use super::events::{AfterFailure, PollEvent};
 use super::report::{Left, LeftFor};
 use super::session::{Broken, Ended};
+use crate::account::RemovalPolicy;
 use crate::client::ClientError;
 use crate::ids::EntryId;
 use crate::message::Digest;
@@ -123,6 +124,12 @@ impl Poll {
             self.events.tell(&PollEvent::MayBeMore { had_its_share: false });
             return Ok(Next::Done);
         }
+        // Once: a server may give them other unique-ids in each session.
+        if std::mem::take(&mut self.closed.left_some) && self.is_more_than_others() && !self.closed.went_on {
+            self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::WithoutThose });
+            self.closed.give_back(error);
+            return Ok(Next::Session(Pass::Normal));
+        }
         let messages: Vec<ListedAs> = to_isolate.iter().filter_map(ListedAs::of).collect();
         if to_isolate.is_empty() || self.options.dry_run {
             return Err(error);
@@ -160,6 +167,12 @@ impl Poll {
         }
         // Sound ones first, always: the suspects must not starve them.
         Ok(Next::Session(Pass::Normal))
+    }
+
+    /// Whether there is something to do without the messages that are for Maildirs that take none: what was delivered may be
+    /// due for deletion, and a session may not have retrieved all.
+    fn is_more_than_others(&self) -> bool {
+        self.account.removal != RemovalPolicy::Keep || self.account.max_messages_per_session.is_some()
     }
 
     /// Writes down that a session broke at these. If that was one of their own, what is remembered of them is doubtful.

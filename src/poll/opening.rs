@@ -12,8 +12,9 @@ use super::spool::settle_spool;
 use super::{Poll, PollOptions};
 use crate::account::{Account, MaildirOf, RemovalPolicy};
 use crate::delivery::destination::keep_decision;
-use crate::delivery::recovery::{OtherMaildir, Recovered, known_maildir, recover};
+use crate::delivery::recovery::{OtherMaildir, Recovered, Unusable, known_maildir, recover};
 use crate::disk::Disk;
+use crate::forward::Stranded;
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
@@ -23,7 +24,8 @@ use crate::watch::{self, Needed};
 
 impl Poll {
     pub(super) fn open_options(&self) -> OpenOptions {
-        OpenOptions { new_state: self.options.new_state, ..self.context.open_options() }
+        let PollOptions { new_state, must_exist, .. } = self.options;
+        OpenOptions { new_state, must_exist, ..self.context.open_options() }
     }
 
     /// Reads the state that is locked, or looks at it without a lock, and finishes what was begun.
@@ -42,13 +44,12 @@ impl Poll {
             };
             let Some(locked) = locked else {
                 let store = Store::look(Arc::clone(&disk), &dir, &account, &open_options)?;
-                if options.other_maildir == OtherMaildir::Refuse {
-                    for MaildirOf { path, .. } in account.maildirs() {
-                        known_maildir(&*disk, &store, path)?;
-                    }
-                }
+                let unusable = match options.other_maildir {
+                    OtherMaildir::Refuse => look(&*disk, &store, &account)?,
+                    OtherMaildir::Accept => Vec::new(),
+                };
                 let profile = hints(&store);
-                return Ok((store, profile, Recovered::default(), Vec::new()));
+                return Ok((store, profile, (Recovered::default(), unusable), Vec::new()));
             };
             let mut store = locked.read(&account, &open_options)?;
             let needless = needless(&*disk, &store, &account, options);
@@ -64,9 +65,16 @@ impl Poll {
             let profile = hints(&store);
             Ok::<_, StateError>((store, profile, recovered, needless))
         });
-        let (store, profile, recovered, needless) = opened.await.map_err(|e| e.doing("open the state"))??;
+        let (store, profile, (recovered, unusable), needless) =
+            opened.await.map_err(|e| e.doing("open the state"))??;
         needless.into_iter().for_each(|decision| self.events.tell(&PollEvent::Needless(decision)));
         self.events.tell(&PollEvent::Recovered(&recovered));
+        self.closed.found(unusable, store.state().next_id());
+        if self.account.forward.is_none()
+            && let Some(stranded) = Stranded::of(&store)
+        {
+            self.events.tell(&PollEvent::Stranded(&stranded));
+        }
         if recovered.unsyncable {
             self.note_cannot_sync();
         }
@@ -120,6 +128,19 @@ impl Poll {
 
 fn share(share: &Mutex<Share>) -> MutexGuard<'_, Share> {
     share.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The Maildirs beside the account's own that are not where they were. Blocks.
+fn look(disk: &dyn Disk, store: &Store, account: &Account) -> Result<Vec<Unusable>, StateError> {
+    let mut unusable = Vec::new();
+    for MaildirOf { path, .. } in account.maildirs() {
+        match known_maildir(disk, store, path) {
+            Ok(_) => {}
+            Err(e) if path == account.maildir => return Err(e),
+            Err(error) => unusable.push(Unusable { configured: path.to_owned(), error, is_in_place: false }),
+        }
+    }
+    Ok(unusable)
 }
 
 /// What the user has decided although nothing asks for it. Blocks.

@@ -13,7 +13,7 @@ use crate::client::budget::Share;
 use crate::client::headers::{Shown, headers};
 use crate::client::listing::{ask_for_sizes, look};
 use crate::delivery::destination::sync_directories;
-use crate::disk::{DirSync, Disk};
+use crate::disk::DirSync;
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
 use crate::plan::{Done, Expected, Pass, Plan, PlanInput, Policy, Seen, Skipping, Suspects};
@@ -181,7 +181,7 @@ impl Poll {
                 Step::Look(numbers) => self.look(client, &numbers, &mut given).await?,
                 Step::Judge(numbers) => self.judge(client, &numbers, &mut given).await?,
                 // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
-                Step::Decided(plan) if plan.deletes_earlier() && !can_sync(&self.context.disk, state).await? => {
+                Step::Decided(plan) if plan.deletes_earlier() && !self.can_sync(state).await? => {
                     self.note_cannot_sync();
                     given.policy.removal = RemovalPolicy::Keep;
                 }
@@ -259,16 +259,25 @@ impl Poll {
     }
 }
 
+impl Poll {
+    /// Whether the file systems can make a name durable. What may be in a Maildir that does not let its names be synced is not
+    /// to be deleted.
+    async fn can_sync(&mut self, state: &mut StateHandle) -> Result<bool, PollError> {
+        let (disk, own) = (Arc::clone(&self.context.disk), self.account.maildir.clone());
+        let sync = move |store: &mut Store| sync_directories(&*disk, store, &own);
+        let (synced, failed) = state.with("sync the directories", sync).await??;
+        if !failed.is_empty() {
+            self.closed.keep_earlier();
+        }
+        failed.into_iter().for_each(|(configured, error)| self.closed.note(configured, error.into()));
+        Ok(synced == DirSync::Synced)
+    }
+}
+
 /// Whether a rule leaves a message on the server whose header TOP has shown.
 fn is_left_there(routing: &Routing, shown: &[u8]) -> bool {
     let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
     shown.get(..end).is_some_and(|header| routing.route(header) == Route::Skip)
-}
-
-async fn can_sync(disk: &Arc<dyn Disk>, state: &mut StateHandle) -> Result<bool, PollError> {
-    let disk = Arc::clone(disk);
-    let synced = state.with("sync the directories", move |store| sync_directories(&*disk, store)).await??;
-    Ok(synced == DirSync::Synced)
 }
 
 /// Whether the account points at another server than when the state was last written.

@@ -1,19 +1,23 @@
 //! What is made ready before messages are asked for: a Maildir to deliver to, and what they may turn out to be.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Poll;
 use super::deletions::Deletions;
 use super::error::PollError;
 use super::in_step::InStep;
-use super::retrieval::{Explained, Retrieval};
+use super::retrieval::{Explained, NameTimes, Retrieval};
+use crate::account::Account;
 use crate::client::listing::sizes_of;
 use crate::client::{Client, ClientError};
+use crate::delivery::DeliveryError;
 use crate::delivery::destination::{Destinations, sync_directories};
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
 use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
+use crate::maildir::names::time_in;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::plan::{Expected, Pass, Plan, Remembered};
 use crate::pop3::UniqueId;
@@ -35,7 +39,7 @@ impl From<InsufficientSpace> for PollError {
 impl Poll {
     /// Makes sure that there is a Maildir and a state for what is to be retrieved.
     pub(super) async fn retrieval(
-        &self,
+        &mut self,
         state: &mut StateHandle,
         maildrop: &Maildrop,
         plan: &mut Plan,
@@ -46,17 +50,22 @@ impl Poll {
         let disk = Arc::clone(&self.context.disk);
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let has_unique_ids = maildrop.has_unique_ids;
+        let closed = self.closed.paths().clone();
         let prepare = move |store: &mut Store| {
-            let destinations = Destinations::prepare(&*disk, store, &account, other, most_files)?;
+            let (destinations, unusable) = Destinations::prepare(&*disk, store, &account, other, &closed, most_files)?;
             let free_spaces = most_free_space(&*disk, &destinations)?;
             // What is recognised when it is here is deleted without having been planned.
             let is_empty = store.state().is_empty();
-            let synced = if is_empty { store.sync_directory()? } else { sync_directories(&*disk, store)? };
+            let (synced, unsynced) = match is_empty {
+                true => (store.sync_directory()?, Vec::new()),
+                false => sync_directories(&*disk, store, &account.maildir)?,
+            };
             let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
-            Ok::<_, PollError>((destinations, free_spaces, synced, messages, remembered))
+            Ok::<_, PollError>((destinations, free_spaces, (synced, unsynced, unusable), messages, remembered))
         };
         let prepared = state.with("prepare the Maildir", prepare).await??;
-        let (destinations, free_spaces, synced, messages, remembered) = prepared;
+        let (destinations, free_spaces, (synced, unsynced, unusable), messages, remembered) = prepared;
+        self.note_closed(unsynced, unusable);
         let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
             messages.into_iter().partition(|listed| !self.looks_too_long(listed));
         messages.extend(last);
@@ -70,8 +79,10 @@ impl Poll {
             routing: Arc::new(self.account.routing.clone()),
             maildir_mode: self.account.maildir_mode,
             instance: store.state().identity().instance,
+            name_times: name_times(&self.account, store.state()),
             removal: self.account.removal,
             remembered,
+            kept_before: self.closed.before(),
             is_whole: maildrop.complete
                 && plan.postponed == 0
                 && plan.to_isolate.is_empty()
@@ -92,6 +103,19 @@ impl Poll {
     }
 }
 
+impl Poll {
+    /// Maildirs whose names could not be synced, and some that could not be had.
+    fn note_closed(&mut self, unsynced: Vec<(PathBuf, DeliveryError)>, unusable: Vec<(PathBuf, DeliveryError)>) {
+        let is_out_of_place = |(_, error): &(PathBuf, DeliveryError)| matches!(error, DeliveryError::State(_));
+        if !unsynced.is_empty() || unusable.iter().any(is_out_of_place) {
+            self.closed.keep_earlier();
+        }
+        for (configured, error) in unusable.into_iter().chain(unsynced) {
+            self.closed.note(configured, error.into());
+        }
+    }
+}
+
 impl Retrieval {
     /// The sizes of the messages come beside them, if so much is expected and that fits; else they are asked for now.
     pub(super) async fn expects(&mut self, expected: Option<Expected>, client: &mut Client) -> Result<(), ClientError> {
@@ -107,6 +131,15 @@ impl Retrieval {
         }
         Ok(())
     }
+}
+
+/// The times in the names of what is retrieved: later than those of what waits in the spool, where the account forwards.
+fn name_times(account: &Account, state: &UidState) -> NameTimes {
+    if account.forward.is_none() {
+        return NameTimes::by_the_clock();
+    }
+    let waiting = state.spooled().filter_map(|(_, intent)| time_in(&intent.file_name));
+    NameTimes::after(waiting.max().unwrap_or_default())
 }
 
 /// The room where there is most of it: which message goes where is only known once it comes, and what is written is

@@ -107,7 +107,8 @@ impl Poll {
     async fn lock(&self) -> Result<(Box<LockedState>, Option<LeftClean>), PollError> {
         let (open_options, account) = (self.open_options(), self.account.clone());
         let (disk, dir) = (Arc::clone(&self.context.disk), self.context.state_dir.clone());
-        let (plain, clock) = (self.options == PollOptions::default(), self.context.clock.read());
+        let no_wish = PollOptions { must_exist: self.options.must_exist, ..PollOptions::default() };
+        let (plain, clock) = (self.options == no_wish, self.context.clock.read());
         let locked = watch::blocking(move || {
             let locked = Box::new(Store::lock(Arc::clone(&disk), &dir, &account, &open_options)?);
             let left = || {

@@ -10,7 +10,7 @@ use crate::account::{AccountName, RemovalPolicy};
 use crate::account_history::History;
 use crate::client::Redactor;
 use crate::delivery::recovery::Recovered;
-use crate::forward::ForwardReport;
+use crate::forward::{ForwardReport, Stranded};
 use crate::ids::EntryId;
 use crate::oauth::tokens::TokenTimes;
 use crate::plan::maildrop::Listed;
@@ -87,6 +87,8 @@ pub struct PollReport {
     pub had_its_share: bool,
     /// What came of forwarding what this poll brought, where it was waited for.
     pub forwarded: Option<Box<ForwardReport>>,
+    /// What waits in the spool, although the account forwards nothing any more.
+    pub stranded: Option<Box<Stranded>>,
     /// The messages that made trouble and are still there.
     pub quarantine: Vec<Quarantined>,
     /// What came so far, this poll included.
@@ -264,6 +266,7 @@ impl PollReport {
             more: false,
             had_its_share: false,
             forwarded: None,
+            stranded: None,
             quarantine: Vec::new(),
             past: Past::default(),
             history: None,
@@ -295,5 +298,6 @@ impl PollReport {
             && self.unnamed.is_empty()
             && self.undeletable.is_empty()
             && !self.unacknowledged
+            && self.stranded.is_none()
     }
 }

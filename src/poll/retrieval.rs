@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::in_step::InStep;
 use super::refusals::Refusals;
@@ -26,10 +27,14 @@ pub(super) struct Retrieval {
     pub(super) maildir_mode: MaildirMode,
     /// The instance id for their names.
     pub(super) instance: InstanceId,
+    /// The times in their names.
+    pub(super) name_times: NameTimes,
     /// What happens to them on the server afterwards.
     pub(super) removal: RemovalPolicy,
     /// Remembered messages that one of these may turn out to be.
     pub(super) remembered: Remembered,
+    /// What is remembered from before this entry is not deleted: it may not be where it was delivered. None: it may be.
+    pub(super) kept_before: Option<EntryId>,
     /// Nothing that was listed is left out: what is none of these is not on the server.
     pub(super) is_whole: bool,
     /// What shows that the answers belong to the commands.
@@ -57,6 +62,30 @@ pub(super) struct Retrieval {
     pub(super) explained: Explained,
 }
 
+/// The times in the names of messages, since 1970. What is forwarded goes on in the order of its names, so there each is later
+/// than the one before, and later than those that wait, even if a clock was set back meanwhile.
+#[derive(Debug)]
+pub(super) struct NameTimes(Option<Duration>);
+
+impl NameTimes {
+    /// As the clock says.
+    pub(super) fn by_the_clock() -> Self {
+        Self(None)
+    }
+
+    /// Later than this one, and each later than the one before.
+    pub(super) fn after(last: Duration) -> Self {
+        Self(Some(last))
+    }
+
+    /// That of the next message, if this is now.
+    pub(super) fn next(&mut self, now: Duration) -> Duration {
+        let Some(last) = &mut self.0 else { return now };
+        *last = now.max(last.saturating_add(Duration::from_micros(1)));
+        *last
+    }
+}
+
 impl Retrieval {
     /// How many octets a message is taken for.
     pub(super) fn size(&self, listed: &Listed) -> u64 {
@@ -73,6 +102,8 @@ pub(super) struct Retrieved {
     pub(super) refused: Refusals,
     /// Those that turned out to be known already, as the server lists them now.
     pub(super) known: Vec<(EntryId, Listed)>,
+    /// One of those is still on its way into a Maildir that does not take it: the server must keep it.
+    pub(super) is_any_under_way: bool,
     /// Those that became safe: how many, and their octets.
     pub(super) safe: u64,
     /// Octets of those.
@@ -229,5 +260,20 @@ impl OtherSizes {
                 Explained::New => self.explicable_known,
                 Explained::All => 0,
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forwarded_has_its_order_whatever_the_clock_says() {
+        let clock = [100, 100, 90, 101, 40].map(Duration::from_secs);
+        let (mut plain, mut forwarded) = (NameTimes::by_the_clock(), NameTimes::after(Duration::from_secs(99)));
+        assert_eq!(clock.map(|now| plain.next(now)), clock);
+        let micros = clock.map(|now| forwarded.next(now).as_micros());
+        assert_eq!(micros, [100_000_000, 100_000_001, 100_000_002, 101_000_000, 101_000_001]);
+        assert_eq!(NameTimes::after(clock[0]).next(clock[4]).as_micros(), 100_000_001, "set back between two polls");
     }
 }

@@ -393,7 +393,8 @@ impl<'a> Retriever<'a> {
             self.events.tell(&PollEvent::MessageBegun(listed));
         }
         let unique_id = self.under_way.front().and_then(|listed| listed.unique_id.as_ref());
-        let name = self.context.names.next(self.context.clock.since_1970(), self.retrieval.instance, unique_id);
+        let time = self.retrieval.name_times.next(self.context.clock.since_1970());
+        let name = self.context.names.next(time, self.retrieval.instance, unique_id);
         let tmp = self.retrieval.destinations.at(OWN).maildir.tmp();
         let staging = Staging::new(Arc::clone(&self.context.disk), tmp, name).with_mode(self.retrieval.maildir_mode);
         self.incoming = Some(Incoming::new(staging, &self.retrieval.routing));
@@ -416,10 +417,10 @@ impl<'a> Retriever<'a> {
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut incoming) = self.incoming.take() else { return Ok(()) };
-        let flushed = watch::blocking(move || incoming.staging.flush().map(|()| incoming)).await;
+        let destinations = Arc::clone(&self.retrieval.destinations);
+        let flushed = watch::blocking(move || incoming.flush(&destinations).map(|()| incoming)).await;
         let failed = |NotWritten { dir, source }| PollError::Maildir { doing: "write a message to", path: dir, source };
-        let wrote = flushed.map_err(|e| e.doing("write a message"))?.map_err(failed)?;
-        self.incoming = Some(wrote);
+        self.incoming = Some(flushed.map_err(|e| e.doing("write a message"))?.map_err(failed)?);
         Ok(())
     }
 
@@ -430,7 +431,7 @@ impl<'a> Retriever<'a> {
         received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
-        let Incoming { staging, to, would_be_skipped, has_long_header, .. } = incoming;
+        let Incoming { staging, to, not_written, would_be_skipped, has_long_header, .. } = incoming;
         let length = Length::new(staging.octets(), staging.size());
         self.done.any_shorter |= Arrival::would_be_short(&listed, staging.octets());
         let octets = staging.octets();
@@ -451,7 +452,10 @@ impl<'a> Retriever<'a> {
         let closed = |_| PollError::contradiction("hand over a message", "the memory that is shared was closed");
         let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(closed)?;
         // A committer that is gone has said why itself.
-        received_messages.send(ReceivedMessage { received, to, permit }).await.map_err(|_| PollError::Stopped)
+        received_messages
+            .send(ReceivedMessage { received, to, not_written, permit })
+            .await
+            .map_err(|_| PollError::Stopped)
     }
 
     /// The entry, if it is one that we have after all: then this copy goes.
@@ -464,7 +468,9 @@ impl<'a> Retriever<'a> {
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
-        removable.into_iter().for_each(|removable| self.deletions.add(removable));
+        let may_go = self.retrieval.kept_before.is_none_or(|before| entry.id >= before);
+        removable.into_iter().filter(|_| may_go).for_each(|removable| self.deletions.add(removable));
+        self.done.is_any_under_way |= entry.is_under_way();
         Some(entry.id)
     }
 

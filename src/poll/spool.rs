@@ -29,16 +29,8 @@ pub(super) fn settle_spool(
     account: &Account,
     other: OtherMaildir,
 ) -> Result<(), StateError> {
-    let waiting = store.state().spooled().count();
-    if account.forward.is_none() {
-        if waiting == 0 {
-            return Ok(());
-        }
-        warn!(
-            "this account forwards nothing any more: until it does, {} in {} and on the server",
-            if waiting == 1 { "1 message stays".to_owned() } else { format!("{waiting} messages stay") },
-            store.spool().display()
-        );
+    if account.forward.is_none() && store.state().spooled().next().is_none() {
+        return Ok(());
     }
     let Settled { forwarded, lost, removed } = settle(disk, store, other)?;
     if forwarded + removed > 0 {
@@ -152,6 +144,7 @@ impl PollContext {
             instance: InstanceId::random(),
             holder: self.holder.clone(),
             new_state: false,
+            must_exist: false,
             configured_accounts: Arc::clone(&self.configured_accounts),
             delivered_by,
         }

@@ -138,6 +138,12 @@ impl Entry {
         self.removed || self.absent_since.is_some()
     }
 
+    /// Whether its delivery was begun, and is not known to be finished: it is ours, and not in all of its Maildirs yet.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.intent.as_ref().is_some_and(|intent| !intent.spooled)
+    }
+
     /// It is listed again.
     pub(super) fn set_present(&mut self) {
         self.removed = false;

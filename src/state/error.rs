@@ -84,7 +84,23 @@ pub enum StateError {
         /// The state directory.
         dir: PathBuf,
     },
-    /// The same, and somebody polls with that state right now.
+    /// There is no state, but there is something that its polls have left.
+    Traces {
+        /// The account.
+        account: AccountName,
+        /// What they have left.
+        trace: PathBuf,
+        /// The state directory.
+        dir: PathBuf,
+    },
+    /// There is no state any more: it was there at the last poll of this process.
+    Vanished {
+        /// The account.
+        account: AccountName,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The same as [`Self::Renamed`], and somebody polls with that state right now.
     RenamedAndPolled {
         /// The account.
         account: AccountName,
@@ -196,23 +212,26 @@ impl fmt::Display for StateError {
             ),
             Self::FormerMaildir { path, why } => write!(
                 f,
-                "a delivery to {} was interrupted, and that Maildir cannot be reached: {why}. Nothing was fetched",
+                "a delivery to {} was interrupted, and that Maildir cannot be used: {why}. What was on its way there waits",
                 path.display()
             ),
             Self::MaildirMissing { path } => write!(
                 f,
-                "the Maildir {} was delivered to before and is not there now. Nothing was fetched",
+                "the Maildir {} was delivered to before and is not there now. No mail was fetched into it",
                 path.display()
             ),
             Self::MaildirReplaced { path } => write!(
                 f,
-                "{} is not the Maildir that was delivered to before, though it has the same path. Nothing was fetched",
+                "{} is not the Maildir that was delivered to before, though it has the same path. No mail was fetched \
+                 into it",
                 path.display()
             ),
             Self::OtherUser { .. }
             | Self::Renamed { .. }
             | Self::RenamedAndPolled { .. }
             | Self::Lost { .. }
+            | Self::Traces { .. }
+            | Self::Vanished { .. }
             | Self::OtherOwner { .. }
             | Self::SameFiles { .. } => self.fmt_owner(f),
         }
@@ -233,6 +252,19 @@ impl StateError {
                 f,
                 "this account has no state, but {}, which is not configured any more, was the same user at the same server",
                 text::value(other)
+            ),
+            Self::Traces { trace, dir, .. } => write!(
+                f,
+                "this account has no state in {}, but {} is from its earlier polls: fetching now could bring every message \
+                 again, and forward it again",
+                dir.display(),
+                trace.display()
+            ),
+            Self::Vanished { path, .. } => write!(
+                f,
+                "the state file {} was there at the last poll, and is gone: fetching now could bring every message again, \
+                 and forward it again",
+                path.display()
             ),
             Self::Lost { maildir, dir, .. } => write!(
                 f,

@@ -64,7 +64,8 @@ pub struct Hints {
     pub history: History,
 }
 
-/// How much mail came, and when. For people: nothing is decided by it.
+/// How much mail came, and when. For people: nothing is decided by it, but that an account to which mail came has lost its
+/// state if there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Past {
@@ -297,6 +298,12 @@ impl HintsFile {
         let parse = |bytes: Vec<u8>| toml::from_slice(&bytes).ok();
         let written: Hints = disk.read(&path, MOST).ok().and_then(parse).unwrap_or_default();
         Self { path, hints: written.clone(), written }
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether they differ from what stands in the file.

@@ -25,5 +25,6 @@ pub mod store;
 mod case;
 mod entry_table;
 mod reading;
+mod traces;
 mod troubles;
 mod unique_id_index;

@@ -98,7 +98,9 @@ pub(super) fn refuse_lost_state(
             });
         }
     }
-    for MaildirOf { path, .. } in account.maildirs() {
+    let spool = dir.join(account.name.spool());
+    // A spool says nothing of what has left it.
+    for MaildirOf { path, .. } in account.maildirs().into_iter().filter(|maildir| maildir.path != spool) {
         let mut delivered = delivered_by(disk, path)?;
         if delivered.is_empty() {
             continue;

@@ -39,6 +39,8 @@ pub struct OpenOptions {
     pub holder: String,
     /// The user said that a lost state is to be begun anew.
     pub new_state: bool,
+    /// Mail was delivered with it before, by this process: it must be there.
+    pub must_exist: bool,
     /// The other accounts.
     pub configured_accounts: Arc<ConfiguredAccounts>,
     /// Tells which states have delivered into the Maildir at a path: asked where there is no state, and none of those is

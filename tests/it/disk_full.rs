@@ -31,6 +31,18 @@ impl SmallDisk {
         Some(Self(at.to_owned()))
     }
 
+    /// Has a directory under a second path, if this machine lets us.
+    pub(crate) fn bind(dir: &Path, at: &Path) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let mounted = rustix::process::geteuid().is_root()
+            && Command::new("mount").arg("--bind").arg(dir).arg(at).status().is_ok_and(|s| s.success());
+        if !mounted {
+            crate::program::skip("a directory can be bound to a second path by root only");
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+
     /// Makes it larger.
     fn enlarge(&self) {
         let status = Command::new("mount").args(["-o", "remount,size=256m"]).arg(&self.0).status().unwrap();

@@ -212,6 +212,7 @@ fn full_forwarding() -> Forwarding {
         set_aside: 1,
         first_set_aside: vec![SetAside { name: "n".to_owned(), since: 1, reason: "r".to_owned() }],
         spool_full: false,
+        stranded: false,
     }
 }
 

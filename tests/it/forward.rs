@@ -14,10 +14,12 @@ pub(crate) mod hostile;
 mod imap;
 mod kills;
 mod lmtp;
+mod lost;
 mod outages;
 mod real_server;
 mod sieve;
 mod sorted;
+mod switched;
 
 /// An account whose mail goes on to this server, and leaves the source behind it.
 fn to(maildrop: &Maildrop, server: &ImapServer, more: &str) -> Account {

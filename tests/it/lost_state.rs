@@ -163,3 +163,20 @@ fn another_user_name_under_the_same_account_is_refused() {
     env.configure(&[Account::at(maildrop.server.address).text("username", "somebody-else")]);
     refuses(&maildrop, &env, 78).says("somebody-else");
 }
+
+#[test]
+fn a_state_that_is_lost_is_noticed_where_a_reader_has_emptied_the_maildir() {
+    let (maildrop, env) = three_of_five(false);
+    for part in ["new", "cur"] {
+        files(&env.maildir("a").join(part)).iter().for_each(|file| fs::remove_file(file).unwrap());
+    }
+    fs::remove_file(env.path("state/a.uids")).unwrap();
+    for _ in 0..2 {
+        refuses(&maildrop, &env, 73).says("a.hints is from its earlier polls").says("uids adopt a --all");
+    }
+    env.run(&["fetch", "--new-state", "a"]).expect(0).says("5 new messages");
+    // Without any trace it is a new account.
+    fs::remove_dir_all(env.path("state")).unwrap();
+    fs::remove_dir_all(env.maildir("a")).unwrap();
+    env.fetch().expect(0).says("5 new messages");
+}

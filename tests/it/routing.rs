@@ -238,7 +238,7 @@ fn first_of_two(maildrop: &Maildrop, env: &TestEnv) {
 fn check_others_flow(maildrop: &Maildrop, env: &TestEnv) {
     env.fetch().expect(73).says("Mail/jo/tmp");
     assert_eq!((mail_in(env, "a").len(), mail_in(env, "jo").len()), (10, 1));
-    assert_eq!(maildrop.left().len(), 20, "nothing is deleted in a session that ends early");
+    assert_eq!(maildrop.left().len(), 10, "what was delivered is deleted in a session of its own");
 }
 
 fn check_all_come(maildrop: &Maildrop, env: &TestEnv) {
@@ -272,6 +272,82 @@ fn another_maildir_that_is_gone_or_another_one_is_noticed_as_the_accounts_own_is
     env.fetch().expect(0);
     fs::remove_file(env.path("state/a.uids")).unwrap();
     env.fetch().expect(73).says("Mail/jo");
+}
+
+#[test]
+fn maildirs_that_are_not_in_their_places_keep_their_own_mail_alone() {
+    const ODD: &str = "X-Odd-Name-That-Is-Rather-Long: axe";
+    let maildrop = Maildrop::new(vec![message("jo", "From: jo@example.org"), message("odd", ODD)]);
+    let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES).deleting()]);
+    env.fetch().expect(0);
+    let (jo, odd) = (env.path("Mail/jo"), env.path("Mail/a-odd"));
+    for maildir in [&jo, &odd] {
+        fs::rename(maildir, maildir.with_extension("away")).unwrap();
+    }
+    crate::delivered::make_maildir(&odd);
+    let large = format!("From: jo@example.org\r\n\r\n{}This is large.\r\n", "0123456789 and so on\r\n".repeat(30_000));
+    maildrop.change(|contents| {
+        contents.messages.push(Message::new("large", large.as_bytes()));
+        for n in 0..3 {
+            contents.messages.push(message(&format!("jo{n}"), "From: jo@example.org"));
+            contents.messages.push(message(&format!("odd{n}"), ODD));
+            contents.messages.push(message(&format!("list{n}"), "List-Id: <dev.example.org>"));
+            contents.messages.push(message(&format!("own{n}"), "From: ann@example.org"));
+        }
+    });
+    for _ in 0..3 {
+        env.fetch().expect(73).says("Mail/jo").says("Mail/a-odd");
+        assert_eq!((mail_in(&env, "a").len(), mail_in(&env, "a/.Lists.Dev").len()), (3, 3));
+        assert_eq!(maildrop.left().len(), 7, "what was delivered in this poll is deleted");
+        assert!(!jo.exists() && files(&odd.join("new")).is_empty() && files(&odd.join("tmp")).is_empty());
+        assert!(files(&env.path("Mail/a/tmp")).is_empty());
+    }
+    fs::remove_dir_all(&odd).unwrap();
+    for maildir in [&jo, &odd] {
+        fs::rename(maildir.with_extension("away"), maildir).unwrap();
+    }
+    env.fetch().expect(0);
+    assert_eq!(mail_in(&env, "jo"), ["jo", "jo0", "jo1", "jo2", "large"]);
+    assert_eq!(mail_in(&env, "a-odd"), ["odd", "odd0", "odd1", "odd2"]);
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn nothing_goes_that_an_earlier_poll_may_have_delivered_into_a_maildir_that_is_gone() {
+    let messages = || vec![message("jo", "From: jo@example.org"), message("own", "From: ann@example.org")];
+    let maildrop = Maildrop::new(messages());
+    let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES)]);
+    env.fetch().expect(0);
+    let (jo, away) = (env.path("Mail/jo"), env.path("away"));
+    fs::rename(&jo, &away).unwrap();
+    env.configure(&[mailbox(&maildrop, RULES).deleting()]);
+    maildrop.change(|contents| contents.messages.push(message("new", "From: ann@example.org")));
+    env.fetch().expect(73);
+    assert_eq!(maildrop.left(), ["jo", "own"]);
+    fs::rename(&away, &jo).unwrap();
+    env.fetch().expect(0);
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn a_maildir_whose_new_takes_no_mail_keeps_nobody_elses() {
+    // Root may write everywhere.
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (maildrop, env) = many_for_two();
+    let new = env.path("Mail/jo/new");
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o500)).unwrap();
+    for n in 10..13 {
+        env.fetch().expect(73).says("Mail/jo/new");
+        assert_eq!((mail_in(&env, "a").len(), mail_in(&env, "jo").len()), (n, 1));
+        maildrop.change(|contents| contents.messages.push(message(&format!("own{n}"), "From: ann@example.org")));
+    }
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o700)).unwrap();
+    env.fetch().expect(0);
+    assert_eq!((mail_in(&env, "a").len(), mail_in(&env, "jo").len()), (13, 11));
+    env.fetch().expect(0);
+    assert!(maildrop.left().is_empty());
 }
 
 #[test]

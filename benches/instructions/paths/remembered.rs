@@ -114,6 +114,7 @@ fn file_to_read() -> (TempDir, Account, OpenOptions) {
         instance: InstanceId::new(7),
         holder: String::new(),
         new_state: false,
+        must_exist: false,
         configured_accounts: Arc::new(ConfiguredAccounts::new([account.name.clone()])),
         delivered_by: |_, _| Ok(Vec::new()),
     };

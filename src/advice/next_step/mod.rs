@@ -31,7 +31,7 @@ const TRY_LATER: &str = "Try again later";
 const REPORT_IT: &str = "This is a bug in mailferry: please report it with the lines above";
 
 /// The command that goes on with what a person has decided.
-fn fetch_with(decision: Decision, account: impl Display) -> String {
+pub(super) fn fetch_with(decision: Decision, account: impl Display) -> String {
     this_program(&format!("fetch {} {account}", option(decision)))
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             from_maildir(),
             new_state()
         ),
+        StateError::Traces { .. } | StateError::Vanished { .. } => without_a_trace_of_what(account),
         StateError::RenamedAndPolled { .. } => "Wait until that has ended, then try again".to_owned(),
         StateError::OtherOwner { owner, .. } => format!("As that user: {}", this_command_as(*owner)),
         StateError::SameFiles { .. } => "Give one of them another name".to_owned(),
@@ -67,6 +68,16 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
     Some(step.into())
 }
 
+/// Where a state is lost and nothing tells what was fetched.
+fn without_a_trace_of_what(account: &AccountName) -> String {
+    format!(
+        "If the state is somewhere else, or its disk is not mounted, put {account}.uids back or give --state-dir; if it is \
+         lost, count what is on the server now as fetched: {}; to fetch everything again: {}",
+        this_program(&format!("uids adopt {account} --all")),
+        fetch_with(Decision::NewState, account)
+    )
+}
+
 /// About a state directory that a daemon cannot begin with: no account is concerned yet.
 pub(crate) fn of_directory(error: &StateError) -> Step {
     match error {
@@ -81,6 +92,8 @@ pub(crate) fn of_directory(error: &StateError) -> Step {
         | StateError::OtherUser { .. }
         | StateError::Renamed { .. }
         | StateError::Lost { .. }
+        | StateError::Traces { .. }
+        | StateError::Vanished { .. }
         | StateError::RenamedAndPolled { .. }
         | StateError::SameFiles { .. }
         | StateError::FormerMaildir { .. }

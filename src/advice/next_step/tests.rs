@@ -224,7 +224,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
         (StateError::MaildirReplaced { path: "/m".into() }.into(), &["right disk", "fetch --accept-maildir work"]),
         (
             StateError::FormerMaildir { path: "/m".into(), why: "it is not there".to_owned() }.into(),
-            &["be reached: it is not there. Nothing was fetched", "fetch --accept-maildir work"],
+            &["be used: it is not there. What was on its way there waits", "fetch --accept-maildir work"],
         ),
         (
             io(Errno::NOSPC),

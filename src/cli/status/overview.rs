@@ -235,6 +235,7 @@ fn forward_line(forward: &Forwarding, now: i64) -> String {
     let aside = aside.map_or_else(String::new, |aside| format!("; {aside}"));
     let since = forward.since.map_or_else(String::new, |since| format!(" for {}", Span::between(since, now)));
     let next = match forward.next_try {
+        None if forward.stranded => format!("{} in the spool", Count(forward.messages, "message")),
         Some(next) => format!("tried again in {}", Span::between(now, next)),
         None => "tried again now".to_owned(),
     };
@@ -385,6 +386,7 @@ mod tests {
             set_aside: 0,
             first_set_aside: Vec::new(),
             spool_full: false,
+            stranded: false,
         };
         let waits = AccountStatus { forward: Some(forward.clone()), ..of(1) };
         let text = shown(&status(vec![waits.clone(), of(2)]), Detail::AsFits, None);

@@ -135,7 +135,7 @@ impl Supervisor {
         let (name, polls) = (kept.name(), &self.polls);
         let (hung, this_poll) = (polls.hung_since(name), polls.delivered(name));
         let status = kept.status(self.queue.doing(name), hung, this_poll, now, wall, today);
-        AccountStatus { forward: self.forwarders.status(name, now, wall), ..status }
+        AccountStatus { forward: self.forwarders.status(name, now, wall).or(status.forward), ..status }
     }
 
     /// The line for `systemctl status`.

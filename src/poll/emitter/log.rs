@@ -67,5 +67,8 @@ fn session_failed(error: &PollError, next: AfterFailure) {
         AfterFailure::PollEnds => {}
         AfterFailure::NothingLost => info!("another session to look for more ended early: {error}"),
         AfterFailure::GoesOn => warn!("the session broke at a message; another one continues after it: {error}"),
+        AfterFailure::WithoutThose => {
+            warn!("a Maildir takes no mail; another session goes on without what is for it: {error}");
+        }
     }
 }

@@ -33,6 +33,7 @@ impl Reporter {
         match event {
             PollEvent::Needless(decision) => report.needless.push(*decision),
             PollEvent::Recovered(recovered) => report.recovered = **recovered,
+            PollEvent::Stranded(stranded) => report.stranded = Some(Box::new((*stranded).clone())),
             PollEvent::CredentialObtained { redactor, token } => {
                 (report.redactor, report.token) = (Arc::clone(redactor), *token);
             }

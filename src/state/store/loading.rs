@@ -15,6 +15,7 @@ use crate::state::orphans::{lock_file, refuse_lost_state, uids_file};
 use crate::state::ownership;
 use crate::state::reading::{Loaded, read};
 use crate::state::record::Record;
+use crate::state::traces::refuse_traces;
 
 /// A state that nobody else can write to.
 struct Locked {
@@ -150,8 +151,12 @@ impl Store {
             }
             None => {
                 if !open_options.new_state {
+                    if open_options.must_exist {
+                        return Err(StateError::Vanished { account: account.name.clone(), path });
+                    }
                     let OpenOptions { configured_accounts, delivered_by, .. } = open_options;
                     refuse_lost_state(&*disk, dir, account, configured_accounts, *delivered_by)?;
+                    refuse_traces(&*disk, dir, &account.name)?;
                 }
                 let identity = Identity {
                     instance: open_options.instance,

@@ -48,6 +48,32 @@ fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_a
 }
 
 #[test]
+fn an_account_that_forwards_no_more_is_not_well_as_long_as_mail_waits_in_its_spool() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down for today"));
+    let account = Account::at(maildrop.server.address).deleting();
+    let env = TestEnv::in_memory(&[account.clone().set("forward", server.forward(""))]);
+    let socket = env.path("http.sock");
+    let serve = || env.configure_more(&format!("\n[daemon]\nhttp = {:?}\n", socket.display().to_string()));
+    serve();
+    let daemon = Daemon::start(&env);
+    wait_for("mail in the spool", || daemon.account("a")["forward"]["messages"] == 3);
+    env.configure(&[account]);
+    serve();
+    daemon.running.signal(Signal::HUP);
+    wait_for("the word", || daemon.account("a")["forward"]["stranded"] == true);
+    let forward = daemon.account("a")["forward"].clone();
+    assert_eq!(forward["messages"], 3, "{forward}");
+    assert!(forward["why"].as_str().unwrap().contains("no `forward` any more"), "{forward}");
+    let status = env.run(&["status", "a"]).expect(0).says("its mail is not forwarded").says("in the spool  3 messages");
+    assert!(!status.output().contains("all is well"), "{status:?}");
+    env.run(&["status", "--check"]).expect(1).says("--accept-maildir a");
+    let shown = page::get(&socket, "/");
+    assert!(shown.contains("Mail of 1 account is not forwarded") && shown.contains("--accept-maildir"), "{shown}");
+    daemon.end();
+}
+
+#[test]
 fn destinations_that_never_come_to_an_end_hold_nobody_and_cost_little_memory() {
     use crate::forward::hostile::{imap_at, lmtp_at};
     use crate::scripted::endless::{imap_servers, lmtp_servers};
@@ -117,5 +143,30 @@ fn status_tells_why_mail_waits_that_the_spool_is_full_and_what_forward_has_done(
     env.run(&["forward", "--again", "a"]).expect(0);
     wait_for("what forward has done", || forwarding()["set_aside"] == 0);
     wait_for("the rest, now that there is room", || forwarding()["forwarded"] == 1 && maildrop.left().len() <= 1);
+    daemon.end();
+}
+
+#[test]
+fn a_state_directory_that_goes_under_a_daemon_is_no_new_beginning() {
+    let (forwarded, delivered, server) =
+        (Maildrop::new(small_ones(3)), Maildrop::new(small_ones(2)), ImapServer::start());
+    let accounts = [
+        Account::at(forwarded.server.address).set("forward", server.forward("")),
+        Account::at(delivered.server.address).named("b"),
+    ];
+    let env = TestEnv::new(&accounts);
+    let daemon = Daemon::start(&env);
+    wait_for("all mail", || server.mail().len() == 3 && files(&env.maildir("b").join("new")).len() == 2);
+    wait_for("the end of the polls", || ["a", "b"].iter().all(|name| daemon.account(name)["state"] == "idle"));
+    // A reader takes the mail out, and the disk of the state goes.
+    files(&env.maildir("b").join("new")).iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    std::fs::rename(env.path("state"), env.path("away")).unwrap();
+    wait_for("the socket", || env.run(&["poll"]).status == 0);
+    for name in ["a", "b"] {
+        wait_for("the trouble", || {
+            daemon.account(name)["trouble"]["text"].to_string().contains("was there at the last poll, and is gone")
+        });
+    }
+    assert_eq!((server.mail().len(), files(&env.maildir("b").join("new")).len()), (3, 0));
     daemon.end();
 }

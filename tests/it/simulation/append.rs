@@ -21,8 +21,16 @@ fn open(world: &mut World<'_>, fault: Option<Fault>) -> Store {
     let disk: Arc<dyn Disk> = Arc::new(world.start(fault));
     let (now, since_1970) = (world.clock.read(), world.clock.since_1970());
     let (instance, holder, configured_accounts) = (mailferry::ids::InstanceId::new(7), String::new(), Arc::default());
-    let open_options =
-        OpenOptions { now, since_1970, instance, holder, new_state: false, configured_accounts, delivered_by };
+    let open_options = OpenOptions {
+        now,
+        since_1970,
+        instance,
+        holder,
+        new_state: false,
+        must_exist: false,
+        configured_accounts,
+        delivered_by,
+    };
     Store::open(disk, Path::new(STATE), world.script.account("keep"), &open_options).unwrap()
 }
 

@@ -275,6 +275,7 @@ impl<'a> World<'a> {
             instance: mailferry::ids::InstanceId::new(0),
             holder: String::new(),
             new_state: false,
+            must_exist: false,
             configured_accounts,
             delivered_by: mailferry::delivery::delivered_by,
         }

@@ -1,0 +1,46 @@
+//! An account that forwarded, and does not any more: what waits in its spool is neither lost nor forgotten.
+
+use std::fs;
+
+use super::*;
+use crate::mail::small_ones_stored;
+
+/// Three messages that wait in the spool, at an account that is configured with a Maildir by now.
+fn switched() -> (Maildrop, ImapServer, TestEnv) {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down for today"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    env.configure(&[Account::at(maildrop.server.address).deleting()]);
+    (maildrop, server, env)
+}
+
+#[test]
+fn what_waits_in_a_spool_is_told_with_the_status_and_both_ways_on() {
+    let (maildrop, server, env) = switched();
+    let waits = format!("3 messages wait in {}", env.path("state/a.spool").display());
+    for arguments in [&["fetch"][..], &["-q", "fetch"], &["fetch", "--json"], &["fetch"]] {
+        env.run(arguments).expect(1).says(&waits).says("mailferry").says("forward a").says("--accept-maildir a");
+        assert_eq!((maildrop.left().len(), spool(&env), env.mail().len()), (3, 3, 0), "nothing is done about it");
+    }
+    // One way.
+    server.with(|mailbox| mailbox.login_refusal = None);
+    env.configure(&[to(&maildrop, &server, "")]);
+    env.run(&["forward"]).expect(0).says("3 forwarded");
+    env.configure(&[Account::at(maildrop.server.address).deleting()]);
+    env.fetch().expect(0);
+    assert_eq!((server.mail().len(), maildrop.left().len(), env.mail().len()), (3, 0, 0));
+}
+
+#[test]
+fn a_spool_that_is_moved_away_is_fetched_into_the_maildir() {
+    let (maildrop, server, env) = switched();
+    let (spool, away) = (env.path("state/a.spool"), env.path("state/a.spool.old"));
+    env.fetch().expect(1).says(&format!("mv {} {}", spool.display(), away.display()));
+    fs::rename(&spool, &away).unwrap();
+    env.fetch().expect(73);
+    env.run(&["fetch", "--accept-maildir", "a"]).expect(0).says("3 new messages");
+    assert_same_mail(&env.mail(), &small_ones_stored(3));
+    env.fetch().expect(0);
+    assert!(maildrop.left().is_empty() && server.mail().is_empty());
+}
