@@ -255,7 +255,8 @@ pub trait DiskFile: Send + Sync {
     /// Those of `fchmod(2)`.
     fn set_mode(&mut self, mode: u32) -> io::Result<()>;
 
-    /// The number of the file's device, which tells its file system from all others; None if that is not known.
+    /// The number of the file's device, which tells its file system from all others; None if that is not known, or where a
+    /// sync has nothing to wait for because the file lies in memory.
     fn device(&self) -> Option<u64>;
 
     /// Asks for what was written to be written back soon, without waiting: a later [`DiskFile::sync`] has less to do.

@@ -80,18 +80,11 @@ fn dir_sync(answer: io::Result<()>) -> io::Result<DirSync> {
 
 /// The types of file systems, as `statfs(2)` tells them, that keep inode numbers over a mount: ext2 to ext4, XFS, btrfs,
 /// ZFS, F2FS, JFS, ReiserFS, bcachefs, NFS (its file ids are the server's), and tmpfs, which lasts no longer than its mount.
-const KEEPS_INODE_NUMBERS: [i64; 10] = [
-    0xef53,
-    0x5846_5342,
-    0x9123_683e,
-    0x2fc1_2fc1,
-    0xf2f5_2010,
-    0x3153_464a,
-    0x5265_4973,
-    0xca45_1a4e,
-    0x6969,
-    0x0102_1994,
-];
+const KEEPS_INODE_NUMBERS: [i64; 10] =
+    [0xef53, 0x5846_5342, 0x9123_683e, 0x2fc1_2fc1, 0xf2f5_2010, 0x3153_464a, 0x5265_4973, 0xca45_1a4e, 0x6969, TMPFS];
+
+/// The type of a file system in memory.
+const TMPFS: i64 = 0x0102_1994;
 
 #[allow(clippy::useless_conversion, reason = "on other processors the type is a smaller one")]
 fn file_status(stat: &rustix::fs::Stat) -> FileStatus {
@@ -122,8 +115,10 @@ impl DiskFile for RealFile {
         Ok(rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?)
     }
 
+    #[allow(clippy::useless_conversion, reason = "on other processors the type is a smaller one")]
     fn device(&self) -> Option<u64> {
-        self.id().ok().map(|id| id.device)
+        let in_memory = rustix::fs::fstatfs(&self.file).is_ok_and(|status| i64::from(status.f_type) == TMPFS);
+        self.id().ok().filter(|_| !in_memory).map(|id| id.device)
     }
 
     fn begin_sync(&mut self) {
@@ -155,7 +150,7 @@ impl DiskFile for RealFile {
 impl Disk for RealDisk {
     fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
         // Those of one batch are in one directory.
-        let device = files.first().and_then(|file| file.device()).unwrap_or(0);
+        let device = files.first().and_then(|file| file.device());
         sync_pool::sync_files(device, files)
     }
 

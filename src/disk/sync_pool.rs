@@ -31,8 +31,9 @@ const IDLE: Duration = Duration::from_secs(10);
 /// The pools of this process.
 static POOLS: Pools = Pools::new(MOST_THREADS, IDLE);
 
-/// Syncs all files, which are on one file system, that of this device number; answers in their order. Blocks.
-pub(super) fn sync_files(device: u64, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
+/// Syncs all files, which are on one file system, that of this device number; answers in their order. Without a number no
+/// thread helps. Blocks.
+pub(super) fn sync_files(device: Option<u64>, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
     POOLS.sync_files(device, files)
 }
 
@@ -82,10 +83,10 @@ impl Pools {
         Self { pools: Mutex::new(BTreeMap::new()), most_threads, idle }
     }
 
-    fn sync_files(&'static self, device: u64, mut files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
-        if files.len() < 2 {
+    fn sync_files(&'static self, device: Option<u64>, mut files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
+        let Some(device) = device.filter(|_| files.len() > 1) else {
             return files.iter_mut().map(|file| file.sync()).collect();
-        }
+        };
         let batch = Arc::new(Batch::new(files));
         self.offer(device, &batch);
         while batch.sync_next() {}

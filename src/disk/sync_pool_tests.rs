@@ -83,8 +83,8 @@ impl Hanging {
 #[test]
 fn each_file_gets_its_own_answer() {
     let odd = |odd| file(move || if odd { Err(io::Error::other("odd")) } else { Ok(()) });
-    for count in [0, 1, 2, 16, 17, 100] {
-        let results = sync_files(7, (0..count).map(|n| odd(n % 2 == 1)).collect());
+    for (count, device) in [0, 1, 2, 16, 17, 100].into_iter().flat_map(|count| [(count, Some(7)), (count, None)]) {
+        let results = sync_files(device, (0..count).map(|n| odd(n % 2 == 1)).collect());
         assert_eq!(results.len(), count);
         assert!(results.iter().enumerate().all(|(n, result)| result.is_err() == (n % 2 == 1)));
     }
@@ -115,13 +115,13 @@ fn a_file_system_that_hangs_holds_up_no_other_and_not_even_its_own() {
     let stuck: Vec<_> = (0..3)
         .map(|_| {
             let files: Vec<_> = (0..100).map(|_| hanging.file()).collect();
-            thread::spawn(move || pools.sync_files(1, files))
+            thread::spawn(move || pools.sync_files(Some(1), files))
         })
         .collect();
     wait_for(|| hanging.hit.load(Ordering::Relaxed) == THREADS + 3);
     // The same device is another matter only in name: what does not hang there is synced by whoever wants it.
     for device in [2, 1] {
-        let results = pools.sync_files(device, (0..20).map(|_| file(|| Ok(()))).collect());
+        let results = pools.sync_files(Some(device), (0..20).map(|_| file(|| Ok(()))).collect());
         assert!(results.iter().all(Result::is_ok), "device {device}");
     }
     hanging.released.store(true, Ordering::Relaxed);
@@ -143,9 +143,9 @@ fn batches_of_one_file_system_take_turns() {
         })
     };
     let files: Vec<_> = (0..2000).map(|_| slow(&large)).collect();
-    let first = thread::spawn(move || pools.sync_files(1, files));
+    let first = thread::spawn(move || pools.sync_files(Some(1), files));
     wait_for(|| large.load(Ordering::SeqCst) > 0);
-    pools.sync_files(1, (0..20).map(|_| slow(&small)).collect());
+    pools.sync_files(Some(1), (0..20).map(|_| slow(&small)).collect());
     assert!(large.load(Ordering::SeqCst) < 1500, "the small batch did not wait for the large one");
     first.join().unwrap();
 }
@@ -157,7 +157,7 @@ fn threads_are_bounded_and_end_when_there_is_nothing_to_do() {
     let stuck: Vec<_> = (0..10)
         .map(|device| {
             let files: Vec<_> = (0..10).map(|_| hanging.file()).collect();
-            thread::spawn(move || pools.sync_files(device, files))
+            thread::spawn(move || pools.sync_files(Some(device), files))
         })
         .collect();
     wait_for(|| hanging.hit.load(Ordering::Relaxed) == 20 + 10);
@@ -165,5 +165,5 @@ fn threads_are_bounded_and_end_when_there_is_nothing_to_do() {
     hanging.released.store(true, Ordering::Relaxed);
     stuck.into_iter().for_each(|stuck| drop(stuck.join().unwrap()));
     wait_for(|| lock(&pools.pools).is_empty());
-    assert!(pools.sync_files(1, (0..5).map(|_| file(|| Ok(()))).collect()).iter().all(Result::is_ok));
+    assert!(pools.sync_files(Some(1), (0..5).map(|_| file(|| Ok(()))).collect()).iter().all(Result::is_ok));
 }

@@ -167,3 +167,15 @@ fn truncating_goes_on_writing_at_the_cut() {
     file.write_all(b"X").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"abX");
 }
+
+#[test]
+#[allow(clippy::useless_conversion, reason = "on other processors the type is a smaller one")]
+fn a_file_in_memory_names_no_device_whose_threads_would_sync_it() {
+    // Where this is something else, as in some containers, there is nothing to be seen.
+    let Ok(dir) = tempfile::tempdir_in("/dev/shm") else { return };
+    let file = RealDisk.create(&dir.path().join("f")).unwrap();
+    let in_memory = i64::from(rustix::fs::statfs(dir.path()).unwrap().f_type) == TMPFS;
+    assert_eq!(file.device().is_none(), in_memory);
+    let files = (0..3).map(|n| RealDisk.create(&dir.path().join(n.to_string())).unwrap()).collect();
+    assert!(RealDisk.sync_files(files).iter().all(Result::is_ok));
+}
