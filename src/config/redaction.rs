@@ -158,8 +158,8 @@ impl Masked {
         let before = self.newlines.partition_point(|newline| *newline < around.start);
         let start = before.checked_sub(1).and_then(|last| self.newlines.get(last)).map_or(0, |newline| newline + 1);
         let end = self.newlines.get(before).copied().unwrap_or(self.text.len());
-        let most = (0..=end.min(start.saturating_add(LONGEST_SHOWN))).rev();
-        let end = most.into_iter().find(|end| self.text.is_char_boundary(*end)).unwrap_or(start);
+        let mut ends = (start..=end.min(start.saturating_add(LONGEST_SHOWN))).rev();
+        let end = ends.find(|end| self.text.is_char_boundary(*end)).unwrap_or(start);
         (start, self.text.get(start..end).filter(|_| around.start <= end))
     }
 
