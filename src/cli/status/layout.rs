@@ -6,8 +6,6 @@ use std::fmt::Write as _;
 use textwrap::core::display_width;
 use textwrap::{Options, WordSplitter};
 
-use crate::cli::wrapped::lines_of;
-
 /// The narrowest terminal that is written for, in columns.
 const NARROWEST: usize = 20;
 
@@ -128,7 +126,7 @@ fn held_together(text: &str) -> String {
 /// All rows as one text, without a newline at its end.
 pub(in crate::cli) fn text(rows: impl IntoIterator<Item = Row>, layout: Layout) -> String {
     let mut text = String::new();
-    for line in rows.into_iter().flat_map(|row| lines_of(&row, layout)) {
+    for line in rows.into_iter().flat_map(|row| row.lines(layout)) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{line}");
     }
