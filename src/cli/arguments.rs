@@ -274,7 +274,7 @@ pub(super) struct Import {
     #[arg(long)]
     pub(super) trust_deliveries: bool,
 
-    /// Where there is no record of what was fetched, count what is on the server now as fetched
+    /// Do not fetch what is on the server now, where nothing says what was fetched before
     #[arg(long)]
     pub(super) mark_existing: bool,
 }

@@ -1,5 +1,7 @@
 //! The commands that a sentence tells somebody to type. They are copied from a terminal, so no line ends inside of one. PURE.
 
+use std::sync::LazyLock;
+
 use clap::CommandFactory as _;
 
 use super::arguments::Arguments;
@@ -58,7 +60,9 @@ fn is_command(text: &str) -> bool {
 }
 
 fn is_our_command(word: &str) -> bool {
-    Arguments::command().get_subcommands().any(|command| command.get_name() == word)
+    static NAMES: LazyLock<Vec<String>> =
+        LazyLock::new(|| Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect());
+    NAMES.iter().any(|name| name == word)
 }
 
 #[cfg(test)]

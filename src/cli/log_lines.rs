@@ -13,6 +13,7 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::status::layout::{Layout, Mark, Row};
 use super::terminal::width_of;
+use super::wrapped::lines_of;
 
 /// The fields that are for machines: the words of a line say the same.
 const FOR_MACHINES: [&str; 5] = ["host", "event", "cause", "new", "removed"];
@@ -76,7 +77,7 @@ where
                 let row = Row::plain(format!("{PROGRAM} {words}"), HANGING);
                 let row = Row { mark: Mark::Trouble, marked: PROGRAM.len(), ..row };
                 let layout = Layout { width: width_of(&std::io::stderr()), colour };
-                row.lines(layout).iter().try_for_each(|line| writeln!(writer, "{line}"))
+                lines_of(&row, layout).iter().try_for_each(|line| writeln!(writer, "{line}"))
             }
             Self::Command => writeln!(writer, "{words}"),
         }

@@ -12,6 +12,7 @@ use super::output::{report as say, stderr_line};
 use super::status::layout::{Layout, Mark, Row};
 use super::summary::as_json;
 use super::terminal::{self, width_of};
+use super::wrapped::lines_of;
 use crate::advice::next_step;
 use crate::exit::ExitStatus;
 use crate::poll::PollReport;
@@ -79,7 +80,7 @@ impl Reporter {
         }
         self.print_line(report);
         self.print_needless(report);
-        notifications.iter().for_each(stderr_line);
+        notifications.iter().for_each(|words| print_warning(&Row::plain(words, HANGING), false));
     }
 
     /// All were.
@@ -157,12 +158,12 @@ fn alike(mut failed: Vec<(String, &str)>) -> Vec<(String, String)> {
 
 /// Prints something on standard output, wrapped if that is a terminal.
 fn tell(row: &Row) {
-    row.lines(Layout { width: width_of(&io::stdout()), colour: false }).iter().for_each(say);
+    lines_of(row, Layout { width: width_of(&io::stdout()), colour: false }).iter().for_each(say);
 }
 
 /// Prints something on standard error, wrapped if that is a terminal.
 fn print_warning(row: &Row, colour: bool) {
-    row.lines(Layout { width: width_of(&io::stderr()), colour }).iter().for_each(stderr_line);
+    lines_of(row, Layout { width: width_of(&io::stderr()), colour }).iter().for_each(stderr_line);
 }
 
 /// Which failures are printed at the end: with `--scheduled` what is news has been printed by then.

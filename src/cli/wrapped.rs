@@ -59,16 +59,32 @@ const NARROW: usize = 80;
 /// How far a command is indented that has a line of its own.
 const OWN_LINE: usize = 4;
 
-/// The lines of an answer. A command in it that does not fit into a line with other words has one of its own, however long
-/// it is: it is there to be copied.
 fn lines(words: &str, hanging: usize, width: Option<usize>) -> Vec<String> {
-    let layout = Layout { width, colour: false };
-    let Some(columns) = width.filter(|width| display_width(words) > *width) else {
-        return Row::plain(words, hanging).lines(layout);
-    };
+    lines_of(&Row::plain(words, hanging), Layout { width, colour: false })
+}
+
+/// The lines of a row that is printed. A command in it that does not fit into a line with other words has one of its own,
+/// however long it is: it is there to be copied.
+pub(super) fn lines_of(row: &Row, layout: Layout) -> Vec<String> {
+    let Row { text: words, hanging, shorter, .. } = row;
+    let is_in_a_line =
+        |columns: &usize| [words].into_iter().chain(shorter).any(|words| display_width(words) <= *columns);
+    let Some(columns) = layout.width.filter(|columns| !is_in_a_line(columns)) else { return row.lines(layout) };
+    let (hanging, pieces) = (*hanging, pieces(words));
+    if pieces.len() < 2 {
+        return row.lines(layout);
+    }
     let room = columns.saturating_sub(hanging.min(columns / 2));
+    // The mark is at the beginning.
+    let mut first = Some(row);
+    let mut row = |text: &str| match first.take() {
+        Some(first) => {
+            Row { text: text.to_owned(), shorter: Vec::new(), marked: first.marked.min(text.len()), ..first.clone() }
+        }
+        None => Row::plain(text, hanging),
+    };
     let (mut lines, mut text, mut behind) = (Vec::new(), String::new(), false);
-    for piece in pieces(words) {
+    for piece in pieces {
         match piece {
             Piece::Words(words) => text.push_str(if behind { without_end(words) } else { words }),
             // Backticks, and a comma behind them.
@@ -76,7 +92,7 @@ fn lines(words: &str, hanging: usize, width: Option<usize>) -> Vec<String> {
                 text.push_str(&command.replace(' ', NO_BREAK));
             }
             Piece::Command(command, _) => {
-                lines.extend(Row::plain(text.trim_end_matches([' ', '`']), hanging).lines(layout));
+                lines.extend(row(text.trim_end_matches([' ', '`'])).lines(layout));
                 lines.push(format!("{:OWN_LINE$}{command}", ""));
                 text = " ".repeat(hanging.min(columns / 2));
                 behind = true;
@@ -86,7 +102,7 @@ fn lines(words: &str, hanging: usize, width: Option<usize>) -> Vec<String> {
         behind = false;
     }
     if !text.trim().is_empty() {
-        lines.extend(Row::plain(text, hanging).lines(layout));
+        lines.extend(row(&text).lines(layout));
     }
     lines.iter().map(|line| line.replace(NO_BREAK, " ")).collect()
 }
@@ -113,6 +129,7 @@ fn indent(words: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::status::layout::Mark;
 
     #[test]
     fn a_command_to_copy_stays_in_one_line() {
@@ -136,6 +153,20 @@ mod tests {
             lines(long, 2, Some(30)),
             ["Then:", "    mailferry --config /a/very/long/path/to/the/file.toml check", "  Done"]
         );
+    }
+
+    #[test]
+    fn a_row_that_is_marked_keeps_its_commands_and_its_mark() {
+        let words = "error: work: it is lost. Count it: mailferry uids adopt work --from-maildir; or not";
+        let row = Row { marked: "error:".len(), hanging: 4, ..Row::marked(words, Mark::Trouble) };
+        let expected = [
+            "\x1b[1;31merror:\x1b[0m work: it is lost. Count it:",
+            "    mailferry uids adopt work --from-maildir",
+            "    or not",
+        ];
+        assert_eq!(lines_of(&row, Layout { width: Some(50), colour: true }), expected);
+        let shorter = Row { shorter: vec!["error: lost".to_owned()], ..row };
+        assert_eq!(lines_of(&shorter, Layout { width: Some(50), colour: false }), ["error: lost"]);
     }
 
     #[test]

@@ -104,11 +104,22 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, InvalidValue> {
     }
 }
 
+/// A number of octets as a person would write it: in the unit that leaves the smallest whole number.
+pub(crate) fn size_in_words(octets: u64) -> String {
+    let units =
+        [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+    let whole = units.into_iter().filter(|(_, unit)| octets > 0 && octets.is_multiple_of(*unit));
+    match whole.min_by_key(|(_, unit)| octets / unit) {
+        Some((name, unit)) => format!("{} {name}", octets / unit),
+        None => octets.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{parse, size};
+    use super::{parse, size, size_in_words};
     use toml::de::DeValue;
 
     #[test]
@@ -162,6 +173,23 @@ mod tests {
         ];
         for (text, octets) in cases {
             assert_eq!(size(DeValue::parse(text).unwrap().get_ref()), Ok(octets), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_written_as_a_person_would_and_read_as_the_same() {
+        for (octets, words) in [
+            (67_108_864, "64 MiB"),
+            (50_000_000, "50 MB"),
+            (900_000, "900 KB"),
+            (1_024_000, "1000 KiB"),
+            (10_240, "10 KiB"),
+            (3 << 30, "3 GiB"),
+            (52_428_801, "52428801"),
+            (7, "7"),
+        ] {
+            assert_eq!(size_in_words(octets), words);
+            assert_eq!(size(DeValue::parse(&format!("\"{words}\"")).unwrap().get_ref()), Ok(octets));
         }
     }
 

@@ -224,7 +224,8 @@ const SECRETS: [&str; 23] = [
 /// Whether an unknown key may be meant as one for a secret: then its value is not shown.
 pub(super) fn looks_secret(key: &str) -> bool {
     let lower = key.to_lowercase();
-    SECRETS.iter().any(|part| lower.contains(part))
+    let letters = Letters::of(&lower);
+    SECRETS.iter().any(|part| Letters::of(part).all_in(letters) && lower.contains(part))
         || nearest(key, [PASSWORD, "passwd", "pwd"].into_iter()).is_some()
         || probably(key, Level::Account("")).is_some_and(|meant| meant.starts_with(PASSWORD) || meant == PROXY)
 }
@@ -296,8 +297,16 @@ fn forward_of(name: Option<&str>) -> String {
 
 /// The known word that a word was probably meant to be: at most a third of its letters differ.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    let allowed = (length / 3).max(1);
+    let letters = Letters::of(word);
+    // A file may hold hundreds of thousands of words that are no keys: most candidates are out at a glance.
+    let may_be = |candidate: &&str| {
+        length.abs_diff(candidate.chars().count()) <= allowed
+            && letters.least_distance(Letters::of(candidate)) <= allowed
+    };
     known
+        .filter(may_be)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
@@ -307,18 +316,48 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
 /// How many letters must be put in, taken out, replaced or swapped with their neighbour to make one word of the
 /// other; upper and lower case and `-` and `_` count as alike.
 fn distance(left: &str, right: &str) -> usize {
-    let plain = |word: &str| -> String {
-        word.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).take(LONGEST).collect()
-    };
+    let plain = |word: &str| -> String { word.chars().map(plain).take(LONGEST).collect() };
     osa_distance(&plain(left), &plain(right))
+}
+
+/// A letter as it is compared.
+fn plain(letter: char) -> char {
+    if letter == '-' { '_' } else { letter.to_ascii_lowercase() }
 }
 
 /// Longer words are compared by their beginnings: the work grows with the product of the lengths.
 const LONGEST: usize = 100;
 
+/// Which letters a word has, a bit each; all that are seldom in keys share one.
+#[derive(Debug, Clone, Copy)]
+struct Letters(u64);
+
+impl Letters {
+    fn of(word: &str) -> Self {
+        let bit = |letter: char| match plain(letter) {
+            letter @ 'a'..='z' => u32::from(letter) - u32::from('a'),
+            digit @ '0'..='9' => 26 + u32::from(digit) - u32::from('0'),
+            '_' => 36,
+            _ => 63,
+        };
+        Self(word.chars().fold(0, |letters, letter| letters | 1 << bit(letter)))
+    }
+
+    /// Whether another word has all of them.
+    fn all_in(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// The words differ in so many places at least: a letter that only one of them has is one.
+    fn least_distance(self, other: Self) -> usize {
+        let only = |one: Self, other: Self| usize::try_from((one.0 & !other.0).count_ones()).unwrap_or(0);
+        only(self, other).max(only(other, self))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ACCOUNT, distance, nearest};
+    use super::{ACCOUNT, Letters, distance, nearest};
 
     #[test]
     fn a_distance_counts_letters_put_in_taken_out_replaced_and_swapped() {
@@ -337,6 +376,15 @@ mod tests {
         for (left, right, expected) in cases {
             assert_eq!(distance(left, right), expected, "{left} {right}");
             assert_eq!(distance(right, left), expected, "{right} {left}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_out_at_a_glance_is_not_near(left in "[a-cA-C0_-]{0,8}é?", right in "[a-d1_.-]{0,8}") {
+            let least = Letters::of(&left).least_distance(Letters::of(&right));
+            let lengths = left.chars().count().abs_diff(right.chars().count());
+            proptest::prop_assert!(least.max(lengths) <= distance(&left, &right), "{} {}", left, right);
         }
     }
 

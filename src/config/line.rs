@@ -26,16 +26,24 @@ pub(super) fn parses(text: &str) -> bool {
     DeTable::parse(text).is_ok()
 }
 
+/// A longer line that is not TOML is not looked into, in bytes: it is none that a person wrote by hand, and nothing of it is
+/// shown.
+pub(super) const LONGEST: usize = 4 << 10;
+
 /// Whether a line speaks of a secret anywhere and is not TOML by itself: the next lines may be the rest of it. A bare word
 /// ends with its line.
 pub(super) fn begins_secret(line: &str) -> bool {
-    let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    if line.len() > LONGEST {
+        return !parses(line);
+    }
+    let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
     let secret = |word: &str| {
         let is_one = keys::is_secret(word) || word == keys::PROXY;
         is_one || (!keys::is_known(word) && keys::looks_secret(word))
     };
     let open = line.contains(['"', '\'', '[', '{', '“', '”', '‘', '’']) || line.trim_end().ends_with(['=', ':']);
-    words.any(secret) && open && !parses(line)
+    // Most lines are good, and that is soon known.
+    open && !parses(line) && words.any(secret)
 }
 
 /// Typographic quotes, and the straight one that each stands for.

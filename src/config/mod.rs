@@ -37,6 +37,7 @@ mod settings;
 mod sharing;
 mod syntax;
 mod tables;
+mod tangled;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -44,7 +45,7 @@ mod unknown;
 mod value;
 pub(crate) mod write;
 
-pub(crate) use duration::in_words as duration_in_words;
+pub(crate) use duration::{in_words as duration_in_words, size_in_words};
 pub use find::{Environment, control_dirs, control_dirs_to_ask, find, state_dir, state_dir_by_top, state_dir_without};
 pub(crate) use keys::nearest;
 pub use problem::ConfigError;

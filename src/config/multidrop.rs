@@ -1,5 +1,6 @@
 //! `[accounts.NAME.multidrop]`: who gets what of a maildrop that holds the mail of several people.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use super::Span;
 use super::host::host;
 use super::keys::{FORWARD, Level};
 use super::path;
-use super::problem::Problem;
+use super::problem::{MOST_TOLD, Problem};
 use super::rules::field_name;
 use super::unknown::report_unknown;
 use super::value::{At, InvalidValue, Setting, boolean, integer, plain_text, read, string, wrong_type};
@@ -24,7 +25,7 @@ pub(super) struct MultidropTable {
     occurrence: Occurrence,
     strip_prefix: Option<String>,
     trusted_received_by: Vec<String>,
-    recipients: Vec<(Address, Place)>,
+    recipients: BTreeMap<Address, Place>,
     default: Place,
 }
 
@@ -140,8 +141,8 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn recipients(&mut self) -> Vec<(Address, Place)> {
-        let Some(value) = self.table.get("recipients") else { return Vec::new() };
+    fn recipients(&mut self) -> BTreeMap<Address, Place> {
+        let Some(value) = self.table.get("recipients") else { return BTreeMap::new() };
         let example = "recipients = { \"ann@site.example\" = \"/home/ann/Maildir\" }";
         let Some(table) = value.get_ref().as_table().filter(|table| !table.is_empty()) else {
             let InvalidValue { message, help } = match value.get_ref().as_table() {
@@ -149,10 +150,14 @@ impl Reader<'_, '_> {
                 None => wrong_type(value.get_ref(), "a table", example),
             };
             self.problems.push(Problem::new(format!("`recipients` {message}")).at(&value.span()).help(help));
-            return Vec::new();
+            return BTreeMap::new();
         };
-        let mut found: Vec<(Address, Place)> = Vec::new();
+        // There may be a hundred thousand.
+        let mut found: BTreeMap<Address, Place> = BTreeMap::new();
         for (key, value) in table {
+            if self.problems.len() > MOST_TOLD {
+                break;
+            }
             let name: &str = key.get_ref();
             let mut report = |message: String, span: &Span, help: String| {
                 self.problems.push(Problem::new(message).at(span).help(help));
@@ -164,11 +169,11 @@ impl Reader<'_, '_> {
                 continue;
             };
             match place(value.get_ref(), self.home) {
-                Ok(_) if found.iter().any(|(known, _)| *known == address) => {
+                Ok(_) if found.contains_key(&address) => {
                     let help = "capitals in a domain do not count: take one of them away".to_owned();
                     report(format!("`{shown}` is there twice"), &key.span(), help);
                 }
-                Ok(place) => found.push((address, place)),
+                Ok(place) => _ = found.insert(address, place),
                 Err(InvalidValue { message, help }) => report(format!("`{shown}` {message}"), &value.span(), help),
             }
         }
@@ -228,12 +233,12 @@ impl MultidropTable {
 
     /// Whether any mail goes to where the account forwards.
     pub(super) fn forwards(&self) -> bool {
-        self.recipients.iter().map(|(_, place)| place).chain([&self.default]).any(|place| *place == Place::Forward)
+        self.recipients.values().chain([&self.default]).any(|place| *place == Place::Forward)
     }
 
     /// Who gets what, for an account of this name.
     pub(super) fn resolve(&self, name: &AccountName, home: Option<&Path>) -> Multidrop {
-        let recipient = |(address, place): &(Address, Place)| {
+        let recipient = |(address, place): (&Address, &Place)| {
             Some((address.clone(), OtherMaildir { path: place.path(name, home)?, is_folder: false }))
         };
         Multidrop {

@@ -13,13 +13,13 @@ use super::http;
 use super::keys::{self, Level};
 use super::notify::notify;
 use super::path;
-use super::problem::Problem;
+use super::problem::{MOST_TOLD, Problem};
 use super::redaction::Masked;
 use super::settings::{Settings, password_in};
 use super::sharing::Endpoints;
 use super::unknown::report_unknown;
 use super::value::{At, Setting, integer, read};
-use super::{DaemonSettings, NotifySettings, foreign, syntax};
+use super::{DaemonSettings, NotifySettings, foreign, syntax, tangled};
 use crate::account::{Account, AccountName};
 use crate::text;
 
@@ -57,54 +57,54 @@ const MOST_POLLS: u64 = 4096;
 
 /// Reads the text of a configuration.
 pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if errors.is_empty() {
-        return of_table(text, table.get_ref(), home);
+    // The parser moves all tables that stand beside one which goes on: a file with very many of those is left to who looks
+    // at its lines.
+    if tangled::is_tangled(text) {
+        return broken(text, home);
     }
-    broken(text, home)
+    // All errors at once would take many times the memory of the text.
+    match DeTable::parse(text) {
+        Ok(table) => of_table(table.get_ref(), Masked::of_table(text, table.get_ref()), home),
+        Err(_) => broken(text, home),
+    }
 }
 
 /// What stands above the first table, read by itself: `state_dir`. None where something is wrong with that.
 pub(super) fn state_dir_at_top(text: &str, home: Option<&Path>) -> Option<Option<PathBuf>> {
     let first_table = if text.starts_with('[') { Some(0) } else { text.find("\n[").map(|newline| newline + 1) };
-    let (table, errors) = DeTable::parse_recoverable(text.get(..first_table.unwrap_or(text.len()))?);
+    let table = DeTable::parse(text.get(..first_table.unwrap_or(text.len()))?).ok()?;
     let mut problems = Vec::new();
     let state_dir = read(table.get_ref(), "state_dir", &mut problems, |value| path::path(value, home));
-    (errors.is_empty() && problems.is_empty()).then(|| state_dir.value().cloned())
+    problems.is_empty().then(|| state_dir.value().cloned())
 }
 
-fn of_table(text: &str, table: &DeTable<'_>, home: Option<&Path>) -> Parsed {
+fn of_table(table: &DeTable<'_>, source: Masked, home: Option<&Path>) -> Parsed {
     let mut reader = Reader::new(home);
     let above = reader.above(table);
     let accounts = reader.accounts(table);
     let Reader { problems, warnings, password, .. } = reader;
-    Parsed { source: Masked::of_table(text, table), problems, warnings, password, above, accounts }
+    Parsed { source, problems, warnings, password, above, accounts }
 }
 
 /// A file that is not TOML: what is wrong with its lines, and with the rest as it was probably meant.
 fn broken(text: &str, home: Option<&Path>) -> Parsed {
     let repaired = syntax::repair(text);
-    let (table, _) = DeTable::parse_recoverable(&repaired.text);
-    let parsed = of_table(&repaired.text, table.get_ref(), home);
-    let mut problems = parsed.problems;
+    let table = DeTable::parse(&repaired.text).map(Spanned::into_inner).unwrap_or_default();
+    let parsed = of_table(&table, Masked::of_broken(text, repaired.looked_at), home);
     drop(table);
-    problems = match foreign::recognise(text) {
+    let mut problems = match foreign::recognise(text) {
         Some(problem) => vec![problem],
-        None => repaired.with(problems),
+        None => repaired.with(parsed.problems),
     };
+    if problems.is_empty() && tangled::is_tangled(text) {
+        problems.push(tangled::problem());
+    }
     if problems.is_empty() {
         let help = "strings stand in quotes, and a key stands once in a table";
         problems.push(Problem::new("this is not TOML").help(help));
     }
     // A password is most probably in there, but nobody is told about permissions before the file can be read.
-    Parsed {
-        source: Masked::of_broken(text),
-        problems,
-        warnings: Vec::new(),
-        password: None,
-        accounts: Vec::new(),
-        ..parsed
-    }
+    Parsed { problems, warnings: Vec::new(), password: None, accounts: Vec::new(), ..parsed }
 }
 
 fn daemon(top: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> DaemonSettings {
@@ -211,7 +211,12 @@ impl<'a> Reader<'a> {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
         let mut accounts = Vec::with_capacity(entries.len());
-        accounts.extend(entries.into_iter().filter_map(|(name, value)| self.account(name, value, &defaults)));
+        for (name, value) in entries {
+            if self.problems.len() > MOST_TOLD {
+                break;
+            }
+            accounts.extend(self.account(name, value, &defaults));
+        }
         accounts
     }
 
@@ -274,6 +279,9 @@ impl<'a> Reader<'a> {
             return None;
         }
         for (key, value) in parts {
+            if self.problems.len() > MOST_TOLD {
+                break;
+            }
             let (mut name, mut at, mut value) = (format!("{}.{}", outer.get_ref(), key.get_ref()), key, value);
             while let Some((key, inner)) = value
                 .get_ref()

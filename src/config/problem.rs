@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use textwrap::{Options, WordSplitter};
 
 use super::Span;
@@ -24,6 +24,12 @@ pub struct ConfigError {
 
 /// More problems than this are counted and not shown: nobody reads them in one go.
 const MOST_SHOWN: usize = 50;
+
+/// After so many problems the rest of a file is not looked at: it is hardly a configuration.
+pub(super) const MOST_TOLD: usize = 1000;
+
+/// The longest sentence about a problem, in characters: what it quotes may be as long as the file.
+const LONGEST_SENTENCE: usize = 2000;
 
 /// One thing that is wrong, and what to do about it.
 #[derive(Debug, Clone)]
@@ -102,10 +108,10 @@ impl Problem {
         self.message.contains(MISSING) || self.message.starts_with("there is no account")
     }
 
-    /// Whether it says that this key, or a password, is not there.
-    pub(super) fn misses(&self, key: &str) -> bool {
-        let password = keys::looks_secret(key) || key.starts_with(keys::PASSWORD);
-        self.message.ends_with(&format!("{MISSING}`{key}`")) || (password && self.message.ends_with(" has no password"))
+    /// The key that it says is not there; that of a password stands for all ways to give one.
+    pub(super) fn missing_key(&self) -> Option<&str> {
+        let (_, key) = self.message.rsplit_once(MISSING)?;
+        key.strip_prefix('`').and_then(|key| key.strip_suffix('`')).or(Some(key).filter(|key| *key == keys::PASSWORD))
     }
 
     /// Whether it is about a key at the top of the file that is not known there.
@@ -113,15 +119,25 @@ impl Problem {
         self.message.starts_with("unknown key ") && self.message.ends_with(keys::Level::Top.place().as_str())
     }
 
-    /// Whether it is about this account.
-    pub(super) fn names(&self, account: &str) -> bool {
-        self.message.contains(&format!("account `{account}`"))
+    /// The account that it is about, if it names one.
+    pub(super) fn account(&self) -> Option<&str> {
+        let (_, name) = self.message.split_once("account `")?;
+        name.split_once('`').map(|(name, _)| name)
     }
 
     /// The same with other places.
     pub(super) fn moved(self, to: impl Fn(&Span) -> Span) -> Self {
         let (place, other) = (self.place.as_ref().map(&to), self.other.map(|(place, label)| (to(&place), label)));
         Self { place, other, ..self }
+    }
+
+    /// The same with sentences that end somewhere.
+    fn cut(self) -> Self {
+        let cut = |sentence: String| match sentence.char_indices().nth(LONGEST_SENTENCE) {
+            None => sentence,
+            Some((end, _)) => sentence.get(..end).unwrap_or_default().to_owned() + "…",
+        };
+        Self { message: cut(self.message), label: cut(self.label), help: self.help.map(cut), ..self }
     }
 
     /// The same with its sentences in lines of so many columns.
@@ -148,10 +164,17 @@ impl Problem {
 /// No narrower lines are made, in columns.
 const NARROWEST: usize = 20;
 
+/// What stands between backticks is there to be copied, and stays in one line.
 fn in_lines(words: &str, width: usize) -> String {
     let options = Options::new(width.max(NARROWEST)).word_splitter(WordSplitter::NoHyphenation).break_words(false);
-    textwrap::fill(words, options)
+    let quoted =
+        |(place, part): (usize, &str)| if place % 2 == 1 { part.replace(' ', NO_BREAK) } else { part.to_owned() };
+    let held = words.split('`').enumerate().map(quoted).collect::<Vec<_>>().join("`");
+    textwrap::fill(&held, options).replace(NO_BREAK, " ")
 }
+
+/// A blank at which no line ends.
+const NO_BREAK: &str = "\u{a0}";
 
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
@@ -161,7 +184,8 @@ impl From<Problem> for ConfigError {
 
 impl ConfigError {
     /// The problems of a file; `source` is its text if it could be read.
-    pub(super) fn new(path: PathBuf, source: Option<Masked>, mut problems: Vec<Problem>) -> Self {
+    pub(super) fn new(path: PathBuf, source: Option<Masked>, problems: Vec<Problem>) -> Self {
+        let mut problems: Vec<Problem> = problems.into_iter().map(Problem::cut).collect();
         problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.start));
         Self { path: Some(path), source, problems }
     }
@@ -229,7 +253,11 @@ impl ConfigError {
             }
         }
         if let (Some(path), 2..) = (path, self.problems.len()) {
-            let mut summary = format!("{} problems in {path}", self.problems.len());
+            let count = match self.problems.len() {
+                ..=MOST_TOLD => self.problems.len().to_string(),
+                _ => format!("more than {MOST_TOLD}"),
+            };
+            let mut summary = format!("{count} problems in {path}");
             if self.problems.len() > MOST_SHOWN {
                 summary.push_str(&format!("; the first {MOST_SHOWN} are shown"));
             }
@@ -245,9 +273,9 @@ impl ConfigError {
         let mut group = Group::with_title(Level::ERROR.primary_title(problem.message.as_str()));
         match (&self.source, &problem.place, path) {
             (Some(source), Some(place), Some(path)) => {
-                group = group.element(snippet(source, place, &problem.label, AnnotationKind::Primary, path));
+                group = pointing(group, source, place, &problem.label, AnnotationKind::Primary, path);
                 if let Some((other, label)) = &problem.other {
-                    group = group.element(snippet(source, other, label, AnnotationKind::Context, path));
+                    group = pointing(group, source, other, label, AnnotationKind::Context, path);
                 }
             }
             (_, _, Some(path)) => {
@@ -266,19 +294,23 @@ impl ConfigError {
     }
 }
 
-/// The line of a place, cut out of the file, so that no other can be shown.
-fn snippet<'a>(
+/// Points at a place in its line, which is cut out of the file, so that no other can be shown. Of a line that is too long to
+/// be shown its number is left.
+fn pointing<'a>(
+    group: Group<'a>,
     source: &'a Masked,
     place: &Span,
     label: &'a str,
     kind: AnnotationKind,
     path: &'a str,
-) -> Snippet<'a, Annotation<'a>> {
+) -> Group<'a> {
     let place = source.place_of(place);
     let (cut, line) = source.line(&place);
-    let span = place.start.saturating_sub(cut)..place.end.saturating_sub(cut);
+    let number = source.line_number(place.start);
+    let Some(line) = line else { return group.element(Origin::path(path).line(number)) };
+    let span = place.start.saturating_sub(cut)..place.end.saturating_sub(cut).min(line.len());
     let label = Some(label).filter(|label| !label.is_empty());
-    Snippet::source(line).path(path).line_start(source.line_number(cut)).annotation(kind.span(span).label(label))
+    group.element(Snippet::source(line).path(path).line_start(number).annotation(kind.span(span).label(label)))
 }
 
 /// A warning with its file and line.

@@ -5,8 +5,11 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::line::begins_secret;
+use super::line::{self, begins_secret};
 use super::{Span, keys};
+
+/// No more of a line is shown, in bytes.
+const LONGEST_SHOWN: usize = 2 << 10;
 
 /// What stands in the place of a value that is not shown.
 const MASK: &str = "\"[secret]\"";
@@ -48,16 +51,26 @@ impl Masked {
         Self::new(text, hidden)
     }
 
-    /// The text of a file that is not TOML, judged line by line.
-    pub(super) fn of_broken(text: &str) -> Self {
+    /// The text of a file that is not TOML, judged line by line. What begins behind the end of what was looked at is not
+    /// shown.
+    pub(super) fn of_broken(text: &str, looked_at: usize) -> Self {
         let mut secrets = Vec::new();
         let mut offset = 0;
         let mut open = None;
         let mut secret_goes_on = false;
         for line in text.split_inclusive('\n') {
             let body = line.trim_end_matches(['\n', '\r']);
+            if offset >= looked_at {
+                secrets.push((offset..offset + body.len(), MASK));
+                offset += line.len();
+                continue;
+            }
             let shown = match open {
                 Some(_) => 0,
+                None if body.len() > line::LONGEST => {
+                    secret_goes_on |= begins_secret(body);
+                    0
+                }
                 None => {
                     let (shown, goes_on) = shown_prefix(body, secret_goes_on);
                     secret_goes_on = goes_on || begins_secret(body);
@@ -139,13 +152,15 @@ impl Masked {
         before.checked_sub(1).and_then(|last| self.cuts.get(last))
     }
 
-    /// The whole line around a place of the masked text, and the offset at which it begins.
-    pub(super) fn line(&self, around: &Span) -> (usize, &str) {
-        let start =
-            self.text.get(..around.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-        let end = self.text.get(around.end..).and_then(|after| after.find('\n'));
-        let end = end.map_or(self.text.len(), |length| around.end + length);
-        (start, self.text.get(start..end).unwrap_or_default())
+    /// The whole line around the beginning of a place of the masked text, and the offset at which it begins. Of a long one
+    /// its beginning; none if the place is not in that.
+    pub(super) fn line(&self, around: &Span) -> (usize, Option<&str>) {
+        let before = self.newlines.partition_point(|newline| *newline < around.start);
+        let start = before.checked_sub(1).and_then(|last| self.newlines.get(last)).map_or(0, |newline| newline + 1);
+        let end = self.newlines.get(before).copied().unwrap_or(self.text.len());
+        let mut ends = (start..=end.min(start.saturating_add(LONGEST_SHOWN))).rev();
+        let end = ends.find(|end| self.text.is_char_boundary(*end)).unwrap_or(start);
+        (start, self.text.get(start..end).filter(|_| around.start <= end))
     }
 
     /// The number of the line of an offset of the masked text, from 1.
@@ -202,10 +217,12 @@ fn collect(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Span>) {
 fn comments(text: &str, table: &DeTable<'_>, hidden: &mut Vec<(Span, &str)>) {
     for (key, value) in table {
         for end in [key.span().end, value.span().end] {
-            let line = text.get(end..).unwrap_or_default().lines().next().unwrap_or_default();
-            let rest = line.trim_start_matches([' ', '\t', ']', '}', ',']);
-            if rest.starts_with('#') {
-                hidden.push((end + line.len() - rest.len()..end + line.len(), ""));
+            let behind = text.get(end..).unwrap_or_default();
+            let comment = behind.trim_start_matches([' ', '\t', ']', '}', ',']);
+            // There may be many values in a line, so its end is looked for where there is a comment only.
+            if comment.starts_with('#') {
+                let start = end + behind.len() - comment.len();
+                hidden.push((start..start + comment.lines().next().unwrap_or_default().len(), ""));
             }
         }
         match value.get_ref() {
@@ -289,7 +306,7 @@ const SHORTEST_KEY: usize = 3;
 
 /// Whether anything in this may be the name of a secret.
 fn mentions_secret(text: &str) -> bool {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(keys::looks_secret)
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| !word.is_empty() && keys::looks_secret(word))
 }
 
 /// How much of this may be shown as the list of a harmless key: plain words, in quotes or without. What follows on anything

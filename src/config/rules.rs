@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::Span;
 use super::keys::Level;
 use super::path;
-use super::problem::Problem;
+use super::problem::{MOST_TOLD, Problem};
 use super::unknown::report_unknown;
 use super::value::{At, InvalidValue, Setting, boolean, plain_text, read, wrong_type};
 use crate::account::AccountName;
@@ -55,9 +55,13 @@ pub(super) fn rules(
         problems.push(Problem::new(format!("`rules` {message}")).at(&value.span()).help(help));
         return Setting::Bad;
     };
-    let tables = tables.iter().filter_map(|item| item.get_ref().as_table());
-    let rules: Vec<RuleTable> =
-        tables.filter_map(|table| Reader { table, key: key.span(), level, home, problems }.rule()).collect();
+    let mut rules = Vec::with_capacity(tables.len());
+    for table in tables.iter().filter_map(|item| item.get_ref().as_table()) {
+        if problems.len() > MOST_TOLD {
+            break;
+        }
+        rules.extend(Reader { table, key: key.span(), level, home, problems }.rule());
+    }
     if problems.len() > before { Setting::Bad } else { Setting::Given(At { value: rules, span: key.span() }) }
 }
 

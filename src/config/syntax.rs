@@ -2,28 +2,29 @@
 //! the file is judged in the same go. Nothing of the repaired text is ever used to fetch mail.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use toml::de::{DeTable, DeValue};
 
 use super::Span;
 use super::keys;
-use super::line::{Diagnosis, begins_secret, diagnose, parses};
-use super::problem::Problem;
+use super::line::{self, Diagnosis, begins_secret, diagnose, parses};
+use super::problem::{MOST_TOLD, Problem};
+use super::tangled::is_tangled;
 use crate::account::AccountName;
 use crate::text;
 
 /// A value over several lines has no more of them, or it is looked at line by line.
 const LONGEST_VALUE: usize = 200;
 
-/// After so many mistakes the rest is not looked at: it is hardly a configuration.
-const MOST_TOLD: usize = 1000;
-
 /// So much is parsed at most to find where values over several lines end, in bytes.
 const MOST_JOINED: usize = 4 << 20;
 
 /// What is still wrong after all lines were looked at is named, up to so many.
 const MOST_LEFT: usize = 20;
+
+/// To find that, so much is parsed, in bytes and nearly: each is found by parsing all of the text anew.
+const MOST_PARSED: usize = 16 << 20;
 
 /// What stands in front of the name of an account whose table stands twice; no user would write it.
 const TWICE: &str = "mailferry--twice-";
@@ -37,11 +38,13 @@ pub(super) struct Repaired {
     /// The lines of which something was said, by number from 0.
     told: Vec<bool>,
     /// Keys whose values could not be made out: they are not missing.
-    lost: Vec<String>,
+    lost: HashSet<String>,
     /// A table's header could not be made out: accounts may be missing.
     lost_header: bool,
     /// Accounts whose table stands twice: what one of them lacks may be in the other.
-    twice: Vec<String>,
+    twice: HashSet<String>,
+    /// How much of the original was looked at, in bytes.
+    pub(super) looked_at: usize,
     /// Where the lines begin, in the original and in the repaired text.
     starts: (Vec<usize>, Vec<usize>),
     /// Where the lines of the original end.
@@ -55,11 +58,12 @@ pub(super) fn repair(text: &str) -> Repaired {
     while at < work.lines.len() && work.problems.len() < MOST_TOLD {
         at += work.statement(at);
     }
+    let looked_at = work.original.get(at).map_or(text.len(), |(start, _)| *start);
     if at < work.lines.len() {
         work.stop(at);
     }
     work.rest();
-    work.finish(text)
+    work.finish(text, looked_at)
 }
 
 impl Repaired {
@@ -67,6 +71,7 @@ impl Repaired {
     /// about a line of which something was said already.
     pub(super) fn with(self, found: Vec<Problem>) -> Vec<Problem> {
         let Self { mut problems, told, lost, lost_header, twice, starts, ends, .. } = self;
+        let lost_password = lost.iter().any(|key| keys::looks_secret(key) || key.starts_with(keys::PASSWORD));
         let line_of = |offset: usize| starts.1.partition_point(|start| *start <= offset).saturating_sub(1);
         let original = |offset: usize| {
             let line = line_of(offset);
@@ -76,9 +81,10 @@ impl Repaired {
         };
         for problem in found {
             let missing = problem.is_about_missing();
+            let is_lost = |key: &str| if key == keys::PASSWORD { lost_password } else { lost.contains(key) };
             let elsewhere = lost_header
-                || lost.iter().any(|key| problem.misses(key))
-                || twice.iter().any(|account| problem.names(account));
+                || problem.missing_key().is_some_and(is_lost)
+                || problem.account().is_some_and(|account| twice.contains(account));
             if missing && elsewhere {
                 continue;
             }
@@ -99,12 +105,12 @@ struct Work<'a> {
     original: Vec<(usize, &'a str)>,
     problems: Vec<Problem>,
     told: Vec<bool>,
-    lost: Vec<String>,
+    lost: HashSet<String>,
     lost_header: bool,
-    twice: Vec<String>,
-    /// The table that the lines belong to, and where its keys stand.
+    twice: HashSet<String>,
+    /// The table that the lines belong to, and where its keys stand: in order, so that those of a table stand together.
     table: Vec<String>,
-    keys: HashMap<Vec<String>, Span>,
+    keys: BTreeMap<Vec<String>, Span>,
     headers: HashMap<Vec<String>, Span>,
     /// Lines are left out until the next header: nobody knows where they belong.
     skipping: bool,
@@ -127,11 +133,11 @@ impl<'a> Work<'a> {
             told: vec![false; original.len()],
             original,
             problems: Vec::new(),
-            lost: Vec::new(),
+            lost: HashSet::new(),
             lost_header: false,
-            twice: Vec::new(),
+            twice: HashSet::new(),
             table: Vec::new(),
-            keys: HashMap::new(),
+            keys: BTreeMap::new(),
             headers: HashMap::new(),
             skipping: false,
             in_secret: false,
@@ -185,12 +191,16 @@ impl<'a> Work<'a> {
             self.replace(at, String::new());
             return 1;
         }
+        if line.len() > line::LONGEST {
+            self.too_long(at, content);
+            return 1;
+        }
         let Diagnosis { part, message, help, repaired, key } = diagnose(line);
         // `host = "a", username = "b"`: what stands behind the first value is not missing.
         let behind = content.split_once('=').map_or("", |(_, behind)| behind);
         let words =
             behind.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| keys::is_known(word));
-        self.lost.extend(words.map(str::to_owned).collect::<Vec<_>>());
+        self.lost.extend(words.map(str::to_owned));
         self.tell(at, part, |place| Problem::new(message).at(place).help(help));
         match repaired {
             Some(repaired) => {
@@ -208,6 +218,18 @@ impl<'a> Work<'a> {
             }
         }
         1
+    }
+
+    /// A line that is not TOML and that nobody looks through.
+    fn too_long(&mut self, at: usize, content: &str) {
+        let message =
+            format!("this line is not TOML, and is too long to be looked into ({} bytes)", self.line(at).len());
+        let help = "write each key and its value on a line of its own";
+        let indent = self.line(at).len() - content.len();
+        self.tell(at, indent..indent, |place| Problem::new(message).at(place).help(help));
+        self.replace(at, String::new());
+        self.lost_header = true;
+        self.skipping |= content.starts_with('[');
     }
 
     /// A value over several lines: one that is good, or a text whose end is there or not.
@@ -294,8 +316,9 @@ impl<'a> Work<'a> {
             self.skipping = false;
             self.table = path;
             // Each of them begins anew.
-            let table = self.table.clone();
-            self.keys.retain(|key, _| !key.starts_with(&table));
+            let from_there = self.keys.range(self.table.clone()..).map(|(key, _)| key);
+            let keys: Vec<_> = from_there.take_while(|key| key.starts_with(&self.table)).cloned().collect();
+            keys.iter().for_each(|key| _ = self.keys.remove(key));
         } else if line.trim_start().starts_with('[') {
             self.skipping = false;
             self.header(at, path, &whole, place);
@@ -361,10 +384,14 @@ impl<'a> Work<'a> {
 
     /// What is still no TOML when every line by itself is.
     fn rest(&mut self) {
-        for _ in 0..MOST_LEFT {
+        let text = self.text();
+        if is_tangled(&text) {
+            self.forget_all();
+            return;
+        }
+        for _ in 0..(MOST_PARSED / text.len().max(1)).clamp(2, MOST_LEFT) {
             let text = self.text();
-            let (_, errors) = DeTable::parse_recoverable(&text);
-            let Some(error) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) else { return };
+            let Err(error) = DeTable::parse(&text) else { return };
             let offset = error.span().map_or(0, |span| span.start);
             let at = text.get(..offset).map_or(0, |before| before.matches('\n').count());
             let message = format!("this is not TOML: {}", text::value(error.message()));
@@ -381,16 +408,21 @@ impl<'a> Work<'a> {
             self.replace(at, String::new());
         }
         if DeTable::parse(&self.text()).is_err() {
-            self.lines.iter_mut().for_each(|line| line.1 = Cow::Borrowed(""));
-            self.lost_header = true;
+            self.forget_all();
         }
+    }
+
+    /// Nothing more is found in any line.
+    fn forget_all(&mut self) {
+        self.lines.iter_mut().for_each(|line| line.1 = Cow::Borrowed(""));
+        self.lost_header = true;
     }
 
     fn text(&self) -> String {
         self.lines.iter().flat_map(|(_, line)| [line.as_ref(), "\n"]).collect()
     }
 
-    fn finish(self, text: &str) -> Repaired {
+    fn finish(self, text: &str, looked_at: usize) -> Repaired {
         let repaired = self.text();
         let starts = |text: &str| -> Vec<usize> {
             std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
@@ -398,7 +430,7 @@ impl<'a> Work<'a> {
         let ends = self.original.iter().map(|(start, line)| start + line.len()).collect();
         let starts = (starts(text), starts(&repaired));
         let Self { problems, told, lost, lost_header, twice, .. } = self;
-        Repaired { text: repaired, problems, told, lost, lost_header, twice, starts, ends }
+        Repaired { text: repaired, problems, told, lost, lost_header, twice, looked_at, starts, ends }
     }
 }
 

@@ -12,8 +12,8 @@ use std::path::Path;
 use memchr::memmem;
 use toml::de::DeTable;
 
-use super::Span;
 use super::parse::{Above, Reader, Tables};
+use super::{Span, tangled};
 use crate::account::Account;
 
 /// What the header of an account's table begins with.
@@ -21,6 +21,9 @@ const HEADER: &str = "[accounts.";
 
 /// The same, at the end of the line before.
 const NEXT: &str = "\n[accounts.";
+
+/// In a piece that is no longer nothing can be tangled so that it matters, in bytes.
+const LONGEST_PIECE: usize = 16 << 10;
 
 /// What a configuration says about which there is nothing to be said.
 pub(super) struct Good<T> {
@@ -36,9 +39,12 @@ pub(super) struct Good<T> {
 pub(super) fn read<T>(text: &str, home: Option<&Path>, make: impl Fn(Account) -> T) -> Option<Good<T>> {
     let first = if is_account(text) { 0 } else { next(text)? };
     let (top, mut rest) = text.split_at_checked(first)?;
-    let (top, errors) = DeTable::parse_recoverable(top);
+    if tangled::is_tangled(top) {
+        return None;
+    }
+    let top = DeTable::parse(top).ok()?;
     let top = top.get_ref();
-    if !errors.is_empty() || top.contains_key("accounts") {
+    if top.contains_key("accounts") {
         return None;
     }
     let mut reader = Reader::new(home);
@@ -60,9 +66,12 @@ pub(super) fn read<T>(text: &str, home: Option<&Path>, make: impl Fn(Account) ->
 
 /// The one account in a piece, if there is nothing else in it.
 fn account(piece: &str, reader: &mut Reader<'_>, defaults: &Tables) -> Option<Account> {
-    let (top, errors) = DeTable::parse_recoverable(piece);
+    if piece.len() > LONGEST_PIECE && tangled::is_tangled(piece) {
+        return None;
+    }
+    let top = DeTable::parse(piece).ok()?;
     let top = top.get_ref();
-    let accounts = top.get("accounts").filter(|_| errors.is_empty() && top.len() == 1)?.get_ref().as_table()?;
+    let accounts = top.get("accounts").filter(|_| top.len() == 1)?.get_ref().as_table()?;
     let (key, value) = accounts.iter().next().filter(|_| accounts.len() == 1)?;
     reader.account(key, value, defaults)
 }

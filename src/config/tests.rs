@@ -8,6 +8,7 @@ mod accounts;
 mod files;
 mod finding;
 mod forward;
+mod large;
 mod mistakes;
 mod problems;
 mod providers;

@@ -4,7 +4,7 @@ use crate::text;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{ACCOUNT, DAEMON, FORWARD_TABLE, Level, MULTIDROP, NOTIFY, OAUTH2, RULE, TOP, probably};
-use super::problem::Problem;
+use super::problem::{MOST_TOLD, Problem};
 
 /// What other programs have keys for and mailferry does without.
 const NOT_NEEDED: [(&str, &str); 12] = [
@@ -32,6 +32,9 @@ pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &m
         let name: &str = key.get_ref();
         if level.keys().contains(&name) {
             continue;
+        }
+        if problems.len() > MOST_TOLD {
+            break;
         }
         let help = match probably(name, level) {
             Some(known) => {

@@ -6,6 +6,7 @@
 mod arriving;
 pub(crate) mod pieces;
 pub mod status;
+pub(crate) mod visitors;
 
 use std::fmt;
 use std::fs::{self, File, Permissions};
@@ -17,17 +18,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
 use self::arriving::Arriving;
 pub use self::arriving::StatusReader;
 use self::pieces::{Document, Piece, Pieces, Wanted};
 use self::status::Status;
+use self::visitors::{Visit, Visitors};
 use crate::advice::next_step::system;
 use crate::notify::command_runner;
 use crate::text;
@@ -53,11 +54,11 @@ const READ: usize = 64 << 10;
 /// The longest time for which accounts are polled often, because somebody waits for mail.
 pub const LONGEST_OFTEN: Duration = Duration::from_secs(3600);
 
-/// How many are heard at the same time.
-const MOST: usize = 16;
+/// How many questions may wait for the supervisor.
+const QUESTIONS: usize = 16;
 
-/// Where so many are, whoever says nothing for this time gives way to others.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How many connections there may be. Of more, the one goes that has been waited for longest.
+const MOST: usize = 64;
 
 /// How often it is looked whether the socket is still there: somebody may tidy up old files.
 const LOOK: Duration = Duration::from_secs(10);
@@ -222,7 +223,7 @@ impl Control {
         for dir in dirs {
             match bind(dir) {
                 Ok(listener) => {
-                    let (sender, questions) = mpsc::channel(MOST);
+                    let (sender, questions) = mpsc::channel(QUESTIONS);
                     let (look, path) = (Arc::new(Notify::new()), Arc::new(Mutex::new(dir.join(NAME))));
                     let place = Place { dir: dir.clone(), others: dirs.to_vec(), path: Arc::clone(&path) };
                     tokio::spawn(accept(listener, place, Arc::clone(&look), sender.clone()));
@@ -347,13 +348,12 @@ impl Place {
 }
 
 async fn accept(mut listener: UnixListener, mut at: Place, look: Arc<Notify>, sender: mpsc::Sender<Pending>) {
-    let places = Arc::new(Semaphore::new(MOST));
+    let visitors = Visitors::new(MOST);
     let us = rustix::process::geteuid().as_raw();
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut troubled = false;
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = async { tokio::select! { _ = looks.tick() => {} () = look.notified() => {} } } => {
@@ -372,46 +372,33 @@ async fn accept(mut listener: UnixListener, mut at: Place, look: Arc<Notify>, se
             }
         };
         let ours = stream.peer_cred().is_ok_and(|peer| peer.uid() == us || peer.uid() == 0);
-        let (sender, others) = (sender.clone(), Arc::clone(&places));
-        if ours {
-            tokio::spawn(async move {
-                let _place = place;
-                if hear(stream, sender, &others).await.is_none() {
+        if !ours {
+            continue;
+        }
+        visitors.make_room().await;
+        let sender = sender.clone();
+        visitors.receive(|visit| {
+            let hearing = async move {
+                if hear(stream, sender, &visit).await.is_none() {
                     debug!("the control socket: a client did not ask, or did not take the answer, in time");
                 }
-            });
-        }
+            };
+            tokio::spawn(hearing).abort_handle()
+        });
     }
 }
 
-/// A question, as soon as it is there. `places` are those of all who are heard.
-async fn question(stream: impl AsyncRead + Unpin, places: &Semaphore) -> Option<Vec<u8>> {
-    let mut line = Vec::new();
-    let mut read = BufReader::new(stream.take(LONGEST_QUESTION));
-    let begun = Instant::now();
-    {
-        let mut asked = std::pin::pin!(read.read_until(b'\n', &mut line));
-        loop {
-            if let Ok(read) = tokio::time::timeout(PATIENCE, &mut asked).await {
-                read.ok()?;
-                break;
-            }
-            if begun.elapsed() >= TIMEOUT || places.available_permits() == 0 {
-                return None;
-            }
-        }
-    }
-    Some(line)
-}
-
-/// One question and its answer. `places` are those of all who are heard.
-async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>, places: &Semaphore) -> Option<()> {
+/// One question and its answer.
+async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>, visit: &Visit) -> Option<()> {
     let (read, mut write) = stream.into_split();
-    let line = question(read, places).await?;
+    let mut line = Vec::new();
+    let mut read = BufReader::new(read.take(LONGEST_QUESTION));
+    tokio::time::timeout(TIMEOUT, read.read_until(b'\n', &mut line)).await.ok()?.ok()?;
+    visit.is_served();
     let answer = match serde_json::from_slice::<Request>(&line) {
         Ok(Request::Status { accounts }) => {
             let pieces = Pieces::of(sender, &accounts);
-            return tokio::time::timeout(ALL_PIECES, tell_status(pieces, &mut write)).await.ok()?;
+            return tokio::time::timeout(ALL_PIECES, tell_status(pieces, &mut write, visit)).await.ok()?;
         }
         Ok(request) => {
             let (answer, answered) = oneshot::channel();
@@ -424,24 +411,27 @@ async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>, places: &Semaph
     };
     let mut text = serde_json::to_vec(&answer).ok()?;
     text.push(b'\n');
-    tell(&text, &mut write).await
+    tell(&text, &mut write, visit).await
 }
 
 /// Answers a question about the status. The next piece is asked for when the one before it was taken.
-async fn tell_status(mut pieces: Pieces, write: &mut OwnedWriteHalf) -> Option<()> {
+async fn tell_status(mut pieces: Pieces, write: &mut OwnedWriteHalf, visit: &Visit) -> Option<()> {
     let (mut document, mut text) = (Document::answer(), Vec::new());
     while let Some(piece) = pieces.next().await.ok()? {
         document.add(piece, &mut text).ok()?;
-        tell(&text, write).await?;
+        tell(&text, write, visit).await?;
         text.clear();
     }
     text.extend_from_slice(Document::END);
     text.push(b'\n');
-    tell(&text, write).await
+    tell(&text, write, visit).await
 }
 
-async fn tell(text: &[u8], write: &mut OwnedWriteHalf) -> Option<()> {
-    tokio::time::timeout(TIMEOUT, write.write_all(text)).await.ok()?.ok()
+async fn tell(text: &[u8], write: &mut OwnedWriteHalf, visit: &Visit) -> Option<()> {
+    visit.is_awaited();
+    tokio::time::timeout(TIMEOUT, write.write_all(text)).await.ok()?.ok()?;
+    visit.is_served();
+    Some(())
 }
 
 /// Why a daemon did not answer.
@@ -611,29 +601,5 @@ mod tests {
             Response::Poll { woken: vec!["a".to_owned()], unknown: vec![], often_until: None, troubles: vec![] };
         assert_eq!(serde_json::from_str::<Response>(old).unwrap(), answer);
         assert_eq!(serde_json::to_string(&answer).unwrap(), old);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn where_all_places_are_taken_whoever_says_nothing_gives_way_soon() {
-        for (free, asks_after, expected) in
-            [(1, None, None), (0, None, None), (0, Some(0), Some(0)), (1, Some(3), Some(3)), (0, Some(3), None)]
-        {
-            let (mut client, server) = tokio::io::duplex(64);
-            let (places, begun) = (Semaphore::new(free), Instant::now());
-            let asks = async {
-                if let Some(seconds) = asks_after {
-                    tokio::time::sleep(Duration::from_secs(seconds)).await;
-                    let _ = client.write_all(b"{}\n").await;
-                }
-                std::future::pending::<()>().await;
-            };
-            let heard = tokio::select! {
-                heard = question(server, &places) => heard,
-                () = asks => None,
-            };
-            assert_eq!(heard, expected.map(|_: u64| b"{}\n".to_vec()), "{free} {asks_after:?}");
-            let took = expected.map_or(if free > 0 { TIMEOUT } else { PATIENCE }, Duration::from_secs);
-            assert!((took..took + PATIENCE).contains(&begun.elapsed()), "{free} {asks_after:?}: {:?}", begun.elapsed());
-        }
     }
 }

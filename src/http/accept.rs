@@ -8,15 +8,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::request::{Hosts, answer};
 use super::snapshot::Snapshots;
+use crate::control::visitors::{Noted, Visit, Visitors};
 
-/// How many connections there may be.
+/// How many connections there may be. Of more, the one goes that has been waited for longest.
 const MOST: usize = 64;
 
 /// How long the header of a request may take.
@@ -39,31 +39,51 @@ pub(super) enum Socket {
 
 /// Accepts connections for ever.
 pub(super) async fn accept(socket: Socket, snapshots: Arc<Snapshots>) {
-    let places = Arc::new(Semaphore::new(MOST));
+    let visitors = Visitors::new(MOST);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let snapshots = Arc::clone(&snapshots);
         let accepted = match &socket {
-            Socket::Tcp(listener, hosts) => listener.accept().await.map(|(stream, _)| {
-                let hosts = *hosts;
-                tokio::spawn(async move { (serve(stream, hosts, snapshots).await, drop(place)).1 })
-            }),
-            Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                tokio::spawn(async move { (serve(stream, Hosts::Any, snapshots).await, drop(place)).1 })
-            }),
+            Socket::Tcp(listener, hosts) => listener.accept().await.map(|(stream, _)| Connection::Tcp(stream, *hosts)),
+            Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| Connection::Unix(stream)),
         };
-        if let Err(e) = accepted {
-            debug!("the status page: {e}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let connection = match accepted {
+            Ok(connection) => connection,
+            Err(e) => {
+                debug!("the status page: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        visitors.make_room().await;
+        let snapshots = Arc::clone(&snapshots);
+        visitors.receive(|visit| match connection {
+            Connection::Tcp(stream, hosts) => tokio::spawn(serve(stream, hosts, snapshots, visit)).abort_handle(),
+            Connection::Unix(stream) => tokio::spawn(serve(stream, Hosts::Any, snapshots, visit)).abort_handle(),
+        });
     }
 }
 
+/// One that was made.
+enum Connection {
+    Tcp(TcpStream, Hosts),
+    Unix(UnixStream),
+}
+
 /// Answers the requests of one connection.
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, hosts: Hosts, snapshots: Arc<Snapshots>) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    hosts: Hosts,
+    snapshots: Arc<Snapshots>,
+    visit: Arc<Visit>,
+) {
+    let stream = Noted::new(stream, Arc::clone(&visit));
     let service = service_fn(|request| {
-        let snapshots = Arc::clone(&snapshots);
-        async move { Ok::<_, Infallible>(answer(request, hosts, &snapshots).await) }
+        let (snapshots, visit) = (Arc::clone(&snapshots), Arc::clone(&visit));
+        async move {
+            visit.is_served();
+            let answer = answer(request, hosts, &snapshots).await;
+            visit.is_awaited();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

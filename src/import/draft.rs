@@ -5,6 +5,7 @@ use std::path::Path;
 use toml_edit::{Array, Item, Table, Value, value};
 
 use crate::account::{AccountName, TlsMode};
+use crate::config::size_in_words;
 use crate::pop3::UniqueId;
 use crate::secret::Secret;
 
@@ -370,7 +371,7 @@ impl Draft {
             return self.needless(theirs);
         }
         self.max_message_size = Some(octets);
-        self.became(theirs, format!("max_message_size = {octets}"));
+        self.became(theirs, format!("max_message_size = \"{}\"", size_in_words(octets)));
     }
 
     /// No session fetches more. Zero is no limit.
@@ -431,14 +432,11 @@ impl Draft {
             None => set("maildir", value(self.goes_into(name))),
         }
         set("leave_on_server", self.leave_on_server());
-        let numbers = [
-            ("max_message_size", self.max_message_size),
-            ("max_messages_per_session", self.max_messages.map(u64::from)),
-        ];
-        for (key, number) in numbers {
-            if let Some(number) = number.and_then(|number| i64::try_from(number).ok()) {
-                set(key, value(number));
-            }
+        if let Some(octets) = self.max_message_size {
+            set("max_message_size", value(size_in_words(octets)));
+        }
+        if let Some(messages) = self.max_messages {
+            set("max_messages_per_session", value(i64::from(messages)));
         }
         for (key, seconds) in [("interval", self.interval), ("timeout", self.timeout)] {
             if let Some(seconds) = seconds {

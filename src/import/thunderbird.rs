@@ -313,7 +313,7 @@ mod tests {
         for (prefs, key) in [
             (proxy.to_owned(), r#"proxy = "socks5://127.0.0.1:9050""#),
             ("user_pref(\"mailnews.tcptimeout\", 90);\n".to_owned(), r#"timeout = "90s""#),
-            (of("limit_offline_message_size", "true") + &of("max_size", "10"), "max_message_size = 10240"),
+            (of("limit_offline_message_size", "true") + &of("max_size", "10"), "max_message_size = \"10 KiB\""),
         ] {
             let lines = only(&prefs).table(&name, None).to_string();
             assert!(lines.lines().any(|line| line == key), "{prefs}: {lines}");

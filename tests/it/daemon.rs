@@ -2,6 +2,7 @@
 
 mod browser;
 mod by_request;
+mod crowd;
 mod devtools;
 mod forwarding;
 pub(crate) mod hung;

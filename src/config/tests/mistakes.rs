@@ -281,11 +281,11 @@ fn any_number_of_mistakes_is_told_in_a_bounded_number_of_lines() {
     let typos: String = (0..5000).map(|n| format!("k{n} = 1\n")).collect();
     let broken: String = (0..5000).map(|n| format!("k{n} : x\n")).collect();
     let open: String = (0..5000).map(|n| format!("k{n} = [\n")).collect();
-    for (more, told) in [(typos, 5000), (broken, 1001), (open, 1001)] {
+    for more in [typos, broken, open] {
         let (text, count) = errors(&account("a", &more));
-        assert_eq!(count, told);
+        assert_eq!(count, 1001);
         assert!(text.lines().count() < 500, "{}", text.lines().count());
-        assert!(text.contains(&format!("{told} problems in /")) && text.contains("the first 50 are shown"), "{text}");
+        assert!(text.contains("more than 1000 problems in /") && text.contains("the first 50 are shown"), "{text}");
     }
 }
 

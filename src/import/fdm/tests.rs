@@ -47,7 +47,7 @@ fn what_is_said_becomes_keys() {
     let name = crate::account::AccountName::new("n").unwrap();
     for (text, key) in [
         ("set timeout 60", r#"timeout = "1m""#),
-        ("set maximum-size 64M", "max_message_size = 67108864"),
+        ("set maximum-size 64M", "max_message_size = \"64 MiB\""),
         ("set purge-after 30", "max_messages_per_session = 30"),
         ("set proxy \"socks://127.0.0.1\"", r#"proxy = "socks5://127.0.0.1:1080""#),
         ("set proxy \"http://gate:3128/\"", r#"proxy = "http://gate:3128""#),

@@ -139,7 +139,7 @@ fn options_become_keys() {
         ("poll h user a expunge 20", "max_messages_per_session = 20"),
         ("poll h user a expunge 20 fetchlimit 5", "max_messages_per_session = 5"),
         ("poll h user a fetchlimit 20 limit 0", "max_messages_per_session = 20"),
-        ("poll h user a limit 1000", "max_message_size = 1000"),
+        ("poll h user a limit 1000", "max_message_size = \"1 KB\""),
         ("poll h user a postconnect 'notmuch new'", r#"on_new_mail = ["/bin/sh", "-c", "notmuch new"]"#),
         ("poll h user a mda 'procmail -d %T'", r#"forward = { command = ["procmail", "-d", "jo"] }"#),
         ("poll h user a is ann here mda 'x %T|y'", r#"forward = { command = ["/bin/sh", "-c", "x ann|y"] }"#),
