@@ -88,7 +88,7 @@ fn each_file_gets_its_own_answer() {
         assert_eq!(results.len(), count);
         assert!(results.iter().enumerate().all(|(n, result)| result.is_err() == (n % 2 == 1)));
     }
-    assert!(sync_files(7, vec![odd(true)])[0].is_err(), "nor is one by itself");
+    assert!(sync_files(Some(7), vec![odd(true)])[0].is_err(), "nor is one by itself");
 }
 
 #[test]

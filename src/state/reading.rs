@@ -85,7 +85,12 @@ pub(super) fn glance<T: Default>(disk: &dyn Disk, path: &Path, take: impl Fn(&mu
     let (mut made, mut lines, mut rest) = (T::default(), LineByLine::new(), Vec::new());
     let mut is_as_left = true;
     let read = disk.read_pieces(path, &mut |piece, length| {
-        let mut line = |line: &[u8]| lines.line(line, |record| Some(take(&mut made, record)));
+        let mut line = |line: &[u8]| {
+            lines.line(line, |record| {
+                take(&mut made, record);
+                Some(())
+            })
+        };
         is_as_left = length <= MAX_FILE && each_line(piece, &mut rest, &mut line).is_some();
         if is_as_left { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
