@@ -137,7 +137,7 @@ pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
 }
 
 /// Whether the policy wants a remembered message deleted now.
-pub(super) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
+pub(crate) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
     may_fall_due(entry)
         && entry.intent.is_none()
         && match removal {

@@ -5,8 +5,11 @@
 
 use crate::plan::maildrop::Listed;
 
-/// Some servers count the line that ends a message, or a line end that is not there: so many octets.
-const TOLERANCE: u64 = 8;
+/// A size of no more octets is that of no message: some servers tell 0 or 1 of each.
+const NO_SIZE: u64 = 8;
+
+/// Where a message is stored its last line may have no end, and gets one on the way; or one end more is counted than comes.
+const LINE_END: u64 = 2;
 
 /// How long a message is that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,13 @@ impl Length {
     #[must_use]
     pub fn new(octets: u64, stored: u64) -> Self {
         Self { octets, stored }
+    }
+
+    /// Whether a server may list it so that counts in one of the known ways: with CRLF or with LF alone at each line's end, with
+    /// or without the last one. No other difference is explained: a line of six digits has eight octets.
+    fn is_counted_as(self, size: u64) -> bool {
+        let Self { octets, stored } = self;
+        matches!(size.abs_diff(octets), 0 | LINE_END) || size == stored || stored.checked_sub(1) == Some(size)
     }
 }
 
@@ -43,11 +53,11 @@ pub enum Fit {
 impl Fit {
     /// That of a message which is listed so.
     pub(super) fn of(listed: &Listed, came: Length) -> Self {
-        let Length { octets, stored } = came;
+        let octets = came.octets;
         match listed.reported_size {
             None => Self::Unsaid,
-            Some(size) if size.abs_diff(octets) <= TOLERANCE || size.abs_diff(stored) <= TOLERANCE => Self::Exact,
-            Some(..=TOLERANCE) => Self::Unsaid,
+            Some(size) if came.is_counted_as(size) => Self::Exact,
+            Some(..=NO_SIZE) => Self::Unsaid,
             Some(size) if octets < size / 2 => Self::FarShorter,
             Some(size) if octets < size => Self::Shorter,
             Some(_) => Self::Longer,
@@ -67,7 +77,12 @@ impl Fit {
 
 /// Whether a message that is listed so would be too short with so many octets.
 pub(super) fn is_short(listed: &Listed, octets: u64) -> bool {
-    listed.reported_size.is_some_and(|size| octets.saturating_add(TOLERANCE) < size)
+    listed.reported_size.is_some_and(|size| size > octets && size - octets != LINE_END)
+}
+
+/// Whether a message is listed with a size that one may have.
+pub(crate) fn has_size(listed: &Listed) -> bool {
+    listed.reported_size.is_some_and(|size| size > NO_SIZE)
 }
 
 #[cfg(test)]
@@ -81,21 +96,28 @@ mod tests {
     }
 
     #[test]
-    fn a_size_fits_with_either_line_end_and_within_a_line() {
+    fn a_size_fits_with_either_line_end_and_one_of_them_at_the_end() {
         for (listed, expected) in [
             (1000, Fit::Exact),
-            (1008, Fit::Exact),
-            (1009, Fit::Shorter),
-            (992, Fit::Exact),
+            (1002, Fit::Exact),
+            (1001, Fit::Shorter),
+            (1003, Fit::Shorter),
+            (1008, Fit::Shorter),
+            (999, Fit::Longer),
+            (998, Fit::Exact),
+            (997, Fit::Longer),
+            (979, Fit::Longer),
             (978, Fit::Exact),
-            (970, Fit::Exact),
-            (985, Fit::Longer),
+            (977, Fit::Exact),
+            (976, Fit::Longer),
             (9, Fit::Longer),
             (2001, Fit::Shorter),
             (2002, Fit::FarShorter),
         ] {
-            let came = if listed == 985 { fit(Some(listed), 1000, 960) } else { fit(Some(listed), 1000, 978) };
-            assert_eq!(came, expected, "{listed}");
+            assert_eq!(fit(Some(listed), 1000, 978), expected, "{listed}");
+            let listed =
+                Listed { number: MessageNumber::new(1).unwrap(), unique_id: None, reported_size: Some(listed) };
+            assert_eq!(is_short(&listed, 1000), matches!(expected, Fit::Shorter | Fit::FarShorter), "{listed:?}");
         }
         for listed in [None, Some(0), Some(8)] {
             assert_eq!(fit(listed, 1000, 978), Fit::Unsaid);

@@ -273,12 +273,8 @@ fn sure_first(present: &mut [&Entry]) {
     present.sort_by_key(|entry| entry.doubt);
 }
 
-/// Whether a message is listed with the size that an entry has. A size that is told for the first time may be that of a
-/// message which has grown, so its bytes are compared once, if they are remembered.
+/// Whether a message is listed with the size that an entry has. A size that is told for the first time contradicts none here:
+/// the plan has the bytes compared.
 fn sizes_agree(listed: &Listed, entry: &Entry) -> bool {
-    match (listed.reported_size, entry.fingerprint.reported_size) {
-        (Some(listed), Some(entry)) => listed == entry,
-        (Some(_), None) => entry.fingerprint.whole.is_none(),
-        (None, _) => true,
-    }
+    listed.reported_size.zip(entry.fingerprint.reported_size).is_none_or(|(listed, entry)| listed == entry)
 }

@@ -22,7 +22,9 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
+pub(crate) use evidence::is_due;
 pub use evidence::{Arrival, Remembered, Removable, next_due};
+pub(crate) use fit::has_size;
 pub use fit::{Fit, Length};
 
 use crate::account::{Account, RemovalPolicy};
@@ -30,8 +32,8 @@ use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, ListedAs, Origin, Quarantine, QuarantineReason, UidState};
-use evidence::{Proof, is_due, proof};
+use crate::state::entries::{Entry, Fingerprint, ListedAs, Origin, Quarantine, QuarantineReason, UidState};
+use evidence::{Proof, proof};
 use matching::Matching;
 pub use matching::Seen;
 use renumbering::Renumbered;
@@ -384,6 +386,9 @@ impl<'a> PlanInput<'a> {
 impl PlanInput<'_> {
     /// Whether only the bytes tell whether a message that seems to be known is, or may be deleted.
     fn must_be_compared(&self, listed: &Listed, entry: &Entry, policy: &Policy, seen: &Seen) -> bool {
+        if is_first_size(listed, entry) {
+            return true;
+        }
         let is_shown = is_shown(listed, entry, seen);
         let is_other = !is_shown && seen.get(&listed.number).is_some_and(|header| header.is_strong());
         let same_name = listed.unique_id == entry.unique_id;
@@ -435,6 +440,13 @@ impl PlanInput<'_> {
 /// Whether the header of a listed message was seen in this session, and is the remembered one, and says enough.
 fn is_shown(listed: &Listed, entry: &Entry, seen: &Seen) -> bool {
     seen.get(&listed.number).is_some_and(|header| header.is_strong() && entry.fingerprint.header == Some(*header))
+}
+
+/// Whether a message is listed with a size and none is remembered, though its bytes are: what came had another size, or none
+/// was told, and it may have grown.
+fn is_first_size(listed: &Listed, entry: &Entry) -> bool {
+    let Fingerprint { reported_size, whole, .. } = entry.fingerprint;
+    listed.reported_size.is_some() && reported_size.is_none() && whole.is_some()
 }
 
 /// Whether something may be done with a message in this session.

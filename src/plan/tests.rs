@@ -268,6 +268,34 @@ fn another_size_under_a_known_unique_id_is_decided_by_the_bytes() {
     }
 }
 
+/// What came had another size than it was listed with, so it is nothing that is listed with one.
+#[test]
+fn what_is_remembered_with_its_bytes_and_without_a_size_is_compared_whatever_else_shows() {
+    let part = |absent_since| {
+        let mut part = entry(1, "a", "A", 1, 20);
+        part.fingerprint.reported_size = None;
+        state(vec![Entry { doubt: true, absent_since, ..part }])
+    };
+    for absent_since in [None, Some(NOW - DAY)] {
+        for (policy, headers) in [(KEEP, &["A"][..]), (KEEP, &[]), (NO_TOP, &[]), (DELETE, &["A"]), (aged(30), &["A"])]
+        {
+            let plan = decide(&maildrop(&[("a", 1)]), &part(absent_since), &policy, headers);
+            assert_eq!((retrieved(&plan), deleted(&plan)), (vec![1], vec![]), "{absent_since:?}, {policy:?}");
+            assert_eq!((plan.resized, plan.present), (vec![], vec![]), "{absent_since:?}, {policy:?}");
+        }
+    }
+    // Those are no strangers, so nothing has been renumbered.
+    let part = |id: u64| {
+        let mut part = entry(id, &id.to_string(), "A", 1, id);
+        part.fingerprint.reported_size = None;
+        part
+    };
+    let names: Vec<String> = (1..=20).map(|id| id.to_string()).collect();
+    let listing = maildrop(&names.iter().map(|name| (name.as_str(), 1)).collect::<Vec<_>>());
+    let plan = decide(&listing, &state((1..=20).map(part).collect()), &Policy { has_top: false, ..KEEP }, &[]);
+    assert_eq!((plan.retrieve.len(), plan.unrecognisable), (20, 0));
+}
+
 #[test]
 fn many_messages_alike_cost_what_others_do() {
     let begun = std::time::Instant::now();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Poll;
 use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
-use super::retrieval::{Explained, NoRoom, OtherSize, Retrieved};
+use super::retrieval::{Explained, NAMED, NoRoom, OtherSize, Retrieved};
 use super::retriever::DRAIN;
 use crate::client::Client;
 use crate::client::Message;
@@ -48,10 +48,13 @@ impl Poll {
         let telling: Vec<&OtherSize> = retrieved.other_sizes.telling(explained).collect();
         let messages = retrieved.other_sizes.count(explained);
         if messages > 0 {
-            let those: Vec<(&Listed, u64)> = telling.iter().map(|one| (&one.listed, one.octets)).collect();
+            let named = telling.iter().take(NAMED);
+            let those: Vec<(&Listed, u64)> = named.map(|one| (&one.listed, one.octets)).collect();
             self.events.tell(&PollEvent::OtherSizes { those: &those, messages });
         }
-        self.tried.extend(telling.iter().filter_map(|one| ListedAs::of(&one.listed)));
+        // What comes again because of this session alone, though estimates explain it, does so in the next poll as well.
+        let again = retrieved.other_sizes.those.iter().filter(|one| one.is_on_record);
+        self.tried.extend(telling.iter().copied().chain(again).filter_map(|one| ListedAs::of(&one.listed)));
         telling
     }
 
@@ -140,9 +143,7 @@ impl Comparison {
         let of_other_size: Vec<ListedAs> = of_other_size.iter().filter_map(|one| ListedAs::of(&one.listed)).collect();
         let in_trouble: HashSet<&ListedAs> = of_other_size.iter().collect();
         let known = retrieved.known.iter().map(|(_, listed)| listed);
-        // What turned out to be explained after all.
-        let on_record = retrieved.other_sizes.those.iter().filter(|one| one.is_on_record).map(|one| &one.listed);
-        let over = known.chain(on_record).filter_map(ListedAs::of).filter(|one| !in_trouble.contains(one)).collect();
+        let over = known.filter_map(ListedAs::of).filter(|one| !in_trouble.contains(one)).collect();
         let of_other_size = to_record.iter().filter_map(|one| ListedAs::of(&one.listed)).collect();
         Self { verified, doubted, present, of_other_size, over }
     }

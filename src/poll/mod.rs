@@ -112,6 +112,7 @@ pub async fn poll(
         closed: Closed::default(),
         sizes: Sizes::default(),
         sizes_are_mostly_off: false,
+        sizes_exact: 0,
         sizes_beside: HashMap::new(),
         too_long: Vec::new(),
         clean: None,
@@ -175,6 +176,8 @@ struct Poll {
     sizes: Sizes,
     /// Most messages came in another size than the server lists, as far as the hints know: this saves retrievals.
     sizes_are_mostly_off: bool,
+    /// So many messages came in the size that they were listed with, lately, as far as the hints know.
+    sizes_exact: u32,
     /// Those that came beside their messages in the current session.
     sizes_beside: HashMap<MessageNumber, u64>,
     /// Messages that went on beyond what they may have: their numbers and sizes as listed.

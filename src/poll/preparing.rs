@@ -19,7 +19,7 @@ use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::maildir::names::time_in;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::plan::{Expected, Pass, Plan, Remembered};
+use crate::plan::{Expected, Pass, Plan, Remembered, has_size};
 use crate::pop3::UniqueId;
 use crate::state::entries::UidState;
 use crate::state::handle::StateHandle;
@@ -73,6 +73,7 @@ impl Poll {
             deletions.cancel();
         }
         let store = state.read()?;
+        let gives_sizes = self.sizes_exact > 0 || maildrop.messages.iter().any(has_size);
         Ok(Retrieval {
             messages: messages.into(),
             destinations: Arc::new(destinations),
@@ -97,8 +98,10 @@ impl Poll {
             careful: self.pass == Pass::Isolated,
             beside: None,
             sizes_put_off: maildrop.sizes_put_off.is_some(),
+            gives_sizes,
             sizes_are_estimates: self.account.sizes_are_estimates,
             explained: Explained::of(&self.account, self.sizes_are_mostly_off),
+            exact_before: self.sizes_exact,
         })
     }
 }

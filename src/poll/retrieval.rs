@@ -56,10 +56,14 @@ pub(super) struct Retrieval {
     pub(super) beside: Option<Expected>,
     /// The sizes were not listed, but asked for one by one: a message without one may be a part.
     pub(super) sizes_put_off: bool,
+    /// The server tells sizes, as far as this listing or the hints know: one message without may be a part.
+    pub(super) gives_sizes: bool,
     /// The sizes that the server lists are estimates, by the user's word.
     pub(super) sizes_are_estimates: bool,
     /// Which other sizes are no reason to retrieve a message again.
     pub(super) explained: Explained,
+    /// So many messages came in the size that they were listed with before, lately.
+    pub(super) exact_before: u32,
 }
 
 /// The times in the names of messages, since 1970. What is forwarded goes on in the order of its names, so there each is later
@@ -90,6 +94,13 @@ impl Retrieval {
     /// How many octets a message is taken for.
     pub(super) fn size(&self, listed: &Listed) -> u64 {
         listed.reported_size.or(self.beside.map(|expected| expected.each)).unwrap_or(0)
+    }
+
+    /// Whether the size of a message did not come where it was to be expected.
+    pub(super) fn lacks_size(&self, arrival: &Arrival) -> bool {
+        // STAT told what they come to, so no size at all and 0 are none.
+        let put_off = self.sizes_put_off && arrival.listed().reported_size.is_none_or(|size| size == 0);
+        put_off || (self.gives_sizes && arrival.fit() == Fit::Unsaid)
     }
 }
 
@@ -150,15 +161,18 @@ impl Retrieved {
     }
 }
 
-/// So many new messages that came in another size are retrieved once more for that, and named.
-const NAMED: usize = 100;
+/// So many new messages that came in another size are named.
+pub(super) const NAMED: usize = 100;
+
+/// At a server that seems to estimate sizes, by what came until now, so many new messages are retrieved once more for that.
+const PROBED: u32 = 100;
 
 /// Which other sizes are no news at a server that seems to estimate them, as long as half of a message or more came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Explained {
     /// None.
     None,
-    /// Those of new messages.
+    /// Those of messages that are not due.
     New,
     /// All.
     All,
@@ -179,12 +193,14 @@ impl Explained {
 /// Messages that came in another size than they were listed with.
 #[derive(Default)]
 pub(super) struct OtherSizes {
-    /// Those that are remembered, and the first ones of those that are new.
+    /// Those that are remembered or come again, and the first ones of the others.
     pub(super) those: Vec<OtherSize>,
     /// How many new ones there are that estimates would explain.
     explicable_new: usize,
-    /// How many remembered ones.
+    /// How many remembered ones that are not due.
     explicable_known: usize,
+    /// How many that are.
+    explicable_due: usize,
     /// How many there are that they would not.
     others: usize,
     /// How many new messages came as they were listed.
@@ -201,6 +217,8 @@ pub(super) struct OtherSize {
     pub(super) octets: u64,
     /// What is remembered of it, if its bytes came before.
     pub(super) entry: Option<EntryId>,
+    /// The policy would have that deleted now.
+    is_due: bool,
     /// Less than half of it came, which no estimate explains.
     is_far: bool,
     /// That it is to be retrieved again is on record with its delivery.
@@ -210,17 +228,24 @@ pub(super) struct OtherSize {
 impl OtherSizes {
     /// Whether a message that came is to be retrieved again for its size. That goes on record with its delivery, since
     /// nothing else would bring it again where mail stays.
-    pub(super) fn wants_again(&self, arrival: &Arrival, explained: Explained) -> bool {
-        self.those.len() < NAMED
-            && match arrival.fit() {
-                Fit::Exact | Fit::Unsaid => false,
-                Fit::Longer | Fit::Shorter => explained == Explained::None,
-                Fit::FarShorter => true,
-            }
+    pub(super) fn wants_again(&self, arrival: &Arrival, retrieval: &Retrieval) -> bool {
+        let is_explained = retrieval.explained != Explained::None || self.look_like_estimates(retrieval.exact_before);
+        match arrival.fit() {
+            Fit::Exact | Fit::Unsaid => false,
+            Fit::Longer | Fit::Shorter => !is_explained,
+            Fit::FarShorter => true,
+        }
     }
 
-    /// A message came, with so many octets; `entry` if it is remembered.
-    pub(super) fn came(&mut self, arrival: &Arrival, octets: u64, entry: Option<EntryId>) {
+    /// Whether those that came until now leave so little doubt of it that the others need not come again.
+    fn look_like_estimates(&self, exact_before: u32) -> bool {
+        self.off >= PROBED && self.off / 3 >= self.exact.saturating_add(exact_before)
+    }
+
+    /// A message came, with so many octets; `known` if it is remembered, and whether that is due.
+    pub(super) fn came(&mut self, arrival: &Arrival, octets: u64, known: Option<(EntryId, bool)>) {
+        let (entry, is_due) = known.unzip();
+        let is_due = is_due.unwrap_or(false);
         let is_far = match arrival.fit() {
             Fit::Unsaid => return,
             Fit::Exact => {
@@ -234,11 +259,13 @@ impl OtherSizes {
         *match entry {
             _ if is_far => &mut self.others,
             None => &mut self.explicable_new,
+            Some(_) if is_due => &mut self.explicable_due,
             Some(_) => &mut self.explicable_known,
         } += 1;
-        if entry.is_some() || self.those.len() < NAMED {
+        if entry.is_some() || arrival.comes_again() || self.those.len() < NAMED {
             let is_on_record = entry.is_none() && arrival.comes_again();
-            self.those.push(OtherSize { listed: arrival.listed().clone(), octets, entry, is_far, is_on_record });
+            let listed = arrival.listed().clone();
+            self.those.push(OtherSize { listed, octets, entry, is_due, is_far, is_on_record });
         }
     }
 
@@ -247,7 +274,7 @@ impl OtherSizes {
         self.those.iter().filter(move |one| match explained {
             _ if one.is_far => true,
             Explained::None => true,
-            Explained::New => one.entry.is_some(),
+            Explained::New => one.is_due,
             Explained::All => false,
         })
     }
@@ -256,8 +283,8 @@ impl OtherSizes {
     pub(super) fn count(&self, explained: Explained) -> usize {
         self.others
             + match explained {
-                Explained::None => self.explicable_new + self.explicable_known,
-                Explained::New => self.explicable_known,
+                Explained::None => self.explicable_new + self.explicable_known + self.explicable_due,
+                Explained::New => self.explicable_due,
                 Explained::All => 0,
             }
     }

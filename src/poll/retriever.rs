@@ -26,7 +26,7 @@ use crate::delivery::publish::Delivered;
 use crate::ids::EntryId;
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Length, Removable};
+use crate::plan::{Arrival, Length, Removable, has_size, is_due};
 use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId};
 use crate::watch;
 
@@ -368,6 +368,7 @@ impl<'a> Retriever<'a> {
         let Some(listed) = self.under_way.iter_mut().find(|listed| listed.number == number) else { return Ok(()) };
         let before = self.retrieval.size(listed);
         listed.reported_size = size;
+        self.retrieval.gives_sizes |= has_size(listed);
         let now = self.retrieval.size(listed);
         self.window.completed(before);
         self.window.asked(now);
@@ -435,11 +436,11 @@ impl<'a> Retriever<'a> {
         let length = Length::new(staging.octets(), staging.size());
         self.done.any_shorter |= Arrival::would_be_short(&listed, staging.octets());
         let octets = staging.octets();
-        let is_unsized = self.retrieval.sizes_put_off && listed.reported_size.is_none();
         let arrival = Arrival::of(self.client.serial(), listed, length);
         let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
-        let comes_again = self.done.other_sizes.wants_again(&arrival, self.retrieval.explained);
+        let comes_again = self.done.other_sizes.wants_again(&arrival, &self.retrieval);
         let arrival = arrival.that_comes_again(comes_again);
+        let is_unsized = self.retrieval.lacks_size(&arrival);
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
         let known = self.remembered(&received);
         self.done.other_sizes.came(received.payload(), octets, known);
@@ -458,8 +459,8 @@ impl<'a> Retriever<'a> {
             .map_err(|_| PollError::Stopped)
     }
 
-    /// The entry, if it is one that we have after all: then this copy goes.
-    fn remembered(&mut self, received: &Received<Arrival>) -> Option<EntryId> {
+    /// The entry, if it is one that we have after all, and whether that is due: then this copy goes.
+    fn remembered(&mut self, received: &Received<Arrival>) -> Option<(EntryId, bool)> {
         let (listed, digests) = (received.payload().listed(), received.digests());
         let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
             self.others.extend(listed.unique_id.clone());
@@ -471,7 +472,7 @@ impl<'a> Retriever<'a> {
         let may_go = self.retrieval.kept_before.is_none_or(|before| entry.id >= before);
         removable.into_iter().filter(|_| may_go).for_each(|removable| self.deletions.add(removable));
         self.done.is_any_under_way |= entry.is_under_way();
-        Some(entry.id)
+        Some((entry.id, is_due(&entry, self.retrieval.removal, self.retrieval.now)))
     }
 
     /// The oldest message under way is complete with so many octets, or refused. Its room is what it takes, not what it was

@@ -157,6 +157,11 @@ impl ServerProfile {
         self.server.sizes_are_mostly_off()
     }
 
+    /// So many messages came in the size that they were listed with, lately.
+    pub(super) fn sizes_exact(&self) -> u32 {
+        self.server.sizes_exact()
+    }
+
     /// A session ended in order.
     pub(super) fn ended_in_order(&mut self, ahead: bool, retrieved: bool) {
         self.server.note_in_order(ahead, retrieved, self.now);

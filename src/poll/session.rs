@@ -112,7 +112,7 @@ impl Poll {
         self.listed = messages;
         self.events.tell(&PollEvent::Listed { messages, is_complete });
         let listed = ListedNow { maildrop: &mut maildrop, share: &mut share, sizes_beside: profile.sizes_beside() };
-        self.sizes_are_mostly_off = profile.sizes_are_mostly_off();
+        (self.sizes_are_mostly_off, self.sizes_exact) = (profile.sizes_are_mostly_off(), profile.sizes_exact());
         let planned = self.plan(&mut client, capabilities.as_ref(), listed, state).await;
         let mut clean = None;
         let done = match planned {

@@ -67,7 +67,7 @@ impl Entry {
 /// What tells this message from others with the same unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// The size in octets that the server reported: a hint. None if it reported none.
+    /// The size in octets that the server reported: a hint. None if it reported none, or what came had another one.
     pub reported_size: Option<u64>,
     /// The digest of its header. None if we never saw it.
     pub header: Option<Digest>,

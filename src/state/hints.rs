@@ -221,6 +221,12 @@ impl ServerHints {
         self.sizes_off >= MANY_OFF && self.sizes_off / 3 >= self.sizes_exact
     }
 
+    /// So many messages came in the size that they were listed with, lately.
+    #[must_use]
+    pub fn sizes_exact(&self) -> u32 {
+        self.sizes_exact
+    }
+
     /// A session broke; `ahead` says whether several commands were under way.
     pub fn note_broken(&mut self, ahead: bool) {
         // One that broke although there was only one command at a time was not broken by sending ahead.

@@ -106,7 +106,7 @@ pub struct NewDelivery {
     pub digests: Digests,
     /// What came may not be all of it.
     pub is_unsure: bool,
-    /// It came in another size than it was listed with, and is retrieved again for that.
+    /// It came in another size than it was listed with, and is retrieved again for that: no size is remembered.
     pub comes_again: bool,
     /// The name that its file will have in `new/`.
     pub file_name: String,
@@ -230,9 +230,9 @@ impl Store {
         for (id, one) in &batch {
             let told = told(one);
             let listed_as = if told.comes_again { &mut again } else { &mut over };
-            let entry = self.begun(*id, told);
-            listed_as.extend(ListedAs::of_entry(&entry));
-            entries.push(entry);
+            let name = told.unique_id.clone();
+            listed_as.extend(name.map(|unique_id| ListedAs { unique_id, reported_size: told.reported_size }));
+            entries.push(self.begun(*id, told));
         }
         let over = self.troubles_over(over.into_iter());
         let again = self.once_more(again.into_iter(), QuarantineReason::OtherSize);
@@ -248,8 +248,11 @@ impl Store {
 
     /// The entry of a delivery that is begun.
     fn begun(&self, id: EntryId, delivery: NewDelivery) -> Entry {
-        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, file_name, comes_again: _ } =
+        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, file_name, comes_again } =
             delivery;
+        // It has not the size that it was listed with: without one it is never taken for what is listed so, whatever becomes of
+        // the record of its trouble.
+        let reported_size = reported_size.filter(|_| !comes_again);
         let (header, whole) = (Some(digests.header), Some(digests.whole));
         Entry {
             id,

@@ -222,15 +222,146 @@ fn notes_in_place_of_all_messages_make_no_estimates_that_permit_a_deletion() {
     }
 }
 
+/// Once more, because they may be notes in place of all mail; but those of the first session alone.
 #[test]
-fn where_mail_stays_estimates_cost_nothing() {
+fn where_mail_stays_what_seem_to_be_estimates_come_once_more() {
     let maildrop = Maildrop::new(estimated(1..=12));
     let env = TestEnv::new(&[account(&maildrop, false)]);
     env.fetch().expect(0);
     maildrop.change(|contents| contents.messages.extend(estimated(13..=14)));
     env.fetch().expect(0).says("2 new messages");
     env.fetch().expect(0).says("nothing new");
-    assert_eq!(maildrop.count("RETR"), 14);
+    assert_eq!(maildrop.count("RETR"), 26);
+    let maildrop = Maildrop::new(estimated(1..=120));
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    env.fetch().expect(0);
+    env.fetch().expect(0);
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!((maildrop.count("RETR"), env.mail().len()), (220, 120));
+}
+
+/// So many first octets come of the messages with these numbers, of a thousand.
+fn in_part(maildrop: &Maildrop, numbers: std::ops::RangeInclusive<usize>) {
+    maildrop.change(|contents| {
+        // The longest numbers first.
+        contents.behaviour.answers = numbers.rev().map(|n| (n, part(&message(n, 1000), 700))).map(answer_to).collect();
+    });
+}
+
+fn answer_to((number, bytes): (usize, Vec<u8>)) -> (String, String) {
+    (format!("RETR {number}"), answer(&bytes).1)
+}
+
+/// An outage: all are retrieved again, however many are named.
+#[test]
+fn all_that_came_in_part_are_retrieved_again_where_mail_stays() {
+    let messages = |numbers: std::ops::RangeInclusive<usize>| {
+        numbers.map(|n| Message::new(&format!("u{n}"), &message(n, 1000))).collect::<Vec<_>>()
+    };
+    for (before, last) in [(40, 150), (0, 12)] {
+        let maildrop = Maildrop::new(messages(1..=before));
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0);
+        maildrop.change(|contents| contents.messages.extend(messages(before + 1..=last)));
+        in_part(&maildrop, before + 1..=last);
+        // A dozen, and nothing else, look like estimates.
+        env.fetch().expect(if before > 0 { 1 } else { 0 });
+        assert_eq!(env.mail().len(), last);
+        maildrop.change(|contents| contents.behaviour.answers.clear());
+        env.fetch().expect(0);
+        let mails = env.mail();
+        for n in 1..=last {
+            assert!(mails.contains(&stored(&message(n, 1000))), "{before}, {n}");
+        }
+        env.fetch().expect(0).says("nothing new");
+    }
+}
+
+/// Where mail stays nothing but the record says that it is not the whole, and that has to outlive whatever comes between.
+#[test]
+fn that_only_a_part_came_is_not_forgotten() {
+    for what in ["refused", "not listed", "nothing is listed", "quarantined and not listed"] {
+        for top in [true, false] {
+            let whole = message(1, 1000);
+            let both = [one(&whole), vec![Message::new("2", &message(2, 500))]].concat();
+            let maildrop = Maildrop::with(both.clone(), |behaviour| {
+                behaviour.top = top;
+                behaviour.answers.push(answer(&part(&whole, 700)));
+            });
+            let env = TestEnv::new(&[account(&maildrop, false)]);
+            for _ in 0..if what.starts_with("quar") { 3 } else { 1 } {
+                env.fetch().expect(1);
+            }
+            maildrop.change(|contents| match what {
+                "refused" => contents.behaviour.answers = vec![("RETR 1".to_owned(), "-ERR not yet\r\n".to_owned())],
+                "nothing is listed" => contents.messages.clear(),
+                _ => _ = contents.messages.remove(0),
+            });
+            env.fetch();
+            maildrop.change(|contents| {
+                contents.behaviour.answers.clear();
+                contents.messages = both;
+            });
+            env.fetch().expect(0);
+            assert!(env.mail().contains(&stored(&whole)), "{what}, {top}");
+            env.fetch().expect(0).says("nothing new");
+            assert_eq!(env.mail().len(), 3, "{what}, {top}");
+        }
+    }
+}
+
+/// It has eight octets.
+#[test]
+fn a_last_line_that_did_not_come_is_no_way_to_count() {
+    for deletes in [true, false] {
+        let part = b"Message-ID: <1@example.org>\r\n\r\nYour code:\r\n";
+        let whole = [&part[..], b"482913\r\n"].concat();
+        let maildrop = Maildrop::with(one(&whole), |behaviour| behaviour.answers.push(answer(part)));
+        let env = TestEnv::new(&[account(&maildrop, deletes)]);
+        env.fetch().expect(1);
+        assert_eq!(maildrop.left().len(), 1);
+        maildrop.change(|contents| contents.behaviour.answers.clear());
+        env.fetch().expect(0);
+        assert!(env.mail().contains(&stored(&whole)), "{deletes}");
+        assert_eq!(maildrop.left().is_empty(), deletes);
+    }
+}
+
+/// The server knows the sizes of the others.
+#[test]
+fn one_without_a_size_is_not_deleted_in_the_session_that_delivers_it() {
+    for size in [Some(0), Some(8), None] {
+        for at_once in [true, false] {
+            let whole = message(2, 1000);
+            let mut messages: Vec<Message> =
+                (1..=3).map(|n| Message::new(&format!("u{n}"), &message(n, 1000))).collect();
+            messages[1].reported_size = size;
+            let maildrop = Maildrop::with(Vec::new(), |behaviour| {
+                behaviour.answers.push(answer_to((2, part(&whole, 700))));
+                if size.is_none() {
+                    behaviour.answers.push(("LIST 2".to_owned(), "-ERR not yet\r\n".to_owned()));
+                    behaviour.answers.push(("LIST".to_owned(), "+OK\r\n1 1000\r\n3 1000\r\n.\r\n".to_owned()));
+                }
+            });
+            let limit = if at_once {
+                account(&maildrop, true)
+            } else {
+                account(&maildrop, true).text("max_message_size", "1 MB")
+            };
+            let env = TestEnv::new(&[limit]);
+            maildrop.change(|contents| contents.messages = messages);
+            env.fetch();
+            assert_eq!((maildrop.left(), env.mail().len()), (vec!["u2".to_owned()], 3), "{size:?}, {at_once}");
+            maildrop.change(|contents| {
+                contents.behaviour.answers.clear();
+                contents.messages[0].reported_size = None;
+            });
+            env.fetch().expect(0);
+            assert!(env.mail().contains(&stored(&whole)), "{size:?}, {at_once}");
+            env.fetch().expect(0);
+            assert!(maildrop.left().is_empty());
+        }
+    }
 }
 
 #[test]

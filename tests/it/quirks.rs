@@ -31,12 +31,12 @@ fn login(before: &'static str, after: &'static str) -> Vec<(&'static str, &'stat
 fn numbers_may_have_gaps() {
     let mut conversation = login("-ERR\n", "-ERR\n");
     conversation.extend([
-        ("STAT", "+OK 2 40\n"),
+        ("STAT", "+OK 2 39\n"),
         ("UIDL", "+OK\n2 a\n4000000000 b\n.\n"),
-        ("LIST", "+OK\n2 20\n4000000000 20\n.\n"),
+        ("LIST", "+OK\n2 19\n4000000000 20\n.\n"),
         ("RETR 2", "+OK\nSubject: 2\n\ntwo\n.\n"),
         ("RETR 4000000000", "+OK\nSubject: 4\n\nfour\n.\n"),
-        ("STAT", "+OK 2 40\n"),
+        ("STAT", "+OK 2 39\n"),
         ("QUIT", "+OK\n"),
     ]);
     // Everything was new, so there is a look whether there is more.
@@ -171,7 +171,7 @@ fn another_size_under_a_known_unique_id_is_retrieved_once() {
         let env = TestEnv::new(&[account(&maildrop, false)]);
         env.fetch().expect(0);
         let true_size = small(2).len() as u64;
-        for size in [true_size + 7, true_size - 7] {
+        for size in [true_size + 2, true_size - 2] {
             maildrop.change(|contents| contents.messages[1].reported_size = Some(size));
             env.fetch().expect(0);
             let counts = ["TOP", "RETR"].map(|command| maildrop.count(command));
@@ -284,6 +284,11 @@ fn what_ended_too_early_is_fetched_whole_once_the_server_is_repaired() {
         env.fetch().expect(0).says("1 new message");
         let mail = env.mail();
         assert!(small_ones_stored(3).iter().all(|message| mail.contains(message)), "{mail:?}");
+        if reported_size.is_some() {
+            // The others have sizes, so what comes without one may be a part.
+            assert!(maildrop.left().contains(&"u2".to_owned()));
+            env.fetch().expect(0);
+        }
         assert_eq!(maildrop.left().len(), if delete { 0 } else { 3 });
     }
 }

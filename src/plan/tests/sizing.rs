@@ -34,6 +34,15 @@ fn sizes_may_wait_where_only_those_of_what_is_new_are_in_question() {
 }
 
 #[test]
+fn sizes_come_first_where_one_came_in_another_than_it_was_listed_with() {
+    let listing = unsized_listing(&["a", "new"], 135);
+    let mut part = entry(1, "a", "A", 10, 20);
+    assert!(expected(&listing, &state(vec![part.clone()]), &KEEP).is_some());
+    part.fingerprint.reported_size = None;
+    assert_eq!(expected(&listing, &state(vec![part]), &KEEP), None);
+}
+
+#[test]
 fn sizes_come_first_where_they_are_evidence_or_decide() {
     let names = ["a", "b", "new"];
     let listing = unsized_listing(&names, 40);

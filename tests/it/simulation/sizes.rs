@@ -3,9 +3,6 @@
 use super::dialogue::stored;
 use super::server::{Manner, Message};
 
-/// A size fits what comes if it is off by no more, in octets.
-const TOLERANCE: usize = 8;
-
 /// Which moment the sizes in a listing belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lag {
@@ -62,10 +59,10 @@ fn estimate(id: &str, octets: usize) -> usize {
     octets * hundredths[which] / 100
 }
 
-/// Whether what comes has the size that is listed, with either line end.
+/// Whether what comes has the size that is listed, with either line end, and with or without the last one.
 pub(super) fn fits(listed: usize, bytes: &[u8]) -> bool {
-    let alike = |octets: usize| octets.abs_diff(listed) <= TOLERANCE;
-    alike(bytes.len()) || alike(stored(bytes).len())
+    let (octets, stored) = (bytes.len(), stored(bytes).len());
+    [octets - 2, octets, octets + 2, stored - 1, stored].contains(&listed)
 }
 
 impl Note {
