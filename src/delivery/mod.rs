@@ -33,6 +33,11 @@ pub trait Described: Send + 'static {
 
     /// Whether what came may not be all of it, so that later only its bytes can show that it is.
     fn is_unsure(&self) -> bool;
+
+    /// Its place among the messages that its session asked for, counted from 1; 0 where that does not matter.
+    fn place(&self) -> u64 {
+        0
+    }
 }
 
 /// A message that has an entry in the state.

@@ -60,6 +60,7 @@ pub fn record<T: Described>(
             reported_size: payload.reported_size(),
             digests: staged.digests(),
             is_unsure: payload.is_unsure(),
+            place: payload.place(),
             file_name: staged.published_name(),
         }
     };

@@ -29,6 +29,8 @@ pub struct Arrival {
     is_unsized: bool,
     /// The server's sizes are estimates.
     sizes_are_estimates: bool,
+    /// Its place among the messages that the session asked for.
+    place: u64,
 }
 
 impl Arrival {
@@ -36,7 +38,7 @@ impl Arrival {
     #[must_use]
     pub fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
         let fit = Fit::of(&listed, came);
-        Self { session, listed, fit, is_unsized: false, sizes_are_estimates: false }
+        Self { session, listed, fit, is_unsized: false, sizes_are_estimates: false, place: 0 }
     }
 
     /// The size of this one was asked for and did not come: it may be a part, like one that is shorter than it was listed.
@@ -49,6 +51,12 @@ impl Arrival {
     #[must_use]
     pub fn where_sizes_are_estimates(self, sizes_are_estimates: bool) -> Self {
         Self { sizes_are_estimates, ..self }
+    }
+
+    /// The same, at this place among the messages that its session asked for, counted from 1.
+    #[must_use]
+    pub fn at_place(self, place: u64) -> Self {
+        Self { place, ..self }
     }
 
     /// Whether a message that is listed so would be too short with so many octets.
@@ -94,6 +102,10 @@ impl Described for Arrival {
     /// What came has not the size that was listed: later, only its bytes can show that it is all there.
     fn is_unsure(&self) -> bool {
         self.is_unsized || (self.fit != Fit::Exact && self.listed.reported_size.is_some())
+    }
+
+    fn place(&self) -> u64 {
+        self.place
     }
 }
 

@@ -15,6 +15,7 @@ use super::error::StateError;
 use super::journal::{Durability, Journal};
 pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
 use super::record::Record;
+use super::shown::{Shown, Unshown};
 use crate::account::Account;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
 use crate::disk::{Dir, DirSync, Disk, HeldLock, sync_dirs_above};
@@ -60,6 +61,8 @@ pub struct Store {
     settled: usize,
     /// Names in `tmp/` of messages that are delivered, of which the journal says so.
     finished: Finished,
+    /// Deliveries that nothing has shown yet to be what they were taken for.
+    unshown: Unshown,
     /// When the state was opened, in nanoseconds since 1970.
     opened: i64,
     /// Ends with this value. None for a look without a lock.
@@ -102,6 +105,8 @@ pub struct NewDelivery {
     pub digests: Digests,
     /// What came may not be all of it.
     pub is_unsure: bool,
+    /// Its place among the messages that its session asked for, counted from 1; 0 where that does not matter.
+    pub place: u64,
     /// The name that its file will have in `new/`.
     pub file_name: String,
 }
@@ -221,9 +226,12 @@ impl Store {
     ) -> Result<Vec<(EntryId, M)>, NotRecorded<M>> {
         let batch: Vec<(EntryId, M)> = self.state.next_id().and_those_behind().zip(batch).collect();
         let entries: Vec<Entry> = batch.iter().map(|(id, one)| self.begun(*id, told(one))).collect();
+        let unshown = self.unshown_now();
         let over = self.troubles_over(entries.iter().filter_map(ListedAs::of_entry));
         let mut records: Vec<Record> = entries.into_iter().flat_map(entry_records).collect();
         records.extend(over);
+        // With the intents, so that it holds after a kill as well.
+        records.extend(unshown);
         let appended = self.append(records, Durability::Now);
         let Err(error) = appended else { return Ok(batch) };
         // Where the journal is whole, nothing speaks of the files.
@@ -232,8 +240,9 @@ impl Store {
     }
 
     /// The entry of a delivery that is begun.
-    fn begun(&self, id: EntryId, delivery: NewDelivery) -> Entry {
-        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, file_name } = delivery;
+    fn begun(&mut self, id: EntryId, delivery: NewDelivery) -> Entry {
+        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, place, file_name } = delivery;
+        self.unshown.delivers(place, id);
         let (header, whole) = (Some(digests.header), Some(digests.whole));
         Entry {
             id,
@@ -247,6 +256,37 @@ impl Store {
             doubt: is_unsure,
             absent_since: None,
         }
+    }
+
+    /// A session begins to retrieve; `shown` says how much of it was shown to be what it was taken for.
+    pub fn begin_session(&mut self, shown: Shown) {
+        self.unshown.begin(shown, self.state.unshown());
+    }
+
+    /// Says what was shown meanwhile, without a sync of its own: where it is lost, bytes are compared.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_shown(&mut self) -> Result<(), StateError> {
+        match self.unshown_now() {
+            Some(record) => self.append(vec![record], Durability::Later),
+            None => Ok(()),
+        }
+    }
+
+    /// What nothing has shown is on record as doubtful.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_unshown_doubted(&mut self) -> Result<(), StateError> {
+        self.unshown.clear();
+        self.record_shown()
+    }
+
+    /// Which deliveries nothing has shown, if the file says something else.
+    fn unshown_now(&mut self) -> Option<Record> {
+        let first = self.unshown.first();
+        (first != self.state.unshown()).then_some(Record::Unshown(first))
     }
 
     /// Step 4 of the path of a message: its file is in `new/`, durably. Its name in `tmp/` goes once this is durable as well:
