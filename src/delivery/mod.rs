@@ -36,6 +36,11 @@ pub trait Described: Send + 'static {
 
     /// Whether it is to be retrieved again, whatever the policy, because it did not come as it was listed.
     fn comes_again(&self) -> bool;
+
+    /// Its place among the messages that its session asked for, counted from 1; 0 where that does not matter.
+    fn place(&self) -> u64 {
+        0
+    }
 }
 
 /// A message that has an entry in the state.

@@ -61,6 +61,7 @@ pub fn record<T: Described>(
             digests: staged.digests(),
             is_unsure: payload.is_unsure(),
             comes_again: payload.comes_again(),
+            place: payload.place(),
             file_name: staged.published_name(),
         }
     };

@@ -31,6 +31,8 @@ pub struct Arrival {
     sizes_are_estimates: bool,
     /// It is to be retrieved again for its size.
     comes_again: bool,
+    /// Its place among the messages that the session asked for.
+    place: u64,
 }
 
 impl Arrival {
@@ -38,7 +40,7 @@ impl Arrival {
     #[must_use]
     pub fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
         let fit = Fit::of(&listed, came);
-        Self { session, listed, fit, is_unsized: false, sizes_are_estimates: false, comes_again: false }
+        Self { session, listed, fit, is_unsized: false, sizes_are_estimates: false, comes_again: false, place: 0 }
     }
 
     /// The size of this one was asked for and did not come: it may be a part, like one that is shorter than it was listed.
@@ -58,6 +60,12 @@ impl Arrival {
     #[must_use]
     pub fn that_comes_again(self, comes_again: bool) -> Self {
         Self { comes_again, ..self }
+    }
+
+    /// The same, at this place among the messages that its session asked for, counted from 1.
+    #[must_use]
+    pub fn at_place(self, place: u64) -> Self {
+        Self { place, ..self }
     }
 
     /// Whether a message that is listed so would be too short with so many octets.
@@ -107,6 +115,10 @@ impl Described for Arrival {
 
     fn comes_again(&self) -> bool {
         self.comes_again
+    }
+
+    fn place(&self) -> u64 {
+        self.place
     }
 }
 

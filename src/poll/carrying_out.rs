@@ -174,9 +174,11 @@ impl Poll {
         let broke = matches!(&retrieved, Err(PollError::Client(_)));
         let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
         self.in_session = InSession {
+            retrieved: true,
             short: retriever.done.any_shorter,
             unproven: !retriever.in_step,
             recognised,
+            verified: retriever.done.verified_so_far(),
             sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && broke,
         };
         self.sizes_beside = std::mem::take(&mut retriever.sizes);

@@ -81,6 +81,7 @@ impl Poll {
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
         let before_quit = move |store: &mut Store| {
+            store.record_shown()?;
             comparison.record(store)?;
             store.record_absent(absent)?;
             // Should the answer to QUIT be lost, another message may have taken the place of one of these.

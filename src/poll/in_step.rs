@@ -46,6 +46,11 @@ impl InStep {
         if self.count.is_some() { Command::Stat } else { Command::Noop }
     }
 
+    /// Whether that may be asked between messages: what nothing else answers.
+    pub(super) fn tells_between_messages(&self) -> bool {
+        self.count.is_some()
+    }
+
     /// Hears an answer. None: it is the right one; Some: that has to be asked to be sure.
     pub(super) fn hear(&mut self, to: CommandKind, response: &Response) -> Result<Option<Command>, FramingError> {
         let out_of_step = || FramingError::out_of_step(to, &response.text);

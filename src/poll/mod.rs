@@ -23,6 +23,7 @@ mod in_step;
 mod incoming;
 mod next;
 mod opening;
+mod own_sizes;
 mod planning;
 mod preparing;
 mod recognition;
@@ -64,7 +65,7 @@ use crate::watch;
 use another::SoFar;
 use credential::Obtained;
 use emitter::Emitter;
-use next::{Next, record_unproven};
+use next::{Next, doubt_unshown, record_unproven};
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
 use session::{Broken, Clean, Ended};
@@ -195,12 +196,16 @@ struct Poll {
 /// What is only true of one session.
 #[derive(Debug, Default)]
 struct InSession {
+    /// Messages were asked for.
+    retrieved: bool,
     /// A message came out shorter than it was listed: it may have ended in the wrong place.
     short: bool,
     /// Nothing has shown yet that the messages that were delivered are what they were taken for.
     unproven: bool,
     /// The remembered messages whose bytes came again.
     recognised: Vec<EntryId>,
+    /// Of those, the ones that were shown to be the same before the session broke.
+    verified: Vec<EntryId>,
     /// A size that was asked for beside its message did not come.
     sizes_do_not_come: bool,
 }
@@ -359,11 +364,18 @@ impl Poll {
         first_entry: EntryId,
         state: &mut StateHandle,
     ) -> Result<(), PollError> {
-        let InSession { short, unproven, recognised, .. } = std::mem::take(&mut self.in_session);
+        let InSession { retrieved, short, unproven, recognised, verified, .. } = std::mem::take(&mut self.in_session);
         // What speaks unasked may have given the answer that showed the contrary.
         if broken.is_about_framing() || (unproven && short) {
             let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
             state.with("write down what is not proven", unproven).await??;
+        } else if retrieved && matches!(broken.error, PollError::Client(_)) {
+            // Behind any other error the poll ends, and the next one finds it in the state.
+            let unshown = move |store: &mut Store| {
+                store.record_verified(verified)?;
+                doubt_unshown(store)
+            };
+            state.with("write down what nothing has shown", unshown).await??;
         }
         Ok(())
     }

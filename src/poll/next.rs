@@ -17,7 +17,7 @@ use crate::message::Digest;
 use crate::plan::Pass;
 use crate::plan::maildrop::{Listed, Sizes};
 use crate::provider::Provider;
-use crate::state::entries::{ListedAs, QuarantineReason, UidState};
+use crate::state::entries::{Entry, ListedAs, Origin, QuarantineReason, UidState};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
@@ -251,14 +251,23 @@ fn remembered_as(state: &UidState, messages: &[ListedAs]) -> Vec<EntryId> {
 /// tell. Their headers do not: the header is there in half a message, too.
 pub(super) fn record_unproven(store: &mut Store, first: EntryId, recognised: &[EntryId]) -> Result<(), StateError> {
     let recognised: HashSet<&EntryId> = recognised.iter().collect();
-    let unproven = store.state().entries().filter(|entry| entry.id >= first || recognised.contains(&entry.id));
+    let is_ours = |entry: &&Entry| entry.id >= first && entry.origin == Origin::Delivered;
+    let unproven = store.state().entries().filter(|entry| is_ours(entry) || recognised.contains(&entry.id));
     let (ids, headers): (Vec<EntryId>, Vec<Option<Digest>>) =
         unproven.map(|entry| (entry.id, entry.fingerprint.header)).unzip();
     if ids.is_empty() {
-        return Ok(());
+        return store.record_unshown_doubted();
     }
     let headers = ids.iter().zip(headers).filter_map(|(id, header)| Some((*id, header?.weakened()))).collect();
     store.record_fingerprinted(headers)?;
     store.record_absent(ids)?;
+    store.record_unshown_doubted()?;
     store.settle()
+}
+
+/// What was delivered in a session that broke, or was killed, before anything showed that its answers were in step is not
+/// proven. What came before such a sign is.
+pub(super) fn doubt_unshown(store: &mut Store) -> Result<(), StateError> {
+    store.record_shown()?;
+    store.state().unshown().map_or(Ok(()), |first| record_unproven(store, first, &[]))
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::PollError;
 use super::events::PollEvent;
+use super::next::doubt_unshown;
 use super::recognition::First;
 use super::report::Decision;
 use super::server_profile::ServerProfile;
@@ -56,6 +57,7 @@ impl Poll {
             let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
             let recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
             settle_spool(&*disk, &mut store, &account, options.other_maildir)?;
+            doubt_unshown(&mut store)?;
             if options.new_state || options.other_maildir == OtherMaildir::Accept {
                 keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
             }

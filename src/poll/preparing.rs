@@ -23,6 +23,7 @@ use crate::plan::{Expected, Pass, Plan, Remembered, has_size};
 use crate::pop3::UniqueId;
 use crate::state::entries::UidState;
 use crate::state::handle::StateHandle;
+use crate::state::shown::Shown;
 use crate::state::store::Store;
 
 impl From<InsufficientSpace> for PollError {
@@ -51,7 +52,10 @@ impl Poll {
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let has_unique_ids = maildrop.has_unique_ids;
         let closed = self.closed.paths().clone();
+        let shown = Shown::default();
+        let told = shown.clone();
         let prepare = move |store: &mut Store| {
+            store.begin_session(told);
             let (destinations, unusable) = Destinations::prepare(&*disk, store, &account, other, &closed, most_files)?;
             let free_spaces = most_free_space(&*disk, &destinations)?;
             // What is recognised when it is here is deleted without having been planned.
@@ -90,6 +94,7 @@ impl Poll {
                 && plan.skipped.is_empty()
                 && plan.quarantined.is_empty(),
             in_step: InStep::new(maildrop.count),
+            shown,
             now: store.now(),
             free_space: free_spaces.now,
             room: free_spaces,

@@ -14,6 +14,7 @@ use crate::ids::{EntryId, InstanceId};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Fit, Remembered};
 use crate::routing::Routing;
+use crate::state::shown::Shown;
 
 /// What is to be retrieved, and how.
 pub(super) struct Retrieval {
@@ -39,6 +40,8 @@ pub(super) struct Retrieval {
     pub(super) is_whole: bool,
     /// What shows that the answers belong to the commands.
     pub(super) in_step: InStep,
+    /// How many of them that has shown.
+    pub(super) shown: Shown,
     /// The time of this poll, in trusted seconds.
     pub(super) now: u64,
     /// How many bytes may be written without touching the reserve.
@@ -115,6 +118,8 @@ pub(super) struct Retrieved {
     pub(super) known: Vec<(EntryId, Listed)>,
     /// One of those is still on its way into a Maildir that does not take it: the server must keep it.
     pub(super) is_any_under_way: bool,
+    /// So many of those, the first ones, came before the last sign that the answers were in step.
+    pub(super) known_shown: usize,
     /// Those that became safe: how many, and their octets.
     pub(super) safe: u64,
     /// Octets of those.
@@ -158,6 +163,13 @@ impl Retrieved {
     pub(super) fn verified(&self) -> (Vec<EntryId>, Vec<EntryId>) {
         let of_other_size: HashSet<EntryId> = self.other_sizes.those.iter().filter_map(|one| one.entry).collect();
         self.known.iter().map(|(id, _)| *id).partition(|id| !of_other_size.contains(id))
+    }
+
+    /// The entries of which it was seen though the session broke.
+    pub(super) fn verified_so_far(&self) -> Vec<EntryId> {
+        let (verified, _) = self.verified();
+        let shown: HashSet<EntryId> = self.known.iter().take(self.known_shown).map(|(id, _)| *id).collect();
+        verified.into_iter().filter(|id| shown.contains(id)).collect()
     }
 }
 

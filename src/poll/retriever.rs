@@ -15,6 +15,7 @@ use super::emitter::Emitter;
 use super::error::PollError;
 use super::events::PollEvent;
 use super::incoming::Incoming;
+use super::own_sizes::OwnSizes;
 use super::retrieval::{NoRoom, Retrieval, Retrieved};
 use super::window::Window;
 use crate::client::error::TooLong;
@@ -41,6 +42,9 @@ const TOLD: u64 = 64 << 10;
 
 /// Or after so long.
 const TOLD_AFTER: Duration = Duration::from_millis(100);
+
+/// Where nothing else has shown it for so many messages, it is asked between them whether the answers are in step.
+const ASKED_AFTER: u64 = 100;
 
 /// How long the messages under way may take to come in after the end was asked for.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
@@ -73,6 +77,12 @@ pub(super) struct Retriever<'a> {
     pub(super) in_step: bool,
     /// That was asked, and not answered yet.
     asks: bool,
+    /// How many of the messages that were asked for came to their end, or were refused.
+    answered: u64,
+    /// How many had been asked for when it was asked last whether the answers are in step.
+    asked_behind: u64,
+    /// What the sizes of messages show of that.
+    own_sizes: OwnSizes,
     /// A size that was asked for beside its message did not come.
     pub(super) sizes_do_not_come: bool,
     /// Those that did.
@@ -97,6 +107,7 @@ impl<'a> Retriever<'a> {
         stop: &'a CancellationToken,
         events: &'a Emitter,
     ) -> Self {
+        let own_sizes = OwnSizes::of(retrieval.messages.iter());
         Self {
             context,
             client,
@@ -113,6 +124,9 @@ impl<'a> Retriever<'a> {
             told: Duration::ZERO,
             in_step: false,
             asks: false,
+            answered: 0,
+            asked_behind: 0,
+            own_sizes,
             sizes_do_not_come: false,
             sizes: HashMap::new(),
             oversized: HashSet::new(),
@@ -172,6 +186,10 @@ impl<'a> Retriever<'a> {
         let is_worth_it = self.client.outstanding() <= window - window / 8 || self.under_way.is_empty();
         while is_worth_it && self.client.outstanding() < window && (self.under_way.is_empty() || self.window.is_open())
         {
+            if self.is_to_ask_between() {
+                self.ask_whether_in_step()?;
+                continue;
+            }
             let Some(next) = self.retrieval.messages.front() else { break };
             let size = self.retrieval.size(next);
             let Some(free_space) = self.retrieval.free_space.checked_sub(size) else {
@@ -278,6 +296,7 @@ impl<'a> Retriever<'a> {
             Event::Response { to: CommandKind::Stat | CommandKind::Uidl(_) | CommandKind::Noop, .. } => {
                 self.in_step = self.client.outstanding() == 0;
                 self.asks = false;
+                self.is_shown();
             }
             Event::Data(range) => {
                 self.arrived(range.len());
@@ -337,6 +356,9 @@ impl<'a> Retriever<'a> {
         incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true);
         let listed = self.completed(incoming.staging.size()).ok_or_else(no_such)?;
         self.events.tell(&PollEvent::MessageReceived { listed: &listed, octets: incoming.staging.octets() });
+        if self.own_sizes.came(&listed, incoming.staging.octets()) {
+            self.is_shown();
+        }
         if self.done.refused.came(|listed, response| tell_refused(self.events, listed, response)) {
             self.newest_first();
         }
@@ -356,7 +378,21 @@ impl<'a> Retriever<'a> {
             return Ok(());
         }
         self.asks = true;
+        self.asked_behind = self.done.asked;
         self.client.ask(self.retrieval.in_step.question())
+    }
+
+    /// Whether it is asked between messages: a session that breaks far from the last sign leaves much in doubt.
+    fn is_to_ask_between(&self) -> bool {
+        let last = self.asked_behind.max(self.retrieval.shown.messages());
+        let is_due = self.done.asked.saturating_sub(last) >= ASKED_AFTER && !self.asks && !self.in_step;
+        is_due && self.retrieval.in_step.tells_between_messages() && !self.retrieval.messages.is_empty()
+    }
+
+    /// The answers were in step so far.
+    fn is_shown(&mut self) {
+        self.retrieval.shown.show(self.answered);
+        self.done.known_shown = self.done.known.len();
     }
 
     /// The answer to LIST, in front of the message that it is about. It also shows that the answers are in step so far.
@@ -364,6 +400,9 @@ impl<'a> Retriever<'a> {
         let size = size_of(number, response);
         self.sizes_do_not_come |= !matches!(size, Ok(Some(_)));
         let size = size.map_err(|e| self.client.masked(e))?;
+        if size.is_some() {
+            self.is_shown();
+        }
         self.sizes.extend(size.map(|size| (number, size)));
         let Some(listed) = self.under_way.iter_mut().find(|listed| listed.number == number) else { return Ok(()) };
         let before = self.retrieval.size(listed);
@@ -436,7 +475,7 @@ impl<'a> Retriever<'a> {
         let length = Length::new(staging.octets(), staging.size());
         self.done.any_shorter |= Arrival::would_be_short(&listed, staging.octets());
         let octets = staging.octets();
-        let arrival = Arrival::of(self.client.serial(), listed, length);
+        let arrival = Arrival::of(self.client.serial(), listed, length).at_place(self.answered);
         let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
         let comes_again = self.done.other_sizes.wants_again(&arrival, &self.retrieval);
         let arrival = arrival.that_comes_again(comes_again);
@@ -479,6 +518,7 @@ impl<'a> Retriever<'a> {
     /// listed as.
     fn completed(&mut self, octets: u64) -> Option<Listed> {
         let listed = self.under_way.pop_front()?;
+        self.answered += 1;
         self.window.completed(self.retrieval.size(&listed));
         let taken = self.takes(&listed);
         self.retrieval.free_space = self.retrieval.free_space.saturating_add(taken).saturating_sub(octets);

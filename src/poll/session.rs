@@ -231,7 +231,7 @@ impl Poll {
             && store.state().intents().next().is_none()
             && store.state().spooled().next().is_none()
             && store.state().quarantines().next().is_none();
-        let listing = listing.filter(|_| nothing)?;
+        let listing = listing.filter(|listing| nothing && tells_sizes(listing, maildrop))?;
         let skipped = u32::try_from(plan.skipped.len()).unwrap_or(u32::MAX);
         Some(Clean { listing, skipped, due: next_due(store.state(), self.account.removal, store.now()) })
     }
@@ -302,6 +302,12 @@ impl Poll {
         };
         maildrop.messages.iter().filter(|listed| numbers.contains(&listed.number)).map(with_size).collect()
     }
+}
+
+/// Whether STAT's sum is that of the sizes in LIST, so that it changes when a message does. Some servers tell 0, or an old one.
+fn tells_sizes(listing: &ListingDigest, maildrop: &Maildrop) -> bool {
+    let mut sizes = maildrop.messages.iter().map(|listed| listed.reported_size);
+    sizes.try_fold(0_u64, |sum, size| sum.checked_add(size?)) == Some(listing.octets)
 }
 
 /// The messages at which a session may have ended with this error.

@@ -55,6 +55,8 @@ pub struct UidState {
     quarantines: HashMap<UniqueId, Troubles>,
     /// Messages that a rule leaves on the server, each with what tells the rules from others.
     skipped: HashMap<ListedAs, u32>,
+    /// Nothing has shown yet that this delivery and those behind it are what they were taken for.
+    unshown: Option<EntryId>,
     /// Records of a newer version that may be ignored; kept through every rewrite.
     preserved: Vec<Vec<u8>>,
 }
@@ -76,6 +78,7 @@ impl UidState {
             next_id: EntryId::FIRST,
             quarantines: HashMap::new(),
             skipped: HashMap::new(),
+            unshown: None,
             preserved: Vec::new(),
         }
     }
@@ -186,6 +189,12 @@ impl UidState {
         self.skipped.keys()
     }
 
+    /// The first delivery of which nothing has shown yet that it is what it was taken for; none of those behind it was.
+    #[must_use]
+    pub fn unshown(&self) -> Option<EntryId> {
+        self.unshown
+    }
+
     /// The id of the next entry.
     #[must_use]
     pub fn next_id(&self) -> EntryId {
@@ -237,6 +246,7 @@ impl UidState {
             .chain(maildirs)
             .chain(entries)
             .chain(spooled)
+            .chain(self.unshown.map(|first| Record::Unshown(Some(first))))
             .chain(quarantines)
             .chain(skipped)
             .chain(preserved)
@@ -306,6 +316,7 @@ impl UidState {
             Record::NotSkipped(listed_as) => {
                 self.skipped.remove(&listed_as);
             }
+            Record::Unshown(first) => self.unshown = first,
             Record::Unknown(line) => self.preserved.push(line),
         }
         Ok(())

@@ -116,6 +116,8 @@ pub enum Record {
     },
     /// `n`: the message that is listed so is not left there any more.
     NotSkipped(ListedAs),
+    /// `u`: nothing has shown yet that this delivery and those behind it are what they were taken for; None: of all it has.
+    Unshown(Option<EntryId>),
     /// A small letter that this version does not know: kept as it is.
     Unknown(Vec<u8>),
 }
@@ -188,6 +190,7 @@ impl Record {
             }
             Self::Forwarding(record) => record.write(&mut out),
             Self::NotSkipped(listed_as) => out.only_listed_as('n', listed_as),
+            Self::Unshown(first) => out.only_optional('u', *first),
             Self::Unknown(kept) => out.line.extend_from_slice(kept),
         }
     }
@@ -198,7 +201,7 @@ impl Record {
     /// [`BadRecord`].
     pub fn parse(line: &[u8]) -> Result<Self, BadRecord> {
         let (letter, rest) = line.split_first().ok_or(BadRecord::Malformed)?;
-        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v' | b's' | b'n' | b't') {
+        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v' | b's' | b'n' | b't' | b'u') {
             return Ok(Self::Unknown(line.to_vec()));
         }
         let mut fields = Parse { rest: rest.strip_prefix(b" ") };
@@ -227,6 +230,7 @@ impl Record {
                 fields.number().zip(fields.listed_as()).map(|(rules, listed_as)| Self::Skipped { listed_as, rules })
             }
             b'n' => fields.listed_as().map(Self::NotSkipped),
+            b'u' => fields.optional(number).map(Self::Unshown),
             b'U' => fields.number().zip(fields.unique_id()).map(|(id, unique_id)| Self::Renamed { id, unique_id }),
             letter if letter.is_ascii_uppercase() => return Err(BadRecord::Newer(char::from(*letter))),
             _ => None,
@@ -312,6 +316,11 @@ impl Fields<'_> {
     /// A record that is about a message so listed and says no more.
     fn only_listed_as(&mut self, letter: char, listed_as: &ListedAs) {
         self.letter(letter).listed_as(listed_as);
+    }
+
+    /// A record that is about this one, or none, and says no more.
+    fn only_optional(&mut self, letter: char, id: Option<EntryId>) {
+        self.letter(letter).optional(id);
     }
 
     fn also_into(&mut self, id: EntryId, maildirs: &[MaildirNumber]) {

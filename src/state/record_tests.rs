@@ -91,6 +91,8 @@ fn samples() -> Vec<Record> {
         Record::AlsoInto { id: EntryId::new(7), maildirs: [2, 3, 9].map(MaildirNumber::new).to_vec() },
         Record::Skipped { listed_as: bad_one(Some(7)), rules: u32::MAX },
         Record::NotSkipped(ListedAs { unique_id: UniqueId::new(b"-").unwrap(), reported_size: None }),
+        Record::Unshown(Some(EntryId::new(3))),
+        Record::Unshown(None),
         Record::Unknown(b"z whatever %  it says".to_vec()),
     ]
 }

@@ -17,6 +17,7 @@ use super::error::StateError;
 use super::journal::{Durability, Journal};
 pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
 use super::record::Record;
+use super::shown::{Shown, Unshown};
 use crate::account::Account;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
 use crate::disk::{Dir, DirSync, Disk, HeldLock, sync_dirs_above};
@@ -64,6 +65,8 @@ pub struct Store {
     settled: usize,
     /// Names in `tmp/` of messages that are delivered, of which the journal says so.
     finished: Finished,
+    /// Deliveries that nothing has shown yet to be what they were taken for.
+    unshown: Unshown,
     /// When the state was opened, in nanoseconds since 1970.
     opened: i64,
     /// Ends with this value. None for a look without a lock.
@@ -108,6 +111,8 @@ pub struct NewDelivery {
     pub is_unsure: bool,
     /// It came in another size than it was listed with, and is retrieved again for that: no size is remembered.
     pub comes_again: bool,
+    /// Its place among the messages that its session asked for, counted from 1; 0 where that does not matter.
+    pub place: u64,
     /// The name that its file will have in `new/`.
     pub file_name: String,
 }
@@ -234,11 +239,14 @@ impl Store {
             listed_as.extend(name.map(|unique_id| ListedAs { unique_id, reported_size: told.reported_size }));
             entries.push(self.begun(*id, told));
         }
+        let unshown = self.unshown_now();
         let over = self.troubles_over(over.into_iter());
         let again = self.once_more(again.into_iter(), QuarantineReason::OtherSize);
         let mut records: Vec<Record> = entries.into_iter().flat_map(entry_records).collect();
         records.extend(over);
         records.extend(again);
+        // With the intents, so that it holds after a kill as well.
+        records.extend(unshown);
         let appended = self.append(records, Durability::Now);
         let Err(error) = appended else { return Ok(batch) };
         // Where the journal is whole, nothing speaks of the files.
@@ -247,9 +255,10 @@ impl Store {
     }
 
     /// The entry of a delivery that is begun.
-    fn begun(&self, id: EntryId, delivery: NewDelivery) -> Entry {
-        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, file_name, comes_again } =
+    fn begun(&mut self, id: EntryId, delivery: NewDelivery) -> Entry {
+        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, comes_again, place, file_name } =
             delivery;
+        self.unshown.delivers(place, id);
         // It has not the size that it was listed with: without one it is never taken for what is listed so, whatever becomes of
         // the record of its trouble.
         let reported_size = reported_size.filter(|_| !comes_again);
@@ -266,6 +275,37 @@ impl Store {
             doubt: is_unsure,
             absent_since: None,
         }
+    }
+
+    /// A session begins to retrieve; `shown` says how much of it was shown to be what it was taken for.
+    pub fn begin_session(&mut self, shown: Shown) {
+        self.unshown.begin(shown, self.state.unshown());
+    }
+
+    /// Says what was shown meanwhile, without a sync of its own: where it is lost, bytes are compared.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_shown(&mut self) -> Result<(), StateError> {
+        match self.unshown_now() {
+            Some(record) => self.append(vec![record], Durability::Later),
+            None => Ok(()),
+        }
+    }
+
+    /// What nothing has shown is on record as doubtful.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn record_unshown_doubted(&mut self) -> Result<(), StateError> {
+        self.unshown.clear();
+        self.record_shown()
+    }
+
+    /// Which deliveries nothing has shown, if the file says something else.
+    fn unshown_now(&mut self) -> Option<Record> {
+        let first = self.unshown.first();
+        (first != self.state.unshown()).then_some(Record::Unshown(first))
     }
 
     /// Step 4 of the path of a message: its file is in `new/`, durably. Its name in `tmp/` goes once this is durable as well:

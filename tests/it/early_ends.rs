@@ -1,8 +1,10 @@
 //! Messages that end before their end: what was stored is a part, and the answers behind it may belong to other commands.
 
+use rustix::process::Signal;
+
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
-use crate::program::{Account, TestEnv};
+use crate::program::{Account, TestEnv, wait_for};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 
@@ -237,5 +239,98 @@ fn what_comes_far_too_short_is_not_deleted_before_it_came_whole() {
             assert_eq!(maildrop.left(), Vec::<String>::new(), "TOP {top}, UIDL {uidl}");
             assert_same_mail(&env.mail(), &small_ones_stored(all));
         }
+    }
+}
+
+/// How a session ends whose answers were shifted, before anything showed that they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EndedBy {
+    /// The connection is cut.
+    Cut,
+    /// The program is killed.
+    Kill,
+    /// A message goes on and on, which is no reason to end the poll.
+    TooLong,
+}
+
+/// The answer about one message comes twice. All have one size and one header, as the alarms of a device, so that nothing but
+/// their bytes tells which of them came.
+#[test]
+fn what_came_in_a_session_that_broke_before_it_was_seen_to_be_in_step_is_compared() {
+    let mails: Vec<Vec<u8>> = (1..=6).map(|n| message(&format!("alarm {n}\r\n"))).collect();
+    let ends = [EndedBy::Cut, EndedBy::Kill, EndedBy::TooLong];
+    for (ended_by, delete) in ends.into_iter().flat_map(|ended_by| [(ended_by, false), (ended_by, true)]) {
+        let messages = mails.iter().zip(1..).map(|(mail, n)| Message::new(&format!("u{n}"), mail));
+        let maildrop = Maildrop::with(messages.collect(), |behaviour| {
+            behaviour.answers.push(("RETR 2".to_owned(), answer(&mails[1]).repeat(2)));
+            match ended_by {
+                EndedBy::Cut => behaviour.hang_up_at = Some("RETR 5".to_owned()),
+                EndedBy::Kill => ["RETR 4", "RETR 5", "RETR 6", "STAT"].into_iter().for_each(|line| {
+                    behaviour.answers.push((line.to_owned(), "+OK 6 6\r\n".to_owned()));
+                }),
+                EndedBy::TooLong => {
+                    behaviour.answers.push(("RETR 4".to_owned(), answer(&message(&"on and on\r\n".repeat(10_000)))));
+                }
+            }
+        });
+        let account = Account::at(maildrop.server.address).text("max_message_size", "8 KiB");
+        let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+        let running = env.spawn(&["fetch"]);
+        if ended_by == EndedBy::Kill {
+            wait_for("the first messages", || env.maildir("a").join("new").exists() && env.mail().len() == 4);
+            running.signal(Signal::KILL);
+        }
+        let _ = running.wait();
+        let what = format!("{ended_by:?}, {delete}");
+        assert!(env.mail().len() > 2, "{what}: {}", env.mail().len());
+        maildrop.change(|contents| {
+            contents.behaviour.answers.clear();
+            contents.behaviour.hang_up_at = None;
+        });
+        for _ in 0..3 {
+            let outcome = env.fetch();
+            assert!(outcome.status == 0 || ended_by == EndedBy::TooLong, "{what}: {}", outcome.output());
+            for (mail, n) in mails.iter().zip(1..) {
+                let is_there = maildrop.left().contains(&format!("u{n}"));
+                assert!(is_there || env.mail().contains(&stored(mail)), "{what}: {n} was deleted and not stored");
+            }
+        }
+        if ended_by == EndedBy::TooLong {
+            continue;
+        }
+        assert!(mails.iter().all(|mail| env.mail().contains(&stored(mail))), "{what}: all are stored");
+        assert_eq!(maildrop.left().is_empty(), delete, "{what}");
+        env.fetch().expect(0).says("nothing new");
+    }
+}
+
+/// How many messages were asked for so far.
+fn asked_for(maildrop: &Maildrop) -> usize {
+    maildrop.server.wait_until_idle();
+    let lines = maildrop.server.sessions().into_iter().flat_map(|session| session.lines);
+    lines.filter(|line| line.starts_with("RETR")).count()
+}
+
+#[test]
+fn a_cut_in_a_backlog_puts_no_more_in_doubt_than_came_since_the_last_sign() {
+    const ALL: usize = 1000;
+    const CUT_AT: usize = 950;
+    // As many as may be under way, and a hundred.
+    for (equal, compared) in [(true, 1..=356), (false, 0..=0)] {
+        let text = |n: usize| if equal { format!("alarm {n:04}\r\n") } else { format!("{}\r\n", "x".repeat(n)) };
+        let messages = (1..=ALL).map(|n| Message::new(&format!("u{n}"), &message(&text(n)))).collect();
+        let maildrop = Maildrop::with(messages, |behaviour| {
+            behaviour.hang_up_at = Some(format!("RETR {CUT_AT}"));
+        });
+        let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+        let _ = env.fetch();
+        let (came, before) = (env.mail().len(), asked_for(&maildrop));
+        assert!(came > CUT_AT / 2, "{came}");
+        maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+        env.fetch().expect(0);
+        let asked = asked_for(&maildrop) - before;
+        assert!(compared.contains(&(asked + came - ALL)), "equal {equal}: {came} came, then {asked} were asked for");
+        assert_eq!(env.mail().len(), ALL, "equal {equal}: each once");
+        env.fetch().expect(0).says("nothing new");
     }
 }

@@ -76,6 +76,24 @@ fn no_changed_listing_is_taken_for_the_same() {
 }
 
 #[test]
+fn where_stat_does_not_tell_the_sizes_every_listing_is_looked_at() {
+    for stat in ["+OK 3 0\r\n", "+OK 3 1234567\r\n"] {
+        let maildrop = Maildrop::with(small_ones(3), |behaviour| {
+            behaviour.answers.push(("STAT".to_owned(), stat.to_owned()));
+        });
+        let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+        (0..3).for_each(|_| _ = env.fetch().expect(0));
+        assert!(commands(&maildrop).contains(&"LIST".to_owned()), "{stat}");
+        maildrop.change(|contents| {
+            let grown = Message::new(&contents.messages[1].uid, b"Subject: another\n\nlonger than it was\n");
+            contents.messages[1] = grown;
+        });
+        env.fetch().expect(0);
+        assert_eq!(env.mail().len(), 4, "{stat}");
+    }
+}
+
+#[test]
 fn a_state_that_is_another_one_is_read() {
     let (maildrop, env) = at_rest(&[]);
     let state = env.path("state/a.uids");

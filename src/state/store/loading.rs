@@ -15,6 +15,7 @@ use crate::state::orphans::{lock_file, refuse_lost_state, uids_file};
 use crate::state::ownership;
 use crate::state::reading::{Loaded, read};
 use crate::state::record::Record;
+use crate::state::shown::{Shown, Unshown};
 use crate::state::traces::refuse_traces;
 
 /// A state that nobody else can write to.
@@ -169,8 +170,10 @@ impl Store {
         };
         let mark = state.mark(open_options.now);
         let (pending, written, finished) = (Vec::new(), false, Finished::default());
+        let mut unshown = Unshown::default();
+        unshown.begin(Shown::default(), state.unshown());
         let opened = i64::try_from(open_options.since_1970.as_nanos()).unwrap_or(i64::MAX);
-        let mut store = Self { disk, journal, state, mark, pending, written, settled, finished, opened, lock };
+        let mut store = Self { disk, journal, state, mark, pending, written, settled, finished, unshown, opened, lock };
         if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
             store.pend(Record::Clock(mark))?;
         }
