@@ -16,7 +16,7 @@ use crate::notify::{Notification, NotifyState, PollFacts, after_poll};
 use crate::poll::{PollError, PollReport};
 use crate::schedule::{Arrivals, Cause, Experience, History, Next, PollTiming, Reason, TimeOfWeek, next};
 use crate::state::error::StateError;
-use crate::state::saved::{Files, Saved, SavedTrouble};
+use crate::state::saved::{Files, Saved, SavedForwardingPause, SavedTrouble};
 
 /// The longest text of a trouble that is kept, in characters.
 const LONGEST_TEXT: usize = 1000;
@@ -30,6 +30,19 @@ pub struct Standing {
     pub told: NotifyState,
     /// What keeps it from its work.
     pub trouble: Option<Box<Trouble>>,
+    /// How long runs of a timer leave the place alone where its mail goes on to. The daemon has that in its memory.
+    pub forwarding: Option<Box<ForwardingPause>>,
+}
+
+/// How long the place is left alone where mail goes on to, because somebody has to mend something, or it is full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardingPause {
+    /// How many passes in a row came to nothing.
+    pub failures: u32,
+    /// When the next one is due, since boot.
+    pub due: Duration,
+    /// What the file of its password looked like before the last one; nothing if it has none.
+    pub password: String,
 }
 
 /// What keeps an account from its work.
@@ -153,6 +166,11 @@ impl Standing {
                 since: trouble.since,
                 text: trouble.text.chars().take(LONGEST_TEXT).collect(),
             }),
+            forwarding: self.forwarding.as_ref().map(|pause| SavedForwardingPause {
+                failures: pause.failures,
+                due_in: pause.due.saturating_sub(now).as_secs(),
+                password: pause.password.clone(),
+            }),
             arrivals: history.arrivals.as_ref().map(|arrivals| arrivals.save(now)),
             told: self.told.save(now),
         }
@@ -176,18 +194,29 @@ impl Standing {
             arrivals: saved.arrivals.as_ref().map(|arrivals| Box::new(Arrivals::restore(arrivals, moment))),
             awaited_until: None,
         };
+        let due = |due_in: u64| {
+            // A clock that went back says nothing: then it is over.
+            let left = passed.map_or(0, |passed| due_in.saturating_sub(passed));
+            now.saturating_add(Duration::from_secs(left))
+        };
         let trouble = saved.trouble.as_ref().and_then(|trouble| {
             let reason = if trouble.doubt {
                 Reason::Doubt
             } else {
                 Reason::Trouble { cause: Cause::named(&trouble.cause)?, times: trouble.times }
             };
-            // A clock that went back says nothing: then it is over.
-            let left = passed.map_or(0, |passed| trouble.due_in.saturating_sub(passed));
-            let due = now.saturating_add(Duration::from_secs(left));
-            Some(Box::new(Trouble { reason, due, since: trouble.since, text: trouble.text.clone() }))
+            Some(Box::new(Trouble {
+                reason,
+                due: due(trouble.due_in),
+                since: trouble.since,
+                text: trouble.text.clone(),
+            }))
         });
-        Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), trouble }
+        let forwarding = saved.forwarding.as_ref().map(|pause| {
+            let (failures, password) = (pause.failures, pause.password.clone());
+            Box::new(ForwardingPause { failures, due: due(pause.due_in), password })
+        });
+        Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), trouble, forwarding }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::CredentialSource;
 use super::{AuthChoice, Endpoint};
@@ -14,6 +14,17 @@ pub struct Forward {
     pub to: ForwardTo,
     /// How much may wait.
     pub spool: SpoolBounds,
+}
+
+impl Forward {
+    /// The file that the password of the destination stands in, if it has one of its own.
+    #[must_use]
+    pub fn password_file(&self) -> Option<&Path> {
+        match &self.to {
+            ForwardTo::Imap(to) => to.credential.file(),
+            ForwardTo::Lmtp(_) | ForwardTo::Command(_) => None,
+        }
+    }
 }
 
 /// A destination beyond the Maildir.

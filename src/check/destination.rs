@@ -16,10 +16,17 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
     let (to, took) = (&forward.to, time(begun.elapsed()));
     steps.push(match probed {
         Ok(Probed::Takes) => Step::ok("forward", format!("{to} can be delivered to; it answered in {took}")),
-        Ok(Probed::NoMailboxYet { response: None }) => {
+        Ok(Probed::NoMailboxYet { separator: Some(separator), .. }) => Step::warn(
+            "forward",
+            format!(
+                "the login for {to} works; the mailbox is not there yet. This server has {separator} between a mailbox and \
+                 one below it, and this name has none"
+            ),
+        ),
+        Ok(Probed::NoMailboxYet { response: None, .. }) => {
             Step::ok("forward", format!("the login for {to} works; the mailbox is not there yet, and forwarding makes it"))
         }
-        Ok(Probed::NoMailboxYet { response: Some(said) }) => Step::warn(
+        Ok(Probed::NoMailboxYet { response: Some(said), .. }) => Step::warn(
             "forward",
             format!(
                 "the login for {to} works, but the mailbox cannot be opened: the server said \"{said}\". Forwarding tries to \

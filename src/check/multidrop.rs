@@ -55,7 +55,19 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
     let told = multidrop.told(shown.get(..end).unwrap_or_default());
     let why = match &told {
         Told::Recipients(texts) => format!("{} says {}", multidrop.header, cut_words(&texts.join(", "), TEXT)),
+        Told::Different(texts) => format!(
+            "the hoster wrote {} {} for different addresses ({}), and neither `one_copy` nor `occurrence` says which count",
+            texts.len(),
+            multidrop.header,
+            cut_words(&texts.join(", "), TEXT)
+        ),
         Told::Nothing => format!("the hoster wrote no {}", multidrop.header),
+        Told::TooFew(there) => {
+            format!(
+                "the hoster wrote only {there} of the field {}, and `occurrence` names a later one",
+                multidrop.header
+            )
+        }
         Told::NoReceived => "there is no Received field, so nothing shows what the hoster wrote".to_owned(),
         Told::NotTrusted => "no Received field is by a host of `trusted_received_by`".to_owned(),
     };
@@ -112,5 +124,32 @@ mod tests {
         let told = text("Ann@SITE.test");
         assert!(told.contains("Ann@SITE.test differs from the recipient ann@site.test only in capitals"), "{told}");
         assert!(!text("ann@SITE.test").contains("capitals") && !text("bob@site.test").contains("capitals"));
+    }
+
+    #[test]
+    fn fields_that_do_not_tell_whose_a_message_is_are_pointed_out() {
+        let maildir = OtherMaildir { path: PathBuf::from("/mail/ann"), is_folder: false };
+        let text = |occurrence, fields: &str| {
+            let multidrop = Multidrop {
+                header: "delivered-to".to_owned(),
+                occurrence,
+                strip_prefix: None,
+                trusted_received_by: Vec::new(),
+                recipients: [(Address::new("ann@site.test").unwrap(), maildir.clone())].into(),
+            };
+            let header = format!("{fields}Received: by mx.test\r\n\r\n");
+            of_header(MessageNumber::new(1).unwrap(), header.as_bytes(), &multidrop, Path::new("/mail/all")).text
+        };
+        let (ann, bob) = ("Delivered-To: ann@site.test\r\n", "Delivered-To: bob@site.test\r\n");
+        let told = text(Occurrence::Only, &format!("{ann}{bob}"));
+        for said in ["2 delivered-to for different addresses (ann@site.test, bob@site.test)", "`one_copy`", "/mail/all"]
+        {
+            assert!(told.contains(said), "{said}: {told}");
+        }
+        assert!(!text(Occurrence::Only, ann).contains("different"));
+        let second = Occurrence::One(std::num::NonZeroU32::new(2).unwrap());
+        let told = text(second, ann);
+        assert!(told.contains("wrote only 1 of the field delivered-to") && told.contains("/mail/all"), "{told}");
+        assert!(text(second, "").contains("wrote no delivered-to"));
     }
 }

@@ -91,6 +91,12 @@ pub(super) enum Command {
 
 // Forwards.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 nothing waits any more; 1 the destination asks for another try with some messages, or some are set \
+aside; 64 usage; \
+69 no trusted connection; 73 the spool or the state cannot be used; 75 the destination cannot be reached, is full, or is \
+not done in time, or another mailferry forwards; 76 it speaks neither IMAP nor LMTP properly; 77 it refused the login; 78 \
+configuration, recipient, mailbox or command; 130 and 143 interrupted. Of several accounts the worst one counts.")]
 pub(super) struct Forward {
     /// The accounts [default: all that forward]
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
@@ -533,7 +539,8 @@ pub(super) enum LogFormat {
 Exit status: 0 everything was dealt with, new mail or not; 1 some messages could not be fetched; 64 usage; 69 no trusted \
 connection; 73 the Maildir or the state cannot be used; 75 try again later; 76 the server does not speak POP3 \
 properly; \
-77 login refused; 78 configuration; 130 and 143 interrupted. Of several accounts the worst one counts.")]
+77 login refused; 78 configuration; 130 and 143 interrupted. Where mail is forwarded, also what `help forward` says. Of \
+several accounts the worst one counts.")]
 pub(super) struct Fetch {
     /// The accounts to poll [default: all that are enabled]
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]

@@ -15,6 +15,7 @@ use super::output::stderr_line;
 use super::prepare::{self, Prepared};
 use super::progress::{self, Display};
 use super::reporter::{Failures, Reporter};
+use super::scheduled::destination::Destination;
 use super::scheduled::{Settings, keep_history, recall};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
@@ -168,10 +169,12 @@ fn begin_polls(
                 } else {
                     poll_in_turn(&context, &account, options, &places, &stop).await
                 };
+                let destination = Destination::recall(&context, &account, &settings, &stop).await;
                 let report = take_on(&context, &account, report, options, &stop).await;
                 if !options.dry_run {
                     keep_back_off(&context, &account, &settings, &report, begun, &stop).await;
                     keep_history(&context, &account, &report).await;
+                    keep_pause(&context, &account, &settings, destination, &report, &stop).await;
                 }
                 Ended::Polled(Box::new(report))
             };
@@ -217,9 +220,14 @@ async fn poll_if_due(
     }
     let begun = since_boot(context);
     let report = poll_in_turn(context, account, options, places, stop).await;
-    let report = take_on(context, account, report, options, stop).await;
+    let destination = Destination::recall(context, account, settings, stop).await;
+    let report = match &destination {
+        Some(destination) if destination.is_to_wait(context, account) => report,
+        _ => take_on(context, account, report, options, stop).await,
+    };
     let notifications = recalled.on_poll_end(context, account, settings, &report, begun).await;
     keep_history(context, account, &report).await;
+    keep_pause(context, account, settings, destination, &report, stop).await;
     Ended::Scheduled(Box::new(report), notifications)
 }
 
@@ -239,6 +247,20 @@ async fn keep_back_off(
     }
     if let Some(recalled) = recall(context, account, settings, stop).await.filter(|known| refused || known.is_kept()) {
         recalled.on_poll_shown(context, account, settings, report, begun).await;
+    }
+}
+
+/// Keeps for the next run of a timer how long the destination is left alone.
+async fn keep_pause(
+    context: &Arc<PollContext>,
+    account: &Account,
+    settings: &Settings,
+    destination: Option<Destination>,
+    report: &PollReport,
+    stop: &CancellationToken,
+) {
+    if let Some((destination, forwarded)) = destination.zip(report.forwarded.as_deref()) {
+        destination.keep(context, account, settings, forwarded, stop).await;
     }
 }
 

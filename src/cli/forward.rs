@@ -10,8 +10,11 @@ use tracing::Instrument as _;
 use super::arguments::{Arguments, Forward};
 use super::output::{say, stderr_line};
 use super::prepare::{self, Prepared};
+use super::scheduled::Settings;
+use super::scheduled::destination::Destination;
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
+use crate::account_record::stamp;
 use crate::control::Request;
 use crate::exit::ExitStatus;
 use crate::forward::{ForwardError, ForwardOptions, ForwardReport};
@@ -29,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Runs the command; the answer is for the shell.
 pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
-    let Prepared { context, accounts, .. } = match prepare::accounts(arguments, &forward.accounts, "forward") {
+    let Prepared { config, context, accounts } = match prepare::accounts(arguments, &forward.accounts, "forward") {
         Ok(prepared) => prepared,
         Err(status) => return status.code(),
     };
@@ -50,7 +53,9 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     };
     survive_limit_on_files();
     super::orphans::reap();
-    let (status, touched) = forward_all(&context, forwarding, forward.again, arguments.quiet, &stop).await;
+    let settings = Settings { notify: config.notify.clone(), config_stamp: stamp(&config.path) };
+    let how = How { again: forward.again, quiet: arguments.quiet, settings };
+    let (status, touched) = forward_all(&context, forwarding, &how, &stop).await;
     if !touched.is_empty() {
         // Where no daemon runs, nobody has to know.
         let _ = prepare::ask_daemon(arguments, &Request::Forwarded { accounts: touched }).await;
@@ -58,20 +63,28 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     signals.status().unwrap_or(status).code()
 }
 
+/// What is the same for all accounts.
+#[derive(Debug, Clone)]
+struct How {
+    /// What was refused for good is tried once more.
+    again: bool,
+    /// Only what is wrong is told.
+    quiet: bool,
+    settings: Settings,
+}
+
 /// Forwards; the accounts of which a daemon knows an older state come out, too.
 async fn forward_all(
     context: &Arc<PollContext>,
     accounts: Vec<Account>,
-    again: bool,
-    quiet: bool,
+    how: &How,
     stop: &CancellationToken,
 ) -> (ExitStatus, Vec<String>) {
     let mut passes = JoinSet::new();
     for account in accounts {
-        let (context, stop) = (Arc::clone(context), stop.clone());
+        let (context, how, stop) = (Arc::clone(context), how.clone(), stop.clone());
         let span = tracing::error_span!("forward", account = %account.name);
-        let options = ForwardOptions { again };
-        passes.spawn(async move { pass(&context, &account, options, quiet, &stop).await }.instrument(span));
+        passes.spawn(async move { pass(&context, &account, &how, &stop).await }.instrument(span));
     }
     let (mut worst, mut touched) = (ExitStatus::Ok, Vec::new());
     while let Some(ended) = passes.join_next().await {
@@ -80,8 +93,8 @@ async fn forward_all(
             worst = worst.worst(ExitStatus::Temporary);
             continue;
         };
-        print(&report, quiet);
-        if again || report.forwarded > 0 || report.newly_set_aside > 0 {
+        print(&report, how.quiet);
+        if how.again || report.forwarded > 0 || report.newly_set_aside > 0 {
             touched.push(report.account.to_string());
         }
         worst = worst.worst(report.exit_status());
@@ -91,14 +104,28 @@ async fn forward_all(
 
 /// A pass, once nobody else makes one.
 async fn pass(
-    context: &PollContext,
+    context: &Arc<PollContext>,
     account: &Account,
-    options: ForwardOptions,
-    quiet: bool,
+    how: &How,
     stop: &CancellationToken,
 ) -> Option<ForwardReport> {
+    let destination = Destination::recall(context, account, &how.settings, stop).await;
+    let report = pass_in_turn(context, account, how, stop).await?;
+    if let Some(destination) = destination {
+        destination.keep(context, account, &how.settings, &report, stop).await;
+    }
+    Some(report)
+}
+
+async fn pass_in_turn(
+    context: &PollContext,
+    account: &Account,
+    how: &How,
+    stop: &CancellationToken,
+) -> Option<ForwardReport> {
+    let options = ForwardOptions { again: how.again };
     let begun = std::time::Instant::now();
-    let mut is_told = quiet;
+    let mut is_told = how.quiet;
     loop {
         let report = forward_spool(context, account, options, AS_LONG_AS_IT_TAKES, stop).await?;
         let Err(busy @ ForwardError::Busy { .. }) = &report.end else { return Some(report) };

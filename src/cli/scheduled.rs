@@ -3,6 +3,8 @@
 //! mend is told at the first time: the exit status alone would say nothing of it. Where nothing can be kept from one run
 //! to the next, each run tells all of it, as `fetch` does.
 
+pub(super) mod destination;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +95,7 @@ impl Recalled {
         if *saved.files() != files {
             // A person may have put it right.
             standing.history.begin_anew();
+            standing.forwarding = None;
             if let Some(trouble) = &mut standing.trouble {
                 trouble.due = Duration::ZERO;
             }
@@ -183,7 +186,11 @@ impl Recalled {
         let mut told: Vec<String> = notifications.collect();
         let ends = report.forwarded.as_ref().map(|forwarded| self.standing.told.ends_of_forwarding(forwarded));
         told.extend(ends.into_iter().flatten().map(|words| format!("{}: {words}", account.name)));
-        let warnings = self.standing.told.fresh(report.warnings());
+        let is_left_alone = account.forward.is_some() && report.forwarded.is_none();
+        let warnings = match is_left_alone {
+            true => self.standing.told.fresh_of_a_part(report.warnings()),
+            false => self.standing.told.fresh(report.warnings()),
+        };
         let more = warnings.len().saturating_sub(MOST_WARNINGS);
         told.extend(warnings.iter().take(MOST_WARNINGS).map(|words| format!("{}: {words}", account.name)));
         if more > 0 {

@@ -116,7 +116,8 @@ impl Builder<'_> {
             return Some(CredentialSource::Inline(Secret::new(Vec::new())));
         }
         if !says(settings) && !self.is_misspelt(|key| key.starts_with(keys::PASSWORD) || TOKEN_KEYS.contains(&key)) {
-            let message = format!("account `{}` has no password", self.name.value);
+            let place = if matches!(self.protocol, Protocol::Imap) { ": forward.imap" } else { "" };
+            let message = format!("account `{}`{place} has no password", self.name.value);
             let provider = self.known();
             let mut help =
                 "add one of `password_command`, `password_file`, `password_credential` (systemd), `password`, \

@@ -9,6 +9,7 @@ use super::Span;
 use super::duration::size;
 use super::host::{host, is_loopback};
 use super::keys::{FORWARD, Level};
+use super::mailbox_name;
 use super::path;
 use super::problem::Problem;
 use super::secret_source::command;
@@ -159,9 +160,7 @@ fn imap(
 ) -> Option<ImapTable> {
     let before = problems.len();
     let server = Settings::read(table, Level::Imap(account), home, problems);
-    let mailbox = read(table, "mailbox", problems, |value| {
-        plain_text(value, "the mailbox's name, such as \"INBOX\"").map(str::to_owned)
-    });
+    let name = read(table, "mailbox", problems, mailbox);
     let flags = read(table, "flags", problems, flags);
     let connections = read(table, "connections", problems, |value| {
         integer(value, 1..=MOST_CONNECTIONS, "a number of connections such as 3")
@@ -169,10 +168,19 @@ fn imap(
     let connections = connections.value().and_then(|number| usize::try_from(*number).ok());
     (problems.len() == before).then(|| ImapTable {
         server,
-        mailbox: mailbox.value().cloned().unwrap_or_else(|| "INBOX".to_owned()),
+        mailbox: name.value().cloned().unwrap_or_else(|| "INBOX".to_owned()),
         flags: flags.value().cloned().unwrap_or_default(),
         connections: connections.unwrap_or(CONNECTIONS),
     })
+}
+
+/// The name of a mailbox. It is not written as on the wire: then another mailbox would be made.
+fn mailbox(value: &DeValue<'_>) -> Result<String, InvalidValue> {
+    let name = plain_text(value, "the mailbox's name, such as \"INBOX\"")?;
+    match mailbox_name::decoded(name) {
+        Some(read) => Err(InvalidValue::new("is written as on the wire", format!("write \"{read}\""))),
+        None => Ok(name.to_owned()),
+    }
 }
 
 /// Flags of a message: those of the system by their names, with or without the backslash, and keywords.

@@ -22,6 +22,7 @@ mod host;
 mod http;
 mod keys;
 mod line;
+mod mailbox_name;
 mod multidrop;
 mod network;
 mod notify;

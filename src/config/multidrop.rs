@@ -137,7 +137,8 @@ impl Reader<'_, '_> {
                 Occurrence::All
             }
             (None, Some(true)) => Occurrence::All,
-            (one, _) => Occurrence::One(one.map_or(NonZeroU32::MIN, |one| one.value)),
+            (Some(one), _) => Occurrence::One(one.value),
+            (None, _) => Occurrence::Only,
         }
     }
 

@@ -123,6 +123,8 @@ impl AccountState {
         let Some((saved, is_mended)) = saved else { return false };
         let awaited_until = self.standing.history.awaited_until;
         self.standing = Standing::restore(&saved, now, clock);
+        // The forwarders of the daemon look by themselves.
+        self.standing.forwarding = None;
         self.standing.history.awaited_until = awaited_until;
         self.written = saved.digest();
         if is_mended {

@@ -2,7 +2,8 @@
 //! destination that is slow or dead holds nobody but its own mail.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -11,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, warn};
 
 use crate::account::{Account, AccountName};
+use crate::account_record::stamp;
 use crate::advice::{self, Class};
 use crate::control::status;
 use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Live, Pause, Waiting, forward};
 use crate::notify::Notification;
 use crate::poll::PollContext;
 use crate::summary::{Forwarded, in_the_spool};
+use crate::watch::blocking;
 
 /// Somebody else forwards the account's mail: it is looked again after so long.
 const OTHER: Duration = Duration::from_secs(30);
@@ -60,6 +63,10 @@ struct Forwarder {
     wants_room: bool,
     /// When a person was told of the trouble, since boot.
     told: Option<Duration>,
+    /// What the file of the destination's password looked like before the last pass, if it has one.
+    password: Arc<OnceLock<String>>,
+    /// That pass came to nothing because of the password, so that a changed one is worth another try.
+    wants_password: bool,
 }
 
 /// What follows from the end of a pass.
@@ -132,6 +139,18 @@ impl Forwarders {
         self.change(account, |forwarder| forwarder.due = Some(now));
     }
 
+    /// Whose destination refused the password.
+    pub(super) fn refused(&self) -> impl Iterator<Item = &AccountName> {
+        let wants = |forwarder: &Forwarder| forwarder.wants_password && !forwarder.running;
+        self.accounts.iter().filter(move |(_, forwarder)| wants(forwarder)).map(|(name, _)| name)
+    }
+
+    /// Whether the password of a destination that refused it is another one now, by what its file looks like.
+    pub(super) fn password_changed(&self, account: &AccountName, now: &str) -> bool {
+        let refused = self.accounts.get(account).filter(|forwarder| forwarder.wants_password && !forwarder.running);
+        refused.and_then(|forwarder| forwarder.password.get()).is_some_and(|then| then != now)
+    }
+
     /// When the next pass begins, since boot.
     pub(super) fn next_wake(&self) -> Option<Duration> {
         self.waiting.first().map(|(due, _)| *due)
@@ -155,11 +174,16 @@ impl Forwarders {
                 self.change(&name, |forwarder| forwarder.due = None);
                 continue;
             };
-            let Some(live) = self.change(&name, Forwarder::begin) else { continue };
+            let Some((live, password)) = self.change(&name, Forwarder::begin) else { continue };
             let span = tracing::error_span!("forward", account = %name);
             let (account, stop) = (account.clone(), self.stop.child_token());
             let context = Arc::new(context.of_process());
             let work = async move {
+                if let Some(file) = to.password_file().map(Path::to_owned) {
+                    // Before it is read: what is changed meanwhile is seen as a change.
+                    let looked = blocking(move || stamp(&file)).await;
+                    let _ = looked.map(|seen| password.set(seen));
+                }
                 let report = forward(context, &account, to, ForwardOptions::default(), live, stop).await;
                 (name, report)
             };
@@ -246,11 +270,11 @@ impl Forwarder {
         self.due.filter(|_| !self.running)
     }
 
-    /// A pass begins; what it tells while it runs.
-    fn begin(&mut self) -> Live {
+    /// A pass begins; what it tells while it runs, and where it says what its password's file looks like.
+    fn begin(&mut self) -> (Live, Arc<OnceLock<String>>) {
         (self.due, self.running, self.more) = (None, true, false);
-        self.live = Live::default();
-        self.live.clone()
+        (self.live, self.password) = (Live::default(), Arc::default());
+        (self.live.clone(), Arc::clone(&self.password))
     }
 
     /// A pass ended in a panic.
@@ -284,6 +308,8 @@ impl Forwarder {
             news.push(Notification::SetAside { text: first.reason.clone(), count: report.waiting.set_aside });
         }
         self.waiting.clone_from(&report.waiting);
+        self.wants_password =
+            matches!(report.why_waiting(), Some(ForwardError::Login { .. } | ForwardError::Credential(_)));
         let pause = match report.why_waiting() {
             Some(e) => Some((Class::of_forwarding(e).pause(), advice::told_of_forwarding(e, &report.account))),
             None if report.waiting.messages > 0 => {

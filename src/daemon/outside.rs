@@ -41,7 +41,16 @@ pub(super) enum Found {
     /// What is kept of accounts.
     AccountState(Vec<Recalled>),
     /// What the files of passwords in a directory look like.
-    Passwords(PathBuf, Vec<(AccountName, String)>),
+    Passwords(PathBuf, Vec<(Login, String)>),
+}
+
+/// A login of an account, whose password may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Login {
+    /// At its POP3 server.
+    Source(AccountName),
+    /// Where its mail goes on to.
+    Destination(AccountName),
 }
 
 /// What is kept of an account.
@@ -129,13 +138,12 @@ impl Outside {
         });
     }
 
-    /// Looks at the files of these accounts' passwords; those of one directory by one look at a time.
-    pub(super) fn look_at_passwords<'a>(&mut self, accounts: impl Iterator<Item = &'a Account>) {
-        let mut directories: BTreeMap<PathBuf, Vec<(AccountName, PathBuf)>> = BTreeMap::new();
-        for account in accounts {
-            let Some(file) = account.credential.file() else { continue };
+    /// Looks at the files of these passwords; those of one directory by one look at a time.
+    pub(super) fn look_at_passwords<'a>(&mut self, passwords: impl Iterator<Item = (Login, &'a Path)>) {
+        let mut directories: BTreeMap<PathBuf, Vec<(Login, PathBuf)>> = BTreeMap::new();
+        for (login, file) in passwords {
             let directory = file.parent().unwrap_or(file).to_owned();
-            directories.entry(directory).or_default().push((account.name.clone(), file.to_owned()));
+            directories.entry(directory).or_default().push((login, file.to_owned()));
         }
         for (directory, files) in directories {
             if self.looks.len() >= MOST_LOOKS || !self.looks.insert(directory.clone()) {
@@ -143,7 +151,7 @@ impl Outside {
             }
             let sender = self.sender.clone();
             begin(move || {
-                let stamps = files.iter().map(|(account, file)| (account.clone(), stamp(file))).collect();
+                let stamps = files.iter().map(|(login, file)| (login.clone(), stamp(file))).collect();
                 let _ = sender.blocking_send(Found::Passwords(directory.clone(), stamps));
             });
         }

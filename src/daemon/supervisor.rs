@@ -14,7 +14,7 @@ use super::accounts::AccountState;
 use super::configured::Configured;
 use super::forwarders::{Aftermath, Forwarders};
 use super::log::{log, log_back_off, log_warnings};
-use super::outside::{Found, Outside, Recalled};
+use super::outside::{Found, Login, Outside, Recalled};
 use super::polls::{After, Ended, Polled, Polls};
 use super::{Load, SignalRequest, systemd};
 use crate::account::AccountName;
@@ -350,8 +350,15 @@ impl Supervisor {
 
     /// Looks at what changes without telling us.
     fn look_around(&mut self) {
-        let refused = self.refused.keys().filter_map(|name| self.accounts.get(name)).map(|kept| &*kept.account);
-        self.outside.look_at_passwords(refused);
+        let account = |name| self.accounts.get(name).map(|kept| &*kept.account);
+        let source = |name| Some((Login::Source(AccountName::clone(name)), account(name)?.credential.file()?));
+        let destination = |name| {
+            let forward = account(name)?.forward.as_ref()?;
+            Some((Login::Destination(AccountName::clone(name)), forward.password_file()?))
+        };
+        let sources = self.refused.keys().filter_map(source);
+        let destinations = self.forwarders.refused().filter_map(destination);
+        self.outside.look_at_passwords(sources.chain(destinations));
         systemd::status(&self.line());
         self.http.try_again();
     }
@@ -366,12 +373,25 @@ impl Supervisor {
     }
 
     /// What the files of passwords look like now.
-    fn saw_passwords(&mut self, files: Vec<(AccountName, String)>) {
-        let changed = |(name, now): &(AccountName, String)| self.refused.get(name).is_some_and(|then| then != now);
-        let changed: Vec<AccountName> = files.into_iter().filter(changed).map(|(name, _)| name).collect();
-        for name in &changed {
-            info!(account = %name, event = "credential", "{name}: the password file has changed, so it is tried again");
-            self.refused.remove(name);
+    fn saw_passwords(&mut self, files: Vec<(Login, String)>) {
+        let mut changed = Vec::new();
+        for (login, now) in files {
+            match login {
+                Login::Source(name) if self.refused.get(&name).is_some_and(|then| *then != now) => {
+                    info!(account = %name, event = "credential", "{name}: the password file has changed, so it is tried again");
+                    self.refused.remove(&name);
+                    changed.push(name);
+                }
+                Login::Destination(name) if self.forwarders.password_changed(&name, &now) => {
+                    info!(
+                        account = %name,
+                        event = "credential",
+                        "{name}: the password file of its destination has changed, so that is tried again"
+                    );
+                    self.forwarders.try_now(&name, since_boot());
+                }
+                Login::Source(_) | Login::Destination(_) => {}
+            }
         }
         self.poll_now(&changed);
     }
@@ -400,10 +420,10 @@ impl Supervisor {
                 unwritten.into_iter().for_each(|unwritten| self.outside.keep(&self.context, &name, unwritten));
             }
         }
-        if kept.wants_password() && kept.account.credential.file().is_some() {
+        if let Some(file) = kept.account.credential.file().filter(|_| kept.wants_password()) {
             // A changed one is noticed, and tried.
             self.refused.insert(name.clone(), password);
-            self.outside.look_at_passwords(std::iter::once(&*kept.account));
+            self.outside.look_at_passwords(std::iter::once((Login::Source(name.clone()), file)));
         }
         let due = if asked { now } else { kept.next.at };
         self.queue.insert(name, &kept.account.endpoint.server(), due);

@@ -69,6 +69,8 @@ pub enum Probed {
     NoMailboxYet {
         /// What the server says, unless it says just that.
         response: Option<String>,
+        /// What stands between two levels at the server, where the name has another sign that often does.
+        separator: Option<char>,
     },
     /// The command is there. It was not run.
     IsThere(PathBuf),

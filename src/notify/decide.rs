@@ -248,6 +248,17 @@ impl NotifyState {
         marked.into_iter().filter(is_fresh).map(|(_, words)| words).collect()
     }
 
+    /// The same where a part of the poll was left out: what was told of that before stays told.
+    #[must_use]
+    pub(crate) fn fresh_of_a_part(&mut self, warnings: Vec<String>) -> Vec<String> {
+        let before = self.warnings.clone();
+        let fresh = self.fresh(warnings);
+        let others: Vec<u64> = before.into_iter().filter(|mark| !self.warnings.contains(mark)).collect();
+        let room = MOST_QUARANTINED.saturating_sub(self.warnings.len());
+        self.warnings.extend(others.into_iter().take(room));
+        fresh
+    }
+
     /// What of forwarding has come to its end since the poll before; what is in trouble now is taken as told.
     #[must_use]
     pub(crate) fn ends_of_forwarding(&mut self, report: &ForwardReport) -> Vec<&'static str> {

@@ -26,6 +26,8 @@ pub struct Multidrop {
 /// Which of several fields tells the recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occurrence {
+    /// The only one: several for different people do not tell whose the message is.
+    Only,
     /// This one, counted from the top.
     One(NonZeroU32),
     /// Each is a recipient of its own: the hoster stores one copy for all.
@@ -57,8 +59,12 @@ impl Address {
 pub enum Told {
     /// The hoster's fields hold these texts, without brackets and prefix.
     Recipients(Vec<String>),
+    /// The hoster's fields hold these texts, for different people, and nothing says which one counts.
+    Different(Vec<String>),
     /// There is no such field in what the hoster wrote.
     Nothing,
+    /// There are so many, and another one counts.
+    TooFew(usize),
     /// There is no Received field, so nothing shows what the hoster wrote.
     NoReceived,
     /// No Received field is by a host that is trusted, or one above it cannot be read.
@@ -81,14 +87,26 @@ impl Multidrop {
             Err(told) => return told,
         };
         let texts = hosters.iter().filter(|(name, _)| *name == self.header).map(|(_, text)| self.stripped(text));
-        let texts: Vec<String> = match self.occurrence {
-            Occurrence::All => texts.collect(),
+        let texts: Vec<String> = texts.collect();
+        match self.occurrence {
+            _ if texts.is_empty() => Told::Nothing,
+            Occurrence::All => Told::Recipients(texts),
+            Occurrence::Only if self.maildirs(&texts).len() > 1 => Told::Different(texts),
+            Occurrence::Only => Told::Recipients(texts.into_iter().take(1).collect()),
             Occurrence::One(number) => {
-                let before = usize::try_from(number.get() - 1).unwrap_or(usize::MAX);
-                texts.skip(before).take(1).collect()
+                let (there, before) = (texts.len(), usize::try_from(number.get() - 1).unwrap_or(usize::MAX));
+                texts.into_iter().nth(before).map_or(Told::TooFew(there), |text| Told::Recipients(vec![text]))
             }
-        };
-        if texts.is_empty() { Told::Nothing } else { Told::Recipients(texts) }
+        }
+    }
+
+    /// Where those are who are named by these texts, each place once; None is the account's own.
+    fn maildirs(&self, texts: &[String]) -> Vec<Option<&Path>> {
+        let maildir = |text: &String| self.recipients.get(&Address::new(text)?).map(|maildir| maildir.path.as_path());
+        let mut all: Vec<Option<&Path>> = texts.iter().map(maildir).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// How many of the fields, from the top, the hoster wrote.
@@ -121,10 +139,7 @@ impl Multidrop {
     #[must_use]
     pub fn route_of(&self, told: &Told) -> Route<'_> {
         let Told::Recipients(texts) = told else { return Route::Own };
-        let maildir = |text: &String| self.recipients.get(&Address::new(text)?).map(|maildir| maildir.path.as_path());
-        let mut all: Vec<Option<&Path>> = texts.iter().map(maildir).collect();
-        all.sort_unstable();
-        all.dedup();
+        let all = self.maildirs(texts);
         match all.as_slice() {
             [] | [None] => Route::Own,
             [Some(one)] => Route::Other(one),
@@ -220,6 +235,8 @@ mod tests {
         let two = header(&["ann@site.example", "bob@site.example"]);
         assert_eq!(second.route(two.as_bytes()), Route::Other("/bob".as_ref()));
         assert_eq!(second.route(header(&["ann@site.example"]).as_bytes()), Route::Own);
+        assert_eq!(second.told(header(&["ann@site.example"]).as_bytes()), Told::TooFew(1));
+        assert_eq!(second.told(header(&[]).as_bytes()), Told::Nothing);
         let all = multidrop(Occurrence::All, &[]);
         let (ann, bob): (&Path, &Path) = ("/ann".as_ref(), "/bob".as_ref());
         for (addresses, expected) in [
@@ -234,6 +251,27 @@ mod tests {
             (&[], Route::Own),
         ] {
             assert_eq!(all.route(header(addresses).as_bytes()), expected, "{addresses:?}");
+        }
+    }
+
+    /// Which of several people is meant cannot be known: nobody loses a message, and nobody has another's.
+    #[test]
+    fn several_fields_are_one_recipient_only_if_all_of_them_are() {
+        let only = multidrop(Occurrence::Only, &[]);
+        for (addresses, expected) in [
+            (&["ann@site.example"][..], Some("/ann")),
+            (&["ann@site.example", "<ann@SITE.example>"], Some("/ann")),
+            (&["hoster-ann@site.example", "office@site.example"], Some("/ann")),
+            (&["ann@site.example", "bob@site.example"], None),
+            (&["bob@site.example", "ann@site.example", "bob@site.example"], None),
+            (&["ann@site.example", "nobody@site.example"], None),
+            (&["mailbox", "ann@site.example"], None),
+            (&["x@site.example", "nobody@site.example"], None),
+        ] {
+            let fields: String = addresses.iter().map(|address| format!("X-Envelope-To: {address}\n")).collect();
+            let header = format!("{fields}Received: x\nX-Envelope-To: bob@site.example\n");
+            let expected = expected.map_or(Route::Own, |path| Route::Other(path.as_ref()));
+            assert_eq!(only.route(header.as_bytes()), expected, "{addresses:?}");
         }
     }
 }

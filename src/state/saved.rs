@@ -36,6 +36,8 @@ pub struct Saved {
     pub(crate) in_a_row: BTreeMap<String, u32>,
     /// What keeps it from its work.
     pub(crate) trouble: Option<SavedTrouble>,
+    /// How long the place is left alone where its mail goes on to.
+    pub(crate) forwarding: Option<SavedForwardingPause>,
     /// When mail comes.
     pub(crate) arrivals: Option<SavedArrivals>,
     /// What was told.
@@ -58,6 +60,18 @@ pub struct SavedTrouble {
     pub(crate) since: i64,
     /// What happened.
     pub(crate) text: String,
+}
+
+/// How long the place is left alone where mail goes on to, as it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedForwardingPause {
+    /// How many passes in a row came to nothing.
+    pub(crate) failures: u32,
+    /// In so many seconds the next one is due.
+    pub(crate) due_in: u64,
+    /// What the file of its password looked like before the last one.
+    pub(crate) password: String,
 }
 
 impl Saved {

@@ -240,6 +240,8 @@ fn mail_for_gmail_goes_on_to_an_address_in_place_of_a_maildir() {
     terminal.wait_for("https://myaccount.google.com/apppasswords");
     terminal.wait_for("App password (it is not shown):");
     assert!(!terminal.echoes());
+    terminal.type_in("abcd efgh ijkl mn\r");
+    terminal.wait_for("an app password has 16 letters and nothing else, and this one has 14 letters");
     terminal.type_in("abcd efgh ijkl mnop\r");
     terminal.wait_for("Leave it on the server [yes]:");
     terminal.type_in("\r");
@@ -275,7 +277,14 @@ fn a_script_says_by_options_that_mail_goes_on_to_gmail() {
     stage.with_input(&input, &words).expect(64).says("--gmail-password-file or --gmail-password-command");
     stage.wrote_nothing();
     words.extend(["--gmail-password-command", "pass show mail/gmail"]);
-    for (wrong, said) in [("me@gmx.net", "that is an address at GMX"), ("gmail", "--gmail: ")] {
+    let itself = ADDRESS.to_uppercase();
+    for (wrong, said) in [
+        ("me@gmx.net", "that is an address at GMX"),
+        ("gmail", "--gmail: "),
+        ("me@gmail", "is not whole"),
+        (ADDRESS, "the address that the mail comes from"),
+        (itself.as_str(), "the address that the mail comes from"),
+    ] {
         let other: Vec<&str> = words.iter().map(|word| if *word == "me@gmail.com" { wrong } else { *word }).collect();
         stage.with_input(&input, &other).expect(64).says(said);
         stage.wrote_nothing();

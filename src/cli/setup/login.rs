@@ -9,6 +9,7 @@ use crate::account::{Account, AccountName, CredentialSource};
 use crate::check::{AccountCheck, CheckContext, Mark, check_server};
 use crate::cli::login;
 use crate::cli::wrapped::{say_wrapped, stderr_sentence, stderr_wrapped};
+use crate::discovery::MailAddress;
 use crate::exit::ExitStatus;
 use crate::net::{Dialer, NetLimits};
 use crate::oauth::store;
@@ -83,9 +84,10 @@ impl Wizard<'_> {
         name: &AccountName,
         settings: &mut AccountSettings,
         kept: &Kept,
+        from: &MailAddress,
     ) -> Result<Tried, Ended> {
         if let SecretSource::SignIn(_) = kept.source {
-            return self.try_sign_in(name, settings).await;
+            return self.try_sign_in(name, settings, from).await;
         }
         let mut piped = kept.piped.clone();
         let is_typed = kept.comes_from_here && piped.is_none();
@@ -146,10 +148,15 @@ impl Wizard<'_> {
     }
 
     /// Signs in, once all else is known: it reads the terminal to its end.
-    async fn try_sign_in(&self, name: &AccountName, settings: &mut AccountSettings) -> Result<Tried, Ended> {
+    async fn try_sign_in(
+        &self,
+        name: &AccountName,
+        settings: &mut AccountSettings,
+        from: &MailAddress,
+    ) -> Result<Tried, Ended> {
         let nothing =
             Tried { password: None, messages: None, without_unique_ids: false, only_new: None, sign_in: None };
-        self.delivery(name, settings, &nothing).await?;
+        self.delivery(name, settings, &nothing, from).await?;
         let only_new = Some(self.only_new(None).await?);
         let extended = self.extended(name, settings)?;
         let context = Arc::new(self.context(&extended)?);

@@ -192,6 +192,9 @@ impl<'a> Wizard<'a> {
     /// Asks, finds and tries, and writes nothing.
     async fn prepare(&self) -> Result<Ready, Ended> {
         let address = self.address().await?;
+        if let Some(Err(why)) = self.options.gmail.as_deref().map(|to| gmail::is_elsewhere(&address.to_string(), to)) {
+            return Err(usage(&format!("--gmail: {why}")));
+        }
         let provider = Provider::of_address(&address.to_string());
         if let Some(provider) = without_pop3(&address.to_string()) {
             return Err(no_pop3(provider));
@@ -206,11 +209,11 @@ impl<'a> Wizard<'a> {
             // Until it is known; nothing is written there.
             settings.maildir = Some(format!("~/Mail/{name}"));
         }
-        let mut tried = self.try_login(&name, &mut settings, &kept).await?;
+        let mut tried = self.try_login(&name, &mut settings, &kept, &address).await?;
         let only_new = match tried.only_new {
             Some(answered) => answered,
             None => {
-                self.delivery(&name, &mut settings, &tried).await?;
+                self.delivery(&name, &mut settings, &tried, &address).await?;
                 self.only_new(tried.messages).await?
             }
         };
@@ -280,9 +283,10 @@ impl<'a> Wizard<'a> {
         name: &AccountName,
         settings: &mut AccountSettings,
         tried: &login::Tried,
+        from: &MailAddress,
     ) -> Result<(), Ended> {
         if self.wants_maildir() {
-            *settings = self.ask_where_to(name, settings).await?;
+            *settings = self.ask_where_to(name, settings, from).await?;
         }
         self.ask_app_password(name, settings).await?;
         settings.leave_on_server = match &self.options.leave_on_server {

@@ -71,7 +71,11 @@ fn what_cannot_be_meant_is_told_with_what_to_write() {
         ("forward = { command = \"x\" }", "an array of strings"),
         ("forward = { imap = { username = \"u\", password = \"p\" } }", "has no `host`"),
         ("forward = { imap = { host = \"h\", password = \"p\" } }", "has no `username`"),
-        ("forward = { imap = { host = \"h\", username = \"u\" } }", "has no password"),
+        ("forward = { imap = { host = \"h\", username = \"u\" } }", "account `a`: forward.imap has no password"),
+        (
+            "forward = { imap = { host = \"h\", username = \"u\", password = \"p\", mailbox = \"Entw&APw-rfe\" } }",
+            "write \"Entwürfe\"",
+        ),
         ("forward = { imap = { host = \"h\", username = \"u\", password = \"p\", mailboxx = \"x\" } }", "`mailbox`"),
         ("forward = { imap = { host = \"h\", username = \"u\", password = \"p\", flags = [\"a b\"] } }", "no flag"),
         (

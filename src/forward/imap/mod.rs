@@ -30,7 +30,7 @@ use crate::process_context::ProcessContext;
 use crate::secret::Secret;
 use crate::threads::NotDone;
 pub(super) use probe::probe;
-use worker::Worker;
+use worker::{Claims, Worker};
 
 /// Another connection is worth its login where so many messages wait for each.
 const FOR_EACH: usize = 8;
@@ -50,7 +50,8 @@ async fn deliver_with(
     secret: &Secret,
     redactor: &Arc<Redactor>,
 ) -> Result<(), ForwardError> {
-    let mut first = Worker::open(pass, to, secret, redactor).await?;
+    let taken = Claims::default();
+    let mut first = Worker::open(pass, to, secret, redactor, taken.clone()).await?;
     let mut others = JoinSet::new();
     let wanted = (pass.left() / FOR_EACH).min(to.connections.saturating_sub(1));
     // What was left open is looked for by this connection alone: two might take the same message for theirs. So it is
@@ -63,8 +64,9 @@ async fn deliver_with(
     if open.is_ok() {
         for _ in 0..wanted {
             let (pass, to, secret, redactor) = (Arc::clone(pass), to.clone(), secret.clone(), Arc::clone(redactor));
+            let taken = taken.clone();
             others.spawn(async move {
-                match Worker::open(&pass, &to, &secret, &redactor).await {
+                match Worker::open(&pass, &to, &secret, &redactor, taken).await {
                     Ok(worker) => worker.run().await,
                     // The server may allow fewer connections than we would like.
                     Err(e) => {

@@ -17,8 +17,8 @@ pub(in crate::forward) async fn probe(pass: &Pass, to: &ImapDestination) -> Resu
     let secret = secret(pass, to).await?;
     let redactor = Arc::new(Redactor::new(&to.username, &secret));
     match look(pass, to, &secret, &redactor).await {
-        Ok(Probed::NoMailboxYet { response }) => {
-            Ok(Probed::NoMailboxYet { response: response.map(|said| redactor.hide(&said)) })
+        Ok(Probed::NoMailboxYet { response, separator }) => {
+            Ok(Probed::NoMailboxYet { response: response.map(|said| redactor.hide(&said)), separator })
         }
         Ok(found) => Ok(found),
         Err(e) => Err(e.without_secrets(&redactor)),
@@ -34,11 +34,19 @@ async fn look(
     let mut session = Session::open(&pass.context.dialer, to, secret, redactor, pass.timeout).await?;
     let found = match session.examine(&to.mailbox).await? {
         Ok(_) => Probed::Takes,
-        Err(refused) if is_missing(&refused) => Probed::NoMailboxYet { response: None },
-        Err(refused) => Probed::NoMailboxYet { response: Some(words(&refused.words())) },
+        Err(refused) => {
+            let response = (!is_missing(&refused)).then(|| words(&refused.words()));
+            let separator = session.separator().await?;
+            Probed::NoMailboxYet { response, separator: separator.filter(|one| is_other(*one, &to.mailbox)) }
+        }
     };
     session.log_out().await;
     Ok(found)
+}
+
+/// Whether a name is written for servers that have another separator.
+fn is_other(separator: char, mailbox: &str) -> bool {
+    ['/', '.'].iter().any(|sign| *sign != separator && mailbox.contains(*sign)) && !mailbox.contains(separator)
 }
 
 /// Whether a mailbox could not be opened because it is not there. Dovecot says so in words alone.

@@ -110,6 +110,14 @@ pub(super) fn item(data: &[u8], name: &str) -> Option<u64> {
     None
 }
 
+/// The separator that an answer to LIST names (RFC 9051, section 7.3.1): None if it is NIL, or another answer.
+pub(super) fn separator(data: &[u8]) -> Option<char> {
+    let text = String::from_utf8_lossy(data);
+    let rest = text.get(..6).filter(|verb| verb.eq_ignore_ascii_case("LIST (")).and(text.split_once(") "))?.1;
+    let quoted = rest.strip_prefix('"')?;
+    quoted.strip_prefix('\\').unwrap_or(quoted).chars().next()
+}
+
 /// The name of a mailbox in the modified UTF-7 that IMAP has on the wire (RFC 3501, section 5.1.3), in quotes.
 pub(super) fn mailbox(name: &str) -> String {
     let mut wire = String::from("\"");
@@ -175,6 +183,20 @@ mod tests {
         let data = b"1 FETCH (UID 7 FLAGS (\\Seen UID) RFC822.SIZE 4712)";
         assert_eq!((item(data, "UID"), item(data, "RFC822.SIZE"), item(data, "X")), (Some(7), Some(4712), None));
         assert_eq!(item(b"1 EXPUNGE UID 7", "UID"), None);
+    }
+
+    #[test]
+    fn the_separator_of_mailboxes_is_read() {
+        for (data, expected) in [
+            (&b"LIST (\\Noselect) \"/\" \"\""[..], Some('/')),
+            (b"list (\\Noselect \\x) \".\" {0}", Some('.')),
+            (b"LIST () \"\\\\\" \"\"", Some('\\')),
+            (b"LIST (\\Noselect) NIL \"\"", None),
+            (b"LSUB () \"/\" x", None),
+            (b"LIST", None),
+        ] {
+            assert_eq!(separator(data), expected);
+        }
     }
 
     #[test]

@@ -221,6 +221,15 @@ impl Session {
         Ok(Ok(Selected { validity, next: next.unwrap_or(1), count }))
     }
 
+    /// What stands between a mailbox and one below it; None where the server has no levels, or does not tell.
+    pub(super) async fn separator(&mut self) -> Result<Option<char>, ForwardError> {
+        const DOING: &str = "ask for the separator of mailboxes";
+        self.command(DOING, "LIST \"\" \"\"").await?;
+        let mut separator = None;
+        self.answer(DOING, |data| separator = separator.or(response::separator(data))).await?;
+        Ok(separator)
+    }
+
     /// Ends the session. That it may fail is no trouble.
     pub(super) async fn log_out(mut self) {
         let said = async {

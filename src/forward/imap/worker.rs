@@ -1,9 +1,10 @@
 //! A connection that appends: what waits, one message behind the other, as many under way as the server takes.
 
+mod claims;
 mod open_ones;
 mod placing;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::forward::turns::Weight;
 use crate::forward::wire::WireError;
 use crate::secret::Secret;
 use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid};
+pub(super) use claims::Claims;
 
 /// So many messages are under way on a connection.
 const MOST_AHEAD: usize = 128;
@@ -69,7 +71,9 @@ pub(super) struct Worker<'a> {
     /// Those that are to be looked at once nothing is under way.
     unplaced: Vec<Unplaced>,
     /// The UIDs under which messages of ours are known to have arrived.
-    taken: BTreeSet<u32>,
+    taken: Claims,
+    /// The highest UID that was believed on this connection: what is appended later has a higher one.
+    highest: u32,
     /// A message was begun and has not left whole: whatever is sent now would be taken for a part of it.
     in_the_middle: bool,
     /// The message that the connection broke in the middle of.
@@ -84,9 +88,11 @@ impl<'a> Worker<'a> {
         to: &'a ImapDestination,
         secret: &Secret,
         redactor: &Arc<Redactor>,
+        taken: Claims,
     ) -> Result<Self, ForwardError> {
         let mut session = Session::open(&pass.context.dialer, to, secret, redactor, pass.timeout).await?;
         let selected = session.select(&to.mailbox).await?;
+        taken.extend(selected.validity, pass.known_uids(selected.validity).await);
         Ok(Self {
             pass,
             to,
@@ -96,7 +102,8 @@ impl<'a> Worker<'a> {
             unwritten: Vec::new(),
             under_way: VecDeque::new(),
             unplaced: Vec::new(),
-            taken: pass.known_uids(selected.validity).await,
+            taken,
+            highest: 0,
             in_the_middle: false,
             broken: None,
             is_judged: false,
@@ -285,9 +292,15 @@ impl<'a> Worker<'a> {
             }
             Appended::No(condition) => return self.on_refusal(&letter, &condition).await,
         };
-        let can_be = |uid: &MailboxUid| uid.validity == self.selected.validity && uid.uid >= intent.uid_next;
-        match named.filter(can_be).filter(|_| !self.is_gmail()) {
-            Some(uid) if self.taken.insert(uid.uid) => self.unwritten.push(self.pass.arrived(&letter, Some(uid))),
+        let validity = self.selected.validity;
+        let can_be = |uid: &MailboxUid| {
+            uid.validity == validity && uid.uid >= intent.uid_next && uid.uid > self.highest && !self.is_gmail()
+        };
+        match named.filter(can_be) {
+            Some(uid) if self.taken.add(validity, uid.uid) => {
+                self.highest = uid.uid;
+                self.unwritten.push(self.pass.arrived(&letter, Some(uid)));
+            }
             _ => self.unplaced.push(Unplaced { letter, intent, named }),
         }
         Ok(())

@@ -170,3 +170,26 @@ fn a_state_directory_that_goes_under_a_daemon_is_no_new_beginning() {
     assert_eq!((server.mail().len(), files(&env.maildir("b").join("new")).len()), (3, 0));
     daemon.end();
 }
+
+/// Who mends the password in its file does not wait for hours until it is read.
+#[test]
+fn a_changed_password_file_of_the_destination_is_tried_again() {
+    use crate::scripted::maildrop::PASSWORD;
+
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    let env = TestEnv::new(&[]);
+    let file = env.path("destination.password");
+    let write = |password: &str| {
+        std::fs::write(&file, password).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    write("wrong");
+    let key = format!("password_file = {:?}", file.to_str().unwrap());
+    let forward = server.forward("").replace(&format!("password = {PASSWORD:?}"), &key);
+    env.configure(&[Account::at(maildrop.server.address).deleting().set("forward", forward)]);
+    let daemon = Daemon::start(&env);
+    wait_for("the refusal", || daemon.account("a")["forward"]["why"].is_string());
+    write(PASSWORD);
+    wait_for("the mail", || server.mail().len() == 1);
+    daemon.end().says("the password file of its destination has changed");
+}

@@ -29,6 +29,10 @@ fn a_mailbox_that_takes_mail_is_well_and_one_that_is_missing_is_not_made() {
     // As Dovecot says it.
     server.with(|mailbox| mailbox.missing = "NO Mailbox doesn't exist: INBOX (0.001 + 0.000 secs).");
     assert!(check(&server.forward(""), 0, "ok").contains("forwarding makes it"));
+    // It separates by dots.
+    assert!(check(&server.forward(", mailbox = \"Lists.Work\""), 0, "ok").contains("forwarding makes it"));
+    let said = check(&server.forward(", mailbox = \"Lists/Work\""), 0, "warn");
+    assert!(said.contains("This server has . between a mailbox and one below it"), "{said}");
     let commands = server.with(|mailbox| mailbox.commands.clone());
     assert!(commands.iter().any(|command| command.starts_with("EXAMINE")), "{commands:?}");
     let changes = ["SELECT", "CREATE", "SUBSCRIBE", "APPEND"];

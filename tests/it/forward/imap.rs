@@ -538,3 +538,135 @@ fn the_dialogue_is_shown_without_secrets_and_messages() {
         assert!(!outcome.output().contains(hidden), "{hidden}: {outcome:#?}");
     }
 }
+
+/// What a server says of a message that it drops as a duplicate is no evidence, whoever the server is and however it says it.
+#[test]
+fn an_ok_that_names_another_message_or_adds_none_is_none() {
+    let with = |id: &str, body: &str| format!("Message-ID: <{id}@x>\r\nSubject: s\r\n\r\n{body}\r\n").into_bytes();
+    let (one, other, alike) = (with("same", "one"), with("same", "another one, and longer"), with("same", "two"));
+    let third = with("third", "three");
+    let all = "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS";
+    let one_by_one = "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS";
+    for (naming, capabilities, more) in [
+        (Naming::Right, all, ""),
+        (Naming::Right, one_by_one, ""),
+        (Naming::Nothing, "IMAP4rev1 SASL-IR AUTH=PLAIN", ""),
+    ] {
+        for was_there in [false, true] {
+            for second in [&other, &alike] {
+                let message = |uid: &str, bytes: &[u8]| Message::new(uid, bytes);
+                let mut source = vec![message("u2", second), message("u3", &third)];
+                let server = ImapServer::start();
+                match was_there {
+                    true => store(&server, &on_the_wire(&one)),
+                    false => source.insert(0, message("u1", &one)),
+                }
+                let maildrop = Maildrop::new(source);
+                server.with(|mailbox| {
+                    (mailbox.merges, mailbox.naming, mailbox.capabilities) = (true, naming, capabilities);
+                });
+                let env = TestEnv::new(&[to(&maildrop, &server, more)]);
+                let case = format!("{naming:?}, {capabilities}{more}, {was_there}");
+                let outcome = env.fetch().expect(1);
+                assert!(outcome.stderr.contains("says that it has stored it, and "), "{case}: {outcome:#?}");
+                env.fetch().expect(1);
+                let mut expected = vec![on_the_wire(&one), on_the_wire(&third)];
+                expected.sort();
+                assert_same_mail(&server.mail(), &expected);
+                assert_eq!((maildrop.left(), spool(&env)), (vec!["u2".to_owned()], 1), "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_one_connection_has_appended_is_known_to_the_others() {
+    let with = |n: usize| format!("Message-ID: <same@x>\r\nSubject: s\r\n\r\n{n}\r\n").into_bytes();
+    let maildrop = Maildrop::new((10..50).map(|n| Message::new(&format!("u{n}"), &with(n))).collect());
+    let server = ImapServer::start();
+    server.with(|mailbox| {
+        (mailbox.merges, mailbox.capabilities) = (true, "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS");
+    });
+    let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 3")]);
+    env.fetch().expect(1).says("1 forwarded, 39 set aside");
+    env.fetch().expect(1);
+    assert_eq!((server.mail().len(), maildrop.left().len(), spool(&env)), (1, 39, 39));
+}
+
+/// The very same message is there: nothing is lost, and nothing is to be told.
+#[test]
+fn a_duplicate_that_a_server_drops_has_arrived() {
+    let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
+    store(&server, &on_the_wire(&small(1)));
+    server.with(|mailbox| mailbox.merges = true);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    all_arrive(&env, &maildrop, &server, 2);
+}
+
+/// A server that changes what it stores, and names no UIDs, has stored it all the same.
+#[test]
+fn a_mailbox_that_grows_has_taken_a_message_whatever_it_looks_like() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    take_uidplus(&server);
+    server.with(|mailbox| mailbox.size_error = 7);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    all_arrive(&env, &maildrop, &server, 3);
+}
+
+/// An account whose mail goes on to this server, with a wrong password in a file, and what writes another one.
+fn with_password_file(maildrop: &Maildrop, server: &ImapServer) -> (TestEnv, impl Fn(&str) + use<>) {
+    let env = TestEnv::new(&[]);
+    let file = env.path("destination.password");
+    let key = format!("password_file = {:?}", file.to_str().unwrap());
+    let forward = server.forward("").replace(&format!("password = {PASSWORD:?}"), &key);
+    env.configure(&[Account::at(maildrop.server.address).deleting().set("forward", forward)]);
+    let write = move |password: &str| {
+        std::fs::write(&file, password).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    write("wrong");
+    (env, write)
+}
+
+fn logins(server: &ImapServer) -> usize {
+    server.with(|mailbox| mailbox.commands.iter().filter(|command| *command == "AUTHENTICATE").count())
+}
+
+/// Cron runs every few minutes; who has locked the mailbox for a wrong password unlocks it for nobody who goes on.
+#[test]
+fn scheduled_runs_offer_a_refused_password_as_seldom_as_the_daemon() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    let (env, write) = with_password_file(&maildrop, &server);
+    let run = || env.run(&["-q", "fetch", "--scheduled"]);
+    assert!(run().expect(77).stderr.contains("refused the login"));
+    let refused = logins(&server);
+    for _ in 0..5 {
+        assert_eq!(run().expect(0).output(), "");
+    }
+    assert_eq!(logins(&server), refused, "the pause is kept from one run to the next");
+    let due_in = || {
+        let hints = std::fs::read_to_string(env.path("state/a.hints")).unwrap();
+        let pause = hints.split("[standing.forwarding]").nth(1).unwrap().to_owned();
+        pause.lines().find_map(|line| line.strip_prefix("due_in = ")).unwrap().parse::<u64>().unwrap()
+    };
+    assert!((590..=620).contains(&due_in()), "{}", due_in());
+    // Who tries by hand waits for no pause, and one more refusal makes it longer.
+    env.run(&["forward"]).expect(77);
+    assert!(logins(&server) > refused && (1190..=1220).contains(&due_in()), "{}", due_in());
+    env.fetch().expect(77);
+    assert!((2390..=2420).contains(&due_in()), "{}", due_in());
+    let refused = logins(&server);
+    run().expect(0);
+    assert_eq!(logins(&server), refused);
+    // The same trouble after the pause is no news.
+    let hints = std::fs::read_to_string(env.path("state/a.hints")).unwrap();
+    std::fs::write(env.path("state/a.hints"), hints.replace(&format!("due_in = {}\n", due_in()), "due_in = 0\n"))
+        .unwrap();
+    assert_eq!(run().expect(77).output(), "");
+    assert!(logins(&server) > refused);
+    // A person puts it right.
+    write(PASSWORD);
+    assert_eq!(run().expect(0).output(), "a: mail is forwarded again\n");
+    assert_eq!(server.mail().len(), 1);
+    assert!(!std::fs::read_to_string(env.path("state/a.hints")).unwrap().contains("[standing.forwarding]"));
+}

@@ -283,6 +283,10 @@ impl Session {
                         self.say(&format!("{tag} OK made"))?;
                     }
                 },
+                "LIST" => {
+                    self.say("* LIST (\\Noselect) \".\" \"\"")?;
+                    self.say(&format!("{tag} OK done"))?;
+                }
                 "APPEND" => self.append(&tag, &command)?,
                 "UID" => self.fetch(&tag, &command)?,
                 "LOGOUT" => {

@@ -122,7 +122,8 @@ impl Worker<'_> {
             let before = self.selected;
             self.selected = self.session.select(&self.to.mailbox).await?;
             if self.selected.validity != before.validity {
-                self.taken = self.pass.known_uids(self.selected.validity).await;
+                let validity = self.selected.validity;
+                self.taken.extend(validity, self.pass.known_uids(validity).await);
             }
             if is_rest || self.selected != before {
                 return Ok(Some(is_rest));
@@ -153,7 +154,7 @@ impl Worker<'_> {
             };
             info!("{}: a message whose answer was lost has arrived", self.pass.name);
             let uid = MailboxUid { validity: self.selected.validity, uid };
-            self.taken.insert(uid.uid);
+            self.taken.add(uid.validity, uid.uid);
             self.unwritten.push(self.pass.arrived(&open.0, Some(uid)));
         }
         // The next look has to know of them.
