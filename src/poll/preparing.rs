@@ -88,11 +88,7 @@ impl Poll {
             removal: self.account.removal,
             remembered,
             kept_before: self.closed.before(),
-            is_whole: maildrop.complete
-                && plan.postponed == 0
-                && plan.to_isolate.is_empty()
-                && plan.skipped.is_empty()
-                && plan.quarantined.is_empty(),
+            is_whole: maildrop.complete && leaves_nothing(plan),
             in_step: InStep::new(maildrop.count),
             shown,
             now: store.now(),
@@ -170,4 +166,9 @@ fn remembered(state: &UidState, messages: &[Listed], known: &HashSet<EntryId>, h
     let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
     let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
     Remembered::new(named.filter(|entry| !known.contains(&entry.id)).chain(nameless).cloned())
+}
+
+/// Whether a plan has all messages that are listed retrieved or known.
+fn leaves_nothing(plan: &Plan) -> bool {
+    plan.postponed == 0 && plan.to_isolate.is_empty() && plan.skipped.is_empty() && plan.quarantined.is_empty()
 }
