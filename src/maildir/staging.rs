@@ -211,6 +211,12 @@ impl Staging {
         self.buffer.len() >= PIECE
     }
 
+    /// How many octets came so far, with the line ends that they came with.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.octets
+    }
+
     /// How many octets came so far, as a server has to count them: each line end is CRLF (RFC 1939, section 11), even if
     /// this one ends its lines by LF alone.
     #[must_use]

@@ -18,20 +18,29 @@ pub struct Length {
     octets: u64,
     /// In octets with LF alone at each line's end, as some servers count them, and as it is stored.
     stored: u64,
+    /// In octets as they came, with each line's end as the server sent it.
+    sent: u64,
 }
 
 impl Length {
     /// So many octets as a server has to count them, and so many as they are stored.
     #[must_use]
     pub fn new(octets: u64, stored: u64) -> Self {
-        Self { octets, stored }
+        Self { octets, stored, sent: octets }
     }
 
-    /// Whether a server may list it so that counts in one of the known ways: with CRLF or with LF alone at each line's end, with
-    /// or without the last one. No other difference is explained: a line of six digits has eight octets.
+    /// The same, of which so many octets came: some servers send the line ends of a file as they are.
+    #[must_use]
+    pub fn sent_in(self, sent: u64) -> Self {
+        Self { sent, ..self }
+    }
+
+    /// Whether a server may list it so that counts in one of the known ways: with CRLF or with LF alone at each line's end, or as
+    /// it sends them, with or without the last one. No other difference is explained: a line of six digits has eight octets.
     fn is_counted_as(self, size: u64) -> bool {
-        let Self { octets, stored } = self;
-        matches!(size.abs_diff(octets), 0 | LINE_END) || size == stored || stored.checked_sub(1) == Some(size)
+        let Self { octets, stored, sent } = self;
+        let is_nearly = |count: u64| matches!(size.abs_diff(count), 0 | LINE_END);
+        is_nearly(octets) || is_nearly(sent) || size == stored || stored.checked_sub(1) == Some(size)
     }
 }
 
@@ -121,6 +130,15 @@ mod tests {
         }
         for listed in [None, Some(0), Some(8)] {
             assert_eq!(fit(listed, 1000, 978), Fit::Unsaid);
+        }
+    }
+
+    #[test]
+    fn line_ends_that_are_not_all_the_same_are_counted_as_they_come() {
+        for (listed, expected) in [(990, Fit::Exact), (988, Fit::Exact), (991, Fit::Longer), (980, Fit::Longer)] {
+            let number = MessageNumber::new(1).unwrap();
+            let listed = Listed { number, unique_id: None, reported_size: Some(listed) };
+            assert_eq!(Fit::of(&listed, Length::new(1000, 970).sent_in(990)), expected, "{listed:?}");
         }
     }
 

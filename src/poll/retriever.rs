@@ -472,7 +472,7 @@ impl<'a> Retriever<'a> {
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         let Incoming { staging, to, not_written, would_be_skipped, has_long_header, .. } = incoming;
-        let length = Length::new(staging.octets(), staging.size());
+        let length = Length::new(staging.octets(), staging.size()).sent_in(staging.sent());
         self.done.any_shorter |= Arrival::would_be_short(&listed, staging.octets());
         let octets = staging.octets();
         let arrival = Arrival::of(self.client.serial(), listed, length).at_place(self.answered);
