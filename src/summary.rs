@@ -187,7 +187,11 @@ impl fmt::Display for Line<'_> {
             write!(f, ", {} of them without a unique-id yet", report.unnamed.len())?;
         }
         if !report.quarantined.is_empty() {
-            write!(f, ", {} of them in quarantine because sessions broke or failed at them", report.quarantined.len())?;
+            write!(
+                f,
+                ", {} of them in quarantine, as sessions broke at them or they came in another size",
+                report.quarantined.len()
+            )?;
         }
         if let Some(forwarded) = &report.forwarded {
             write!(f, "; {}", Forwarded(forwarded))?;

@@ -17,14 +17,22 @@ pub(super) fn refuse_traces(disk: &dyn Disk, dir: &Path, account: &AccountName) 
     }
 }
 
-/// What shows that an account has fetched mail: the journal of what it forwarded, its spool, or its hints.
+/// What shows that an account has fetched mail: the journal of what it forwarded, mail in its spool, or its hints. A spool
+/// without mail shows nothing: it is made before the first state is.
 fn trace(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Result<Option<PathBuf>, StateError> {
-    for ending in ["forward", "spool"] {
-        let path = dir.join(format!("{account}.{ending}"));
-        match disk.status(&path) {
-            Ok(_) => return Ok(Some(path)),
+    let journal = dir.join(format!("{account}.forward"));
+    match disk.status(&journal) {
+        Ok(_) => return Ok(Some(journal)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(StateError::io("look at", &journal, e)),
+    }
+    let spool = dir.join(format!("{account}.spool"));
+    for part in ["new", "cur"].map(|part| spool.join(part)) {
+        match disk.list(&part) {
+            Ok(names) if names.is_empty() => {}
+            Ok(_) => return Ok(Some(spool)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(StateError::io("look at", &path, e)),
+            Err(e) => return Err(StateError::io("read", &part, e)),
         }
     }
     let hints = HintsFile::read(disk, dir, account);
