@@ -49,7 +49,8 @@ fn the_end_of_a_fetch_does_not_wait_for_a_disk_that_hangs_and_nothing_is_lost() 
     env.configure(&[Account::at(maildrop.server.address).deleting()]);
     disk.hang();
     let running = env.spawn_with(&disk.environment("/Mail/a"), &["fetch"]);
-    wait_for("the poll to wait for its disk", || maildrop.server.sessions().len() == 1);
+    wait_for("the listing", || maildrop.count("UIDL") > 0);
+    std::thread::sleep(Duration::from_millis(500)); // the Maildir is next
     let begun = Instant::now();
     running.signal(Signal::TERM);
     running.wait().expect(143).says("its disk has not responded for");

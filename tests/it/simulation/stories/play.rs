@@ -9,7 +9,7 @@ use mailferry::account::RemovalPolicy;
 use tokio::runtime::Runtime;
 
 use super::super::clock::Time;
-use super::super::dialogue::{Received, received};
+use super::super::dialogue::{Received, received, stored};
 use super::super::disk::look;
 use super::super::power::Survival;
 use super::super::script::Script;
@@ -305,9 +305,12 @@ impl<'a> Player<'a> {
         self.story.accounts[account].manner
     }
 
-    /// Whether the server shows only a part of a message, whatever it is asked.
+    /// Whether the server shows only a part of a message, whatever it is asked, or one without some of its dots.
     fn is_garbled(&self, account: usize, message: &Message) -> bool {
-        matches!(received(&message.bytes, self.manner(account)), Received::Part(_))
+        match received(&message.bytes, self.manner(account)) {
+            Received::Part(_) => true,
+            Received::Whole(seen) => seen != stored(&message.bytes),
+        }
     }
 
     /// Nothing goes wrong any more: each account comes to rest, and what it was said to have is there.
