@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use crate::daemon::hung::Disk;
 use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv, wait_for};
+use crate::scripted::Session;
 use crate::scripted::maildrop::Maildrop;
 
 /// The accounts on a disk that answers.
@@ -49,7 +50,8 @@ fn the_end_of_a_fetch_does_not_wait_for_a_disk_that_hangs_and_nothing_is_lost() 
     env.configure(&[Account::at(maildrop.server.address).deleting()]);
     disk.hang();
     let running = env.spawn_with(&disk.environment("/Mail/a"), &["fetch"]);
-    wait_for("the listing", || maildrop.count("UIDL") > 0);
+    let lists = |session: Session| session.lines.iter().any(|line| line == "UIDL");
+    wait_for("the listing", || maildrop.server.sessions().into_iter().any(lists));
     std::thread::sleep(Duration::from_millis(500)); // the Maildir is next
     let begun = Instant::now();
     running.signal(Signal::TERM);
