@@ -1,4 +1,4 @@
-//! Has the linker lay side by side what polls execute (`layout/first.ld`), so that less of it is in memory: see
+//! Has the linker lay side by side what polls execute (`benches/layout/first.ld`), so that less of it is in memory: see
 //! docs/performance.md. A linker that does not take the script makes the same program in another order.
 
 use std::env;
@@ -7,13 +7,14 @@ use std::process::{Command, Stdio};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=layout/first.ld");
+    println!("cargo:rerun-if-changed=benches/layout/first.ld");
     let release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
     let linux = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux");
     if !release || !linux {
         return;
     }
-    let Some(script) = env::var_os("CARGO_MANIFEST_DIR").map(|dir| Path::new(&dir).join("layout/first.ld")) else {
+    let Some(script) = env::var_os("CARGO_MANIFEST_DIR").map(|dir| Path::new(&dir).join("benches/layout/first.ld"))
+    else {
         return;
     };
     // One word, so that no comma or blank in the path matters to the compiler driver.
