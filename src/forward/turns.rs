@@ -13,7 +13,7 @@ use super::spool::Spooled;
 use crate::state::record::{ForwardRecord, Trouble};
 
 /// After so many tries that came to nothing the oldest one is not the first any more.
-const PATIENCE: u32 = 3;
+const FRUITLESS_TRIES: u32 = 3;
 
 /// How much a try counts that came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Weight {
     fn strikes(self) -> u32 {
         match self {
             Self::Once => 1,
-            Self::Hangs => PATIENCE,
+            Self::Hangs => FRUITLESS_TRIES,
         }
     }
 }
@@ -72,7 +72,7 @@ impl Turns {
         // The pass before began with the oldest one, and got nowhere: it is another one's turn.
         let rotates = head
             .and_then(|(_, known)| known)
-            .is_some_and(|known: Trouble| known.strikes >= PATIENCE && known.turn == newest);
+            .is_some_and(|known: Trouble| known.strikes >= FRUITLESS_TRIES && known.turn == newest);
         // One alone has had its tries. Of several most are not at fault.
         let returns = rotates && troubled > 1;
         Self { turn: last.saturating_add(1), before, now: BTreeMap::new(), rotates, returns }
@@ -116,7 +116,7 @@ impl Turns {
         let before = self.before.get(name).copied().unwrap_or_default();
         let strikes = before.strikes.saturating_add(weight.strikes());
         // The first time may be an accident.
-        let behind = before.behind || others_arrived && before.strikes > 0 && strikes >= PATIENCE;
+        let behind = before.behind || others_arrived && before.strikes > 0 && strikes >= FRUITLESS_TRIES;
         let trouble = Trouble { turn: self.turn, strikes, behind };
         Some(ForwardRecord::Troubled { name: name.to_owned(), trouble })
     }

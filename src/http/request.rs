@@ -47,7 +47,7 @@ pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Arc
     };
     match content {
         Some(content) => Response::from_parts(head, content),
-        None => Refused::NoRoom.answer(),
+        None => Refused::Busy.answer(),
     }
 }
 
@@ -65,7 +65,7 @@ enum Refused {
     /// The page could not be made.
     Failed,
     /// Others have asked for so much that they do not read.
-    NoRoom,
+    Busy,
 }
 
 impl Refused {
@@ -75,7 +75,7 @@ impl Refused {
             Self::Host => (StatusCode::MISDIRECTED_REQUEST, "the Host header names another host"),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is no such page"),
             Self::NoAnswer => (StatusCode::SERVICE_UNAVAILABLE, "the daemon does not answer"),
-            Self::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, "others have not read their answers yet"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "others have not read their answers yet"),
             Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made"),
         };
         let mut answer = plain(format!("{words}\n"));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Poll;
 use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
-use super::retrieval::{Explained, NAMED, NoRoom, OtherSize, Retrieved};
+use super::retrieval::{Explained, LackOfSpace, NAMED, OtherSize, Retrieved};
 use super::retriever::DRAIN;
 use crate::client::Client;
 use crate::client::Message;
@@ -111,7 +111,7 @@ impl Poll {
         state.with("write down what was removed", after_quit).await??;
         self.events.tell(&PollEvent::Deleted(&deleted));
         self.events.tell(&PollEvent::SessionEnded { trouble: None });
-        if let Some(NoRoom { first, never, available, reserve, messages, octets }) = retrieved.insufficient_space {
+        if let Some(LackOfSpace { first, never, available, reserve, messages, octets }) = retrieved.insufficient_space {
             let what = Message(&first, &self.redactor).to_string();
             let fetched = retrieved.safe;
             let message = DoesNotFit { what, messages, octets, available, reserve, never, fetched };

@@ -129,7 +129,7 @@ pub(super) struct Retrieved {
     /// The end was asked for.
     pub(super) stopped: bool,
     /// There was no room for some.
-    pub(super) insufficient_space: Option<NoRoom>,
+    pub(super) insufficient_space: Option<LackOfSpace>,
     /// One came out shorter than it was listed.
     pub(super) any_shorter: bool,
     /// Those that came in another size than they were listed with.
@@ -143,7 +143,7 @@ pub(super) struct Retrieved {
 }
 
 /// Messages for which there is no room.
-pub(super) struct NoRoom {
+pub(super) struct LackOfSpace {
     /// The first one.
     pub(super) first: Listed,
     /// It is larger than the whole file system.

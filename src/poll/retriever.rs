@@ -16,7 +16,7 @@ use super::error::PollError;
 use super::events::PollEvent;
 use super::incoming::Incoming;
 use super::own_sizes::OwnSizes;
-use super::retrieval::{NoRoom, Retrieval, Retrieved};
+use super::retrieval::{LackOfSpace, Retrieval, Retrieved};
 use super::window::Window;
 use crate::client::error::TooLong;
 use crate::client::listing::size_of;
@@ -224,7 +224,7 @@ impl<'a> Retriever<'a> {
         let Some(listed) = self.retrieval.messages.pop_front() else { return };
         let (room, size) = (self.retrieval.room, self.retrieval.size(&listed));
         let taken = room.now.saturating_sub(self.retrieval.free_space);
-        let no_room = self.done.insufficient_space.get_or_insert_with(|| NoRoom {
+        let lack = self.done.insufficient_space.get_or_insert_with(|| LackOfSpace {
             first: listed,
             never: size > room.empty,
             available: room.available.saturating_sub(taken),
@@ -232,8 +232,8 @@ impl<'a> Retriever<'a> {
             messages: 0,
             octets: 0,
         });
-        no_room.messages += 1;
-        no_room.octets = no_room.octets.saturating_add(size);
+        lack.messages += 1;
+        lack.octets = lack.octets.saturating_add(size);
     }
 
     /// Asks for the newest of what was never tried, and goes backwards from there.
