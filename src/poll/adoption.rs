@@ -120,10 +120,6 @@ fn adopted(listed: &Listed, header: Option<Digest>, whole: Option<Digest>) -> Op
     Some(Known { unique_id: listed.unique_id.clone()?, origin: Origin::Adopted, fingerprint, fetched_at: None })
 }
 
-fn is_at_least(stored: Option<&Stored>, octets: u64) -> bool {
-    stored.is_some_and(|stored| stored.size_on_wire >= octets)
-}
-
 /// The files of a Maildir; each is one message at most.
 struct Files {
     all: Vec<Option<Stored>>,
@@ -156,7 +152,7 @@ impl Files {
     /// What is shorter than the listed message is a part of it at most. Other programs add fields to the header.
     fn take_by_header(&mut self, header: Digest, listed: &Listed) -> Option<Stored> {
         let least = listed.reported_size.unwrap_or(0);
-        let is_whole = |at: &usize| self.all.get(*at).is_some_and(|one| is_at_least(one.as_ref(), least));
+        let is_whole = |at: &usize| matches!(self.all.get(*at), Some(Some(one)) if one.size_on_wire >= least);
         let at = *self.by_header.get(&header)?.iter().find(|at| is_whole(at))?;
         self.all.get_mut(at)?.take()
     }

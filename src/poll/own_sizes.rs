@@ -4,10 +4,8 @@
 //! that were listed, one whose size no other message has is itself, and so the answers were in step up to it. That costs
 //! nothing, and it is enough to trust what came: before anything is deleted STAT is asked all the same.
 
+use crate::plan::has_size;
 use crate::plan::maildrop::Listed;
-
-/// A size of no more octets says nothing.
-const SAYS_NOTHING: u64 = 8;
 
 /// Which sizes are those of one message, as long as sizes say something.
 #[derive(Debug, Default)]
@@ -21,7 +19,7 @@ pub(super) struct OwnSizes {
 impl OwnSizes {
     /// Those of these messages.
     pub(super) fn of<'a>(messages: impl Iterator<Item = &'a Listed>) -> Self {
-        let says_something = |listed: &Listed| listed.reported_size.filter(|size| *size > SAYS_NOTHING);
+        let says_something = |listed: &Listed| listed.reported_size.filter(|_| has_size(listed));
         let mut sizes = messages.map(says_something).collect::<Option<Vec<u64>>>().unwrap_or_default();
         sizes.sort_unstable();
         let sizes = sizes.chunk_by(|a, b| a == b).filter_map(|alike| if let [one] = alike { Some(*one) } else { None });
