@@ -50,18 +50,11 @@ fn date_of(header: &[u8]) -> Option<i64> {
             _ => fields.push(line.to_vec()),
         }
     }
-    let value = |name: &str| {
-        fields.iter().find_map(|field| {
-            let colon = memchr::memchr(b':', field)?;
-            let (found, value) = field.split_at(colon);
-            found
-                .trim_ascii()
-                .eq_ignore_ascii_case(name.as_bytes())
-                .then(|| value.get(1..).unwrap_or_default().to_vec())
-        })
-    };
-    let received = value("received")?;
-    let semicolon = memchr::memrchr(b';', &received)?;
+    let received = fields.iter().find_map(|field| {
+        let (name, value) = field.split_at(memchr::memchr(b':', field)?);
+        name.trim_ascii().eq_ignore_ascii_case(b"received").then_some(value)
+    })?;
+    let semicolon = memchr::memrchr(b';', received)?;
     seconds(received.get(semicolon + 1..)?)
 }
 
