@@ -18,6 +18,10 @@ use tokio::task::{JoinError, JoinHandle};
 /// What a thread has for its stack, in bytes. It is said, so that $RUST_MIN_STACK is not looked at.
 const STACK: usize = 2 << 20;
 
+/// So many threads there may be for what blocks. Those that wait for disks that hang cost next to nothing, and where they take
+/// all that there are, nobody gets on.
+pub(crate) const MOST_BLOCKING: usize = 1536;
+
 /// How long making the runtime may take. It takes a millisecond, or for ever, if a thread is refused half way.
 const START: Duration = Duration::from_secs(3);
 
@@ -143,8 +147,11 @@ pub(crate) fn runtime(beside: usize) -> io::Result<Runtime> {
     // so it is done where that keeps nobody. The number is given, so that $TOKIO_WORKER_THREADS is not looked at.
     let (sender, built) = mpsc::channel();
     start("start", move || {
-        let build =
-            || Builder::new_multi_thread().worker_threads(workers).thread_stack_size(STACK).enable_all().build();
+        let build = || {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(workers).max_blocking_threads(MOST_BLOCKING).thread_stack_size(STACK);
+            builder.enable_all().build()
+        };
         // Nobody waits any more if that took too long.
         let _ = sender.send(quietly(build).unwrap_or_else(|| Err(NotDone::NoThread.into())));
     })?;

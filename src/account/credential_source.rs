@@ -35,6 +35,16 @@ impl CredentialSource {
         }
     }
 
+    /// Whether it may be waited for: a command, a token server or the disk of a file may hang. What stands in the
+    /// configuration is there, and systemd keeps its credentials in memory.
+    #[must_use]
+    pub fn may_take_long(&self) -> bool {
+        match self {
+            Self::Inline(_) | Self::Credential(_) => false,
+            Self::Command(_) | Self::File(_) | Self::TokenCommand(_) | Self::OAuth(_) => true,
+        }
+    }
+
     /// Whether it gives access tokens, not passwords.
     #[must_use]
     pub fn is_token(&self) -> bool {

@@ -97,6 +97,7 @@ impl Class {
             }
             PollError::Renumbered { .. } => Self::Undecided,
             PollError::TooSlow { .. } => Self::TooSlow,
+            PollError::CredentialTakesLong { .. } => Self::CredentialLater,
             PollError::Stopped => Self::Stopped,
             PollError::NoThread => Self::StorageLater,
             PollError::InternalError(_) => Self::InternalError,
@@ -305,6 +306,7 @@ pub(super) fn came_after_the_login(error: &PollError) -> bool {
         | PollError::InsufficientSpace { .. }
         | PollError::Renumbered { .. }
         | PollError::TooSlow { .. }
+        | PollError::CredentialTakesLong { .. }
         | PollError::DiskHangs { .. }
         | PollError::Stopped
         | PollError::NoThread

@@ -172,6 +172,7 @@ fn what_the_system_lacks_passes_and_what_is_wrong_stays() {
         (command(CommandFault::NotStarted(denied())), Class::Credential),
         (command(CommandFault::Failed { code: 1, stderr: String::new() }), Class::Credential),
         (command(timed_out), Class::CredentialLater),
+        (PollError::CredentialTakesLong { waited: Duration::from_secs(10) }, Class::CredentialLater),
         (ca_file(lacking()), Class::Unreachable),
         (ca_file(denied()), Class::Configuration),
         (PollError::NoThread, Class::StorageLater),

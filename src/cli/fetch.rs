@@ -1,12 +1,11 @@
 //! `mailferry fetch`: polls once, several accounts side by side, one line for each.
 
+mod places;
 mod polls;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -26,11 +25,12 @@ use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
 use crate::forward::ForwardOptions;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool, poll};
+use crate::schedule::queue::Limits;
 use crate::schedule::{Cause, End as EndOfPoll};
 use crate::state::error::StateError;
 use crate::threads;
-use crate::watch::places::Line;
-use polls::{End, HangLimits, HeldPlaces, Polls};
+use places::{PlaceGiver, Seat};
+use polls::{End, HangLimits, Polls};
 
 /// So many threads are needed beside those that poll: one that waits for signals, and one for what blocks.
 const BESIDE: usize = 2;
@@ -135,8 +135,7 @@ fn begin_polls(
     stop: &CancellationToken,
     display: &Display,
 ) -> Polls<Ended> {
-    let all = Arc::new(Semaphore::new(config.daemon.concurrency.get()));
-    let mut hosts: HashMap<String, (Arc<Semaphore>, Line)> = HashMap::new();
+    let giver = PlaceGiver::new(Limits { concurrency: config.daemon.concurrency, per_host: config.daemon.per_host });
     let options = PollOptions {
         dry_run: fetch.dry_run,
         new_state: fetch.new_state,
@@ -148,15 +147,10 @@ fn begin_polls(
     let settings = Settings { notify: config.notify.clone(), config_stamp: stamp(&config.path) };
     let mut polls = Polls::new(HangLimits::default(), stop.clone());
     for account in accounts {
-        let per_host = config.daemon.per_host.get();
-        let server = account.endpoint.server();
-        let begin = || (Arc::new(Semaphore::new(per_host)), Line::default());
-        let (host, line) = hosts.entry(server).or_insert_with(begin);
-        let (host, held) = (Arc::clone(host), HeldPlaces::at(line));
-        let (all, context, stop) = (Arc::clone(&all), Arc::clone(&context), stop.clone());
+        let (seat, context, stop) = (Seat::of(&account, &giver), Arc::clone(&context), stop.clone());
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name);
-        let places = Places { host, all, held: held.clone(), display: display.clone() };
+        let places = Places { seat: seat.clone(), display: display.clone() };
         let name = account.name.clone();
         let settings = settings.clone();
         let work = async move {
@@ -181,7 +175,7 @@ fn begin_polls(
             places.display.ended(account.name.as_str(), ended.is_failure());
             ended
         };
-        polls.begin(name, held, work.instrument(span));
+        polls.begin(name, seat, work.instrument(span));
     }
     polls
 }
@@ -283,14 +277,9 @@ fn since_boot(context: &PollContext) -> Duration {
     Duration::from_secs(context.clock.read().since_boot)
 }
 
-/// Where a poll waits for its turn. The semaphores are never closed.
+/// Where a poll waits for its turn.
 struct Places {
-    /// At the account's server.
-    host: Arc<Semaphore>,
-    /// Among all polls.
-    all: Arc<Semaphore>,
-    /// Those that it has.
-    held: HeldPlaces,
+    seat: Seat,
     /// Where it is seen how it goes.
     display: Display,
 }
@@ -303,14 +292,7 @@ async fn poll_in_turn(
     places: &Places,
     stop: &CancellationToken,
 ) -> PollReport {
-    // The host's place comes first, so that nobody who waits for one server keeps others from theirs.
-    let waits = places.held.wait_at_server();
-    let at_host = Arc::clone(&places.host).acquire_owned().await;
-    drop(waits);
-    let waits = Line::for_any().wait();
-    let of_all = Arc::clone(&places.all).acquire_owned().await;
-    drop(waits);
-    let _held = places.held.hold(at_host.into_iter().chain(of_all));
+    let _taken = places.seat.take().await;
     let observers = places.display.observers(account);
     poll(Arc::clone(context), account.clone(), options, stop.clone(), observers).await
 }

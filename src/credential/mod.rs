@@ -15,6 +15,7 @@ use crate::watch;
 use private_file::Identity;
 
 mod command;
+pub(crate) mod looks;
 pub(crate) mod private_file;
 pub use command::CommandFault;
 use command::{Output, Said};
@@ -129,8 +130,13 @@ async fn from_command(key: &'static str, argv: &[OsString], limit: Duration) -> 
 
 /// Reads off the runtime's threads, because a file on a network may make us wait.
 async fn read_elsewhere(path: &Path) -> Result<private_file::PrivateFile, ReadFault> {
-    let path = path.to_owned();
-    match watch::blocking(move || private_file::read(&path, MAX_SECRET)).await {
+    let (path, turn) = (path.to_owned(), looks::turn_at(path).await);
+    let read = move || {
+        let read = private_file::read(&path, MAX_SECRET);
+        drop(turn);
+        read
+    };
+    match watch::blocking(read).await {
         Ok(result) => result,
         Err(e) => Err(ReadFault::Io(e.into())),
     }

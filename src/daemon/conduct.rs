@@ -28,6 +28,8 @@ const SOMETHING: u64 = 6000;
 pub(super) struct Conduct {
     /// When it began.
     pub(super) begun: Duration,
+    /// Since when it has had its places.
+    placed: Duration,
     /// When it had brought something last.
     progress: Duration,
     /// How many octets of messages had come by then.
@@ -85,6 +87,7 @@ impl Conduct {
     pub(super) fn new(begun: Duration) -> Self {
         Self {
             begun,
+            placed: begun,
             progress: begun,
             octets: 0,
             aside: false,
@@ -120,7 +123,7 @@ impl Conduct {
         if !seen.in_the_way || self.too_slow.is_some() {
             return Verdict::GoOn;
         }
-        let runs = seen.now.saturating_sub(self.begun);
+        let runs = seen.now.saturating_sub(self.placed);
         if seen.now.saturating_sub(self.progress) >= WINDOW {
             self.too_slow = Some(seen.octets.saturating_sub(self.octets));
             Verdict::End
@@ -132,6 +135,16 @@ impl Conduct {
         } else {
             Verdict::GoOn
         }
+    }
+
+    /// It has its places from now on: what it waited for before, it did at nobody's cost.
+    pub(super) fn has_places(&mut self, now: Duration) {
+        (self.placed, self.progress, self.aside) = (now, now, false);
+    }
+
+    /// Whether it has had its places for long and brought next to nothing.
+    pub(super) fn is_slow(&self, seen: Seen) -> bool {
+        seen.octets < SOMETHING && seen.now.saturating_sub(self.placed) >= LONG
     }
 
     /// It was found a place aside.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, warn};
@@ -15,6 +16,7 @@ use crate::account::{Account, AccountName};
 use crate::account_record::stamp;
 use crate::advice::{self, Class};
 use crate::control::status;
+use crate::credential::looks::turn_at;
 use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Live, Pause, Waiting, forward};
 use crate::notify::Notification;
 use crate::poll::PollContext;
@@ -24,6 +26,9 @@ use crate::watch::blocking;
 /// Somebody else forwards the account's mail: it is looked again after so long.
 const OTHER: Duration = Duration::from_secs(30);
 
+/// So many look at the file of a password at the same time: each takes a thread, and on a disk that hangs keeps it.
+const MOST_LOOKS: usize = 256;
+
 /// All of them.
 pub(super) struct Forwarders {
     runtime: Handle,
@@ -31,6 +36,8 @@ pub(super) struct Forwarders {
     accounts: BTreeMap<AccountName, Forwarder>,
     /// Those that wait for a time, by that: all changes go through [`Self::change`].
     waiting: BTreeSet<(Duration, AccountName)>,
+    /// Those that look at files with passwords.
+    looks: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
@@ -90,7 +97,8 @@ impl Forwarders {
     /// None, in this runtime.
     pub(super) fn new(runtime: Handle) -> Self {
         let (accounts, waiting) = (BTreeMap::new(), BTreeSet::new());
-        Self { runtime, tasks: JoinSet::new(), accounts, waiting, stop: CancellationToken::new() }
+        let (looks, stop) = (Arc::new(Semaphore::new(MOST_LOOKS)), CancellationToken::new());
+        Self { runtime, tasks: JoinSet::new(), accounts, waiting, looks, stop }
     }
 
     /// These accounts are configured. What waits in their spools is looked at once.
@@ -177,11 +185,17 @@ impl Forwarders {
             let Some((live, password)) = self.change(&name, Forwarder::begin) else { continue };
             let span = tracing::error_span!("forward", account = %name);
             let (account, stop) = (account.clone(), self.stop.child_token());
-            let context = Arc::new(context.of_process());
+            let (context, looks) = (Arc::new(context.of_process()), Arc::clone(&self.looks));
             let work = async move {
                 if let Some(file) = to.password_file().map(Path::to_owned) {
+                    let (look, turn) = (looks.acquire_owned().await, turn_at(&file).await);
                     // Before it is read: what is changed meanwhile is seen as a change.
-                    let looked = blocking(move || stamp(&file)).await;
+                    let looked = blocking(move || {
+                        let seen = stamp(&file);
+                        drop((turn, look));
+                        seen
+                    });
+                    let looked = looked.await;
                     let _ = looked.map(|seen| password.set(seen));
                 }
                 let report = forward(context, &account, to, ForwardOptions::default(), live, stop).await;

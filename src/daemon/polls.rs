@@ -1,10 +1,12 @@
 //! The polls that run, each as a task, and what is done for an account when its poll has ended.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, warn};
@@ -14,6 +16,7 @@ use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::advice;
 use crate::control::status::Came;
+use crate::credential::looks::turn_at;
 use crate::oauth::store;
 use crate::poll::events::{Observer, Observers};
 use crate::poll::progress::Progress;
@@ -23,6 +26,7 @@ use crate::state::hints::keep_outcome;
 use crate::state::saved::{Files, Saved};
 use crate::threads::NotDone;
 use crate::watch::hang::MOST_HUNG;
+use crate::watch::places::Places;
 use crate::watch::{Watch, blocking, watched};
 
 /// All of them.
@@ -35,6 +39,48 @@ pub(super) struct Polls {
     tasks_of: HashMap<AccountName, Id>,
     /// Tells all polls to end.
     stop: CancellationToken,
+    /// What they say of their places.
+    said: mpsc::UnboundedSender<Said>,
+    heard: mpsc::UnboundedReceiver<Said>,
+}
+
+/// What a poll says of its places.
+#[derive(Debug)]
+pub(super) struct Said {
+    account: AccountName,
+    /// It needs them from here on; or none for now.
+    needs: bool,
+}
+
+/// The places of a poll, as it sees them.
+#[derive(Debug)]
+struct Seat {
+    account: AccountName,
+    said: mpsc::UnboundedSender<Said>,
+    /// Rings when it is given its places.
+    given: Notify,
+}
+
+impl Seat {
+    fn say(&self, needs: bool) {
+        // The supervisor may have ended.
+        let _ = self.said.send(Said { account: self.account.clone(), needs });
+    }
+}
+
+impl Places for Seat {
+    fn give_back(&self) {
+        self.say(false);
+    }
+
+    fn are_waited_for(&self) -> bool {
+        false
+    }
+
+    fn wait(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.say(true);
+        Box::pin(self.given.notified())
+    }
 }
 
 /// A task for an account.
@@ -42,6 +88,8 @@ struct Running {
     account: AccountName,
     conduct: Conduct,
     watch: Arc<Watch>,
+    /// None: it only keeps something.
+    seat: Option<Arc<Seat>>,
     progress: Arc<Progress>,
     stop: CancellationToken,
     /// It is waited for, and then the account is due at this time, since boot.
@@ -58,6 +106,14 @@ enum Done {
     },
     /// It kept where the account stands.
     AccountState,
+}
+
+/// What is heard of a task.
+pub(super) enum News {
+    /// A poll says something of its places.
+    Said(Said),
+    /// Its end.
+    Ended(Ended),
 }
 
 /// A task that has ended, or panicked.
@@ -89,8 +145,8 @@ pub(super) struct Polled {
 impl Polls {
     /// None, in this runtime.
     pub(super) fn new(runtime: Handle) -> Self {
-        let (tasks, stop) = (JoinSet::new(), CancellationToken::new());
-        Self { runtime, tasks, running: HashMap::new(), tasks_of: HashMap::new(), stop }
+        let (tasks, stop, (said, heard)) = (JoinSet::new(), CancellationToken::new(), mpsc::unbounded_channel());
+        Self { runtime, tasks, running: HashMap::new(), tasks_of: HashMap::new(), stop, said, heard }
     }
 
     /// Where they run.
@@ -113,8 +169,10 @@ impl Polls {
     ) {
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name, host = %account.endpoint.host);
-        let (watch, stop) = (Arc::new(Watch::default()), self.stop.child_token());
-        let (context, name, theirs) = (Arc::clone(context), account.name.clone(), stop.clone());
+        let (name, said) = (account.name.clone(), self.said.clone());
+        let seat = Arc::new(Seat { account: name.clone(), said, given: Notify::new() });
+        let (watch, stop) = (Arc::new(Watch::with(Arc::clone(&seat) as Arc<dyn Places>)), self.stop.child_token());
+        let (context, theirs) = (Arc::clone(context), stop.clone());
         let (seen, account) = (Arc::clone(&watch), Arc::clone(account));
         let progress = Arc::new(Progress::default());
         let observers: Observers = vec![Arc::clone(&progress) as Arc<dyn Observer>];
@@ -128,8 +186,20 @@ impl Polls {
         };
         self.spawn(
             work.instrument(span),
-            Running { account: name, conduct: Conduct::new(now), watch, progress, stop, due: None },
+            Running { account: name, conduct: Conduct::new(now), watch, seat: Some(seat), progress, stop, due: None },
         );
+    }
+
+    /// An account has its places. False if it is not being polled yet; if it is, it goes on.
+    pub(super) fn goes_on(&mut self, account: &AccountName, now: Duration) -> bool {
+        let Some(Running { seat: Some(seat), conduct, .. }) =
+            self.tasks_of.get(account).and_then(|id| self.running.get_mut(id))
+        else {
+            return false;
+        };
+        conduct.has_places(now);
+        seat.given.notify_one();
+        true
     }
 
     /// Keeps where an account stands after a poll, which is over only then, and what is new in its history.
@@ -154,7 +224,7 @@ impl Polls {
             Done::AccountState
         };
         let (progress, stop) = (Arc::default(), CancellationToken::new());
-        self.spawn(work, Running { account, conduct, watch, progress, stop, due: Some(due) });
+        self.spawn(work, Running { account, conduct, watch, seat: None, progress, stop, due: Some(due) });
     }
 
     fn spawn(&mut self, work: impl Future<Output = Done> + Send + 'static, running: Running) {
@@ -164,11 +234,15 @@ impl Polls {
         self.running.insert(id, running);
     }
 
-    /// The end of the next task; never, if there is none.
-    pub(super) async fn next(&mut self) -> Ended {
-        match self.tasks.join_next_with_id().await {
-            Some(ended) => Ended(ended),
-            None => std::future::pending().await,
+    /// What the next task says, or its end; never, if there is none.
+    pub(super) async fn next(&mut self) -> News {
+        tokio::select! {
+            biased;
+            // What a poll has said before its end is heard before that.
+            Some(said) = self.heard.recv() => News::Said(said),
+            Some(ended) = self.tasks.join_next_with_id() => News::Ended(Ended(ended)),
+            // There is a sender here: somebody may say something yet.
+            else => std::future::pending().await,
         }
     }
 
@@ -204,8 +278,13 @@ impl Polls {
         for Running { account, conduct, watch, progress, stop, .. } in self.running.values_mut() {
             let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
             let waits_for_room = watch.waits_for_room();
-            let in_the_way = queue.is_in_the_way(account) || room_is_wanted && watch.holds_room();
+            if queue.has_waited_enough(account, now) {
+                watch.lose_patience();
+            }
+            let has_place_in_the_way = !queue.is_preparing(account) && queue.is_in_the_way(account);
+            let in_the_way = has_place_in_the_way || room_is_wanted && watch.holds_room();
             let seen = Seen { now, octets: progress.received(), waits_for_disk, waits_for_room, in_the_way };
+            queue.is_slow(account, conduct.is_slow(seen));
             match conduct.judge(seen) {
                 Verdict::GoOn => {}
                 Verdict::StandAside => {
@@ -259,6 +338,17 @@ fn failed(account: &AccountName, why: NotDone) -> PollReport {
     PollReport::of_failure(account.clone(), why.doing("poll").into())
 }
 
+impl Said {
+    /// What follows from it for the queue.
+    pub(super) fn tell(&self, queue: &mut Queue, now: Duration) {
+        if self.needs {
+            queue.is_prepared(&self.account, now);
+        } else {
+            queue.prepares(&self.account, now);
+        }
+    }
+}
+
 /// What the file of an account's password looks like; nothing, if it has none.
 async fn password_of(account: &Account, context: &PollContext) -> String {
     let source = account.credential.clone();
@@ -270,7 +360,16 @@ async fn password_of(account: &Account, context: &PollContext) -> String {
     if !Files::has_password(&source) {
         return String::new();
     }
-    blocking(move || Files::password_of(&source, directory.as_deref())).await.unwrap_or_default()
+    let turn = match source.file() {
+        Some(file) => Some(turn_at(file).await),
+        None => None,
+    };
+    let look = move || {
+        let stamp = Files::password_of(&source, directory.as_deref());
+        drop(turn);
+        stamp
+    };
+    blocking(look).await.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -292,10 +391,10 @@ mod tests {
         assert_eq!(conduct.judge(seen), Verdict::Hangs);
         let report = Box::new(PollReport::of_failure(account.clone(), PollError::Stopped));
         let (watch, progress, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
-        let running = Running { account: account.clone(), conduct, watch, progress, stop, due: None };
+        let running = Running { account: account.clone(), conduct, watch, seat: None, progress, stop, due: None };
         polls.spawn(async { Done::Polled { report, password: String::new() } }, running);
         assert!(polls.hung_since(&account).is_some());
-        let ended = polls.next().await;
+        let News::Ended(ended) = polls.next().await else { panic!("it says nothing") };
         let After::Polled(polled) = polls.after(ended) else { panic!("it polled") };
         assert_eq!(polled.conduct.hung(), None);
     }

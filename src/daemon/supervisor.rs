@@ -15,9 +15,9 @@ use super::configured::Configured;
 use super::forwarders::{Aftermath, Forwarders};
 use super::log::{log, log_back_off, log_warnings};
 use super::outside::{Found, Login, Outside, Recalled};
-use super::polls::{After, Ended, Polled, Polls};
+use super::polls::{self, After, Ended, Polled, Polls};
 use super::{Load, SignalRequest, systemd};
-use crate::account::AccountName;
+use crate::account::{Account, AccountName};
 use crate::account_record::Trouble;
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, NotifySettings};
@@ -31,7 +31,7 @@ use crate::notify::grouping::Grouping;
 use crate::poll::report::LeftFor;
 use crate::poll::{PollContext, PollError};
 use crate::schedule::login_pace::LoginPace;
-use crate::schedule::queue::{Limits, Queue};
+use crate::schedule::queue::{Begin, Limits, Queue};
 use crate::schedule::{Cause, End, installation};
 use crate::state::saved::Files;
 use crate::text::Count;
@@ -102,7 +102,7 @@ pub(super) struct Supervisor {
 enum Event {
     Due,
     Forwarded(Option<Box<(AccountName, ForwardReport)>>),
-    Ended(Box<Ended>),
+    Polls(Box<polls::News>),
     Pending(Pending),
     Signal(SignalRequest),
     Reload,
@@ -216,7 +216,7 @@ impl Supervisor {
                 }
                 Event::LookAtPolls => self.polls.look(&mut self.queue, since_boot()),
                 Event::LookAround => self.look_around(),
-                Event::Ended(ended) => self.after(*ended),
+                Event::Polls(heard) => self.hear(*heard),
                 Event::Forwarded(ended) => {
                     self.on_forwarded(ended.map(|ended| *ended));
                 }
@@ -253,7 +253,7 @@ impl Supervisor {
             biased;
             Some(request) = self.signals.recv() => Event::Signal(request),
             () = tick(&mut rhythms.alive) => Event::Alive,
-            ended = self.polls.next() => Event::Ended(Box::new(ended)),
+            heard = self.polls.next() => Event::Polls(Box::new(heard)),
             ended = self.forwarders.next() => Event::Forwarded(ended.map(Box::new)),
             found = self.outside.next() => Event::Found(found),
             () = self.reload.is_due() => Event::Reload,
@@ -268,7 +268,10 @@ impl Supervisor {
     /// Begins as many polls as are due and have a place.
     fn begin_polls(&mut self) {
         let now = since_boot();
-        while let Some(name) = self.queue.take_startable(now) {
+        while let Some((name, begin)) = self.queue.take_startable(now) {
+            if begin == Begin::Poll && self.polls.goes_on(&name, now) {
+                continue;
+            }
             let Some(kept) = self.accounts.get(&name) else {
                 self.queue.finished(&name, now);
                 continue;
@@ -285,6 +288,14 @@ impl Supervisor {
         self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &*kept.account), now);
     }
 
+    /// A task for an account has ended, or a poll says something of its places.
+    fn hear(&mut self, heard: polls::News) {
+        match heard {
+            polls::News::Said(said) => said.tell(&mut self.queue, since_boot()),
+            polls::News::Ended(ended) => self.after(ended),
+        }
+    }
+
     /// A task for an account has ended.
     fn after(&mut self, ended: Ended) {
         match self.polls.after(ended) {
@@ -298,6 +309,7 @@ impl Supervisor {
     fn on_poll_end(&mut self, polled: Polled) {
         let (now, clock) = (since_boot(), self.context.clock.read());
         let (name, report) = (&polled.account, &polled.report);
+        self.queue.ends(name);
         let Some(kept) = self.accounts.get_mut(name).or_else(|| self.gone.get_mut(name)) else {
             return self.queue.finished(name, now);
         };
@@ -426,7 +438,7 @@ impl Supervisor {
             self.outside.look_at_passwords(std::iter::once((Login::Source(name.clone()), file)));
         }
         let due = if asked { now } else { kept.next.at };
-        self.queue.insert(name, &kept.account.endpoint.server(), due);
+        stand_in_line(&mut self.queue, &kept.account, due);
     }
 
     /// Ends in order: no further message is asked for, what is under way is delivered within a bound.
@@ -455,7 +467,7 @@ impl Supervisor {
         let mut look = tokio::time::interval(LOOK_AT_POLLS);
         while self.polls.count() > 0 {
             tokio::select! {
-                ended = self.polls.next() => self.after(ended),
+                heard = self.polls.next() => self.hear(heard),
                 _ = look.tick() => {
                     self.polls.look(&mut self.queue, since_boot());
                     if self.polls.all_hang() {
@@ -465,6 +477,11 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Has an account polled when it is due then.
+fn stand_in_line(queue: &mut Queue, account: &Account, due: Duration) {
+    queue.insert(account.name.clone(), &account.endpoint.server(), account.credential.may_take_long(), due);
 }
 
 /// Whether an end says something about the account that should outlive the process.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{PollContext, PollError};
+use super::{Poll, PollContext, PollError};
 use crate::account::{Account, CredentialSource};
 use crate::client::ClientError;
 use crate::credential::Credential;
@@ -63,10 +63,36 @@ pub(crate) async fn obtain(
     Ok(Obtained { token: Some(tokens.times()), credential: Credential::Token(tokens.access), is_new, since })
 }
 
+impl Poll {
+    /// Gets what the account logs in with, and the places for a session with it. Who has to wait for it does so without a
+    /// place, so that nobody else waits.
+    pub(super) async fn obtain(&mut self, refused: Option<Secret>) -> Result<Obtained, PollError> {
+        let obtaining = obtain(&self.context, &self.account, refused, &self.stop);
+        if !self.account.credential.may_take_long() {
+            return obtaining.await;
+        }
+        let begun = Instant::now();
+        let Some(obtained) = watch::without_places(obtaining).await else {
+            return Err(PollError::CredentialTakesLong { waited: begun.elapsed() });
+        };
+        let obtained = obtained?;
+        let begun = Instant::now();
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(PollError::Stopped),
+            () = watch::have_places() => {}
+        }
+        // To wait for its turn is no part of a poll.
+        self.begun += begun.elapsed();
+        Ok(obtained)
+    }
+}
+
 impl Obtained {
     /// Whether this end of a poll may be that of the access token, and another one can be had.
     pub(super) fn may_have_ended(&self, end: &PollError) -> bool {
         let refused = matches!(end, PollError::Client(ClientError::Login { refusal: Refusal::Credentials, .. }));
-        refused && self.token.is_some() && (!self.is_new || self.since.elapsed() >= SOON)
+        let is_token = matches!(self.credential, Credential::Token(_));
+        refused && is_token && (!self.is_new || self.since.elapsed() >= SOON)
     }
 }

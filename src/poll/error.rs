@@ -57,6 +57,11 @@ pub enum PollError {
         /// In so much time.
         window: Duration,
     },
+    /// What the account logs in with was not there in time, and other accounts waited for theirs.
+    CredentialTakesLong {
+        /// For so long it was waited for.
+        waited: Duration,
+    },
     /// A disk did not respond: that of the Maildir, the state or the file of the password.
     DiskHangs {
         /// For so long.
@@ -131,6 +136,11 @@ impl fmt::Display for PollError {
                 "only {octets} octets of mail came in {} s while other accounts waited for their turn, so the poll was \
                  ended. Nothing is lost: the next one continues from here",
                 window.as_secs()
+            ),
+            Self::CredentialTakesLong { waited } => write!(
+                f,
+                "what it logs in with was not there after {} s while other accounts waited for theirs, so the poll was ended",
+                waited.as_secs()
             ),
             Self::DiskHangs { waited } => write!(
                 f,

@@ -1,7 +1,7 @@
 //! One poll of one account: the story, top to bottom.
 //!
-//! Lock and read the state; finish what a crash interrupted; ask for the password; then sessions, as long as each brings
-//! something and there may be more. A session: log in, list, plan, retrieve and deliver, delete, QUIT.
+//! Lock the state; ask for the password; read the state and finish what a crash interrupted, whether there is a password or
+//! not; then sessions, as long as each brings something and there may be more. A session: log in, list, plan, retrieve and deliver, delete, QUIT.
 
 pub mod adoption;
 pub mod error;
@@ -83,7 +83,6 @@ pub async fn poll(
     stop: CancellationToken,
     observers: Observers,
 ) -> PollReport {
-    let begun = Instant::now();
     let account = account.with_spool(&context.state_dir);
     let mut poll = Poll {
         events: Emitter::new(account.name.clone(), observers),
@@ -101,7 +100,7 @@ pub async fn poll(
         lost: 0,
         left: 0,
         listed: 0,
-        begun,
+        begun: Instant::now(),
         so_far: SoFar::default(),
         octets: 0,
         in_session: InSession::default(),
@@ -117,12 +116,11 @@ pub async fn poll(
         sizes_beside: HashMap::new(),
         too_long: Vec::new(),
         clean: None,
-        refused_token: None,
         redactor: Arc::default(),
         share: Arc::default(),
     };
     let end = poll.run().await;
-    poll.events.end(begun.elapsed(), end)
+    poll.events.end(poll.begun.elapsed(), end)
 }
 
 /// A poll under way.
@@ -153,7 +151,7 @@ struct Poll {
     left: usize,
     /// How many the current session has listed.
     listed: usize,
-    /// When the poll began.
+    /// When the poll began; what it waited for its turn since then is not counted.
     begun: Instant,
     /// What it has done so far.
     so_far: SoFar,
@@ -185,8 +183,6 @@ struct Poll {
     too_long: Vec<(MessageNumber, Option<u64>)>,
     /// The last session found nothing to do.
     clean: Option<Clean>,
-    /// An access token that the server did not take.
-    refused_token: Option<Secret>,
     /// Hides what it logs in with in the server's words.
     redactor: Arc<Redactor>,
     /// The room that the state has in memory. It may be given back while the poll hangs.
@@ -212,20 +208,23 @@ struct InSession {
 
 impl Poll {
     async fn run(&mut self) -> Result<(), PollError> {
-        let (locked, mut first) = match self.options.dry_run {
-            true => (None, None),
+        let (locked, obtained, mut first) = match self.options.dry_run {
+            true => (None, self.obtain(None).await, None),
             false => match self.begin().await? {
                 Beginning::Nothing => return Ok(()),
-                Beginning::Full(locked, first) => (Some(locked), first),
+                Beginning::Full(locked, obtained, first) => (Some(locked), obtained, first),
             },
         };
         self.wait_for_room(locked.as_deref(), &mut first).await?;
         let (mut state, hints) = self.open_state(locked).await?;
-        let (begun, mut profile) = match first.map(|first| *first) {
-            Some(First { opened, profile, obtained }) => (Some((opened, obtained)), profile),
+        let (opened, mut profile) = match first.map(|first| *first) {
+            Some(First { opened, profile }) => (Some(opened), profile),
             None => (None, hints),
         };
-        let end = self.sessions_with_credential(begun, &mut state, &mut profile).await;
+        let end = match obtained {
+            Ok(obtained) => self.sessions_with_credential(opened, obtained, &mut state, &mut profile).await,
+            Err(none) => Err(none),
+        };
         let end = self.closed.end(end);
         match state.read() {
             Ok(store) => self.events.tell(&PollEvent::Quarantine(&Quarantined::of(store))),
@@ -260,15 +259,11 @@ impl Poll {
     /// before its time: then another one is had, and the poll goes on with that. The first session may have been begun.
     async fn sessions_with_credential(
         &mut self,
-        begun: Option<(Opened, Obtained)>,
+        mut opened: Option<Opened>,
+        mut obtained: Obtained,
         state: &mut StateHandle,
         profile: &mut ServerProfile,
     ) -> Result<(), PollError> {
-        let (mut opened, obtained) = begun.unzip();
-        let mut obtained = match obtained {
-            Some(obtained) => obtained,
-            None => credential::obtain(&self.context, &self.account, self.refused_token.take(), &self.stop).await?,
-        };
         loop {
             let secret = obtained.credential.secret().clone();
             self.note_credential(&obtained);
@@ -277,7 +272,7 @@ impl Poll {
                 Err(e) if obtained.may_have_ended(e) => self.events.tell(&PollEvent::TokenRefused(e)),
                 _ => return end,
             }
-            obtained = credential::obtain(&self.context, &self.account, Some(secret), &self.stop).await?;
+            obtained = self.obtain(Some(secret)).await?;
         }
     }
 

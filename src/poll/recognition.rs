@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::credential::{self, Obtained};
+use super::credential::Obtained;
 use super::error::PollError;
 use super::events::{AfterFailure, PollEvent};
 use super::server_profile::ServerProfile;
@@ -26,8 +26,8 @@ use crate::watch;
 pub(super) enum Beginning {
     /// It is over: everything is as it was.
     Nothing,
-    /// It looks at everything, with a state that is locked.
-    Full(Box<LockedState>, Option<Box<First>>),
+    /// It looks at everything, with a state that is locked and, if that could be had, what the account logs in with.
+    Full(Box<LockedState>, Result<Obtained, PollError>, Option<Box<First>>),
 }
 
 /// A session that was begun to recognise a listing, and found another one.
@@ -36,8 +36,6 @@ pub(super) struct First {
     pub(super) opened: Opened,
     /// What was known of the server, and learned.
     pub(super) profile: ServerProfile,
-    /// What let us in.
-    pub(super) obtained: Obtained,
 }
 
 /// What the last full look left.
@@ -52,8 +50,10 @@ impl Poll {
     /// Takes the lock, and looks whether the server lists what it listed when nothing was left to do.
     pub(super) async fn begin(&mut self) -> Result<Beginning, PollError> {
         let (locked, left) = self.lock().await?;
-        let Some(LeftClean { clean, age, hints }) = left else { return Ok(Beginning::Full(locked, None)) };
-        let obtained = credential::obtain(&self.context, &self.account, None, &self.stop).await?;
+        let obtained = self.obtain(None).await;
+        // What an interrupted run has left is finished without a password, too.
+        let Some(LeftClean { clean, age, hints }) = left else { return Ok(Beginning::Full(locked, obtained, None)) };
+        let obtained = obtained?;
         let secret = obtained.credential.secret().clone();
         self.note_credential(&obtained);
         let now = clean.trusted.saturating_add(age);
@@ -74,8 +74,8 @@ impl Poll {
             Ok(opened) => opened,
             Err(error) if obtained.may_have_ended(&error) => {
                 self.events.tell(&PollEvent::TokenRefused(&error));
-                self.refused_token = Some(secret);
-                return Ok(Beginning::Full(locked, None));
+                let obtained = self.obtain(Some(secret)).await;
+                return Ok(Beginning::Full(locked, obtained, None));
             }
             Err(error) => {
                 self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::PollEnds });
@@ -84,7 +84,7 @@ impl Poll {
             }
         };
         if !opened.is_recognised {
-            return Ok(Beginning::Full(locked, Some(Box::new(First { opened, profile, obtained }))));
+            return Ok(Beginning::Full(locked, Ok(obtained), Some(Box::new(First { opened, profile }))));
         }
         profile.opened(&opened, &self.redactor);
         self.note_login(&opened);

@@ -29,6 +29,7 @@
 
 pub mod arrivals;
 pub(crate) mod login_pace;
+pub(crate) mod patience;
 pub(crate) mod queue;
 
 mod cause;

@@ -6,6 +6,14 @@
 //! has many accounts fills its own places and no others', and among accounts that could begin nobody is overtaken by
 //! one that was due later.
 //!
+//! An account whose last poll had its places for long and brought next to nothing is *slow*. At a server that has others,
+//! too, the slow ones leave one of its places to those, if it has more than one.
+//!
+//! Some accounts have to *prepare* first: what they log in with comes from a command, a file or a token server, any of which
+//! may hang. They do so without a place, in one of two rooms, and then stand in the line of their server in the turn in
+//! which they were due. One room is for those that had it at once the last time; who takes long there goes on in the other
+//! one, and begins in that one the next time. So those that hang wait for each other, and the others for none of them.
+//!
 //! A poll that takes long can *stand aside*: it goes on, and its place among all is another's; its place at the server
 //! stays its own, because the server counts connections. One that hangs and does nothing has no place at all.
 //!
@@ -21,7 +29,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::jitter::{chance, up_to};
+use super::patience::{Patience, TAKES_LONG, patience};
 use crate::account::AccountName;
+use host::{Host, Turn};
+use line::{Line, OfLines};
+
+mod host;
+mod line;
 
 /// Who was due longer ago than this when we came to look was not late by us: the machine was suspended.
 const SUSPENDED: Duration = Duration::from_secs(10);
@@ -32,7 +46,7 @@ const SPREAD: Duration = Duration::from_secs(10);
 /// So many more polls than may run can stand aside: where only few may run, a few slow servers must not stop everybody.
 pub(crate) const FEW: usize = 8;
 
-/// How many polls there are at the most, those that stand aside included.
+/// How many polls there are at the most that have a place, those that stand aside included.
 #[must_use]
 pub(crate) fn most_polls(concurrency: NonZeroUsize) -> usize {
     concurrency.get().saturating_mul(2).saturating_add(FEW)
@@ -47,10 +61,6 @@ pub(crate) struct Limits {
     pub per_host: NonZeroUsize,
 }
 
-/// When an account became or becomes due, and a number that tells those of the same time apart: first come, first
-/// served.
-type Turn = (Duration, u64);
-
 /// All accounts of a daemon.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -62,14 +72,20 @@ pub(crate) struct Queue {
     waiting: BTreeMap<Turn, AccountName>,
     /// The servers at which accounts are ready or run.
     hosts: HashMap<Arc<str>, Host>,
-    /// The servers that have both a place and an account that is ready, by the turn of the one in front.
-    startable: BTreeMap<Turn, Arc<str>>,
-    /// How many are ready.
-    ready: usize,
+    /// Of each line: the servers whose front may begin as far as they are concerned, by its turn.
+    offers: OfLines<BTreeMap<Turn, Arc<str>>>,
+    /// How many stand in each line.
+    in_line: OfLines<usize>,
     /// How many run and have a place, removed ones included.
     running: usize,
     /// How many stand aside.
     aside: usize,
+    /// How many prepare in the room of those that take no time.
+    prompt: usize,
+    /// How many prepare in the other one.
+    late: usize,
+    /// How many are prepared and wait for their places.
+    prepared: usize,
     /// How many have no place at all.
     without: usize,
     /// The number for the next turn.
@@ -81,7 +97,37 @@ pub(crate) struct Queue {
 struct Place {
     /// Its server.
     host: Arc<str>,
+    credential: Credential,
+    /// Its last poll had its places for long, and brought next to nothing.
+    slow: bool,
     stage: Stage,
+}
+
+impl Place {
+    /// Where it waits when it is due.
+    fn line(&self) -> Line {
+        match self.credential {
+            Credential::AtHand => self.line_for_places(),
+            Credential::Prompt => Line::Prompt,
+            Credential::Late => Line::Late,
+        }
+    }
+
+    /// Where it waits when it has what it logs in with.
+    fn line_for_places(&self) -> Line {
+        if self.slow { Line::Slow } else { Line::Places }
+    }
+}
+
+/// How an account comes by what it logs in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credential {
+    /// It has it.
+    AtHand,
+    /// It has to get it, and that took no time when it did so last.
+    Prompt,
+    /// It has to get it, and that took long.
+    Late,
 }
 
 #[derive(Debug)]
@@ -92,10 +138,12 @@ enum Stage {
         /// Somebody asked for it while it was being polled: if it is late, that poll is why.
         asked: bool,
     },
-    /// In the line of its server.
-    Ready { turn: Turn },
+    /// In a line of its server.
+    Ready { turn: Turn, line: Line },
     /// It is being polled.
     Running {
+        /// Since then it has been due.
+        turn: Turn,
         /// Its places.
         holds: Holds,
         /// It is to be polled again no later than this.
@@ -109,26 +157,29 @@ enum Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Holds {
     /// One among all, and one at this server, which may not be its server any more.
-    Both(Arc<str>),
+    Both { at: Arc<str>, slow: bool },
     /// Only that at the server.
-    Server(Arc<str>),
+    Server { at: Arc<str>, slow: bool },
+    /// It prepares for a poll at this server.
+    Room {
+        at: Arc<str>,
+        /// In the room of those that take long.
+        late: bool,
+        since: Duration,
+    },
+    /// It is prepared, and stands in the line for places at this server.
+    Queued { at: Arc<str>, line: Line },
     /// None.
     Nothing,
 }
 
-/// A server.
-#[derive(Debug, Default)]
-struct Host {
-    running: usize,
-    ready: BTreeMap<Turn, AccountName>,
-}
-
-impl Host {
-    /// The turn of the account that may begin, if one may.
-    fn offer(&self, limits: Limits) -> Option<Turn> {
-        let front = self.ready.first_key_value()?;
-        (self.running < limits.per_host.get()).then_some(*front.0)
-    }
+/// What an account may begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// To get what it logs in with. It has no place yet.
+    Prepare,
+    /// To poll. It has its places; its task may be there already, prepared.
+    Poll,
 }
 
 /// What an account is doing, for people to see.
@@ -152,27 +203,40 @@ impl Queue {
             accounts: HashMap::new(),
             waiting: BTreeMap::new(),
             hosts: HashMap::new(),
-            startable: BTreeMap::new(),
-            ready: 0,
+            offers: OfLines::default(),
+            in_line: OfLines::default(),
             running: 0,
             aside: 0,
+            prompt: 0,
+            late: 0,
+            prepared: 0,
             without: 0,
             number: 0,
         }
     }
 
-    /// Takes an account in, or gives a known one another server and another time. `server` is what tells servers apart. One that is being polled keeps its
-    /// place until that has ended, and is polled again no later than at that time.
-    pub(crate) fn insert(&mut self, account: AccountName, server: &str, due: Duration) {
+    /// Takes an account in, or gives a known one another server and another time. `server` is what tells servers apart;
+    /// `prepares`: it has to get what it logs in with. One that is being polled keeps its place until that has ended, and is
+    /// polled again no later than at that time.
+    pub(crate) fn insert(&mut self, account: AccountName, server: &str, prepares: bool, due: Duration) {
         let host: Arc<str> = server.into();
-        if let Some(Place { host: known, stage: Stage::Running { again, removed, .. } }) =
-            self.accounts.get_mut(&account)
-        {
-            (*known, *again, *removed) = (host, Some(due), false);
-            return;
+        let known = self.accounts.get(&account);
+        let slow = known.is_some_and(|place| place.slow && place.host == host);
+        let credential = match known.map(|place| place.credential) {
+            _ if !prepares => Credential::AtHand,
+            Some(known @ Credential::Late) => known,
+            _ => Credential::Prompt,
+        };
+        let Some(mut place) = self.forget(&account) else {
+            return self.wait(account, host, credential, slow, due, false);
+        };
+        if let Stage::Running { again, removed, .. } = &mut place.stage {
+            (*again, *removed) = (Some(due), false);
+            self.know(account, Place { host, credential, slow, ..place });
+        } else {
+            self.leave_line(&place);
+            self.wait(account, host, credential, slow, due, false);
         }
-        self.remove(&account);
-        self.wait(account, host, due, false);
     }
 
     /// Forgets an account. If it is being polled, its place is taken until that has ended.
@@ -192,8 +256,8 @@ impl Queue {
             None | Some(Place { stage: Stage::Running { removed: true, .. }, .. }) => return false,
             Some(Place { stage: Stage::Running { again, .. }, .. }) => *again = Some(again.unwrap_or(now).min(now)),
             Some(Place { stage: Stage::Waiting { turn: (due, _), .. }, .. }) if *due > now => {
-                if let Some(Place { host, .. }) = self.take_out(account) {
-                    self.wait(account.clone(), host, now, false);
+                if let Some(Place { host, credential, slow, .. }) = self.take_out(account) {
+                    self.wait(account.clone(), host, credential, slow, now, false);
                 }
             }
             Some(_) => {}
@@ -201,23 +265,39 @@ impl Queue {
         true
     }
 
-    /// The next account to be polled, if one is due and there is a place for it. It runs until [`Self::finished`].
+    /// The next account that may begin, if one is due and there is a place for it. It runs until [`Self::finished`].
     /// To be called until it gives none.
-    pub(crate) fn take_startable(&mut self, now: Duration) -> Option<AccountName> {
+    pub(crate) fn take_startable(&mut self, now: Duration) -> Option<(AccountName, Begin)> {
         self.ready_those_due(now);
-        if self.is_full() {
-            return None;
+        let lines = Line::ALL.into_iter().filter(|line| self.may_begin(*line));
+        let fronts = lines.filter_map(|line| Some((line, self.offers.of(line).first_key_value()?)));
+        let (line, (_, host)) = fronts.min_by_key(|(_, (turn, _))| **turn)?;
+        let host = Arc::clone(host);
+        let account = self.hosts.get(&host)?.front(line)?.1.clone();
+        let at = Arc::clone(&host);
+        let holds = match line {
+            Line::Places | Line::Slow => Holds::Both { at, slow: line == Line::Slow },
+            Line::Prompt | Line::Late => Holds::Room { at, late: line == Line::Late, since: now },
+        };
+        if self.change(&account, holds.clone()).is_none() {
+            let place = self.accounts.get_mut(&account)?;
+            let Stage::Ready { turn, .. } = place.stage else { return None };
+            place.stage = Stage::Running { turn, holds: holds.clone(), again: None, removed: false };
+            self.at_host(&host, |host| host.leave(line, turn));
+            self.enter(&account, &holds, turn);
         }
-        let host = Arc::clone(self.startable.first_key_value()?.1);
-        let account = self.at_host(&host, |host| {
-            host.running += 1;
-            host.ready.pop_first().map(|(_, account)| account)
-        })?;
-        self.running += 1;
-        if let Some(place) = self.accounts.get_mut(&account) {
-            place.stage = Stage::Running { holds: Holds::Both(host), again: None, removed: false };
-        }
-        Some(account)
+        Some((account, if line.is_to_prepare() { Begin::Prepare } else { Begin::Poll }))
+    }
+
+    /// Whether the front of such a line may begin, at one server at least.
+    fn may_begin(&self, line: Line) -> bool {
+        let has_room = match line {
+            Line::Places | Line::Slow => true,
+            Line::Prompt => self.prompt < self.limits.concurrency.get(),
+            // Who takes long in the other room is to find room in this one.
+            Line::Late => self.late + self.prompt < self.most_late(),
+        };
+        has_room && !self.is_full() && !self.offers.of(line).is_empty()
     }
 
     /// The poll of an account has ended, and the next one is due then.
@@ -226,33 +306,49 @@ impl Queue {
         if self.accounts.get(account).filter(is_running).is_none() {
             return;
         }
-        let Some((account, place)) = self.accounts.remove_entry(account) else { return };
-        let Stage::Running { holds, again, removed } = place.stage else { return };
-        match &holds {
-            Holds::Both(_) => self.running -= 1,
-            Holds::Server(_) => self.aside -= 1,
-            Holds::Nothing => self.without -= 1,
-        }
-        if let Holds::Both(at) | Holds::Server(at) = holds {
-            self.at_host(&at, |host| host.running -= 1);
+        let Some(Place { host, credential, mut slow, stage }) = self.forget(account) else { return };
+        let Stage::Running { turn, holds, again, removed } = stage else { return };
+        self.leave(&holds, turn);
+        if let Holds::Both { slow: now, .. } | Holds::Server { slow: now, .. } = holds {
+            slow = now;
         }
         if !removed {
             let due = again.map_or(due, |again| again.min(due));
-            self.wait(account, place.host, due, again.is_some());
+            self.wait(account.clone(), host, credential, slow, due, again.is_some());
+        }
+    }
+
+    /// A poll with places takes long and brings next to nothing; or it has brought something after all.
+    pub(crate) fn is_slow(&mut self, account: &AccountName, slow: bool) {
+        match self.holds(account) {
+            Some(Holds::Both { at, slow: before }) if *before != slow => {
+                let at = Arc::clone(at);
+                self.change(account, Holds::Both { at, slow });
+            }
+            Some(Holds::Server { at, slow: before }) if *before != slow => {
+                let at = Arc::clone(at);
+                self.change(account, Holds::Server { at, slow });
+            }
+            _ => {}
         }
     }
 
     /// Whether an account that is due waits for a place that this one, which is being polled, has.
     #[must_use]
     pub(crate) fn is_in_the_way(&self, account: &AccountName) -> bool {
-        let is_waited_for = |at| self.hosts.get(at).is_some_and(|host: &Host| !host.ready.is_empty());
+        let per_host = self.limits.per_host;
+        let lacks = |at, slow| self.hosts.get(at).is_some_and(|host: &Host| host.lacks_place_of(slow, per_host));
         match self.holds(account) {
             // Whoever waits at a server without a place waits for one of those there, else for any.
-            Some(Holds::Both(at)) => {
-                self.is_full() && !self.startable.is_empty() || self.fills(at) && is_waited_for(at)
+            Some(Holds::Both { at, slow }) => self.is_full() && self.is_any_offered() || lacks(at, *slow),
+            Some(Holds::Server { at, slow }) => lacks(at, *slow),
+            // As long as there is room for more that take long, they are in nobody's way.
+            Some(Holds::Room { late, .. }) => {
+                let waits = |line: Line| *self.in_line.of(line) > 0;
+                self.late >= self.most_late() && waits(Line::Prompt)
+                    || *late && waits(Line::Late) && self.late + self.prompt >= self.most_late()
             }
-            Some(Holds::Server(at)) => self.fills(at) && is_waited_for(at),
-            Some(Holds::Nothing) | None => false,
+            Some(Holds::Queued { .. } | Holds::Nothing) | None => false,
         }
     }
 
@@ -262,30 +358,138 @@ impl Queue {
         if self.aside >= self.limits.concurrency.get().saturating_add(FEW) {
             return false;
         }
-        let Some(holds @ Holds::Both(_)) = self.holds_mut(account) else { return false };
-        if let Holds::Both(at) = holds {
-            *holds = Holds::Server(Arc::clone(at));
-        }
-        self.running -= 1;
-        self.aside += 1;
-        true
+        let Some(Holds::Both { at, slow }) = self.holds(account) else { return false };
+        let (at, slow) = (Arc::clone(at), *slow);
+        self.change(account, Holds::Server { at, slow }).is_some()
     }
 
     /// An account that is being polled gives all its places away: it does nothing, and cannot be ended.
     pub(crate) fn give_up_places(&mut self, account: &AccountName) {
-        let Some(holds) = self.holds_mut(account) else { return };
-        match std::mem::replace(holds, Holds::Nothing) {
-            Holds::Both(at) => {
-                self.running -= 1;
-                self.without += 1;
-                self.at_host(&at, |host| host.running -= 1);
+        self.change(account, Holds::Nothing);
+    }
+
+    /// An account that is being polled has to get what it logs in with once more, and needs no place meanwhile.
+    pub(crate) fn prepares(&mut self, account: &AccountName, now: Duration) {
+        if let Some(Holds::Both { at, .. } | Holds::Server { at, .. }) = self.holds(account) {
+            let at = Arc::clone(at);
+            // Whether there is room or not: it cannot wait for it with a place.
+            self.change(account, Holds::Room { at, late: true, since: now });
+        }
+    }
+
+    /// Whether an account that is being polled prepares.
+    #[must_use]
+    pub(crate) fn is_preparing(&self, account: &AccountName) -> bool {
+        matches!(self.holds(account), Some(Holds::Room { .. }))
+    }
+
+    /// Whether an account has prepared for so long that what it logs in with is not to be waited for any longer. To be asked
+    /// every second or so: one that takes long makes room for others.
+    pub(crate) fn has_waited_enough(&mut self, account: &AccountName, now: Duration) -> bool {
+        let Some(Holds::Room { since, .. }) = self.holds(account) else { return false };
+        let patience = patience(now.saturating_sub(*since), self.is_in_the_way(account));
+        if patience != Patience::GoesOn {
+            self.takes_long(account);
+        }
+        patience == Patience::IsOver
+    }
+
+    /// An account takes long to prepare: it goes on in the room for that if there is place, and begins there next time.
+    fn takes_long(&mut self, account: &AccountName) {
+        let is_late_full = self.late >= self.most_late();
+        let Some(Place { credential, stage: Stage::Running { holds, .. }, .. }) = self.accounts.get_mut(account) else {
+            return;
+        };
+        let Holds::Room { at, late, since } = holds.clone() else { return };
+        if *credential == Credential::Prompt {
+            *credential = Credential::Late;
+        }
+        if !late && !is_late_full {
+            self.change(account, Holds::Room { at, late: true, since });
+        }
+    }
+
+    /// An account that is being polled has what it logs in with. It waits for its places in the turn in which it was due,
+    /// and goes on when it is given out as one that may begin.
+    pub(crate) fn is_prepared(&mut self, account: &AccountName, now: Duration) {
+        let Some(place) = self.accounts.get_mut(account) else { return };
+        let Stage::Running { holds, .. } = &place.stage else { return };
+        let at = match holds {
+            Holds::Room { at, since, .. } => {
+                if place.credential == Credential::Late && now.saturating_sub(*since) < TAKES_LONG {
+                    place.credential = Credential::Prompt;
+                }
+                Arc::clone(at)
             }
-            Holds::Server(at) => {
-                self.aside -= 1;
-                self.without += 1;
-                self.at_host(&at, |host| host.running -= 1);
-            }
-            Holds::Nothing => {}
+            // It hung, and does not hang any more.
+            Holds::Nothing => Arc::clone(&place.host),
+            Holds::Both { .. } | Holds::Server { .. } | Holds::Queued { .. } => return,
+        };
+        let line = place.line_for_places();
+        self.change(account, Holds::Queued { at, line });
+    }
+
+    /// The poll of an account has ended, and what follows is not done yet. If it had no place, it waits for none any more.
+    pub(crate) fn ends(&mut self, account: &AccountName) {
+        if let Some(Holds::Room { .. } | Holds::Queued { .. }) = self.holds(account) {
+            self.change(account, Holds::Nothing);
+        }
+    }
+
+    /// Gives an account that is being polled other places. None if it is not being polled.
+    fn change(&mut self, account: &AccountName, next: Holds) -> Option<()> {
+        let Some(Place { stage: Stage::Running { turn, holds, .. }, .. }) = self.accounts.get_mut(account) else {
+            return None;
+        };
+        let (turn, before) = (*turn, std::mem::replace(holds, next.clone()));
+        self.leave(&before, turn);
+        self.enter(account, &next, turn);
+        Some(())
+    }
+
+    /// Counts the places that an account has from here on.
+    fn enter(&mut self, account: &AccountName, holds: &Holds, turn: Turn) {
+        *self.count_of(holds) += 1;
+        match holds {
+            Holds::Both { at, slow } | Holds::Server { at, slow } => self.at_host(at, |host| {
+                host.running += 1;
+                host.slow += usize::from(*slow);
+            }),
+            Holds::Room { at, late: false, .. } => self.at_host(at, |host| host.preparing += 1),
+            Holds::Queued { at, line } => self.at_host(at, |host| {
+                host.prepared += 1;
+                host.stand(*line, turn, account.clone());
+            }),
+            Holds::Room { late: true, .. } | Holds::Nothing => {}
+        }
+    }
+
+    /// Counts the places that an account had.
+    fn leave(&mut self, holds: &Holds, turn: Turn) {
+        *self.count_of(holds) -= 1;
+        match holds {
+            Holds::Both { at, slow } | Holds::Server { at, slow } => self.at_host(at, |host| {
+                host.running -= 1;
+                host.slow -= usize::from(*slow);
+            }),
+            Holds::Room { at, late: false, .. } => self.at_host(at, |host| host.preparing -= 1),
+            Holds::Queued { at, line } => self.at_host(at, |host| {
+                host.prepared -= 1;
+                host.leave(*line, turn);
+            }),
+            Holds::Room { late: true, .. } | Holds::Nothing => {}
+        }
+    }
+
+    /// How many have places like these.
+    fn count_of(&mut self, holds: &Holds) -> &mut usize {
+        match holds {
+            Holds::Both { .. } => &mut self.running,
+            Holds::Server { .. } => &mut self.aside,
+            Holds::Room { late: false, .. } => &mut self.prompt,
+            Holds::Room { late: true, .. } => &mut self.late,
+            Holds::Queued { .. } => &mut self.prepared,
+            Holds::Nothing => &mut self.without,
         }
     }
 
@@ -296,36 +500,36 @@ impl Queue {
         }
     }
 
-    fn holds_mut(&mut self, account: &AccountName) -> Option<&mut Holds> {
-        match &mut self.accounts.get_mut(account)?.stage {
-            Stage::Running { holds, .. } => Some(holds),
-            _ => None,
-        }
-    }
-
     fn is_full(&self) -> bool {
         self.running >= self.limits.concurrency.get()
     }
 
-    /// Whether all places at a server are taken.
-    fn fills(&self, at: &Arc<str>) -> bool {
-        self.hosts.get(at).is_some_and(|host| host.running >= self.limits.per_host.get())
+    /// For how many that take long to prepare there is room: as many as may stand aside.
+    fn most_late(&self) -> usize {
+        self.limits.concurrency.get().saturating_add(FEW)
+    }
+
+    /// Whether somebody could begin if there were a place among all.
+    fn is_any_offered(&self) -> bool {
+        self.offers.all().iter().any(|offers| !offers.is_empty())
     }
 
     /// When [`Self::take_startable`] may next have an account to give, if nothing else happens before: a time that may
     /// have passed. None if only the end of a poll can change anything.
     #[must_use]
     pub(crate) fn next_wake(&self) -> Option<Duration> {
-        let startable = self.startable.first_key_value().filter(|_| !self.is_full());
-        let due = [startable.map(|(turn, _)| turn.0), self.waiting.first_key_value().map(|(turn, _)| turn.0)];
-        due.into_iter().flatten().min()
+        let lines = Line::ALL.into_iter().filter(|line| self.may_begin(*line));
+        let fronts = lines.filter_map(|line| self.offers.of(line).keys().next());
+        fronts.chain(self.waiting.keys().next()).map(|turn| turn.0).min()
     }
 
     /// Other limits. What runs goes on. Costs a step for each server at which something is ready or runs.
     pub(crate) fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
-        let offers = self.hosts.iter().filter_map(|(name, host)| Some((host.offer(limits)?, Arc::clone(name))));
-        self.startable = offers.collect();
+        for line in Line::ALL {
+            let offer = |(name, host): (&Arc<str>, &Host)| Some((host.offer(line, limits.per_host)?, Arc::clone(name)));
+            *self.offers.of_mut(line) = self.hosts.iter().filter_map(offer).collect();
+        }
     }
 
     /// What an account is doing; None if it is not known.
@@ -333,39 +537,70 @@ impl Queue {
     pub(crate) fn doing(&self, account: &AccountName) -> Option<Doing> {
         match &self.accounts.get(account)?.stage {
             Stage::Waiting { turn, .. } => Some(Doing::Waiting(turn.0)),
-            Stage::Ready { turn } => Some(Doing::Ready(turn.0)),
-            Stage::Running { removed, .. } => (!removed).then_some(Doing::Running),
+            Stage::Ready { turn, .. } => Some(Doing::Ready(turn.0)),
+            Stage::Running { removed: true, .. } => None,
+            Stage::Running { holds: Holds::Queued { .. }, turn, .. } => Some(Doing::Ready(turn.0)),
+            Stage::Running { .. } => Some(Doing::Running),
         }
     }
 
     /// How many polls run, with a place or without.
     #[must_use]
     pub(crate) fn running(&self) -> usize {
-        self.running + self.aside + self.without
+        self.running + self.aside + self.prompt + self.late + self.without
     }
 
     /// How many accounts are due and wait for a place.
     #[must_use]
     pub(crate) fn ready(&self) -> usize {
-        self.ready
+        self.in_line.all().into_iter().sum()
     }
 
-    fn wait(&mut self, account: AccountName, host: Arc<str>, due: Duration, asked: bool) {
+    fn wait(
+        &mut self,
+        account: AccountName,
+        host: Arc<str>,
+        credential: Credential,
+        slow: bool,
+        due: Duration,
+        asked: bool,
+    ) {
         let turn = (due, self.number);
         self.number += 1;
         self.waiting.insert(turn, account.clone());
-        self.accounts.insert(account, Place { host, stage: Stage::Waiting { turn, asked } });
+        self.know(account, Place { host, credential, slow, stage: Stage::Waiting { turn, asked } });
+    }
+
+    /// An account is somewhere from here on.
+    fn know(&mut self, account: AccountName, place: Place) {
+        if !place.slow {
+            self.at_host(&place.host, |host| host.quick += 1);
+        }
+        self.accounts.insert(account, place);
+    }
+
+    /// An account is nowhere any more.
+    fn forget(&mut self, account: &AccountName) -> Option<Place> {
+        let place = self.accounts.remove(account)?;
+        if !place.slow {
+            self.at_host(&place.host, |host| host.quick -= 1);
+        }
+        Some(place)
     }
 
     /// Takes an account that does not run out of where it stands.
     fn take_out(&mut self, account: &AccountName) -> Option<Place> {
-        let place = self.accounts.remove(account)?;
+        let place = self.forget(account)?;
+        self.leave_line(&place);
+        Some(place)
+    }
+
+    fn leave_line(&mut self, place: &Place) {
         match place.stage {
             Stage::Waiting { turn, .. } => _ = self.waiting.remove(&turn),
-            Stage::Ready { turn } => _ = self.at_host(&place.host, |host| host.ready.remove(&turn)),
+            Stage::Ready { turn, line } => self.at_host(&place.host, |host| host.leave(line, turn)),
             Stage::Running { .. } => {}
         }
-        Some(place)
     }
 
     /// Moves those that are due into the lines of their servers. That happens whether or not there are places, so that
@@ -377,32 +612,41 @@ impl Queue {
             let (turn, account) = first.remove_entry();
             let Some(place) = self.accounts.get_mut(&account) else { continue };
             let asked = matches!(place.stage, Stage::Waiting { asked: true, .. });
-            let host = Arc::clone(&place.host);
             if now.saturating_sub(turn.0) > SUSPENDED && !asked {
                 let due = now.saturating_add(up_to(&mut chance(self.seed ^ turn.1, now), SPREAD));
-                self.wait(account, host, due, false);
+                let later = (due, self.number);
+                self.number += 1;
+                place.stage = Stage::Waiting { turn: later, asked: false };
+                self.waiting.insert(later, account);
             } else {
-                place.stage = Stage::Ready { turn };
-                self.at_host(&host, |host| host.ready.insert(turn, account));
+                let (host, line) = (Arc::clone(&place.host), place.line());
+                place.stage = Stage::Ready { turn, line };
+                self.at_host(&host, |host| host.stand(line, turn, account));
             }
         }
     }
 
     /// Changes a server, and keeps the account of what it offers.
-    fn at_host<R>(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Host) -> R) -> R {
+    fn at_host(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Host)) {
+        let per_host = self.limits.per_host;
+        let offers = |host: &Host| OfLines::each(|line| host.offer(line, per_host));
         let host = self.hosts.entry(Arc::clone(name)).or_default();
-        let (before, ready) = (host.offer(self.limits), host.ready.len());
-        let result = change(host);
-        self.ready = self.ready.saturating_sub(ready) + host.ready.len();
-        let after = host.offer(self.limits);
-        if host.running == 0 && host.ready.is_empty() {
+        let (offered, stood) = (offers(host), host.in_line());
+        change(host);
+        let (offers, stand) = (offers(host), host.in_line());
+        if host.is_empty() {
             self.hosts.remove(name);
         }
-        if before != after {
-            before.and_then(|turn| self.startable.remove(&turn));
-            self.startable.extend(after.map(|turn| (turn, Arc::clone(name))));
+        for line in Line::ALL {
+            let in_line = self.in_line.of_mut(line);
+            *in_line = in_line.saturating_sub(*stood.of(line)) + stand.of(line);
+            let (before, after) = (*offered.of(line), *offers.of(line));
+            if before != after {
+                let all = self.offers.of_mut(line);
+                before.and_then(|turn| all.remove(&turn));
+                all.extend(after.map(|turn| (turn, Arc::clone(name))));
+            }
         }
-        result
     }
 }
 

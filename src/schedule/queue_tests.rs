@@ -24,14 +24,14 @@ fn limits(concurrency: usize, per_host: usize) -> Limits {
 /// A queue with these accounts: name, host, seconds until due.
 fn queue(limits: Limits, accounts: &[(&str, &str, u64)]) -> Queue {
     let mut queue = Queue::new(limits, 5);
-    accounts.iter().for_each(|&(account, host, due)| queue.insert(name(account), host, at(due)));
+    accounts.iter().for_each(|&(account, host, due)| queue.insert(name(account), host, false, at(due)));
     queue
 }
 
 /// Everything that may begin now.
 fn begin(queue: &mut Queue, now: Duration) -> Vec<String> {
     let mut begun = Vec::new();
-    while let Some(account) = queue.take_startable(now) {
+    while let Some((account, _)) = queue.take_startable(now) {
         begun.push(account.as_str().to_owned());
     }
     begun
@@ -119,16 +119,18 @@ fn a_removed_account_takes_its_place_until_its_poll_has_ended() {
     queue.finished(&name("a"), at(5));
     assert_eq!(begin(&mut queue, at(5)), ["c"]);
     queue.finished(&name("c"), at(9000));
-    assert_eq!((queue.accounts.len(), queue.hosts.len(), queue.next_wake()), (1, 0, Some(at(9000))));
+    assert_eq!((queue.accounts.len(), queue.hosts.len(), queue.next_wake()), (1, 1, Some(at(9000))));
+    queue.remove(&name("c"));
+    assert!(queue.hosts.is_empty());
 }
 
 #[test]
 fn a_reload_may_give_an_account_another_server_and_another_time() {
     let mut queue = queue(limits(9, 1), &[("runs", "old", 0), ("ready", "old", 1), ("waits", "old", 500)]);
     assert_eq!(begin(&mut queue, at(2)), ["runs"]);
-    queue.insert(name("ready"), "new", at(3));
-    queue.insert(name("waits"), "old", at(4));
-    queue.insert(name("runs"), "new", at(6));
+    queue.insert(name("ready"), "new", false, at(3));
+    queue.insert(name("waits"), "old", false, at(4));
+    queue.insert(name("runs"), "new", false, at(6));
     assert_eq!(begin(&mut queue, at(4)), ["ready"], "the old server's place is still taken");
     queue.finished(&name("runs"), at(300));
     assert_eq!(begin(&mut queue, at(5)), ["waits"]);
@@ -136,7 +138,7 @@ fn a_reload_may_give_an_account_another_server_and_another_time() {
     assert_eq!(begin(&mut queue, at(6)), [""; 0], "the new server's place is taken");
     // Removed and back again while its poll runs: it never runs twice.
     queue.remove(&name("ready"));
-    queue.insert(name("ready"), "third", at(7));
+    queue.insert(name("ready"), "third", false, at(7));
     assert_eq!(begin(&mut queue, at(8)), [""; 0]);
     queue.finished(&name("ready"), at(300));
     assert_eq!(begin(&mut queue, at(9)), ["runs", "ready"]);
@@ -161,7 +163,7 @@ fn other_limits_hold_from_the_next_poll_on() {
 fn after_a_suspension_the_accounts_come_soon_and_not_all_at_once() {
     let mut queue = Queue::new(limits(1000, 1000), 5);
     for n in 0..600_u64 {
-        queue.insert(name(&format!("a{n}")), "h", at(n));
+        queue.insert(name(&format!("a{n}")), "h", false, at(n));
     }
     assert_eq!(begin(&mut queue, at(9)).len(), 10);
     let woken = at(8 * 3600);
@@ -195,7 +197,7 @@ fn a_slow_server_does_not_delay_the_accounts_of_the_others() {
 
     let mut queue = Queue::new(limits(32, 4), 5);
     for (account, n) in names.iter().zip(0..) {
-        queue.insert(account.clone(), &host(n), first(&timing, names.len(), seed(1, account), START).at);
+        queue.insert(account.clone(), &host(n), false, first(&timing, names.len(), seed(1, account), START).at);
     }
     let mut ends: BinaryHeap<Reverse<(Duration, u32, Duration)>> = BinaryHeap::new();
     let (mut now, mut slow) = (START, 0);
@@ -220,8 +222,8 @@ fn a_slow_server_does_not_delay_the_accounts_of_the_others() {
         }
         queue.ready_those_due(now);
         loop {
-            let front = queue.startable.first_key_value().map(|(turn, _)| turn.0);
-            let Some(account) = queue.take_startable(now) else { break };
+            let front = queue.offers.of(Line::Places).first_key_value().map(|(turn, _)| turn.0);
+            let Some((account, _)) = queue.take_startable(now) else { break };
             let n = number[&account];
             if n < 10_000 && now >= at(600) {
                 latest = latest.max(now - front.unwrap());
@@ -247,6 +249,10 @@ enum Step {
     End(usize, u64),
     Aside(usize),
     Hang(usize),
+    Prepares(usize),
+    IsPrepared(usize),
+    LooksAt(usize),
+    IsSlow(usize, bool),
     Pass(u64),
     Limits(usize, usize),
 }
@@ -262,6 +268,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..12_usize, 0..40_u64).prop_map(|(which, due)| Step::End(which, due)),
         (0..12_usize).prop_map(Step::Aside),
         (0..12_usize).prop_map(Step::Hang),
+        (0..12_usize).prop_map(Step::Prepares),
+        (0..12_usize).prop_map(Step::IsPrepared),
+        (0..12_usize).prop_map(Step::LooksAt),
+        (0..12_usize, any::<bool>()).prop_map(|(which, slow)| Step::IsSlow(which, slow)),
         (0..20_u64).prop_map(Step::Pass),
         (1..5_usize, 1..4_usize).prop_map(|(all, host)| Step::Limits(all, host)),
     ];
@@ -272,28 +282,44 @@ impl Queue {
     /// Every account is in one place, and what is offered is what could begin.
     fn check(&self) {
         let is_running = |place: &&Place| matches!(place.stage, Stage::Running { .. });
-        let ready: usize = self.hosts.values().map(|host| host.ready.len()).sum();
-        assert_eq!(self.accounts.len(), self.waiting.len() + ready + self.running());
-        assert_eq!(self.ready(), ready);
-        assert_eq!(self.accounts.values().filter(is_running).count(), self.running());
+        for line in Line::ALL {
+            let ready: usize = self.hosts.values().map(|host| *host.in_line().of(line)).sum();
+            assert_eq!(*self.in_line.of(line), ready);
+        }
+        assert_eq!(self.accounts.len(), self.waiting.len() + self.ready() + self.running());
+        let prepared = self.prepared;
+        assert_eq!(self.hosts.values().map(|host| host.prepared).sum::<usize>(), prepared);
+        let quick = self.accounts.values().filter(|place| !place.slow).count();
+        assert_eq!(self.hosts.values().map(|host| host.quick).sum::<usize>(), quick);
+        assert!(self.hosts.values().all(|host| host.slow <= host.running));
+        assert_eq!(self.accounts.values().filter(is_running).count(), self.running() + prepared);
+        assert_eq!(self.hosts.values().map(|host| host.preparing).sum::<usize>(), self.prompt);
         assert_eq!(self.hosts.values().map(|host| host.running).sum::<usize>(), self.running + self.aside);
         let hold = |one: fn(&Holds) -> bool| self.accounts.keys().filter(|a| self.holds(a).is_some_and(one)).count();
-        assert_eq!(hold(|holds| matches!(holds, Holds::Both(_))), self.running);
-        assert_eq!(hold(|holds| matches!(holds, Holds::Server(_))), self.aside);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Both { .. })), self.running);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Server { .. })), self.aside);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: false, .. })), self.prompt);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: true, .. })), self.late);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Queued { .. })), prepared);
         for (account, place) in &self.accounts {
             let stands = match &place.stage {
                 Stage::Waiting { turn, .. } => self.waiting.get(turn),
-                Stage::Ready { turn } => self.hosts[&place.host].ready.get(turn),
-                Stage::Running { holds: Holds::Both(at) | Holds::Server(at), .. } => {
-                    self.hosts.get(at).map(|_| account)
-                }
-                Stage::Running { holds: Holds::Nothing, .. } => Some(account),
+                Stage::Ready { turn, line } => self.hosts[&place.host].stands(*line, *turn),
+                Stage::Running { holds: Holds::Queued { at, line }, turn, .. } => self.hosts[at].stands(*line, *turn),
+                Stage::Running {
+                    holds: Holds::Both { at, .. } | Holds::Server { at, .. } | Holds::Room { at, late: false, .. },
+                    ..
+                } => self.hosts.get(at).map(|_| account),
+                Stage::Running { holds: Holds::Room { late: true, .. } | Holds::Nothing, .. } => Some(account),
             };
             assert_eq!(stands, Some(account));
         }
-        assert!(self.hosts.values().all(|host| host.running > 0 || !host.ready.is_empty()));
-        let offers = self.hosts.iter().filter_map(|(name, host)| Some((host.offer(self.limits)?, Arc::clone(name))));
-        assert_eq!(self.startable, offers.collect());
+        assert!(self.hosts.values().all(|host| !host.is_empty()));
+        for line in Line::ALL {
+            let offer =
+                |(name, host): (&Arc<str>, &Host)| Some((host.offer(line, self.limits.per_host)?, Arc::clone(name)));
+            assert_eq!(*self.offers.of(line), self.hosts.iter().filter_map(offer).collect());
+        }
     }
 }
 
@@ -309,7 +335,9 @@ proptest! {
         for step in steps {
             match step {
                 Step::Insert(n, host, due) => {
-                    queue.insert(name(&n.to_string()), &host.to_string(), now + SECOND * u32::try_from(due).unwrap());
+                    let due = now + SECOND * u32::try_from(due).unwrap();
+                    // Every other one has to prepare.
+                    queue.insert(name(&n.to_string()), &host.to_string(), n % 2 == 1, due);
                 }
                 Step::Remove(n) => queue.remove(&name(&n.to_string())),
                 Step::PollNow(n) => {
@@ -317,13 +345,25 @@ proptest! {
                     prop_assert_eq!(queue.poll_now(&name(&n.to_string()), now), known);
                 }
                 Step::Begin => {
-                    while let Some(account) = queue.take_startable(now) {
-                        let Some(Holds::Both(at)) = queue.holds(&account).cloned() else { panic!("it runs") };
-                        prop_assert!(running.iter().all(|(other, _)| *other != account), "{:?} twice", account);
-                        running.push((account, Some(Arc::clone(&at))));
-                        let here = running.iter().filter(|(_, host)| host.as_ref() == Some(&at)).count();
-                        prop_assert!(here <= queue.limits.per_host.get());
+                    while let Some((account, begin)) = queue.take_startable(now) {
+                        let known = running.iter().position(|(other, _)| *other == account);
+                        let at = match queue.holds(&account).cloned() {
+                            Some(Holds::Both { at, .. }) => Some(at),
+                            Some(Holds::Room { .. }) => None,
+                            holds => panic!("it has {holds:?}"),
+                        };
+                        prop_assert_eq!(at.is_some(), begin == Begin::Poll);
+                        match known {
+                            Some(prepared) => {
+                                prop_assert!(at.is_some() && running[prepared].1.is_none(), "{:?} twice", account);
+                                running[prepared].1 = at.clone();
+                            }
+                            None => running.push((account, at.clone())),
+                        }
+                        let here = running.iter().filter(|(_, host)| host.is_some() && *host == at).count();
+                        prop_assert!(at.is_none() || here <= queue.limits.per_host.get());
                         prop_assert!(queue.running <= queue.limits.concurrency.get());
+                        prop_assert!(queue.prompt <= queue.limits.concurrency.get() || begin == Begin::Poll);
                         queue.check();
                     }
                     prop_assert!(queue.next_wake().is_none_or(|wake| wake > now), "nothing is left that could begin");
@@ -340,13 +380,28 @@ proptest! {
                     queue.give_up_places(&running[which].0);
                     running[which].1 = None;
                 }
-                Step::Aside(_) | Step::Hang(_) => {}
+                Step::Prepares(which) if !running.is_empty() => {
+                    let which = which % running.len();
+                    queue.prepares(&running[which].0, now);
+                    running[which].1 = None;
+                }
+                Step::IsPrepared(which) if !running.is_empty() => {
+                    queue.is_prepared(&running[which % running.len()].0, now);
+                }
+                Step::LooksAt(which) if !running.is_empty() => {
+                    queue.has_waited_enough(&running[which % running.len()].0, now);
+                }
+                Step::IsSlow(which, slow) if !running.is_empty() => {
+                    queue.is_slow(&running[which % running.len()].0, slow);
+                }
+                Step::Aside(_) | Step::Hang(_) | Step::Prepares(_) | Step::IsPrepared(_) => {}
+                Step::LooksAt(_) | Step::IsSlow(..) => {}
                 Step::End(..) => queue.finished(&name("nobody"), now),
                 Step::Pass(seconds) => now += SECOND * u32::try_from(seconds).unwrap(),
                 Step::Limits(all, host) => queue.set_limits(limits(all, host)),
             }
             queue.check();
-            prop_assert_eq!(running.len(), queue.running());
+            prop_assert_eq!(running.len(), queue.running() + queue.prepared);
         }
         // Then, with a place at a time, everybody has a turn.
         for (account, _) in running.drain(..) {
@@ -356,9 +411,13 @@ proptest! {
         let mut left: std::collections::HashSet<AccountName> = queue.accounts.keys().cloned().collect();
         for _ in 0..200 {
             now += SECOND;
-            if let Some(account) = queue.take_startable(now) {
-                left.remove(&account);
-                queue.finished(&account, now + SECOND);
+            match queue.take_startable(now) {
+                Some((account, Begin::Prepare)) => queue.is_prepared(&account, now),
+                Some((account, Begin::Poll)) => {
+                    left.remove(&account);
+                    queue.finished(&account, now + SECOND);
+                }
+                None => {}
             }
         }
         prop_assert!(left.is_empty(), "{left:?} had no turn");
@@ -417,4 +476,208 @@ fn only_so_many_stand_aside() {
     assert_eq!((aside, queue.running()), (2 + FEW, 2 + 2 + FEW));
     queue.give_up_places(&name("a00"));
     assert!(queue.stand_aside(&name("a10")), "one that hangs does not stand aside any more");
+}
+
+/// Prepares all that may, and says how many there are.
+fn prepare(queue: &mut Queue, now: Duration) -> Vec<AccountName> {
+    let mut begun = Vec::new();
+    while let Some((account, begin)) = queue.take_startable(now) {
+        assert_eq!(begin, Begin::Prepare);
+        begun.push(account);
+    }
+    begun
+}
+
+#[test]
+fn who_prepares_has_no_place_and_is_polled_in_the_turn_in_which_it_was_due() {
+    let mut queue = Queue::new(limits(4, 1), 5);
+    queue.insert(name("command"), "h", true, at(0));
+    queue.insert(name("fixed"), "h", false, at(1));
+    queue.insert(name("next"), "h", false, at(2));
+    assert_eq!(prepare(&mut queue, at(0)), [name("command")]);
+    assert_eq!(queue.doing(&name("command")), Some(Doing::Running));
+    assert_eq!(begin(&mut queue, at(2)), ["fixed"], "the place at the server is free");
+    queue.is_prepared(&name("command"), at(3));
+    assert_eq!(queue.doing(&name("command")), Some(Doing::Ready(at(0))));
+    assert_eq!(begin(&mut queue, at(3)), [""; 0]);
+    queue.finished(&name("fixed"), at(900));
+    assert_eq!(queue.take_startable(at(4)), Some((name("command"), Begin::Poll)));
+    queue.finished(&name("command"), at(900));
+    assert_eq!(begin(&mut queue, at(5)), ["next"]);
+}
+
+#[test]
+fn a_poll_that_has_ended_before_it_had_a_place_waits_for_none() {
+    let mut queue = Queue::new(limits(1, 1), 5);
+    queue.insert(name("busy"), "h", false, at(0));
+    assert_eq!(begin(&mut queue, at(0)), ["busy"]);
+    queue.set_limits(limits(2, 1));
+    queue.insert(name("a"), "h", true, at(1));
+    assert_eq!(prepare(&mut queue, at(1)), [name("a")]);
+    queue.is_prepared(&name("a"), at(1));
+    queue.ends(&name("a"));
+    queue.finished(&name("busy"), at(900));
+    assert_eq!(queue.take_startable(at(2)), None, "it is not polled while its end is written down");
+    queue.finished(&name("a"), at(3));
+    assert_eq!(prepare(&mut queue, at(3)), [name("a")]);
+    queue.ends(&name("a"));
+    assert_eq!((queue.running(), queue.prompt), (1, 0));
+}
+
+#[test]
+fn who_needs_another_credential_lets_others_begin_meanwhile() {
+    let mut queue = queue(limits(1, 1), &[("a", "h", 0), ("b", "h", 1)]);
+    assert_eq!(begin(&mut queue, at(1)), ["a"]);
+    queue.prepares(&name("a"), at(1));
+    assert_eq!(begin(&mut queue, at(1)), ["b"]);
+    queue.is_prepared(&name("a"), at(2));
+    assert_eq!(begin(&mut queue, at(2)), [""; 0]);
+    queue.finished(&name("b"), at(90));
+    assert_eq!(begin(&mut queue, at(2)), ["a"]);
+}
+
+/// A server with as many accounts whose passwords do not come as you like.
+#[test]
+fn those_that_hang_wait_for_each_other_and_the_others_for_none_of_them() {
+    let mut queue = Queue::new(limits(2, 2), 5);
+    let hanging: Vec<AccountName> = (0..60).map(|n| name(&format!("stuck{n:02}"))).collect();
+    let good: Vec<AccountName> = (0..4).map(|n| name(&format!("good{n}"))).collect();
+    hanging.iter().for_each(|account| queue.insert(account.clone(), "h", true, at(0)));
+    good.iter().for_each(|account| queue.insert(account.clone(), "h", true, at(0)));
+    // Each hangs for a minute, if it may, and is due again ten seconds later.
+    let mut hangs: HashMap<AccountName, Duration> = HashMap::new();
+    let (mut polls, mut most, mut last) = (0, 0, START);
+    for second in 0..1200 {
+        let now = at(second);
+        let over = |(account, begun): (&AccountName, &Duration)| {
+            (now >= *begun + 60 * SECOND || queue.has_waited_enough(account, now)).then(|| account.clone())
+        };
+        for account in hangs.iter().filter_map(over).collect::<Vec<_>>() {
+            hangs.remove(&account);
+            queue.finished(&account, now + 10 * SECOND);
+        }
+        while let Some((account, begin)) = queue.take_startable(now) {
+            match begin {
+                Begin::Prepare if good.contains(&account) => queue.is_prepared(&account, now),
+                Begin::Prepare => _ = hangs.insert(account, now),
+                Begin::Poll => {
+                    assert!(good.contains(&account));
+                    (polls, last) = (polls + 1, now);
+                    queue.finished(&account, now + 10 * SECOND);
+                }
+            }
+        }
+        most = most.max(hangs.len());
+        // At first it is not known of any of them that it hangs.
+        assert!(second < 150 || now - last <= 11 * SECOND, "{second} s: nobody was polled for {:?}", now - last);
+    }
+    assert!((2 + FEW..=2 + 2 + FEW).contains(&most), "{most} commands at a time");
+    assert!(polls >= 4 * 95, "{polls} polls of four accounts in 1200 s");
+}
+
+#[test]
+fn who_comes_to_it_at_once_again_is_not_held_back_any_more() {
+    let mut queue = Queue::new(limits(1, 1), 5);
+    queue.insert(name("a"), "h", true, START);
+    let credential = |queue: &Queue| queue.accounts[&name("a")].credential;
+    for (seconds, expected) in [(5, Credential::Late), (1, Credential::Prompt), (2, Credential::Prompt)] {
+        let begun = queue.next_wake().unwrap();
+        assert_eq!(prepare(&mut queue, begun), [name("a")]);
+        (1..=seconds).for_each(|second| assert!(!queue.has_waited_enough(&name("a"), begun + SECOND * second)));
+        queue.is_prepared(&name("a"), begun + SECOND * seconds);
+        assert_eq!(begin(&mut queue, begun + SECOND * seconds), ["a"]);
+        queue.finished(&name("a"), begun + 300 * SECOND);
+        assert_eq!(credential(&queue), expected);
+    }
+    // What was learned stays over a reload, as long as there is something to wait for.
+    queue.accounts.get_mut(&name("a")).unwrap().credential = Credential::Late;
+    queue.insert(name("a"), "other", true, START);
+    assert_eq!(credential(&queue), Credential::Late);
+    queue.insert(name("a"), "other", false, START);
+    assert_eq!(credential(&queue), Credential::AtHand);
+}
+
+#[test]
+fn a_busy_server_has_few_that_are_prepared_and_others_are_not_held_back_by_it() {
+    let mut queue = Queue::new(limits(8, 2), 5);
+    (0..20).for_each(|n| queue.insert(name(&format!("busy{n:02}")), "busy", true, at(0)));
+    queue.insert(name("elsewhere"), "quiet", true, at(1));
+    for _ in 0..10 {
+        while let Some((account, begin)) = queue.take_startable(at(2)) {
+            if begin == Begin::Prepare {
+                queue.is_prepared(&account, at(2));
+            }
+        }
+    }
+    // Two are polled, two more are ready to.
+    assert_eq!(
+        (queue.running, queue.hosts["busy"].prepared, queue.hosts["busy"].in_line().of(Line::Prompt)),
+        (3, 2, &16)
+    );
+    assert_eq!(queue.doing(&name("elsewhere")), Some(Doing::Running));
+}
+
+/// Thirty accounts whose logins take half a minute each, beside four that take no time.
+fn slow_ones_beside_quick_ones(per_host: usize) -> (Duration, usize) {
+    let mut queue = Queue::new(limits(32, per_host), 5);
+    let (slow, quick) = (|n| name(&format!("slow{n:02}")), |n| name(&format!("quick{n}")));
+    (0..30).for_each(|n| queue.insert(slow(n), "h", false, at(0)));
+    (0..4).for_each(|n| queue.insert(quick(n), "h", false, at(0)));
+    let mut running: HashMap<AccountName, Duration> = HashMap::new();
+    let (mut longest, mut polls, mut last) = (Duration::ZERO, 0, HashMap::new());
+    for second in 0..3000 {
+        let now = at(second);
+        for (account, begun) in running.clone() {
+            if now >= begun + 10 * SECOND {
+                queue.is_slow(&account, true);
+            }
+            if now >= begun + 30 * SECOND {
+                running.remove(&account);
+                queue.finished(&account, now + 60 * SECOND);
+            }
+        }
+        while let Some((account, _)) = queue.take_startable(now) {
+            if account.as_str().starts_with("slow") {
+                running.insert(account, now);
+                polls += 1;
+                continue;
+            }
+            queue.finished(&account, now + 60 * SECOND);
+            let before = last.insert(account, now);
+            if let Some(before) = before.filter(|_| second > 600) {
+                longest = longest.max(now - before);
+            }
+        }
+    }
+    (longest, polls)
+}
+
+#[test]
+fn accounts_that_are_slow_leave_a_place_at_their_server_to_the_others() {
+    let (longest, polls) = slow_ones_beside_quick_ones(4);
+    assert!(longest <= 61 * SECOND, "{longest:?} between two polls of an account that takes no time");
+    assert!(polls >= 290, "{polls} polls of slow ones: all of the other places are theirs");
+    // Where there is one place, whoever is due first has it.
+    assert!(slow_ones_beside_quick_ones(1).1 >= 95);
+}
+
+#[test]
+fn a_server_where_all_are_slow_has_all_of_its_places() {
+    let mut queue = queue(limits(9, 2), &[("a", "h", 0), ("b", "h", 1), ("c", "h", 2)]);
+    for account in ["a", "b"] {
+        assert_eq!(queue.take_startable(at(1)), Some((name(account), Begin::Poll)));
+        queue.is_slow(&name(account), true);
+        queue.finished(&name(account), at(9));
+    }
+    assert_eq!(begin(&mut queue, at(2)), ["c"]);
+    queue.finished(&name("c"), at(900));
+    assert_eq!(begin(&mut queue, at(9)), ["a"], "the other one is for c");
+    assert!(queue.is_in_the_way(&name("a")), "of b");
+    queue.remove(&name("c"));
+    assert_eq!(begin(&mut queue, at(10)), ["b"]);
+    // One that brings something after all is not slow any more.
+    queue.is_slow(&name("a"), false);
+    queue.finished(&name("a"), at(20));
+    queue.finished(&name("b"), at(20));
+    assert_eq!(begin(&mut queue, at(20)), ["a", "b"]);
 }

@@ -148,6 +148,6 @@ pub(super) fn abandon_all() -> MutexGuard<'static, Vec<Family>> {
 }
 
 /// Whether this process has a controlling terminal.
-pub(super) fn has_terminal() -> bool {
+pub(crate) fn has_terminal() -> bool {
     rustix::fs::open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).is_ok()
 }

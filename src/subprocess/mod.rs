@@ -22,6 +22,7 @@ mod family;
 mod output;
 
 use family::Family;
+pub(crate) use family::has_terminal;
 pub(crate) use output::{Full, Sink, Tail};
 
 /// What systemd tells this process about itself. A child that believed it could report in our name or read our
@@ -78,7 +79,7 @@ impl Running {
     ) -> io::Result<Self> {
         let mut command = prepare_from(program, arguments, std::env::vars_os().map(|(name, _)| name));
         command.envs(environment);
-        off_the_runtime(move || Self::start_command(command, !family::has_terminal())).await
+        off_the_runtime(move || Self::start_command(command, !has_terminal())).await
     }
 
     /// The same, for a command whose standard input is this file: no symbolic link.
@@ -94,7 +95,7 @@ impl Running {
         let input = input.to_owned();
         let start = move || {
             command.stdin(OpenOptions::new().read(true).custom_flags(no_link).open(input)?);
-            Self::start_command(command, !family::has_terminal())
+            Self::start_command(command, !has_terminal())
         };
         off_the_runtime(start).await
     }

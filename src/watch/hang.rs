@@ -5,9 +5,9 @@ use std::time::Duration;
 /// A disk that has not answered for so long hangs.
 pub(crate) const HUNG: Duration = Duration::from_secs(15);
 
-/// So many accounts that hang give their places to others. Each may hold some of the runtime's 512 threads for what blocks,
-/// and those that do not hang need some, too.
-pub(crate) const MOST_HUNG: usize = 128;
+/// So many accounts that hang give their places to others. Each holds one of the runtime's threads for what blocks
+/// ([`crate::threads::MOST_BLOCKING`]) or some, and those that do not hang need some, too.
+pub(crate) const MOST_HUNG: usize = 1024;
 
 /// A poll that runs, as it was judged last. Times are since a moment that whoever judges it has chosen.
 #[derive(Debug)]

@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::threads;
-use places::Line;
+use places::{Line, Places};
 
 tokio::task_local! {
     static WATCH: Arc<Watch>;
@@ -28,8 +29,10 @@ pub(crate) struct Watch {
     waits_for_room: AtomicBool,
     /// Its state is large, and has room that others may wait for.
     holds_room: AtomicBool,
-    /// Those that wait for a place at its server. None: whoever looks knows of them.
-    at_server: Option<Line>,
+    /// Who gives it its places. None: it needs none.
+    places: Option<Arc<dyn Places>>,
+    /// What it logs in with is not waited for any longer.
+    impatience: CancellationToken,
     /// Gives back what others need if the poll hangs.
     on_hang: OnHang,
     /// The work that blocks and has not ended.
@@ -73,9 +76,9 @@ struct Outstanding {
 }
 
 impl Watch {
-    /// Of a poll with a place that those in this line wait for.
-    pub(crate) fn at_server(line: Line) -> Self {
-        Self { at_server: Some(line), ..Self::default() }
+    /// Of a poll whose places are given by this.
+    pub(crate) fn with(places: Arc<dyn Places>) -> Self {
+        Self { places: Some(places), ..Self::default() }
     }
 
     /// Since when the poll has been waiting for the oldest piece of work that blocks; None if it waits for none.
@@ -104,6 +107,11 @@ impl Watch {
     /// Asks the poll to let others have their turn: it begins nothing new, finishes what is under way and ends in order.
     pub(crate) fn ask_to_give_way(&self) {
         self.give_way.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells the poll that what it logs in with is not to be waited for any longer.
+    pub(crate) fn lose_patience(&self) {
+        self.impatience.cancel();
     }
 
     /// Waits until no work is left on other threads. Work may outlive the poll that wanted it.
@@ -138,10 +146,31 @@ pub(crate) fn is_to_give_way() -> bool {
 #[must_use]
 pub(crate) fn is_in_the_way() -> bool {
     let has_it = |watch: &Arc<Watch>| {
-        watch.at_server.as_ref().is_some_and(|line| !line.is_empty())
+        watch.places.as_ref().is_some_and(|places| places.are_waited_for())
             || watch.holds_room() && !Line::for_room().is_empty()
     };
-    !Line::for_any().is_empty() || WATCH.try_with(has_it).unwrap_or(false)
+    WATCH.try_with(has_it).unwrap_or(false)
+}
+
+/// Gets what the poll that runs here logs in with. It needs no place meanwhile, and others have those that it had. None if
+/// that is not to be waited for any longer.
+pub(crate) async fn without_places<T>(obtaining: impl Future<Output = T>) -> Option<T> {
+    let Ok(watch) = WATCH.try_with(Arc::clone) else { return Some(obtaining.await) };
+    if let Some(places) = &watch.places {
+        places.give_back();
+    }
+    tokio::select! {
+        biased;
+        obtained = obtaining => Some(obtained),
+        () = watch.impatience.cancelled() => None,
+    }
+}
+
+/// Waits for the places that the poll needs which runs here.
+pub(crate) async fn have_places() {
+    if let Some(places) = WATCH.try_with(|watch| watch.places.clone()).ok().flatten() {
+        places.wait().await;
+    }
 }
 
 /// How the poll that runs here gives back what others need, if it hangs.
@@ -176,6 +205,12 @@ where
         drop(seen);
         result
     })
+}
+
+/// From here on the poll that runs here waits for a disk, as long as the answer lives: somebody else looks there already.
+#[must_use]
+pub(crate) fn waits_for_disk() -> impl Sized + Send {
+    WATCH.try_with(Seen::begin).ok()
 }
 
 /// Begins a task that is watched as the poll is that runs here, and goes on when nobody waits for it.
@@ -214,10 +249,51 @@ impl Drop for Seen {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
     use std::sync::mpsc;
     use std::time::Duration;
 
     use super::*;
+
+    /// Places that are there as soon as they are asked for.
+    #[derive(Debug, Default)]
+    struct Given {
+        waited_for: bool,
+        has: AtomicBool,
+    }
+
+    impl Places for Given {
+        fn give_back(&self) {
+            self.has.store(false, Ordering::Relaxed);
+        }
+
+        fn are_waited_for(&self) -> bool {
+            self.waited_for
+        }
+
+        fn wait(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            Box::pin(async { self.has.store(true, Ordering::Relaxed) })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_poll_logs_in_with_is_had_without_a_place_and_not_waited_for_beyond_patience() {
+        let places = Arc::new(Given { has: AtomicBool::new(true), ..Given::default() });
+        let watch = Arc::new(Watch::with(Arc::clone(&places) as Arc<dyn Places>));
+        let has_place = || places.has.load(Ordering::Relaxed);
+        watched(Arc::clone(&watch), async {
+            assert_eq!(without_places(async { (!has_place()).then_some(7) }).await, Some(Some(7)));
+            assert!(!has_place(), "it may wait for its turn now");
+            have_places().await;
+            assert!(has_place());
+            watch.lose_patience();
+            assert_eq!(without_places(std::future::pending::<()>()).await, None);
+            assert!(!has_place());
+        })
+        .await;
+        have_places().await;
+        assert_eq!(without_places(async { 7 }).await, Some(7), "nobody needs to watch");
+    }
 
     #[tokio::test]
     async fn work_is_seen_until_it_ends_even_if_nobody_waits_for_it() {
@@ -284,15 +360,11 @@ mod tests {
 
     #[tokio::test]
     async fn only_who_has_what_others_wait_for_is_in_the_way() {
-        let (here, elsewhere) = (Line::default(), Line::default());
-        let at = |line: &Line| Arc::new(Watch::at_server(line.clone()));
-        let waits = here.wait();
-        assert!(watched(at(&here), async { is_in_the_way() }).await);
-        assert!(!watched(at(&elsewhere), async { is_in_the_way() }).await);
-        drop(waits);
-        assert!(!watched(at(&here), async { is_in_the_way() }).await);
+        let with = |waited_for| Arc::new(Watch::with(Arc::new(Given { waited_for, ..Given::default() })));
+        assert!(watched(with(true), async { is_in_the_way() }).await);
+        assert!(!watched(with(false), async { is_in_the_way() }).await);
         waiting_for_room(async {
-            watched(at(&elsewhere), async {
+            watched(with(false), async {
                 assert!(!is_in_the_way());
                 has_room(true);
                 assert!(is_in_the_way());

@@ -165,3 +165,19 @@ fn a_command_may_ask_at_the_terminal() {
     env.spawn_under(&["bash", "-c", at_a_terminal, "bash"], &["fetch"]).wait().expect(0);
     assert_same_mail(&env.mail(), &small_ones_stored(1));
 }
+
+/// What an interrupted run has left is finished where the state is read, so that does not wait for a password.
+#[test]
+fn the_state_is_read_where_there_is_no_password() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(0);
+    env.configure(&[account(&maildrop, "password_command", "[\"false\"]")]);
+    // So that the last listing says nothing of what is left to do.
+    let uids = env.path("state/a.uids");
+    let records = fs::read_to_string(&uids).unwrap();
+    fs::write(&uids, records.replacen('\n', "\nnot a record\n", 1)).unwrap();
+    env.fetch().expect(73).says("is damaged");
+    fs::write(&uids, records).unwrap();
+    env.fetch().expect(78).says("the password command `false` ended with status 1");
+}

@@ -11,6 +11,7 @@ mod monitoring;
 mod overview;
 mod page;
 mod places;
+mod slow_credentials;
 mod told;
 
 use std::os::unix::net::UnixDatagram;

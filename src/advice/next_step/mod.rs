@@ -72,6 +72,9 @@ pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
         PollError::TooSlow { .. } => {
             Some("If the server is always that slow, raise `concurrency` or `per_host`".into())
         }
+        PollError::CredentialTakesLong { .. } => {
+            Some("See why its command, file or token server takes so long; those of many accounts do".into())
+        }
         PollError::DiskHangs { .. } => Some("Check that disk".into()),
         PollError::Stopped => None,
         PollError::NoThread => Some(system::THREADS.into()),

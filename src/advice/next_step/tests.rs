@@ -310,6 +310,10 @@ fn a_disk_is_told_with_what_to_do_there() {
             &["only 3 octets", "raise `concurrency` or `per_host`"],
         ),
         (
+            PollError::CredentialTakesLong { waited: Duration::from_secs(10) },
+            &["what it logs in with was not there after 10 s", "See why its command, file or token server"],
+        ),
+        (
             PollError::DiskHangs { waited: Duration::from_secs(600) },
             &["its disk has not responded for 600 s", "Check that disk"],
         ),

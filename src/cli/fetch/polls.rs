@@ -2,20 +2,21 @@
 //! is not waited for without end.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::places::Seat;
 use crate::account::AccountName;
 use crate::advice;
 use crate::cli::output::stderr_line;
 use crate::poll::{PollError, PollReport};
+use crate::subprocess::has_terminal;
 use crate::watch::hang::{Change, HUNG, Hang, MOST_HUNG};
-use crate::watch::places::{Line, Waits};
+use crate::watch::places::Places;
 use crate::watch::{Watch, watched};
 
 /// How long disks are waited for.
@@ -46,13 +47,15 @@ pub(super) struct Polls<T> {
     look: Instant,
     /// The end was asked for: what hangs is not waited for any more.
     stop: CancellationToken,
+    /// A command may ask for a passphrase at the terminal: it has all of its time, and no other one asks beside it.
+    somebody_may_type: bool,
 }
 
 /// A task for an account.
 struct Running {
     account: AccountName,
     watch: Arc<Watch>,
-    places: HeldPlaces,
+    seat: Seat,
     hang: Hang,
     task: AbortHandle,
     /// It was ended after it had waited for a disk for so long.
@@ -73,20 +76,16 @@ impl<T: Send + 'static> Polls<T> {
     /// None yet.
     pub(super) fn new(limits: HangLimits, stop: CancellationToken) -> Self {
         let (tasks, begun) = (JoinSet::new(), Instant::now());
-        Self { tasks, running: HashMap::new(), limits, begun, look: begun + limits.pace, stop }
+        let (running, look) = (HashMap::new(), begun + limits.pace);
+        Self { tasks, running, limits, begun, look, stop, somebody_may_type: has_terminal() }
     }
 
     /// Begins what is to be done for an account. While that hangs, others get these places.
-    pub(super) fn begin(
-        &mut self,
-        account: AccountName,
-        places: HeldPlaces,
-        work: impl Future<Output = T> + Send + 'static,
-    ) {
-        let watch = Arc::new(Watch::at_server(places.at_server.clone()));
+    pub(super) fn begin(&mut self, account: AccountName, seat: Seat, work: impl Future<Output = T> + Send + 'static) {
+        let watch = Arc::new(Watch::with(Arc::new(seat.clone()) as Arc<dyn Places>));
         let task = self.tasks.spawn(watched(Arc::clone(&watch), work));
         let hang = Hang::after(self.limits.hung);
-        let running = Running { account, watch, places, hang, task: task.clone(), given_up: None };
+        let running = Running { account, watch, seat, hang, task: task.clone(), given_up: None };
         self.running.insert(task.id(), running);
     }
 
@@ -122,14 +121,17 @@ impl<T: Send + 'static> Polls<T> {
         self.look = Instant::now() + self.limits.pace;
         let now = self.begun.elapsed();
         let mut hung = self.running.values().filter(|running| running.hang.since().is_some()).count();
-        for Running { account, watch, places, hang, task, given_up } in self.running.values_mut() {
+        for Running { account, watch, seat, hang, task, given_up } in self.running.values_mut() {
+            if !self.somebody_may_type && seat.has_waited_enough() {
+                watch.lose_patience();
+            }
             let waited = watch.waiting_for_disk().map(|since| since.elapsed());
             match hang.judge(now, waited) {
                 Some(Change::Hangs) => {
                     hung += 1;
                     watch.hangs();
                     if hung <= MOST_HUNG {
-                        places.give_back();
+                        seat.give_up();
                     }
                     stderr_line(advice::hangs(account));
                 }
@@ -146,57 +148,14 @@ impl<T: Send + 'static> Polls<T> {
     }
 }
 
-/// The places that a poll has; whoever sees that it hangs gives them back.
-#[derive(Debug, Clone, Default)]
-pub(super) struct HeldPlaces {
-    permits: Arc<Mutex<Vec<OwnedSemaphorePermit>>>,
-    /// Those that wait for a place at the same server.
-    at_server: Line,
-}
-
-impl HeldPlaces {
-    /// None yet, at the server of this line.
-    pub(super) fn at(server: &Line) -> Self {
-        Self { at_server: server.clone(), ..Self::default() }
-    }
-
-    /// Has these until what comes out is dropped.
-    pub(super) fn hold(&self, permits: impl IntoIterator<Item = OwnedSemaphorePermit>) -> Held<'_> {
-        self.lock().extend(permits);
-        Held(self)
-    }
-
-    /// From here on the poll waits for a place at its server.
-    pub(super) fn wait_at_server(&self) -> Waits {
-        self.at_server.wait()
-    }
-
-    fn give_back(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<OwnedSemaphorePermit>> {
-        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Places, as long as it lives or until they were given back.
-pub(super) struct Held<'a>(&'a HeldPlaces);
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.give_back();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
 
-    use tokio::sync::Semaphore;
-
     use super::*;
+    use crate::cli::fetch::places::PlaceGiver;
+    use crate::schedule::queue::Limits;
     use crate::watch::{Needed, blocking, on_hang};
 
     const LIMITS: HangLimits =
@@ -204,6 +163,17 @@ mod tests {
 
     fn name(name: &str) -> AccountName {
         AccountName::new(name).unwrap()
+    }
+
+    /// There is one place, for one account after the other.
+    fn one_place() -> Arc<PlaceGiver> {
+        let one = 1.try_into().unwrap();
+        PlaceGiver::new(Limits { concurrency: one, per_host: one })
+    }
+
+    /// Where an account waits for it.
+    fn seat(account: &str, giver: &Arc<PlaceGiver>) -> Seat {
+        Seat::at("pop.example.org", name(account), false, giver)
     }
 
     /// A disk that hangs until the sender is dropped or says something.
@@ -215,20 +185,22 @@ mod tests {
     #[tokio::test]
     async fn what_hangs_has_neither_place_nor_room_and_goes_on_when_the_disk_answers() {
         let mut polls = Polls::new(LIMITS, CancellationToken::new());
-        let place = Arc::new(Semaphore::new(1));
+        let place = one_place();
         let room_is_given_back = Arc::new(AtomicBool::new(false));
         let (answer, hangs) = disk();
-        let (places, permit) = (HeldPlaces::default(), Arc::clone(&place).try_acquire_owned().unwrap());
-        let (held, noted) = (places.clone(), Arc::clone(&room_is_given_back));
-        polls.begin(name("stuck"), places, async move {
-            let _held = held.hold([permit]);
+        let (stuck, noted) = (seat("stuck", &place), Arc::clone(&room_is_given_back));
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        polls.begin(name("stuck"), stuck.clone(), async move {
+            let _taken = stuck.take().await;
+            begun.send(()).unwrap();
             on_hang(Needed::State, move || noted.store(true, Ordering::Relaxed));
             blocking(hangs).await.unwrap();
             "stuck"
         });
-        let waits = Arc::clone(&place);
-        polls.begin(name("good"), HeldPlaces::default(), async move {
-            let _place = waits.acquire().await;
+        has_begun.await.unwrap();
+        let good = seat("good", &place);
+        polls.begin(name("good"), good.clone(), async move {
+            let _taken = good.take().await;
             "good"
         });
         assert!(matches!(polls.next().await, Some(End::Done("good"))), "it has the place of the one that hangs");
@@ -236,7 +208,8 @@ mod tests {
         drop(answer);
         assert!(matches!(polls.next().await, Some(End::Done("stuck"))));
         assert!(polls.next().await.is_none());
-        assert_eq!(place.available_permits(), 1);
+        let later = seat("later", &place);
+        tokio::time::timeout(Duration::from_secs(20), later.take()).await.unwrap();
     }
 
     #[tokio::test]
@@ -245,7 +218,7 @@ mod tests {
         for (most, stops) in [(Duration::from_millis(80), false), (LIMITS.most, true)] {
             let mut polls = Polls::new(HangLimits { most, ..LIMITS }, stop.clone());
             let (answer, hangs) = disk();
-            polls.begin(name("stuck"), HeldPlaces::default(), async move { blocking(hangs).await.unwrap() });
+            polls.begin(name("stuck"), seat("stuck", &one_place()), async move { blocking(hangs).await.unwrap() });
             if stops {
                 stop.cancel();
             }
@@ -258,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_the_end_of_one() {
         let mut polls = Polls::new(LIMITS, CancellationToken::new());
-        polls.begin(name("odd"), HeldPlaces::default(), async { std::panic::resume_unwind(Box::new("odd")) });
+        polls.begin(name("odd"), seat("odd", &one_place()), async { std::panic::resume_unwind(Box::new("odd")) });
         assert!(matches!(polls.next().await, Some(End::<()>::Panicked)));
     }
 }

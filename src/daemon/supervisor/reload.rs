@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
-use super::Supervisor;
+use super::{Supervisor, stand_in_line};
 use crate::account::{Account, AccountName};
 use crate::clock::alarm::since_boot;
 use crate::config::ConfigError;
@@ -100,7 +100,7 @@ impl Supervisor {
                 Some(kept) => {
                     kept.reconfigure(account, count, now);
                     if !self.unrecalled.contains_key(&name) {
-                        self.queue.insert(name, &kept.account.endpoint.server(), kept.next.at);
+                        stand_in_line(&mut self.queue, &kept.account, kept.next.at);
                     }
                 }
                 None => {
@@ -132,7 +132,7 @@ impl Supervisor {
             kept.reconfigure(account, count, now);
         }
         let name = kept.name().clone();
-        self.queue.insert(name.clone(), &kept.account.endpoint.server(), kept.next.at);
+        stand_in_line(&mut self.queue, &kept.account, kept.next.at);
         self.accounts.insert(name, kept);
     }
 
