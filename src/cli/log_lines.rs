@@ -14,6 +14,7 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 use super::status::layout::{Layout, Mark, Row};
 use super::terminal::width_of;
 use super::wrapped::lines_of;
+use crate::clock::time_zone;
 
 /// The fields that are for machines: the words of a line say the same.
 const FOR_MACHINES: [&str; 5] = ["host", "event", "cause", "new", "removed"];
@@ -23,7 +24,7 @@ pub(super) struct Now;
 
 impl FormatTime for Now {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let now = jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::system());
+        let now = jiff::Timestamp::now().to_zoned_datetime(time_zone::of_user());
         write!(writer, "{}", now.strftime("%FT%T%:z"))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::clock::time_zone;
 use crate::command_line::this_program;
 use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Token};
 use crate::state::entries::QuarantineReason;
@@ -103,7 +104,7 @@ pub(super) struct LocalTime(pub(super) i64);
 impl fmt::Display for LocalTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = jiff::Timestamp::from_second(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        time.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%F %T").fmt(f)
+        time.to_zoned_datetime(time_zone::of_user()).strftime("%F %T").fmt(f)
     }
 }
 

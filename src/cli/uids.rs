@@ -11,6 +11,7 @@ use super::confirm::confirm;
 use super::output::{report, say, stderr_line};
 use super::prepare;
 use crate::account::Account;
+use crate::clock::time_zone;
 use crate::config::Environment;
 use crate::exit::ExitStatus;
 use crate::ids::{EntryId, InstanceId};
@@ -285,7 +286,7 @@ fn start_of(text: &str) -> Result<i64, Failed> {
     let moment = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
     let day = || {
         let day: jiff::civil::Date = text.parse().ok()?;
-        Some(jiff::tz::TimeZone::system().to_timestamp(day.at(0, 0, 0, 0)).ok()?.as_second())
+        Some(time_zone::of_user().to_timestamp(day.at(0, 0, 0, 0)).ok()?.as_second())
     };
     let words = || Failed::Usage(format!("`{}` is not a date; write it as 2026-11-26", text::value(text)));
     moment.or_else(day).ok_or_else(words)

@@ -151,6 +151,7 @@ pub struct OpenError {
 pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, OpenError> {
     let LoggedIn { mut client, capabilities, bears_capa, method, failed } = logged_in;
     client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
+    client.take_lines_together();
     let kept = cached.listing.as_ref().map(|expected| KeptLines::of(expected.messages)).unwrap_or_default();
     let mut answers = Answers { expected: cached.listing.clone(), kept, ..Answers::default() };
     let asked = answers.ask(&mut client, bears_capa).await;
@@ -203,9 +204,7 @@ impl Answers {
             client.try_converse(commands.drain(..1), |asked, part| self.on_event(asked, part)).await?;
             client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
         }
-        client.take_lines_together(puts_sizes_off);
         client.try_converse(commands, |asked, part| self.on_event(asked, part)).await?;
-        client.take_lines_together(false);
         if puts_sizes_off && !self.is_recognised() { self.ask_for_another_listing(client).await } else { Ok(()) }
     }
 
@@ -251,6 +250,11 @@ impl Answers {
             Err(_) => self.builder.unreadable_line(),
         }
         Ok(())
+    }
+
+    /// Lines of LIST's answer.
+    fn take_sizes(&mut self, lines: &[u8]) -> Result<(), ClientError> {
+        each_line(lines).try_for_each(|line| self.take_size(line))
     }
 
     /// A line of UIDL's answer.
@@ -366,6 +370,7 @@ impl Answers {
             }
             (CommandKind::Uidl(None), ResponsePart::End) => self.digester.end(),
             (CommandKind::List(_), ResponsePart::Line(line)) => self.take_size(line)?,
+            (CommandKind::List(_), ResponsePart::Lines(lines)) => self.take_sizes(lines)?,
             (asked, ResponsePart::LongLine(head)) => {
                 if asked != CommandKind::Capa {
                     self.digester.odd();

@@ -197,7 +197,7 @@ pub enum ResponsePart<'a> {
     Response(&'a Response),
     /// A line of CAPA, LIST or UIDL.
     Line(&'a [u8]),
-    /// Lines of UIDL as they came, after [`Client::take_lines_together`].
+    /// Whole lines of LIST or UIDL as they came, after [`Client::take_lines_together`].
     Lines(&'a [u8]),
     /// The first octets of a line of CAPA, LIST or UIDL that is too long and passed over.
     LongLine(&'a [u8]),
@@ -325,9 +325,9 @@ impl Client {
         self.in_flight.awaited.front().copied().filter(|_| self.in_flight.begun).and_then(message_of)
     }
 
-    /// Whether the lines of UIDL may come many at a time, as [`ResponsePart::Lines`]: not while each of them is logged.
-    pub(super) fn take_lines_together(&mut self, together: bool) {
-        self.session.take_lines_together(together && !Dialogue::shows_lines());
+    /// From here on the lines of LIST and UIDL may come many at a time, as [`ResponsePart::Lines`]; not if each is logged.
+    pub(super) fn take_lines_together(&mut self) {
+        self.session.take_lines_together(!Dialogue::shows_lines());
     }
 
     /// Queues a command; it leaves with the next [`Client::event`]. DELE is [`Client::delete`]'s.

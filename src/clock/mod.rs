@@ -1,6 +1,7 @@
 //! The clocks of this machine.
 
 pub(crate) mod alarm;
+pub(crate) mod time_zone;
 pub mod trusted_time;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -35,7 +36,7 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 fn local(since: Duration) -> jiff::ZonedDateTime {
     let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
     let now = jiff::Timestamp::from_second(since).unwrap_or(jiff::Timestamp::MAX);
-    now.to_zoned_datetime(jiff::tz::TimeZone::system())
+    now.to_zoned_datetime(time_zone::of_user())
 }
 
 /// The real ones.

@@ -51,7 +51,8 @@ pub fn record<T: Described>(
     store: &mut Store,
     batch: Vec<(MaildirNumbers, Staged<T>)>,
 ) -> Result<Vec<Recorded<T>>, StateError> {
-    let told = |(maildirs, staged): &(MaildirNumbers, Staged<T>)| {
+    let batch: Vec<Named<T>> = batch.into_iter().map(|(maildirs, staged)| Named::of(maildirs, staged)).collect();
+    let told = |Named { maildirs, published_name, staged }: &Named<T>| {
         let payload = staged.payload();
         NewDelivery {
             maildir: maildirs.first,
@@ -62,23 +63,34 @@ pub fn record<T: Described>(
             is_unsure: payload.is_unsure(),
             comes_again: payload.comes_again(),
             place: payload.place(),
-            file_name: staged.published_name(),
+            file_name: published_name.clone(),
         }
     };
     match store.record_intents(batch, told) {
-        Ok(recorded) => Ok(recorded
-            .into_iter()
-            .map(|(entry, (maildirs, staged))| Recorded(entered(entry, maildirs, staged)))
-            .collect()),
+        Ok(recorded) => Ok(recorded.into_iter().map(|(entry, named)| Recorded(named.entered(entry))).collect()),
         Err(NotRecorded { error, batch }) => {
             // Else nothing speaks of the files, and they go with the batch.
-            batch.into_iter().flatten().for_each(|(_, staged)| drop(staged.keep()));
+            batch.into_iter().flatten().for_each(|named| drop(named.staged.keep()));
             Err(error)
         }
     }
 }
 
-fn entered<T>(entry: EntryId, maildirs: MaildirNumbers, staged: Staged<T>) -> Entered<T> {
-    let (published_name, size, tmp_name) = (staged.published_name(), staged.size(), staged.tmp_name().clone());
-    Entered { entry, maildirs, tmp_name, published_name, size, payload: staged.keep() }
+/// A message whose file is durable in `tmp/`, with the name that it will have in `new/`.
+struct Named<T> {
+    maildirs: MaildirNumbers,
+    published_name: String,
+    staged: Staged<T>,
+}
+
+impl<T> Named<T> {
+    fn of(maildirs: MaildirNumbers, staged: Staged<T>) -> Self {
+        Self { maildirs, published_name: staged.published_name(), staged }
+    }
+
+    fn entered(self, entry: EntryId) -> Entered<T> {
+        let Self { maildirs, published_name, staged } = self;
+        let (size, tmp_name) = (staged.size(), staged.tmp_name().clone());
+        Entered { entry, maildirs, tmp_name, published_name, size, payload: staged.keep() }
+    }
 }

@@ -174,7 +174,6 @@ impl Staging {
             return;
         }
         self.octets += length(bytes);
-        self.line_feeds += memchr::memchr_iter(b'\n', bytes).count();
         self.header.update(bytes);
         let start = self.buffer.len();
         self.buffer.reserve(bytes.len() + 1);
@@ -184,16 +183,21 @@ impl Staging {
                 _ => self.buffer.push(b'\r'),
             }
         }
-        let mut from = 0;
-        for at in memchr::memchr_iter(b'\r', bytes) {
-            match bytes.get(at + 1) {
-                Some(b'\n') => self.carriage_returns += 1,
-                // It stays where it is.
-                Some(_) => continue,
-                None => self.cr = true,
+        let bytes = match bytes {
+            [before @ .., b'\r'] => {
+                self.cr = true;
+                before
             }
-            self.buffer.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-            from = at + 1;
+            _ => bytes,
+        };
+        let mut from = 0;
+        for at in memchr::memchr_iter(b'\n', bytes) {
+            self.line_feeds += 1;
+            if let Some(line) = bytes.get(from..at).and_then(|line| line.strip_suffix(b"\r")) {
+                self.carriage_returns += 1;
+                self.buffer.extend_from_slice(line);
+                from = at;
+            }
         }
         self.buffer.extend_from_slice(bytes.get(from..).unwrap_or_default());
         self.whole.update(self.buffer.get(start..).unwrap_or_default());

@@ -296,6 +296,12 @@ impl Remembered {
         Self { by_digest }
     }
 
+    /// Whether there is none, and never was.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_digest.is_empty()
+    }
+
     /// The one that this message is, if it is one of them; it is not found a second time.
     pub fn take(&mut self, listed: &Listed, digests: Digests) -> Option<Entry> {
         [digests.whole, digests.header].into_iter().find_map(|digest| {

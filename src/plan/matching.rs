@@ -80,11 +80,16 @@ impl<'a> Matching<'a> {
     pub(super) fn of(maildrop: &'a Maildrop, state: &'a UidState, seen: Option<&Seen>) -> Self {
         let mut matching = Self::default();
         let mut named = Vec::with_capacity(maildrop.messages.len());
+        let mut next = EntryId::FIRST;
         for listed in &maildrop.messages {
-            match listed.unique_id.as_ref().map(|unique_id| state.ids_of(unique_id)) {
+            // Most are listed in the order in which they were delivered.
+            match listed.unique_id.as_ref().map(|unique_id| state.ids_of_probably(next, unique_id)) {
                 None | Some([]) => matching.new.push(listed),
                 // The oldest entry stands for the unique-id.
-                Some(ids @ [oldest, ..]) => named.push((*oldest, ids, listed)),
+                Some(ids @ [oldest, ..]) => {
+                    named.push((*oldest, ids, listed));
+                    next = oldest.next();
+                }
             }
         }
         named.sort_by_key(|(oldest, ..)| *oldest);

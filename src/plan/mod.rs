@@ -129,8 +129,8 @@ pub struct Plan {
     pub postponed: usize,
     /// Known already.
     pub known: usize,
-    /// The entries of those.
-    pub known_entries: HashSet<EntryId>,
+    /// The entries of those, in order.
+    pub known_entries: Vec<EntryId>,
     /// Of those, the ones that the policy wants deleted and that could not be verified.
     pub unverified: usize,
     /// Remembered, and missing in a complete listing for the first time.
@@ -359,6 +359,7 @@ impl<'a> PlanInput<'a> {
         plan.retrieves_to_delete = matching.known.iter().filter(|pair| is_due(pair)).count() < due_before;
         plan.known = matching.known.len();
         plan.known_entries = matching.known.iter().map(|(_, entry)| entry.id).collect();
+        plan.known_entries.sort_unstable();
         for (listed, entry) in &matching.known {
             plan.take_known(listed, entry, seen);
             if is_due(&(listed, entry)) && plan.takes_turn(listed, turn(listed)) {

@@ -54,9 +54,10 @@ impl InStep {
     /// Hears an answer. None: it is the right one; Some: that has to be asked to be sure.
     pub(super) fn hear(&mut self, to: CommandKind, response: &Response) -> Result<Option<Command>, FramingError> {
         let out_of_step = || FramingError::out_of_step(to, &response.text);
-        let listing = DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
+        let listing = || DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
         match to {
             CommandKind::Stat => {
+                let listing = listing();
                 let is_it = |listing: DropListing| {
                     Some(listing.count) == self.count && self.octets.is_none_or(|sum| sum == listing.reported_size)
                 };
@@ -76,9 +77,9 @@ impl InStep {
                     return Err(out_of_step());
                 }
                 // "+OK 4 400" may be STAT's answer. Then the next one is this one's, and not that to NOOP.
-                Ok(listing.map(|_| Command::Noop))
+                Ok(listing().map(|_| Command::Noop))
             }
-            CommandKind::Noop if self.asked.is_some() && listing.is_some() => Err(out_of_step()),
+            CommandKind::Noop if self.asked.is_some() && listing().is_some() => Err(out_of_step()),
             _ => Ok(None),
         }
     }

@@ -160,12 +160,12 @@ fn most_free_space(disk: &dyn Disk, destinations: &Destinations) -> Result<FreeS
 }
 
 /// What the messages that are to be retrieved may turn out to be: what is remembered under their unique-ids and was not
-/// found in the listing; where there are none, whatever has none.
-fn remembered(state: &UidState, messages: &[Listed], known: &HashSet<EntryId>, has_unique_ids: bool) -> Remembered {
+/// found in the listing (`known` are those that were, in order); where there are none, whatever has none.
+fn remembered(state: &UidState, messages: &[Listed], known: &[EntryId], has_unique_ids: bool) -> Remembered {
     let unique_ids: HashSet<&UniqueId> = messages.iter().filter_map(|one| one.unique_id.as_ref()).collect();
     let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
     let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
-    Remembered::new(named.filter(|entry| !known.contains(&entry.id)).chain(nameless).cloned())
+    Remembered::new(named.filter(|entry| known.binary_search(&entry.id).is_err()).chain(nameless).cloned())
 }
 
 /// Whether a plan has all messages that are listed retrieved or known.

@@ -91,7 +91,7 @@ pub(super) struct Retriever<'a> {
     oversized: HashSet<MessageNumber>,
     /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
     held: Option<(Listed, Incoming)>,
-    /// The unique-ids of those that are none of the remembered messages.
+    /// The unique-ids of those that are none of the remembered messages, if there were any.
     others: HashSet<UniqueId>,
     begun: Instant,
     /// When the messages under way must be in; set when the end was asked for.
@@ -177,13 +177,16 @@ impl<'a> Retriever<'a> {
     }
 
     fn ask_ahead(&mut self) -> Result<(), PollError> {
+        // Many at a time, as the window does.
+        let window = self.client.window();
+        let is_worth_it = self.client.outstanding() <= window - window / 8 || self.under_way.is_empty();
+        if !is_worth_it && !self.retrieval.messages.is_empty() {
+            return Ok(());
+        }
         let is_over = self.begun.elapsed() > SESSION || watch::is_to_give_way();
         if self.deadline.is_some() || is_over || self.done.refused.are_too_many() {
             return Ok(());
         }
-        // Many at a time, as the window does.
-        let window = self.client.window();
-        let is_worth_it = self.client.outstanding() <= window - window / 8 || self.under_way.is_empty();
         while is_worth_it && self.client.outstanding() < window && (self.under_way.is_empty() || self.window.is_open())
         {
             if self.is_to_ask_between() {
@@ -500,6 +503,9 @@ impl<'a> Retriever<'a> {
 
     /// The entry, if it is one that we have after all, and whether that is due: then this copy goes.
     fn remembered(&mut self, received: &Received<Arrival>) -> Option<(EntryId, bool)> {
+        if self.retrieval.remembered.is_empty() {
+            return None;
+        }
         let (listed, digests) = (received.payload().listed(), received.digests());
         let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
             self.others.extend(listed.unique_id.clone());

@@ -56,7 +56,7 @@ pub struct Session {
     under_tls: bool,
     /// UTF8 was sent, so STLS is out of turn (RFC 6856, section 2.1).
     utf8_sent: bool,
-    /// Plain lines of UIDL are handed over many at a time.
+    /// Plain lines of LIST and UIDL are handed over many at a time.
     lines_together: bool,
     /// What is to be written to the socket.
     output: Output,
@@ -88,7 +88,8 @@ pub enum Event {
     },
     /// A line of the answer to CAPA, LIST or UIDL: octets of the input, without line end and stuffed dot.
     Line(Range<usize>),
-    /// Whole lines of the answer to UIDL as they came, with their line ends, after [`Session::take_lines_together`].
+    /// Whole lines of the answer to LIST or UIDL as they came, with their line ends, after
+    /// [`Session::take_lines_together`].
     Lines(Range<usize>),
     /// A line of the answer to CAPA, LIST or UIDL that has more than [`limits::LISTING_LINE`] octets and is passed over:
     /// its first [`limits::LONG_LINE_HEAD`] octets.
@@ -178,7 +179,7 @@ impl Session {
         self.outstanding.len()
     }
 
-    /// Whether the lines of UIDL are told many at a time where they are plain: each ends in CRLF, begins with no dot and is
+    /// Whether the lines of LIST and UIDL are told many at a time where they are plain: each ends in CRLF, begins with no dot and is
     /// not too long.
     pub fn take_lines_together(&mut self, together: bool) {
         self.lines_together = together;
@@ -230,7 +231,9 @@ impl Session {
 
     /// The next line of a listing; one that is too long is passed over and costs no more than itself.
     fn listing(&mut self, input: &[u8]) -> Result<Step, FramingError> {
-        if let (true, Reading::Listing(to @ CommandKind::Uidl(_), decoder)) = (self.lines_together, &mut self.reading)
+        let is_of_messages = |to| matches!(to, CommandKind::List(_) | CommandKind::Uidl(_));
+        if let (true, Reading::Listing(to, decoder)) = (self.lines_together, &mut self.reading)
+            && is_of_messages(*to)
             && let Some(octets) = decoder.decode_plain_lines(input, limits::LISTING_LINE)
         {
             check_length(*to, decoder)?;

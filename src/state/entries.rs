@@ -135,6 +135,16 @@ impl UidState {
         self.by_unique_id.get(unique_id, &self.entries)
     }
 
+    /// The same, found at once if that is this entry and no other.
+    #[must_use]
+    pub fn ids_of_probably(&self, id: EntryId, unique_id: &UniqueId) -> &[EntryId] {
+        let has_it = |entry: &&Entry| entry.unique_id.as_ref() == Some(unique_id);
+        match self.entries.get(id).filter(has_it).filter(|_| self.by_unique_id.has_each_once()) {
+            Some(entry) => std::slice::from_ref(&entry.id),
+            None => self.ids_of(unique_id),
+        }
+    }
+
     /// The entry of what getmail fetched under this unique-id: it writes each slash as a hyphen. None once its own name is
     /// known, or anything of the message itself.
     #[must_use]
@@ -395,3 +405,33 @@ pub(super) fn entry_records(entry: Entry) -> impl Iterator<Item = Record> {
 
 const UNKNOWN_MAILDIR: Inconsistent = Inconsistent("a delivery to an unknown Maildir");
 const UNKNOWN_ENTRY: Inconsistent = Inconsistent("an entry that does not exist");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::InstanceId;
+
+    #[test]
+    fn whatever_is_guessed_the_same_is_found() {
+        let identity = Identity { instance: InstanceId::new(1), host: "h".into(), user: "u".into(), created: 0 };
+        let mut state = UidState::new(identity);
+        let name = |name: &str| UniqueId::new(name.as_bytes()).unwrap();
+        let long = "x".repeat(100);
+        let names = ["a", "b", &long, "b", "c"];
+        let same = |state: &UidState| {
+            for guess in (0..8).map(EntryId::new) {
+                for name in names.into_iter().chain(["d"]).map(name) {
+                    assert_eq!(state.ids_of_probably(guess, &name), state.ids_of(&name), "{guess} {name}");
+                }
+            }
+        };
+        for (id, one) in (2..).zip(names) {
+            state.apply(Record::Entry(Entry::bare(id, Some(name(one))))).unwrap();
+            same(&state);
+        }
+        for id in [3, 4, 2] {
+            state.apply(Record::Forgotten(vec![EntryId::new(id)])).unwrap();
+            same(&state);
+        }
+    }
+}

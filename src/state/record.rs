@@ -5,12 +5,12 @@
 //! file unreadable for it; a small one may be ignored and is kept. The whole format stands in `docs/state-format.md`.
 
 mod forwarding;
+mod writing;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::entry::{
     Entry, Fingerprint, Identity, Intent, KnownMaildir, ListedAs, Origin, Quarantine, QuarantineReason,
@@ -21,6 +21,7 @@ use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
 
 pub use forwarding::{AppendIntent, ForwardRecord, MailboxUid, Trouble};
+use writing::Fields;
 
 /// One change of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,10 +135,10 @@ pub enum BadRecord {
 impl Record {
     /// Appends the line, without its end.
     pub fn write(&self, line: &mut Vec<u8>) {
-        let mut out = Fields { line };
+        let mut out = Fields::of(line);
         match self {
             Self::Header(identity) => {
-                out.letter('H').number(identity.instance).number(identity.created);
+                out.letter('H').plain(identity.instance).plain(identity.created);
                 out.text(identity.host.as_bytes()).text(identity.user.as_bytes());
             }
             Self::Host { host, user } => {
@@ -145,12 +146,12 @@ impl Record {
             }
             Self::Clock(mark) => {
                 let reading = mark.reading;
-                out.letter('C').number(mark.trusted).number(reading.wall);
-                out.number(reading.boot).number(reading.since_boot);
+                out.letter('C').plain(mark.trusted).plain(reading.wall);
+                out.plain(reading.boot).plain(reading.since_boot);
             }
             Self::Maildir(number, maildir) => {
                 let MaildirId { tmp_inode, new_inode, marker } = maildir.id;
-                out.letter('M').number(*number).number(tmp_inode).number(new_inode);
+                out.letter('M').plain(*number).plain(tmp_inode).plain(new_inode);
                 out.path(&maildir.resolved).path(&maildir.configured);
                 if let Some(marker) = marker {
                     out.hex(marker);
@@ -162,36 +163,36 @@ impl Record {
             Self::Spooled(ids) => out.only_ids('W', ids),
             Self::Forwarded(ids) => out.only_ids('T', ids),
             Self::Removed { ids, trusted } => {
-                out.letter('R').number(*trusted).ids(ids);
+                out.letter('R').plain(*trusted).ids(ids);
             }
             Self::Absent { ids, trusted } => {
-                out.letter('A').number(*trusted).ids(ids);
+                out.letter('A').plain(*trusted).ids(ids);
             }
             Self::Present(ids) => out.only_ids('B', ids),
             Self::Doubted(ids) => out.only_ids('D', ids),
             Self::Verified(ids) => out.only_ids('V', ids),
             Self::Forgotten(ids) => out.only_ids('F', ids),
             Self::Resized { id, reported_size } => {
-                out.letter('S').number(*id).number(*reported_size);
+                out.letter('S').plain(*id).plain(*reported_size);
             }
             Self::Renamed { id, unique_id } => {
-                out.letter('U').number(*id).text(unique_id.as_bytes());
+                out.letter('U').plain(*id).text(unique_id.as_bytes());
             }
             Self::Fingerprinted { id, header } => {
-                out.letter('G').number(*id).number(*header);
+                out.letter('G').plain(*id).plain(*header);
             }
             Self::Quarantine { listed_as, quarantine } => {
                 let kind = letter_of(quarantine.kind);
-                out.letter('q').number(kind).number(quarantine.count).number(quarantine.until).listed_as(listed_as);
+                out.letter('q').plain(kind).plain(quarantine.count).plain(quarantine.until).listed_as(listed_as);
             }
             Self::TroubleOver(listed_as) => out.only_listed_as('v', listed_as),
             Self::Skipped { listed_as, rules } => {
-                out.letter('s').number(*rules).listed_as(listed_as);
+                out.letter('s').plain(*rules).listed_as(listed_as);
             }
             Self::Forwarding(record) => record.write(&mut out),
             Self::NotSkipped(listed_as) => out.only_listed_as('n', listed_as),
             Self::Unshown(first) => out.only_optional('u', *first),
-            Self::Unknown(kept) => out.line.extend_from_slice(kept),
+            Self::Unknown(kept) => out.line(kept),
         }
     }
 
@@ -245,127 +246,6 @@ fn letter_of(kind: QuarantineReason) -> char {
         QuarantineReason::BrokeSession => 'b',
         QuarantineReason::OverLimit => 'l',
         QuarantineReason::OtherSize => 's',
-    }
-}
-
-/// Appends fields to a line.
-struct Fields<'a> {
-    line: &'a mut Vec<u8>,
-}
-
-impl Fields<'_> {
-    fn letter(&mut self, letter: char) -> &mut Self {
-        self.raw(letter)
-    }
-
-    /// A record that is about these and says no more.
-    fn only_ids(&mut self, letter: char, ids: &[EntryId]) {
-        self.letter(letter).ids(ids);
-    }
-
-    fn raw(&mut self, value: impl std::fmt::Display) -> &mut Self {
-        use std::io::Write as _;
-        // Writing to a vector cannot fail.
-        let _ = write!(self.line, "{value}");
-        self
-    }
-
-    fn number(&mut self, number: impl std::fmt::Display) -> &mut Self {
-        self.raw(' ').raw(number)
-    }
-
-    fn hex(&mut self, number: u64) -> &mut Self {
-        self.raw(format_args!(" {number:016x}"))
-    }
-
-    fn optional(&mut self, value: Option<impl std::fmt::Display>) -> &mut Self {
-        match value {
-            Some(value) => self.number(value),
-            None => self.raw(" -"),
-        }
-    }
-
-    fn text(&mut self, bytes: &[u8]) -> &mut Self {
-        self.line.push(b' ');
-        if bytes == b"-" {
-            return self.raw("%2D");
-        }
-        for &byte in bytes {
-            match byte {
-                b'%' | ..=b' ' | 0x7f.. => {
-                    self.raw(format_args!("%{byte:02X}"));
-                }
-                _ => self.line.push(byte),
-            }
-        }
-        self
-    }
-
-    fn path(&mut self, path: &Path) -> &mut Self {
-        self.text(path.as_os_str().as_bytes())
-    }
-
-    /// A unique-id, and a size if it is known.
-    fn listed_as(&mut self, listed_as: &ListedAs) {
-        self.text(listed_as.unique_id.as_bytes());
-        if let Some(size) = listed_as.reported_size {
-            self.number(size);
-        }
-    }
-
-    /// A record that is about a message so listed and says no more.
-    fn only_listed_as(&mut self, letter: char, listed_as: &ListedAs) {
-        self.letter(letter).listed_as(listed_as);
-    }
-
-    /// A record that is about this one, or none, and says no more.
-    fn only_optional(&mut self, letter: char, id: Option<EntryId>) {
-        self.letter(letter).optional(id);
-    }
-
-    fn also_into(&mut self, id: EntryId, maildirs: &[MaildirNumber]) {
-        let numbers: Vec<EntryId> = maildirs.iter().map(|number| EntryId::new(u64::from(number.get()))).collect();
-        self.letter('L').number(id).ids(&numbers);
-    }
-
-    /// Runs of ids as `3-7`, joined by commas.
-    fn ids(&mut self, ids: &[EntryId]) -> &mut Self {
-        let mut text = String::new();
-        for run in ids.chunk_by(|a, b| a < b && a.next() == *b) {
-            let comma = if text.is_empty() { "" } else { "," };
-            let _ = match run {
-                [] => Ok(()),
-                [one] => write!(text, "{comma}{one}"),
-                [first, .., last] => write!(text, "{comma}{first}-{last}"),
-            };
-        }
-        self.number(text)
-    }
-
-    fn entry(&mut self, entry: &Entry) {
-        let origin = match entry.origin {
-            Origin::Delivered => 'd',
-            Origin::Imported => 'i',
-            Origin::Adopted => 'a',
-            Origin::Trusted => 't',
-        };
-        let removed = match (entry.removed, entry.doubt) {
-            (true, _) => "removed",
-            (false, true) => "doubt",
-            (false, false) => "-",
-        };
-        let fingerprint = entry.fingerprint;
-        self.letter('E').number(entry.id).number(origin);
-        self.optional(fingerprint.reported_size).optional(fingerprint.header).optional(fingerprint.whole);
-        self.number(entry.delivered_at).number(entry.delivered_trusted);
-        self.number(removed).optional(entry.absent_since);
-        match &entry.unique_id {
-            Some(unique_id) => self.text(unique_id.as_bytes()),
-            None => self.raw(" -"),
-        };
-        if let Some(intent) = &entry.intent {
-            self.number(intent.maildir).text(intent.file_name.as_bytes());
-        }
     }
 }
 

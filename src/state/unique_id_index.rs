@@ -64,6 +64,11 @@ impl UniqueIdIndex {
         found.map(std::slice::from_ref).unwrap_or_default()
     }
 
+    /// Whether no two entries have the same.
+    pub(super) fn has_each_once(&self) -> bool {
+        self.several.is_empty()
+    }
+
     /// This entry, which is among the entries, has it.
     pub(super) fn add(&mut self, id: EntryId, unique_id: &UniqueId, entries: &EntryTable) {
         if let Some(several) = self.several.get_mut(unique_id) {
@@ -187,6 +192,7 @@ mod tests {
                 let expected = self.expected.get(&named(number)).map(Vec::as_slice).unwrap_or_default();
                 assert_eq!(self.index.get(&named(number), &self.entries), expected, "{number}");
             }
+            assert_eq!(self.index.has_each_once(), self.expected.values().all(|ids| ids.len() < 2));
         }
     }
 

@@ -57,14 +57,22 @@ fn recognised((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, O
     (session, answer, digest)
 }
 
+/// Each of some lines, without its end.
+fn each_line(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    lines.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r\n").expect("a plain line"))
+}
+
 #[library_benchmark]
 #[bench::lines_10_000(args = (LISTED), setup = asked_uidl)]
 fn uidl((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, MaildropBuilder) {
     let mut builder = MaildropBuilder::default();
+    session.take_lines_together(true);
     listen(&mut session, black_box(&answer), |event, input| match event {
         Event::Response { .. } => builder.unique_ids_follow(),
-        Event::Line(range) => {
-            builder.unique_id(UniqueIdListing::parse(&input[range.clone()]).expect("a line of UIDL"));
+        Event::Lines(range) => {
+            for line in each_line(&input[range.clone()]) {
+                builder.unique_id(UniqueIdListing::parse(line).expect("a line of UIDL"));
+            }
         }
         _ => {}
     });
@@ -75,9 +83,12 @@ fn uidl((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, Maildro
 #[bench::lines_10_000(setup = asked_list)]
 fn list((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, MaildropBuilder) {
     let mut builder = MaildropBuilder::default();
+    session.take_lines_together(true);
     listen(&mut session, black_box(&answer), |event, input| {
-        if let Event::Line(range) = event {
-            builder.size(ScanListing::parse(&input[range.clone()]).expect("a line of LIST"));
+        if let Event::Lines(range) = event {
+            for line in each_line(&input[range.clone()]) {
+                builder.size(ScanListing::parse(line).expect("a line of LIST"));
+            }
         }
     });
     (session, answer, builder)

@@ -1,6 +1,6 @@
 //! The lines that a poll writes into the log while it runs.
 
-use tracing::{debug, info, warn};
+use tracing::{Level, debug, enabled, info, warn};
 
 use crate::delivery::recovery::Recovered;
 use crate::poll::error::PollError;
@@ -37,7 +37,7 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
             let all = Count::of(*on_server, "message");
             debug!("{all} on the server: {retrieve} to fetch, {delete} to delete, {known} known");
         }
-        PollEvent::MessageDelivered { listed, file_name, tmp_dirs, octets, .. } => {
+        PollEvent::MessageDelivered { listed, file_name, tmp_dirs, octets, .. } if enabled!(Level::DEBUG) => {
             for maildir in tmp_dirs.iter().filter_map(|tmp| tmp.path().parent()) {
                 let (number, new) = (listed.number, maildir.join("new"));
                 debug!("message {number} ({octets} octets) is delivered as {}/{file_name}", new.display());

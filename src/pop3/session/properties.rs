@@ -151,15 +151,15 @@ fn flights() -> impl Strategy<Value = Vec<Command>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Lines of UIDL that are handed over many at a time are those that come one by one.
+    /// Lines of LIST and UIDL that are handed over many at a time are those that come one by one.
     #[test]
-    fn lines_together_are_lines(listing in octets(40), long in 0..3_usize, lf in any::<bool>(), cuts in cuts()) {
+    fn lines_together_are_lines(listing in octets(40), long in 0..3_usize, lf in any::<bool>(), cuts in cuts(), sizes in any::<bool>()) {
         let line_end: &[u8] = if lf { b"\n" } else { b"\r\n" };
         let input = [b"+OK", line_end, &listing, &vec![b'x'; long * 3000], line_end, b".", line_end].concat();
         let listed = |together| {
             let mut session = logged_in(line_end);
             session.take_lines_together(together);
-            session.send(Command::Uidl(None)).unwrap();
+            session.send(if sizes { Command::List(None) } else { Command::Uidl(None) }).unwrap();
             drive(&mut session, &input, &cuts, &[])
         };
         prop_assert_eq!(listed(true), listed(false));

@@ -84,25 +84,25 @@ impl ForwardRecord {
         match self {
             Self::Intent(intent) => {
                 let AppendIntent { name, mailbox, uid_validity, uid_next } = intent;
-                out.letter('I').text(name.as_bytes()).text(mailbox.as_bytes()).number(uid_validity).number(uid_next);
+                out.letter('I').text(name.as_bytes()).text(mailbox.as_bytes()).plain(*uid_validity).plain(*uid_next);
             }
             Self::Arrived { name, whole, uid } => {
                 out.letter('J').text(name.as_bytes()).optional(*whole);
                 if let Some(MailboxUid { validity, uid }) = uid {
-                    out.number(validity).number(uid);
+                    out.plain(*validity).plain(*uid);
                 }
             }
             Self::SetAside { name, since, reason } => {
-                out.letter('K').text(name.as_bytes()).number(since).text(reason.as_bytes());
+                out.letter('K').text(name.as_bytes()).plain(*since).text(reason.as_bytes());
             }
             Self::Refused { name, times, breaks } => {
-                out.letter('N').text(name.as_bytes()).number(times);
+                out.letter('N').text(name.as_bytes()).plain(*times);
                 if *breaks > 0 {
-                    out.number(breaks);
+                    out.plain(*breaks);
                 }
             }
             Self::Troubled { name, trouble: Trouble { turn, strikes, behind } } => {
-                out.letter('t').text(name.as_bytes()).number(turn).number(strikes).number(u32::from(*behind));
+                out.letter('t').text(name.as_bytes()).plain(*turn).plain(*strikes).plain(u32::from(*behind));
             }
             Self::Released(name) => {
                 out.letter('Z').text(name.as_bytes());
