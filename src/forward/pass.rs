@@ -192,8 +192,9 @@ impl Pass {
     /// Whether the messages that may have arrived already are looked for behind the others: looks have come to nothing
     /// before.
     pub(super) fn looks_last(&self) -> bool {
+        let has_others = !self.queue().is_empty();
         let (open, turns) = (self.open(), self.turns());
-        !self.queue().is_empty() && open.iter().any(|message| turns.is_fruitless(&message.name))
+        has_others && open.iter().any(|message| turns.is_fruitless(&message.name))
     }
 
     /// The messages that may have arrived already; from now on they are the caller's. Empty if the end was asked for.
