@@ -43,6 +43,8 @@ pub struct ForwardingPause {
     pub due: Duration,
     /// What the file of its password looked like before the last one; nothing if it has none.
     pub password: String,
+    /// It has spoken of one message alone: new mail is tried all the same.
+    pub is_of_one: bool,
 }
 
 /// What keeps an account from its work.
@@ -170,6 +172,7 @@ impl Standing {
                 failures: pause.failures,
                 due_in: pause.due.saturating_sub(now).as_secs(),
                 password: pause.password.clone(),
+                of_one: pause.is_of_one,
             }),
             arrivals: history.arrivals.as_ref().map(|arrivals| arrivals.save(now)),
             told: self.told.save(now),
@@ -214,7 +217,7 @@ impl Standing {
         });
         let forwarding = saved.forwarding.as_ref().map(|pause| {
             let (failures, password) = (pause.failures, pause.password.clone());
-            Box::new(ForwardingPause { failures, due: due(pause.due_in), password })
+            Box::new(ForwardingPause { failures, due: due(pause.due_in), password, is_of_one: pause.of_one })
         });
         Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), trouble, forwarding }
     }

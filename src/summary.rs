@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::advice;
 use crate::client::Message;
-use crate::forward::{ForwardError, ForwardReport};
+use crate::forward::{ForwardError, ForwardReport, SetAside, Waiting};
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
@@ -225,11 +225,7 @@ impl fmt::Display for Forwarded<'_> {
         }
         match report.waiting.set_aside {
             0 => Ok(()),
-            aside => write!(
-                f,
-                ", {aside} set aside because the destination refused {}",
-                if aside == 1 { "it" } else { "them" }
-            ),
+            aside => write!(f, ", {aside} set aside"),
         }
     }
 }
@@ -239,31 +235,40 @@ impl ForwardReport {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let waiting = match &self.end {
-            Err(ForwardError::Busy { .. }) => 0,
-            _ => self.waiting.messages,
-        };
-        let why = match self.trouble() {
-            None if waiting > 0 => Some("there was no time for all of it".to_owned()),
-            why => why,
-        };
-        if let Some(why) = why {
+        if let Some(why) = self.why_not_forwarded() {
+            let waiting = self.waiting_here();
             let wait = if waiting > 0 { format!(". {}", in_the_spool(waiting)) } else { String::new() };
-            warnings.push(format!("forwarding to {}: {why}{wait}", self.to));
+            warnings.push(format!("{why}{wait}"));
         }
-        if let Some(first) = self.waiting.first_set_aside.first() {
+        let Waiting { set_aside, first_set_aside, .. } = &self.waiting;
+        if *set_aside > 0 {
+            let (they, stay) = if *set_aside == 1 { ("is", "It stays") } else { ("are", "They stay") };
             warnings.push(format!(
-                "{} set aside, because the destination refused {}: {}. What is set aside stays in the spool and on the \
-                 server. {}",
-                Count(self.waiting.set_aside, "message"),
-                if self.waiting.set_aside == 1 { "it" } else { "them" },
-                first.reason,
+                "{} {they} set aside and not forwarded: {}. {stay} in the spool and on the server. {}",
+                Count(*set_aside, "message"),
+                SetAside::listed(first_set_aside, *set_aside),
                 advice::after_setting_aside(&self.account)
             ));
         }
         warnings
     }
+
+    /// Why mail did not get to its destination, and what to do about it; what is set aside has reasons of its own.
+    #[must_use]
+    pub fn why_not_forwarded(&self) -> Option<String> {
+        let why = match self.trouble() {
+            None if self.waiting_here() > 0 => "there was no time for all of it".to_owned(),
+            why => why?,
+        };
+        Some(format!("forwarding to {}: {why}", self.to))
+    }
+
+    /// How many messages wait, unless another process is at them.
+    fn waiting_here(&self) -> u64 {
+        if matches!(self.end, Err(ForwardError::Busy { .. })) { 0 } else { self.waiting.messages }
+    }
 }
+
 /// The longest header by which a message is routed, in octets.
 const HEADER: u64 = routing::HEADER_MOST as u64;
 

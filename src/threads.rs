@@ -90,6 +90,8 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
+    // What is logged there is about the same account as here.
+    let span = tracing::Span::current();
     // tokio keeps what it had no thread for until there is one. Nobody waits for it then, so it is taken out again: it may
     // hold a lock.
     let place = Arc::new(Mutex::new(Some(work)));
@@ -97,7 +99,7 @@ where
     let spawn = || {
         tokio::task::spawn_blocking(move || {
             let work = theirs.lock().unwrap_or_else(PoisonError::into_inner).take();
-            work.map(|work| work())
+            work.map(|work| span.in_scope(work))
         })
     };
     let begun = quietly(spawn);

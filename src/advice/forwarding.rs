@@ -93,10 +93,13 @@ pub fn told_of_stranded(stranded: &Stranded, account: &AccountName) -> String {
     )
 }
 
-/// What to do about messages that are set aside, once the cause is mended.
+/// What to do about messages that are set aside: once the cause is mended, and where it never is.
 #[must_use]
 pub fn after_setting_aside(account: &AccountName) -> String {
-    format!("Once the cause is fixed: {}", this_program(&format!("forward --again {account}")))
+    format!(
+        "Once the cause is fixed: {}. To give one up: delete it on the POP3 server, then its file in {account}.spool",
+        this_program(&format!("forward --again {account}"))
+    )
 }
 
 impl ForwardReport {

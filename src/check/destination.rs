@@ -4,9 +4,34 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{CheckContext, Step, time};
-use crate::account::Account;
+use crate::account::{Account, AccountName, Forward, ForwardTo};
 use crate::advice::{self, Class};
+use crate::exit::ExitStatus;
 use crate::forward::{Probed, probe};
+use crate::text;
+
+/// What a name is compared with that has another sign between its parts.
+fn other_separator(separator: char) -> String {
+    format!("This server has {separator} between a mailbox and one below it, and this name has none")
+}
+
+/// What is said of a mailbox whose name the server does not take, and what to do.
+fn no_such_name(forward: &Forward, account: &AccountName, said: Option<&str>, separator: Option<char>) -> String {
+    let to = &forward.to;
+    let said = said.map_or_else(String::new, |said| format!(": the server said \"{said}\""));
+    let fact =
+        format!("the login for {to} works, but no mailbox of that name can be made, so every message would wait{said}");
+    let table = format!("[accounts.{account}.forward]");
+    match (separator, to) {
+        (Some(separator), ForwardTo::Imap(imap)) => {
+            let name: String =
+                imap.mailbox.chars().map(|c| if matches!(c, '/' | '.') { separator } else { c }).collect();
+            let why = other_separator(separator);
+            format!("{fact}. {why}. Write mailbox = {:?} in {table}", text::value(&name))
+        }
+        _ => format!("{fact}. Check `mailbox` in {table}"),
+    }
+}
 
 /// Looks at the destination of an account that forwards.
 pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>) {
@@ -16,11 +41,15 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
     let (to, took) = (&forward.to, time(begun.elapsed()));
     steps.push(match probed {
         Ok(Probed::Takes) => Step::ok("forward", format!("{to} can be delivered to; it answered in {took}")),
+        Ok(Probed::NoSuchName { response, separator }) => {
+            let told = no_such_name(forward, &account.name, response.as_deref(), separator);
+            Step::fail("forward", ExitStatus::Config, &told)
+        }
         Ok(Probed::NoMailboxYet { separator: Some(separator), .. }) => Step::warn(
             "forward",
             format!(
-                "the login for {to} works; the mailbox is not there yet. This server has {separator} between a mailbox and \
-                 one below it, and this name has none"
+                "the login for {to} works; the mailbox is not there yet, and forwarding makes it. {}",
+                other_separator(separator)
             ),
         ),
         Ok(Probed::NoMailboxYet { response: None, .. }) => {

@@ -21,6 +21,7 @@ use crate::account::Account;
 use crate::account_record::stamp;
 use crate::advice::fetchmail;
 use crate::config::Config;
+use crate::control::Request;
 use crate::delivery::recovery::OtherMaildir;
 use crate::exit::ExitStatus;
 use crate::forward::ForwardOptions;
@@ -85,6 +86,7 @@ async fn poll_all(
     drop(shown);
     progress::above(|| {});
     reporter.print_end(&reports, if fetch.scheduled { Failures::None } else { Failures::All });
+    tell_daemon(arguments, &reports).await;
     if let Some(status) = signals.status() {
         return status.code();
     }
@@ -93,6 +95,21 @@ async fn poll_all(
     }
     let status = |report: &Option<PollReport>| report.as_ref().map_or(ExitStatus::Temporary, PollReport::exit_status);
     reports.iter().map(status).fold(ExitStatus::Ok, ExitStatus::worst).code()
+}
+
+/// Tells the daemon, if one runs, in whose spools there is something else now than it has seen there.
+async fn tell_daemon(arguments: &Arguments, reports: &[Option<PollReport>]) {
+    let did = |report: &&PollReport| {
+        report
+            .forwarded
+            .as_ref()
+            .is_some_and(|forwarded| report.retrieved > 0 || forwarded.forwarded > 0 || forwarded.newly_set_aside > 0)
+    };
+    let accounts: Vec<String> = reports.iter().flatten().filter(did).map(|report| report.account.to_string()).collect();
+    if !accounts.is_empty() {
+        // Where no daemon runs, nobody has to know.
+        let _ = prepare::ask_daemon(arguments, &Request::Fetched { accounts }).await;
+    }
 }
 
 /// Tells the end of each poll as it comes.
@@ -216,7 +233,7 @@ async fn poll_if_due(
     let report = poll_in_turn(context, account, options, places, stop).await;
     let destination = Destination::recall(context, account, settings, stop).await;
     let report = match &destination {
-        Some(destination) if destination.is_to_wait(context, account) => report,
+        Some(destination) if destination.is_to_wait(context, account, report.retrieved > 0) => report,
         _ => take_on(context, account, report, options, stop).await,
     };
     let notifications = recalled.on_poll_end(context, account, settings, &report, begun).await;

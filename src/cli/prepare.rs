@@ -142,6 +142,20 @@ async fn asked<T>(
     }
 }
 
+/// A configuration with which no daemon runs.
+pub(super) struct Alone {
+    pub(super) config: Config,
+    pub(super) state_dir: PathBuf,
+}
+
+/// What to look at where no daemon runs. None: one runs, or the configuration cannot be used.
+pub(super) fn alone(arguments: &Arguments) -> Option<Alone> {
+    let environment = Environment::from_process();
+    let config = configuration(arguments, &environment).ok()?;
+    let state_dir = config::state_dir(arguments.state_dir.as_deref(), &config, &environment).ok()?;
+    daemon::holder(&state_dir).is_none().then_some(Alone { config, state_dir })
+}
+
 /// Why the running daemon does not have these accounts: a line each.
 pub(super) fn why_unknown(arguments: &Arguments, names: &[String]) -> Vec<String> {
     let config = configuration(arguments, &Environment::from_process());

@@ -3,6 +3,7 @@
 pub(super) mod layout;
 pub(super) mod overview;
 mod reading;
+mod spools;
 mod view;
 mod watch;
 
@@ -13,8 +14,11 @@ use self::overview::{Detail, Overview};
 use self::reading::{Gathering, Judging, Named};
 use super::arguments::{Arguments, Status as Options};
 use super::output::{say, stderr_line};
+use super::status_text::InSpool;
 use super::unread::Growing;
 use super::{prepare, terminal};
+use crate::clock::{Clock as _, RealClock};
+use crate::control::status::Forwarding;
 use crate::control::{Response, StatusReader};
 use crate::exit::ExitStatus;
 
@@ -28,7 +32,12 @@ pub(super) async fn run(arguments: &Arguments, options: &Options) -> ExitStatus 
     }
     loop {
         let shown = if options.json { document(arguments, options).await } else { words(arguments, options).await };
-        let shown = shown.unwrap_or_else(NoStatus::print);
+        let shown = shown.unwrap_or_else(|none| {
+            if matches!(none, NoStatus::None(..)) {
+                tell_spools(arguments, options);
+            }
+            none.print()
+        });
         if !options.watch || shown == ExitStatus::Usage {
             return shown;
         }
@@ -52,6 +61,22 @@ impl NoStatus {
         };
         stderr_line(words);
         status
+    }
+}
+
+/// What waits in spools is on the disk, and is told also where no daemon runs.
+fn tell_spools(arguments: &Arguments, options: &Options) {
+    let Some(alone) = prepare::alone(arguments) else { return };
+    let now = RealClock::new().read().wall;
+    let spools = spools::of(&alone, &options.accounts, now);
+    if options.json {
+        return say(spools::document(&spools, &alone.config.path, &alone.state_dir, now));
+    }
+    let is_shown = |forward: &Forwarding| forward.messages > 0 || forward.set_aside > 0 || forward.counted.is_none();
+    for (account, forward) in spools.iter().filter(|(_, forward)| is_shown(forward)) {
+        if !(arguments.quiet && options.check) {
+            say(InSpool(account.name.as_str(), forward, now));
+        }
     }
 }
 

@@ -2,14 +2,18 @@
 
 use std::fmt;
 
+use crate::account::AccountName;
+use crate::advice;
 use crate::clock::time_zone;
-use crate::command_line::this_program;
 use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Token};
 use crate::state::entries::QuarantineReason;
 use crate::text::{Count, Size, Span, plural};
 
 /// So many messages in quarantine are shown of an account; all are in `--json`.
 const SHOWN: usize = 5;
+
+/// What was counted so long ago, in seconds, may be another number now.
+const OLD: i64 = 60;
 
 /// An account, at a time.
 pub(super) struct Account<'a>(pub(super) &'a AccountStatus, pub(super) i64);
@@ -154,13 +158,7 @@ impl fmt::Display for ForwardedTo<'_> {
         if let Some(last) = forward.last_forwarded {
             write!(f, ", the last one {}", Ago(Some(last), now))?;
         }
-        if forward.messages > 0 {
-            let (messages, octets) = (forward.messages, forward.octets);
-            write!(f, "\n  in the spool  {}", Mail(Came { messages, octets }))?;
-            if let Some(oldest) = forward.oldest {
-                write!(f, ", the oldest for {}", Span::between(oldest, now))?;
-            }
-        }
+        what_waits(f, forward, now)?;
         match forward.next_try {
             _ if forward.running => f.write_str("; being tried now")?,
             Some(next) if forward.messages > 0 => write!(f, "; tried again in {}", Span::between(now, next))?,
@@ -176,25 +174,55 @@ impl fmt::Display for ForwardedTo<'_> {
     }
 }
 
-/// What a destination refused for good: how much, the first few, and what to do about it.
+/// What waits in a spool, if anything does.
+fn what_waits(f: &mut fmt::Formatter<'_>, forward: &Forwarding, now: i64) -> fmt::Result {
+    let (messages, octets) = (forward.messages, forward.octets);
+    if messages == 0 {
+        return Ok(());
+    }
+    write!(f, "\n  in the spool  {}", Mail(Came { messages, octets }))?;
+    if let Some(oldest) = forward.oldest {
+        write!(f, ", the oldest for {}", Span::between(oldest, now))?;
+    }
+    match forward.counted.filter(|counted| now.saturating_sub(*counted) >= OLD) {
+        Some(counted) => write!(f, ", counted {}", Ago(Some(counted), now)),
+        None => Ok(()),
+    }
+}
+
+/// What is in the spool of an account, at a time, where nothing else is known of it.
+pub(super) struct InSpool<'a>(pub(super) &'a str, pub(super) &'a Forwarding, pub(super) i64);
+
+impl fmt::Display for InSpool<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(account, forward, now) = *self;
+        write!(f, "{account}: forwarded to {}", forward.to)?;
+        if forward.counted.is_none() {
+            return f.write_str("\n  in the spool  what waits cannot be read");
+        }
+        what_waits(f, forward, now)?;
+        what_is_set_aside(f, forward, account)
+    }
+}
+
+/// What is set aside: how much, the first few, and what to do about it.
 fn what_is_set_aside(f: &mut fmt::Formatter<'_>, forward: &Forwarding, account: &str) -> fmt::Result {
-    let (it, stays) = match forward.set_aside {
+    let stay = match forward.set_aside {
         0 => return Ok(()),
-        1 => ("it", "it stays"),
-        _ => ("them", "they stay"),
+        1 => "it stays",
+        _ => "they stay",
     };
-    let count = Count(forward.set_aside, "message");
-    write!(f, "\n  set aside     {count}, because the destination refused {it}:")?;
+    write!(f, "\n  set aside     {}, not forwarded:", Count(forward.set_aside, "message"))?;
     let shown = forward.first_set_aside.get(..SHOWN).unwrap_or(&forward.first_set_aside);
     for aside in shown {
-        write!(f, "\n                {}: {}", aside.name, aside.reason)?;
+        write!(f, "\n                {aside}")?;
     }
     match forward.set_aside.saturating_sub(u64::try_from(shown.len()).unwrap_or(u64::MAX)) {
         0 => {}
         more => write!(f, "\n                and {more} more")?,
     }
-    let again = this_program(&format!("forward --again {account}"));
-    write!(f, "\n                {stays} in the spool and on the server. Once the cause is fixed: {again}")
+    write!(f, "\n                {stay} in the spool and on the server")?;
+    AccountName::new(account).map_or(Ok(()), |account| write!(f, ". {}", advice::after_setting_aside(&account)))
 }
 
 /// A message in quarantine, at a time.
@@ -299,10 +327,12 @@ pub(super) mod tests {
     #[test]
     fn what_waits_to_be_forwarded_is_told_with_its_age_the_reason_and_the_next_try() {
         let mut account = account();
-        let aside = SetAside { name: "1.x".into(), since: 1, reason: "too large".into() };
+        let unique_id = Some("u1".to_owned());
+        let aside = SetAside { name: "1.x".into(), unique_id, octets: 2048, since: 1, reason: "too large".into() };
         account.forward = Some(Forwarding {
             to: "INBOX at imap://imap.example.org:993".into(),
             running: false,
+            counted: Some(1000 - 300),
             messages: 3,
             octets: 2048,
             oldest: Some(0),
@@ -320,11 +350,11 @@ pub(super) mod tests {
         for line in [
             "  forwarding    to INBOX at imap://imap.example.org:993: 7 messages since the daemon began, the last one 60 \
              s ago",
-            "  in the spool  3 messages (2.0 KiB), the oldest for 17 min; tried again in 60 min",
+            "  in the spool  3 messages (2.0 KiB), the oldest for 17 min, counted 5 min ago; tried again in 60 min",
             "                the destination takes no more for now",
             "                the spool is full, so fetching pauses until there is room",
-            "  set aside     1 message, because the destination refused it:",
-            "                1.x: too large",
+            "  set aside     1 message, not forwarded:",
+            "                unique-id u1 (2.0 KiB, file 1.x): too large",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
@@ -334,8 +364,12 @@ pub(super) mod tests {
         forward.first_set_aside = vec![aside; 20];
         let text = Account(&account, 1000).to_string();
         assert!(text.starts_with("work: some of its mail is set aside"), "{text}");
-        assert!(text.contains("30 messages, because the destination refused them:"), "{text}");
-        assert_eq!((text.matches("1.x: too large").count(), text.matches("and 25 more").count()), (SHOWN, 1), "{text}");
+        assert!(text.contains("30 messages, not forwarded:"), "{text}");
+        assert_eq!(
+            (text.matches("1.x): too large").count(), text.matches("and 25 more").count()),
+            (SHOWN, 1),
+            "{text}"
+        );
     }
 
     #[test]

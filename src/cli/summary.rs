@@ -4,6 +4,12 @@ use serde_json::json;
 
 use crate::poll::PollReport;
 
+/// Why the mail of a poll that has done its work did not go on, where that is more than single messages.
+fn forwarding_failed(report: &PollReport) -> Option<String> {
+    let forwarded = report.forwarded.as_deref().filter(|forwarded| forwarded.end.is_err())?;
+    forwarded.why_not_forwarded()
+}
+
 /// A poll's report for scripts.
 pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
     let would = report.would.as_ref().map(|would| {
@@ -24,6 +30,8 @@ pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
         "forwarded": report.forwarded.as_ref().map(|forwarded| forwarded.forwarded),
         "waiting": report.forwarded.as_ref().map(|forwarded| forwarded.waiting.messages),
         "set_aside": report.forwarded.as_ref().map(|forwarded| forwarded.waiting.set_aside),
+        "first_set_aside": report.forwarded.as_ref().map(|forwarded| &forwarded.waiting.first_set_aside),
+        "not_forwarded": report.forwarded.as_ref().and_then(|forwarded| forwarded.why_not_forwarded()),
         "left": report.left.map_or(0, |left| left.messages),
         "quarantined": report.quarantined.len(),
         "too_large": report.too_large.len(),
@@ -31,6 +39,6 @@ pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
         "round_trips": report.round_trips,
         "would": would,
         "warnings": report.warnings(),
-        "error": report.trouble(),
+        "error": report.trouble().or_else(|| forwarding_failed(report)),
     })
 }

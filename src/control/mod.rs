@@ -86,6 +86,11 @@ pub enum Request {
         /// Their names.
         accounts: Vec<String>,
     },
+    /// Somebody else has polled these accounts, which forward: look at what is in their spools.
+    Fetched {
+        /// Their names.
+        accounts: Vec<String>,
+    },
     /// Run the command of `[notify]`, and say what became of it.
     TestNotify,
 }
@@ -102,7 +107,7 @@ impl Request {
     /// How long its answer may take to come.
     fn timeout(&self) -> Duration {
         match self {
-            Self::Status { .. } | Self::Poll { .. } | Self::Forwarded { .. } => TIMEOUT,
+            Self::Status { .. } | Self::Poll { .. } | Self::Forwarded { .. } | Self::Fetched { .. } => TIMEOUT,
             Self::TestNotify => command_runner::LIMIT + TIMEOUT,
         }
     }
@@ -127,7 +132,7 @@ pub enum Response {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         troubles: Vec<TriedAgain>,
     },
-    /// To [`Request::Forwarded`].
+    /// To [`Request::Forwarded`] and [`Request::Fetched`].
     Noted,
     /// To [`Request::TestNotify`].
     Notified {

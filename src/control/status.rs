@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account_history::{Hour, PastPoll};
+pub use crate::forward::SetAside;
 use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;
 
@@ -152,6 +153,9 @@ pub struct Forwarding {
     pub to: String,
     /// Whether it is being tried now.
     pub running: bool,
+    /// When it was looked what is in the spool. None: not yet.
+    #[serde(default)]
+    pub counted: Option<i64>,
     /// How many messages wait, without those that are set aside.
     pub messages: u64,
     /// Their octets.
@@ -168,7 +172,7 @@ pub struct Forwarding {
     pub forwarded: u64,
     /// When the last one did.
     pub last_forwarded: Option<i64>,
-    /// How many the destination refused for good.
+    /// How many are set aside.
     pub set_aside: u64,
     /// The first few of those.
     pub first_set_aside: Vec<SetAside>,
@@ -186,17 +190,6 @@ impl Forwarding {
     pub fn is_held_up(&self) -> bool {
         self.messages > 0 && self.why.is_some()
     }
-}
-
-/// A message that the destination refused for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetAside {
-    /// The name of its file in the spool.
-    pub name: String,
-    /// When it was.
-    pub since: i64,
-    /// Why, in words.
-    pub reason: String,
 }
 
 /// An OAuth 2.0 sign-in.

@@ -334,6 +334,7 @@ impl AccountState {
         status::Forwarding {
             to: "nowhere any more".to_owned(),
             running: false,
+            counted: self.last_poll,
             messages: stranded.messages,
             octets: stranded.octets,
             oldest: Some(stranded.oldest),

@@ -17,7 +17,7 @@ use crate::account_record::stamp;
 use crate::advice::{self, Class};
 use crate::control::status;
 use crate::credential::looks::turn_at;
-use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Live, Pause, Waiting, forward};
+use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Live, Pause, Waiting, forward, in_spool};
 use crate::notify::Notification;
 use crate::poll::PollContext;
 use crate::summary::{Forwarded, in_the_spool};
@@ -34,10 +34,14 @@ pub(super) struct Forwarders {
     runtime: Handle,
     tasks: JoinSet<(AccountName, ForwardReport)>,
     accounts: BTreeMap<AccountName, Forwarder>,
+    /// Looks into spools beside passes; one at a disk that hangs holds up nothing.
+    looks: JoinSet<(AccountName, Option<Waiting>)>,
+    /// Whose spools are to be looked into.
+    to_look: BTreeSet<AccountName>,
     /// Those that wait for a time, by that: all changes go through [`Self::change`].
     waiting: BTreeSet<(Duration, AccountName)>,
     /// Those that look at files with passwords.
-    looks: Arc<Semaphore>,
+    file_looks: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
@@ -58,9 +62,13 @@ struct Forwarder {
     trouble: Option<(i64, String)>,
     /// The destination in words.
     to: String,
-    /// What was left by the last pass.
+    /// What was there when it was looked last.
     waiting: Waiting,
-    /// What is left by the one that runs.
+    /// When that was, in seconds since 1970. None: not yet.
+    counted: Option<i64>,
+    /// Somebody looks; true: and is to look again behind that.
+    looking: Option<bool>,
+    /// What the pass that runs has done and left.
     live: Live,
     /// How many messages have arrived since the daemon began.
     forwarded: u64,
@@ -76,7 +84,15 @@ struct Forwarder {
     wants_password: bool,
 }
 
-/// What follows from the end of a pass.
+/// What has come to its end.
+pub(super) enum Done {
+    /// A pass.
+    Pass(AccountName, Box<ForwardReport>),
+    /// A look into a spool. None: it cannot be read.
+    Look(AccountName, Option<Waiting>),
+}
+
+/// What follows from that.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
     /// The account.
@@ -96,9 +112,10 @@ const TOLD_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 impl Forwarders {
     /// None, in this runtime.
     pub(super) fn new(runtime: Handle) -> Self {
-        let (accounts, waiting) = (BTreeMap::new(), BTreeSet::new());
-        let (looks, stop) = (Arc::new(Semaphore::new(MOST_LOOKS)), CancellationToken::new());
-        Self { runtime, tasks: JoinSet::new(), accounts, waiting, looks, stop }
+        let (accounts, waiting, to_look) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let (tasks, looks, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
+        let file_looks = Arc::new(Semaphore::new(MOST_LOOKS));
+        Self { runtime, tasks, accounts, looks, to_look, waiting, file_looks, stop }
     }
 
     /// These accounts are configured. What waits in their spools is looked at once.
@@ -134,12 +151,24 @@ impl Forwarders {
 
     /// A poll has brought so much.
     pub(super) fn on_poll_end(&mut self, account: &AccountName, messages: u64, spool_is_full: bool, now: Duration) {
-        self.change(account, |forwarder| {
+        let is_other = self.change(account, |forwarder| {
             forwarder.wants_room = spool_is_full;
             if messages > 0 {
                 forwarder.something_came(now);
             }
+            // What waits or is set aside may have been given up by hand, which a poll takes note of.
+            messages > 0 || forwarder.waiting.in_all() > 0
         });
+        if is_other == Some(true) {
+            self.look(account);
+        }
+    }
+
+    /// There may be something else in the spool of an account than was seen there last.
+    pub(super) fn look(&mut self, account: &AccountName) {
+        if self.accounts.contains_key(account) {
+            self.to_look.insert(account.clone());
+        }
     }
 
     /// Somebody wants it to be tried now.
@@ -183,9 +212,11 @@ impl Forwarders {
                 continue;
             };
             let Some((live, password)) = self.change(&name, Forwarder::begin) else { continue };
+            // It sees what is there itself.
+            self.to_look.remove(&name);
             let span = tracing::error_span!("forward", account = %name);
             let (account, stop) = (account.clone(), self.stop.child_token());
-            let (context, looks) = (Arc::new(context.of_process()), Arc::clone(&self.looks));
+            let (context, looks) = (Arc::new(context.of_process()), Arc::clone(&self.file_looks));
             let work = async move {
                 if let Some(file) = to.password_file().map(Path::to_owned) {
                     let (look, turn) = (looks.acquire_owned().await, turn_at(&file).await);
@@ -203,19 +234,61 @@ impl Forwarders {
             };
             self.tasks.spawn_on(work.instrument(span), &self.runtime);
         }
+        self.begin_looks(context);
     }
 
-    /// Waits for the end of a pass; never, if none runs. None: its task panicked, and nobody knows whose it was.
-    pub(super) async fn next(&mut self) -> Option<(AccountName, ForwardReport)> {
-        match self.tasks.join_next().await {
-            Some(Ok(ended)) => Some(ended),
-            Some(Err(_)) => None,
-            None => std::future::pending().await,
+    /// Looks into the spools that are to be looked into; a pass that runs does so itself.
+    fn begin_looks(&mut self, context: &Arc<PollContext>) {
+        for name in std::mem::take(&mut self.to_look) {
+            let Some(forwarder) = self.accounts.get_mut(&name) else { continue };
+            if forwarder.running {
+                forwarder.live.count_again();
+            } else if let Some(again) = &mut forwarder.looking {
+                *again = true;
+            } else {
+                forwarder.looking = Some(false);
+                let context = context.of_process();
+                let look = async move {
+                    let waiting = in_spool(&context, &name).await;
+                    (name, waiting)
+                };
+                self.looks.spawn_on(look, &self.runtime);
+            }
         }
     }
 
-    /// A pass has ended; `wall` is now in seconds since 1970.
-    pub(super) fn after(&mut self, ended: Option<(AccountName, ForwardReport)>, now: Duration, wall: i64) -> Aftermath {
+    /// Waits for the end of a pass or a look; never, if there is none. None: the task of a pass panicked, and nobody knows
+    /// whose it was.
+    pub(super) async fn next(&mut self) -> Option<Done> {
+        tokio::select! {
+            Some(ended) = self.tasks.join_next() => ended.ok().map(|(name, report)| Done::Pass(name, Box::new(report))),
+            Some(Ok((name, waiting))) = self.looks.join_next() => Some(Done::Look(name, waiting)),
+            else => std::future::pending().await,
+        }
+    }
+
+    /// A pass or a look has ended; `wall` is now in seconds since 1970.
+    pub(super) fn after(&mut self, done: Option<Done>, now: Duration, wall: i64) -> Aftermath {
+        match done {
+            Some(Done::Pass(name, report)) => self.after_pass(Some((name, *report)), now, wall),
+            Some(Done::Look(name, waiting)) => self.after_look(name, waiting, now, wall),
+            None => self.after_pass(None, now, wall),
+        }
+    }
+
+    fn after_look(&mut self, name: AccountName, waiting: Option<Waiting>, now: Duration, wall: i64) -> Aftermath {
+        let looked = self.change(&name, |forwarder| {
+            let again = forwarder.looking.take() == Some(true);
+            (again, forwarder.take_in_look(waiting, now, wall))
+        });
+        let (again, has_room) = looked.unwrap_or_default();
+        if again {
+            self.look(&name);
+        }
+        Aftermath { account: Some(name), has_room, news: Vec::new() }
+    }
+
+    fn after_pass(&mut self, ended: Option<(AccountName, ForwardReport)>, now: Duration, wall: i64) -> Aftermath {
         let Some((name, report)) = ended else {
             // The panic has been printed. Whoever it was goes on after a while.
             if self.tasks.is_empty() {
@@ -242,26 +315,26 @@ impl Forwarders {
     /// What there is to show of an account's forwarder.
     pub(super) fn status(&self, account: &AccountName, now: Duration, wall: i64) -> Option<status::Forwarding> {
         let forwarder = self.accounts.get(account)?;
-        let live = forwarder.live.waiting().filter(|_| forwarder.running);
-        let waiting = live.as_ref().unwrap_or(&forwarder.waiting);
+        let live = Some(&forwarder.live).filter(|_| forwarder.running);
+        let waits = live.and_then(Live::waiting);
+        // A pass counts as it goes.
+        let counted = if waits.is_some() { Some(wall) } else { forwarder.counted };
+        let waiting = waits.as_ref().unwrap_or(&forwarder.waiting);
         let seconds = |due: Duration| i64::try_from(due.saturating_sub(now).as_secs()).unwrap_or(i64::MAX);
         Some(status::Forwarding {
             to: forwarder.to.clone(),
             running: forwarder.running,
+            counted,
             messages: waiting.messages,
             octets: waiting.octets,
             oldest: waiting.oldest,
             why: forwarder.trouble.as_ref().map(|(_, why)| why.clone()),
             since: forwarder.trouble.as_ref().map(|(since, _)| *since),
             next_try: forwarder.due.filter(|_| !forwarder.running).map(|due| wall.saturating_add(seconds(due))),
-            forwarded: forwarder.forwarded,
-            last_forwarded: forwarder.last,
+            forwarded: forwarder.forwarded.saturating_add(live.map_or(0, Live::forwarded)),
+            last_forwarded: live.and_then(Live::last_forwarded).or(forwarder.last),
             set_aside: waiting.set_aside,
-            first_set_aside: waiting
-                .first_set_aside
-                .iter()
-                .map(|one| status::SetAside { name: one.name.clone(), since: one.since, reason: one.reason.clone() })
-                .collect(),
+            first_set_aside: waiting.first_set_aside.clone(),
             spool_full: forwarder.wants_room,
             stranded: false,
         })
@@ -272,9 +345,22 @@ impl Forwarders {
         self.stop.cancel();
     }
 
-    /// Waits for those that were told to end.
+    /// Waits for those that were told to end, and says what they leave.
     pub(super) async fn finish(&mut self) {
-        while self.tasks.join_next().await.is_some() {}
+        while let Some(ended) = self.tasks.join_next().await {
+            let Ok((name, report)) = ended else { continue };
+            log(&name, &report, true);
+            let waiting = report.waiting.messages;
+            if waiting > 0 {
+                let (to, waiting) = (&report.to, in_the_spool(waiting));
+                info!(event = "stopped", "{name}: forwarding to {to} ends with the daemon. {waiting}");
+            }
+        }
+    }
+
+    /// How many passes run.
+    pub(super) fn count(&self) -> usize {
+        self.tasks.len()
     }
 }
 
@@ -294,6 +380,7 @@ impl Forwarder {
     /// A pass ended in a panic.
     fn panicked(&mut self, now: Duration) {
         self.running = false;
+        self.forwarded = self.forwarded.saturating_add(self.live.forwarded());
         (self.failures, self.holds) = (self.failures.saturating_add(1), true);
         self.due = Some(now + Pause::Soon.time(self.failures));
     }
@@ -307,6 +394,18 @@ impl Forwarder {
         }
     }
 
+    /// Takes in what is in the spool; whether there is room now that was wanted.
+    fn take_in_look(&mut self, waiting: Option<Waiting>, now: Duration, wall: i64) -> bool {
+        let Some(waiting) = waiting.filter(|_| !self.running) else { return false };
+        let is_less = waiting.in_all() < self.waiting.in_all();
+        (self.waiting, self.counted) = (waiting, Some(wall));
+        if self.waiting.messages > 0 && self.due.is_none() {
+            // Another process has brought it, and not got it through.
+            self.due = Some(now);
+        }
+        is_less && std::mem::take(&mut self.wants_room)
+    }
+
     /// Takes in how a pass ended, and says what there is to tell.
     fn take_in(&mut self, report: &ForwardReport, now: Duration, wall: i64) -> Vec<Notification> {
         let mut news = Vec::new();
@@ -314,14 +413,19 @@ impl Forwarder {
             self.forwarded = self.forwarded.saturating_add(report.forwarded);
             self.last = Some(wall);
         }
+        if report.is_counted {
+            self.waiting.clone_from(&report.waiting);
+            self.counted = Some(wall);
+        }
         if matches!(report.end, Err(ForwardError::Busy { .. })) {
             self.due = Some(now + OTHER);
             return news;
         }
-        if let Some(first) = report.waiting.first_set_aside.first().filter(|_| report.newly_set_aside > 0) {
-            news.push(Notification::SetAside { text: first.reason.clone(), count: report.waiting.set_aside });
+        if report.newly_set_aside > 0 {
+            let new = u64::try_from(report.newly_set_aside).unwrap_or(u64::MAX);
+            let (first, count) = (report.first_newly_set_aside.clone(), report.waiting.set_aside.max(new));
+            news.push(Notification::SetAside { first, new, count });
         }
-        self.waiting.clone_from(&report.waiting);
         self.wants_password =
             matches!(report.why_waiting(), Some(ForwardError::Login { .. } | ForwardError::Credential(_)));
         let pause = match report.why_waiting() {
@@ -339,7 +443,8 @@ impl Forwarder {
         };
         // What has got through in part is not what has failed again.
         self.failures = if report.forwarded > 0 { 1 } else { self.failures.saturating_add(1) };
-        self.holds = report.end.is_err();
+        // What was said of one message alone shows nothing of those that are to come.
+        self.holds = report.end.is_err() && !report.is_of_one;
         let is_new = self.more && !self.holds;
         self.due = Some(if is_new { now } else { now + pause.time(self.failures) });
         let since = self.trouble.as_ref().map_or(wall, |(since, _)| *since);
@@ -379,8 +484,7 @@ mod tests {
         let waiting = Waiting { messages: waiting, ..Waiting::default() };
         let account = AccountName::new("a").unwrap();
         let to = "x".to_owned();
-        let (newly_set_aside, put_off, duration) = (0, None, Duration::ZERO);
-        ForwardReport { account, to, forwarded, octets: 0, waiting, newly_set_aside, put_off, duration, end }
+        ForwardReport { forwarded, waiting, end, ..ForwardReport::new(account, to) }
     }
 
     fn down() -> Result<(), ForwardError> {
@@ -423,20 +527,62 @@ mod tests {
         assert_eq!(forwarders.next_wake(), None);
         forwarders.on_poll_end(&name, 3, false, now);
         assert_eq!(forwarders.next_wake(), Some(now));
-        drop(forwarders.after(Some((name.clone(), report(0, 3, down()))), now, 50));
+        drop(forwarders.after_pass(Some((name.clone(), report(0, 3, down()))), now, 50));
         forwarders.on_poll_end(&name, 3, true, now);
         assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
-        assert!(forwarders.after(Some((name.clone(), report(6, 0, Ok(())))), now, 60).has_room);
+        assert!(forwarders.after_pass(Some((name.clone(), report(6, 0, Ok(())))), now, 60).has_room);
         assert_eq!(forwarders.next_wake(), None);
         // One message is put off: new ones do not wait for it.
-        drop(forwarders.after(Some((name.clone(), report(0, 1, Ok(())))), now, 70));
+        drop(forwarders.after_pass(Some((name.clone(), report(0, 1, Ok(())))), now, 70));
         assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
         forwarders.on_poll_end(&name, 1, false, now);
         assert_eq!(forwarders.next_wake(), Some(now));
         drop(forwarders.change(&name, Forwarder::begin));
         forwarders.on_poll_end(&name, 1, false, now);
-        drop(forwarders.after(Some((name, report(0, 2, Ok(())))), now, 80));
+        drop(forwarders.after_pass(Some((name, report(0, 2, Ok(())))), now, 80));
         assert_eq!(forwarders.next_wake(), Some(now), "nor does what came while the pass ran");
+    }
+
+    #[test]
+    fn what_was_said_of_one_message_alone_holds_up_no_new_mail() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for (is_of_one, waits) in [(true, 0), (false, 60 * 60)] {
+            let mut forwarders = Forwarders::new(runtime.handle().clone());
+            let (name, now) = (AccountName::new("a").unwrap(), Duration::from_secs(1000));
+            forwarders.accounts.insert(name.clone(), Forwarder::default());
+            let full = Err(ForwardError::Full { response: "full".to_owned() });
+            let ended = ForwardReport { is_of_one, ..report(0, 1, full) };
+            drop(forwarders.after_pass(Some((name.clone(), ended)), now, 50));
+            assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(60 * 60)), "it is for that one");
+            forwarders.on_poll_end(&name, 1, false, now);
+            assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(waits)), "{is_of_one}");
+        }
+    }
+
+    #[test]
+    fn what_a_look_finds_is_what_is_there() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut forwarders = Forwarders::new(runtime.handle().clone());
+        let (name, now) = (AccountName::new("a").unwrap(), Duration::from_secs(1000));
+        forwarders.accounts.insert(name.clone(), Forwarder::default());
+        drop(forwarders.after_pass(Some((name.clone(), report(0, 3, down()))), now, 50));
+        // A pause goes on, and what came meanwhile is counted; so is what somebody took out.
+        forwarders.on_poll_end(&name, 2, true, now);
+        assert!(forwarders.to_look.contains(&name));
+        for (there, has_room) in [(5, false), (2, true), (1, false)] {
+            let waiting = Waiting { messages: there, ..Waiting::default() };
+            assert_eq!(forwarders.after_look(name.clone(), Some(waiting), now, 60).has_room, has_room, "{there}");
+            let shown = forwarders.status(&name, now, 70).unwrap();
+            assert_eq!((shown.messages, shown.counted), (there, Some(60)));
+        }
+        assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
+        drop(forwarders.after_look(name.clone(), None, now, 65));
+        assert_eq!(forwarders.status(&name, now, 70).unwrap().counted, Some(60), "what cannot be read is no news");
+        // What another process has left goes on.
+        drop(forwarders.after_pass(Some((name.clone(), report(1, 0, Ok(())))), now, 80));
+        assert_eq!(forwarders.next_wake(), None);
+        drop(forwarders.after_look(name, Some(Waiting { messages: 1, ..Waiting::default() }), now, 90));
+        assert_eq!(forwarders.next_wake(), Some(now));
     }
 
     #[test]
@@ -451,9 +597,9 @@ mod tests {
             match random.u8(..6) {
                 0 => forwarders.on_poll_end(name, random.u64(..2), false, now),
                 1 => forwarders.try_now(name, now),
-                2 => _ = forwarders.after(Some((name.clone(), report(0, 1, down()))), now, 0),
-                3 => _ = forwarders.after(Some((name.clone(), report(1, 0, Ok(())))), now, 0),
-                4 => _ = forwarders.after(None, now, 0),
+                2 => _ = forwarders.after_pass(Some((name.clone(), report(0, 1, down()))), now, 0),
+                3 => _ = forwarders.after_pass(Some((name.clone(), report(1, 0, Ok(())))), now, 0),
+                4 => _ = forwarders.after_pass(None, now, 0),
                 _ => {
                     while let Some(due) = forwarders.first_due(now) {
                         forwarders.change(&due, Forwarder::begin);

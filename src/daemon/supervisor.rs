@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::accounts::AccountState;
 use super::configured::Configured;
-use super::forwarders::{Aftermath, Forwarders};
+use super::forwarders::{Aftermath, Done, Forwarders};
 use super::log::{log, log_back_off, log_warnings};
 use super::outside::{Found, Login, Outside, Recalled};
 use super::polls::{self, After, Ended, Polled, Polls};
@@ -23,7 +23,6 @@ use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, NotifySettings};
 use crate::control::{Control, Pending};
 use crate::exit::ExitStatus;
-use crate::forward::ForwardReport;
 use crate::http;
 use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
@@ -101,7 +100,7 @@ pub(super) struct Supervisor {
 /// What happened.
 enum Event {
     Due,
-    Forwarded(Option<Box<(AccountName, ForwardReport)>>),
+    Forwarded(Option<Done>),
     Polls(Box<polls::News>),
     Pending(Pending),
     Signal(SignalRequest),
@@ -217,9 +216,7 @@ impl Supervisor {
                 Event::LookAtPolls => self.polls.look(&mut self.queue, since_boot()),
                 Event::LookAround => self.look_around(),
                 Event::Polls(heard) => self.hear(*heard),
-                Event::Forwarded(ended) => {
-                    self.on_forwarded(ended.map(|ended| *ended));
-                }
+                Event::Forwarded(done) => self.on_forwarded(done),
                 Event::Found(found) => self.take_note(found),
                 Event::Pending(question) => self.reply(question),
                 Event::Signal(SignalRequest::PollNow) => {
@@ -254,7 +251,7 @@ impl Supervisor {
             Some(request) = self.signals.recv() => Event::Signal(request),
             () = tick(&mut rhythms.alive) => Event::Alive,
             heard = self.polls.next() => Event::Polls(Box::new(heard)),
-            ended = self.forwarders.next() => Event::Forwarded(ended.map(Box::new)),
+            done = self.forwarders.next() => Event::Forwarded(done),
             found = self.outside.next() => Event::Found(found),
             () = self.reload.is_due() => Event::Reload,
             _ = rhythms.polls.tick(), if has_polls => Event::LookAtPolls,
@@ -344,10 +341,10 @@ impl Supervisor {
         }
     }
 
-    /// A pass of a forwarder has ended.
-    fn on_forwarded(&mut self, ended: Option<(AccountName, ForwardReport)>) {
+    /// A pass of a forwarder has ended, or a look into a spool.
+    fn on_forwarded(&mut self, done: Option<Done>) {
         let wall = self.context.clock.read().wall;
-        let Aftermath { account, has_room, news } = self.forwarders.after(ended, since_boot(), wall);
+        let Aftermath { account, has_room, news } = self.forwarders.after(done, since_boot(), wall);
         let Some(name) = account else { return };
         if let Some(kept) = self.accounts.get(&name) {
             for one in news {
@@ -451,8 +448,13 @@ impl Supervisor {
         if timeout(ENDING, self.end_polls()).await.is_err() || self.polls.count() > 0 {
             warn!(event = "stopping", "{} did not end in time; nothing is lost", Count::of(self.polls.count(), "poll"));
         }
-        // What an APPEND under way leaves, the next pass finds out.
-        let _ = timeout(NOTIFYING, self.forwarders.finish()).await;
+        if timeout(NOTIFYING, self.forwarders.finish()).await.is_err() {
+            let passes = Count::of(self.forwarders.count(), "destination");
+            warn!(
+                event = "stopping",
+                "{passes} did not answer in time; what was under way is looked for at the next start"
+            );
+        }
         for news in self.grouping.all() {
             tell(&self.command_runner, &self.notify, news);
         }

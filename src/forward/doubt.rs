@@ -1,4 +1,4 @@
-//! Words that may hold for all messages, at one of them: a full mailbox is full for a large message first, and a server may
+//! Words that may hold for all messages, and may be about one: a mailbox is full for a large message first, and a server may
 //! call itself broken where it cannot deal with one. So another message is tried before they are believed.
 
 use std::collections::VecDeque;
@@ -10,26 +10,33 @@ use super::spool::Spooled;
 #[derive(Debug)]
 pub(super) struct Doubt {
     pub(super) why: ForwardError,
-    /// Only a message with fewer octets shows anything: there may be room for that.
-    below: Option<u64>,
+    /// So many messages were told something of the kind.
+    told: u32,
     /// The message that is tried.
     probe: Option<String>,
 }
 
 impl Doubt {
-    pub(super) fn new(why: ForwardError, message: &Spooled) -> Self {
-        let below = matches!(why, ForwardError::Full { .. }).then(|| message.size());
-        Self { why, below, probe: None }
+    pub(super) fn new(why: ForwardError) -> Self {
+        Self { why, told: 1, probe: None }
     }
 
-    /// The next message of a queue: the one to try first, once, of those that are to show something the smallest.
+    /// Another message was told something of the kind.
+    pub(super) fn is_told_again(&mut self) {
+        self.told = self.told.saturating_add(1);
+    }
+
+    /// Whether one message alone was told so: nothing shows that it holds for another one.
+    pub(super) fn is_of_one(&self) -> bool {
+        self.told == 1
+    }
+
+    /// The next message of a queue: the one to try first, once; behind a quota the smallest, which has room before others.
     pub(super) fn next(&mut self, queue: &mut VecDeque<Spooled>) -> Option<Spooled> {
-        let place = match self.below.filter(|_| self.probe.is_none()) {
-            None => 0,
-            Some(below) => {
-                let sizes = queue.iter().map(Spooled::size).enumerate().filter(|(_, size)| *size < below);
-                sizes.min_by_key(|(_, size)| *size)?.0
-            }
+        let is_smallest_wanted = self.probe.is_none() && matches!(self.why, ForwardError::Full { .. });
+        let place = match is_smallest_wanted {
+            true => queue.iter().enumerate().min_by_key(|(_, message)| message.size())?.0,
+            false => 0,
         };
         let message = queue.remove(place)?;
         self.probe.get_or_insert_with(|| message.name.clone());

@@ -38,6 +38,8 @@ pub enum ForwardError {
         doing: &'static str,
         /// How.
         error: WireError,
+        /// What the destination had said of the message before. None: nothing of the kind.
+        said: Option<String>,
     },
     /// There is no password or token.
     Credential(CredentialError),
@@ -133,6 +135,29 @@ pub enum CommandFailure {
 }
 
 impl ForwardError {
+    /// A conversation broke off.
+    pub(super) fn wire(doing: &'static str, error: WireError) -> Self {
+        Self::Wire { doing, error, said: None }
+    }
+
+    /// The words of the destination, if it has refused something.
+    pub(super) fn words(&self) -> Option<&str> {
+        match self {
+            Self::Full { response } | Self::Refused { response, .. } => Some(response),
+            _ => None,
+        }
+    }
+
+    /// The same; where the other side ended the conversation, with what it had said before: that tells more.
+    pub(super) fn after(self, words: Option<String>) -> Self {
+        match self {
+            Self::Wire { doing, error: error @ (WireError::Closed | WireError::Io(_)), said: None } => {
+                Self::Wire { doing, error, said: words }
+            }
+            other => other,
+        }
+    }
+
     /// The same, without the password where the server has repeated it.
     pub(super) fn without_secrets(self, redactor: &Redactor) -> Self {
         match self {
@@ -175,7 +200,10 @@ impl fmt::Display for ForwardError {
             Self::State(e) => e.fmt(f),
             Self::Spool { path, source } => write!(f, "cannot read {} in the spool: {source}", path.display()),
             Self::Net(e) => e.fmt(f),
-            Self::Wire { doing, error } => write!(f, "cannot {doing}: {error}"),
+            Self::Wire { doing, error, said: None } => write!(f, "cannot {doing}: {error}"),
+            Self::Wire { doing, error, said: Some(said) } => {
+                write!(f, "cannot {doing}: {error}, after the destination had said \"{said}\"")
+            }
             Self::Credential(e) => e.fmt(f),
             Self::OAuth(e) => e.fmt(f),
             Self::Login { response } => {
@@ -205,7 +233,7 @@ impl fmt::Display for ForwardError {
             }
             Self::Cleartext => f.write_str("the destination's password would be sent in clear"),
             Self::Command { program, what, .. } => write!(f, "the command {program} {what}"),
-            Self::Stopped => f.write_str("forwarding was interrupted"),
+            Self::Stopped => f.write_str("it was interrupted"),
             Self::Unanswered { waited } => write!(
                 f,
                 "the destination had not answered after {} s for what it was sent, and is not waited for longer",

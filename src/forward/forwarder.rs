@@ -2,13 +2,15 @@
 //! takes no more.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::doubt::Doubt;
 use super::error::ForwardError;
-use super::journal::{ForwardJournal, glance, journal_file};
+use super::journal::{ForwardJournal, Ledger, glance, journal_file};
 use super::live::Live;
 use super::pass::{Opened, Pass};
 use super::report::{ForwardReport, Waiting};
@@ -16,9 +18,10 @@ use super::spool::{self, Spooled};
 use super::turns::Turns;
 use super::{command, imap, lmtp};
 use crate::account::{Account, AccountName, Forward, ForwardTo};
+use crate::disk::Disk;
 use crate::ids::InstanceId;
 use crate::process_context::ProcessContext;
-use crate::state::delivered::delivered_digests;
+use crate::state::delivered::deliveries;
 use crate::state::entries::Identity;
 use crate::state::record::ForwardRecord;
 use crate::watch::blocking;
@@ -54,26 +57,38 @@ pub async fn forward(
             return report;
         }
         Err(e) => {
-            report.waiting = in_spool(&context, account).await;
+            let waiting = in_spool(&context, &account.name).await;
+            report.is_counted = waiting.is_some();
+            report.waiting = waiting.unwrap_or_default();
             (report.end, report.duration) = (Err(e), begun.elapsed());
             return report;
         }
     };
-    live.begin(Waiting::of(&opened.messages, opened.journal.ledger()));
+    live.begin(Waiting::of(opened.messages.iter(), opened.journal.ledger(), &opened.delivered));
     let pass = Arc::new(Pass::new(context, account, opened, live, stop.clone()));
     if pass.has_more() {
-        report.end = run(&pass, &forward.to, &stop).await.and_then(|()| pass.last_doubt());
+        let ran = tokio::select! {
+            biased;
+            ran = run(&pass, &forward.to, &stop) => ran,
+            never = pass.count_what_comes() => match never {},
+        };
+        let doubt = pass.last_doubt().filter(|_| ran.is_ok());
+        report.is_of_one = doubt.as_ref().is_some_and(Doubt::is_of_one);
+        let ran = ran.map_err(|e| e.after(pass.last_words()));
+        report.end = ran.and(doubt.map_or(Ok(()), |doubt| Err(doubt.why)));
         let written = pass.write_troubles().await;
         report.end = std::mem::replace(&mut report.end, Ok(())).and(written);
     }
     let done = pass.done();
     (report.forwarded, report.octets, report.newly_set_aside) = (done.forwarded, done.octets, done.newly_set_aside);
-    report.put_off = pass.put_off();
+    (report.put_off, report.first_newly_set_aside) = (pass.put_off(), pass.first_set_aside());
     pass.tell_of_more_set_aside();
     match pass.waiting().await {
         Ok(waiting) => report.waiting = waiting,
-        Err(e) if report.end.is_ok() => report.end = Err(e),
-        Err(_) => {}
+        Err(e) => {
+            report.is_counted = false;
+            report.end = std::mem::replace(&mut report.end, Ok(())).and(Err(e));
+        }
     }
     report.duration = begun.elapsed();
     report
@@ -103,15 +118,30 @@ async fn open(
     blocking(open).await.map_err(|e| ForwardError::Work(e.doing("open the spool")))?
 }
 
-/// What is in a spool as far as it can be read: where nothing says what has arrived, all of it waits.
-async fn in_spool(context: &Arc<ProcessContext>, account: &Account) -> Waiting {
-    let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.name.clone());
-    let look = move || {
-        let maildir = spool::open(&*disk, &dir.join(format!("{name}.spool"))).ok().flatten()?;
-        let messages = spool::messages(&*disk, &maildir).ok()?;
-        Some(Waiting::of(&messages, &glance(&*disk, &journal_file(&dir, &name)).unwrap_or_default()))
+/// What is in the spool of an account right now: where nothing says what has arrived, all of it waits. None if it cannot be
+/// read.
+pub async fn in_spool(context: &ProcessContext, account: &AccountName) -> Option<Waiting> {
+    let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.clone());
+    blocking(move || look_into_spool(&*disk, &dir, &name)).await.ok().flatten()
+}
+
+/// The same, here and now. Blocks.
+#[must_use]
+pub fn look_into_spool(disk: &dyn Disk, state_dir: &Path, account: &AccountName) -> Option<Waiting> {
+    let messages = spool::messages_of(disk, state_dir, account).ok()?.unwrap_or_default();
+    let known = glance(disk, &journal_file(state_dir, account)).unwrap_or_default();
+    Some(counted(disk, state_dir, account, &messages, &known))
+}
+
+/// What is left of the messages of a spool. Blocks.
+fn counted(disk: &dyn Disk, dir: &Path, name: &AccountName, messages: &[Spooled], known: &Ledger) -> Waiting {
+    let is_set_aside = |message: &Spooled| known.is_set_aside(&message.name);
+    // Only those have to be named.
+    let deliveries = match messages.iter().any(is_set_aside) {
+        true => deliveries(disk, dir, name, |file| known.is_set_aside(file)),
+        false => BTreeMap::new(),
     };
-    blocking(look).await.ok().flatten().unwrap_or_default()
+    Waiting::of(messages.iter(), known, &deliveries)
 }
 
 /// Blocks.
@@ -130,7 +160,7 @@ fn open_journal(
     let is_dealt_with = |message: &Spooled| known.has_arrived(&message.name) || known.is_set_aside(&message.name);
     let is_nothing = if messages.is_empty() { known.is_empty() } else { messages.iter().all(is_dealt_with) };
     if is_nothing && !options.again {
-        return Ok(Opening::Nothing(Waiting::of(&messages, &known)));
+        return Ok(Opening::Nothing(counted(&**disk, dir, name, &messages, &known)));
     }
     let opened = ForwardJournal::open(disk, dir, name, identity)?;
     let busy = || ForwardError::Busy { holder: disk.lock_holder(&journal_file(dir, name)).unwrap_or_default() };
@@ -152,25 +182,27 @@ fn open_journal(
     let ledger = journal.ledger();
     let is_to_do = |message: &&Spooled| !ledger.has_arrived(&message.name) && !ledger.is_set_aside(&message.name);
     let is_open = |message: &Spooled| ledger.get(&message.name).is_some_and(|known| known.intent.is_some());
-    let (first, others): (Vec<Spooled>, Vec<Spooled>) =
+    let (open, others): (Vec<Spooled>, Vec<Spooled>) =
         messages.iter().filter(is_to_do).cloned().partition(|message| is_open(message));
-    let turns = Turns::new(first.iter().chain(&others), ledger);
-    let mut others: VecDeque<Spooled> = others.into();
-    turns.sort(&mut others);
-    let delivered = match first.is_empty() && others.is_empty() {
-        true => BTreeMap::new(),
-        false => delivered_digests(&**disk, dir, name, |name| names.contains(name)),
-    };
-    let queue = first.into_iter().chain(others).collect();
-    Ok(Opening::Work(Box::new(Opened { journal, messages, queue, turns, delivered })))
+    let turns = Turns::new(open.iter().chain(&others), ledger);
+    let mut queue: VecDeque<Spooled> = others.into();
+    turns.sort(&mut queue);
+    let delivered = deliveries(&**disk, dir, name, |name| names.contains(name) && !ledger.has_arrived(name));
+    Ok(Opening::Work(Box::new(Opened { journal, messages, open, queue, turns, delivered })))
 }
 
 async fn run(pass: &Arc<Pass>, to: &ForwardTo, stop: &CancellationToken) -> Result<(), ForwardError> {
     let delivering = async {
         match to {
             ForwardTo::Imap(to) => imap::deliver(pass, to).await,
-            ForwardTo::Lmtp(to) => lmtp::deliver(pass, to).await,
-            ForwardTo::Command(words) => command::deliver(pass, words).await,
+            ForwardTo::Lmtp(to) => {
+                pass.looks_for_none();
+                lmtp::deliver(pass, to).await
+            }
+            ForwardTo::Command(words) => {
+                pass.looks_for_none();
+                command::deliver(pass, words).await
+            }
         }
     };
     tokio::pin!(delivering);

@@ -35,6 +35,8 @@ pub(super) struct Letter {
     pub(super) size: u64,
     /// Whether there are octets beyond ASCII.
     pub(super) is_8bit: bool,
+    /// Whether there are octets that are 0, which IMAP takes only in a literal of another kind.
+    pub(super) has_nul: bool,
     /// The digest of its header.
     pub(super) header: Digest,
     /// The digest of all its octets as they go over the wire, without what is put in front.
@@ -64,7 +66,7 @@ impl Letter {
 }
 
 fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result<Letter> {
-    let (mut offset, mut lines, mut is_8bit) = (0_u64, 0_u64, false);
+    let (mut offset, mut lines, mut is_8bit, mut has_nul) = (0_u64, 0_u64, false, false);
     let (mut digester, mut whole, mut head) = (HeaderDigester::default(), MessageDigester::default(), Vec::new());
     let mut stored = MessageDigester::default();
     let mut buffer = vec![0; PIECE];
@@ -78,6 +80,7 @@ fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result
         whole.update(&with_crlf(piece));
         stored.update(piece);
         is_8bit |= !piece.is_ascii();
+        has_nul |= memchr::memchr(0, piece).is_some();
         lines += length(memchr::memchr_iter(b'\n', piece).count());
         let room = HEADER.saturating_sub(head.len()).min(piece.len());
         head.extend_from_slice(piece.get(..room).unwrap_or_default());
@@ -86,7 +89,7 @@ fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result
     let date = date_of(&head, spooled.delivered());
     let size = offset.saturating_add(lines).saturating_add(length(prefix.len()));
     let (header, whole, stored) = (digester.finish(), whole.finish(), stored.finish());
-    Ok(Letter { disk, spooled, prefix, file_size: offset, size, is_8bit, header, whole, stored, date })
+    Ok(Letter { disk, spooled, prefix, file_size: offset, size, is_8bit, has_nul, header, whole, stored, date })
 }
 
 fn length(count: usize) -> u64 {
@@ -221,7 +224,7 @@ mod tests {
         let mut long = b"Message-ID: <a>\n\n".to_vec();
         (0..50_000)
             .for_each(|n| long.extend_from_slice([format!("{n}\n\r").as_bytes(), b"\xff\n"].concat().as_slice()));
-        for bytes in [&long[..], b"", b"\n", b"x", b"a\nb"] {
+        for bytes in [&long[..], b"", b"\n", b"x", b"a\nb", b"a\0b\n"] {
             std::fs::write(dir.path().join("f"), bytes).unwrap();
             let spooled = Spooled { name: "f".to_owned(), dir: opened.clone(), file: "f".into() };
             let letter = Letter::measure(Arc::clone(&disk), spooled, "X: y\r\n".to_owned()).await.unwrap();
@@ -232,7 +235,7 @@ mod tests {
             let expected = [b"X: y\r\n".to_vec(), String::from_utf8_lossy(bytes).replace('\n', "\r\n").into_bytes()];
             assert!(wire == expected.concat() || !bytes.is_ascii());
             assert_eq!(length(wire.len()), letter.size);
-            assert_eq!(letter.is_8bit, !bytes.is_ascii());
+            assert_eq!((letter.is_8bit, letter.has_nul), (!bytes.is_ascii(), bytes.contains(&0)));
             let mut whole = MessageDigester::default();
             whole.update(&wire["X: y\r\n".len()..]);
             assert_eq!(letter.whole, whole.finish());

@@ -1,22 +1,34 @@
-//! What waits while a pass runs, for whoever looks meanwhile.
+//! What a pass that runs has done and left, for whoever looks meanwhile.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::report::Waiting;
+use super::report::{SetAside, Waiting};
 use super::spool::Spooled;
 
-/// What waits while a pass runs.
+/// What a pass that runs has done and left.
 #[derive(Debug, Clone, Default)]
-pub struct Live(Arc<Mutex<Shown>>);
+pub struct Live(Arc<Place>);
+
+#[derive(Debug, Default)]
+struct Place {
+    shown: Mutex<Shown>,
+    /// Something may have come into the spool since it was looked at.
+    asked: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Shown {
     waiting: Option<Waiting>,
     /// When the pass began, or a message ceased to wait.
     last: Option<Instant>,
+    /// So many messages have arrived in this pass.
+    forwarded: u64,
+    /// When the last of them did, in seconds since 1970.
+    last_forwarded: Option<i64>,
 }
 
 impl Live {
@@ -32,24 +44,74 @@ impl Live {
         self.lock().last.map(|last| last.elapsed())
     }
 
-    pub(super) fn begin(&self, waiting: Waiting) {
-        *self.lock() = Shown { waiting: Some(waiting), last: Some(Instant::now()) };
+    /// How many messages have arrived so far.
+    #[must_use]
+    pub fn forwarded(&self) -> u64 {
+        self.lock().forwarded
     }
 
-    /// A message does not wait any more: it has arrived, or is set aside.
-    pub(super) fn took(&self, message: &Spooled, is_set_aside: bool) {
+    /// When the last of them did, in seconds since 1970.
+    #[must_use]
+    pub fn last_forwarded(&self) -> Option<i64> {
+        self.lock().last_forwarded
+    }
+
+    /// Something may have come into the spool: the pass is to count that as well.
+    pub fn count_again(&self) {
+        self.0.asked.notify_one();
+    }
+
+    /// Waits until somebody says so.
+    pub(super) async fn is_to_count_again(&self) {
+        self.0.asked.notified().await;
+    }
+
+    pub(super) fn begin(&self, waiting: Waiting) {
+        *self.lock() = Shown { waiting: Some(waiting), last: Some(Instant::now()), ..Shown::default() };
+    }
+
+    /// These have come into the spool meanwhile.
+    pub(super) fn came(&self, messages: &[Spooled]) {
         let mut place = self.lock();
-        place.last = Some(Instant::now());
         let Some(waiting) = place.waiting.as_mut() else { return };
-        waiting.messages = waiting.messages.saturating_sub(1);
-        waiting.octets = waiting.octets.saturating_sub(message.size());
-        waiting.set_aside = waiting.set_aside.saturating_add(u64::from(is_set_aside));
-        // The oldest go first.
-        let oldest = waiting.oldest.max(Some(message.delivered()));
-        waiting.oldest = oldest.filter(|_| waiting.messages > 0);
+        for message in messages {
+            waiting.messages = waiting.messages.saturating_add(1);
+            waiting.octets = waiting.octets.saturating_add(message.size());
+            waiting.oldest = waiting.oldest.into_iter().chain([message.delivered()]).min();
+        }
+    }
+
+    /// A message has arrived, at a time in seconds since 1970.
+    pub(super) fn arrived(&self, message: &Spooled, at: i64) {
+        let mut place = self.lock();
+        place.forwarded = place.forwarded.saturating_add(1);
+        place.last_forwarded = Some(at);
+        place.took(message);
+    }
+
+    /// A message is set aside.
+    pub(super) fn set_aside(&self, message: &Spooled, aside: SetAside) {
+        let mut place = self.lock();
+        place.took(message);
+        if let Some(waiting) = place.waiting.as_mut() {
+            waiting.add_set_aside(aside);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shown {
+    /// A message does not wait any more.
+    fn took(&mut self, message: &Spooled) {
+        self.last = Some(Instant::now());
+        let Some(waiting) = self.waiting.as_mut() else { return };
+        waiting.messages = waiting.messages.saturating_sub(1);
+        waiting.octets = waiting.octets.saturating_sub(message.size());
+        // The oldest go first.
+        let oldest = waiting.oldest.max(Some(message.delivered()));
+        waiting.oldest = oldest.filter(|_| waiting.messages > 0);
     }
 }

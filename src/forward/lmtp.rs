@@ -24,6 +24,9 @@ use crate::text;
 /// Behind the final dot a server may run filters (RFC 5321, section 4.5.3.2.6).
 const LONG_ANSWER: Duration = Duration::from_secs(10 * 60);
 
+/// A server that has closed the connection may have said something before; nothing more comes after such a time.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// The most lines of one answer.
 const MOST_LINES: usize = 100;
 
@@ -290,7 +293,7 @@ impl Session {
                 Some(piece) => stuffing.stuff(&piece),
                 None => stuffing.end().to_vec(),
             };
-            self.wire.send(&wire).await.map_err(|error| ForwardError::Wire { doing: DOING, error })?;
+            self.send(DOING, &wire).await?;
             if last {
                 return Ok(is_ahead);
             }
@@ -311,8 +314,19 @@ impl Session {
         }
         self.dialogue.line('C', || command);
         let line = format!("{command}\r\n");
-        self.wire.send(line.as_bytes()).await.map_err(|error| ForwardError::Wire { doing, error })?;
+        self.send(doing, line.as_bytes()).await?;
         self.reply(doing).await
+    }
+
+    async fn send(&mut self, doing: &'static str, octets: &[u8]) -> Result<(), ForwardError> {
+        match self.wire.send(octets).await {
+            Ok(()) => Ok(()),
+            // A server that is about to close the connection says why.
+            Err(error) => match self.reply_within(doing, LAST_WORDS).await {
+                Ok(said) if said.is_refusal() => Err(said.refusal(doing)),
+                _ => Err(ForwardError::wire(doing, error)),
+            },
+        }
     }
 
     async fn reply(&mut self, doing: &'static str) -> Result<Reply, ForwardError> {
@@ -321,7 +335,7 @@ impl Session {
 
     /// The next answer, all of it within such a time.
     async fn reply_within(&mut self, doing: &'static str, timeout: Duration) -> Result<Reply, ForwardError> {
-        let lost = |error| ForwardError::Wire { doing, error };
+        let lost = |error| ForwardError::wire(doing, error);
         let (mut text, begun) = (String::new(), Instant::now());
         for _ in 0..MOST_LINES {
             let left = timeout.saturating_sub(begun.elapsed());

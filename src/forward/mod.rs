@@ -25,7 +25,7 @@ mod turns;
 mod wire;
 
 pub use error::{CommandFailure, ForwardError};
-pub use forwarder::{ForwardOptions, forward};
+pub use forwarder::{ForwardOptions, forward, in_spool, look_into_spool};
 pub use imap::sign_in_name;
 pub use live::Live;
 pub use pause::Pause;

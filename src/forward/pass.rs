@@ -1,7 +1,8 @@
 //! A pass under way, as those see it who bring messages to a destination: what comes next, and where it is written down what
 //! became of each.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,12 +16,13 @@ use super::error::ForwardError;
 use super::journal::{Arrival, ForwardJournal, Progress};
 use super::letter::{Letter, file};
 use super::live::Live;
-use super::report::Waiting;
-use super::spool::Spooled;
+use super::report::{SetAside, Waiting};
+use super::spool::{self, Spooled};
 use super::turns::{Turns, Weight};
 use crate::account::{Account, AccountName};
 use crate::message::Digest;
 use crate::process_context::ProcessContext;
+use crate::state::delivered::Delivery;
 use crate::state::record::{ForwardRecord, MailboxUid};
 use crate::text::{self, Count};
 use crate::watch::blocking;
@@ -34,6 +36,9 @@ pub(super) const REFUSALS_IN_A_ROW: u32 = 10;
 /// So many messages that are set aside in a pass have a warning of their own; of the others there is their number.
 const SET_ASIDE_ALOUD: usize = 3;
 
+/// So many of them are named in the report.
+const SET_ASIDE_NAMED: usize = 20;
+
 /// A message that is under way for so long may be one at which the destination hangs.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -45,12 +50,14 @@ pub(super) struct Opened {
     pub(super) journal: ForwardJournal,
     /// All of the spool.
     pub(super) messages: Vec<Spooled>,
-    /// What is to be forwarded; first what may have arrived already.
+    /// What may have arrived already: its answer was lost.
+    pub(super) open: Vec<Spooled>,
+    /// What is to be forwarded beside that.
     pub(super) queue: VecDeque<Spooled>,
-    /// The order of the others.
+    /// The order of that.
     pub(super) turns: Turns,
-    /// The digests of what was delivered into the spool, as far as they are known, by the names of the files.
-    pub(super) delivered: BTreeMap<String, Digest>,
+    /// What was delivered into the spool, as far as it is known, by the names of the files.
+    pub(super) delivered: BTreeMap<String, Delivery>,
 }
 
 /// A pass under way; connections to one destination share it.
@@ -63,20 +70,28 @@ pub(super) struct Pass {
     stop: CancellationToken,
     /// None while it is away, and when it is lost.
     journal: AsyncMutex<Option<ForwardJournal>>,
-    /// All of the spool.
+    /// All of the spool, when the pass began.
     messages: Vec<Spooled>,
+    /// What was seen to have come into it since.
+    came: Mutex<Vec<Spooled>>,
+    /// What may have arrived already, until somebody looks for it.
+    open: Mutex<Vec<Spooled>>,
     queue: Mutex<VecDeque<Spooled>>,
     /// The order of what is left, and what comes to nothing.
     turns: Mutex<Turns>,
     /// What was delivered into the spool, as far as that is known.
-    delivered: BTreeMap<String, Digest>,
-    /// What waits, for whoever looks meanwhile.
+    delivered: BTreeMap<String, Delivery>,
+    /// What was done and waits, for whoever looks meanwhile.
     live: Live,
     counts: Mutex<Counts>,
     /// What the destination has said at one message that may hold for all.
     pub(super) doubt: Mutex<Option<Doubt>>,
     /// Why the first message was put off that is tried again later.
     put_off: Mutex<Option<ForwardError>>,
+    /// What the destination has said of the last message, if it refused that.
+    last_words: Mutex<Option<String>>,
+    /// The first few messages that were set aside.
+    aside: Mutex<Vec<SetAside>>,
     /// A connection has found that the destination takes no more.
     ended: CancellationToken,
 }
@@ -109,6 +124,8 @@ impl Pass {
             stop,
             journal: AsyncMutex::new(Some(opened.journal)),
             messages: opened.messages,
+            came: Mutex::default(),
+            open: Mutex::new(opened.open),
             queue: Mutex::new(opened.queue),
             turns: Mutex::new(opened.turns),
             delivered: opened.delivered,
@@ -116,6 +133,8 @@ impl Pass {
             counts: Mutex::new(Counts::default()),
             doubt: Mutex::default(),
             put_off: Mutex::default(),
+            last_words: Mutex::default(),
+            aside: Mutex::default(),
             ended: CancellationToken::new(),
         }
     }
@@ -129,6 +148,8 @@ impl Pass {
             stop: CancellationToken::new(),
             journal: AsyncMutex::new(None),
             messages: Vec::new(),
+            came: Mutex::default(),
+            open: Mutex::default(),
             queue: Mutex::default(),
             turns: Mutex::default(),
             delivered: BTreeMap::new(),
@@ -136,6 +157,8 @@ impl Pass {
             counts: Mutex::default(),
             doubt: Mutex::default(),
             put_off: Mutex::default(),
+            last_words: Mutex::default(),
+            aside: Mutex::default(),
             ended: CancellationToken::new(),
         }
     }
@@ -157,9 +180,37 @@ impl Pass {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn open(&self) -> MutexGuard<'_, Vec<Spooled>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether there is anything left to begin.
     pub(super) fn has_more(&self) -> bool {
-        !self.queue().is_empty()
+        !self.queue().is_empty() || !self.open().is_empty()
+    }
+
+    /// Whether the messages that may have arrived already are looked for behind the others: looks have come to nothing
+    /// before.
+    pub(super) fn looks_last(&self) -> bool {
+        let has_others = !self.queue().is_empty();
+        let (open, turns) = (self.open(), self.turns());
+        has_others && open.iter().any(|message| turns.is_fruitless(&message.name))
+    }
+
+    /// The messages that may have arrived already; from now on they are the caller's. Empty if the end was asked for.
+    pub(super) fn take_open(&self) -> Vec<Spooled> {
+        if self.stop.is_cancelled() || self.ended.is_cancelled() {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.open())
+    }
+
+    /// Where nobody can look for messages that may have arrived already, they are sent like the others.
+    pub(super) fn looks_for_none(&self) {
+        let open = std::mem::take(&mut *self.open());
+        if !open.is_empty() {
+            self.put_in_place(open.into_iter());
+        }
     }
 
     /// How many messages are left to begin.
@@ -177,11 +228,6 @@ impl Pass {
             Some(doubt) => doubt.next(&mut queue),
             None => queue.pop_front(),
         }
-    }
-
-    /// Puts back the message that was the next one.
-    pub(super) fn put_back(&self, message: Spooled) {
-        self.queue().push_front(message);
     }
 
     /// Puts messages back that were not begun, each in its place.
@@ -222,13 +268,18 @@ impl Pass {
         };
         let why = if letter.file_size() != delivered {
             format!("its file in the spool has {} bytes, and {delivered} were delivered", letter.file_size())
-        } else if self.delivered.get(&message.name).is_some_and(|digest| *digest != letter.stored) {
+        } else if self.digest_of(&message.name).is_some_and(|digest| digest != letter.stored) {
             "its file in the spool has other bytes than were delivered".to_owned()
         } else {
             return Ok(Some(letter));
         };
         self.set_aside(&letter.spooled, &why).await?;
         Ok(None)
+    }
+
+    /// The digest of what was delivered, if it is known.
+    fn digest_of(&self, name: &str) -> Option<Digest> {
+        self.delivered.get(name)?.whole
     }
 
     /// All messages of which something is known, as long as something is to be said of them.
@@ -274,7 +325,8 @@ impl Pass {
 
     /// A message arrived: the record that says so, which the caller writes before or with the next one.
     pub(super) fn arrived(&self, letter: &Letter, uid: Option<MailboxUid>) -> ForwardRecord {
-        self.live.took(&letter.spooled, false);
+        self.live.arrived(&letter.spooled, self.context.clock.read().wall);
+        self.note_words(None);
         {
             let mut counts = self.counts();
             counts.forwarded += 1;
@@ -297,18 +349,32 @@ impl Pass {
             counts.newly_set_aside += 1;
             counts.newly_set_aside
         };
+        let since = self.context.clock.read().wall;
+        let aside = SetAside::new(message, &self.delivered, since, reason.clone());
         let told = format!(
-            "{}: a message is set aside and not forwarded: {reason}. It stays in the spool and on the server",
+            "{}: a message is set aside and not forwarded: {aside}. It stays in the spool and on the server",
             self.name
         );
         match nth {
             ..=SET_ASIDE_ALOUD => warn!(event = "set-aside", "{told}"),
             _ => info!(event = "set-aside", "{told}"),
         }
-        self.live.took(message, true);
+        if nth <= SET_ASIDE_NAMED {
+            self.aside().push(aside.clone());
+        }
+        self.live.set_aside(message, aside);
+        self.note_words(None);
         self.says_nothing_of_all(message);
-        let since = self.context.clock.read().wall;
         self.record(vec![ForwardRecord::SetAside { name: message.name.clone(), since, reason }]).await
+    }
+
+    fn aside(&self) -> MutexGuard<'_, Vec<SetAside>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first few messages that were set aside.
+    pub(super) fn first_set_aside(&self) -> Vec<SetAside> {
+        self.aside().clone()
     }
 
     /// How many messages were set aside beyond those that have a warning of their own.
@@ -366,6 +432,7 @@ impl Pass {
     pub(super) fn later(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
         info!("{}: a message is tried again later: {why}", self.name);
         self.note(message, Weight::Once);
+        self.note_words(why.words());
         self.says_nothing_of_all(message);
         if self.one_more_refusal() >= REFUSALS_IN_A_ROW {
             return Err(why);
@@ -377,6 +444,16 @@ impl Pass {
     /// A try with a message has come to nothing: that decides what the next pass begins with.
     pub(super) fn note(&self, message: &Spooled, weight: Weight) {
         self.turns().note(&message.name, weight);
+    }
+
+    /// What the destination has said of a message that it refused; None: it did not.
+    pub(super) fn note_words(&self, words: Option<&str>) {
+        *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = words.map(str::to_owned);
+    }
+
+    /// What the destination has said of the last message, if it refused that.
+    pub(super) fn last_words(&self) -> Option<String> {
+        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Counts a refusal; how many there were in a row.
@@ -424,11 +501,33 @@ impl Pass {
         self.record(records).await
     }
 
-    /// What is left of the messages that were there.
+    /// Counts what comes into the spool while the pass runs, each time that somebody asks for it. Never ends.
+    pub(super) async fn count_what_comes(&self) -> Infallible {
+        let mut known: HashSet<String> = HashSet::new();
+        loop {
+            self.live.is_to_count_again().await;
+            if known.is_empty() {
+                known = self.messages.iter().map(|message| message.name.clone()).collect();
+            }
+            let (disk, dir, name) = (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.name.clone());
+            // What cannot be read is told by the next pass.
+            let Ok(Ok(Some(there))) = blocking(move || spool::messages_of(&*disk, &dir, &name)).await else { continue };
+            let new: Vec<Spooled> = there.into_iter().filter(|message| known.insert(message.name.clone())).collect();
+            self.live.came(&new);
+            self.came().extend(new);
+        }
+    }
+
+    fn came(&self) -> MutexGuard<'_, Vec<Spooled>> {
+        self.came.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left of the messages that were there, and of what came since.
     pub(super) async fn waiting(&self) -> Result<Waiting, ForwardError> {
         let place = self.journal.lock().await;
         let journal = place.as_ref().ok_or(ForwardError::Stopped)?;
-        Ok(Waiting::of(&self.messages, journal.ledger()))
+        let came = self.came();
+        Ok(Waiting::of(self.messages.iter().chain(&*came), journal.ledger(), &self.delivered))
     }
 }
 

@@ -118,6 +118,16 @@ pub(super) fn messages(disk: &dyn Disk, spool: &Maildir) -> Result<Vec<Spooled>,
     Ok(messages)
 }
 
+/// The messages in the spool of an account, the first ones first. None if there is no spool. Blocks.
+pub(super) fn messages_of(
+    disk: &dyn Disk,
+    state_dir: &Path,
+    account: &AccountName,
+) -> Result<Option<Vec<Spooled>>, StateError> {
+    let spool = open(disk, &state_dir.join(format!("{account}.spool")))?;
+    spool.map(|spool| messages(disk, &spool)).transpose()
+}
+
 /// How much of these was not forwarded.
 pub(super) fn waiting(messages: &[Spooled], ledger: &Ledger) -> SpoolUse {
     let waiting = messages.iter().filter(|message| !ledger.has_arrived(&message.name));
@@ -133,11 +143,9 @@ pub(super) fn waiting(messages: &[Spooled], ledger: &Ledger) -> SpoolUse {
 /// # Errors
 /// Those of the disk; a journal that is damaged.
 pub fn spool_use(disk: &dyn Disk, state_dir: &Path, account: &AccountName) -> Result<SpoolUse, StateError> {
-    let Some(spool) = open(disk, &state_dir.join(format!("{account}.spool")))? else {
-        return Ok(SpoolUse::default());
-    };
+    let Some(messages) = messages_of(disk, state_dir, account)? else { return Ok(SpoolUse::default()) };
     let ledger = look(disk, &journal_file(state_dir, account))?.unwrap_or_default();
-    Ok(counted(messages(disk, &spool)?, &ledger))
+    Ok(counted(messages, &ledger))
 }
 
 /// What counts of these: what waits, and what is set aside beyond its own room.

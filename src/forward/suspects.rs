@@ -74,12 +74,16 @@ impl Pass {
     pub(super) fn doubts(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
         info!("{}: a message is tried again later: {why}", self.name);
         self.note(message, Weight::Once);
+        self.note_words(why.words());
         let in_a_row = self.one_more_refusal();
         let mut place = self.doubt();
         if place.as_ref().is_some_and(|doubt| doubt.is_about(message)) || in_a_row >= REFUSALS_IN_A_ROW {
             return Err(why);
         }
-        place.get_or_insert_with(|| Doubt::new(why, message));
+        match place.as_mut() {
+            Some(doubt) => doubt.is_told_again(),
+            None => *place = Some(Doubt::new(why)),
+        }
         Ok(())
     }
 
@@ -98,7 +102,7 @@ impl Pass {
     }
 
     /// At the end: what was said that may hold for all, if nothing has shown that it does not.
-    pub(super) fn last_doubt(&self) -> Result<(), ForwardError> {
-        self.doubt().take().map_or(Ok(()), |doubt| Err(doubt.why))
+    pub(super) fn last_doubt(&self) -> Option<Doubt> {
+        self.doubt().take()
     }
 }

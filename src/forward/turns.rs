@@ -94,6 +94,13 @@ impl Turns {
         self.returns
     }
 
+    /// Whether so many tries with a message have come to nothing that it is another one's turn: others arrived meanwhile, or
+    /// the pass before this one has tried it.
+    pub(super) fn is_fruitless(&self, name: &str) -> bool {
+        let known = self.before.get(name).copied().unwrap_or_default();
+        known.behind || known.strikes >= FRUITLESS_TRIES && known.turn.saturating_add(1) == self.turn
+    }
+
     /// A message has arrived. True if the order of the others is another one now.
     pub(super) fn arrived(&mut self, name: &str) -> bool {
         self.now.remove(name);

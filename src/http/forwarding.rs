@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::html::{Count, Moment, PathSegment, Prose, Text};
-use crate::control::status::{AccountStatus, Forwarding};
+use crate::control::status::{AccountStatus, Forwarding, SetAside};
 
 /// So many accounts have a card of their own.
 const MOST_CARDS: usize = 20;
@@ -74,12 +74,13 @@ pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64
     if let Some(why) = &forward.why {
         write!(f, "<p>{}</p>", Prose(why))?;
     }
-    if let Some(first) = forward.first_set_aside.first() {
-        write!(f, "<p>{} refused for good", messages(forward.set_aside))?;
+    if !forward.first_set_aside.is_empty() {
+        let listed = SetAside::listed(&forward.first_set_aside, forward.set_aside);
         write!(
             f,
-            ": {}. <code>mailferry forward --again {}</code> tries again</p>",
-            Text(&first.reason),
+            "<p>{} set aside: {}. <code>mailferry forward --again {}</code> tries again</p>",
+            messages(forward.set_aside),
+            Text(&listed),
             Text(&account.account)
         )?;
     }
@@ -109,15 +110,16 @@ pub(super) fn messages(count: u64) -> Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::status::SetAside;
     use crate::control::status::examples::account;
 
     /// An account of which so many messages wait, and so many are set aside.
     fn forwarding(name: &str, messages: u64, set_aside: u64) -> AccountStatus {
-        let aside = SetAside { name: "1.x".to_owned(), since: 1, reason: "too large".to_owned() };
+        let (file, reason) = ("1.x".to_owned(), "too large".to_owned());
+        let aside = SetAside { name: file, unique_id: None, octets: 7, since: 1, reason };
         let forward = Forwarding {
             to: "there".to_owned(),
             running: false,
+            counted: None,
             messages,
             octets: 1,
             oldest: None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::account::Account;
 use crate::advice;
 use crate::config::NotifySettings;
+use crate::forward::SetAside;
 use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;
 use crate::text::{self, Span};
@@ -78,11 +79,13 @@ pub enum Notification {
     },
     /// It goes on again.
     ForwardingRecovered,
-    /// The destination refused messages for good.
+    /// Messages were set aside, and are not forwarded.
     SetAside {
-        /// Why the first one.
-        text: String,
-        /// How many there are.
+        /// The first of those that are new, with their reasons.
+        first: Vec<SetAside>,
+        /// How many are new.
+        new: u64,
+        /// How many there are, earlier ones among them.
         count: u64,
     },
     /// New mail came.
@@ -165,10 +168,13 @@ impl Notification {
                 format!("{name}: {count} {wait} in the spool: {text}. Forwarding tries again by itself")
             }
             Self::ForwardingRecovered => format!("{name}: mail is forwarded again"),
-            Self::SetAside { text, count } => {
+            Self::SetAside { first, new, count } => {
+                let (are, stay) = if *new == 1 { ("is", "It stays") } else { ("are", "They stay") };
+                let in_all = if count > new { format!(" ({count} are in all)") } else { String::new() };
                 format!(
-                    "{name}: {count} set aside, because the destination will not take it: {text}. It stays in the spool and on \
-                     the server. {}",
+                    "{name}: {} {are} set aside and not forwarded{in_all}: {}. {stay} in the spool and on the server. {}",
+                    text::Count(*new, "message"),
+                    SetAside::listed(first, *new),
                     advice::after_setting_aside(&account.name)
                 )
             }
@@ -310,6 +316,37 @@ mod tests {
             assert_eq!(notifications.event(), event);
             let (text, _) = of(&notifications);
             assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_set_aside_is_named_in_plain_words() {
+        let aside = |n: u32| SetAside {
+            name: format!("{n}.x"),
+            unique_id: Some(format!("u{n}")),
+            octets: 2048,
+            since: 1,
+            reason: "too large".to_owned(),
+        };
+        let set_aside =
+            |named: u32, new, count| Notification::SetAside { first: (1..=named).map(aside).collect(), new, count };
+        for (notification, expected) in [
+            (
+                set_aside(1, 1, 1),
+                "work: 1 message is set aside and not forwarded: unique-id u1 (2.0 KiB, file 1.x): too large. It stays in",
+            ),
+            (
+                set_aside(5, 5, 7),
+                "work: 5 messages are set aside and not forwarded (7 are in all): unique-id u1 (2.0 KiB, file 1.x): too \
+                 large; unique-id u2 (2.0 KiB, file 2.x): too large; unique-id u3 (2.0 KiB, file 3.x): too large; and 2 \
+                 more. They stay in the spool and on the server. Once the cause is fixed: ",
+            ),
+        ] {
+            assert_eq!(notification.event(), "set-aside");
+            let (text, environment) = of(&notification);
+            assert!(text.contains(expected), "{text}");
+            let count = if text.contains("1 message is") { "1" } else { "7" };
+            assert!(environment.contains(&("MAILFERRY_COUNT", count.into())), "{environment:?}");
         }
     }
 

@@ -38,8 +38,11 @@ pub(super) fn settle_spool(
     }
     if lost > 0 {
         warn!(
-            "taken out of the spool by somebody else, and fetched again if they can be: {}",
-            Count::of(lost, "message")
+            event = "message",
+            "{}: {} taken out of the spool by somebody else, and fetched again if the server still has {}",
+            account.name,
+            Count::of(lost, "message"),
+            if lost == 1 { "it" } else { "them" }
         );
     }
     Ok(())
@@ -94,7 +97,7 @@ pub async fn forward_spool(
     let (in_time, live) = (stop.child_token(), Live::default());
     let pass = forward(Arc::new(context.of_process()), account, to, options, live.clone(), in_time.clone());
     tokio::pin!(pass);
-    let report = tokio::select! {
+    let mut report = tokio::select! {
         biased;
         report = &mut pass => report,
         () = tokio::time::sleep(bound) => {
@@ -107,6 +110,9 @@ pub async fn forward_spool(
             report
         }
     };
+    if stop.is_cancelled() && report.waiting.messages > 0 && report.why_waiting().is_none() {
+        report.end = Err(ForwardError::Stopped);
+    }
     if report.forwarded > 0
         && let Err(e) = settle_account(context, account).await
     {

@@ -10,20 +10,30 @@ use crate::account::AccountName;
 use crate::disk::Disk;
 use crate::message::Digest;
 
-/// The digests of all bytes of those files of an account's deliveries that are wanted, by their names, as the state says
-/// right now. Without a state that can be read, nothing is known. Blocks.
-pub fn delivered_digests(
+/// What a state says of a file that was delivered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// The server's name for the message, escaped; None where the server has no UIDL.
+    pub unique_id: Option<String>,
+    /// The digest of all its bytes, if it is known.
+    pub whole: Option<Digest>,
+}
+
+/// Those of an account's deliveries that are wanted, by the names of their files, as the state says right now. Without a
+/// state that can be read, nothing is known. Blocks.
+pub fn deliveries(
     disk: &dyn Disk,
     dir: &Path,
     account: &AccountName,
     is_wanted: impl Fn(&str) -> bool,
-) -> BTreeMap<String, Digest> {
-    let take = |digests: &mut BTreeMap<String, Digest>, record| {
+) -> BTreeMap<String, Delivery> {
+    let take = |deliveries: &mut BTreeMap<String, Delivery>, record| {
         if let Record::Entry(entry) = record
-            && let (Some(intent), Some(whole)) = (entry.intent, entry.fingerprint.whole)
+            && let Some(intent) = entry.intent
             && is_wanted(&intent.file_name)
         {
-            digests.insert(intent.file_name, whole);
+            let unique_id = entry.unique_id.map(|unique_id| unique_id.to_string());
+            deliveries.insert(intent.file_name, Delivery { unique_id, whole: entry.fingerprint.whole });
         }
     };
     glance(disk, &uids_file(dir, account.as_str()), take).unwrap_or_default()

@@ -72,6 +72,9 @@ pub struct SavedForwardingPause {
     pub(crate) due_in: u64,
     /// What the file of its password looked like before the last one.
     pub(crate) password: String,
+    /// It has spoken of one message alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) of_one: bool,
 }
 
 impl Saved {

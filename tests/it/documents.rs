@@ -201,6 +201,7 @@ fn full_forwarding() -> Forwarding {
     Forwarding {
         to: "t".to_owned(),
         running: false,
+        counted: Some(1),
         messages: 1,
         octets: 2,
         oldest: None,
@@ -210,7 +211,13 @@ fn full_forwarding() -> Forwarding {
         forwarded: 3,
         last_forwarded: None,
         set_aside: 1,
-        first_set_aside: vec![SetAside { name: "n".to_owned(), since: 1, reason: "r".to_owned() }],
+        first_set_aside: vec![SetAside {
+            name: "n".to_owned(),
+            unique_id: None,
+            octets: 1,
+            since: 1,
+            reason: "r".to_owned(),
+        }],
         spool_full: false,
         stranded: false,
     }

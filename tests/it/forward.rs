@@ -14,12 +14,15 @@ pub(crate) mod hostile;
 mod imap;
 mod kills;
 mod lmtp;
+mod looks;
 mod lost;
+mod nul;
 mod outages;
 mod real_server;
 mod sieve;
 mod sorted;
 mod switched;
+mod told;
 
 /// An account whose mail goes on to this server, and leaves the source behind it.
 fn to(maildrop: &Maildrop, server: &ImapServer, more: &str) -> Account {
@@ -56,6 +59,7 @@ fn every_message_arrives_once_byte_for_byte_and_leaves_the_source_only_then() {
     let odd: Vec<Vec<u8>> = corpus().into_iter().map(|(_, bytes)| bytes).chain(odd_ones()).collect();
     let messages = (0..).zip(&odd).map(|(n, bytes): (usize, _)| Message::new(&format!("u{n}"), bytes)).collect();
     let (maildrop, server) = (Maildrop::new(messages), ImapServer::start());
+    server.with(|mailbox| mailbox.capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS BINARY");
     let env = TestEnv::new(&[to(&maildrop, &server, ", flags = [\"seen\", \"$Work\"]")]);
     let outcome = env.fetch().expect(0).says("forwarded");
     assert!(outcome.stdout.contains(&format!("{} forwarded", odd.len())), "{outcome:#?}");
@@ -110,7 +114,14 @@ fn what_somebody_takes_out_of_the_spool_is_fetched_again() {
     env.fetch().expect(75);
     std::fs::remove_file(&files(&env.path("state/a.spool/new"))[1]).unwrap();
     server.with(|mailbox| mailbox.login_refusal = None);
-    env.fetch().expect(0);
+    let outcome = env.run(&["-v", "fetch"]).expect(0);
+    for told in [
+        "mailferry: a: 1 message taken out of the spool by somebody else, and fetched again if the server still has it",
+        // What is said on another thread is said of the account, too.
+        "a: forwarded since the last poll: 3; files that have left the spool: 3",
+    ] {
+        assert!(outcome.stderr.lines().any(|line| line == told), "{told}: {outcome:#?}");
+    }
     env.fetch().expect(0);
     assert_same_mail(&server.mail(), &small_on_the_wire(3));
     assert!(maildrop.left().is_empty());

@@ -45,12 +45,14 @@ impl Destination {
         Some(Self { password, pause: recalled.standing.forwarding })
     }
 
-    /// Whether a run of a timer leaves it alone. A changed password is tried at once.
-    pub(in crate::cli) fn is_to_wait(&self, context: &PollContext, account: &Account) -> bool {
+    /// Whether a run of a timer leaves it alone. A changed password is tried at once, and so is new mail where the
+    /// destination has spoken of one message alone.
+    pub(in crate::cli) fn is_to_wait(&self, context: &PollContext, account: &Account, has_new: bool) -> bool {
         let now = Duration::from_secs(context.clock.read().since_boot);
-        let Some(pause) = self.pause.as_ref().filter(|pause| pause.due > now && pause.password == self.password) else {
-            return false;
+        let holds = |pause: &&ForwardingPause| {
+            pause.due > now && pause.password == self.password && !(has_new && pause.is_of_one)
         };
+        let Some(pause) = self.pause.as_deref().filter(holds) else { return false };
         debug!("{}: not forwarded in this run; next in {} s", account.name, pause.due.saturating_sub(now).as_secs());
         true
     }
@@ -77,7 +79,8 @@ impl Destination {
             Kind::Pause(pause) => {
                 let before = self.pause.filter(|_| report.forwarded == 0).map_or(0, |pause| pause.failures);
                 let failures = before.saturating_add(1);
-                Some(Box::new(ForwardingPause { failures, due: now + pause.time(failures), password: self.password }))
+                let (due, password, is_of_one) = (now + pause.time(failures), self.password, report.is_of_one);
+                Some(Box::new(ForwardingPause { failures, due, password, is_of_one }))
             }
         };
         recalled.keep(context, account, now, clock).await;

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use crate::account::AccountName;
+use crate::advice;
 use crate::cli::status::layout::{Mark, Row};
 use crate::cli::status_text::{Account, LocalTime, Mail, words};
-use crate::command_line::this_program;
-use crate::control::status::{AccountStatus, Came, Forwarding, State, Status, Trouble};
+use crate::control::status::{AccountStatus, Came, Forwarding, SetAside, State, Status, Trouble};
 use crate::text::{Count, Span, plural};
 
 /// So many accounts are told in full; of more there is a line each.
@@ -216,12 +217,13 @@ fn about_trouble(account: &AccountStatus, trouble: &Trouble, now: i64) -> Vec<St
 /// Why mail does not go on, and what to do about it.
 fn forward_text<'a>(forward: &'a Forwarding, account: &str) -> Option<Cow<'a, str>> {
     let why = forward.why.as_deref().filter(|_| forward.is_held_up());
-    let Some(aside) = forward.first_set_aside.first().filter(|_| forward.set_aside > 0) else {
+    if forward.first_set_aside.is_empty() {
         return why.map(Cow::from);
-    };
-    let again = this_program(&format!("forward --again {account}"));
+    }
     let before = why.map_or_else(String::new, |why| format!("{why}. "));
-    Some(format!("{before}Set aside: {}. Once the cause is fixed: {again}", aside.reason).into())
+    let next = AccountName::new(account).map(|account| advice::after_setting_aside(&account)).unwrap_or_default();
+    let listed = SetAside::listed(&forward.first_set_aside, forward.set_aside);
+    Some(format!("{before}Set aside: {listed}. {next}").into())
 }
 
 fn forward_line(forward: &Forwarding, now: i64) -> String {
@@ -328,7 +330,6 @@ mod tests {
     use super::*;
     use crate::cli::status::layout::{self, Layout};
     use crate::cli::status_text::tests::account;
-    use crate::control::status::SetAside;
     use crate::control::status::examples::status;
     use crate::schedule::Cause;
 
@@ -375,6 +376,7 @@ mod tests {
         let forward = Forwarding {
             to: "INBOX at imap://imap.example.org:993".into(),
             running: false,
+            counted: Some(90_000),
             messages: 2,
             octets: 2048,
             oldest: Some(89_000),
@@ -395,7 +397,7 @@ mod tests {
         let text = shown(&status((2..9).map(of).chain([waits]).collect()), Detail::AsFits, None);
         let expected = "person01  not forwarded for 17 min; tried again in 10 min\n    the server refused the login.";
         assert!(text.contains(expected), "{text}");
-        let aside = SetAside { name: "1.x".into(), since: 1, reason: "too large".into() };
+        let aside = SetAside { name: "1.x".into(), unique_id: None, octets: 7, since: 1, reason: "too large".into() };
         let both = Forwarding { set_aside: 30, first_set_aside: vec![aside], ..forward.clone() };
         let of_forward = |forward: &Forwarding| {
             let accounts = (0..5).map(|n| AccountStatus { forward: Some(forward.clone()).filter(|_| n == 1), ..of(n) });
@@ -403,9 +405,14 @@ mod tests {
         };
         let text = of_forward(&both);
         assert!(text.contains("tried again in 10 min; 30 messages set aside\n"), "{text}");
-        assert!(text.contains("username and password. Set aside: too large. Once the cause is fixed: "), "{text}");
+        let named =
+            "username and password. Set aside: file 1.x (7 B): too large; and 29 more. Once the cause is fixed: ";
+        assert!(text.contains(named), "{text}");
         let text = of_forward(&Forwarding { messages: 0, why: None, ..both });
-        assert!(text.contains("person01  30 messages set aside\n    Set aside: too large. Once"), "{text}");
+        assert!(
+            text.contains("person01  30 messages set aside\n    Set aside: file 1.x (7 B): too large; and"),
+            "{text}"
+        );
         assert!(text.contains("forward --again person01"), "{text}");
         let idle = Forwarding { messages: 0, why: None, ..forward.clone() };
         assert!(!AccountStatus { forward: Some(idle.clone()), ..of(1) }.is_in_trouble());

@@ -89,6 +89,11 @@ impl Supervisor {
                 named.for_each(|name| self.forwarders.try_now(&name, since_boot()));
                 Response::Noted
             }
+            Request::Fetched { accounts } => {
+                let named = accounts.iter().filter_map(|name| AccountName::new(name).ok());
+                named.for_each(|name| self.forwarders.look(&name));
+                Response::Noted
+            }
             Request::Poll { accounts, often_for } => {
                 let all = || self.accounts.keys().map(ToString::to_string).collect();
                 let named: Vec<String> = if accounts.is_empty() { all() } else { accounts };

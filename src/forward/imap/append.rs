@@ -46,6 +46,11 @@ impl Session {
         self.has("LITERAL+") && letter.size <= NOT_LARGE || self.has("LITERAL-") && letter.size <= SMALL
     }
 
+    /// Whether a message may have octets that are 0: in a `literal8` (RFC 3516, section 4.4; RFC 9051).
+    pub(super) fn takes_nul(&self) -> bool {
+        self.has("BINARY") || self.has("IMAP4REV2")
+    }
+
     /// Begins to append a message: the command in front of it; its tag. Where it may be sent ahead, all of it.
     pub(super) async fn begin_append(
         &mut self,
@@ -55,7 +60,8 @@ impl Session {
     ) -> Result<String, ForwardError> {
         let (tag, is_ahead) = (self.next_tag(), self.sends_ahead(letter));
         let (mailbox, flags, plus) = (response::mailbox(mailbox), flags.join(" "), if is_ahead { "+" } else { "" });
-        let command = format!("{tag} APPEND {mailbox} ({flags}) \"{}\" {{{}{plus}}}\r\n", letter.date, letter.size);
+        let (date, size, kind) = (&letter.date, letter.size, if letter.has_nul { "~" } else { "" });
+        let command = format!("{tag} APPEND {mailbox} ({flags}) \"{date}\" {kind}{{{size}{plus}}}\r\n");
         self.dialogue.line('C', || text::value(command.trim_end()));
         self.gather(command.as_bytes()).await?;
         match is_ahead {
@@ -84,7 +90,7 @@ impl Session {
     pub(super) async fn send_gathered(&mut self) -> Result<(), ForwardError> {
         let mut gathered = std::mem::take(&mut self.outgoing);
         // What the server says at its end is read by whoever waits for the answers that are open.
-        let sent = self.wire.send(&gathered).await.map_err(|error| ForwardError::Wire { doing: DOING, error });
+        let sent = self.wire.send(&gathered).await.map_err(|error| ForwardError::wire(DOING, error));
         self.awaited = Awaited::begin();
         gathered.clear();
         self.outgoing = gathered;

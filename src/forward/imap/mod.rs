@@ -19,7 +19,7 @@ mod worker;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::error::ForwardError;
 use super::pass::Pass;
@@ -30,7 +30,7 @@ use crate::process_context::ProcessContext;
 use crate::secret::Secret;
 use crate::threads::NotDone;
 pub(super) use probe::probe;
-use worker::{Claims, Worker};
+use worker::{Claims, Worker, is_of_the_look};
 
 /// Another connection is worth its login where so many messages wait for each.
 const FOR_EACH: usize = 8;
@@ -51,37 +51,61 @@ async fn deliver_with(
     redactor: &Arc<Redactor>,
 ) -> Result<(), ForwardError> {
     let taken = Claims::default();
-    let mut first = Worker::open(pass, to, secret, redactor, taken.clone()).await?;
+    let is_last = pass.looks_last();
+    if is_last {
+        info!("{}: what may have arrived already is looked for behind the other messages", pass.name);
+        let worker = Worker::open(pass, to, secret, redactor, taken.clone()).await?;
+        append(pass, to, secret, redactor, worker).await?;
+    }
+    let mut worker = Worker::open(pass, to, secret, redactor, taken).await?;
+    match worker.look_for_open_ones().await {
+        Ok(()) => append(pass, to, secret, redactor, worker).await,
+        // That has come to nothing again, and holds up no other message.
+        Err(e) if is_last && is_of_the_look(&e) => {
+            pass.put_off_for(e.without_secrets(redactor));
+            Ok(())
+        }
+        Err(e) => {
+            pass.end();
+            Err(e)
+        }
+    }
+}
+
+/// Appends what waits, by this worker and by as many more as pay.
+async fn append(
+    pass: &Arc<Pass>,
+    to: &ImapDestination,
+    secret: &Secret,
+    redactor: &Arc<Redactor>,
+    first: Worker<'_>,
+) -> Result<(), ForwardError> {
     let mut others = JoinSet::new();
     let wanted = (pass.left() / FOR_EACH).min(to.connections.saturating_sub(1));
-    // What was left open is looked for by this connection alone: two might take the same message for theirs. So it is
-    // where only a look shows under which UID a message has arrived.
+    // What was left open is looked for by one connection alone: two might take the same message for theirs. So it is where
+    // only a look shows under which UID a message has arrived.
     // Where nothing has to be waited for, one connection keeps the server as busy as it can be, and several would wait for
     // each other at the mailbox.
     let pays = first.session.has("UIDPLUS") && !first.session.has("LITERAL+");
     let wanted = if pays { wanted } else { 0 };
-    let mut open = first.look_for_open_ones().await;
-    if open.is_ok() {
-        for _ in 0..wanted {
-            let (pass, to, secret, redactor) = (Arc::clone(pass), to.clone(), secret.clone(), Arc::clone(redactor));
-            let taken = taken.clone();
-            others.spawn(async move {
-                match Worker::open(&pass, &to, &secret, &redactor, taken).await {
-                    Ok(worker) => worker.run().await,
-                    // The server may allow fewer connections than we would like.
-                    Err(e) => {
-                        debug!("another connection could not be had: {}", e.without_secrets(&redactor));
-                        Ok(())
-                    }
+    for _ in 0..wanted {
+        let (pass, to, secret, redactor) = (Arc::clone(pass), to.clone(), secret.clone(), Arc::clone(redactor));
+        let taken = first.claims();
+        others.spawn(async move {
+            match Worker::open(&pass, &to, &secret, &redactor, taken).await {
+                Ok(worker) => worker.run().await,
+                // The server may allow fewer connections than we would like.
+                Err(e) => {
+                    debug!("another connection could not be had: {}", e.without_secrets(&redactor));
+                    Ok(())
                 }
-            });
-        }
-        open = first.run().await;
+            }
+        });
     }
-    if open.is_err() {
+    let mut end = first.run().await;
+    if end.is_err() {
         pass.end();
     }
-    let mut end = open;
     while let Some(ended) = others.join_next().await {
         let ended = ended.map_err(NotDone::from).map_err(|e| ForwardError::Work(e.doing("append messages")));
         end = end.and(ended.and_then(|ended| ended));

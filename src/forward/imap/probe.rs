@@ -20,6 +20,9 @@ pub(in crate::forward) async fn probe(pass: &Pass, to: &ImapDestination) -> Resu
         Ok(Probed::NoMailboxYet { response, separator }) => {
             Ok(Probed::NoMailboxYet { response: response.map(|said| redactor.hide(&said)), separator })
         }
+        Ok(Probed::NoSuchName { response, separator }) => {
+            Ok(Probed::NoSuchName { response: response.map(|said| redactor.hide(&said)), separator })
+        }
         Ok(found) => Ok(found),
         Err(e) => Err(e.without_secrets(&redactor)),
     }
@@ -36,8 +39,11 @@ async fn look(
         Ok(_) => Probed::Takes,
         Err(refused) => {
             let response = (!is_missing(&refused)).then(|| words(&refused.words()));
-            let separator = session.separator().await?;
-            Probed::NoMailboxYet { response, separator: separator.filter(|one| is_other(*one, &to.mailbox)) }
+            let separator = session.separator().await?.filter(|one| is_other(*one, &to.mailbox));
+            match is_impossible(&refused, separator, &to.mailbox) {
+                true => Probed::NoSuchName { response, separator },
+                false => Probed::NoMailboxYet { response, separator },
+            }
         }
     };
     session.log_out().await;
@@ -47,6 +53,12 @@ async fn look(
 /// Whether a name is written for servers that have another separator.
 fn is_other(separator: char, mailbox: &str) -> bool {
     ['/', '.'].iter().any(|sign| *sign != separator && mailbox.contains(*sign)) && !mailbox.contains(separator)
+}
+
+/// Whether no mailbox of such a name can be made: the server says so (RFC 5530), or has dots between its levels and none of
+/// that kind takes a slash in a name.
+fn is_impossible(refused: &Condition, separator: Option<char>, mailbox: &str) -> bool {
+    refused.code("CANNOT").is_some() || separator == Some('.') && mailbox.contains('/')
 }
 
 /// Whether a mailbox could not be opened because it is not there. Dovecot says so in words alone.

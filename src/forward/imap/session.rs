@@ -133,7 +133,7 @@ impl Session {
 
     async fn greeting(&mut self) -> Result<Kind, ForwardError> {
         const DOING: &str = "begin an IMAP session";
-        let line = self.wire.line().await.map_err(|error| ForwardError::Wire { doing: DOING, error })?;
+        let line = self.wire.line().await.map_err(|error| ForwardError::wire(DOING, error))?;
         self.show_answer(&line);
         match response::line(&line) {
             Some(Line::Condition(condition)) if matches!(condition.kind, Kind::Ok | Kind::PreAuth) => {
@@ -268,7 +268,7 @@ impl Session {
                 _ => {}
             }
         }
-        ForwardError::Wire { doing, error }
+        ForwardError::wire(doing, error)
     }
 
     /// Sends a command.
@@ -345,8 +345,7 @@ impl Session {
         timeout: Duration,
         sink: Option<Sink<'_>>,
     ) -> Result<(Line, bool), ForwardError> {
-        let (whole, had_literal) =
-            self.read(timeout, sink).await.map_err(|error| ForwardError::Wire { doing, error })?;
+        let (whole, had_literal) = self.read(timeout, sink).await.map_err(|error| ForwardError::wire(doing, error))?;
         self.show_answer(&whole);
         let not_imap = || ForwardError::Protocol { doing, what: words(&String::from_utf8_lossy(&whole)) };
         let line = response::line(&whole).ok_or_else(not_imap)?;

@@ -23,6 +23,7 @@ use crate::forward::wire::WireError;
 use crate::secret::Secret;
 use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid};
 pub(super) use claims::Claims;
+pub(super) use open_ones::is_of_the_look;
 
 /// So many messages are under way on a connection.
 const MOST_AHEAD: usize = 128;
@@ -110,6 +111,11 @@ impl<'a> Worker<'a> {
         })
     }
 
+    /// The UIDs of our messages, for another connection of the same pass.
+    pub(super) fn claims(&self) -> Claims {
+        self.taken.clone()
+    }
+
     /// Appends until nothing is left.
     pub(super) async fn run(mut self) -> Result<(), ForwardError> {
         let (mut end, mut noted) = (self.append_all().await, Ok(()));
@@ -182,7 +188,7 @@ impl<'a> Worker<'a> {
         while letters.len() < most && octets <= MOST_OCTETS {
             let Some(message) = self.pass.next() else { break };
             let Some(letter) = self.pass.measure(message, String::new()).await? else { continue };
-            if let Some(why) = self.too_large(&letter) {
+            if let Some(why) = self.unsendable(&letter) {
                 self.pass.set_aside(&letter.spooled, &why).await?;
                 continue;
             }
@@ -207,7 +213,12 @@ impl<'a> Worker<'a> {
         self.session.send_gathered().await.map(|()| true)
     }
 
-    fn too_large(&self, letter: &Letter) -> Option<String> {
+    /// Why the server cannot be sent a message at all, if that is so.
+    fn unsendable(&self, letter: &Letter) -> Option<String> {
+        if letter.has_nul && !self.session.takes_nul() {
+            let why = "it has octets that are 0 (NUL), which IMAP forbids where the server does not announce BINARY";
+            return Some(why.to_owned());
+        }
         match self.session.append_limit().filter(|limit| letter.size > *limit) {
             Some(limit) => Some(format!("it has {} octets, and the server takes {limit} (APPENDLIMIT)", letter.size)),
             None => u32::try_from(letter.size).is_err().then(|| "it is larger than 4 GiB".to_owned()),

@@ -32,6 +32,7 @@ fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_a
     maildrop.change(|contents| contents.messages.push(Message::new("u4", &small(4))));
     daemon.poll("a");
     wait_for("new mail", || files(&env.path("state/a.spool/new")).len() == 4);
+    wait_for("that it is counted", || daemon.account("a")["forward"]["messages"] == 4);
     assert_eq!(maildrop.left().len(), 4);
     server.with(|mailbox| mailbox.login_refusal = None);
     daemon.poll("a");
@@ -44,6 +45,70 @@ fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_a
         maildrop.left().is_empty()
     });
     assert_eq!(daemon.account("a")["forward"]["forwarded"], 4);
+    daemon.end();
+}
+
+/// A number that is told is the number of now, or says of when it is.
+#[test]
+fn what_is_in_the_spool_is_counted_whoever_has_brought_or_taken_it() {
+    let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] Invalid credentials"));
+    // The daemon polls when it is told to.
+    let account = Account::at(maildrop.server.address).deleting().text("interval", "1h");
+    let env = TestEnv::new(&[account.set("forward", server.forward(""))]);
+    let daemon = Daemon::start(&env);
+    let forward = || daemon.account("a")["forward"].clone();
+    wait_for("the trouble", || forward()["why"].is_string());
+    let counts = |messages: u64, set_aside: u64| {
+        let forward = forward();
+        forward["messages"] == messages && forward["set_aside"] == set_aside && forward["counted"].is_i64()
+    };
+    wait_for("what waits", || counts(2, 0));
+    // Another process brings more; the pause goes on.
+    maildrop.change(|contents| contents.messages.push(Message::new("u3", &small(3))));
+    env.fetch().expect(77);
+    wait_for("what fetch has brought", || counts(3, 0));
+    // It is taken by hand, and the next poll takes note of that.
+    let mut waiting = files(&env.path("state/a.spool/new"));
+    waiting.sort();
+    std::fs::remove_file(&waiting[0]).unwrap();
+    server.with(|mailbox| mailbox.login_refusal = None);
+    server.faults(&[crate::scripted::imap::Fault::Refuse("NO [TOOBIG] too large")]);
+    daemon.poll("a");
+    wait_for("what is set aside", || forward()["set_aside"] == 1 && forward()["messages"] == 0);
+    env.run(&["status"]).expect(0).says("unique-id u2 (").says("[TOOBIG] too large");
+    let aside = files(&env.path("state/a.spool/new"));
+    let aside = aside.iter().find(|file| {
+        let name = forward()["first_set_aside"][0]["name"].as_str().unwrap().to_owned();
+        file.file_name().unwrap().to_str() == Some(&name)
+    });
+    maildrop.change(|contents| contents.messages.retain(|message| message.uid != "u2"));
+    std::fs::remove_file(aside.unwrap()).unwrap();
+    daemon.poll("a");
+    wait_for("that nothing is set aside any more", || counts(0, 0));
+    daemon.end();
+}
+
+/// While a pass runs, what has arrived and what has come since is counted.
+#[test]
+fn a_pass_that_runs_is_told_as_it_goes() {
+    let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
+    server.with(|mailbox| {
+        (mailbox.hangs, mailbox.capabilities) =
+            (Some(b"This is 3.".as_slice()), "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS");
+    });
+    let account = Account::at(maildrop.server.address).deleting().text("interval", "1h");
+    let env = TestEnv::new(&[account.set("forward", server.forward(""))]);
+    let daemon = Daemon::start(&env);
+    let forward = || daemon.account("a")["forward"].clone();
+    wait_for("two of them", || forward()["forwarded"] == 2);
+    let told = forward();
+    assert_eq!((&told["running"], &told["messages"]), (&true.into(), &2.into()), "{told}");
+    assert!(told["last_forwarded"].is_i64(), "{told}");
+    env.run(&["status"]).expect(0).says("2 messages since the daemon began, the last one").says("being tried now");
+    maildrop.change(|contents| contents.messages.push(Message::new("u5", &small(5))));
+    daemon.poll("a");
+    wait_for("what has come since", || forward()["messages"] == 3 && forward()["running"] == true);
     daemon.end();
 }
 

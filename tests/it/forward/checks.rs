@@ -31,8 +31,19 @@ fn a_mailbox_that_takes_mail_is_well_and_one_that_is_missing_is_not_made() {
     assert!(check(&server.forward(""), 0, "ok").contains("forwarding makes it"));
     // It separates by dots.
     assert!(check(&server.forward(", mailbox = \"Lists.Work\""), 0, "ok").contains("forwarding makes it"));
-    let said = check(&server.forward(", mailbox = \"Lists/Work\""), 0, "warn");
+    // No mailbox of such a name can be made there: every message would wait.
+    let said = check(&server.forward(", mailbox = \"Lists/Work\""), 78, "fail");
     assert!(said.contains("This server has . between a mailbox and one below it"), "{said}");
+    assert!(said.contains("Write mailbox = \"Lists.Work\" in [accounts.a.forward]"), "{said}");
+    // A dot may stand in a name where levels are parted by a slash; if it may not, the server says so.
+    server.with(|mailbox| mailbox.separator = '/');
+    let said = check(&server.forward(", mailbox = \"Lists.Work\""), 0, "warn");
+    assert!(said.contains("This server has / between a mailbox and one below it"), "{said}");
+    server.with(|mailbox| mailbox.missing = "NO [CANNOT] Character not allowed in mailbox name: '.'");
+    let said = check(&server.forward(", mailbox = \"Lists.Work\""), 78, "fail");
+    assert!(said.contains("Character not allowed") && said.contains("mailbox = \"Lists/Work\""), "{said}");
+    let said = check(&server.forward(", mailbox = \"Work\""), 78, "fail");
+    assert!(said.contains("Character not allowed") && said.contains("Check `mailbox`"), "{said}");
     let commands = server.with(|mailbox| mailbox.commands.clone());
     assert!(commands.iter().any(|command| command.starts_with("EXAMINE")), "{commands:?}");
     let changes = ["SELECT", "CREATE", "SUBSCRIBE", "APPEND"];

@@ -104,7 +104,7 @@ fn a_trouble_is_told_by_scheduled_runs_when_it_begins_and_when_it_ends() {
     write_script(&dir, "cat >/dev/null; exit 65");
     maildrop.change(|contents| contents.messages.push(Message::new("u2", &small(2))));
     let outcome = run().expect(1);
-    assert!(outcome.stderr.contains("1 message set aside"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("1 message is set aside and not forwarded: unique-id u2 ("), "{outcome:#?}");
     assert_eq!(run().expect(1).output(), "");
     write_script(&dir, DELIVER);
     env.run(&["forward", "--again", "a"]).expect(0);
@@ -118,5 +118,6 @@ fn of_many_messages_that_are_set_aside_the_first_few_are_named() {
     let outcome = env.run(&["fetch"]).expect(1);
     assert_eq!(outcome.stderr.matches("a message is set aside").count(), 3, "{outcome:#?}");
     assert!(outcome.stderr.contains("27 more messages set aside and not forwarded"), "{outcome:#?}");
-    assert!(outcome.stderr.contains("30 messages set aside, because the destination refused them"), "{outcome:#?}");
+    assert!(outcome.stderr.contains("30 messages are set aside and not forwarded: unique-id u1 ("), "{outcome:#?}");
+    assert!(outcome.stderr.contains("; and 27 more. They stay in the spool"), "{outcome:#?}");
 }

@@ -134,6 +134,48 @@ fn what_an_imap_server_says_of_itself_at_one_message_holds_up_no_other() {
     }
 }
 
+/// The smallest of all is refused in words of a quota that are about that message: the others are tried all the same.
+#[test]
+fn words_of_a_quota_at_the_smallest_message_hold_up_no_larger_one() {
+    for capabilities in ABILITIES {
+        let bytes = |n: usize| match n {
+            1 => b"Message-ID: <1@x>\r\n\r\nPOISON\r\n".to_vec(),
+            n => [small(n), vec![b'x'; 9000], b"\r\n".to_vec()].concat(),
+        };
+        let maildrop = Maildrop::new((1..=4).map(|n| Message::new(&format!("u{n}"), &bytes(n))).collect());
+        let server = ImapServer::start();
+        let words = "NO Line length limit exceeded";
+        server.with(|mailbox| (mailbox.capabilities, mailbox.refuses) = (capabilities, Some((POISON, words))));
+        let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+        others_arrive(words, &env, &maildrop, 1, 1, || server.mail().len());
+    }
+}
+
+/// The pause is for the message at which it was said. New mail has a try of its own, and no run asks without it.
+#[test]
+fn new_mail_does_not_wait_for_one_message_that_a_quota_was_told() {
+    let (maildrop, server) = (Maildrop::new(messages(1, 0, 9000)), ImapServer::start());
+    server.with(|mailbox| mailbox.refuses = Some((POISON, "NO [OVERQUOTA] Quota exceeded")));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let appends =
+        || server.with(|mailbox| mailbox.commands.iter().filter(|command| command.starts_with("APPEND")).count());
+    let run = || env.run(&["-q", "fetch", "--scheduled"]);
+    run().expect(75);
+    run().expect(0);
+    assert_eq!(appends(), 1, "the mailbox may be full, and is not asked in each run");
+    maildrop.change(|contents| contents.messages.push(Message::new("u2", &small(2))));
+    run();
+    assert_eq!((server.mail().len(), appends()), (1, 3), "the new one has gone on");
+    // Where two are told the same it holds for all, and for new mail.
+    server.with(|mailbox| mailbox.refuses = Some((b"Subject:", "NO [OVERQUOTA] Quota exceeded")));
+    maildrop.change(|contents| contents.messages.push(Message::new("u3", &small(3))));
+    run();
+    let asked = appends();
+    maildrop.change(|contents| contents.messages.push(Message::new("u4", &small(4))));
+    run();
+    assert_eq!(appends(), asked, "it is full");
+}
+
 #[test]
 fn what_an_lmtp_server_says_of_itself_at_one_message_holds_up_no_other() {
     use AndThen::{GoesOn, HangsUp};

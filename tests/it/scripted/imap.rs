@@ -33,6 +33,19 @@ pub(crate) enum Fault {
     StoreLate(Duration),
 }
 
+/// What becomes of a look into the mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Looks {
+    /// It is answered.
+    Answered,
+    /// Nothing is said any more.
+    Hang,
+    /// It is refused, with these words.
+    Refused(&'static str),
+    /// The connection is cut.
+    Cut,
+}
+
 /// Which UID a server names for what was appended (RFC 4315).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Naming {
@@ -93,6 +106,8 @@ pub(crate) struct Mailbox {
     pub(crate) missing: &'static str,
     /// It cannot be made, with these words.
     pub(crate) creation_refusal: Option<&'static str>,
+    /// What stands between a mailbox and one below it.
+    pub(crate) separator: char,
     pub(crate) validity: u32,
     pub(crate) next: u32,
     pub(crate) messages: Vec<Stored>,
@@ -106,6 +121,8 @@ pub(crate) struct Mailbox {
     pub(crate) refuses: Option<(&'static [u8], &'static str)>,
     /// It says nothing any more at a message with these bytes in it.
     pub(crate) hangs: Option<&'static [u8]>,
+    /// What becomes of looks into the mailbox.
+    pub(crate) looks: Looks,
     /// It takes a message for the one that it has with the same Message-ID, as Gmail does.
     pub(crate) merges: bool,
     /// How it tells the UID of what was appended.
@@ -149,6 +166,7 @@ impl ImapServer {
             exists: true,
             missing: "NO [NONEXISTENT] no such mailbox",
             creation_refusal: None,
+            separator: '.',
             validity: 77,
             next: 1,
             messages: Vec::new(),
@@ -157,6 +175,7 @@ impl ImapServer {
             poison: None,
             refuses: None,
             hangs: None,
+            looks: Looks::Answered,
             merges: false,
             naming: Naming::Right,
             size_error: 0,
@@ -284,7 +303,8 @@ impl Session {
                     }
                 },
                 "LIST" => {
-                    self.say("* LIST (\\Noselect) \".\" \"\"")?;
+                    let separator = self.with(|mailbox| mailbox.separator);
+                    self.say(&format!("* LIST (\\Noselect) \"{separator}\" \"\""))?;
                     self.say(&format!("{tag} OK done"))?;
                 }
                 "APPEND" => self.append(&tag, &command)?,
@@ -336,12 +356,17 @@ impl Session {
     /// Waits for the end of the connection if it hangs at this message.
     fn hang_at(&mut self, bytes: &[u8]) -> Result<(), Over> {
         if self.with(|mailbox| mailbox.hangs).is_some_and(|part| has(bytes, part)) {
-            let mut rest = Vec::new();
-            self.stream.get_ref().set_read_timeout(None)?;
-            self.stream.read_to_end(&mut rest)?;
-            return Err(std::io::ErrorKind::ConnectionAborted.into());
+            return self.hang();
         }
         Ok(())
+    }
+
+    /// Says nothing any more, until the client has gone.
+    fn hang(&mut self) -> Result<(), Over> {
+        let mut rest = Vec::new();
+        self.stream.get_ref().set_read_timeout(None)?;
+        self.stream.read_to_end(&mut rest)?;
+        Err(std::io::ErrorKind::ConnectionAborted.into())
     }
 
     /// What is stored late waits.
@@ -351,6 +376,21 @@ impl Session {
             self.stream.get_ref().shutdown(Shutdown::Write)?;
         }
         self.late.into_iter().for_each(std::thread::sleep);
+        Ok(())
+    }
+
+    /// The literal is as long as it was said, and of the kind that is for it.
+    fn check_literal(&mut self, command: &str, bytes: &[u8]) -> Result<(), Over> {
+        assert_eq!(self.line()?, "", "the literal is as long as it was said");
+        let may_have_nul =
+            self.with(|mailbox| ["BINARY", "IMAP4rev2"].iter().any(|it| mailbox.capabilities.contains(it)));
+        let is_binary = command.contains(" ~{");
+        assert_eq!(
+            is_binary,
+            bytes.contains(&0),
+            "RFC 9051: a literal has no NUL, and literal8 is for those that have"
+        );
+        assert!(!is_binary || may_have_nul, "nobody has announced BINARY");
         Ok(())
     }
 
@@ -380,7 +420,7 @@ impl Session {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         self.hang_at(&bytes)?;
-        assert_eq!(self.line()?, "", "the literal is as long as it was said");
+        self.check_literal(command, &bytes)?;
         let fault = self.refusal(&bytes).unwrap_or(fault);
         match fault {
             Fault::Refuse(words) | Fault::RefuseAtOnce(words) => return self.say(&format!("{tag} {words}")),
@@ -418,6 +458,12 @@ impl Session {
 
     /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH a,b (UID BODY.PEEK[...])`.
     fn fetch(&mut self, tag: &str, command: &str) -> Result<(), Over> {
+        match self.with(|mailbox| mailbox.looks) {
+            Looks::Answered => {}
+            Looks::Hang => return self.hang(),
+            Looks::Refused(words) => return self.say(&format!("{tag} {words}")),
+            Looks::Cut => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+        }
         let set = command.split(' ').nth(2).unwrap();
         let (messages, error) = self.with(|mailbox| (mailbox.messages.clone(), mailbox.size_error));
         let last = messages.last().map_or(0, |message| message.uid);

@@ -3,10 +3,13 @@
 //! The server may still be busy with the connection on which they went: a process that was killed and started again at once
 //! is faster than a server that stores what it has received. So that one look does not find a message shows nothing. It is
 //! appended again only once nothing of what is sought has come for a while.
+//!
+//! A look may hang or break, each time: at a large mailbox, or at a message that the server cannot read. So it has an end, and
+//! where looks have come to nothing the other messages go first. What was not looked for is not appended again all the same.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
 use super::Worker;
@@ -14,6 +17,9 @@ use crate::forward::error::ForwardError;
 use crate::forward::imap::recognition::{Fate, Sought, Twin};
 use crate::forward::imap::survey;
 use crate::forward::letter::Letter;
+use crate::forward::spool::Spooled;
+use crate::forward::turns::Weight;
+use crate::forward::wire::WireError;
 use crate::state::record::{AppendIntent, MailboxUid};
 
 /// A message may be appended again once nothing of what is sought has come for so long.
@@ -21,6 +27,12 @@ const AT_REST: Duration = Duration::from_secs(5);
 
 /// So long after a look the next one follows.
 const NEXT_LOOK: Duration = Duration::from_millis(500);
+
+/// All looks of a pass together take no longer. A large mailbox that was made anew is looked through in less.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// What a look is for.
+const DOING: &str = "look for a message whose answer was lost";
 
 /// A message whose answer was lost, and what was known before it was sent.
 type Open = (Letter, AppendIntent);
@@ -50,15 +62,40 @@ impl Quiet {
     }
 }
 
+/// Whether that is how a look itself ended: the next one may end so as well.
+pub(in crate::forward::imap) fn is_of_the_look(error: &ForwardError) -> bool {
+    matches!(
+        error,
+        ForwardError::Wire { .. }
+            | ForwardError::Protocol { .. }
+            | ForwardError::Refused { .. }
+            | ForwardError::Full { .. }
+    )
+}
+
 impl Worker<'_> {
-    /// Deals with the messages whose APPEND was under way when an earlier pass ended; they come first. Those that have not
-    /// arrived go back to the others.
+    /// Deals with the messages whose APPEND was under way when an earlier pass ended. Those that have not arrived go back to
+    /// the others. What comes to nothing is written down, and decides whether the next pass begins with that.
     pub(in crate::forward::imap) async fn look_for_open_ones(&mut self) -> Result<(), ForwardError> {
+        let (pass, open) = (self.pass, self.pass.take_open());
+        if open.is_empty() {
+            return Ok(());
+        }
+        let looked = timeout(LONGEST, self.deal_with(open.clone())).await;
+        let looked = looked.unwrap_or_else(|_| Err(ForwardError::wire(DOING, WireError::TooSlow)));
+        if looked.as_ref().is_err_and(is_of_the_look) {
+            open.iter().for_each(|message| pass.note(message, Weight::Once));
+        }
+        looked
+    }
+
+    async fn deal_with(&mut self, messages: Vec<Spooled>) -> Result<(), ForwardError> {
         let mut open = Vec::new();
-        while let Some(message) = self.pass.next() {
-            let Some(intent) = self.pass.progress(&message.name).await.and_then(|progress| progress.intent) else {
-                self.pass.put_back(message);
-                break;
+        for message in messages {
+            let intent = self.pass.progress(&message.name).await.and_then(|progress| progress.intent);
+            let Some(intent) = intent else {
+                self.pass.put_in_place(std::iter::once(message));
+                continue;
             };
             if let Some(letter) = self.pass.measure(message, String::new()).await? {
                 open.push((letter, intent));
@@ -92,7 +129,7 @@ impl Worker<'_> {
         let (mut lost, mut quiet, mut is_told, mut is_rest) = (Vec::new(), Quiet::begin(), false, false);
         loop {
             lost.extend(self.take_lost(&mut open));
-            let fates = self.fates(&open).await?;
+            let fates = self.watched_fates(&open).await?;
             quiet.take(&fates);
             let missing = self.take_arrived(open, fates).await?;
             if missing.is_empty() || is_rest && quiet.is_rest() {
@@ -105,22 +142,26 @@ impl Worker<'_> {
                 is_told = true;
             }
             open = missing.into_iter().map(|(open, _)| open).collect();
-            let Some(rest) = self.until_change(&quiet).await? else { return Ok(None) };
+            let Some(rest) = self.until_change(&quiet, &open).await? else { return Ok(None) };
             is_rest = rest;
         }
     }
 
     /// Waits until the mailbox is another one than at the last look, or at rest; whether it was that when it was opened
     /// again. None if the end was asked for.
-    async fn until_change(&mut self, quiet: &Quiet) -> Result<Option<bool>, ForwardError> {
+    async fn until_change(&mut self, quiet: &Quiet, open: &[Open]) -> Result<Option<bool>, ForwardError> {
         loop {
             tokio::select! {
                 () = sleep(NEXT_LOOK) => {}
                 () = self.pass.is_to_end() => return Ok(None),
             }
             let is_rest = quiet.is_rest();
-            let before = self.selected;
-            self.selected = self.session.select(&self.to.mailbox).await?;
+            let (pass, before) = (self.pass, self.selected);
+            let select = self.session.select(&self.to.mailbox);
+            self.selected = match open.first() {
+                Some((letter, _)) => pass.watch(&letter.spooled.name, select).await?,
+                None => select.await?,
+            };
             if self.selected.validity != before.validity {
                 let validity = self.selected.validity;
                 self.taken.extend(validity, self.pass.known_uids(validity).await);
@@ -160,6 +201,15 @@ impl Worker<'_> {
         // The next look has to know of them.
         self.write().await?;
         Ok(missing)
+    }
+
+    /// What became of messages that may have arrived. That a look takes long is written down before it is over.
+    async fn watched_fates(&mut self, open: &[Open]) -> Result<Vec<Fate>, ForwardError> {
+        let pass = self.pass;
+        match open.first() {
+            Some((letter, _)) => pass.watch(&letter.spooled.name, self.fates(open)).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// What became of messages that may have arrived.

@@ -1,0 +1,62 @@
+//! What waits in spools where no daemon runs that could tell: it is read from the disk at the moment of the question.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::account::Account;
+use crate::cli::prepare::Alone;
+use crate::control::status::{Forwarding, VERSION};
+use crate::disk::RealDisk;
+use crate::forward::{Waiting, look_into_spool};
+
+/// The accounts that forward, or of which something is in a spool all the same, each with what is there. Blocks.
+pub(super) fn of(alone: &Alone, names: &[String], now: i64) -> Vec<(Account, Forwarding)> {
+    let accounts = alone.config.select(names).unwrap_or_default();
+    let shown = |account: &Account| {
+        let there = look_into_spool(&RealDisk, &alone.state_dir, &account.name);
+        let forwards = account.forward.is_some() || there.as_ref().is_some_and(|waiting| waiting.in_all() > 0);
+        forwards.then(|| (account.clone(), forwarding(account, there, now)))
+    };
+    accounts.into_iter().filter_map(shown).collect()
+}
+
+/// What there is to show of an account. None of it is known but what is on the disk.
+fn forwarding(account: &Account, there: Option<Waiting>, now: i64) -> Forwarding {
+    let counted = there.is_some().then_some(now);
+    let waiting = there.unwrap_or_default();
+    let to = account.forward.as_ref().map_or_else(|| "nowhere any more".to_owned(), |forward| forward.to.to_string());
+    Forwarding {
+        to,
+        running: false,
+        counted,
+        messages: waiting.messages,
+        octets: waiting.octets,
+        oldest: waiting.oldest,
+        why: None,
+        since: None,
+        next_try: None,
+        forwarded: 0,
+        last_forwarded: None,
+        set_aside: waiting.set_aside,
+        first_set_aside: waiting.first_set_aside,
+        spool_full: false,
+        stranded: account.forward.is_none(),
+    }
+}
+
+/// The document for scripts: that of a daemon, as far as anything is known.
+pub(super) fn document(spools: &[(Account, Forwarding)], config: &Path, state_dir: &Path, now: i64) -> String {
+    let account = |(account, forward): &(Account, Forwarding)| json!({ "account": account.name.as_str(), "host": account.endpoint.host, "forward": forward });
+    let document = json!({
+        "version": VERSION,
+        "program": env!("CARGO_PKG_VERSION"),
+        "pid": null,
+        "now": now,
+        "config": config.display().to_string(),
+        "state_dir": state_dir.display().to_string(),
+        "accounts": spools.iter().map(account).collect::<Vec<_>>(),
+    });
+    // It is made of plain values, which can always be written.
+    serde_json::to_string_pretty(&document).unwrap_or_default()
+}
