@@ -24,8 +24,8 @@ use std::sync::OnceLock;
 
 pub(crate) use evidence::is_due;
 pub use evidence::{Arrival, Remembered, Removable, next_due};
-pub(crate) use fit::has_size;
 pub use fit::{Fit, Length};
+pub(crate) use fit::{has_size, is_size};
 
 use crate::account::{Account, RemovalPolicy};
 use crate::ids::EntryId;
@@ -246,7 +246,7 @@ impl<'a> PlanInput<'a> {
 
     /// The trouble that this message made last.
     fn quarantine(&self, listed: &Listed) -> Option<Quarantine> {
-        listed.unique_id.as_ref().and_then(|unique_id| self.state.quarantine(unique_id, listed.reported_size))
+        quarantine(self.state, listed)
     }
 
     /// The messages whose header decides something: what they are, or whether they may be deleted.
@@ -564,10 +564,14 @@ impl Plan {
     }
 }
 
+/// The trouble that a message made last. One without a size, or with 0, may be any of those that have its unique-id.
+fn quarantine(state: &UidState, listed: &Listed) -> Option<Quarantine> {
+    state.quarantine(listed.unique_id.as_ref()?, listed.reported_size.filter(|size| *size > 0))
+}
+
 /// How often a message made trouble in a row.
 fn tries(state: &UidState, listed: &Listed) -> u32 {
-    let quarantine = listed.unique_id.as_ref().and_then(|unique_id| state.quarantine(unique_id, listed.reported_size));
-    match quarantine {
+    match quarantine(state, listed) {
         // It keeps its place: others would be the first ones that a limit keeps back, and none would come to its turn.
         Some(quarantine) if quarantine.kind == QuarantineReason::OverLimit => 0,
         Some(quarantine) => quarantine.count,
