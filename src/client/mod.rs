@@ -37,7 +37,7 @@ use crate::net::{Connection, RoundTrips, Stream};
 use crate::plan::Removable;
 use crate::pop3::{
     Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionSerial,
-    SessionState, Status,
+    SessionState, Status, TakenDots,
 };
 use crate::provider::Provider;
 use crate::sasl::ChannelBinding;
@@ -247,6 +247,12 @@ impl Client {
     #[must_use]
     pub fn serial(&self) -> SessionSerial {
         self.serial
+    }
+
+    /// The dots that were taken off the lines of the message that comes, or came last.
+    #[must_use]
+    pub fn taken_dots(&self) -> TakenDots {
+        self.session.taken_dots()
     }
 
     /// How far the session has come.

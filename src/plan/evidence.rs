@@ -92,6 +92,12 @@ impl Arrival {
         self.is_as_listed() && self.fit != Fit::Shorter && !self.is_unsized
     }
 
+    /// Whether a size shows, now or when the entry was made, that it is all of the message.
+    #[must_use]
+    pub fn proves_all_of(&self, entry: &Entry) -> bool {
+        !self.is_unsized || entry.fingerprint.reported_size.is_some_and(fit::is_size)
+    }
+
     /// How the server listed it in this session.
     #[must_use]
     pub fn listed(&self) -> &Listed {
@@ -228,7 +234,8 @@ impl Removable {
         removal: RemovalPolicy,
         now: u64,
     ) -> Option<Self> {
-        let is_shown = is_same(&arrival.listed, digests, entry) && arrival.is_as_listed();
+        let is_shown =
+            is_same(&arrival.listed, digests, entry) && arrival.is_as_listed() && arrival.proves_all_of(entry);
         (is_shown && is_due(entry, removal, now)).then(|| Self::of(arrival, entry.id))
     }
 

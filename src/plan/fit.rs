@@ -4,6 +4,7 @@
 //! only estimate, and some list a message that they do not have whole yet.
 
 use crate::plan::maildrop::Listed;
+use crate::pop3::TakenDots;
 
 /// A size of no more octets is that of no message: some servers tell 0 or 1 of each.
 const NO_SIZE: u64 = 8;
@@ -20,13 +21,15 @@ pub struct Length {
     stored: u64,
     /// In octets as they came, with each line's end as the server sent it.
     sent: u64,
+    /// The dots that were taken off its lines, which none of those counts.
+    dots: TakenDots,
 }
 
 impl Length {
     /// So many octets as a server has to count them, and so many as they are stored.
     #[must_use]
     pub fn new(octets: u64, stored: u64) -> Self {
-        Self { octets, stored, sent: octets }
+        Self { octets, stored, sent: octets, dots: TakenDots::default() }
     }
 
     /// The same, of which so many octets came: some servers send the line ends of a file as they are.
@@ -35,12 +38,28 @@ impl Length {
         Self { sent, ..self }
     }
 
+    /// The same, from whose lines these dots were taken off.
+    #[must_use]
+    pub fn without_dots(self, dots: TakenDots) -> Self {
+        Self { dots, ..self }
+    }
+
+    /// Whether the dots that were taken off were part of the message: the server does not double them.
+    #[must_use]
+    pub fn lacks_dots(&self) -> bool {
+        self.dots.was_single
+    }
+
     /// Whether a server may list it so that counts in one of the known ways: with CRLF or with LF alone at each line's end, or as
     /// it sends them, with or without the last one. No other difference is explained: a line of six digits has eight octets.
+    /// Neither is that of a line end where it may as well be the dots that a server should have doubled.
     fn is_counted_as(self, size: u64) -> bool {
-        let Self { octets, stored, sent } = self;
+        let Self { octets, stored, sent, dots } = self;
         let is_nearly = |count: u64| matches!(size.abs_diff(count), 0 | LINE_END);
-        is_nearly(octets) || is_nearly(sent) || size == stored || stored.checked_sub(1) == Some(size)
+        let is_as_well = |count: u64| dots.count > 0 && is_nearly(count.saturating_add(dots.count));
+        let is_count = |count: u64| size == count || (is_nearly(count) && !is_as_well(count));
+        let is_stored = size == stored || stored.checked_sub(1) == Some(size);
+        !dots.was_single && (is_count(octets) || is_count(sent) || is_stored)
     }
 }
 
@@ -67,6 +86,7 @@ impl Fit {
             None => Self::Unsaid,
             Some(size) if came.is_counted_as(size) => Self::Exact,
             Some(..=NO_SIZE) => Self::Unsaid,
+            Some(_) if came.lacks_dots() => Self::Shorter,
             Some(size) if octets < size / 2 => Self::FarShorter,
             Some(size) if octets < size => Self::Shorter,
             Some(_) => Self::Longer,
@@ -91,7 +111,12 @@ pub(super) fn is_short(listed: &Listed, octets: u64) -> bool {
 
 /// Whether a message is listed with a size that one may have.
 pub(crate) fn has_size(listed: &Listed) -> bool {
-    listed.reported_size.is_some_and(|size| size > NO_SIZE)
+    listed.reported_size.is_some_and(is_size)
+}
+
+/// Whether a message may have this size.
+pub(crate) fn is_size(reported_size: u64) -> bool {
+    reported_size > NO_SIZE
 }
 
 #[cfg(test)]
@@ -130,6 +155,23 @@ mod tests {
         }
         for listed in [None, Some(0), Some(8)] {
             assert_eq!(fit(listed, 1000, 978), Fit::Unsaid);
+        }
+    }
+
+    #[test]
+    fn two_octets_are_a_line_end_unless_they_may_be_two_dots() {
+        let fit = |size, count, was_single| {
+            let number = MessageNumber::new(1).unwrap();
+            let listed = Listed { number, unique_id: None, reported_size: Some(size) };
+            Fit::of(&listed, Length::new(1000, 978).without_dots(TakenDots { count, was_single }))
+        };
+        for dots in 0..6 {
+            assert_eq!(fit(1000, dots, false), Fit::Exact, "{dots}");
+            assert_eq!(fit(978, dots, false), Fit::Exact, "{dots}");
+            // The dots would be 2, or 2 more or less by a line end.
+            assert_eq!(fit(1002, dots, false) == Fit::Exact, !matches!(dots, 2 | 4), "{dots}");
+            assert_eq!(fit(998, dots, false) == Fit::Exact, true, "{dots}: dots make nothing smaller");
+            assert_eq!(fit(1000, dots.max(1), true), Fit::Shorter, "one was not doubled");
         }
     }
 

@@ -174,8 +174,15 @@ impl<'a> Matching<'a> {
             }
         }
         let mut sizeless = by_size.remove(&None).unwrap_or_default();
+        // One of another size than any had may be any of them, too: then a size says which one is here as long as none of
+        // that size is missing.
+        let is_another_size = by_size.values().any(Cell::is_unknown);
+        let fits = |cell: &Cell<'_>| {
+            let (listed, present) = (cell.listed.len(), cell.present.len());
+            !is_new_among_them && if is_another_size { listed == present } else { listed <= present }
+        };
         for cell in by_size.into_values() {
-            if cell.present.is_empty() && cell.gone.is_empty() {
+            if cell.is_unknown() {
                 for listed in cell.listed {
                     match by_name.pop() {
                         Some(entry) => self.known.push((listed, entry)),
@@ -183,19 +190,20 @@ impl<'a> Matching<'a> {
                     }
                 }
             } else {
-                left.append(&mut self.tell_cell(cell, seen, is_new_among_them));
+                let fits = fits(&cell);
+                left.append(&mut self.tell_cell(cell, seen, fits));
             }
         }
         // A size that is not told contradicts none.
         sizeless.present.append(&mut left);
         sizeless.present.append(&mut by_name);
-        self.tell_cell(sizeless, seen, is_new_among_them);
+        let fits = fits(&sizeless);
+        self.tell_cell(sizeless, seen, fits);
     }
 
-    /// Messages that share unique-id and size, and what is remembered so. Gives back what was listed the last time and is
-    /// none of them.
-    fn tell_cell(&mut self, mut cell: Cell<'a>, seen: Option<&Seen>, is_new_among_them: bool) -> Vec<&'a Entry> {
-        let fits = !is_new_among_them && cell.listed.len() <= cell.present.len();
+    /// Messages that share unique-id and size, and what is remembered so; `fits`: any of them may stand for any other. Gives
+    /// back what was listed the last time and is none of them.
+    fn tell_cell(&mut self, mut cell: Cell<'a>, seen: Option<&Seen>, fits: bool) -> Vec<&'a Entry> {
         let Some(seen) = seen else {
             if fits {
                 sure_first(&mut cell.present);
@@ -250,6 +258,11 @@ struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
+    /// Whether nothing remembered has this size.
+    fn is_unknown(&self) -> bool {
+        self.present.is_empty() && self.gone.is_empty()
+    }
+
     /// What has a header that says enough; of each header, what was listed the last time comes first. Where more are
     /// listed with a header than are remembered with it, any of them may be the other one: it tells nothing. What was not
     /// seen may have any header, unless it is known without.

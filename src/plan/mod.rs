@@ -24,8 +24,8 @@ use std::sync::OnceLock;
 
 pub(crate) use evidence::is_due;
 pub use evidence::{Arrival, Remembered, Removable, next_due};
-pub(crate) use fit::has_size;
 pub use fit::{Fit, Length};
+pub(crate) use fit::{has_size, is_size};
 
 use crate::account::{Account, RemovalPolicy};
 use crate::ids::EntryId;
@@ -246,7 +246,7 @@ impl<'a> PlanInput<'a> {
 
     /// The trouble that this message made last.
     fn quarantine(&self, listed: &Listed) -> Option<Quarantine> {
-        listed.unique_id.as_ref().and_then(|unique_id| self.state.quarantine(unique_id, listed.reported_size))
+        quarantine(self.state, listed)
     }
 
     /// The messages whose header decides something: what they are, or whether they may be deleted.
@@ -373,9 +373,10 @@ impl<'a> PlanInput<'a> {
         }
         let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
         let verdict = |listed: &Listed| self.verdict(listed, policy);
-        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, had_its_turn, verdict);
+        plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, verdict);
         // Where every session has other names, only one that retrieves everything comes to an end.
-        plan.order_and_limit(self.state, policy.max_messages.filter(|_| plan.unrecognisable == 0));
+        let most = policy.max_messages.filter(|_| plan.unrecognisable == 0);
+        plan.order_and_limit(self.state, most, had_its_turn);
         if self.maildrop.complete {
             listed.extend(self.compared_under(&matching.to_compare));
             plan_forgetting(&mut plan, self.state, listed, self.now);
@@ -464,12 +465,13 @@ enum Turn {
 }
 
 impl Plan {
-    /// Puts what was refused before behind everything else, and leaves what is more than a session may retrieve: else
-    /// thousands of messages that cannot be had would be tried again before one that can.
-    fn order_and_limit(&mut self, state: &UidState, most: Option<NonZeroU32>) {
-        let tries = |listed: &Listed| tries(state, listed);
-        self.retrieve.sort_by_cached_key(tries);
-        self.untried = self.retrieve.partition_point(|listed| tries(listed) == 0);
+    /// Puts what was refused before behind what was not, and what was compared in this poll behind everything else, and
+    /// leaves what is more than a session may retrieve: else thousands of messages that cannot be had would be tried again
+    /// before one that can, or sessions that may retrieve only a few would be about the same few again and again.
+    fn order_and_limit(&mut self, state: &UidState, most: Option<NonZeroU32>, had_its_turn: impl Fn(&Listed) -> bool) {
+        let place = |listed: &Listed| (had_its_turn(listed), tries(state, listed));
+        self.retrieve.sort_by_cached_key(place);
+        self.untried = self.retrieve.partition_point(|listed| place(listed) == (false, 0));
         let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
         self.postponed = self.retrieve.len().saturating_sub(most) + self.unjudged;
         self.retrieve.truncate(most);
@@ -563,10 +565,14 @@ impl Plan {
     }
 }
 
+/// The trouble that a message made last. One without a size, or with 0, may be any of those that have its unique-id.
+fn quarantine(state: &UidState, listed: &Listed) -> Option<Quarantine> {
+    state.quarantine(listed.unique_id.as_ref()?, listed.reported_size.filter(|size| *size > 0))
+}
+
 /// How often a message made trouble in a row.
 fn tries(state: &UidState, listed: &Listed) -> u32 {
-    let quarantine = listed.unique_id.as_ref().and_then(|unique_id| state.quarantine(unique_id, listed.reported_size));
-    match quarantine {
+    match quarantine(state, listed) {
         // It keeps its place: others would be the first ones that a limit keeps back, and none would come to its turn.
         Some(quarantine) if quarantine.kind == QuarantineReason::OverLimit => 0,
         Some(quarantine) => quarantine.count,
@@ -580,16 +586,14 @@ fn plan_retrieval(
     matching: &Matching<'_>,
     policy: &Policy,
     turn: impl Fn(&Listed) -> Turn,
-    had_its_turn: impl Fn(&Listed) -> bool,
     verdict: impl Fn(&Listed) -> Verdict,
 ) {
-    let new = matching.new.iter().map(|listed| (false, false, *listed));
-    let compared = matching.to_compare.iter().map(|listed| (true, had_its_turn(listed), *listed));
-    let mut wanted: Vec<(bool, bool, &Listed)> = new.chain(compared).collect();
-    // What may be known comes behind what is new, which must not have to wait for it; and what was compared in this poll
-    // behind what was not, or a session that may retrieve only a few would be about the same few again and again.
-    wanted.sort_by_key(|(is_compared, had_its_turn, listed)| (*is_compared, *had_its_turn, listed.number));
-    for (is_compared, _, listed) in wanted {
+    let new = matching.new.iter().map(|listed| (false, *listed));
+    let compared = matching.to_compare.iter().map(|listed| (true, *listed));
+    let mut wanted: Vec<(bool, &Listed)> = new.chain(compared).collect();
+    // What may be known comes behind what is new, which must not have to wait for it.
+    wanted.sort_by_key(|(is_compared, listed)| (*is_compared, listed.number));
+    for (is_compared, listed) in wanted {
         if maildrop.has_unique_ids && listed.unique_id.is_none() {
             plan.unnamed.push(listed.clone());
         } else if policy.is_too_large(listed) {

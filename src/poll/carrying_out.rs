@@ -23,7 +23,7 @@ use crate::delivery::publish::Delivered;
 use crate::disk::DirSync;
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
-use crate::plan::{Arrival, Plan};
+use crate::plan::{Arrival, Plan, is_size};
 use crate::pop3::UniqueId;
 use crate::state::entries::{ListedAs, UidState};
 use crate::state::handle::StateHandle;
@@ -123,9 +123,10 @@ impl Poll {
         let skipped = std::mem::take(&mut plan.newly_skipped);
         let account = self.account.clone();
         let maildrop = Arc::clone(maildrop);
+        let recognised = is_moved(state.read()?, &account).then(|| plan.known_entries.clone());
         let note = move |store: &mut Store| {
-            if is_moved(store, &account) {
-                store.record_host(&account)?;
+            if let Some(recognised) = recognised {
+                store.record_host(&account, &recognised)?;
             }
             store.record_quarantine_over(over_with(&maildrop, store.state()))?;
             let no_longer_skipped = gone_of_skipped(&maildrop, store.state());
@@ -228,8 +229,10 @@ fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     }
     let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();
     let names: HashSet<&UniqueId> = listed.iter().map(|one| &one.unique_id).collect();
+    let is_sizeless = |one: &&ListedAs| !one.reported_size.is_some_and(is_size);
+    let sizeless: HashSet<&UniqueId> = listed.iter().filter(is_sizeless).map(|one| &one.unique_id).collect();
     let is_there = |one: &ListedAs| match one.reported_size {
-        Some(_) => listed.contains(one) || listed.contains(&ListedAs { reported_size: None, ..one.clone() }),
+        Some(_) => listed.contains(one) || sizeless.contains(&one.unique_id),
         None => names.contains(&one.unique_id),
     };
     state.quarantines().map(|(one, _)| one).filter(|one| !is_there(one)).cloned().collect()

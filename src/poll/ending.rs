@@ -143,9 +143,13 @@ impl Comparison {
         let to_record: Vec<&OtherSize> = of_other_size.iter().filter(|one| !one.is_on_record).copied().collect();
         let of_other_size: Vec<ListedAs> = of_other_size.iter().filter_map(|one| ListedAs::of(&one.listed)).collect();
         let in_trouble: HashSet<&ListedAs> = of_other_size.iter().collect();
-        let known = retrieved.known.iter().map(|(_, listed)| listed);
+        let (without_size, known): (Vec<_>, Vec<_>) =
+            retrieved.known.iter().partition(|(id, _)| retrieved.without_size.contains(id));
+        let known = known.into_iter().map(|(_, listed)| listed);
         let over = known.filter_map(ListedAs::of).filter(|one| !in_trouble.contains(one)).collect();
-        let of_other_size = to_record.iter().filter_map(|one| ListedAs::of(&one.listed)).collect();
+        // What may be a part is looked at again after longer and longer times, as long as no size tells more.
+        let without_size = without_size.into_iter().filter_map(|(_, listed)| without_size_as(listed));
+        let of_other_size = to_record.iter().filter_map(|one| ListedAs::of(&one.listed)).chain(without_size).collect();
         Self { verified, doubted, present, of_other_size, over }
     }
 
@@ -159,9 +163,15 @@ impl Comparison {
     }
 }
 
+/// A message of which no size is told, whatever stands in its place.
+fn without_size_as(listed: &Listed) -> Option<ListedAs> {
+    listed.unique_id.clone().map(|unique_id| ListedAs { unique_id, reported_size: None })
+}
+
 /// The sizes that remembered messages are listed with now, where they had others: those that their bytes have.
 fn new_sizes(known: &UidState, retrieved: &Retrieved, of_other_size: &[&OtherSize]) -> Vec<(EntryId, u64)> {
-    let not_theirs: HashSet<EntryId> = of_other_size.iter().filter_map(|one| one.entry).collect();
+    let not_theirs = of_other_size.iter().filter_map(|one| one.entry);
+    let not_theirs: HashSet<EntryId> = not_theirs.chain(retrieved.without_size.iter().copied()).collect();
     let is_new = |(id, size): &(EntryId, u64)| {
         !not_theirs.contains(id) && known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
     };

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::delivery::destination::{DestinationIndex, Destinations, OWN, Places};
 use crate::maildir::staging::{NotWritten, Staging};
+use crate::pop3::TakenDots;
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 
 /// A message that is coming in.
@@ -16,6 +17,8 @@ pub(super) struct Incoming {
     pub(super) to: Places,
     /// A place beside the account's own Maildir did not take it: what comes of it is stored nowhere.
     pub(super) not_written: Option<NotWritten>,
+    /// The dots that were taken off its lines, once it is complete.
+    pub(super) taken_dots: TakenDots,
     /// A rule would have left it on the server.
     pub(super) would_be_skipped: bool,
     /// Its header is too long to route it by.
@@ -29,7 +32,8 @@ impl Incoming {
     pub(super) fn new(staging: Staging, routing: &Routing) -> Self {
         let end = routing.looks_at_headers().then(HeaderEnd::default);
         let (to, not_written) = (Places::one(OWN), None);
-        Self { staging, to, not_written, would_be_skipped: false, has_long_header: false, end }
+        let taken_dots = TakenDots::default();
+        Self { staging, to, not_written, taken_dots, would_be_skipped: false, has_long_header: false, end }
     }
 
     /// Takes the next bytes.

@@ -19,9 +19,9 @@ use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::maildir::names::time_in;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::plan::{Expected, Pass, Plan, Remembered, has_size};
+use crate::plan::{Expected, Pass, Plan, Remembered, has_size, is_size};
 use crate::pop3::UniqueId;
-use crate::state::entries::UidState;
+use crate::state::entries::{QuarantineReason, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::shown::Shown;
 use crate::state::store::Store;
@@ -77,7 +77,7 @@ impl Poll {
             deletions.cancel();
         }
         let store = state.read()?;
-        let gives_sizes = self.sizes_exact > 0 || maildrop.messages.iter().any(has_size);
+        let gives_sizes = self.sizes_exact > 0 || maildrop.messages.iter().any(has_size) || knows_sizes(store.state());
         Ok(Retrieval {
             messages: messages.into(),
             destinations: Arc::new(destinations),
@@ -100,6 +100,7 @@ impl Poll {
             beside: None,
             sizes_put_off: maildrop.sizes_put_off.is_some(),
             gives_sizes,
+            in_other_sizes: in_other_sizes(store.state()),
             sizes_are_estimates: self.account.sizes_are_estimates,
             explained: Explained::of(&self.account, self.sizes_are_mostly_off),
             exact_before: self.sizes_exact,
@@ -166,6 +167,17 @@ fn remembered(state: &UidState, messages: &[Listed], known: &[EntryId], has_uniq
     let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
     let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
     Remembered::new(named.filter(|entry| known.binary_search(&entry.id).is_err()).chain(nameless).cloned())
+}
+
+/// Whether a size of anything remembered was ever told. The hints would know, and may be lost.
+fn knows_sizes(state: &UidState) -> bool {
+    state.entries().any(|entry| entry.fingerprint.reported_size.is_some_and(is_size))
+}
+
+/// The unique-ids under which something came in another size than it was listed with.
+fn in_other_sizes(state: &UidState) -> HashSet<UniqueId> {
+    let in_another = state.quarantines().filter(|(_, quarantine)| quarantine.kind == QuarantineReason::OtherSize);
+    in_another.map(|(listed_as, _)| listed_as.unique_id.clone()).collect()
 }
 
 /// Whether a plan has all messages that are listed retrieved or known.

@@ -13,6 +13,7 @@ use crate::disk::free_space::FreeSpaces;
 use crate::ids::{EntryId, InstanceId};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Fit, Remembered};
+use crate::pop3::UniqueId;
 use crate::routing::Routing;
 use crate::state::shown::Shown;
 
@@ -59,8 +60,10 @@ pub(super) struct Retrieval {
     pub(super) beside: Option<Expected>,
     /// The sizes were not listed, but asked for one by one: a message without one may be a part.
     pub(super) sizes_put_off: bool,
-    /// The server tells sizes, as far as this listing or the hints know: one message without may be a part.
+    /// The server tells sizes, as far as this listing, the hints or the state know: one message without may be a part.
     pub(super) gives_sizes: bool,
+    /// Under these unique-ids something came in another size than it was listed with: without a size it may be a part still.
+    pub(super) in_other_sizes: HashSet<UniqueId>,
     /// The sizes that the server lists are estimates, by the user's word.
     pub(super) sizes_are_estimates: bool,
     /// Which other sizes are no reason to retrieve a message again.
@@ -103,7 +106,8 @@ impl Retrieval {
     pub(super) fn lacks_size(&self, arrival: &Arrival) -> bool {
         // STAT told what they come to, so no size at all and 0 are none.
         let put_off = self.sizes_put_off && arrival.listed().reported_size.is_none_or(|size| size == 0);
-        put_off || (self.gives_sizes && arrival.fit() == Fit::Unsaid)
+        let came_in_another = || arrival.listed().unique_id.as_ref().is_some_and(|id| self.in_other_sizes.contains(id));
+        put_off || (arrival.fit() == Fit::Unsaid && (self.gives_sizes || came_in_another()))
     }
 }
 
@@ -116,6 +120,8 @@ pub(super) struct Retrieved {
     pub(super) refused: Refusals,
     /// Those that turned out to be known already, as the server lists them now.
     pub(super) known: Vec<(EntryId, Listed)>,
+    /// Of those, the ones of which no size, now or before, says that they are all of a message.
+    pub(super) without_size: HashSet<EntryId>,
     /// One of those is still on its way into a Maildir that does not take it: the server must keep it.
     pub(super) is_any_under_way: bool,
     /// So many of those, the first ones, came before the last sign that the answers were in step.
@@ -162,7 +168,8 @@ impl Retrieved {
     /// The entries of which it was seen that they are what the server has, and of the others those whose bytes came.
     pub(super) fn verified(&self) -> (Vec<EntryId>, Vec<EntryId>) {
         let of_other_size: HashSet<EntryId> = self.other_sizes.those.iter().filter_map(|one| one.entry).collect();
-        self.known.iter().map(|(id, _)| *id).partition(|id| !of_other_size.contains(id))
+        let is_sure = |id: &EntryId| !of_other_size.contains(id) && !self.without_size.contains(id);
+        self.known.iter().map(|(id, _)| *id).partition(is_sure)
     }
 
     /// The entries of which it was seen though the session broke.

@@ -357,6 +357,7 @@ impl<'a> Retriever<'a> {
         self.tell_octets();
         let mut incoming = self.incoming.take().ok_or_else(no_such)?;
         incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true);
+        incoming.taken_dots = self.client.taken_dots();
         let listed = self.completed(incoming.staging.size()).ok_or_else(no_such)?;
         self.events.tell(&PollEvent::MessageReceived { listed: &listed, octets: incoming.staging.octets() });
         if self.own_sizes.came(&listed, incoming.staging.octets()) {
@@ -474,15 +475,16 @@ impl<'a> Retriever<'a> {
         received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
-        let Incoming { staging, to, not_written, would_be_skipped, has_long_header, .. } = incoming;
+        let Incoming { staging, to, not_written, taken_dots, would_be_skipped, has_long_header, .. } = incoming;
         let length = Length::new(staging.octets(), staging.size()).sent_in(staging.sent());
+        let length = length.without_dots(taken_dots);
         self.done.any_shorter |= Arrival::would_be_short(&listed, staging.octets());
         let octets = staging.octets();
         let arrival = Arrival::of(self.client.serial(), listed, length).at_place(self.answered);
         let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
         let comes_again = self.done.other_sizes.wants_again(&arrival, &self.retrieval);
         let arrival = arrival.that_comes_again(comes_again);
-        let is_unsized = self.retrieval.lacks_size(&arrival);
+        let is_unsized = self.retrieval.lacks_size(&arrival) || length.lacks_dots();
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
         let known = self.remembered(&received);
         self.done.other_sizes.came(received.payload(), octets, known);
@@ -514,6 +516,9 @@ impl<'a> Retriever<'a> {
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
+        if !received.payload().proves_all_of(&entry) {
+            self.done.without_size.insert(entry.id);
+        }
         let may_go = self.retrieval.kept_before.is_none_or(|before| entry.id >= before);
         removable.into_iter().filter(|_| may_go).for_each(|removable| self.deletions.add(removable));
         self.done.is_any_under_way |= entry.is_under_way();

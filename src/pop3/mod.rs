@@ -44,6 +44,7 @@ pub use listing::{
     DropListing, InvalidUniqueId, Listed, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing,
 };
 pub use mechanism::Mechanism;
+pub use multi_line::TakenDots;
 pub use refusal::{
     Refusal, goodbye, has_access_code, is_download_limit, is_too_soon, is_unknown_method, judge_access, judge_refusal,
 };

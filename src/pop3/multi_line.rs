@@ -63,6 +63,15 @@ enum Position {
     Inside,
 }
 
+/// The dots that were taken off the lines of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TakenDots {
+    /// How many.
+    pub count: u64,
+    /// One of them was not doubled, so the server does not double any, and they were part of the message.
+    pub was_single: bool,
+}
+
 /// Decodes the answer to RETR and TOP. It holds no octet of the message and looks at each one once.
 #[derive(Debug)]
 pub struct MultiLineDecoder {
@@ -72,6 +81,8 @@ pub struct MultiLineDecoder {
     position: Position,
     /// Finds a line end with a dot behind it: the only places where something is to be done.
     dotted_line: Finder<'static>,
+    /// What was taken off so far.
+    taken: TakenDots,
 }
 
 impl MultiLineDecoder {
@@ -82,7 +93,18 @@ impl MultiLineDecoder {
             LineEnd::CrLf => b"\r\n.",
             LineEnd::Lf => b"\n.",
         };
-        Self { line_end, position: Position::LineStart, dotted_line: Finder::new(dotted_line) }
+        Self {
+            line_end,
+            position: Position::LineStart,
+            dotted_line: Finder::new(dotted_line),
+            taken: TakenDots::default(),
+        }
+    }
+
+    /// The dots that were taken off so far.
+    #[must_use]
+    pub fn taken_dots(&self) -> TakenDots {
+        self.taken
     }
 
     /// Deals with as much of `input` as is content in one piece. What is not consumed is to be given again, with more.
@@ -92,7 +114,11 @@ impl MultiLineDecoder {
                 ([] | [b'.'] | [b'.', b'\r'], _) => Piece::NeedInput,
                 ([b'.', b'\r', b'\n', ..], _) => Piece::End { consumed: 3 },
                 ([b'.', b'\n', ..], LineEnd::Lf) => Piece::End { consumed: 2 },
-                ([b'.', content @ ..], _) => self.content(content, 1),
+                ([b'.', content @ ..], _) => {
+                    self.taken.count += 1;
+                    self.taken.was_single |= !content.starts_with(b".");
+                    self.content(content, 1)
+                }
                 _ => self.content(input, 0),
             };
         }

@@ -14,7 +14,7 @@ use super::command::CommandKind;
 use super::error::FramingError;
 use super::limits;
 use super::listing::UniqueIdListing;
-use super::multi_line::{Line, LineEnd, ListingDecoder, MultiLineDecoder, Piece};
+use super::multi_line::{Line, LineEnd, ListingDecoder, MultiLineDecoder, Piece, TakenDots};
 use super::printable::excerpt;
 use super::response::{Greeting, Response, Status};
 use super::state::SessionState;
@@ -58,6 +58,8 @@ pub struct Session {
     utf8_sent: bool,
     /// Plain lines of LIST and UIDL are handed over many at a time.
     lines_together: bool,
+    /// What was taken off the lines of the message that comes, or came last.
+    taken_dots: TakenDots,
     /// What is to be written to the socket.
     output: Output,
 }
@@ -157,6 +159,7 @@ impl Session {
             under_tls: false,
             utf8_sent: false,
             lines_together: false,
+            taken_dots: TakenDots::default(),
             output: Output::default(),
         }
     }
@@ -171,6 +174,12 @@ impl Session {
     #[must_use]
     pub fn state(&self) -> SessionState {
         self.state
+    }
+
+    /// The dots that were taken off the lines of the message that comes, or came last.
+    #[must_use]
+    pub fn taken_dots(&self) -> TakenDots {
+        self.taken_dots
     }
 
     /// How many commands wait for an answer or for the rest of one.
@@ -218,6 +227,7 @@ impl Session {
             Reading::Listing(..) => self.listing(input),
             Reading::Message(to, decoder) => {
                 let (to, piece) = (*to, decoder.decode(input));
+                self.taken_dots = decoder.taken_dots();
                 Ok(self.step(to, piece, Event::Data))
             }
             Reading::ChallengeAnswer => Err(FramingError::Unsolicited { excerpt: excerpt(input) }),

@@ -3,7 +3,7 @@
 mod loading;
 mod quarantining;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -211,13 +211,21 @@ impl Store {
         Ok(number)
     }
 
-    /// The account points at another server now.
+    /// The account points at another server now, where these were recognised. What else has a unique-id counts as gone until
+    /// it is seen there: a listing that names it proves nothing, in this session or a later one.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_host(&mut self, account: &Account) -> Result<(), StateError> {
-        let record = Record::Host { host: account.endpoint.host.clone(), user: account.username.clone() };
-        self.append(vec![record], Durability::Later)
+    pub fn record_host(&mut self, account: &Account, recognised: &HashSet<EntryId>) -> Result<(), StateError> {
+        let is_open = |entry: &&Entry| {
+            entry.unique_id.is_some() && entry.absent_since.is_none() && !recognised.contains(&entry.id)
+        };
+        let ids: Vec<EntryId> = self.state.entries().filter(is_open).map(|entry| entry.id).collect();
+        let mut records = vec![Record::Host { host: account.endpoint.host.clone(), user: account.username.clone() }];
+        if !ids.is_empty() {
+            records.push(Record::Absent { ids, trusted: self.mark.trusted });
+        }
+        self.append(records, Durability::Later)
     }
 
     /// Step 2 of the path of a message: the intents, durable. `told` says what is to be remembered of each; each comes back

@@ -83,6 +83,27 @@ fn on_another_host_even_one_alarm_is_a_message_of_its_own() {
 }
 
 #[test]
+fn on_another_host_each_is_compared_though_a_session_comes_only_to_some() {
+    let about = |host: &str, n: usize| format!("Message-ID: <{host}{n}@example.org>\r\n\r\n{n}\r\n").into_bytes();
+    let all = |host: &str| (1..=4).map(|n| Message::new(&n.to_string(), &about(host, n))).collect::<Vec<_>>();
+    for top in [true, false] {
+        let maildrop = Maildrop::with(all("one"), |behaviour| behaviour.top = top);
+        let account = || Account::at(maildrop.server.address).set("max_messages_per_session", 1);
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        env.fetch().expect(0);
+        maildrop.change(|contents| contents.messages = all("two"));
+        env.configure(&[account().text("host", "localhost")]);
+        for _ in 0..4 {
+            env.fetch();
+        }
+        env.fetch().expect(0);
+        let expected: Vec<_> =
+            ["one", "two"].iter().flat_map(|host| (1..=4).map(|n| stored(&about(host, n)))).collect();
+        assert_stored(&env, &expected);
+    }
+}
+
+#[test]
 fn a_top_that_is_refused_is_no_permission() {
     // The unique-id goes to another message of the same size, and the header cannot be seen in that session.
     let about = |what: &str| format!("Message-ID: <{what}@example.org>\r\n\r\n{what}\r\n").into_bytes();

@@ -82,6 +82,65 @@ fn what_comes_twice_in_another_size_is_not_deleted() {
     }
 }
 
+/// The server tells no sizes any more: nothing shows that what comes is not the part that came before.
+fn sizeless(contents: &mut Contents, line: &str) {
+    let answers = [("LIST 1", "+OK 1 0\r\n".to_owned()), ("LIST", format!("+OK\r\n{line}.\r\n"))];
+    contents.behaviour.answers.extend(answers.map(|(to, answer)| (to.to_owned(), answer)));
+}
+
+#[test]
+fn a_part_is_not_taken_for_the_whole_where_no_size_is_told_any_more() {
+    for line in ["1 0\r\n", ""] {
+        for top in [true, false] {
+            let whole = message(1, 1000);
+            let part = part(&whole, 700);
+            let maildrop = Maildrop::with(one(&whole), |behaviour| {
+                behaviour.top = top;
+                behaviour.answers.push(answer(&part));
+            });
+            let env = TestEnv::new(&[account(&maildrop, true)]);
+            env.fetch().expect(1).says("listed with 1000 octets");
+            maildrop.change(|contents| sizeless(contents, line));
+            for _ in 0..3 {
+                env.fetch();
+                assert_eq!((maildrop.left().len(), env.mail().len()), (1, 1), "{line:?}, {top}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_without_a_size_is_not_deleted_in_its_session_where_sizes_were_told_though_the_hints_are_lost() {
+    let maildrop = Maildrop::new(one(&message(1, 1000)));
+    let env = TestEnv::new(&[account(&maildrop, true)]);
+    env.fetch().expect(0);
+    std::fs::remove_file(env.path("state/a.hints")).unwrap();
+    let whole = message(2, 1000);
+    maildrop.change(|contents| {
+        contents.messages = vec![Message::new("2", &whole)];
+        contents.behaviour.answers.push(answer(&part(&whole, 700)));
+        sizeless(contents, "1 0\r\n");
+    });
+    env.fetch();
+    assert_eq!((maildrop.left().len(), env.mail().len()), (1, 2));
+    maildrop.change(|contents| contents.behaviour.answers.clear());
+    env.fetch().expect(0);
+    assert!(env.mail().contains(&stored(&whole)));
+}
+
+/// A server that does not double dots: as many are lost as a line end has octets.
+#[test]
+fn what_lacks_two_dots_is_not_taken_for_one_that_lacks_a_line_end() {
+    for lines in [".first\r\n.second\r\n", "...\r\n...\r\n"] {
+        let header = "Message-ID: <1@example.org>\r\nDate: today\r\nReceived: by mx\r\n\r\n";
+        let whole = format!("{header}{lines}the end\r\n").into_bytes();
+        let maildrop = Maildrop::with(one(&whole), |behaviour| behaviour.answers.push(answer(&whole)));
+        let env = TestEnv::new(&[account(&maildrop, true)]);
+        env.fetch().expect(1).says(&format!("listed with {} octets", whole.len()));
+        assert_eq!((maildrop.left().len(), env.mail().len()), (1, 1), "{lines:?}");
+    }
+}
+
 #[test]
 fn one_that_never_comes_as_it_is_listed_is_quarantined_whatever_the_policy() {
     for deletes in [true, false] {

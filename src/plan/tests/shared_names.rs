@@ -20,6 +20,37 @@ fn each_has_its_turn_where_a_session_may_retrieve_only_a_few() {
 }
 
 #[test]
+fn one_that_made_trouble_has_its_turn_before_others_are_compared_a_second_time() {
+    let mut known = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)]);
+    let listing = maildrop(&[("a", 2), ("a", 1), ("a", 1)]);
+    let listed_as = ListedAs::of(&listing.messages[0]).unwrap();
+    let quarantine = Quarantine { kind: QuarantineReason::OtherSize, count: 3, until: NOW - DAY };
+    known.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
+    let policy = Policy { max_messages: NonZeroU32::new(2), removal: RemovalPolicy::Keep, ..NO_TOP };
+    let (tried, compared) = (HashSet::new(), HashSet::from([EntryId::new(1), EntryId::new(2)]));
+    let turns = |compared_as: &HashSet<_>| {
+        let done = Done { tried: &tried, compared: &compared, compared_as };
+        retrieved(&PlanInput::new(&listing, &known, done, NOW).plan(&policy, &Seen::in_session(session())))
+    };
+    let others = listing.messages[1..].iter().map(|listed| (listed.number, ListedAs::of(listed))).collect();
+    let none = HashSet::new();
+    assert_eq!(turns(&none), [2, 3]);
+    assert_eq!(turns(&others), [1, 2]);
+}
+
+#[test]
+fn where_one_has_another_size_the_others_are_only_known_by_theirs_if_none_of_it_is_missing() {
+    let known = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0), entry(3, "a", "C", 3, 0)]);
+    // One of the first two is the first message, but which?
+    let listing = maildrop(&[("a", 9), ("a", 1), ("a", 3)]);
+    let plan = decide(&listing, &known, &KEEP, &["A", "B", "C"]);
+    assert_eq!((retrieved(&plan), plan.known_entries), (vec![1], ids([2, 3]).into_iter().collect()));
+    assert_eq!(retrieved(&decide(&listing, &known, &Policy { has_top: false, ..KEEP }, &[])), [1, 2]);
+    // Nothing of another size: one is gone, whichever.
+    assert_eq!(retrieved(&decide(&maildrop(&[("a", 1), ("a", 3)]), &known, &KEEP, &[])), [0_u32; 0]);
+}
+
+#[test]
 fn one_more_under_a_name_may_be_any_of_them_whatever_its_size() {
     let known = state(vec![entry(1, "a", "A", 1, 0)]);
     // The remembered one has grown, and another one came that has the size which it had.

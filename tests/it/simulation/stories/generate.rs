@@ -100,15 +100,11 @@ fn sizes(rng: &mut Rng, story: &mut Story) {
         return;
     }
     for account in 0..story.accounts.len() {
-        let shares_name =
-            |act: &Act| matches!(act, Act::Mail(of, letter) if *of == account && letter.naming != Naming::Own);
-        let shares_names = story.acts.iter().any(shares_name);
         let character = &mut story.accounts[account];
         character.manner.estimates = chance(rng, 20);
         // Who says so takes the notes of such a server for messages.
         character.estimates = character.manner.estimates && rng.bool();
-        // Where messages share a unique-id as well, only its size tells which is which.
-        if character.estimates || shares_names {
+        if character.estimates {
             continue;
         }
         let (lags, holds) = (rng.bool(), rng.bool());

@@ -30,11 +30,21 @@ pub(crate) enum Doubt {
     /// A line of it, or of another one under the same unique-id, looks like its end, so that nobody can get it whole: what
     /// comes of it is forgotten again, and a power cut may take away the memory of that.
     Garbled,
+    /// It shares its unique-id with others, and the server told the size of another moment for one of them: only the sizes
+    /// tell them apart.
+    StaleSize,
 }
 
 impl Doubt {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Renamed, Self::Forgotten, Self::Unnamed, Self::DeletedByReader, Self::CleanedFromTmp, Self::Garbled];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Renamed,
+        Self::Forgotten,
+        Self::Unnamed,
+        Self::DeletedByReader,
+        Self::CleanedFromTmp,
+        Self::Garbled,
+        Self::StaleSize,
+    ];
 
     /// In words, as a cause of copies.
     pub(crate) fn cause(self) -> &'static str {
@@ -45,6 +55,7 @@ impl Doubt {
             Self::DeletedByReader => "deleted by a mail reader in between",
             Self::CleanedFromTmp => "cleared out of tmp/",
             Self::Garbled => "garbled by its server",
+            Self::StaleSize => "a size of another moment, under a shared unique-id",
         }
     }
 }
@@ -200,10 +211,13 @@ impl Ledger {
             let shares = |other: &Line| other.id != line.id && other.unique_id == line.unique_id;
             let garbled = |other: &&Line| shares(other) && self.messages[&other.id].garbled;
             let garbled = !unnamed && shown.lines.iter().any(|other| garbled(&other));
+            let is_stale = |other: &Line| other.is_stale && other.unique_id == line.unique_id;
+            let stale = !unnamed && shown.lines.iter().any(&shares) && shown.lines.iter().any(is_stale);
             let message = self.message(&line.id);
             // Under another unique-id it is only recognised if its size is the same, too.
             message.recognisable &= !line.lacks_size && !line.is_stale;
             message.doubts.extend(garbled.then_some(Doubt::Garbled));
+            message.doubts.extend(stale.then_some(Doubt::StaleSize));
             if let Some((when, name)) = &message.listed {
                 let doubt = if now - when >= REMEMBERED {
                     Some(Doubt::Forgotten)
