@@ -31,7 +31,7 @@ pub(super) async fn look(
         return Ok(vec![Step::ok(STEP, "there is no message to show where it would go")]);
     }
     let mut steps = Vec::new();
-    headers(client, &numbers, HEADER_MOST, |number, shown| {
+    headers(client, &numbers, HEADER_MOST, None, |number, shown| {
         steps.push(match shown {
             Shown::Header(header) => of_header(number, header, multidrop, default),
             Shown::TooLong => {

@@ -203,7 +203,7 @@ async fn look_at(
         }
     });
     let numbers: Vec<MessageNumber> = (1..=headers).map(number).collect();
-    let seen = listing::look(&mut client, &numbers).await.map(|seen| seen.len());
+    let seen = listing::look(&mut client, &numbers, None).await.map(|seen| seen.len());
     serving.abort();
     (seen, asked.load(std::sync::atomic::Ordering::SeqCst))
 }
@@ -239,7 +239,7 @@ async fn headers_that_drip_are_given_up() {
     });
     let numbers: Vec<MessageNumber> = (1..=5000).map(number).collect();
     let before = Instant::now();
-    let error = listing::look(&mut client, &numbers).await.unwrap_err();
+    let error = listing::look(&mut client, &numbers, None).await.unwrap_err();
     assert!(matches!(error, ClientError::TooSlow { .. }), "{error}");
     assert!((600..1300).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
     dripping.abort();

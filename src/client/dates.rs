@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use super::{Client, ClientError, ResponsePart};
-use crate::pop3::{Command, CommandKind, MessageNumber};
+use super::in_step::InStep;
+use super::{Client, ClientError, ResponsePart, header_flight};
+use crate::pop3::{CommandKind, MessageNumber};
 
 /// So many octets of a header are looked through.
 const HEADER: usize = 64 << 10;
@@ -14,10 +15,13 @@ const HEADER: usize = 64 << 10;
 ///
 /// # Errors
 /// [`ClientError`].
-pub async fn dates(client: &mut Client, numbers: &[MessageNumber]) -> Result<HashMap<MessageNumber, i64>, ClientError> {
+pub(crate) async fn dates(
+    client: &mut Client,
+    numbers: &[MessageNumber],
+    in_step: InStep,
+) -> Result<HashMap<MessageNumber, i64>, ClientError> {
     let mut dates = HashMap::with_capacity(numbers.len());
     let mut header: Vec<u8> = Vec::new();
-    let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
     let on_event = |asked, part: ResponsePart<'_>| {
         match (asked, part) {
             (CommandKind::Top(_), ResponsePart::Data(bytes)) => {
@@ -33,7 +37,7 @@ pub async fn dates(client: &mut Client, numbers: &[MessageNumber]) -> Result<Has
         }
         Ok(ControlFlow::Continue(()))
     };
-    client.try_converse(commands, on_event).await?;
+    header_flight::ask(client, numbers, Some(in_step), on_event).await?;
     Ok(dates)
 }
 

@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::error::TooLong;
+use super::in_step::InStep;
 use super::listing::{HEADER, LOOKING, MOST_HEADERS_REFUSED, up_to};
-use super::{Client, ClientError, ResponsePart};
-use crate::pop3::{Command, CommandKind, MessageNumber, Status};
+use super::{Client, ClientError, ResponsePart, header_flight};
+use crate::pop3::{CommandKind, MessageNumber, Status};
 
 /// What the server showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,20 +21,20 @@ pub(crate) enum Shown<'a> {
 }
 
 /// Asks for the headers of these messages and passes each on. Those that the server was not asked for any more, since it
-/// refused hundreds in a row or an hour was over, are left out.
+/// refused hundreds in a row or an hour was over, are left out. What was passed on counts for nothing if this fails.
 ///
 /// # Errors
-/// [`ClientError`].
+/// [`ClientError`], that the answers were out of step included.
 pub(crate) async fn headers(
     client: &mut Client,
     numbers: &[MessageNumber],
     most: usize,
+    in_step: Option<InStep>,
     mut each: impl FnMut(MessageNumber, Shown<'_>),
 ) -> Result<(), ClientError> {
     let mut header: Vec<u8> = Vec::new();
     let (mut octets, mut refused) = (0_u64, 0);
     let begun = Instant::now();
-    let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
     let on_event = |asked, part: ResponsePart<'_>| {
         match (asked, part) {
             (CommandKind::Top(number), ResponsePart::Response(response)) if response.status == Status::Err => {
@@ -59,5 +60,5 @@ pub(crate) async fn headers(
         let enough = begun.elapsed() > LOOKING;
         Ok(if enough { ControlFlow::Break(()) } else { up_to(MOST_HEADERS_REFUSED, refused) })
     };
-    client.try_converse(commands, on_event).await
+    header_flight::ask(client, numbers, in_step, on_event).await
 }

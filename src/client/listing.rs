@@ -12,6 +12,8 @@ use tracing::warn;
 
 use super::budget::{self, Share};
 use super::error::TooLong;
+use super::header_flight;
+use super::in_step::InStep;
 use super::listing_digest::{KeptLines, ListingDigest, ListingDigester, each_line};
 use super::login::{CachedCapabilities, LoggedIn};
 use super::{Client, ClientError, ResponsePart};
@@ -234,7 +236,7 @@ impl Answers {
     /// The messages that STAT told. Another sum than the expected one is another listing, so its lines are taken at once.
     fn take_drop(&mut self, listing: DropListing) {
         self.drop = Some(listing);
-        self.builder.stat(listing.count);
+        self.builder.stat(listing);
         self.digester.stat(listing);
         self.expected
             .take_if(|expected| (expected.messages, expected.octets) != (listing.count, listing.reported_size));
@@ -448,16 +450,20 @@ impl Answers {
     }
 }
 
-/// The header digests of some messages, by TOP n 0 (RFC 1939, section 7). Those that the server refuses are missing.
+/// The header digests of some messages, by TOP n 0 (RFC 1939, section 7). Those that the server refuses are missing. With
+/// `in_step`, answers that were out of step are an error.
 ///
 /// # Errors
 /// [`ClientError`].
-pub async fn look(client: &mut Client, numbers: &[MessageNumber]) -> Result<Seen, ClientError> {
+pub(crate) async fn look(
+    client: &mut Client,
+    numbers: &[MessageNumber],
+    in_step: Option<InStep>,
+) -> Result<Seen, ClientError> {
     let mut seen = Seen::in_session(client.serial());
     let mut digester = HeaderDigester::default();
     let (mut octets, mut refused) = (0_u64, 0);
     let begun = Instant::now();
-    let commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
     let on_event = |asked, part: ResponsePart<'_>| {
         match (asked, part) {
             (CommandKind::Top(_), ResponsePart::Response(response)) if response.status == Status::Err => {
@@ -479,7 +485,7 @@ pub async fn look(client: &mut Client, numbers: &[MessageNumber]) -> Result<Seen
         let enough = begun.elapsed() > LOOKING;
         Ok(if enough { ControlFlow::Break(()) } else { up_to(MOST_HEADERS_REFUSED, refused) })
     };
-    client.try_converse(commands, on_event).await?;
+    header_flight::ask(client, numbers, in_step, on_event).await?;
     Ok(seen)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 pub use crate::pop3::Listed;
-use crate::pop3::{MessageNumber, ScanListing, SessionSerial, UniqueIdListing};
+use crate::pop3::{DropListing, MessageNumber, ScanListing, SessionSerial, UniqueIdListing};
 
 /// The listing of one session (RFC 1939, section 5 and 7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub struct Maildrop {
     pub has_unique_ids: bool,
     /// Whether STAT, UIDL and LIST, as far as they were asked, agree on what there is: only then does absence mean anything.
     pub complete: bool,
-    /// The number of messages that STAT told, if it did.
-    pub count: Option<u32>,
+    /// What STAT told, if it did.
+    pub told: Option<DropListing>,
     /// LIST was not asked, so no size is known: their sum as STAT told it.
     pub sizes_put_off: Option<u64>,
     /// The session whose numbers the messages have. None: nothing may be deleted by them.
@@ -48,8 +48,8 @@ pub struct Sizes {
 /// Collects the answers. Lines that cannot be read or that contradict each other make the listing incomplete, no more.
 #[derive(Debug, Default)]
 pub struct MaildropBuilder {
-    /// The number of messages that STAT told, if it did.
-    count: Option<u32>,
+    /// What STAT told, if it did.
+    told: Option<DropListing>,
     /// What UIDL told, in the order of its lines.
     named: Vec<Listed>,
     /// What LIST told, in the order of its lines.
@@ -66,13 +66,13 @@ impl MaildropBuilder {
     /// Goes on with a listing whose sizes were put off.
     #[must_use]
     pub fn with_sizes_to_come(maildrop: Maildrop) -> Self {
-        let Maildrop { messages, has_unique_ids, complete, count, .. } = maildrop;
-        Self { count, named: messages, has_unique_ids, odd: !complete, ..Self::default() }
+        let Maildrop { messages, has_unique_ids, complete, told, .. } = maildrop;
+        Self { told, named: messages, has_unique_ids, odd: !complete, ..Self::default() }
     }
 
     /// What STAT told.
-    pub fn stat(&mut self, count: u32) {
-        self.count = Some(count);
+    pub fn stat(&mut self, listing: DropListing) {
+        self.told = Some(listing);
     }
 
     /// UIDL was answered by +OK; its lines follow.
@@ -100,7 +100,7 @@ impl MaildropBuilder {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         let ascends = self.named.iter().zip(self.named.iter().skip(1)).all(|(a, b)| a.number < b.number);
-        let counts_agree = self.count.and_then(|count| usize::try_from(count).ok()) == Some(self.named.len());
+        let counts_agree = self.told.and_then(|told| usize::try_from(told.count).ok()) == Some(self.named.len());
         self.has_unique_ids && counts_agree && ascends && !self.odd
     }
 
@@ -119,12 +119,13 @@ impl MaildropBuilder {
         let mut left_out = not_among(self.sizes.iter().map(|listing| listing.number), self.named());
         left_out.dedup();
         let listed = self.named().count() + left_out.len();
+        let counted = self.told.map_or(0, |told| told.count);
         // Numbers may have gaps: only what is counted and not listed is looked for there.
-        let more = usize::try_from(self.count.unwrap_or(0)).unwrap_or(usize::MAX).saturating_sub(listed);
+        let more = usize::try_from(counted).unwrap_or(usize::MAX).saturating_sub(listed);
         if more > 0 {
             let most = most.saturating_sub(left_out.len()).min(more);
             let known = left_out.len() + self.named.len();
-            let reach = u32::try_from(known.saturating_add(most)).unwrap_or(u32::MAX).min(self.count.unwrap_or(0));
+            let reach = u32::try_from(known.saturating_add(most)).unwrap_or(u32::MAX).min(counted);
             let counted = not_among((1..=reach).filter_map(MessageNumber::new), self.named());
             let counted = not_among(counted.into_iter(), left_out.iter().copied());
             left_out.extend(counted.into_iter().take(most));
@@ -150,7 +151,7 @@ impl MaildropBuilder {
     #[must_use]
     pub fn finish(mut self, session: Option<SessionSerial>) -> Maildrop {
         self.sort();
-        let Self { count, mut named, mut sizes, has_unique_ids, mut odd, sizes_put_off } = self;
+        let Self { told, mut named, mut sizes, has_unique_ids, mut odd, sizes_put_off } = self;
         odd |= name_each_once(&mut named);
         let before = sizes.len();
         // A number that is listed again has the size that came last.
@@ -159,10 +160,10 @@ impl MaildropBuilder {
         sizes.reverse();
         odd |= sizes.len() < before;
         let messages = merge(named, sizes);
-        let counts_agree = count.and_then(|count| usize::try_from(count).ok()) == Some(messages.len());
+        let counts_agree = told.and_then(|told| usize::try_from(told.count).ok()) == Some(messages.len());
         let all_named = !has_unique_ids || messages.iter().all(|listed| listed.unique_id.is_some());
         let complete = counts_agree && all_named && !odd;
-        Maildrop { messages, has_unique_ids, complete, count, sizes_put_off, session }
+        Maildrop { messages, has_unique_ids, complete, told, sizes_put_off, session }
     }
 }
 
@@ -222,7 +223,7 @@ mod tests {
 
     fn build(count: u32, unique_ids: &[(u32, &str)], sizes: &[(u32, u64)]) -> Maildrop {
         let mut builder = MaildropBuilder::default();
-        builder.stat(count);
+        builder.stat(DropListing { count, reported_size: 0 });
         builder.unique_ids_follow();
         for (n, id) in unique_ids {
             let unique_id = UniqueId::new(id.as_bytes()).unwrap();
@@ -246,7 +247,7 @@ mod tests {
     fn sizes_may_wait_where_stat_and_uidl_agree() {
         let builder = |count: u32, numbers: &[u32]| {
             let mut builder = MaildropBuilder::default();
-            builder.stat(count);
+            builder.stat(DropListing { count, reported_size: 0 });
             builder.unique_ids_follow();
             for n in numbers {
                 let unique_id = UniqueId::new(n.to_string().as_bytes()).unwrap();
@@ -297,7 +298,7 @@ mod tests {
     fn what_uidl_left_out_is_told_from_stat_and_list() {
         let left_out = |count: u32, unique_ids: &[(u32, &str)], sizes: &[u32], most: usize| -> Vec<u32> {
             let mut builder = MaildropBuilder::default();
-            builder.stat(count);
+            builder.stat(DropListing { count, reported_size: 0 });
             builder.unique_ids_follow();
             for (n, id) in unique_ids {
                 let unique_id = UniqueId::new(id.as_bytes()).unwrap();

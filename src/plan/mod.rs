@@ -173,6 +173,8 @@ pub struct PlanInput<'a> {
     suspects: HashMap<MessageNumber, Suspected>,
     /// What matches what as far as it can be told without a header.
     unseen: OnceLock<Matching<'a>>,
+    /// How several messages are listed alike, one of which made trouble.
+    several: OnceLock<HashSet<ListedAs>>,
 }
 
 /// What earlier sessions of this poll have done.
@@ -201,6 +203,7 @@ impl<'a> PlanInput<'a> {
             skipping: None,
             suspects: HashMap::new(),
             unseen: OnceLock::new(),
+            several: OnceLock::new(),
         }
     }
 
@@ -232,9 +235,14 @@ impl<'a> PlanInput<'a> {
 
     fn turn(&self, listed: &Listed, policy: &Policy) -> Turn {
         let quarantine = self.quarantine(listed);
+        let suspected = self.suspects.get(&listed.number).map(|suspected| suspected.turn);
+        // What is known under one name and size of several messages may be that of another one: in this poll each has its turn.
+        if let Some(turn) = suspected.filter(|_| quarantine.is_some() && self.is_one_of_several(listed)) {
+            return turn;
+        }
         let was_tried = quarantine.is_some() && ListedAs::of(listed).is_some_and(|one| self.tried.contains(&one));
         let breaks = quarantine.is_some_and(|quarantine| quarantine.kind == QuarantineReason::BrokeSession);
-        match self.suspects.get(&listed.number).map(|suspected| suspected.turn) {
+        match suspected {
             _ if was_tried => Turn::Tried,
             Some(Turn::Tried) => Turn::Tried,
             _ if quarantine.is_some_and(|quarantine| quarantine.until > self.now) => Turn::Quarantined,
@@ -242,6 +250,16 @@ impl<'a> PlanInput<'a> {
             None if breaks || policy.pass == Pass::Isolated => Turn::OtherSession,
             None => Turn::Now,
         }
+    }
+
+    /// Whether other messages are listed with the unique-id and the size of this one, which made trouble.
+    fn is_one_of_several(&self, listed: &Listed) -> bool {
+        let several = self.several.get_or_init(|| {
+            let mut once = HashSet::new();
+            let troubled = self.maildrop.messages.iter().filter(|listed| self.quarantine(listed).is_some());
+            troubled.filter_map(ListedAs::of).filter(|one| !once.insert(one.clone())).collect()
+        });
+        ListedAs::of(listed).is_some_and(|one| several.contains(&one))
     }
 
     /// The trouble that this message made last.
@@ -336,7 +354,7 @@ impl<'a> PlanInput<'a> {
 
     /// What the rules of the account make of a new message.
     fn verdict(&self, listed: &Listed, policy: &Policy) -> Verdict {
-        self.skipping.as_ref().map_or(Verdict::Fetch, |skipping| skipping.judge(listed, self.state, policy.has_top))
+        self.skipping.as_ref().map_or(Verdict::Fetch, |skipping| skipping.judge(listed, self.state, policy))
     }
 
     /// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.

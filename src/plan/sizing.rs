@@ -23,8 +23,6 @@ pub struct Expected {
     pub octets: NonZeroU64,
     /// What each is taken for until its size has come, in octets.
     pub each: u64,
-    /// The sum of all sizes, as STAT told it.
-    pub all: u64,
 }
 
 impl PlanInput<'_> {
@@ -57,7 +55,7 @@ impl PlanInput<'_> {
         let octets = known.filter(|_| here == matching.known.len()).and_then(|known| all.checked_sub(known))?;
         let octets = NonZeroU64::new(octets)?;
         let new = u64::try_from(matching.new.len()).ok()?;
-        Some(Expected { octets, each: octets.get().div_ceil(new), all })
+        Some(Expected { octets, each: octets.get().div_ceil(new) })
     }
 
     /// The remembered size of a message that is plainly this one, and is to stay where it is.

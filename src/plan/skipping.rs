@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::Policy;
 use crate::plan::maildrop::Listed;
 use crate::pop3::MessageNumber;
 use crate::state::entries::{ListedAs, UidState};
@@ -34,15 +35,16 @@ pub(super) enum Verdict {
 }
 
 impl Skipping<'_> {
-    /// What becomes of a message that is new. Without TOP nothing is left there but what was decided before.
-    pub(super) fn judge(&self, listed: &Listed, state: &UidState, has_top: bool) -> Verdict {
-        if ListedAs::of(listed).is_some_and(|one| state.is_skipped(&one, self.rules)) {
+    /// What becomes of a message that is new. Without TOP nothing is left there but what was decided before, on this host.
+    pub(super) fn judge(&self, listed: &Listed, state: &UidState, policy: &Policy) -> Verdict {
+        let is_recorded = |one: &ListedAs| !policy.moved && state.is_skipped(one, self.rules);
+        if ListedAs::of(listed).is_some_and(|one| is_recorded(&one)) {
             return Verdict::Skip { is_recorded: true };
         }
         match self.judged.get(&listed.number) {
             Some(true) => Verdict::Skip { is_recorded: false },
             Some(false) => Verdict::Fetch,
-            None if has_top => Verdict::Unknown,
+            None if policy.has_top => Verdict::Unknown,
             None => Verdict::Fetch,
         }
     }

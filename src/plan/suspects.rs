@@ -46,7 +46,7 @@ impl Suspects {
     pub fn broke(&mut self, listed: &Listed, was_tried: bool) {
         let is_it = |suspect: &Suspect| suspect.listed.number == listed.number;
         let is_renamed = self.all().any(|suspect| is_it(suspect) && suspect.is_renamed);
-        let was_its_turn = self.current.take_if(|current| is_it(current)).is_some();
+        self.current.take_if(|current| is_it(current));
         if was_tried {
             self.waiting.retain(|waiting| !is_it(waiting));
         }
@@ -54,9 +54,8 @@ impl Suspects {
         match was_tried {
             _ if self.all().any(is_it) => {}
             false => self.waiting.push_back(suspect),
-            true if was_its_turn || listed.unique_id.is_none() => self.tried.push(suspect),
-            // The state knows it by its unique-id.
-            true => {}
+            // The state knows it by its unique-id, which others may have as well.
+            true => self.tried.push(suspect),
         }
     }
 

@@ -59,7 +59,7 @@ fn maildrop(messages: &[(&str, u64)]) -> Maildrop {
         })
         .collect();
     let session = Some(session());
-    Maildrop { messages, has_unique_ids: true, complete: true, count: None, sizes_put_off: None, session }
+    Maildrop { messages, has_unique_ids: true, complete: true, told: None, sizes_put_off: None, session }
 }
 
 /// The session that all listings here are of.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Account;
 use crate::client::Client;
 use crate::client::dates::dates;
+use crate::client::in_step::InStep;
 use crate::client::listing::{look, open};
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::maildir::contents::Stored;
@@ -69,7 +70,8 @@ impl Visit {
     pub async fn before(&mut self, state: &UidState, time: i64) -> Result<(Vec<Known>, usize), PollError> {
         let unknown: Vec<Listed> = self.unknown(state).cloned().collect();
         let numbers: Vec<MessageNumber> = unknown.iter().map(|listed| listed.number).collect();
-        let dates = dates(&mut self.client, &numbers).await?;
+        let in_step = InStep::behind_headers(&self.maildrop, numbers.last().copied());
+        let dates = dates(&mut self.client, &numbers, in_step).await?;
         let is_before = |listed: &&Listed| dates.get(&listed.number).is_some_and(|date| *date < time);
         let known = unknown.iter().filter(is_before).filter_map(|listed| adopted(listed, None, None)).collect();
         Ok((known, unknown.len().saturating_sub(dates.len())))
@@ -92,7 +94,8 @@ impl Visit {
         }
         if files.left() > 0 && !rest.is_empty() {
             let numbers: Vec<MessageNumber> = rest.iter().map(|listed| listed.number).collect();
-            let headers = look(&mut self.client, &numbers).await?;
+            let in_step = InStep::behind_headers(&self.maildrop, numbers.last().copied());
+            let headers = look(&mut self.client, &numbers, Some(in_step)).await?;
             let shown = |listed: &Listed| headers.get(&listed.number).copied().filter(|header| header.is_strong());
             let mut alike: HashMap<Digest, usize> = HashMap::new();
             rest.iter().filter_map(shown).for_each(|header| *alike.entry(header).or_default() += 1);

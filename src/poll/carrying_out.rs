@@ -42,7 +42,7 @@ impl Poll {
         state: &mut StateHandle,
         client: &mut Client,
         maildrop: &Arc<Maildrop>,
-        Planned { mut plan, expected }: Planned,
+        Planned { mut plan, expected, looked_at }: Planned,
     ) -> Result<(Work, Ended), PollError> {
         let newly_skipped = !plan.newly_skipped.is_empty();
         self.note_listing(state, maildrop, &mut plan).await?;
@@ -68,6 +68,7 @@ impl Poll {
         if !plan.retrieve.is_empty() {
             let mut retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
             deletions.leave(|entry| self.closed.keeps(entry));
+            retrieval.looked_at(maildrop, &looked_at);
             retrieval.expects(expected, client).await?;
             if deletions.cancelled {
                 self.note_cannot_sync();

@@ -58,7 +58,7 @@ impl Poll {
         let asked = tokio::select! {
             biased;
             () = self.stop.cancelled() => Ok(()),
-            asked = headers(client, &numbers, HEADER_MOST, each) => asked,
+            asked = headers(client, &numbers, HEADER_MOST, None, each) => asked,
         };
         (WouldGo::ByHeader { seen }, asked)
     }

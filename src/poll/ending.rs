@@ -92,6 +92,9 @@ impl Poll {
         if !acknowledged && !marked.is_empty() {
             self.events.tell(&PollEvent::QuitNotAcknowledged);
         }
+        if let Some((shown, messages)) = retrieved.shown_by_quit.as_ref().filter(|_| acknowledged) {
+            shown.show(*messages);
+        }
         let removed = if acknowledged { marked } else { Vec::new() };
         self.suspects.removed(if acknowledged { &numbers } else { &[] });
         let deleted = removed.clone();
@@ -101,6 +104,7 @@ impl Poll {
         self.tried.extend(troubled.iter().cloned());
         let over_limit = retrieved.refused.limit().and_then(|limit| limit.first.clone());
         let after_quit = move |store: &mut Store| {
+            store.record_shown()?;
             store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;

@@ -19,7 +19,6 @@ mod dialing;
 mod dry_run;
 mod emitter;
 mod ending;
-mod in_step;
 mod incoming;
 mod next;
 mod opening;

@@ -145,8 +145,9 @@ impl Poll {
         if !goes_on || self.broken > MOST_BROKEN {
             return Err(error);
         }
-        if self.broken == 1 {
-            // What it has listed it has not fetched: the next one is not the same again, whatever the unique-ids.
+        if self.pass == Pass::Normal {
+            // What it has listed it has not fetched: the next one is not the same again, whatever the unique-ids. A session of
+            // one message had nothing else to fetch.
             self.sizes = Sizes::default();
         }
         let too_long = match &error {

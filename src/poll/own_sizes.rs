@@ -2,7 +2,10 @@
 //!
 //! Answers that are shifted bring each message the bytes of another one. Where all messages so far came in just the octets
 //! that were listed, one whose size no other message has is itself, and so the answers were in step up to it. That costs
-//! nothing, and it is enough to trust what came: before anything is deleted STAT is asked all the same.
+//! nothing, and it is enough to trust what came: before anything is deleted STAT is asked all the same. A header that was
+//! asked for may come a second time, late, and is all of a message that has no body: so the sizes of those count, too.
+
+use std::collections::HashSet;
 
 use crate::plan::has_size;
 use crate::plan::maildrop::Listed;
@@ -17,13 +20,13 @@ pub(super) struct OwnSizes {
 }
 
 impl OwnSizes {
-    /// Those of these messages.
-    pub(super) fn of<'a>(messages: impl Iterator<Item = &'a Listed>) -> Self {
+    /// Those of these messages; the headers of some others were asked for.
+    pub(super) fn of<'a>(messages: impl Iterator<Item = &'a Listed>, others: &HashSet<u64>) -> Self {
         let says_something = |listed: &Listed| listed.reported_size.filter(|_| has_size(listed));
         let mut sizes = messages.map(says_something).collect::<Option<Vec<u64>>>().unwrap_or_default();
         sizes.sort_unstable();
         let sizes = sizes.chunk_by(|a, b| a == b).filter_map(|alike| if let [one] = alike { Some(*one) } else { None });
-        Self { sizes: sizes.collect(), some_differ: false }
+        Self { sizes: sizes.filter(|size| !others.contains(size)).collect(), some_differ: false }
     }
 
     /// A message came, with so many octets. Tells whether that shows that it is the one that it is taken for.
@@ -51,7 +54,7 @@ mod tests {
     /// What the messages show that come with so many octets.
     fn shown(sizes: &[Option<u64>], octets: &[u64]) -> Vec<bool> {
         let messages = listed(sizes);
-        let mut own = OwnSizes::of(messages.iter());
+        let mut own = OwnSizes::of(messages.iter(), &HashSet::from([400]));
         messages.iter().zip(octets).map(|(listed, octets)| own.came(listed, *octets)).collect()
     }
 
@@ -61,6 +64,11 @@ mod tests {
         assert_eq!(shown(&sizes, &[100, 200, 100, 300]), [false, true, false, true]);
         assert_eq!(shown(&sizes, &[100, 100, 200, 100]), [false; 4], "one that came twice shifts the others");
         assert_eq!(shown(&sizes, &[100, 202, 100, 300]), [false; 4], "what is counted in another way shows nothing");
+    }
+
+    #[test]
+    fn the_size_of_one_whose_header_was_asked_for_is_no_messages_own() {
+        assert_eq!(shown(&[100, 400, 200].map(Some), &[100, 400, 200]), [true, false, true]);
     }
 
     #[test]

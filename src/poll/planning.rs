@@ -11,6 +11,7 @@ use crate::account::{Account, RemovalPolicy};
 use crate::client::Client;
 use crate::client::budget::Share;
 use crate::client::headers::{Shown, headers};
+use crate::client::in_step::InStep;
 use crate::client::listing::{ask_for_sizes, look};
 use crate::delivery::destination::sync_directories;
 use crate::disk::DirSync;
@@ -37,6 +38,8 @@ struct Given {
     compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
     /// The headers that were seen in this session.
     seen: Seen,
+    /// The messages whose headers were asked for.
+    looked_at: HashSet<MessageNumber>,
     /// How often headers were asked for.
     looks: u32,
     /// How often headers were asked for that were never seen before.
@@ -55,6 +58,8 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
     /// What may be expected of messages whose sizes come beside them, if they do.
     pub(super) expected: Option<Expected>,
+    /// The messages whose headers were asked for.
+    pub(super) looked_at: HashSet<MessageNumber>,
 }
 
 /// What is known of messages that a rule may leave on the server.
@@ -158,6 +163,7 @@ impl Poll {
             compared: self.compared.clone(),
             compared_as: self.compared_as.clone(),
             seen: Seen::in_session(client.serial()),
+            looked_at: HashSet::new(),
             looks: 0,
             first_looks: 0,
             judging: Judging::by(&self.account.routing),
@@ -198,7 +204,7 @@ impl Poll {
         if plan.unrecognisable == 0 && self.options.fetch_again && self.so_far.sessions == 1 {
             self.events.tell(&PollEvent::Needless(Decision::FetchAgain));
         }
-        Ok(Planned { plan: *plan, expected: given.expected })
+        Ok(Planned { plan: *plan, expected: given.expected, looked_at: given.looked_at })
     }
 
     /// What the account wants, at this server, in this session.
@@ -227,12 +233,14 @@ impl Poll {
     /// Looks at the headers of some messages.
     async fn look(&self, client: &mut Client, numbers: &[MessageNumber], given: &mut Given) -> Result<(), PollError> {
         self.events.tell(&PollEvent::LooksAtHeaders { messages: numbers.len() });
+        let in_step = InStep::behind_headers(&given.maildrop, numbers.last().copied());
         let looked = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(PollError::Stopped),
-            looked = look(client, numbers) => looked?,
+            looked = look(client, numbers, Some(in_step)) => looked?,
         };
         given.seen.extend(looked);
+        given.looked_at.extend(numbers);
         given.looks += 1;
         // A server that shows none of them has no TOP, whatever it says. That is no permission: bytes have to tell then.
         given.policy.has_top &= !given.seen.is_empty();
@@ -241,6 +249,7 @@ impl Poll {
 
     /// Finds out which of these a rule leaves on the server, by their headers.
     async fn judge(&self, client: &mut Client, numbers: &[MessageNumber], given: &mut Given) -> Result<(), PollError> {
+        let in_step = InStep::behind_headers(&given.maildrop, numbers.last().copied());
         let (mut judged, mut shown) = (HashMap::with_capacity(numbers.len()), false);
         let each = |number, what: Shown<'_>| {
             shown |= what != Shown::Refused;
@@ -250,9 +259,10 @@ impl Poll {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(PollError::Stopped),
-            asked = headers(client, numbers, HEADER_MOST, each) => asked?,
+            asked = headers(client, numbers, HEADER_MOST, Some(in_step), each) => asked?,
         }
         given.judging.judged = judged;
+        given.looked_at.extend(numbers);
         // A server that shows none of them has no TOP, whatever it says.
         given.policy.has_top &= shown;
         Ok(())

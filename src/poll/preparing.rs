@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::Poll;
 use super::deletions::Deletions;
 use super::error::PollError;
-use super::in_step::InStep;
 use super::retrieval::{Explained, NameTimes, Retrieval};
 use crate::account::Account;
+use crate::client::in_step::InStep;
 use crate::client::listing::sizes_of;
 use crate::client::{Client, ClientError};
 use crate::delivery::DeliveryError;
@@ -20,7 +20,7 @@ use crate::ids::EntryId;
 use crate::maildir::names::time_in;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::plan::{Expected, Pass, Plan, Remembered, has_size, is_size};
-use crate::pop3::UniqueId;
+use crate::pop3::{MessageNumber, UniqueId};
 use crate::state::entries::{QuarantineReason, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::shown::Shown;
@@ -89,7 +89,8 @@ impl Poll {
             remembered,
             kept_before: self.closed.before(),
             is_whole: maildrop.complete && leaves_nothing(plan),
-            in_step: InStep::new(maildrop.count),
+            in_step: InStep::new(maildrop.told),
+            sizes_looked_at: HashSet::new(),
             shown,
             now: store.now(),
             free_space: free_spaces.now,
@@ -122,12 +123,20 @@ impl Poll {
 }
 
 impl Retrieval {
+    /// The headers of these were asked for in this session.
+    pub(super) fn looked_at(&mut self, maildrop: &Maildrop, numbers: &HashSet<MessageNumber>) {
+        let retrieved: HashSet<MessageNumber> = self.messages.iter().map(|listed| listed.number).collect();
+        let is_other = |listed: &&Listed| numbers.contains(&listed.number) && !retrieved.contains(&listed.number);
+        self.sizes_looked_at =
+            maildrop.messages.iter().filter(is_other).filter_map(|listed| listed.reported_size).collect();
+    }
+
     /// The sizes of the messages come beside them, if so much is expected and that fits; else they are asked for now.
     pub(super) async fn expects(&mut self, expected: Option<Expected>, client: &mut Client) -> Result<(), ClientError> {
         let Some(expected) = expected else { return Ok(()) };
         if expected.octets.get() <= self.free_space {
             self.beside = Some(expected);
-            self.in_step.sizes_come_beside(expected.all);
+            self.in_step.wants_the_sum();
             return Ok(());
         }
         let sizes = sizes_of(client, self.messages.iter().map(|listed| listed.number)).await?;

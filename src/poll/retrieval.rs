@@ -4,9 +4,9 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::in_step::InStep;
 use super::refusals::Refusals;
 use crate::account::{Account, MaildirMode, RemovalPolicy};
+use crate::client::in_step::InStep;
 use crate::delivery::Described;
 use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
@@ -41,6 +41,8 @@ pub(super) struct Retrieval {
     pub(super) is_whole: bool,
     /// What shows that the answers belong to the commands.
     pub(super) in_step: InStep,
+    /// The sizes of the others whose headers were asked for in this session.
+    pub(super) sizes_looked_at: HashSet<u64>,
     /// How many of them that has shown.
     pub(super) shown: Shown,
     /// The time of this poll, in trusted seconds.
@@ -126,6 +128,8 @@ pub(super) struct Retrieved {
     pub(super) is_any_under_way: bool,
     /// So many of those, the first ones, came before the last sign that the answers were in step.
     pub(super) known_shown: usize,
+    /// So many of the messages that were asked for are shown to be what they were taken for once QUIT is answered.
+    pub(super) shown_by_quit: Option<(Shown, u64)>,
     /// Those that became safe: how many, and their octets.
     pub(super) safe: u64,
     /// Octets of those.

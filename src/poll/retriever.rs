@@ -107,7 +107,7 @@ impl<'a> Retriever<'a> {
         stop: &'a CancellationToken,
         events: &'a Emitter,
     ) -> Self {
-        let own_sizes = OwnSizes::of(retrieval.messages.iter());
+        let own_sizes = OwnSizes::of(retrieval.messages.iter(), &retrieval.sizes_looked_at);
         Self {
             context,
             client,
@@ -299,7 +299,12 @@ impl<'a> Retriever<'a> {
             Event::Response { to: CommandKind::Stat | CommandKind::Uidl(_) | CommandKind::Noop, .. } => {
                 self.in_step = self.client.outstanding() == 0;
                 self.asks = false;
-                self.is_shown();
+                if self.retrieval.in_step.is_sure() {
+                    self.is_shown();
+                } else if self.in_step {
+                    // The first line of a message may look like it: then the answer to QUIT has to come as well.
+                    self.done.shown_by_quit = Some((self.retrieval.shown.clone(), self.answered));
+                }
             }
             Event::Data(range) => {
                 self.arrived(range.len());

@@ -116,7 +116,7 @@ impl Poll {
         let planned = self.plan(&mut client, capabilities.as_ref(), listed, state).await;
         let mut clean = None;
         let done = match planned {
-            Ok(Planned { mut plan, expected }) => {
+            Ok(Planned { mut plan, expected, looked_at }) => {
                 self.keep_within_spool(&mut plan).await;
                 let sizes = std::mem::replace(&mut self.sizes, maildrop.sizes());
                 if self.is_the_same_again(&plan, &maildrop, &sizes, state) {
@@ -128,7 +128,7 @@ impl Poll {
                 if self.options.dry_run {
                     return Ok(self.dry_run(client, plan, &maildrop).await);
                 }
-                self.carry_out(state, &mut client, &maildrop, Planned { plan, expected }).await
+                self.carry_out(state, &mut client, &maildrop, Planned { plan, expected, looked_at }).await
             }
             Err(e @ PollError::Renumbered { .. }) => {
                 self.quit_in_order(client).await;

@@ -279,6 +279,8 @@ impl UidState {
             Record::Host { host, user } => {
                 if !host.eq_ignore_ascii_case(&self.identity.host) {
                     self.entries.iter_mut().for_each(|entry| entry.doubt = true);
+                    // There the same unique-id may be another message's, which no rule has judged.
+                    self.skipped.clear();
                 }
                 (self.identity.host, self.identity.user) = (host, user);
             }

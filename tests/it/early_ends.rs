@@ -18,6 +18,35 @@ fn answer(bytes: &[u8]) -> String {
     format!("+OK\r\n{}.\r\n", String::from_utf8_lossy(bytes))
 }
 
+/// One answer to RETR comes twice, once, and the connection ends behind the first line of the last one, which looks like the
+/// answer to what is asked behind the messages.
+#[test]
+fn what_may_be_the_first_line_of_a_message_shows_nothing_before_quit_is_answered() {
+    // All have one size, so that sizes show nothing.
+    let bytes = |n: usize| format!("Message-ID: <{n}@example.org>\r\n\r\nThis is {n}.\r\n").into_bytes();
+    for tells_numbers in [false, true] {
+        let first = |n: usize| match tells_numbers {
+            true => format!("+OK {n} {}\r\n", bytes(n).len()),
+            false => "+OK\r\n".to_owned(),
+        };
+        let whole = |n: usize| format!("{}{}.\r\n", first(n), String::from_utf8(bytes(n)).unwrap());
+        let messages = (1..=3).map(|n| Message::new(&format!("u{n}"), &bytes(n))).collect();
+        let maildrop = Maildrop::with(messages, |behaviour| {
+            let stat = ("STAT".to_owned(), "+OK 3 messages\r\n".to_owned());
+            behaviour.answers.extend((!tells_numbers).then_some(stat));
+            let once = [("RETR 1", whole(1).repeat(2)), ("RETR 2", whole(2)), ("RETR 3", first(3) + "hang up")];
+            behaviour.answers_once = once.map(|(command, answer)| (command.to_owned(), answer)).to_vec();
+        });
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        (0..3).for_each(|_| _ = env.fetch());
+        let mut mail = env.mail();
+        mail.dedup();
+        let expected: Vec<Vec<u8>> = (1..=3).map(|n| stored(&bytes(n))).collect();
+        assert_same_mail(&mail, &expected);
+        env.fetch().expect(0).says("nothing new");
+    }
+}
+
 #[test]
 fn a_message_that_came_short_once_is_retrieved_again_before_it_is_deleted() {
     let whole = message(&"A line of the text.\r\n".repeat(100));

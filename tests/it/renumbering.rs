@@ -55,6 +55,29 @@ fn a_renumbered_maildrop_is_not_fetched_again() {
     nothing_more_happens(&maildrop, &env);
 }
 
+/// An answer to TOP comes twice, once, so each message behind it gets the header of the one in front of it.
+#[test]
+fn headers_that_are_out_of_step_adopt_nothing() {
+    // All have one size, so that a header alone tells them apart.
+    let bytes = |n: usize| format!("Message-ID: <{n}@x>\r\nSubject: alarm\r\n\r\nThis is {n}.\r\n").into_bytes();
+    let alarm = |n: usize| Message::new(&format!("u{n}"), &bytes(n));
+    let maildrop = Maildrop::new((1..=6).map(alarm).collect());
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    env.fetch().expect(0);
+    let answer = "+OK\r\nMessage-ID: <1@x>\r\nSubject: alarm\r\n\r\n.\r\n";
+    maildrop.change(|contents| {
+        contents.messages.push(alarm(7));
+        contents.behaviour.answers_once = vec![("TOP 1 ".to_owned(), answer.repeat(2))];
+    });
+    renumber(&maildrop);
+    (0..3).for_each(|_| _ = env.fetch());
+    let mut expected: Vec<Vec<u8>> = (1..=7).map(|n| stored(&bytes(n))).collect();
+    expected.sort();
+    let mut mail = env.mail();
+    mail.dedup();
+    assert_same_mail(&mail, &expected);
+}
+
 #[test]
 fn new_mail_among_renumbered_messages_is_fetched() {
     let (maildrop, env) = fetched(30);

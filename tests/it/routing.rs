@@ -113,6 +113,38 @@ fn what_a_rule_skips_is_looked_at_once_and_stays_whatever_the_policy() {
     assert_eq!(mail_in(&env, "a"), ["one", "three", "two"]);
 }
 
+/// An answer to TOP that comes twice, or a line in front of it, shifts the headers behind it by one message.
+#[test]
+fn headers_that_are_out_of_step_leave_nothing_on_the_server() {
+    let news = "Message-ID: <two@example.org>\r\nSubject: Unsubscribe\r\n\r\n.\r\n";
+    for answer in [format!("+OK\r\n{news}+OK\r\n{news}"), format!("-ERR busy\r\n+OK\r\n{news}")] {
+        let messages = vec![
+            message("one", "Subject: first"),
+            message("two", "Subject: Unsubscribe"),
+            message("three", "Subject: third"),
+            message("four", "Subject: fourth"),
+        ];
+        let maildrop = Maildrop::with(messages, |behaviour| {
+            behaviour.answers_once = vec![("TOP 2".to_owned(), answer)];
+        });
+        let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES)]);
+        env.fetch();
+        env.fetch().expect(0).says("1 of them left there by a rule");
+        assert_eq!(mail_in(&env, "a"), ["four", "one", "three"]);
+    }
+}
+
+#[test]
+fn on_another_host_what_a_rule_skipped_is_looked_at_again() {
+    let maildrop = Maildrop::new(vec![message("one", "Subject: unsubscribe!")]);
+    let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES)]);
+    env.fetch().expect(0).says("1 of them left there by a rule");
+    maildrop.change(|contents| contents.messages = vec![message("one", "Subject: not for all!")]);
+    env.configure(&[mailbox(&maildrop, RULES).text("host", "localhost")]);
+    env.fetch().expect(0).says("1 new message");
+    assert_eq!(mail_in(&env, "a"), ["one"]);
+}
+
 #[test]
 fn other_rules_fetch_nothing_twice_and_look_anew_at_what_was_skipped() {
     let messages = || vec![message("one", "Subject: first"), message("two", "Subject: second")];

@@ -10,6 +10,7 @@ use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::quarantine::Bench;
+use crate::raw::stored;
 use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
 
 /// A message that cannot be had: the server does not double the dot of a line that looks like its end.
@@ -92,6 +93,48 @@ fn one_with_another_unique_id_in_each_session_does_not_stop_the_others() {
         assert_eq!(maildrop.left().len(), 1, "pipelining {pipelining}, place {place}");
         env.fetch().expect(1).says("second half");
         assert_eq!((env.mail().len(), maildrop.left().len()), (3 + place, 1));
+    }
+}
+
+#[test]
+fn several_with_other_unique_ids_in_each_session_do_not_stop_the_others() {
+    for pipelining in [false, true] {
+        let mut messages = small_ones(6);
+        messages.insert(2, unstuffed("bad"));
+        messages.insert(5, unstuffed("worse"));
+        let maildrop = Maildrop::with(messages, |behaviour| {
+            *behaviour = Behaviour { pipelining, new_names: true, ..behaviour.clone() };
+        });
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+        env.fetch().expect(1).says("second half");
+        let mut mail = env.mail();
+        let came = mail.len();
+        mail.dedup();
+        assert_same_mail(&mail, &small_ones_stored(6));
+        assert!(came <= 3 * 6, "{came} copies");
+        assert_eq!(maildrop.left().len(), 2, "pipelining {pipelining}");
+        env.fetch().expect(1).says("second half");
+        assert_eq!((env.mail().len(), maildrop.left().len()), (came, 2));
+    }
+}
+
+#[test]
+fn one_of_several_under_a_unique_id_does_not_stop_the_others() {
+    for (delete, strong) in [(false, true), (true, true), (false, false), (true, false)] {
+        let header = |n: u32| if strong { format!("Date: {n}") } else { format!("X-N: x{n}") };
+        let bytes = |n: u32| format!("{}\r\n\r\nnumber {n} of 3 here.\r\n", header(n)).into_bytes();
+        let mut messages = vec![unstuffed("x")];
+        messages.extend((1..=3).map(|n| Message::new("x", &bytes(n))));
+        assert!(messages.iter().all(|message| message.size() == unstuffed("x").size()));
+        let maildrop = Maildrop::new(messages);
+        let account = Account::at(maildrop.server.address);
+        let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+        (0..3).for_each(|_| _ = env.fetch());
+        let mut mail = env.mail();
+        mail.dedup();
+        let mut expected: Vec<Vec<u8>> = (1..=3).map(|n| stored(&bytes(n))).collect();
+        expected.sort();
+        assert_same_mail(&mail, &expected);
     }
 }
 

@@ -97,7 +97,7 @@ fn list((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, Maildro
 /// The answers that the numbers from 1 to this one have.
 fn told(count: u32) -> MaildropBuilder {
     let mut builder = MaildropBuilder::default();
-    builder.stat(count);
+    builder.stat(DropListing { count, reported_size: 0 });
     builder.unique_ids_follow();
     let numbers = || (1..=count).map(|number| (number, samples::number(number)));
     for (name, number) in numbers() {

@@ -93,6 +93,8 @@ pub(crate) struct Behaviour {
     pub(crate) remembers: Option<usize>,
     /// The whole answers, with their CRLFs, to commands that begin so. They win over everything else.
     pub(crate) answers: Vec<(String, String)>,
+    /// The same, each given once; behind one that ends in `hang up` the connection ends.
+    pub(crate) answers_once: Vec<(String, String)>,
     /// The answer to STAT behind a message that was retrieved.
     pub(crate) stat_after_retr: Option<String>,
     /// QUIT takes away whatever the session has retrieved, and CAPA says so: EXPIRE 0 (RFC 2449, section 6.7).
@@ -134,6 +136,7 @@ impl Default for Behaviour {
             logins: None,
             remembers: None,
             answers: Vec::new(),
+            answers_once: Vec::new(),
             stat_after_retr: None,
             expire_0: false,
             new_names: false,

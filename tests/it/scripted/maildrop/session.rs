@@ -74,6 +74,15 @@ impl<'a> Conversation<'a> {
                 self.wire.close();
                 return None;
             }
+            if let Some(answer) = self.take_answer(&line) {
+                if let Some(last) = answer.strip_suffix("hang up") {
+                    self.wire.send(last.as_bytes())?;
+                    self.wire.close();
+                    return None;
+                }
+                self.wire.send(answer.as_bytes())?;
+                continue;
+            }
             let fixed = self
                 .behaviour
                 .answers
@@ -87,6 +96,13 @@ impl<'a> Conversation<'a> {
             let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
             self.answer(&word.to_ascii_uppercase(), rest)?;
         }
+    }
+
+    /// The answer that is given to such a command once.
+    fn take_answer(&mut self, line: &str) -> Option<String> {
+        let once = &mut lock(self.contents).behaviour.answers_once;
+        let place = once.iter().position(|(start, _)| line.starts_with(start.as_str()))?;
+        Some(once.remove(place).1)
     }
 
     /// Answers one command.

@@ -1,0 +1,43 @@
+//! Headers in one flight, by TOP n 0 (RFC 1939, section 7).
+//!
+//! An answer that comes twice gives each message behind it the header of another one. So where something is written down, or
+//! deleted, by headers, it is asked behind them, in the same flight, whether the answers were in step.
+
+use std::ops::ControlFlow;
+
+use super::in_step::InStep;
+use super::{Client, ClientError, ResponsePart};
+use crate::pop3::{Command, CommandKind, MessageNumber};
+
+/// Asks for these headers, and behind them for what shows whether the answers were in step, where that matters.
+pub(super) async fn ask(
+    client: &mut Client,
+    numbers: &[MessageNumber],
+    mut in_step: Option<InStep>,
+    mut on_header: impl FnMut(CommandKind, ResponsePart<'_>) -> Result<ControlFlow<()>, ClientError>,
+) -> Result<(), ClientError> {
+    let mut question = in_step.as_ref().map(InStep::question);
+    let mut commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
+    commands.extend(question.clone());
+    let mut heard = None;
+    let on_event = |asked, part: ResponsePart<'_>| match (part, &mut in_step) {
+        (ResponsePart::Response(response), Some(in_step)) if !matches!(asked, CommandKind::Top(_)) => {
+            heard = Some(in_step.hear(asked, response)?);
+            Ok(ControlFlow::Continue(()))
+        }
+        (part, _) => on_header(asked, part),
+    };
+    let unmasked = |client: &Client, error| match error {
+        ClientError::Framing(error) => client.masked(error),
+        error => error,
+    };
+    client.try_converse(commands, on_event).await.map_err(|error| unmasked(client, error))?;
+    // It was not asked yet where not all headers were.
+    question = heard.unwrap_or(question);
+    while let Some((command, in_step)) = question.take().zip(in_step.as_mut()) {
+        let asked = command.asked();
+        let response = client.exchange(command).await?;
+        question = in_step.hear(asked, &response).map_err(|error| client.masked(error))?;
+    }
+    Ok(())
+}
