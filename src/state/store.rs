@@ -3,7 +3,7 @@
 mod loading;
 mod quarantining;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -211,14 +211,14 @@ impl Store {
         Ok(number)
     }
 
-    /// The account points at another server now, where these were recognised. What else has a unique-id counts as gone until
+    /// The account points at another server now, where these, in order, were recognised. What else has a unique-id counts as gone until
     /// it is seen there: a listing that names it proves nothing, in this session or a later one.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn record_host(&mut self, account: &Account, recognised: &HashSet<EntryId>) -> Result<(), StateError> {
+    pub fn record_host(&mut self, account: &Account, recognised: &[EntryId]) -> Result<(), StateError> {
         let is_open = |entry: &&Entry| {
-            entry.unique_id.is_some() && entry.absent_since.is_none() && !recognised.contains(&entry.id)
+            entry.unique_id.is_some() && entry.absent_since.is_none() && recognised.binary_search(&entry.id).is_err()
         };
         let ids: Vec<EntryId> = self.state.entries().filter(is_open).map(|entry| entry.id).collect();
         let mut records = vec![Record::Host { host: account.endpoint.host.clone(), user: account.username.clone() }];

@@ -4,7 +4,6 @@ use crate::delivery::bench::{Bench, account};
 use crate::delivery::record::Recorded;
 use crate::disk::RealDisk;
 use crate::state::entries::QuarantineReason;
-use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -231,7 +230,7 @@ fn what_may_be_another_message_is_in_doubt_until_it_was_compared() {
     let elsewhere = |store: &mut Store| {
         let mut account = account("jo", Path::new("/nowhere"));
         Arc::make_mut(&mut account.endpoint).host = "other.example.org".to_owned();
-        store.record_host(&account, &HashSet::new()).unwrap();
+        store.record_host(&account, &[]).unwrap();
     };
     let raises: [&dyn Fn(&mut Store); 5] = [
         &|store| store.record_removed(vec![EntryId::FIRST]).unwrap(),
