@@ -22,7 +22,9 @@ impl DryRun<'_> {
     /// The account in one line.
     pub(super) fn line(&self) -> String {
         let Self { report, would } = self;
-        let mut parts = vec![self.fetch(), self.delete(), self.leave()];
+        let mut parts = vec![self.fetch()];
+        parts.extend(self.goes_later());
+        parts.extend([self.delete(), self.leave()]);
         if report.renumbered > 0 {
             parts.push(format!("{} renumbered by the server and recognised", report.renumbered));
         }
@@ -61,6 +63,10 @@ impl DryRun<'_> {
         let octets = sizes.fold(0, u64::saturating_add);
         let fetch = format!("fetch {} ({})", Count::of(would.retrieve.len(), "message"), Size(octets));
         match &would.into {
+            WouldGo::To(Place::Forwarded(to)) => {
+                let them = if would.retrieve.len() == 1 { "it" } else { "them" };
+                format!("{fetch} and forward {them} to {}", crate::text::value(to))
+            }
             WouldGo::To(place) => format!("{fetch} {}", Way(place)),
             WouldGo::ByHeader { .. } if self.shows_no_headers() => fetch,
             WouldGo::ByHeader { .. } => format!("{fetch}: {}", self.ways().join(", ")),
@@ -92,6 +98,17 @@ impl DryRun<'_> {
         format!(" {}", ways.join(" and "))
     }
 
+    /// What is forwarded is deleted once it has arrived, which a later poll finds.
+    fn goes_later(&self) -> Option<String> {
+        let WouldDo { retrieve, removal, .. } = self.would;
+        let goes = *removal == RemovalPolicy::AfterDelivery && self.would.forwards() && !retrieve.is_empty();
+        let words = match retrieve.len() {
+            1 => "a later poll deletes it once it has arrived",
+            _ => "a later poll deletes them once they have arrived",
+        };
+        goes.then(|| words.to_owned())
+    }
+
     /// What would be deleted on the server.
     fn delete(&self) -> String {
         let WouldDo { retrieve, delete, removal, .. } = self.would;
@@ -101,7 +118,8 @@ impl DryRun<'_> {
         };
         let of_these = match removal {
             RemovalPolicy::AfterDelivery if retrieve.is_empty() => None,
-            RemovalPolicy::AfterDelivery if self.would.forwards() => Some("these once they have been forwarded"),
+            // What is forwarded goes in a later poll: see [`Self::goes_later`].
+            RemovalPolicy::AfterDelivery if self.would.forwards() => None,
             RemovalPolicy::AfterDelivery => Some("these once they are delivered"),
             RemovalPolicy::Keep | RemovalPolicy::AfterAge(_) => None,
         };
@@ -202,9 +220,9 @@ mod tests {
         assert_eq!(said(2, &later), format!("{fetch} none yet; leave 2 on the server"));
         let into = WouldGo::To(Place::Forwarded("INBOX at imap://imap.example.org:993".to_owned()));
         let forwarded = WouldDo { into, ..would(2, RemovalPolicy::AfterDelivery) };
-        let words = "forwarded to INBOX at imap://imap.example.org:993; delete these once they have been forwarded";
-        assert!(said(2, &forwarded).contains(words), "{}", said(2, &forwarded));
-        assert!(said(2, &forwarded).ends_with("; leave 2 on the server"), "it may take a while");
+        let words = "work: would fetch 2 messages (2.0 KiB) and forward them to INBOX at imap://imap.example.org:993; a \
+                     later poll deletes them once they have arrived; delete none; leave 2 on the server";
+        assert_eq!(said(2, &forwarded), words, "it may take a while");
     }
 
     #[test]

@@ -302,8 +302,8 @@ impl Pass {
             self.name
         );
         match nth {
-            ..=SET_ASIDE_ALOUD => warn!(event = "set-aside", "{told}"),
-            _ => info!(event = "set-aside", "{told}"),
+            ..=SET_ASIDE_ALOUD => warn!(account = %self.name, event = "set-aside", "{told}"),
+            _ => info!(account = %self.name, event = "set-aside", "{told}"),
         }
         self.live.took(message, true);
         self.says_nothing_of_all(message);
@@ -316,6 +316,7 @@ impl Pass {
         let more = self.done().newly_set_aside.saturating_sub(SET_ASIDE_ALOUD);
         if more > 0 {
             warn!(
+                account = %self.name,
                 event = "set-aside",
                 "{}: {} set aside and not forwarded",
                 self.name,
@@ -364,7 +365,7 @@ impl Pass {
 
     /// A message was refused for now: the others go on, and it is tried again in another pass, as often as it takes.
     pub(super) fn later(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
-        info!("{}: a message is tried again later: {why}", self.name);
+        info!(account = %self.name, "{}: a message is tried again later: {why}", self.name);
         self.note(message, Weight::Once);
         self.says_nothing_of_all(message);
         if self.one_more_refusal() >= REFUSALS_IN_A_ROW {

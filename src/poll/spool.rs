@@ -22,27 +22,29 @@ use crate::state::store::{OpenOptions, Store};
 use crate::text::Count;
 use crate::watch;
 
-/// Takes over what was forwarded. Blocks.
+/// Takes over what was forwarded. How many messages were gone from the spool comes out: they are fetched again, if the server
+/// still has them. Blocks.
 pub(super) fn settle_spool(
     disk: &dyn Disk,
     store: &mut Store,
     account: &Account,
     other: OtherMaildir,
-) -> Result<(), StateError> {
+) -> Result<usize, StateError> {
     if account.forward.is_none() && store.state().spooled().next().is_none() {
-        return Ok(());
+        return Ok(0);
     }
     let Settled { forwarded, lost, removed } = settle(disk, store, other)?;
     if forwarded + removed > 0 {
         debug!("forwarded since the last poll: {forwarded}; files that have left the spool: {removed}");
     }
     if lost > 0 {
+        let (name, lost) = (&account.name, Count::of(lost, "message"));
         warn!(
-            "taken out of the spool by somebody else, and fetched again if they can be: {}",
-            Count::of(lost, "message")
+            account = %name,
+            "{name}: taken out of the spool by somebody else, and fetched again if the server still has them: {lost}"
         );
     }
-    Ok(())
+    Ok(lost)
 }
 
 impl Poll {
