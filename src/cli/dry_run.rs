@@ -98,15 +98,27 @@ impl DryRun<'_> {
         format!(" {}", ways.join(" and "))
     }
 
+    /// How many would be forwarded, as far as that is known.
+    fn to_forward(&self) -> usize {
+        let is_forwarded = |place: &Place| matches!(place, Place::Forwarded(_));
+        match &self.would.into {
+            WouldGo::To(place) if is_forwarded(place) => self.would.retrieve.len(),
+            WouldGo::To(_) => 0,
+            WouldGo::ByHeader { seen } => seen.values().filter(|places| places.iter().any(is_forwarded)).count(),
+        }
+    }
+
     /// What is forwarded is deleted once it has arrived, which a later poll finds.
     fn goes_later(&self) -> Option<String> {
         let WouldDo { retrieve, removal, .. } = self.would;
-        let goes = *removal == RemovalPolicy::AfterDelivery && self.would.forwards() && !retrieve.is_empty();
-        let words = match retrieve.len() {
-            1 => "a later poll deletes it once it has arrived",
-            _ => "a later poll deletes them once they have arrived",
-        };
-        goes.then(|| words.to_owned())
+        let forwarded = Some(self.to_forward()).filter(|_| *removal == RemovalPolicy::AfterDelivery);
+        Some(match forwarded? {
+            0 => return None,
+            1 if retrieve.len() == 1 => "a later poll deletes it once it has arrived".to_owned(),
+            all if all == retrieve.len() => "a later poll deletes them once they have arrived".to_owned(),
+            1 => "a later poll deletes the one that is forwarded once it has arrived".to_owned(),
+            some => format!("a later poll deletes the {some} that are forwarded once they have arrived"),
+        })
     }
 
     /// What would be deleted on the server.
@@ -119,7 +131,8 @@ impl DryRun<'_> {
         let of_these = match removal {
             RemovalPolicy::AfterDelivery if retrieve.is_empty() => None,
             // What is forwarded goes in a later poll: see [`Self::goes_later`].
-            RemovalPolicy::AfterDelivery if self.would.forwards() => None,
+            RemovalPolicy::AfterDelivery if self.to_forward() >= retrieve.len() => None,
+            RemovalPolicy::AfterDelivery if self.to_forward() > 0 => Some("the others once they are delivered"),
             RemovalPolicy::AfterDelivery => Some("these once they are delivered"),
             RemovalPolicy::Keep | RemovalPolicy::AfterAge(_) => None,
         };
@@ -135,7 +148,10 @@ impl DryRun<'_> {
     /// What would be on the server afterwards, and why, where that is no matter of course.
     fn leave(&self) -> String {
         let Self { report, would } = self;
-        let fetched = if would.deletes_at_once() { would.retrieve.len() } else { 0 };
+        let fetched = match would.removal {
+            RemovalPolicy::AfterDelivery => would.retrieve.len().saturating_sub(self.to_forward()),
+            RemovalPolicy::Keep | RemovalPolicy::AfterAge(_) => 0,
+        };
         let deleted = u64::try_from(would.delete.len().saturating_add(fetched)).unwrap_or(u64::MAX);
         let left = report.on_server.unwrap_or(0).saturating_sub(deleted);
         let mut reasons: Vec<String> =
@@ -223,6 +239,14 @@ mod tests {
         let words = "work: would fetch 2 messages (2.0 KiB) and forward them to INBOX at imap://imap.example.org:993; a \
                      later poll deletes them once they have arrived; delete none; leave 2 on the server";
         assert_eq!(said(2, &forwarded), words, "it may take a while");
+        let seen = HashMap::from([
+            (listed(1).number, BTreeSet::from([Place::Forwarded("there".to_owned())])),
+            (listed(2).number, BTreeSet::from([maildir("/m")])),
+        ]);
+        let some = WouldDo { into: WouldGo::ByHeader { seen }, ..would(2, RemovalPolicy::AfterDelivery) };
+        let words = "a later poll deletes the one that is forwarded once it has arrived; delete the others once they are \
+                     delivered; leave 1 on the server";
+        assert!(said(2, &some).ends_with(words), "{}", said(2, &some));
     }
 
     #[test]
