@@ -18,6 +18,15 @@ pub(crate) fn this_command_as(user: u32) -> String {
     }
 }
 
+/// This command without one of its options.
+pub(crate) fn this_command_without(option: &str) -> String {
+    without(option, words())
+}
+
+fn without(option: &str, words: impl Iterator<Item = String>) -> String {
+    line(["mailferry".to_owned()].into_iter().chain(words.filter(|word| word != option)))
+}
+
 /// Another command of this program, with the configuration and the state directory that this one was given.
 pub(crate) fn this_program(command: &str) -> String {
     let places = line(["mailferry".to_owned()].into_iter().chain(places(words())));
@@ -91,6 +100,8 @@ mod tests {
         let given = "-v --config /a/c.toml fetch --state-dir=/s --new-state --config";
         assert_eq!(line(places(words(given)).into_iter()), "--config /a/c.toml --state-dir=/s --config");
         assert_eq!(line(["--config".to_owned(), "/a b".to_owned()].into_iter()), "--config '/a b'");
+        let dry = without("--dry-run", words("import --dry-run mpop --mark-existing"));
+        assert_eq!(dry, "mailferry import mpop --mark-existing");
         assert_eq!(this_program("fetch"), "mailferry fetch", "the tests were given no places");
     }
 

@@ -1,6 +1,7 @@
 //! What a poll did, in the words that `fetch` prints and the daemon logs.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::advice;
 use crate::client::Message;
@@ -9,6 +10,7 @@ use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
 use crate::routing;
+use crate::state::entries::QuarantineReason;
 use crate::text::{Count, Size, plural};
 
 impl PollReport {
@@ -164,7 +166,7 @@ impl fmt::Display for Line<'_> {
             0 => f.write_str("nothing new")?,
             new => write!(f, "{new} new {} ({})", plural(new, "message"), Size(report.octets))?,
         }
-        write!(f, " in {:.1} s", report.duration.as_secs_f64())?;
+        write!(f, " in {}", Took(report.duration))?;
         if report.removed > 0 {
             write!(f, "; {} deleted on the server", report.removed)?;
         }
@@ -187,11 +189,7 @@ impl fmt::Display for Line<'_> {
             write!(f, ", {} of them without a unique-id yet", report.unnamed.len())?;
         }
         if !report.quarantined.is_empty() {
-            write!(
-                f,
-                ", {} of them in quarantine, as sessions broke at them or they came in another size",
-                report.quarantined.len()
-            )?;
+            write!(f, ", {} of them in quarantine{}", report.quarantined.len(), InQuarantine(report))?;
         }
         if let Some(forwarded) = &report.forwarded {
             write!(f, "; {}", Forwarded(forwarded))?;
@@ -202,6 +200,47 @@ impl fmt::Display for Line<'_> {
             write!(f, "; finished {finished} of an interrupted run")?;
         }
         Ok(())
+    }
+}
+
+impl QuarantineReason {
+    /// What has happened at a message, before how many times it did.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Refused => "the server refused it",
+            Self::BrokeSession => "a session broke at it",
+            Self::OverLimit => "the server's limit for a day kept it back",
+            Self::OtherSize => "it came in another size than it is listed with",
+        }
+    }
+}
+
+/// Which message is in quarantine, and why; of several the one that is left alone longest.
+struct InQuarantine<'a>(&'a PollReport);
+
+impl fmt::Display for InQuarantine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        let Some(first) = report.quarantine.iter().find(|one| !one.left_alone.is_zero()) else { return Ok(()) };
+        let unique_id = report.redactor.hide(&first.unique_id.to_string());
+        let times = Count(u64::from(first.times), "time");
+        write!(f, " ({unique_id}: {} {times}", first.kind.in_words())?;
+        match report.quarantined.len().saturating_sub(1) {
+            0 => f.write_str(")"),
+            more => write!(f, "; and {more} more)"),
+        }
+    }
+}
+
+/// How long something took. What is over at once has no number.
+struct Took(Duration);
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_millis() {
+            0..50 => f.write_str("less than 0.1 s"),
+            _ => write!(f, "{:.1} s", self.0.as_secs_f64()),
+        }
     }
 }
 
@@ -279,7 +318,7 @@ const NAMED: usize = 3;
 mod tests {
     use super::*;
     use crate::account::AccountName;
-    use std::time::Duration;
+    use crate::poll::report::{Quarantined, Tally};
 
     fn report() -> PollReport {
         let mut report = PollReport::new(AccountName::new("work").unwrap());
@@ -303,6 +342,28 @@ mod tests {
             Line(&none).to_string(),
             "nothing new in 0.8 s; none left there; finished 2 deliveries of an interrupted run"
         );
+    }
+
+    #[test]
+    fn what_is_in_quarantine_is_named_with_its_reason() {
+        let mut some = report();
+        some.on_server = Some(3);
+        let quarantined = |unique_id: &str, kind, left_alone| Quarantined {
+            unique_id: crate::pop3::UniqueId::new(unique_id.as_bytes()).unwrap(),
+            kind,
+            times: 3,
+            left_alone: Duration::from_secs(left_alone),
+        };
+        some.quarantined = Tally::of(&[listed(3, "u3")]);
+        some.quarantine = vec![quarantined("u3", QuarantineReason::Refused, 900)];
+        let line = "nothing new in 0.8 s; 3 on the server, 1 of them in quarantine (u3: the server refused it 3 times";
+        assert_eq!(Line(&some).to_string(), format!("{line})"));
+        some.quarantined = Tally::of(&[listed(3, "u3"), listed(2, "u2")]);
+        some.quarantine.push(quarantined("u2", QuarantineReason::BrokeSession, 800));
+        let line = line.replace("1 of them", "2 of them");
+        assert_eq!(Line(&some).to_string(), format!("{line}; and 1 more)"));
+        some.duration = Duration::from_millis(49);
+        assert!(Line(&some).to_string().starts_with("nothing new in less than 0.1 s; "), "{}", Line(&some));
     }
 
     fn listed(n: u32, unique_id: &str) -> Listed {
@@ -350,7 +411,7 @@ mod tests {
             assert_eq!(left.exit_status(), crate::exit::ExitStatus::Partial);
         }
         let mut unnamed = report();
-        unnamed.unnamed = crate::poll::report::Tally::of(&[listed(5, ""), listed(6, "")]);
+        unnamed.unnamed = Tally::of(&[listed(5, ""), listed(6, "")]);
         assert!(unnamed.warnings()[0].starts_with("2 messages have no unique-id, message 5 (100 B) among them"));
         assert_eq!(unnamed.exit_status(), crate::exit::ExitStatus::Partial);
     }

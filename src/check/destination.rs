@@ -7,8 +7,10 @@ use super::{CheckContext, Step, time};
 use crate::account::{Account, AccountName, Forward, ForwardTo};
 use crate::advice::{self, Class};
 use crate::exit::ExitStatus;
-use crate::forward::{Probed, probe};
-use crate::text;
+use crate::forward::{Probed, probe, spool_contents};
+use crate::summary::in_the_spool;
+use crate::text::{self, Count};
+use crate::watch;
 
 /// What a name is compared with that has another sign between its parts.
 fn other_separator(separator: char) -> String {
@@ -38,6 +40,7 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
     let Some(forward) = &account.forward else { return };
     let begun = Instant::now();
     let probed = probe(Arc::new(context.of_process()), account, forward).await;
+    steps.extend(spool(context, account).await);
     let (to, took) = (&forward.to, time(begun.elapsed()));
     steps.push(match probed {
         Ok(Probed::Takes) => Step::ok("forward", format!("{to} can be delivered to; it answered in {took}")),
@@ -72,4 +75,30 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
             Step::fail("forward", Class::of_forwarding(&e).exit_status(), &told)
         }
     });
+}
+
+/// What waits in the spool. What was set aside goes on only if a person wants it to, as `fetch` and `status` say, too.
+async fn spool(context: &CheckContext, account: &Account) -> Option<Step> {
+    let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.name.clone());
+    let looked = watch::blocking(move || spool_contents(&*disk, &dir, &name)).await;
+    let (waiting, aside) = match looked {
+        Ok(Ok(contents)) => contents,
+        Ok(Err(e)) => return Some(Step::fail("spool", e.exit_status(), &advice::told_of_state(&e, &account.name))),
+        // The look at the Maildir has told it.
+        Err(_) => return None,
+    };
+    let waits = in_the_spool(waiting.messages);
+    if aside.messages == 0 {
+        return Some(Step::ok(
+            "spool",
+            if waiting.messages == 0 { "nothing waits in the spool".to_owned() } else { waits },
+        ));
+    }
+    let refused = if aside.messages == 1 { "it" } else { "them" };
+    let told = format!(
+        "{} set aside, because the destination refused {refused}. {}",
+        Count(aside.messages, "message"),
+        advice::after_setting_aside(&account.name)
+    );
+    Some(Step::fail("spool", ExitStatus::Partial, &told))
 }

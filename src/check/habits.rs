@@ -35,11 +35,9 @@ pub fn warnings(config: &Config, named: &[String], etc: &Path, offline: bool) ->
     if let Some(command) = config.notify.command.as_ref().filter(|_| named.is_empty()) {
         check_command("`command` of [notify]", command, of_the_machine, false, &mut found);
     }
+    on_new_mail(&accounts, of_the_machine, &mut found);
     for account in accounts {
         let is_tried = !offline && (account.enabled || !named.is_empty());
-        if let Some(command) = &account.on_new_mail {
-            check_command(&format!("`on_new_mail` of {}", account.name), command, of_the_machine, false, &mut found);
-        }
         if let CredentialSource::Command(command) = &account.credential {
             let what = format!("`password_command` of {}", account.name);
             check_command(&what, command, of_the_machine, is_tried, &mut found);
@@ -75,6 +73,21 @@ fn passwords(accounts: &[&Account], found: &mut Vec<String>) {
              `password_command` (a password manager), `password_file` or `password_credential` (systemd) keep it out",
             listed(&inside)
         ));
+    }
+}
+
+/// What is in [defaults] is wrong once, whoever it is for.
+fn on_new_mail(accounts: &[&Account], of_the_machine: bool, found: &mut Vec<String>) {
+    let mut commands: Vec<(&[OsString], Vec<&str>)> = Vec::new();
+    for account in accounts {
+        let Some(command) = account.on_new_mail.as_deref() else { continue };
+        match commands.iter_mut().find(|(known, _)| *known == command) {
+            Some((_, names)) => names.push(account.name.as_str()),
+            None => commands.push((command, vec![account.name.as_str()])),
+        }
+    }
+    for (command, names) in commands {
+        check_command(&format!("`on_new_mail` of {}", listed(&names)), command, of_the_machine, false, found);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::advice;
 use crate::delivery::recovery::known_maildir;
 use crate::disk::free_space::free_spaces;
 use crate::exit::ExitStatus;
+use crate::forward::Stranded;
 use crate::ids::InstanceId;
 use crate::maildir::Maildir;
 use crate::plan::maildrop::Maildrop;
@@ -76,6 +77,10 @@ fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Mail
     };
     steps.extend(room);
     steps.push(state);
+    let stranded = store.as_ref().ok().filter(|_| account.forward.is_none()).and_then(Stranded::of);
+    steps.extend(
+        stranded.map(|it| Step::fail("spool", ExitStatus::Partial, &advice::told_of_stranded(&it, &account.name))),
+    );
     steps.push(clock(options.now.wall, written));
     steps
 }

@@ -22,7 +22,7 @@ use crate::text::{Count, Size, words_in};
 use crate::threads::blocking;
 
 /// A certificate that expires within so many days is worth a word.
-const EXPIRES_SOON: i64 = 14;
+const EXPIRES_SOON: u64 = 14;
 
 /// So many addresses of a server are named.
 const ADDRESSES: usize = 6;
@@ -133,6 +133,7 @@ async fn without_password(account: &Account, dialer: &Observed, steps: &mut Vec<
 fn step_of(error: &NetError, seen: &Seen) -> &'static str {
     match error {
         NetError::Resolve { .. } | NetError::NoAddress { .. } => "name",
+        NetError::NoAddressOnRoute { .. } | NetError::SourceAddress { .. } | NetError::Proxy { .. } => "connection",
         NetError::Connect { .. } | NetError::ConnectTimeout { .. } | NetError::System { .. } if seen.peer.is_none() => {
             "connection"
         }
@@ -186,28 +187,40 @@ fn tls(account: &Account, seen: &Seen, in_short: &mut Vec<String>) -> Step {
     if let Some(issuer) = &facts.issuer {
         text.push_str(&format!("; the certificate for {} is by {issuer}", account.endpoint.host));
     }
-    let mut mark = Mark::Ok;
+    let (mut mark, now) = (Mark::Ok, jiff::Timestamp::now().as_second());
     if let Some(end) = facts.not_after {
         text.push_str(&format!(", valid until {}", day(end)));
-        if let Some(left) = ends_soon(end) {
-            text.push_str(&format!(": {left} are left, and it has not been renewed; tell the server's operator"));
+        if let Some(left) = ends_soon(end, now) {
+            text.push_str(&format!(": {left}, and it has not been renewed; tell the server's operator"));
             mark = Mark::Warn;
         }
     }
     if let Some(end) = seen.client_certificate_expires {
         text.push_str(&format!("; the certificate of this side is valid until {}", day(end)));
-        if let Some(left) = ends_soon(end) {
-            text.push_str(&format!(": {left} are left; put a new one in its place"));
+        if let Some(left) = ends_soon(end, now) {
+            text.push_str(&format!(": {left}; put a new one in its place"));
             mark = Mark::Warn;
         }
     }
     Step::new("tls", mark, text)
 }
 
-/// What is left of the time of a certificate, if that is little.
-fn ends_soon(end: i64) -> Option<Count> {
-    let left = end.saturating_sub(jiff::Timestamp::now().as_second()) / 86_400;
-    (left < EXPIRES_SOON).then(|| Count(u64::try_from(left).unwrap_or(0), "day"))
+/// What is left of the time of a certificate, if that is little, in words. Its end and now are in seconds since 1970.
+fn ends_soon(end: i64, now: i64) -> Option<String> {
+    let left = u64::try_from(end.saturating_sub(now)).unwrap_or(0) / 86_400;
+    match left {
+        0 if day(end) == day(now) => Some(format!("it expires today at {} UTC", time_of_day(end))),
+        0 => Some(format!("it expires at {} UTC", time_of_day(end))),
+        1 => Some("1 day is left".to_owned()),
+        left if left < EXPIRES_SOON => Some(format!("{} are left", Count(left, "day"))),
+        _ => None,
+    }
+}
+
+/// The time of the day of a moment, in UTC.
+fn time_of_day(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| "an unknown time".to_owned(), |t| t.strftime("%H:%M").to_string())
 }
 
 /// A session under way.
@@ -415,7 +428,10 @@ async fn top(client: &mut Client, number: crate::pop3::MessageNumber) -> Result<
     Ok(match refused {
         Some(words) => Step::warn(
             "top",
-            format!("the server does not show headers, saying \"{words}\": a message in doubt is retrieved once more"),
+            format!(
+                "the server does not show headers{}: a message in doubt is retrieved once more",
+                crate::text::saying(&words)
+            ),
         ),
         None if octets > LARGE_HEADER => {
             Step::warn("top", format!("the answer has {}: the server seems to send whole messages", Size(octets)))
@@ -431,5 +447,23 @@ fn capabilities(step: &'static str, when: &str, announced: Option<&Capabilities>
             Step::ok(step, format!("{when}: {}", lines.join(", ")))
         }
         None => Step::ok(step, format!("{when}: the server does not know CAPA, so only what every server has is used")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_that_is_left_of_a_certificate_is_told_in_words() {
+        const DAY: i64 = 86_400;
+        // 2026-01-31 12:00:00 UTC.
+        let now = 1_769_860_800;
+        let left = |seconds| ends_soon(now + seconds, now);
+        assert_eq!(left(14 * DAY), None);
+        assert_eq!(left(4 * DAY + 1).as_deref(), Some("4 days are left"));
+        assert_eq!(left(DAY).as_deref(), Some("1 day is left"));
+        assert_eq!(left(6 * 3600).as_deref(), Some("it expires today at 18:00 UTC"));
+        assert_eq!(left(DAY - 60).as_deref(), Some("it expires at 11:59 UTC"), "that is tomorrow, as its day says");
     }
 }

@@ -326,6 +326,8 @@ pub(super) struct List {
 
 // Counts messages as fetched.
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+mailferry uids adopt [OPTIONS] <ACCOUNT> <--all|--before <DATE>|--from-maildir [<MAILDIR>]>")]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["all", "before", "from_maildir"])))]
 pub(super) struct Adopt {
     /// The account
@@ -351,6 +353,7 @@ pub(super) struct Adopt {
 
 // Fetches again.
 #[derive(Debug, Args)]
+#[command(override_usage = "mailferry uids forget [OPTIONS] <ACCOUNT> <--all|UNIQUE-ID...>")]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["all", "unique_ids"])))]
 pub(super) struct Forget {
     /// The account
@@ -461,6 +464,9 @@ pub(super) struct Check {
 
 // Wakes the daemon.
 #[derive(Debug, Args)]
+#[command(override_usage = "\
+mailferry poll [OPTIONS] [ACCOUNT]...
+       mailferry poll --test-notify")]
 pub(super) struct Poll {
     /// Keep polling often for this long, such as 10m, because mail is expected; at most 1h
     #[arg(long = "for", value_name = "TIME", value_parser = often)]

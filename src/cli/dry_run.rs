@@ -22,7 +22,9 @@ impl DryRun<'_> {
     /// The account in one line.
     pub(super) fn line(&self) -> String {
         let Self { report, would } = self;
-        let mut parts = vec![self.fetch(), self.delete(), self.leave()];
+        let mut parts = vec![self.fetch()];
+        parts.extend(self.goes_later());
+        parts.extend([self.delete(), self.leave()]);
         if report.renumbered > 0 {
             parts.push(format!("{} renumbered by the server and recognised", report.renumbered));
         }
@@ -61,6 +63,10 @@ impl DryRun<'_> {
         let octets = sizes.fold(0, u64::saturating_add);
         let fetch = format!("fetch {} ({})", Count::of(would.retrieve.len(), "message"), Size(octets));
         match &would.into {
+            WouldGo::To(Place::Forwarded(to)) => {
+                let them = if would.retrieve.len() == 1 { "it" } else { "them" };
+                format!("{fetch} and forward {them} to {}", crate::text::value(to))
+            }
             WouldGo::To(place) => format!("{fetch} {}", Way(place)),
             WouldGo::ByHeader { .. } if self.shows_no_headers() => fetch,
             WouldGo::ByHeader { .. } => format!("{fetch}: {}", self.ways().join(", ")),
@@ -92,6 +98,29 @@ impl DryRun<'_> {
         format!(" {}", ways.join(" and "))
     }
 
+    /// How many would be forwarded, as far as that is known.
+    fn to_forward(&self) -> usize {
+        let is_forwarded = |place: &Place| matches!(place, Place::Forwarded(_));
+        match &self.would.into {
+            WouldGo::To(place) if is_forwarded(place) => self.would.retrieve.len(),
+            WouldGo::To(_) => 0,
+            WouldGo::ByHeader { seen } => seen.values().filter(|places| places.iter().any(is_forwarded)).count(),
+        }
+    }
+
+    /// What is forwarded is deleted once it has arrived, which a later poll finds.
+    fn goes_later(&self) -> Option<String> {
+        let WouldDo { retrieve, removal, .. } = self.would;
+        let forwarded = Some(self.to_forward()).filter(|_| *removal == RemovalPolicy::AfterDelivery);
+        Some(match forwarded? {
+            0 => return None,
+            1 if retrieve.len() == 1 => "a later poll deletes it once it has arrived".to_owned(),
+            all if all == retrieve.len() => "a later poll deletes them once they have arrived".to_owned(),
+            1 => "a later poll deletes the one that is forwarded once it has arrived".to_owned(),
+            some => format!("a later poll deletes the {some} that are forwarded once they have arrived"),
+        })
+    }
+
     /// What would be deleted on the server.
     fn delete(&self) -> String {
         let WouldDo { retrieve, delete, removal, .. } = self.would;
@@ -101,7 +130,9 @@ impl DryRun<'_> {
         };
         let of_these = match removal {
             RemovalPolicy::AfterDelivery if retrieve.is_empty() => None,
-            RemovalPolicy::AfterDelivery if self.would.forwards() => Some("these once they have been forwarded"),
+            // What is forwarded goes in a later poll: see [`Self::goes_later`].
+            RemovalPolicy::AfterDelivery if self.to_forward() >= retrieve.len() => None,
+            RemovalPolicy::AfterDelivery if self.to_forward() > 0 => Some("the others once they are delivered"),
             RemovalPolicy::AfterDelivery => Some("these once they are delivered"),
             RemovalPolicy::Keep | RemovalPolicy::AfterAge(_) => None,
         };
@@ -117,7 +148,10 @@ impl DryRun<'_> {
     /// What would be on the server afterwards, and why, where that is no matter of course.
     fn leave(&self) -> String {
         let Self { report, would } = self;
-        let fetched = if would.deletes_at_once() { would.retrieve.len() } else { 0 };
+        let fetched = match would.removal {
+            RemovalPolicy::AfterDelivery => would.retrieve.len().saturating_sub(self.to_forward()),
+            RemovalPolicy::Keep | RemovalPolicy::AfterAge(_) => 0,
+        };
         let deleted = u64::try_from(would.delete.len().saturating_add(fetched)).unwrap_or(u64::MAX);
         let left = report.on_server.unwrap_or(0).saturating_sub(deleted);
         let mut reasons: Vec<String> =
@@ -202,9 +236,17 @@ mod tests {
         assert_eq!(said(2, &later), format!("{fetch} none yet; leave 2 on the server"));
         let into = WouldGo::To(Place::Forwarded("INBOX at imap://imap.example.org:993".to_owned()));
         let forwarded = WouldDo { into, ..would(2, RemovalPolicy::AfterDelivery) };
-        let words = "forwarded to INBOX at imap://imap.example.org:993; delete these once they have been forwarded";
-        assert!(said(2, &forwarded).contains(words), "{}", said(2, &forwarded));
-        assert!(said(2, &forwarded).ends_with("; leave 2 on the server"), "it may take a while");
+        let words = "work: would fetch 2 messages (2.0 KiB) and forward them to INBOX at imap://imap.example.org:993; a \
+                     later poll deletes them once they have arrived; delete none; leave 2 on the server";
+        assert_eq!(said(2, &forwarded), words, "it may take a while");
+        let seen = HashMap::from([
+            (listed(1).number, BTreeSet::from([Place::Forwarded("there".to_owned())])),
+            (listed(2).number, BTreeSet::from([maildir("/m")])),
+        ]);
+        let some = WouldDo { into: WouldGo::ByHeader { seen }, ..would(2, RemovalPolicy::AfterDelivery) };
+        let words = "a later poll deletes the one that is forwarded once it has arrived; delete the others once they are \
+                     delivered; leave 1 on the server";
+        assert!(said(2, &some).ends_with(words), "{}", said(2, &some));
     }
 
     #[test]

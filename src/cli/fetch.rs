@@ -71,7 +71,7 @@ async fn poll_all(
     accounts: Vec<Account>,
 ) -> u8 {
     let stop = CancellationToken::new();
-    let signals = match Listener::begin(stop.clone()) {
+    let signals = match Listener::begin_to_end_in_order(stop.clone(), arguments.quiet) {
         Ok(signals) => signals,
         Err(e) => return super::no_thread(&e).code(),
     };
@@ -257,7 +257,7 @@ async fn keep_back_off(
         return;
     }
     if let Some(recalled) = recall(context, account, settings, stop).await.filter(|known| refused || known.is_kept()) {
-        recalled.on_poll_shown(context, account, settings, report, begun).await;
+        recalled.on_poll_shown(context, account, report, begun).await;
     }
 }
 

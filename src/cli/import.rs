@@ -8,9 +8,10 @@ use super::output::stderr_line;
 use super::wrapped::say_wrapped;
 use super::{prepare, uids};
 use crate::advice;
+use crate::command_line::this_command_without;
 use crate::config::{Config, ConfigError, Environment, state_dir};
 use crate::exit::ExitStatus;
-use crate::import::report::Report;
+use crate::import::report::{NextSteps, Report};
 use crate::import::take_over::{Plan, TakeOverError, carry_out, plan};
 use crate::import::{Places, Program, read};
 use crate::new_account::writing::{Surroundings, WriteError};
@@ -46,23 +47,35 @@ pub(super) async fn run(arguments: &Arguments, import: &Import) -> ExitStatus {
         return failed(e);
     }
     let nothing_new = planned.accounts.is_empty();
-    if !arguments.quiet {
-        let report = Report {
-            found: &found,
-            plan: &planned,
-            dry_run: import.dry_run,
-            trust: import.trust_deliveries,
-            mark_existing: import.mark_existing,
-        };
-        report.to_string().lines().for_each(|line| {
-            let blanks = line.len() - line.trim_start_matches(' ').len();
-            say_wrapped(line, blanks + 2);
-        });
+    let command = this_command_without("--dry-run");
+    let report = Report {
+        found: &found,
+        plan: &planned,
+        dry_run: import.dry_run,
+        trust: import.trust_deliveries,
+        mark_existing: import.mark_existing,
+        command: &command,
+    };
+    let quiet = arguments.quiet;
+    if !quiet {
+        tell(&report.to_string());
     }
-    match (context, import.mark_existing && !import.dry_run && !nothing_new) {
-        (Some(context), true) => mark_existing(&planned, context, arguments.quiet).await,
+    let status = match (context, import.mark_existing && !import.dry_run && !nothing_new) {
+        (Some(context), true) => mark_existing(&planned, context, quiet).await,
         _ => ExitStatus::Ok,
+    };
+    if !quiet && !nothing_new {
+        tell(&format!("\n{}", NextSteps(&report)));
     }
+    status
+}
+
+/// Prints lines, and what does not fit below them.
+fn tell(text: &str) {
+    text.lines().for_each(|line| {
+        let blanks = line.len() - line.trim_start_matches(' ').len();
+        say_wrapped(line, blanks + 2);
+    });
 }
 
 /// Where the accounts go: the user's own configuration, if none is named, even if it is not there yet.
@@ -147,7 +160,10 @@ pub(super) fn not_written(error: &WriteError) -> ExitStatus {
         }
         WriteError::Io { doing, path, source } => {
             let path = text::value(&path.to_string_lossy());
-            stderr_line(format_args!("mailferry: nothing was written: cannot {doing} {path}: {source}"));
+            stderr_line(format_args!(
+                "mailferry: nothing was written: cannot {doing} {path}: {}",
+                text::system(source)
+            ));
             ExitStatus::Local
         }
     }

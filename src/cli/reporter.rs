@@ -122,7 +122,7 @@ impl Reporter {
     /// Says which options had nothing to do.
     fn print_needless(&self, report: &PollReport) {
         for decision in report.needless.iter().filter(|_| !self.quiet) {
-            let words = next_step::needless(*decision, &report.account);
+            let words = next_step::needless(*decision);
             print_warning(&Row::plain(format!("{}: {words}", report.account), HANGING), false);
         }
     }

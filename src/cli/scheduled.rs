@@ -138,19 +138,19 @@ impl Recalled {
         vec![news.text(account)]
     }
 
-    /// The same for a poll of which whoever asked for it is shown everything. A trouble is not told by that: it was seen at
-    /// a terminal, and those that are told by a notification still have to be.
+    /// The same for a poll of which whoever asked for it is shown everything. Nothing is told by that: it was seen at a
+    /// terminal, and those that are told by a notification still have to be. What is over needs no word any more.
     pub(super) async fn on_poll_shown(
         mut self,
         context: &Arc<PollContext>,
         account: &Account,
-        settings: &Settings,
         report: &PollReport,
         begun: Duration,
     ) {
         let Some(at) = self.take_in(context, account, report, begun) else { return };
         if report.end.is_ok() {
-            self.news(account, settings, report, &at);
+            let in_part = account.forward.is_some() && report.forwarded.is_none();
+            self.standing.told.shown(report, in_part, at.now);
         }
         self.keep(context, account, at.now, at.clock).await;
     }

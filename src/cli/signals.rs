@@ -2,7 +2,7 @@
 //! SIGHUP and SIGUSR1 are for the daemon. What a parent left of other signals is put right.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, mpsc};
@@ -16,12 +16,16 @@ use signal_hook::iterator::{Handle, Signals};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
+use super::output::stderr_line;
 use crate::daemon::SignalRequest;
 use crate::exit::ExitStatus;
 use crate::{subprocess, threads};
 
 /// How long after a SIGHUP the terminal may take to be gone: some shells say it just before they end.
 const TERMINAL_GOES: Duration = Duration::from_millis(300);
+
+/// What is said at a terminal after the first Ctrl-C.
+const ENDING: &str = "mailferry: ending: what is under way comes in first; Ctrl-C again ends at once";
 
 /// Puts right what a parent may have left: signals that are blocked, and SIGCHLD ignored, with which the kernel tells
 /// nobody how a child ended. Both outlive exec(2). To be called before there is any other thread.
@@ -49,6 +53,25 @@ impl Listener {
     /// # Errors
     /// That the system has no thread for it.
     pub(super) fn begin(stop: CancellationToken) -> io::Result<Self> {
+        Self::begin_with(stop, || {})
+    }
+
+    /// The same for what comes to its end in order, which may take a while: at a terminal a Ctrl-C is acknowledged.
+    ///
+    /// # Errors
+    /// That the system has no thread for it.
+    pub(super) fn begin_to_end_in_order(stop: CancellationToken, quiet: bool) -> io::Result<Self> {
+        let is_seen = !quiet && io::stderr().is_terminal();
+        Self::begin_with(stop, move || {
+            if is_seen {
+                // In a thread of its own: a terminal that was stopped (Ctrl-S) takes no words, and the second signal must
+                // be heard all the same.
+                let _ = threads::start("ending", || stderr_line(ENDING));
+            }
+        })
+    }
+
+    fn begin_with(stop: CancellationToken, acknowledge: impl Fn() + Send + 'static) -> io::Result<Self> {
         let first = Arc::new(AtomicI32::new(0));
         let mut signals = match Signals::new([SIGINT, SIGTERM]) {
             Ok(signals) => signals,
@@ -65,6 +88,9 @@ impl Listener {
                     end_now(signal);
                 }
                 stop.cancel();
+                if signal == SIGINT {
+                    acknowledge();
+                }
             }
         })?;
         Ok(Self { handle: Some(handle), first })

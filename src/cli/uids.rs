@@ -101,7 +101,11 @@ fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
             e.exit_status()
         }
         Err(Failed::Maildir(path, e)) => {
-            stderr_line(format_args!("{name}: cannot read {}: {e}", text::value(&path.to_string_lossy())));
+            stderr_line(format_args!(
+                "{name}: cannot read {}: {}",
+                text::value(&path.to_string_lossy()),
+                text::system(&e)
+            ));
             ExitStatus::Local
         }
         Err(Failed::Usage(words)) => {

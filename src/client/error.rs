@@ -276,7 +276,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Net(e) => e.fmt(f),
-            Self::Lost { source } => write!(f, "the connection broke: {source}"),
+            Self::Lost { source } => write!(f, "the connection broke: {}", crate::text::system(source)),
             Self::NoGreeting => f.write_str("the server closed the connection before it greeted"),
             Self::Closed => f.write_str("the server closed the connection in the middle of the session"),
             Self::Silence { after } => write!(f, "the server said nothing for {} s", after.as_secs()),

@@ -467,25 +467,26 @@ pub enum AskError {
 
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |looked: &[PathBuf]| {
+        let list = |looked: &[PathBuf], and: &str| {
             let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
-            looked.join(" and ")
+            looked.join(and)
         };
         match self {
             Self::NoDaemon { looked } => write!(
                 f,
                 "no daemon is running: looked for its control socket at {}. Start it with `mailferry daemon` or as a \
                  service. Only its own user and root can ask it",
-                list(looked)
+                list(looked, " and ")
             ),
             Self::NoSocket { holder, state_dir, looked } => write!(
                 f,
-                "a daemon uses the state in {}: {}, but its control socket is not at {}. If somebody removed it, it \
+                "a daemon uses the state in {}: {}, but its control socket is {} {}. If somebody removed it, it \
                  comes back within {} seconds; if the daemon was started with other options or another environment, give \
                  the same here",
                 state_dir.display(),
                 text::value(holder),
-                list(looked),
+                if looked.len() > 1 { "neither at" } else { "not at" },
+                list(looked, " nor at "),
                 LOOK.as_secs()
             ),
             Self::NoAnswer { socket, why } => {

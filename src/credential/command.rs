@@ -108,8 +108,8 @@ impl fmt::Display for CommandFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => f.write_str("was not found"),
-            Self::NotStarted(e) => write!(f, "could not be started: {e}"),
-            Self::Lost(e) => write!(f, "could not be waited for: {e}"),
+            Self::NotStarted(e) => write!(f, "could not be started: {}", crate::text::system(e)),
+            Self::Lost(e) => write!(f, "could not be waited for: {}", crate::text::system(e)),
             Self::Failed { code, stderr } => write!(f, "ended with status {code}{}", Said(stderr)),
             Self::Killed { signal, stderr } => write!(f, "was killed by signal {signal}{}", Said(stderr)),
             Self::TimedOut { limit, stderr } => {

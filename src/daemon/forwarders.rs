@@ -451,7 +451,8 @@ impl Forwarder {
         let is_news = self.told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN);
         if is_news && (pause == Pause::Person || self.failures >= TOLD_AFTER) {
             self.told = Some(now);
-            news.push(Notification::Forwarding { text: why.clone(), count: report.waiting.messages });
+            let text = format!("forwarding to {}: {why}", report.to);
+            news.push(Notification::Forwarding { text, count: report.waiting.messages });
         }
         self.trouble = Some((since, why));
         news
@@ -460,15 +461,19 @@ impl Forwarder {
 
 /// What a pass did, in a line of the log; the same trouble again is not news.
 fn log(account: &AccountName, report: &ForwardReport, again: bool) {
+    let to = &report.to;
     if report.forwarded > 0 || report.newly_set_aside > 0 {
-        info!(event = "forwarded", "{account}: to {}: {}", report.to, Forwarded(report));
+        info!(account = %account, event = "forwarded", "{account}: forwarding to {to}: {}", Forwarded(report));
     }
     match report.why_waiting() {
         None | Some(ForwardError::Busy { .. } | ForwardError::Stopped) => {}
-        Some(e) if again => info!(event = "forward-failed", "{account}: {e}"),
+        Some(e) if again => {
+            info!(account = %account, event = "forward-failed", "{account}: forwarding to {to}: {e}");
+        }
         Some(e) => warn!(
+            account = %account,
             event = "forward-failed",
-            "{account}: {}. {}; forwarding tries again by itself",
+            "{account}: forwarding to {to}: {}. {}; forwarding tries again by itself",
             advice::told_of_forwarding(e, account),
             in_the_spool(report.waiting.messages)
         ),
@@ -496,7 +501,11 @@ mod tests {
         let (mut forwarder, now) = (Forwarder::default(), Duration::from_secs(1000));
         let (mut pauses, mut told) = (Vec::new(), 0);
         for n in 0..9 {
-            told += forwarder.take_in(&report(0, 5, down()), now, 50 + n).len();
+            for news in forwarder.take_in(&report(0, 5, down()), now, 50 + n) {
+                told += 1;
+                let Notification::Forwarding { text, .. } = news else { panic!("{news:?}") };
+                assert!(text.starts_with("forwarding to x: "), "{text}");
+            }
             pauses.push(forwarder.due.unwrap().checked_sub(now).unwrap().as_secs());
         }
         assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1800, 1800, 1800]);

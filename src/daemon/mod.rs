@@ -126,7 +126,7 @@ impl std::fmt::Display for StartError {
             ),
             Self::State { dir, source } => {
                 let step = system::step(source).unwrap_or("Make it writable for this user, or give --state-dir");
-                write!(f, "cannot use the state directory {}: {source}. {step}", dir.display())
+                write!(f, "cannot use the state directory {}: {}. {step}", dir.display(), text::system(source))
             }
             Self::Owner(e) => f.write_str(&advice::with_step(e, of_directory(e).as_deref())),
             Self::Control(e) => e.fmt(f),

@@ -121,7 +121,7 @@ async fn run(
         Ok(status) => Ok((status, said)),
         Err(NoEnd::TimedOut) => Err(failed(&format!("was ended after {} s{said}", LIMIT.as_secs()))),
         Err(NoEnd::TooMuch) => Err(failed(&format!("printed too much{said}"))),
-        Err(NoEnd::Lost(e)) => Err(failed(&format!("could not be followed: {e}"))),
+        Err(NoEnd::Lost(e)) => Err(failed(&format!("could not be followed: {}", text::system(&e)))),
     }
 }
 
@@ -133,7 +133,7 @@ async fn not_started(program: &OsStr, why: &io::Error, input: PathBuf) -> Forwar
     }
     let is_missing = matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
     let failure = if is_missing { CommandFailure::NotThere } else { CommandFailure::Passing };
-    failed(program, &format!("could not be started: {why}"), failure)
+    failed(program, &format!("could not be started: {}", text::system(why)), failure)
 }
 
 #[cfg(test)]

@@ -198,7 +198,9 @@ impl fmt::Display for ForwardError {
                 write!(f, "{holder} forwards this account's mail right now")
             }
             Self::State(e) => e.fmt(f),
-            Self::Spool { path, source } => write!(f, "cannot read {} in the spool: {source}", path.display()),
+            Self::Spool { path, source } => {
+                write!(f, "cannot read {} in the spool: {}", path.display(), crate::text::system(source))
+            }
             Self::Net(e) => e.fmt(f),
             Self::Wire { doing, error, said: None } => write!(f, "cannot {doing}: {error}"),
             Self::Wire { doing, error, said: Some(said) } => {
@@ -207,10 +209,10 @@ impl fmt::Display for ForwardError {
             Self::Credential(e) => e.fmt(f),
             Self::OAuth(e) => e.fmt(f),
             Self::Login { response } => {
-                write!(f, "the destination refused the login, saying \"{response}\"")
+                write!(f, "the destination refused the login{}", crate::text::saying(response))
             }
             Self::Full { response } => {
-                write!(f, "the destination takes no more for now, saying \"{response}\"")
+                write!(f, "the destination takes no more for now{}", crate::text::saying(response))
             }
             Self::Refused { doing, response, .. } => {
                 write!(f, "cannot {doing}: the destination said \"{response}\"")
@@ -220,7 +222,7 @@ impl fmt::Display for ForwardError {
                 "cannot open the mailbox: the destination said \"{select}\", and when it was to be made \"{create}\""
             ),
             Self::Socket { path, source: Some(source) } => {
-                write!(f, "cannot reach the LMTP server at {}: {source}", path.display())
+                write!(f, "cannot reach the LMTP server at {}: {}", path.display(), crate::text::system(source))
             }
             Self::Socket { path, source: None } => {
                 write!(f, "cannot reach the LMTP server at {}: it does not answer", path.display())

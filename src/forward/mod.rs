@@ -31,4 +31,4 @@ pub use live::Live;
 pub use pause::Pause;
 pub use probe::{find_program, probe};
 pub use report::{ForwardReport, Probed, SetAside, Waiting};
-pub use spool::{SpoolUse, Stranded, spool_use};
+pub use spool::{SpoolUse, Stranded, spool_contents, spool_use};

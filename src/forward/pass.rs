@@ -356,8 +356,8 @@ impl Pass {
             self.name
         );
         match nth {
-            ..=SET_ASIDE_ALOUD => warn!(event = "set-aside", "{told}"),
-            _ => info!(event = "set-aside", "{told}"),
+            ..=SET_ASIDE_ALOUD => warn!(account = %self.name, event = "set-aside", "{told}"),
+            _ => info!(account = %self.name, event = "set-aside", "{told}"),
         }
         if nth <= SET_ASIDE_NAMED {
             self.aside().push(aside.clone());
@@ -382,6 +382,7 @@ impl Pass {
         let more = self.done().newly_set_aside.saturating_sub(SET_ASIDE_ALOUD);
         if more > 0 {
             warn!(
+                account = %self.name,
                 event = "set-aside",
                 "{}: {} set aside and not forwarded",
                 self.name,
@@ -430,7 +431,7 @@ impl Pass {
 
     /// A message was refused for now: the others go on, and it is tried again in another pass, as often as it takes.
     pub(super) fn later(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
-        info!("{}: a message is tried again later: {why}", self.name);
+        info!(account = %self.name, "{}: a message is tried again later: {why}", self.name);
         self.note(message, Weight::Once);
         self.note_words(why.words());
         self.says_nothing_of_all(message);

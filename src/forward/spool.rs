@@ -148,6 +148,22 @@ pub fn spool_use(disk: &dyn Disk, state_dir: &Path, account: &AccountName) -> Re
     Ok(counted(messages, &ledger))
 }
 
+/// What lies in the spool of an account, to be shown: what waits, and what is set aside. Blocks.
+///
+/// # Errors
+/// Those of the disk; a journal that is damaged.
+pub fn spool_contents(
+    disk: &dyn Disk,
+    state_dir: &Path,
+    account: &AccountName,
+) -> Result<(SpoolUse, SpoolUse), StateError> {
+    let Some(spool) = open(disk, &state_dir.join(format!("{account}.spool")))? else { return Ok(Default::default()) };
+    let ledger = look(disk, &journal_file(state_dir, account))?.unwrap_or_default();
+    let (aside, others): (Vec<Spooled>, Vec<Spooled>) =
+        messages(disk, &spool)?.into_iter().partition(|message| ledger.is_set_aside(&message.name));
+    Ok((waiting(&others, &ledger), waiting(&aside, &ledger)))
+}
+
 /// What counts of these: what waits, and what is set aside beyond its own room.
 fn counted(messages: Vec<Spooled>, ledger: &Ledger) -> SpoolUse {
     let (aside, others): (Vec<Spooled>, Vec<Spooled>) =

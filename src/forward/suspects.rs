@@ -72,7 +72,7 @@ impl Pass {
     /// The destination has said at a message what may hold for all. They do if it says so again at the one that is tried
     /// next: then that is how the pass ends.
     pub(super) fn doubts(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
-        info!("{}: a message is tried again later: {why}", self.name);
+        info!(account = %self.name, "{}: a message is tried again later: {why}", self.name);
         self.note(message, Weight::Once);
         self.note_words(why.words());
         let in_a_row = self.one_more_refusal();

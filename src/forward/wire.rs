@@ -44,7 +44,7 @@ impl fmt::Display for WireError {
             Self::TooSlow => f.write_str("the server was next to silent"),
             Self::LongLine => f.write_str("the server sent a line without an end"),
             Self::Flood => f.write_str("the server sent far more than it was asked for"),
-            Self::Io(e) => write!(f, "the connection broke: {e}"),
+            Self::Io(e) => write!(f, "the connection broke: {}", crate::text::system(e)),
         }
     }
 }

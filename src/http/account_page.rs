@@ -9,7 +9,6 @@ use super::plot::{ByDay, Plot};
 use super::troubles::trouble;
 use crate::account_history::PastPoll;
 use crate::control::status::{AccountStatus, Quarantine};
-use crate::state::entries::QuarantineReason;
 
 /// The middle of the page.
 pub(super) struct AccountPage<'a> {
@@ -127,12 +126,7 @@ fn quarantine(f: &mut fmt::Formatter<'_>, quarantine: &[Quarantine], now: i64) -
          <th scope=\"col\">Tried again</th></tr></thead><tbody>",
     )?;
     for message in quarantine {
-        let why = match message.kind {
-            QuarantineReason::Refused => "the server refused it",
-            QuarantineReason::BrokeSession => "a session broke at it",
-            QuarantineReason::OverLimit => "the server's limit for a day kept it back",
-            QuarantineReason::OtherSize => "it came in another size than it is listed with",
-        };
+        let why = message.kind.in_words();
         let times = Count(usize::try_from(message.times).unwrap_or(usize::MAX), "time");
         write!(f, "<tr><td>{}</td><td>{why} {times}</td><td>", Text(&message.unique_id))?;
         if message.until > now {

@@ -22,13 +22,14 @@ pub struct Report<'a> {
     pub trust: bool,
     /// What is on the server counts as fetched where nothing says what was.
     pub mark_existing: bool,
+    /// The command line that does what a dry run shows.
+    pub command: &'a str,
 }
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { found, plan, .. } = self;
-        let mut accounts: Vec<Section> = plan.accounts.iter().map(|planned| self.account(planned)).collect();
-        let common = take_common(&mut accounts);
+        let (common, accounts) = self.sections();
         common.iter().try_for_each(|section| tell(f, section, false))?;
         accounts.iter().try_for_each(|section| tell(f, section, accounts.len() > FEW))?;
         list(f, "Not taken over, because the maildrop is known:", &plan.here_already)?;
@@ -37,9 +38,23 @@ impl fmt::Display for Report<'_> {
         if !found.needless.is_empty() {
             writeln!(f, "Not needed here: {}\n", shown(&found.needless.join(", ")))?;
         }
+        self.done(f)
+    }
+}
+
+/// What is to be done behind an import; nothing where there was nothing to add.
+pub struct NextSteps<'a>(pub &'a Report<'a>);
+
+impl fmt::Display for NextSteps<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(report) = self;
+        if report.plan.accounts.is_empty() {
+            return Ok(());
+        }
+        let (common, accounts) = report.sections();
         // Where there are few accounts, nothing of theirs is overlooked.
         let to_do: Vec<&Section> = common.iter().chain(&accounts).filter(|one| !one.to_do().is_empty()).collect();
-        self.next_steps(f, if accounts.len() > FEW { &to_do } else { &[] })
+        report.next_steps(f, if accounts.len() > FEW { &to_do } else { &[] })
     }
 }
 
@@ -76,6 +91,13 @@ fn tell(f: &mut fmt::Formatter<'_>, section: &Section, briefly: bool) -> fmt::Re
 }
 
 impl Report<'_> {
+    /// What is true of several accounts, and what of each.
+    fn sections(&self) -> (Vec<Section>, Vec<Section>) {
+        let mut accounts: Vec<Section> = self.plan.accounts.iter().map(|planned| self.account(planned)).collect();
+        let common = take_common(&mut accounts);
+        (common, accounts)
+    }
+
     fn account(&self, planned: &Planned) -> Section {
         let Planned { name, draft, .. } = planned;
         let told = |words: String| Line::new(Kind::Told, words);
@@ -136,8 +158,9 @@ impl Report<'_> {
         Line::new(Kind::Told, words)
     }
 
-    fn next_steps(&self, f: &mut fmt::Formatter<'_>, to_do: &[&Section]) -> fmt::Result {
-        let Self { found, plan, dry_run, .. } = self;
+    /// What was or would be written.
+    fn done(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plan, dry_run, .. } = self;
         let config = path(&plan.path);
         if plan.accounts.is_empty() {
             return write!(f, "There is nothing to add to {config}. Nothing was written.");
@@ -145,12 +168,20 @@ impl Report<'_> {
         let accounts = plan.accounts.len();
         let noun = if accounts == 1 { "account" } else { "accounts" };
         match (dry_run, plan.exists) {
-            (true, true) => write!(f, "Would add {accounts} {noun} to {config}. Nothing was written.")?,
-            (true, false) => write!(f, "Would make {config} with {accounts} {noun}. Nothing was written.")?,
-            (false, true) => write!(f, "Added {accounts} {noun} to {config}.")?,
-            (false, false) => write!(f, "Made {config} with {accounts} {noun}.")?,
+            (true, true) => write!(f, "Would add {accounts} {noun} to {config}. Nothing was written."),
+            (true, false) => write!(f, "Would make {config} with {accounts} {noun}. Nothing was written."),
+            (false, true) => write!(f, "Added {accounts} {noun} to {config}."),
+            (false, false) => write!(f, "Made {config} with {accounts} {noun}."),
         }
-        write!(f, "\n\nNext:")?;
+    }
+
+    fn next_steps(&self, f: &mut fmt::Formatter<'_>, to_do: &[&Section]) -> fmt::Result {
+        let Self { found, plan, dry_run, .. } = self;
+        write!(f, "Next:")?;
+        if *dry_run {
+            let them = if plan.accounts.len() == 1 { "it" } else { "them" };
+            write!(f, "\n  take {them} over: {}", self.command)?;
+        }
         if !to_do.is_empty() {
             write!(f, "\n  see to what stands behind a ! above:")?;
         }

@@ -167,6 +167,8 @@ pub enum CertificateProblem {
     WrongName {
         /// The names and addresses it is for, as the server wrote them.
         presented: Vec<String>,
+        /// The name that was verified is that of `tls_server_name`, and not the host's.
+        is_server_name: bool,
     },
     /// No trusted authority has signed it.
     UnknownIssuer,
@@ -191,6 +193,8 @@ pub enum HandshakeProblem {
     OldVersions,
     /// No cipher or key exchange is known to both sides.
     NothingInCommon,
+    /// The account asks for a post-quantum key exchange, and nothing is known to both sides.
+    NoPostQuantum,
     /// The server does not answer to the name it was called by.
     NameRefused,
     /// The server wants a certificate from its clients.
@@ -283,7 +287,8 @@ impl NetError {
                     answered: false,
                     problem: HandshakeProblem::NotUnderstood(_)
                         | HandshakeProblem::OldVersions
-                        | HandshakeProblem::NothingInCommon,
+                        | HandshakeProblem::NothingInCommon
+                        | HandshakeProblem::NoPostQuantum,
                     ..
                 }
         )

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,7 +151,7 @@ async fn run_to_its_end(
         }
         Err(e) => {
             let step = system::step(&e).unwrap_or("Check that it can be executed");
-            return Err(format!("{what} could not be started: {e}. {step}"));
+            return Err(format!("{what} could not be started: {}. {step}", text::system(&e)));
         }
     };
     let (mut output, mut errors) = (Tail::default(), Tail::default());
@@ -159,9 +160,14 @@ async fn run_to_its_end(
     match ended {
         Ok(status) if status.success() => Ok(format!("{what} succeeded{said}")),
         Ok(status) => {
-            Err(format!("{what} ended with {status}{said}; if it works by hand, the daemon's service restricts it"))
+            let how = match (status.code(), status.signal()) {
+                (Some(code), _) => format!("ended with status {code}"),
+                (None, Some(signal)) => format!("was killed by signal {signal}"),
+                (None, None) => "ended in an unknown way".to_owned(),
+            };
+            Err(format!("{what} {how}{said}; if it works by hand, the daemon's service restricts it"))
         }
-        Err(NoEnd::Lost(e)) => Err(format!("{what} could not be waited for: {e}{said}")),
+        Err(NoEnd::Lost(e)) => Err(format!("{what} could not be waited for: {}{said}", text::system(&e))),
         // A tail takes anything.
         Err(NoEnd::TimedOut | NoEnd::TooMuch) => {
             Err(format!("{what} did not end within {} seconds and was killed{said}", limit.as_secs()))

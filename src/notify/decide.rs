@@ -259,6 +259,25 @@ impl NotifyState {
         fresh
     }
 
+    /// Takes in a poll that came to its end and was shown to whoever asked for it, at a time since boot. What is over was
+    /// seen; nothing that goes on counts as told by that. `in_part`: a part of the poll was left out, and so are its warnings.
+    pub(crate) fn shown(&mut self, report: &PollReport, in_part: bool, now: Duration) {
+        let _recovered = self.note_well(BOOT.saturating_add(now));
+        let here: BTreeSet<u64> = report.quarantine.iter().map(|one| mark(&one.unique_id)).collect();
+        self.quarantined.retain(|mark| here.contains(mark));
+        if !in_part {
+            let warned: BTreeSet<u64> = report.warnings().iter().map(|words| mark(&timeless(words))).collect();
+            self.warnings.retain(|mark| warned.contains(mark));
+        }
+        let ended = |forwarded: &&ForwardReport| {
+            !matches!(forwarded.end, Err(ForwardError::Busy { .. } | ForwardError::Stopped))
+        };
+        if let Some(forwarded) = report.forwarded.as_deref().filter(ended) {
+            self.not_forwarded &= forwarded.why_waiting().is_some();
+            self.set_aside &= forwarded.waiting.set_aside > 0;
+        }
+    }
+
     /// What of forwarding has come to its end since the poll before; what is in trouble now is taken as told.
     #[must_use]
     pub(crate) fn ends_of_forwarding(&mut self, report: &ForwardReport) -> Vec<&'static str> {

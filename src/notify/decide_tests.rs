@@ -359,3 +359,19 @@ fn what_was_told_outlives_a_boot() {
         assert_eq!(told.is_trouble_news(Cause::Tls, 9, BOOT + booted), expected, "{hours} h");
     }
 }
+
+#[test]
+fn what_was_only_shown_is_still_to_be_told_and_what_is_over_was_seen() {
+    let mut told = NotifyState::default();
+    let report = || PollReport::new(AccountName::new("a").unwrap());
+    let bad = PollReport { unverified: 1, ..report() };
+    let warnings = bad.warnings();
+    told.shown(&bad, false, HOUR);
+    assert_eq!(told.fresh(warnings.clone()), warnings, "a person at a terminal is not whoever is told");
+    told.shown(&bad, false, HOUR);
+    assert!(told.fresh(warnings.clone()).is_empty(), "it goes on");
+    told.shown(&report(), true, HOUR);
+    assert!(told.fresh(warnings.clone()).is_empty(), "of what was left out nothing is known");
+    told.shown(&report(), false, HOUR);
+    assert_eq!(told.fresh(warnings.clone()), warnings, "it was over meanwhile");
+}

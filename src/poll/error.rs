@@ -120,7 +120,9 @@ impl fmt::Display for PollError {
             Self::State(e) => e.fmt(f),
             Self::Credential(e) => e.fmt(f),
             Self::OAuth(e) => e.fmt(f),
-            Self::Maildir { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
+            Self::Maildir { doing, path, source } => {
+                write!(f, "cannot {doing} {}: {}", path.display(), crate::text::system(source))
+            }
             Self::InsufficientSpace { path, message: Some(unfit) } => unfit.fmt(f, path),
             Self::InsufficientSpace { path, message: None } => {
                 write!(f, "too little free space in {} for the next message and the reserve", path.display())

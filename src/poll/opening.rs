@@ -53,10 +53,13 @@ impl Poll {
                 return Ok((store, profile, (Recovered::default(), unusable), Vec::new()));
             };
             let mut store = locked.read(&account, &open_options)?;
-            let needless = needless(&*disk, &store, &account, options);
+            let mut needless = needless(&*disk, &store, &account, options);
             let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
             let recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
-            settle_spool(&*disk, &mut store, &account, options.other_maildir)?;
+            if settle_spool(&*disk, &mut store, &account, options.other_maildir)? > 0 {
+                // A spool that has gone is none of the Maildirs of an account that does not forward any more.
+                needless.retain(|decision| *decision != Decision::AcceptMaildir);
+            }
             doubt_unshown(&mut store)?;
             if options.new_state || options.other_maildir == OtherMaildir::Accept {
                 keep_decision(&*disk, &mut store, &account, options.other_maildir)?;

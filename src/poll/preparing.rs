@@ -21,7 +21,7 @@ use crate::maildir::names::time_in;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::plan::{Expected, Pass, Plan, Remembered, has_size, is_size};
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{QuarantineReason, UidState};
+use crate::state::entries::{Entry, QuarantineReason, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::shown::Shown;
 use crate::state::store::Store;
@@ -77,7 +77,6 @@ impl Poll {
             deletions.cancel();
         }
         let store = state.read()?;
-        let gives_sizes = self.sizes_exact > 0 || maildrop.messages.iter().any(has_size) || knows_sizes(store.state());
         Ok(Retrieval {
             messages: messages.into(),
             destinations: Arc::new(destinations),
@@ -100,7 +99,7 @@ impl Poll {
             careful: self.pass == Pass::Isolated,
             beside: None,
             sizes_put_off: maildrop.sizes_put_off.is_some(),
-            gives_sizes,
+            gives_sizes: self.sizes_exact > 0 || gives_sizes(maildrop, store.state()),
             in_other_sizes: in_other_sizes(store.state()),
             sizes_are_estimates: self.account.sizes_are_estimates,
             explained: Explained::of(&self.account, self.sizes_are_mostly_off),
@@ -178,9 +177,10 @@ fn remembered(state: &UidState, messages: &[Listed], known: &[EntryId], has_uniq
     Remembered::new(named.filter(|entry| known.binary_search(&entry.id).is_err()).chain(nameless).cloned())
 }
 
-/// Whether a size of anything remembered was ever told. The hints would know, and may be lost.
-fn knows_sizes(state: &UidState) -> bool {
-    state.entries().any(|entry| entry.fingerprint.reported_size.is_some_and(is_size))
+/// Whether the server tells sizes, now or when what is remembered came: the hints would know, and may be lost.
+fn gives_sizes(maildrop: &Maildrop, state: &UidState) -> bool {
+    let is_remembered = |entry: &Entry| entry.fingerprint.reported_size.is_some_and(is_size);
+    maildrop.messages.iter().any(has_size) || state.entries().any(is_remembered)
 }
 
 /// The unique-ids under which something came in another size than it was listed with.

@@ -543,7 +543,7 @@ impl<'a> Retriever<'a> {
 }
 
 fn tell_refused(events: &Emitter, listed: &Listed, response: &Response) {
-    let words = response.words();
-    let why = format_args!("the server refuses it, saying \"{words}\"");
+    let saying = crate::text::saying(response.words());
+    let why = format_args!("the server refuses it{saying}");
     events.tell(&PollEvent::MessageRefused { listed, why });
 }

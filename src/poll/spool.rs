@@ -22,15 +22,16 @@ use crate::state::store::{OpenOptions, Store};
 use crate::text::Count;
 use crate::watch;
 
-/// Takes over what was forwarded. Blocks.
+/// Takes over what was forwarded. How many messages were gone from the spool comes out: they are fetched again, if the server
+/// still has them. Blocks.
 pub(super) fn settle_spool(
     disk: &dyn Disk,
     store: &mut Store,
     account: &Account,
     other: OtherMaildir,
-) -> Result<(), StateError> {
+) -> Result<usize, StateError> {
     if account.forward.is_none() && store.state().spooled().next().is_none() {
-        return Ok(());
+        return Ok(0);
     }
     let Settled { forwarded, lost, removed } = settle(disk, store, other)?;
     if forwarded + removed > 0 {
@@ -39,13 +40,14 @@ pub(super) fn settle_spool(
     if lost > 0 {
         warn!(
             event = "message",
+            account = %account.name,
             "{}: {} taken out of the spool by somebody else, and fetched again if the server still has {}",
             account.name,
             Count::of(lost, "message"),
             if lost == 1 { "it" } else { "them" }
         );
     }
-    Ok(())
+    Ok(lost)
 }
 
 impl Poll {

@@ -46,6 +46,31 @@ impl CredentialPlaces {
     }
 }
 
+/// The first systemd whose credentials can be a user's.
+const OF_USERS: u32 = 256;
+
+/// The first systemd that has encrypted credentials.
+const ENCRYPTED: u32 = 250;
+
+/// Why systemd cannot keep a password here, in words; None if it can, or does not say. Blocks.
+pub(crate) fn why_not(of_user: bool) -> Option<String> {
+    let asked = Command::new("systemd-creds").arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
+    match asked {
+        Ok(output) => too_old(&String::from_utf8_lossy(&output.stdout), of_user),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Some("systemd-creds is not installed".to_owned()),
+        // Whoever runs it says what is wrong.
+        Err(_) => None,
+    }
+}
+
+/// The same by what `systemd-creds --version` prints: `systemd 252 (252.39-1)`.
+fn too_old(version: &str, of_user: bool) -> Option<String> {
+    let number = version.strip_prefix("systemd ")?;
+    let number: u32 = number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    let (needed, whose) = if of_user { (OF_USERS, "a user's credential") } else { (ENCRYPTED, "a credential") };
+    (number < needed).then(|| format!("{whose} needs systemd {needed} or later, and this is {number}"))
+}
+
 /// Encrypts a password; only this machine, or this user on it, can read what comes of it. Blocks.
 ///
 /// # Errors
@@ -53,7 +78,7 @@ impl CredentialPlaces {
 pub(crate) fn encrypt(name: &str, password: &Secret, of_user: bool) -> Result<Vec<u8>, String> {
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound => "systemd-creds is not installed; keep the password another way".to_owned(),
-        _ => format!("systemd-creds cannot be run: {e}"),
+        _ => format!("systemd-creds cannot be run: {}", crate::text::system(&e)),
     };
     let mut command = Command::new(OsStr::new("systemd-creds"));
     command.args(["encrypt", &format!("--name={name}")]).args(of_user.then_some("--user")).args(["-", "-"]);
@@ -82,10 +107,26 @@ mod tests {
         assert_eq!(own.credential, Path::new("/home/jo/.config/credstore.encrypted/work"));
         assert_eq!(own.drop_in, Path::new("/home/jo/.config/systemd/user/mailferry.service.d/credential-work.conf"));
         let of_machine = CredentialPlaces::of("work", Path::new("/etc/mailferry/config.toml"), etc, home);
+        assert!(own.of_user && !of_machine.of_user);
         assert_eq!(of_machine.drop_in, Path::new("/etc/systemd/system/mailferry.service.d/credential-work.conf"));
         assert_eq!(
             of_machine.drop_in_text("work"),
             "[Service]\nLoadCredentialEncrypted=work:/etc/credstore.encrypted/work\n"
         );
+    }
+
+    #[test]
+    fn a_systemd_that_is_too_old_for_it_is_told_with_what_is_needed() {
+        let said = |version, of_user| too_old(version, of_user).unwrap_or_default();
+        assert_eq!(
+            said("systemd 252 (252.39-1)\n+PAM", true),
+            "a user's credential needs systemd 256 or later, and this is 252"
+        );
+        assert_eq!(said("systemd 249 (249)", false), "a credential needs systemd 250 or later, and this is 249");
+        for (version, of_user) in
+            [("systemd 256~rc3", true), ("systemd 252 (252.39-1)", false), ("", true), ("x", true)]
+        {
+            assert_eq!(said(version, of_user), "", "{version}");
+        }
     }
 }

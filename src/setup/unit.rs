@@ -64,7 +64,7 @@ impl UserUnit {
             };
             match written() {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(format!("cannot write {}: {e}", path.display()));
+                    return Err(format!("cannot write {}: {}", path.display(), crate::text::system(&e)));
                 }
                 _ => {}
             }
@@ -75,7 +75,7 @@ impl UserUnit {
             match status {
                 Ok(status) if status.success() => {}
                 Ok(_) => return Err(format!("`{line}` failed; what it says stands above")),
-                Err(e) => return Err(format!("`{line}` cannot be run: {e}")),
+                Err(e) => return Err(format!("`{line}` cannot be run: {}", crate::text::system(&e))),
             }
         }
         Ok(())

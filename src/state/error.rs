@@ -187,7 +187,9 @@ impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked { holder, .. } => write!(f, "this account is in use by {}", Holder(holder)),
-            Self::Io { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
+            Self::Io { doing, path, source } => {
+                write!(f, "cannot {doing} {}: {}", path.display(), text::system(source))
+            }
             Self::OpenToAll { dir, mode } => write!(
                 f,
                 "every user of this machine may write to the state directory {} (mode {mode:o}), which could cause \

@@ -31,9 +31,10 @@ impl fmt::Display for Count {
     }
 }
 
-/// The word for so many things, from the word for one.
+/// The word for so many things, from the word for one: "days", "deliveries".
 pub(crate) fn plural(count: u64, one: &str) -> String {
-    match (count, one.strip_suffix('y')) {
+    let stem = one.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
+    match (count, stem) {
         (1, _) => one.to_owned(),
         (_, Some(stem)) => format!("{stem}ies"),
         (_, None) => format!("{one}s"),
@@ -48,6 +49,7 @@ mod tests {
     fn one_is_one_and_none_are_several() {
         assert_eq!(Count(1, "delivery").to_string(), "1 delivery");
         assert_eq!(Count::of(0, "delivery").to_string(), "0 deliveries");
+        assert_eq!((Count(1, "day").to_string(), Count(4, "day").to_string()), ("1 day".into(), "4 days".into()));
         assert_eq!(Count(2, "message").to_string(), "2 messages");
         assert_eq!(Size(1536).to_string(), "1.5 KiB");
     }

@@ -2,6 +2,7 @@
 //!
 //! Shown raw, it could move the cursor, forge a log line or turn the reading direction round.
 
+use std::fmt::Display;
 use std::path::Path;
 
 /// What a server says, for people to read: what does not print is shown by its escape, all else as it is. Quotes and
@@ -63,6 +64,17 @@ pub(crate) fn value(text: &str) -> String {
 /// A path in a message.
 pub(crate) fn path(path: &Path) -> String {
     value(&path.to_string_lossy())
+}
+
+/// What the system says of an error, without the number behind it, which is for programs.
+pub(crate) fn system(error: impl Display) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or(text.as_str(), |(words, _)| words).to_owned()
+}
+
+/// What somebody said, as the end of a sentence; nothing if he said nothing. The words are escaped already.
+pub(crate) fn saying(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(", saying \"{words}\"") }
 }
 
 #[cfg(test)]

@@ -433,3 +433,26 @@ fn a_damaged_state_has_a_way_back_that_can_be_copied() {
     env.fetch().expect(0).says("nothing new");
     assert_eq!(maildrop.count("RETR"), 2);
 }
+
+#[test]
+fn a_way_to_the_server_that_leads_nowhere_is_a_matter_of_the_connection() {
+    let (maildrop, closed) = (Maildrop::new(small_ones(1)), ClosedPort::new());
+    let proxy = format!("socks5://{}", closed.address);
+    for (key, value) in [("proxy", proxy.as_str()), ("source_address", "192.0.2.1")] {
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).text(key, value)]);
+        let outcome = env.run(&["check"]);
+        assert_ne!(outcome.status, 0, "{key}");
+        outcome.says("FAIL  connection");
+    }
+}
+
+#[test]
+fn one_wrong_command_for_all_is_one_warning() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let account = |name: &str| {
+        Account::at(maildrop.server.address).named(name).set("on_new_mail", "[\"/nonexistent/told\"]".to_owned())
+    };
+    let env = TestEnv::new(&[account("a"), account("b"), account("c")]);
+    let said = env.run(&["check", "--offline"]).expect(0).says("`on_new_mail` of a, b, c is `/nonexistent/told`");
+    assert_eq!(said.output().matches("`on_new_mail`").count(), 1, "{said:?}");
+}

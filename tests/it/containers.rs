@@ -43,7 +43,7 @@ fn reaps(env: &TestEnv, running: Running, daemon: u32) {
     wait_for("its end", || zombies(daemon) == 0);
     kill_process(Pid::from_raw(i32::try_from(daemon).unwrap()).unwrap(), Signal::TERM).unwrap();
     let outcome = running.wait();
-    assert!(outcome.output().contains("ended with exit status: 3"), "{outcome:#?}");
+    assert!(outcome.output().contains("ended with status 3"), "{outcome:#?}");
 }
 
 #[test]

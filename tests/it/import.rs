@@ -264,6 +264,7 @@ fn forty_accounts_are_taken_over_in_one_command() {
     for once in ["Of all 40 accounts:\n", "  timeout -> timeout = \"1m\"\n", "/ACCOUNT.password (mode 0600)"] {
         assert_eq!(said.matches(once).count(), 1, "{once}\n{said}");
     }
+    assert!(said.contains("\n\nNext:\n  take them over: mailferry "), "{said}");
     let (_, to_do) = said.split_once("  see to what stands behind a ! above:\n").unwrap();
     assert!(
         to_do.starts_with("    sslproto '': the password goes in clear: host2.example, host6.example, "),

@@ -129,6 +129,20 @@ fn ctrl_c_ends_in_order_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn ctrl_c_is_acknowledged_at_once_and_the_second_one_ends_at_once() {
+    let maildrop = stalling();
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).named("work")]);
+    let (mut terminal, running) = Terminal::start(&env, 100, &[], &["fetch"]);
+    maildrop.server.wait_until_stalled(1);
+    terminal.wait_for("/4 messages");
+    terminal.type_in("\u{3}");
+    terminal.wait_for("ending: what is under way comes in first; Ctrl-C again ends at once");
+    terminal.type_in("\u{3}");
+    // The server has not gone on.
+    assert_eq!(running.wait().status, 130);
+}
+
+#[test]
 fn a_report_for_scripts_is_an_object_a_line() {
     let maildrop = Maildrop::new(small_ones(2));
     let env = TestEnv::new(&accounts(&maildrop, 4, 1));

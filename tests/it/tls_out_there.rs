@@ -117,7 +117,8 @@ fn a_server_without_post_quantum_exchange_is_refused_only_where_that_is_asked_fo
     let old = authority.server_config_of(Kind::Good, &[&rustls::version::TLS12], false);
     let maildrop = maildrop(old, true);
     let at = Account::at(maildrop.server.address).tls("implicit", &authority.ca_file);
-    TestEnv::new(&[at.clone().text("tls_key_exchange", "post-quantum")]).fetch().expect(69);
+    let refused = TestEnv::new(&[at.clone().text("tls_key_exchange", "post-quantum")]).fetch().expect(69);
+    refused.says("no key exchange that is safe from quantum computers").says("Set tls_key_exchange = \"auto\"");
     let env = TestEnv::new(&[at]);
     env.fetch().expect(0);
     assert_eq!(env.mail().len(), 3);

@@ -124,8 +124,6 @@ mod tests {
         let certificate =
             NetError::Certificate { host: "x.example".into(), problem: CertificateProblem::UnknownIssuer };
         let told = told(&ForwardError::Net(certificate));
-        assert!(
-            told.contains("tls_ca_file") && told.ends_with("The keys are meant that stand in [accounts.c.forward]")
-        );
+        assert!(told.contains("tls_ca_file") && told.ends_with("These keys are in [accounts.c.forward]"));
     }
 }

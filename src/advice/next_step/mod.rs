@@ -44,17 +44,15 @@ fn option(decision: Decision) -> &'static str {
     }
 }
 
-/// What is said of a decision that a poll did not need, and how what the user may have meant is done.
-pub(crate) fn needless(decision: Decision, account: &AccountName) -> String {
-    let (why, meant) = match decision {
-        Decision::NewState => ("there is a record of what was fetched", "fetch everything again"),
-        Decision::AcceptMaildir => {
-            ("the Maildir is the one that was delivered to before, or there was none", "fetch everything into it again")
-        }
-        Decision::FetchAgain => ("the server has not renumbered its messages", "fetch everything again"),
+/// What is said of a decision that a poll did not need. What fetches everything again is not offered here: it may be the
+/// last thing that the user meant.
+pub(crate) fn needless(decision: Decision) -> String {
+    let why = match decision {
+        Decision::NewState => "there is a record of what was fetched",
+        Decision::AcceptMaildir => "the Maildir is the one that was delivered to before, or there was none",
+        Decision::FetchAgain => "the server has not renumbered its messages",
     };
-    let forget = this_program(&format!("uids forget {account} --all"));
-    format!("{} has no effect: {why}. To {meant}: {forget}", option(decision))
+    format!("{} has no effect: {why}", option(decision))
 }
 
 /// What to do about the end of a poll.

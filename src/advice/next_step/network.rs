@@ -16,7 +16,7 @@ pub(super) fn step(error: &NetError) -> Step {
 pub(super) fn step_elsewhere(error: &NetError, tls_port: u16, table: &str) -> Step {
     let step = step_at(error, tls_port)?;
     let names_keys = ["host", "port", "tls", "`", "spelling"].iter().any(|part| step.contains(part));
-    Some(if names_keys { format!("{step}. The keys are meant that stand in {table}").into() } else { step })
+    Some(if names_keys { format!("{step}. These keys are in {table}").into() } else { step })
 }
 
 /// About the connection to a server of a kind whose port for TLS is this one.

@@ -105,11 +105,21 @@ fn an_untrusted_server_is_told_with_who_can_mend_it() {
         (certificate(CertificateProblem::SelfSigned), &["self-signed", "set tls_ca_file to the copy"]),
         (certificate(CertificateProblem::UnknownIssuer), &["no password was sent", "tls_ca_file"]),
         (
-            certificate(CertificateProblem::WrongName { presented: vec!["a.example".to_owned()] }),
+            certificate(CertificateProblem::WrongName {
+                presented: vec!["a.example".to_owned()],
+                is_server_name: false,
+            }),
             &[
-                "is for a.example, not for pop.example.org; no password was sent. If that is a name of your server, set host",
-                "(or tls_server_name, if that is what says pop.example.org)",
+                "is for a.example, not for pop.example.org; no password was sent. If that is a name of your server, set host \
+                 to it; if",
             ],
+        ),
+        (
+            certificate(CertificateProblem::WrongName {
+                presented: vec!["a.example".to_owned()],
+                is_server_name: true,
+            }),
+            &["If that is a name of your server, set tls_server_name to it; if not"],
         ),
         (
             ClientError::from(NetError::Certificate {
@@ -120,10 +130,14 @@ fn an_untrusted_server_is_told_with_who_can_mend_it() {
             &["Gmail has one that every machine trusts", "a virus scanner or a proxy", "or `host` leads elsewhere"],
         ),
         (
-            certificate(CertificateProblem::WrongName { presented: Vec::new() }),
+            certificate(CertificateProblem::WrongName { presented: Vec::new(), is_server_name: false }),
             &["names no host", "for one that names pop.example.org"],
         ),
         (handshake(HandshakeProblem::OldVersions), &["versions before 1.2", "enable TLS 1.2 or 1.3"]),
+        (
+            handshake(HandshakeProblem::NoPostQuantum),
+            &["no key exchange that is safe from quantum computers; no password", "Set tls_key_exchange = \"auto\""],
+        ),
         (handshake(HandshakeProblem::NameRefused), &["Set host to the name its operator gives"]),
     ]);
 }
@@ -396,5 +410,5 @@ fn the_table_of_a_sign_in_is_named() {
     let problem = HttpProblem::Net(NetError::Certificate { host: "login.example.org".into(), problem });
     let oauth = OAuthError::Http(HttpError { host: "login.example.org".to_owned(), problem });
     let words = told(&PollError::OAuth(oauth), &account());
-    assert!(words.ends_with(". The keys are meant that stand in `oauth2` of [accounts.work]"), "{words}");
+    assert!(words.ends_with(". These keys are in `oauth2` of [accounts.work]"), "{words}");
 }

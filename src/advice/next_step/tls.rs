@@ -16,15 +16,14 @@ pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'stat
     let step = match problem {
         CertificateProblem::Expired { .. } => "Ask the server's operator to renew it, and check this machine's clock",
         CertificateProblem::NotYetValid { .. } => "Check this machine's clock, then ask the server's operator",
-        CertificateProblem::WrongName { presented } if presented.is_empty() => {
+        CertificateProblem::WrongName { presented, .. } if presented.is_empty() => {
             return format!("Ask the server's operator for one that names {host}").into();
         }
+        CertificateProblem::WrongName { is_server_name: true, .. } => {
+            "If that is a name of your server, set tls_server_name to it; if not, ask the server's operator"
+        }
         CertificateProblem::WrongName { .. } => {
-            return format!(
-                "If that is a name of your server, set host to it (or tls_server_name, if that is what says {host}); if not, \
-                 ask the server's operator"
-            )
-            .into();
+            "If that is a name of your server, set host to it; if not, ask the server's operator"
         }
         CertificateProblem::UnknownIssuer => {
             "If its authority is a private one, set tls_ca_file to that authority's PEM file, or, if that is set, check that the \
@@ -57,6 +56,9 @@ pub(super) fn handshake(problem: &HandshakeProblem) -> &'static str {
     match problem {
         HandshakeProblem::OldVersions => "Ask the server's operator to enable TLS 1.2 or 1.3",
         HandshakeProblem::NothingInCommon => "Ask the server's operator to update its TLS settings",
+        HandshakeProblem::NoPostQuantum => {
+            "Set tls_key_exchange = \"auto\" if this server may do without it, or ask its operator to enable X25519MLKEM768"
+        }
         HandshakeProblem::NameRefused => "Set host to the name its operator gives",
         HandshakeProblem::ClientCertificateWanted => {
             "Set tls_client_cert, or ask its operator for a host or port where a password is enough"

@@ -13,7 +13,7 @@ use crate::discovery::Candidate;
 use crate::exit::ExitStatus;
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::setup::sealed::{CredentialPlaces, encrypt};
+use crate::setup::sealed::{CredentialPlaces, encrypt, why_not};
 use crate::setup::settings::{SecretSource, SignInClient, command_words};
 use crate::text;
 use crate::threads;
@@ -99,6 +99,14 @@ impl Wizard<'_> {
         } else {
             self.ask_where(name, provider, server).await?
         };
+        if let (SecretSource::Credential(credential), true) = (&kept.source, kept.comes_from_here)
+            && let Some(why) = self.why_not_sealed(name).await
+        {
+            stderr_sentence(format_args!(
+                "mailferry: nothing was written: systemd cannot keep `{credential}`: {why}; keep the password another way"
+            ));
+            return Err(Ended(ExitStatus::Local));
+        }
         if options.password_stdin {
             kept.piped = Some(secret_line().await?);
         }
@@ -119,12 +127,17 @@ impl Wizard<'_> {
         say_sentence("\nWhere does the password come from?");
         say_sentence("  1  you type it now, and it is kept in a file that only you can read");
         say_sentence("  2  a command prints it: pass, secret-tool, bw ...");
-        say_sentence("  3  you type it now, and systemd keeps it, encrypted, for the service alone");
+        let no_systemd = self.why_not_sealed(name).await;
+        match &no_systemd {
+            None => say_sentence("  3  you type it now, and systemd keeps it, encrypted, for the service alone"),
+            Some(why) => say_sentence(format_args!("  -  (systemd cannot keep it: {why})")),
+        }
         if takes_oauth {
             say_sentence("  4  no password: sign in by OAuth 2.0, in a browser");
         }
         let read = |answer: &str| match answer {
-            "1" | "2" | "3" => Ok(answer.to_owned()),
+            "1" | "2" => Ok(answer.to_owned()),
+            "3" => no_systemd.as_ref().map_or_else(|| Ok(answer.to_owned()), |why| Err(format!("{why}; write 1 or 2"))),
             "4" if takes_oauth => Ok(answer.to_owned()),
             _ => Err("write one of the numbers".to_owned()),
         };
@@ -138,6 +151,14 @@ impl Wizard<'_> {
             "4" => self.sign_in_client(provider).await,
             _ => Ok(Kept::here(SecretSource::File(self.free_file(name, "password")))),
         }
+    }
+
+    /// Why systemd cannot keep the password of an account of this name, if it cannot.
+    async fn why_not_sealed(&self, name: &AccountName) -> Option<String> {
+        let environment = &self.environment;
+        let home = environment.config_home.as_deref()?;
+        let of_user = CredentialPlaces::of(name.as_str(), &self.target.path, &environment.etc, home).of_user;
+        threads::blocking(move || why_not(of_user)).await.ok().flatten()
     }
 
     /// Who signs in: a client of the user's own, except where one registers itself.

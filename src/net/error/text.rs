@@ -153,10 +153,10 @@ fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificatePro
             write!(f, "the certificate of {host} is not valid yet")?;
             not_before.map_or(Ok(()), |time| write!(f, ", only from {}", utc(time)))?;
         }
-        CertificateProblem::WrongName { presented } if presented.is_empty() => {
+        CertificateProblem::WrongName { presented, .. } if presented.is_empty() => {
             write!(f, "the certificate of the server at {host} names no host (in subjectAltName)")?;
         }
-        CertificateProblem::WrongName { presented } => {
+        CertificateProblem::WrongName { presented, .. } => {
             let names = list(presented.iter().map(|name| words(name)));
             write!(f, "the certificate of the server is for {names}, not for {host}")?;
         }
@@ -184,6 +184,9 @@ fn write_handshake(f: &mut Formatter<'_>, host: &str, port: u16, problem: &Hands
             "{host} port {port} offers no cipher or key exchange that is safe today: DHE, static RSA and CBC are not \
              (mailferry has ECDHE or X25519MLKEM768 with AES-GCM or ChaCha20-Poly1305)"
         )?,
+        HandshakeProblem::NoPostQuantum => {
+            write!(f, "{host} port {port} offers no key exchange that is safe from quantum computers")?;
+        }
         HandshakeProblem::NameRefused => {
             write!(f, "the server at {host} port {port} says that it is not called {host}")?;
         }
@@ -227,15 +230,14 @@ fn ip(address: &SocketAddr) -> String {
 
 /// An operating system's error as a part of a sentence: `connection refused`.
 fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split_once(" (os error ").map_or(text.as_str(), |(words, _)| words);
+    let text = text::system(error);
     let mut letters = text.chars();
     // An acronym keeps its capitals: only a word that goes on in small letters loses its own.
     match (letters.next(), letters.next()) {
         (Some(first), Some(second)) if second.is_lowercase() => {
             first.to_lowercase().chain([second]).chain(letters).collect()
         }
-        _ => text.to_owned(),
+        _ => text,
     }
 }
 

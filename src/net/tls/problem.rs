@@ -12,7 +12,7 @@ use super::key_length::ShortKey;
 use super::listened::Beginning;
 use super::pins::WrongKey;
 use super::{client_certificate, inner_error};
-use crate::account::{Endpoint, TlsMode};
+use crate::account::{Endpoint, KeyExchange, TlsMode};
 use crate::net::{CertificateProblem, HandshakeProblem, NetError};
 
 /// The error of a handshake that failed. `began` is how TLS had begun, `heard` what the server said first, and `asked`
@@ -45,10 +45,16 @@ pub(super) fn explain(
         // A record of an unknown type: the first byte is a letter or a sign.
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => NetError::NotTls { host, port, tls: began },
         Some(Error::InvalidCertificate(refusal)) => {
-            let host = endpoint.tls_options.server_name.clone().unwrap_or(host);
-            NetError::Certificate { host, problem: certificate(refusal) }
+            let server_name = &endpoint.tls_options.server_name;
+            let problem = certificate(refusal, server_name.is_some());
+            NetError::Certificate { host: server_name.clone().unwrap_or(host), problem }
         }
-        Some(other) => failed(handshake(other)),
+        Some(other) => failed(match handshake(other) {
+            HandshakeProblem::NothingInCommon if endpoint.key_exchange == KeyExchange::PostQuantum => {
+                HandshakeProblem::NoPostQuantum
+            }
+            problem => problem,
+        }),
     }
 }
 
@@ -84,8 +90,8 @@ pub(super) fn is_authority_as_server(refusal: &Error) -> bool {
         if matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)))
 }
 
-/// What is wrong with a certificate.
-fn certificate(refusal: &CertificateError) -> CertificateProblem {
+/// What is wrong with a certificate. `is_server_name`: the name that was verified is that of `tls_server_name`.
+fn certificate(refusal: &CertificateError, is_server_name: bool) -> CertificateProblem {
     let other = |words: &str| CertificateProblem::Other(words.to_owned());
     match refusal {
         CertificateError::Expired => CertificateProblem::Expired { not_after: None },
@@ -96,9 +102,10 @@ fn certificate(refusal: &CertificateError) -> CertificateProblem {
         CertificateError::NotValidYetContext { not_before, .. } => {
             CertificateProblem::NotYetValid { not_before: timestamp(*not_before) }
         }
-        CertificateError::NotValidForName => CertificateProblem::WrongName { presented: Vec::new() },
+        CertificateError::NotValidForName => CertificateProblem::WrongName { presented: Vec::new(), is_server_name },
         CertificateError::NotValidForNameContext { presented, .. } => {
-            CertificateProblem::WrongName { presented: presented.iter().map(|name| bare_name(name)).collect() }
+            let presented = presented.iter().map(|name| bare_name(name)).collect();
+            CertificateProblem::WrongName { presented, is_server_name }
         }
         CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
         CertificateError::Revoked => CertificateProblem::Revoked,

@@ -54,11 +54,15 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
 }
 
 fn was_interrupted(recovered: &Recovered) {
-    let Recovered { finished, found, again, remains, .. } = recovered;
-    warn!(
-        "an earlier run was interrupted: finished {finished} of its deliveries, found {found} finished, {again} to be \
-         fetched again, removed {remains} unfinished files"
-    );
+    let Recovered { finished, found, again, remains, .. } = *recovered;
+    let parts = [
+        (finished, format!("{} finished now", Count::of(finished, "delivery"))),
+        (found, format!("{} found finished", Count::of(found, "delivery"))),
+        (again, format!("{} to be fetched again", Count::of(again, "message"))),
+        (remains, format!("{} removed", Count::of(remains, "unfinished file"))),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words).collect();
+    warn!("an earlier run was interrupted: {}", parts.join(", "));
 }
 
 fn session_failed(error: &PollError, next: AfterFailure) {

@@ -45,7 +45,7 @@ fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_a
         maildrop.left().is_empty()
     });
     assert_eq!(daemon.account("a")["forward"]["forwarded"], 4);
-    daemon.end();
+    daemon.end().says("a: forwarding to ");
 }
 
 /// A number that is told is the number of now, or says of when it is.

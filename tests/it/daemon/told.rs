@@ -87,7 +87,7 @@ fn the_daemon_tries_the_command_and_tells_what_became_of_it() {
     };
     let event = "echo $MAILFERRY_EVENT: $MAILFERRY_TEXT";
     try_it(&format!("[\"sh\", \"-c\", '{event}']")).expect(0).says("succeeded, saying: test: This is a test");
-    try_it("[\"sh\", \"-c\", 'echo no way >&2; exit 3']").expect(1).says("exit status: 3, saying: no way");
+    try_it("[\"sh\", \"-c\", 'echo no way >&2; exit 3']").expect(1).says("ended with status 3, saying: no way");
     try_it("[\"/nonexistent/tell\"]").expect(1).says("`/nonexistent/tell` for the event test was not found");
     env.run(&["poll", "--test-notify", "a"]).expect(64);
 }

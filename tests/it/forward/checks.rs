@@ -101,3 +101,20 @@ fn an_lmtp_server_is_asked_for_the_recipient_and_gets_no_message() {
     assert!(commands.iter().any(|command| command == "RCPT TO:<jo@example.org>"), "{commands:?}");
     assert!(!commands.iter().any(|command| command == "DATA"), "{commands:?}");
 }
+
+#[test]
+fn mail_that_was_set_aside_or_goes_nowhere_any_more_is_not_well() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("deliver");
+    std::fs::write(&program, "#!/bin/sh\ncat >/dev/null\nexit 65\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let account = Account::at(maildrop.server.address).deleting();
+    let env = TestEnv::new(&[account.clone().set("forward", format!("{{ command = [{program:?}] }}"))]);
+    env.run(&["check", "-v"]).expect(0).says("nothing waits in the spool");
+    env.fetch().expect(1);
+    let said = env.run(&["check"]).expect(1).says("FAIL  spool").says("2 messages set aside, because the destination");
+    said.says("forward --again a");
+    env.configure(&[account]);
+    env.run(&["check"]).expect(1).says("FAIL  spool").says("the account has no `forward` any more");
+}

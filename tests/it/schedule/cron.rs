@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::certificates::{Authority, Kind};
-use crate::mail::small_ones;
+use crate::mail::{small, small_ones};
 use crate::program::{Account, Outcome, TestEnv};
-use crate::scripted::maildrop::{Maildrop, PASSWORD};
+use crate::scripted::imap::ImapServer;
+use crate::scripted::maildrop::{Maildrop, Message, PASSWORD};
 
 fn run(env: &TestEnv) -> Outcome {
     env.run(&["-q", "fetch", "--scheduled"])
@@ -245,4 +246,21 @@ fn a_trouble_that_cron_told_nobody_of_ends_without_a_word() {
     env.fetch().expect(77);
     env.configure(&[Account::at(maildrop.server.address)]);
     assert_eq!(run(&env).expect(0).output(), "");
+}
+
+/// Who forwards by hand sees what is wrong; who reads cron's mail does not know of it by that.
+#[test]
+fn a_destination_that_fails_is_told_to_cron_although_somebody_met_it_by_hand() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", server.forward(""))]);
+    run(&env).expect(0);
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down for today"));
+    maildrop.change(|contents| contents.messages.push(Message::new("u2", &small(2))));
+    env.fetch().expect(75).says("down for today");
+    env.fetch().expect(75).says("down for today");
+    assert!(run(&env).expect(75).stderr.starts_with("a: forwarding to "), "that is news to whoever reads cron's mail");
+    assert_eq!(run(&env).expect(75).output(), "", "and none any more");
+    server.with(|mailbox| mailbox.login_refusal = None);
+    env.fetch().expect(0);
+    assert_eq!(run(&env).expect(0).output(), "", "that it works again was seen");
 }

@@ -54,7 +54,7 @@ fn a_password_can_be_kept_by_systemd() {
     let drop_in = fs::read_to_string(stage.env.path(".config/systemd/user/mailferry.service.d/credential-work.conf"));
     assert_eq!(drop_in.unwrap(), format!("[Service]\nLoadCredentialEncrypted=work:{}\n", sealed.display()));
     let calls = fs::read_to_string(stage.env.path("calls")).unwrap();
-    assert_eq!(calls, "systemd-creds encrypt --name=work --user - -\n");
+    assert_eq!(calls, "systemd-creds --version\nsystemd-creds encrypt --name=work --user - -\n");
 }
 
 #[test]
@@ -103,4 +103,18 @@ fn the_user_unit_is_shown_and_started_only_on_a_yes() {
             assert!(text.contains(&format!("ExecStart=\"{}\" daemon", env!("CARGO_BIN_EXE_mailferry"))), "{text}");
         }
     }
+}
+
+#[test]
+fn a_systemd_that_is_too_old_for_a_users_credential_is_told_before_anything_else() {
+    let stage = Stage::with(&["pop.ferry.test"], 1);
+    let path = fake(&stage.env, "systemd-creds", "echo 'systemd 252 (252.39-1)'");
+    let words = ["setup", ADDRESS, "--name", "work", "--maildir", "~/m", "--password-credential", "work"];
+    let options = ["--host", "pop.ferry.test", "--username", USER, "--leave-on-server", "yes", "--messages", "all"];
+    let words: Vec<&str> = words.into_iter().chain(options).chain(["--password-stdin"]).collect();
+    let mut command = stage.env.command(&["sh", "-c", "exec \"$@\" </dev/null", "sh"], &words);
+    let output = command.env("PATH", path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(73), "{said}");
+    assert!(said.contains("a user's credential needs systemd 256 or later, and this is 252"), "{said}");
 }

@@ -87,7 +87,7 @@ fn a_servers_words_cannot_move_the_cursor() {
     let evil = "a\u{1b}[2J\r\n\u{202e}b".to_owned();
     let many = vec![evil.clone(); 50];
     for words in [
-        certificate(CertificateProblem::WrongName { presented: many }),
+        certificate(CertificateProblem::WrongName { presented: many, is_server_name: false }),
         certificate(CertificateProblem::Other(evil.repeat(1000))),
         NetError::Handshake {
             host: "pop.example.org".to_owned(),

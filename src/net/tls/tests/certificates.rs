@@ -49,7 +49,7 @@ async fn refuses_an_address_that_the_certificate_does_not_name() {
     let (address, _) = serve(authority.sign(&for_name(HOST)).server(ALL)).await;
     let result = dialer().connect(&endpoint("127.0.0.1", address, Some(&authority.ca_file())), &[]).await;
     let (problem, _) = refusal(result);
-    assert_eq!(problem, CertificateProblem::WrongName { presented: vec![HOST.to_owned()] });
+    assert_eq!(problem, CertificateProblem::WrongName { presented: vec![HOST.to_owned()], is_server_name: false });
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn refuses_another_name_and_says_which_ones_it_has() {
     params.subject_alt_names.extend(for_loopback().subject_alt_names);
     let (problem, words) = problem_with(&params).await;
     let presented = vec!["mail.example.net".to_owned(), "127.0.0.1".to_owned()];
-    assert_eq!(problem, CertificateProblem::WrongName { presented });
+    assert_eq!(problem, CertificateProblem::WrongName { presented, is_server_name: false });
     assert!(words.contains("is for mail.example.net, 127.0.0.1, not for "), "{words}");
 }
 
@@ -87,7 +87,7 @@ async fn refuses_a_name_that_stands_only_in_the_subject() {
     let mut params = for_name(HOST);
     params.subject_alt_names.clear();
     let (problem, _) = problem_with(&params).await;
-    assert_eq!(problem, CertificateProblem::WrongName { presented: Vec::new() });
+    assert_eq!(problem, CertificateProblem::WrongName { presented: Vec::new(), is_server_name: false });
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn looks_at_name_and_dates_of_a_certificate_that_stands_in_the_file() {
     let (address, _) = serve(identity.server(ALL)).await;
     let listed = files.file("named.pem", &identity.pem);
     let (problem, _) = refusal(call("mail.example.net", address, Some(&listed)).await);
-    assert_eq!(problem, CertificateProblem::WrongName { presented: vec![HOST.to_owned()] });
+    assert_eq!(problem, CertificateProblem::WrongName { presented: vec![HOST.to_owned()], is_server_name: false });
 
     authority.not_before = date_time_ymd(2020, 1, 1);
     authority.not_after = date_time_ymd(2021, 1, 1);
