@@ -63,7 +63,8 @@ pub async fn forward(
     let pass = Arc::new(Pass::new(context, account, opened, live, stop.clone()));
     if pass.has_more() {
         report.end = run(&pass, &forward.to, &stop).await.and_then(|()| pass.last_doubt());
-        let written = pass.write_troubles().await;
+        let counted = pass.count_refusals().await;
+        let written = counted.and(pass.write_troubles().await);
         report.end = std::mem::replace(&mut report.end, Ok(())).and(written);
     }
     let done = pass.done();
@@ -129,7 +130,9 @@ fn open_journal(
     let known = glance(&**disk, &journal_file(dir, name))?;
     let is_dealt_with = |message: &Spooled| known.has_arrived(&message.name) || known.is_set_aside(&message.name);
     let is_nothing = if messages.is_empty() { known.is_empty() } else { messages.iter().all(is_dealt_with) };
-    if is_nothing && !options.again {
+    let is_to_release = options.again && messages.iter().any(|message| known.is_set_aside(&message.name));
+    // A journal where there is none yet would be taken for the trace of a state that is lost.
+    if is_nothing && !is_to_release {
         return Ok(Opening::Nothing(Waiting::of(&messages, &known)));
     }
     let opened = ForwardJournal::open(disk, dir, name, identity)?;
