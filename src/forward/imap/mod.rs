@@ -62,6 +62,9 @@ async fn deliver_with(
     let wanted = if pays { wanted } else { 0 };
     let mut open = first.look_for_open_ones().await;
     if open.is_ok() {
+        if wanted > 0 {
+            taken.share();
+        }
         for _ in 0..wanted {
             let (pass, to, secret, redactor) = (Arc::clone(pass), to.clone(), secret.clone(), Arc::clone(redactor));
             let taken = taken.clone();

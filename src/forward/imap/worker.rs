@@ -60,6 +60,7 @@ struct Unplaced {
 pub(super) struct Worker<'a> {
     pass: &'a Arc<Pass>,
     to: &'a ImapDestination,
+    secret: &'a Secret,
     pub(super) session: Session,
     selected: Selected,
     /// Hides the password in the server's words.
@@ -86,7 +87,7 @@ impl<'a> Worker<'a> {
     pub(super) async fn open(
         pass: &'a Arc<Pass>,
         to: &'a ImapDestination,
-        secret: &Secret,
+        secret: &'a Secret,
         redactor: &Arc<Redactor>,
         taken: Claims,
     ) -> Result<Self, ForwardError> {
@@ -96,6 +97,7 @@ impl<'a> Worker<'a> {
         Ok(Self {
             pass,
             to,
+            secret,
             session,
             selected,
             redactor: Arc::clone(redactor),
@@ -187,6 +189,7 @@ impl<'a> Worker<'a> {
                 continue;
             }
             octets = octets.saturating_add(letter.size);
+            self.taken.begin(&letter);
             letters.push(letter);
         }
         if letters.is_empty() {
@@ -296,7 +299,8 @@ impl<'a> Worker<'a> {
         let can_be = |uid: &MailboxUid| {
             uid.validity == validity && uid.uid >= intent.uid_next && uid.uid > self.highest && !self.is_gmail()
         };
-        match named.filter(can_be) {
+        let is_clear = !self.taken.has_rival(&letter);
+        match named.filter(|uid| is_clear && can_be(uid)) {
             Some(uid) if self.taken.add(validity, uid.uid) => {
                 self.highest = uid.uid;
                 self.unwritten.push(self.pass.arrived(&letter, Some(uid)));
@@ -362,6 +366,7 @@ impl<'a> Worker<'a> {
             mailbox: self.mailbox(),
             uid_validity: self.selected.validity,
             uid_next: self.selected.next,
+            count: self.selected.count,
         }
     }
 
