@@ -76,7 +76,8 @@ pub async fn forward(
         report.is_of_one = doubt.as_ref().is_some_and(Doubt::is_of_one);
         let ran = ran.map_err(|e| e.after(pass.last_words()));
         report.end = ran.and(doubt.map_or(Ok(()), |doubt| Err(doubt.why)));
-        let written = pass.write_troubles().await;
+        let refusals = pass.count_refusals().await;
+        let written = refusals.and(pass.write_troubles().await);
         report.end = std::mem::replace(&mut report.end, Ok(())).and(written);
     }
     let done = pass.done();
@@ -159,7 +160,9 @@ fn open_journal(
     let known = glance(&**disk, &journal_file(dir, name))?;
     let is_dealt_with = |message: &Spooled| known.has_arrived(&message.name) || known.is_set_aside(&message.name);
     let is_nothing = if messages.is_empty() { known.is_empty() } else { messages.iter().all(is_dealt_with) };
-    if is_nothing && !options.again {
+    let is_to_release = options.again && messages.iter().any(|message| known.is_set_aside(&message.name));
+    // A journal where there is none yet would be taken for the trace of a state that is lost.
+    if is_nothing && !is_to_release {
         return Ok(Opening::Nothing(counted(&**disk, dir, name, &messages, &known)));
     }
     let opened = ForwardJournal::open(disk, dir, name, identity)?;

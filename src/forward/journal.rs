@@ -208,11 +208,12 @@ impl ForwardJournal {
         let locked = match LockedFile::open(&**disk, &path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 sync_dirs_above(&**disk, &path).map_err(|e| StateError::io("sync", &path, e))?;
-                let mut journal = Journal::absent(Arc::clone(disk), path.clone(), Some(dir.clone()));
-                let made = journal.rewrite([Record::Header(new)]);
-                made.map_err(|e| StateError::io("write", &path, e))?;
-                // Who made it at the same time may have put another one in its place: the lock tells.
-                drop(journal);
+                let own = new.instance.to_string();
+                match Journal::make(&**disk, &path, &dir, &own, [Record::Header(new)]) {
+                    // Who made it at the same time: the lock tells whose turn it is.
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => made.map_err(|e| StateError::io("write", &path, e))?,
+                }
                 LockedFile::open(&**disk, &path).map_err(failed)?
             }
             opened => opened.map_err(failed)?,
@@ -275,5 +276,44 @@ impl ForwardJournal {
         let records = std::iter::once(header).chain(self.ledger.records().map(Record::Forwarding));
         let written = self.journal.rewrite(records);
         written.map_err(|e| StateError::io("write", self.journal.path(), e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::disk::RealDisk;
+    use crate::ids::InstanceId;
+
+    /// Those who begin at the same time with an account that has no journal yet: one of them has it, and no other one makes
+    /// another in its place.
+    #[test]
+    fn of_several_that_begin_at_the_same_time_one_makes_the_journal() {
+        for _ in 0..30 {
+            let dir = tempfile::tempdir().unwrap();
+            let account = AccountName::new("a").unwrap();
+            let barrier = Barrier::new(4);
+            let open = || {
+                let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+                let (instance, created) = (InstanceId::random(), 0);
+                let identity = Identity { instance, host: "h".to_owned(), user: "u".to_owned(), created };
+                barrier.wait();
+                let opened = ForwardJournal::open(&disk, dir.path(), &account, identity).unwrap();
+                let is_ours = opened.is_some();
+                barrier.wait();
+                drop(opened);
+                is_ours
+            };
+            let ours = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+                all.into_iter().map(|one| one.join().unwrap()).filter(|ours| *ours).count()
+            });
+            assert_eq!(ours, 1);
+            let names: Vec<_> =
+                std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(names, ["a.forward"]);
+        }
     }
 }

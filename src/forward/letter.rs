@@ -15,7 +15,7 @@ use crate::watch::blocking;
 /// So much is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// A `Date` that stands behind so many bytes of the header is not looked for.
+/// A field that stands behind so many bytes of the header is not looked for.
 const HEADER: usize = 256 << 10;
 
 /// A moment that a message can have been sent at begins here: 1970 is the clock of a machine that has none.
@@ -39,6 +39,8 @@ pub(super) struct Letter {
     pub(super) has_nul: bool,
     /// The digest of its header.
     pub(super) header: Digest,
+    /// The digest of its Message-ID, without what stands around that. None if it has none.
+    pub(super) message_id: Option<Digest>,
     /// The digest of all its octets as they go over the wire, without what is put in front.
     pub(super) whole: Digest,
     /// The digest of the bytes of its file.
@@ -86,10 +88,23 @@ fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result
         head.extend_from_slice(piece.get(..room).unwrap_or_default());
         offset += length(count);
     }
-    let date = date_of(&head, spooled.delivered());
+    let (date, message_id) = (date_of(&head, spooled.delivered()), message_id_of(&head));
     let size = offset.saturating_add(lines).saturating_add(length(prefix.len()));
     let (header, whole, stored) = (digester.finish(), whole.finish(), stored.finish());
-    Ok(Letter { disk, spooled, prefix, file_size: offset, size, is_8bit, has_nul, header, whole, stored, date })
+    Ok(Letter {
+        disk,
+        spooled,
+        prefix,
+        file_size: offset,
+        size,
+        is_8bit,
+        has_nul,
+        header,
+        message_id,
+        whole,
+        stored,
+        date,
+    })
 }
 
 fn length(count: usize) -> u64 {
@@ -146,7 +161,9 @@ fn with_crlf(piece: &[u8]) -> Vec<u8> {
 
 /// When a message was sent by the `Date` of its header, if that can be; else when it was delivered.
 fn date_of(head: &[u8], delivered: i64) -> String {
-    let sent = date_field(head).and_then(|text| DateTimeParser::new().parse_zoned_datetime(text.trim()).ok());
+    let sent = field(head, "date")
+        .and_then(|text| String::from_utf8(text).ok())
+        .and_then(|text| DateTimeParser::new().parse_zoned_datetime(text.trim()).ok());
     // A day ahead of its delivery is beyond every time zone.
     let possible = EARLIEST..delivered.saturating_add(86_400);
     let sent = sent.filter(|sent| possible.contains(&sent.timestamp().as_second()));
@@ -156,8 +173,17 @@ fn date_of(head: &[u8], delivered: i64) -> String {
     moment.strftime("%d-%b-%Y %H:%M:%S %z").to_string()
 }
 
-/// The text of the first `Date`, unfolded.
-fn date_field(head: &[u8]) -> Option<String> {
+/// The digest of what a server may take for the name of a message.
+fn message_id_of(head: &[u8]) -> Option<Digest> {
+    let text = field(head, "message-id")?;
+    let id = text.trim_ascii().to_ascii_lowercase();
+    let mut digester = MessageDigester::default();
+    digester.update(&id);
+    (!id.is_empty()).then(|| digester.finish())
+}
+
+/// The text of the first field with this name, in small letters, unfolded; what follows a thousand octets may be left out.
+fn field(head: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut text: Option<Vec<u8>> = None;
     for line in head.split(|c| *c == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -167,15 +193,15 @@ fn date_field(head: &[u8]) -> Option<String> {
             Some(_) => break,
             None if line.is_empty() => break,
             None => {
-                if let Some((name, rest)) = line.split_at_checked(5)
-                    && name.eq_ignore_ascii_case(b"date:")
+                if let Some((begin, rest)) = line.split_at_checked(name.len())
+                    && begin.eq_ignore_ascii_case(name.as_bytes())
                 {
-                    text = Some(rest.to_vec());
+                    text = rest.strip_prefix(b":").map(<[u8]>::to_vec);
                 }
             }
         }
     }
-    String::from_utf8(text?).ok()
+    text
 }
 
 /// What a message is known by on its whole way, the same at each try: a digest of its file's name, which no other has.

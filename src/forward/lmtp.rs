@@ -121,6 +121,11 @@ pub(super) async fn deliver(pass: &Arc<Pass>, to: &LmtpDestination) -> Result<()
         session.is_sending = false;
         let outcome = match pass.watch(&message.name, session.one(pass, to, message.clone())).await {
             Ok(outcome) => outcome,
+            Err(_) if session.may_begin_anew() => {
+                pass.put_in_place(std::iter::once(message));
+                session = Session::open(pass, to).await?;
+                continue;
+            }
             Err(e) => {
                 session.blame(pass, message, &e).await?;
                 return Err(e);
@@ -131,8 +136,13 @@ pub(super) async fn deliver(pass: &Arc<Pass>, to: &LmtpDestination) -> Result<()
             Outcome::Later(why) => pass.later(&message, why).map(|()| Some(message))?,
             Outcome::Doubtful(why) => pass.doubts(&message, why).map(|()| Some(message))?,
         };
+        if session.is_over && pass.has_more() {
+            session = Session::open(pass, to).await?;
+        }
     }
-    session.quit().await;
+    if !session.is_over {
+        session.quit().await;
+    }
     Ok(())
 }
 
@@ -162,6 +172,10 @@ struct Session {
     is_sending: bool,
     /// The message before that was refused: the server may end the connection for that.
     refused: Option<Spooled>,
+    /// The server has taken a message.
+    has_taken: bool,
+    /// It has said that it closes the connection.
+    is_over: bool,
 }
 
 impl Session {
@@ -171,7 +185,8 @@ impl Session {
         let (wire, timeout) = (Wire::new(stream, pass.timeout), pass.timeout);
         let dialogue = Dialogue::default();
         let (has_8bitmime, size, is_sending, refused) = (false, None, false, None);
-        let mut session = Self { wire, dialogue, timeout, has_8bitmime, size, is_sending, refused };
+        let (has_taken, is_over) = (false, false);
+        let mut session = Self { wire, dialogue, timeout, has_8bitmime, size, is_sending, refused, has_taken, is_over };
         let greeting = session.reply(DOING).await?;
         if !greeting.is_done() {
             return Err(greeting.refusal(DOING));
@@ -184,12 +199,34 @@ impl Session {
         Ok(session)
     }
 
+    /// Whether the server has ended the connection between two messages. Some take a few on each; one that takes none on a
+    /// connection gets no further one.
+    fn may_begin_anew(&self) -> bool {
+        self.is_over && self.has_taken && !self.is_sending
+    }
+
+    /// Whether nothing stands behind an answer, or only that the server closes the connection, which it may say at any time
+    /// (RFC 5321, section 3.8).
+    async fn is_the_last_answer(&mut self) -> bool {
+        if !self.wire.has_more().await {
+            return true;
+        }
+        let next = self.reply("send a message").await;
+        self.is_over = next.is_ok_and(|next| next.is_end()) && !self.wire.has_more().await;
+        self.is_over
+    }
+
     /// The session has ended at a message; or at the one before it, if nothing of this one was sent.
     async fn blame(&mut self, pass: &Pass, message: Spooled, how: &ForwardError) -> Result<(), ForwardError> {
         let earlier = self.refused.take().filter(|_| !self.is_sending);
         match how {
             ForwardError::Wire { .. } | ForwardError::Refused { .. } | ForwardError::Full { .. } => {
                 pass.broke_off(&earlier.unwrap_or(message)).await
+            }
+            // It may have arrived, each time.
+            ForwardError::OutOfStep { .. } if self.is_sending => {
+                pass.note(&message, Weight::Once);
+                pass.is_given_up(&message, &how.to_string()).await.map(|_| ())
             }
             ForwardError::OutOfStep { .. } | ForwardError::NotLmtp { .. } | ForwardError::Spool { .. } => {
                 pass.note(&message, Weight::Once);
@@ -223,7 +260,8 @@ impl Session {
         self.is_sending = true;
         let is_ahead = self.stream(&letter).await?;
         let said = self.reply_within(DOING, LONG_ANSWER).await?;
-        if said.is_done() && !is_ahead && !self.wire.has_more().await {
+        if said.is_done() && !is_ahead && self.is_the_last_answer().await {
+            self.has_taken = true;
             let arrived = pass.arrived(&letter, None);
             pass.has_no_doubt();
             return pass.record(vec![arrived]).await.map(|()| Outcome::DealtWith);
@@ -310,7 +348,9 @@ impl Session {
         if self.wire.has_more().await {
             // It would be taken for the answer to this, and each one behind it for that to what is asked before. A server
             // that is about to close says so at any time (RFC 5321, section 3.8).
-            return Err(self.reply(doing).await?.refused_or_out_of_step(doing));
+            let said = self.reply(doing).await?;
+            self.is_over = said.is_end();
+            return Err(said.refused_or_out_of_step(doing));
         }
         self.dialogue.line('C', || command);
         let line = format!("{command}\r\n");

@@ -27,8 +27,12 @@ use crate::state::record::{ForwardRecord, MailboxUid};
 use crate::text::{self, Count};
 use crate::watch::blocking;
 
-/// A message that was refused so often, in as many passes, without a word that says for how long, is set aside.
+/// A message that was refused so often, in as many passes in which others arrived, without a word that says for how long, is
+/// set aside.
 const MOST_REFUSALS: u32 = 3;
+
+/// The same where nothing else arrives: so often in a row, and it has been in the spool for so many seconds.
+const REFUSED_FOR_LONG: (u32, i64) = (50, 7 * 86_400);
 
 /// So many refusals in a row are the destination's trouble and not that of single messages.
 pub(super) const REFUSALS_IN_A_ROW: u32 = 10;
@@ -86,6 +90,8 @@ pub(super) struct Pass {
     counts: Mutex<Counts>,
     /// What the destination has said at one message that may hold for all.
     pub(super) doubt: Mutex<Option<Doubt>>,
+    /// What was refused without a word that says for how long, and the error that says why.
+    refused: Mutex<Vec<(Spooled, ForwardError)>>,
     /// Why the first message was put off that is tried again later.
     put_off: Mutex<Option<ForwardError>>,
     /// What the destination has said of the last message, if it refused that.
@@ -132,6 +138,7 @@ impl Pass {
             live,
             counts: Mutex::new(Counts::default()),
             doubt: Mutex::default(),
+            refused: Mutex::default(),
             put_off: Mutex::default(),
             last_words: Mutex::default(),
             aside: Mutex::default(),
@@ -156,6 +163,7 @@ impl Pass {
             live: Live::default(),
             counts: Mutex::default(),
             doubt: Mutex::default(),
+            refused: Mutex::default(),
             put_off: Mutex::default(),
             last_words: Mutex::default(),
             aside: Mutex::default(),
@@ -394,10 +402,33 @@ impl Pass {
     /// A message was refused, and nothing says for how long: the others go on, and it is tried again in another pass, but not
     /// for ever.
     pub(super) async fn refused(&self, message: &Spooled, doing: &'static str, why: &str) -> Result<(), ForwardError> {
-        if self.is_given_up(message, why).await? {
-            return Ok(());
+        self.are_not_there(std::slice::from_ref(message)).await?;
+        let why = || ForwardError::Refused { doing, response: words(why), lasting: false };
+        info!("{}: a message is tried again later: {}", self.name, why());
+        self.note(message, Weight::Once);
+        self.says_nothing_of_all(message);
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).push((message.clone(), why()));
+        if self.one_more_refusal() >= REFUSALS_IN_A_ROW { Err(why()) } else { Ok(()) }
+    }
+
+    /// At the end: a refusal counts only where others arrived meanwhile. Where nothing does the destination is out of order,
+    /// whatever it says, and no message is to blame; unless that has gone on for very long.
+    pub(super) async fn count_refusals(&self) -> Result<(), ForwardError> {
+        let refused = std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
+        let others_arrived = self.done().forwarded > 0;
+        let (most, longest) = REFUSED_FOR_LONG;
+        for (message, why) in refused {
+            let age = self.context.clock.read().wall.saturating_sub(message.delivered());
+            let counts = others_arrived || self.turns().strikes(&message.name) >= most && age > longest;
+            let said = match &why {
+                ForwardError::Refused { response, .. } => response.clone(),
+                other => other.to_string(),
+            };
+            if !counts || !self.is_given_up(&message, &said).await? {
+                self.put_off_for(why);
+            }
         }
-        self.later(message, ForwardError::Refused { doing, response: words(why), lasting: false })
+        Ok(())
     }
 
     /// These were not taken, or not sent at all: there is nothing to be found out about them any more.

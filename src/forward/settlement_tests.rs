@@ -103,6 +103,7 @@ fn an_open_intent_keeps_what_is_known_of_the_others() {
         mailbox: "m".to_owned(),
         uid_validity: 1,
         uid_next: 5,
+        count: Some(0),
     };
     let mut open = journal(&bench);
     open.record(vec![arrived("gone"), ForwardRecord::Intent(intent.clone())]).unwrap();

@@ -117,6 +117,12 @@ impl Turns {
         }
     }
 
+    /// How many tries with a message have come to nothing in a row.
+    pub(super) fn strikes(&self, name: &str) -> u32 {
+        let before = self.before.get(name).map_or(0, |known| known.strikes);
+        before.saturating_add(self.now.get(name).map_or(0, |weight| weight.strikes()))
+    }
+
     /// What is to be known of one by the next pass, if this one ended now.
     pub(super) fn record(&self, name: &str, others_arrived: bool) -> Option<ForwardRecord> {
         let weight = self.now.get(name)?;

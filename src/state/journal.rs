@@ -379,6 +379,27 @@ impl Journal {
         Self { disk, path, dir, file, length, synced, records, outdated, unproven, unsynced, broken }
     }
 
+    /// Makes a file in `dir` that is not there yet, durable. `own` is a part of a name that nobody else has: whoever makes the
+    /// file at the same time is not in the way.
+    ///
+    /// # Errors
+    /// Those of the disk; `AlreadyExists` if somebody else has made it.
+    pub fn make(
+        disk: &dyn Disk,
+        path: &Path,
+        dir: &Dir,
+        own: &str,
+        records: impl IntoIterator<Item = Record>,
+    ) -> io::Result<()> {
+        let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let mut new = name.to_owned();
+        new.push(format!(".{own}.new"));
+        let mut file = disk.create_in(dir, &new)?;
+        let made = fill(&mut *file, records).and_then(|_| disk.rename_in(dir, &new, dir, name));
+        made.inspect_err(|_| _ = disk.remove_in(dir, &new))?;
+        disk.sync_open_dir(dir).map(|_| ())
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

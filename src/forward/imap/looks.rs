@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::awaited::Awaited;
-use super::response::{self, Kind, Line};
+use super::response::{self, Condition, Kind, Line};
 use super::session::{LONG_ANSWER, Session, refusal};
 use crate::forward::error::ForwardError;
+use crate::forward::pass::words;
 use crate::message::{Digest, HeaderDigester, MessageDigester};
 
 /// So many messages are asked for in one command: some servers take no long lines.
 const AT_ONCE: usize = 100;
+
+/// What these looks are for.
+const LOOKING: &str = "look at a message";
 
 /// A part of messages, and what makes a digest of it.
 trait Part: Default + Send {
@@ -45,18 +49,73 @@ impl Part for MessageDigester {
 impl Session {
     /// Hands over the UIDs from this one on, and the sizes of the messages as the server has them.
     pub(super) async fn sizes(&mut self, from: u32, mut sink: impl FnMut(u32, u64) + Send) -> Result<(), ForwardError> {
+        // `*` is the last message, even if it is before `from`.
+        self.list(from, |_, uid, size| {
+            if uid >= from {
+                sink(uid, size);
+            }
+        })
+        .await
+    }
+
+    /// The UID of the last message of the mailbox; 0 if there is none.
+    pub(super) async fn last_uid(&mut self) -> Result<u32, ForwardError> {
+        let mut last = 0;
+        if self.exists != Some(0) {
+            self.list(u32::MAX, |_, uid, _| last = last.max(uid)).await?;
+        }
+        Ok(last)
+    }
+
+    /// For each of these numbers, the lowest UID of the messages behind the one that has it.
+    pub(super) async fn first_behind(&mut self, numbers: &[u32]) -> Result<BTreeMap<u32, u32>, ForwardError> {
+        let mut first: BTreeMap<u32, u32> = BTreeMap::new();
+        let take = |number: u32, uid: u32, _: u64| {
+            for behind in numbers.iter().filter(|behind| **behind < number) {
+                let known = first.entry(*behind).or_insert(uid);
+                *known = uid.min(*known);
+            }
+        };
+        self.list(1, take).await?;
+        Ok(first)
+    }
+
+    /// Hands over the numbers, UIDs and sizes of the messages from this UID on, and of the last one.
+    async fn list(&mut self, from: u32, mut sink: impl FnMut(u32, u32, u64) + Send) -> Result<(), ForwardError> {
         const DOING: &str = "look for a message";
+        let (before, mut last) = (self.exists.unwrap_or(0), 0);
         self.command(DOING, &format!("UID FETCH {from}:* (UID RFC822.SIZE)")).await?;
         self.awaited = Awaited::begin_listing();
         let take = |data: &[u8]| {
             let uid = response::item(data, "UID").and_then(|uid| u32::try_from(uid).ok());
-            // `*` is the last message, even if it is before `from`.
-            if let Some((uid, size)) = uid.filter(|uid| *uid >= from).zip(response::item(data, "RFC822.SIZE")) {
-                sink(uid, size);
+            let number = response::numbered(data).map(|(number, _)| number);
+            if let Some(((uid, size), number)) = uid.zip(response::item(data, "RFC822.SIZE")).zip(number) {
+                last = number.max(last);
+                sink(number, uid, size);
             }
         };
         let done = self.answer_within(DOING, LONG_ANSWER, take).await?;
-        if done.kind == Kind::Ok { Ok(()) } else { Err(refusal(DOING, &done)) }
+        if done.kind != Kind::Ok {
+            return Err(refusal(DOING, &done));
+        }
+        // What was removed meanwhile is not missing.
+        let exists = before.min(self.exists.unwrap_or(0));
+        match last < exists && !self.is_before(exists, from).await? {
+            true => {
+                let what = format!("OK without the last of {exists} messages");
+                Err(ForwardError::Protocol { doing: DOING, what })
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a message has a lower UID than this: some servers leave out the last one if it has.
+    async fn is_before(&mut self, number: u32, from: u32) -> Result<bool, ForwardError> {
+        const DOING: &str = "look for a message";
+        self.command(DOING, &format!("FETCH {number} (UID)")).await?;
+        let mut uid = None;
+        let done = self.answer(DOING, |data| uid = uid.or(response::item(data, "UID"))).await?;
+        Ok(done.kind == Kind::Ok && uid.is_some_and(|uid| uid < u64::from(from)))
     }
 
     /// The digests of the headers of these messages; what is not there any more is left out.
@@ -71,22 +130,51 @@ impl Session {
 
     async fn digests<P: Part>(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Digest>, ForwardError> {
         let mut found = BTreeMap::new();
-        for some in uids.chunks(AT_ONCE) {
-            self.fetch::<P>(some, &mut found).await?;
+        let at_once = if self.unreadable.one_by_one { 1 } else { AT_ONCE };
+        let readable: Vec<u32> = uids.iter().copied().filter(|uid| !self.unreadable.uids.contains(uid)).collect();
+        for some in readable.chunks(at_once) {
+            if let Some(refused) = self.fetch::<P>(some, &mut found).await? {
+                self.fetch_each::<P>(some, &refused, &mut found).await?;
+            }
         }
         Ok(found)
     }
 
-    async fn fetch<P: Part>(&mut self, uids: &[u32], found: &mut BTreeMap<u32, Digest>) -> Result<(), ForwardError> {
-        const DOING: &str = "look at a message";
+    /// Asks for the messages of a set that was refused one by one: a server refuses all of it because of one that it cannot
+    /// hand out.
+    async fn fetch_each<P: Part>(
+        &mut self,
+        uids: &[u32],
+        refused: &Condition,
+        found: &mut BTreeMap<u32, Digest>,
+    ) -> Result<(), ForwardError> {
+        for uid in uids {
+            if found.contains_key(uid) || uids.len() > 1 && self.fetch::<P>(&[*uid], found).await?.is_none() {
+                continue;
+            }
+            if !self.unreadable.add(*uid, words(&refused.words())) {
+                return Err(refusal(LOOKING, refused));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches a part of these messages. Some if the server refuses it.
+    async fn fetch<P: Part>(
+        &mut self,
+        uids: &[u32],
+        found: &mut BTreeMap<u32, Digest>,
+    ) -> Result<Option<Condition>, ForwardError> {
+        self.unreadable.asked = uids.to_vec();
         let set = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-        self.command(DOING, &format!("UID FETCH {set} (UID {})", P::NAME)).await?;
+        self.command(LOOKING, &format!("UID FETCH {set} (UID {})", P::NAME)).await?;
         loop {
             let mut part = P::default();
             let mut sink = |octets: &[u8]| part.update(octets);
-            match self.response(DOING, LONG_ANSWER, Some(&mut sink)).await? {
+            match self.response(LOOKING, LONG_ANSWER, Some(&mut sink)).await? {
                 (Line::Tagged(_, done), _) => {
-                    return if done.kind == Kind::Ok { Ok(()) } else { Err(refusal(DOING, &done)) };
+                    self.unreadable.asked.clear();
+                    return Ok((done.kind != Kind::Ok).then_some(done));
                 }
                 (Line::Data(data), true) => {
                     let uid = response::item(&data, "UID").and_then(|uid| u32::try_from(uid).ok());

@@ -14,6 +14,7 @@ mod refusal;
 mod response;
 mod session;
 mod survey;
+mod unreadable;
 mod worker;
 
 use std::sync::Arc;
@@ -88,6 +89,9 @@ async fn append(
     // each other at the mailbox.
     let pays = first.session.has("UIDPLUS") && !first.session.has("LITERAL+");
     let wanted = if pays { wanted } else { 0 };
+    if wanted > 0 {
+        first.claims().share();
+    }
     for _ in 0..wanted {
         let (pass, to, secret, redactor) = (Arc::clone(pass), to.clone(), secret.clone(), Arc::clone(redactor));
         let taken = first.claims();

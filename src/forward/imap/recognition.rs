@@ -17,13 +17,13 @@ pub(super) struct Sought {
     pub(super) header: Digest,
     /// The digest of all its octets.
     pub(super) whole: Digest,
-    /// It has this UID at the least. None: the UIDs say nothing.
-    pub(super) from: Option<u32>,
+    /// It has this UID at the least.
+    pub(super) from: u32,
 }
 
 impl Sought {
     pub(super) fn may_have(&self, uid: u32) -> bool {
-        self.from.is_none_or(|from| from <= uid)
+        self.from <= uid
     }
 }
 
@@ -43,6 +43,8 @@ pub(super) struct Seen {
     pub(super) headers: BTreeMap<u32, Digest>,
     /// The digests of all octets.
     pub(super) wholes: BTreeMap<u32, Digest>,
+    /// Those that the server cannot hand out.
+    pub(super) unreadable: BTreeSet<u32>,
 }
 
 /// What became of a message.
@@ -54,6 +56,8 @@ pub(super) enum Fate {
     Absent,
     /// Something with its header and other bytes is there: another message, or what the server has made of it.
     Changed(u32),
+    /// Nothing shows that it is there, and a message that cannot be looked at may be it.
+    Unclear,
 }
 
 /// What became of each; `known` are the UIDs under which messages of ours have arrived.
@@ -80,6 +84,7 @@ pub(super) fn recognise(sought: &[Sought], twins: &[Twin], known: &BTreeSet<u32>
     };
     let fate = |(found, sought): (Option<u32>, &Sought)| match found {
         Some(uid) => Fate::There(uid),
+        None if seen.unreadable.iter().any(|uid| sought.may_have(*uid) && !known.contains(uid)) => Fate::Unclear,
         None => changed(sought).map_or(Fate::Absent, Fate::Changed),
     };
     found.into_iter().zip(sought).map(fate).collect()
@@ -115,7 +120,7 @@ mod tests {
     }
 
     fn sought(text: &str, from: u32) -> Sought {
-        Sought { size: 9, header: header(), whole: whole(text), from: Some(from) }
+        Sought { size: 9, header: header(), whole: whole(text), from }
     }
 
     /// A mailbox with these texts from UID 1 on.
@@ -124,6 +129,7 @@ mod tests {
         Seen {
             headers: uids().map(|uid| (uid, header())).collect(),
             wholes: uids().zip(texts).map(|(uid, text)| (uid, whole(text))).collect(),
+            unreadable: BTreeSet::new(),
         }
     }
 
@@ -137,8 +143,6 @@ mod tests {
     fn equal_bytes_at_a_uid_that_can_be_show_that_a_message_arrived() {
         assert_eq!(fates(&[sought("a", 2)], &[], &["a", "a"]), [Fate::There(2)]);
         assert_eq!(fates(&[sought("a", 3)], &[], &["a", "a"]), [Fate::Absent]);
-        let anywhere = Sought { from: None, ..sought("a", 0) };
-        assert_eq!(fates(&[anywhere], &[], &["a"]), [Fate::There(1)]);
         assert_eq!(fates(&[sought("a", 1)], &[], &["b"]), [Fate::Changed(1)]);
         assert_eq!(fates(&[sought("a", 1), sought("b", 1)], &[], &["b"]), [Fate::Absent, Fate::There(1)]);
     }
@@ -164,5 +168,16 @@ mod tests {
         let twice = [("a", Some(1)), ("a", Some(1))];
         assert_eq!(fates(&[sought("a", 1)], &twice, &["a", "a"]), [Fate::Absent]);
         assert_eq!(fates(&[sought("a", 1)], &twice, &["a", "a", "a"]), [Fate::There(2)]);
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_looked_at_may_be_any() {
+        let seen = Seen { unreadable: BTreeSet::from([2]), ..mailbox(&["a"]) };
+        let fates = |from, known: &[u32]| {
+            recognise(&[sought("a", from), sought("b", from)], &[], &known.iter().copied().collect(), &seen)
+        };
+        assert_eq!(fates(1, &[]), [Fate::There(1), Fate::Unclear]);
+        assert_eq!(fates(3, &[]), [Fate::Absent; 2]);
+        assert_eq!(fates(2, &[2]), [Fate::Absent; 2], "one of ours is no other one");
     }
 }

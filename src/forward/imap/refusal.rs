@@ -1,6 +1,6 @@
 //! What a refused APPEND is about. PURE.
 
-use super::response::Condition;
+use super::response::{Condition, Kind};
 
 /// What a refused APPEND is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,11 @@ pub(super) fn judge(condition: &Condition) -> Judgement {
         Judgement::TooLarge
     } else if is_full(condition) {
         Judgement::Full
-    } else if has(&["TRYCREATE", "NONEXISTENT", "NOPERM", "CONTACTADMIN"]) {
+    } else if has(&["NOPERM", "CONTACTADMIN"]) {
         Judgement::Destination { lasting: true }
+    } else if has(&["TRYCREATE", "NONEXISTENT"]) {
+        // It was there a moment ago, and the next pass makes it.
+        Judgement::Destination { lasting: false }
     } else if has(&["UNAVAILABLE", "INUSE", "SERVERBUG", "EXPIRED", "AUTHENTICATIONFAILED"]) {
         Judgement::Destination { lasting: false }
     } else {
@@ -41,8 +44,12 @@ pub(super) fn judge(condition: &Condition) -> Judgement {
 /// providers have for a quota and for what may be uploaded in a day.
 pub(super) fn is_full(condition: &Condition) -> bool {
     let text = condition.text.to_ascii_lowercase();
-    let says = ["quota", "bandwidth limit", "limit exceeded", "exceeded", "rate limit", "throttled"];
-    FULL.iter().any(|code| condition.code(code).is_some()) || says.iter().any(|part| text.contains(part))
+    let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    // A session that was idle, or went on, for too long is over, and the next one is not.
+    let is_of_a_session = condition.kind == Kind::Bye || says(&["session", "idle", "connection"]);
+    FULL.iter().any(|code| condition.code(code).is_some())
+        || says(&["quota", "bandwidth limit", "rate limit", "throttled"])
+        || says(&["exceeded"]) && !is_of_a_session
 }
 
 #[cfg(test)]
@@ -60,13 +67,29 @@ mod tests {
             ("NO [OVERQUOTA] Quota exceeded (mailbox too large)", Judgement::Full),
             ("NO Message too large for quota", Judgement::Full),
             ("BAD maximum message size exceeded", Judgement::TooLarge),
-            ("NO [TRYCREATE] Mailbox doesn't exist", Judgement::Destination { lasting: true }),
+            ("NO [TRYCREATE] Mailbox doesn't exist", Judgement::Destination { lasting: false }),
+            ("NO [NOPERM] not yours", Judgement::Destination { lasting: true }),
             ("NO [UNAVAILABLE] Internal error", Judgement::Destination { lasting: false }),
             ("NO Message contains NULs", Judgement::Message),
             ("BAD Invalid arguments", Judgement::Message),
         ] {
             let Some(Line::Tagged(_, condition)) = line(format!("a {said}").as_bytes()) else { panic!("{said}") };
             assert_eq!(judge(&condition), judged, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_over_is_no_quota() {
+        for (said, expected) in [
+            ("BYE Idle time exceeded", false),
+            ("BYE Session limit exceeded", false),
+            ("NO Maximum number of connections exceeded", false),
+            ("BYE [OVERQUOTA] x", true),
+            ("BYE Account exceeded command or bandwidth limits", true),
+            ("NO Upload limit exceeded", true),
+        ] {
+            let Some(Line::Condition(condition)) = line(format!("* {said}").as_bytes()) else { panic!("{said}") };
+            assert_eq!(is_full(&condition), expected, "{said}");
         }
     }
 }

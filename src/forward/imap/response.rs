@@ -110,6 +110,13 @@ pub(super) fn item(data: &[u8], name: &str) -> Option<u64> {
     None
 }
 
+/// The number at the beginning of data, and the word behind it, such as `EXISTS`.
+pub(super) fn numbered(data: &[u8]) -> Option<(u32, &[u8])> {
+    let mut words = data.split(|octet| *octet == b' ');
+    let number = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
+    Some((number, words.next()?))
+}
+
 /// The separator that an answer to LIST names (RFC 9051, section 7.3.1): None if it is NIL, or another answer.
 pub(super) fn separator(data: &[u8]) -> Option<char> {
     let text = String::from_utf8_lossy(data);
@@ -183,6 +190,9 @@ mod tests {
         let data = b"1 FETCH (UID 7 FLAGS (\\Seen UID) RFC822.SIZE 4712)";
         assert_eq!((item(data, "UID"), item(data, "RFC822.SIZE"), item(data, "X")), (Some(7), Some(4712), None));
         assert_eq!(item(b"1 EXPUNGE UID 7", "UID"), None);
+        assert_eq!(numbered(b"12 EXISTS"), Some((12, &b"EXISTS"[..])));
+        assert_eq!(numbered(data), Some((1, &b"FETCH"[..])));
+        assert_eq!([&b"FLAGS (x)"[..], b"12", b""].map(numbered), [None; 3]);
     }
 
     #[test]

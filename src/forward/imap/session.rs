@@ -11,6 +11,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::awaited::Awaited;
 use super::response::{self, Condition, Kind, Line};
+use super::unreadable::Unreadable;
 use crate::account::{ImapDestination, TlsMode};
 use crate::client::{Dialogue, Redactor};
 use crate::forward::error::ForwardError;
@@ -47,8 +48,8 @@ pub(super) struct Selected {
     pub(super) validity: u32,
     /// No message that is appended from now on gets a lower UID.
     pub(super) next: u32,
-    /// So many messages are in it.
-    pub(super) count: u32,
+    /// So many messages are in it, where the server says so.
+    pub(super) count: Option<u32>,
 }
 
 /// Where the octets of a literal go.
@@ -66,6 +67,10 @@ pub(super) struct Session {
     open_tags: Vec<String>,
     /// What has come since one was sent or answered.
     pub(super) awaited: Awaited,
+    /// So many messages are in the mailbox that is selected, by what was told last. None: nothing was told.
+    pub(super) exists: Option<u32>,
+    /// Messages of that mailbox that cannot be looked at.
+    pub(super) unreadable: Unreadable,
     /// What CAPABILITY says, in capitals.
     capabilities: Vec<String>,
     /// How often the server has said it.
@@ -78,10 +83,19 @@ pub(super) struct Session {
 
 impl Session {
     fn new(connection: Connection, redactor: &Arc<Redactor>, timeout: Duration) -> Self {
-        let (wire, outgoing) = (Wire::new(connection.stream, timeout), Vec::new());
-        let (open_tags, awaited, capabilities) = (Vec::new(), Awaited::begin(), Vec::new());
-        let (dialogue, redactor) = (Dialogue::default(), Arc::clone(redactor));
-        Self { wire, outgoing, tag: 0, open_tags, awaited, capabilities, told: 0, dialogue, redactor }
+        Self {
+            wire: Wire::new(connection.stream, timeout),
+            outgoing: Vec::new(),
+            tag: 0,
+            open_tags: Vec::new(),
+            awaited: Awaited::begin(),
+            exists: None,
+            unreadable: Unreadable::default(),
+            capabilities: Vec::new(),
+            told: 0,
+            dialogue: Dialogue::default(),
+            redactor: Arc::clone(redactor),
+        }
     }
 
     /// Connects and logs in.
@@ -195,7 +209,8 @@ impl Session {
     ) -> Result<Result<Selected, Condition>, ForwardError> {
         const DOING: &str = "select the mailbox";
         self.command(DOING, &format!("{command} {}", response::mailbox(mailbox))).await?;
-        let (mut validity, mut next, mut count) = (None, None, 0);
+        let (mut validity, mut next) = (None, None);
+        self.exists = None;
         let done = loop {
             match self.next_line(DOING).await? {
                 Line::Condition(condition) => {
@@ -203,12 +218,8 @@ impl Session {
                     validity = number("UIDVALIDITY").or(validity);
                     next = number("UIDNEXT").or(next);
                 }
-                Line::Data(data) => {
-                    let exists = data.strip_suffix(b" EXISTS").and_then(|number| std::str::from_utf8(number).ok());
-                    count = exists.and_then(|number| number.trim().parse().ok()).unwrap_or(count);
-                }
                 Line::Tagged(_, done) => break done,
-                Line::Continue => {}
+                Line::Data(_) | Line::Continue => {}
             }
         };
         if done.kind != Kind::Ok {
@@ -217,8 +228,11 @@ impl Session {
         let Some(validity) = validity else {
             return Err(ForwardError::Protocol { doing: DOING, what: "no UIDVALIDITY".to_owned() });
         };
-        // Without a UIDNEXT all messages of the mailbox may be the one that is looked for.
-        Ok(Ok(Selected { validity, next: next.unwrap_or(1), count }))
+        let next = match next {
+            Some(next) => next,
+            None => self.last_uid().await?.saturating_add(1),
+        };
+        Ok(Ok(Selected { validity, next, count: self.exists }))
     }
 
     /// What stands between a mailbox and one below it; None where the server has no levels, or does not tell.
@@ -361,6 +375,11 @@ impl Session {
             Line::Data(data) => {
                 let list = data.strip_prefix(b"CAPABILITY ").map(String::from_utf8_lossy);
                 self.take_capabilities(list.as_deref());
+                match response::numbered(data) {
+                    Some((exists, b"EXISTS")) => self.exists = Some(exists),
+                    Some((_, b"EXPUNGE")) => self.exists = self.exists.map(|exists| exists.saturating_sub(1)),
+                    _ => {}
+                }
             }
             Line::Continue => {}
         }

@@ -19,14 +19,13 @@ pub(super) async fn look_for(
     twins: &[Twin],
     known: &BTreeSet<u32>,
 ) -> Result<Vec<Fate>, ForwardError> {
-    let Some(from) = sought.iter().map(|sought| sought.from.unwrap_or(1)).min() else { return Ok(Vec::new()) };
+    let Some(from) = sought.iter().map(|sought| sought.from).min() else { return Ok(Vec::new()) };
     let (mut fitting, mut others) = (BTreeMap::new(), BTreeSet::new());
     session
         .sizes(from, |uid, size| {
             if sought.iter().any(|sought| sought.size == size && sought.may_have(uid)) {
                 fitting.insert(uid, size);
-            } else if !known.contains(&uid) && sought.iter().any(|sought| sought.from.is_some() && sought.may_have(uid))
-            {
+            } else if !known.contains(&uid) && sought.iter().any(|sought| sought.may_have(uid)) {
                 others.insert(uid);
             }
             if fitting.len() > MOST_CANDIDATES {
@@ -42,14 +41,15 @@ pub(super) async fn look_for(
     look_at(session, sought, &uids, &mut seen, |sought, uid| fitting.get(&uid) == Some(&sought.size)).await?;
     verify(session, twins, &mut seen).await?;
     let fates = recognise(sought, twins, known, &seen);
-    let is_missing = |fate: &Fate| !matches!(fate, Fate::There(_));
-    if !fates.iter().zip(sought).any(|(fate, sought)| is_missing(fate) && sought.from.is_some()) {
+    if fates.iter().all(|fate| matches!(fate, Fate::There(_))) {
         return Ok(fates);
     }
     // Where sizes are estimates, one of the right size may be another one's.
     let others: Vec<u32> = others.into_iter().collect();
-    look_at(session, sought, &others, &mut seen, |sought, _| sought.from.is_some()).await?;
+    look_at(session, sought, &others, &mut seen, |_, _| true).await?;
     verify(session, twins, &mut seen).await?;
+    let looked_at: BTreeSet<u32> = uids.into_iter().chain(others).collect();
+    seen.unreadable = looked_at.intersection(&session.unreadable.uids).copied().collect();
     Ok(recognise(sought, twins, known, &seen))
 }
 

@@ -61,6 +61,7 @@ struct Unplaced {
 pub(super) struct Worker<'a> {
     pass: &'a Arc<Pass>,
     to: &'a ImapDestination,
+    secret: &'a Secret,
     pub(super) session: Session,
     selected: Selected,
     /// Hides the password in the server's words.
@@ -87,7 +88,7 @@ impl<'a> Worker<'a> {
     pub(super) async fn open(
         pass: &'a Arc<Pass>,
         to: &'a ImapDestination,
-        secret: &Secret,
+        secret: &'a Secret,
         redactor: &Arc<Redactor>,
         taken: Claims,
     ) -> Result<Self, ForwardError> {
@@ -97,6 +98,7 @@ impl<'a> Worker<'a> {
         Ok(Self {
             pass,
             to,
+            secret,
             session,
             selected,
             redactor: Arc::clone(redactor),
@@ -193,6 +195,7 @@ impl<'a> Worker<'a> {
                 continue;
             }
             octets = octets.saturating_add(letter.size);
+            self.taken.begin(&letter);
             letters.push(letter);
         }
         if letters.is_empty() {
@@ -307,7 +310,8 @@ impl<'a> Worker<'a> {
         let can_be = |uid: &MailboxUid| {
             uid.validity == validity && uid.uid >= intent.uid_next && uid.uid > self.highest && !self.is_gmail()
         };
-        match named.filter(can_be) {
+        let is_clear = !self.taken.has_rival(&letter);
+        match named.filter(|uid| is_clear && can_be(uid)) {
             Some(uid) if self.taken.add(validity, uid.uid) => {
                 self.highest = uid.uid;
                 self.unwritten.push(self.pass.arrived(&letter, Some(uid)));
@@ -373,6 +377,7 @@ impl<'a> Worker<'a> {
             mailbox: self.mailbox(),
             uid_validity: self.selected.validity,
             uid_next: self.selected.next,
+            count: self.selected.count,
         }
     }
 

@@ -68,6 +68,9 @@ pub struct AppendIntent {
     pub uid_validity: u32,
     /// No message that is appended from now on gets a lower UID.
     pub uid_next: u32,
+    /// So many messages were in the mailbox: where it is made anew, with other UIDs, those that come later stand behind them.
+    /// None if the server did not tell, and in what an earlier version wrote.
+    pub count: Option<u32>,
 }
 
 /// A message in an IMAP mailbox.
@@ -83,8 +86,11 @@ impl ForwardRecord {
     pub(super) fn write(&self, out: &mut Fields<'_>) {
         match self {
             Self::Intent(intent) => {
-                let AppendIntent { name, mailbox, uid_validity, uid_next } = intent;
+                let AppendIntent { name, mailbox, uid_validity, uid_next, count } = intent;
                 out.letter('I').text(name.as_bytes()).text(mailbox.as_bytes()).plain(*uid_validity).plain(*uid_next);
+                if let Some(count) = count {
+                    out.plain(*count);
+                }
             }
             Self::Arrived { name, whole, uid } => {
                 out.letter('J').text(name.as_bytes()).optional(*whole);
@@ -117,7 +123,8 @@ impl ForwardRecord {
             b'I' => {
                 let mailbox = fields.string()?;
                 let (uid_validity, uid_next) = (fields.number()?, fields.number()?);
-                Self::Intent(AppendIntent { name, mailbox, uid_validity, uid_next })
+                let count = fields.if_there(Parse::number)?;
+                Self::Intent(AppendIntent { name, mailbox, uid_validity, uid_next, count })
             }
             b'J' => {
                 let uid =
@@ -147,10 +154,13 @@ mod tests {
     fn each_record_reads_as_it_was_written() {
         let name = || "1.M2P3Q4_mf-00000000000000aa-00000001.host,S=4".to_owned();
         let digest = Some(crate::message::MessageDigester::default().finish());
-        let intent =
-            AppendIntent { name: name(), mailbox: "Ä b at imap://x".to_owned(), uid_validity: 7, uid_next: 9 };
+        let intent = |count| {
+            let (name, mailbox) = (name(), "Ä b at imap://x".to_owned());
+            ForwardRecord::Intent(AppendIntent { name, mailbox, uid_validity: 7, uid_next: 9, count })
+        };
         for record in [
-            ForwardRecord::Intent(intent),
+            intent(None),
+            intent(Some(4)),
             ForwardRecord::Arrived {
                 name: name(),
                 whole: digest,
@@ -170,7 +180,7 @@ mod tests {
             assert_eq!(Record::parse(&line), Ok(record));
         }
         let short = ["I a b 1", "J a", "J a - 1", "J a 1", "K a 1", "N a", "Z", "t a", "t a 1", "t a 1 2"];
-        for bad in short.into_iter().chain(["I a b 1 2 3", "N a 1 2 3", "Z a b", "t a 1 2 0 0"]) {
+        for bad in short.into_iter().chain(["I a b 1 2 3 4", "N a 1 2 3", "Z a b", "t a 1 2 0 0"]) {
             assert!(Record::parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::scripted::imap::{Naming, Stored};
+use crate::scripted::imap::{Naming, Stored, Unreadable};
 use crate::scripted::maildrop::PASSWORD;
 
 /// Fetches until everything has arrived, and once more; what is there then must be the small messages, each once.
@@ -143,11 +143,7 @@ fn a_mailbox_that_was_made_anew_is_looked_through_from_its_beginning() {
 
 /// Puts a message into a mailbox, as somebody else does.
 fn store(server: &ImapServer, bytes: &[u8]) {
-    server.with(|mailbox| {
-        let (uid, flags, date) = (mailbox.next, String::new(), String::new());
-        mailbox.next += 1;
-        mailbox.messages.push(Stored { uid, flags, date, bytes: bytes.to_owned() });
-    });
+    server.with(|mailbox| mailbox.store(bytes.to_owned()));
 }
 
 /// What is there with its bytes may have come in another way, long ago: one more copy is better than none.
@@ -248,6 +244,11 @@ fn a_message_larger_than_appendlimit_is_not_sent() {
     assert_eq!(maildrop.left().len(), 3);
 }
 
+/// More mail comes to the source.
+fn more(maildrop: &Maildrop, number: usize) {
+    maildrop.change(|contents| contents.messages.push(Message::new(&format!("u{number}"), &small(number))));
+}
+
 #[test]
 fn a_refusal_without_a_reason_holds_no_other_message_and_is_not_tried_for_ever() {
     let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
@@ -257,8 +258,22 @@ fn a_refusal_without_a_reason_holds_no_other_message_and_is_not_tried_for_ever()
         let outcome = env.fetch().expect(1);
         let said = if round < 3 { "1 waits in the spool" } else { "1 set aside" };
         assert!(outcome.stdout.contains(said), "{outcome:#?}");
+        more(&maildrop, 3 + round);
     }
-    assert_eq!((maildrop.left().len(), server.mail().len()), (1, 2));
+    assert_eq!((maildrop.left().len(), server.mail().len()), (3, 4));
+}
+
+/// Where nothing arrives, a refusal is the destination's trouble, whatever it says.
+#[test]
+fn an_outage_that_is_told_as_a_plain_refusal_sets_nothing_aside() {
+    let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    server.faults(&vec![Fault::Refuse("NO System I/O error"); 1000]);
+    for _ in 0..6 {
+        env.fetch().expect(1).says("4 wait in the spool");
+    }
+    server.faults(&[]);
+    all_arrive(&env, &maildrop, &server, 4);
 }
 
 #[test]
@@ -671,4 +686,138 @@ fn scheduled_runs_offer_a_refused_password_as_seldom_as_the_daemon() {
     assert_eq!(run().expect(0).output(), "a: mail is forwarded again\n");
     assert_eq!(server.mail().len(), 1);
     assert!(!std::fs::read_to_string(env.path("state/a.hints")).unwrap().contains("[standing.forwarding]"));
+}
+
+/// Each of these has a twin with its Message-ID and its size, and other bytes; the server keeps the first of both.
+#[test]
+fn what_another_connection_has_just_appended_is_not_taken_for_a_message_of_its_size() {
+    let with = |n: usize, copy: usize| {
+        format!("Message-ID: <{:02}@x>\r\nSubject: s\r\n\r\n{copy}{}\r\n", n, "x".repeat(3000)).into_bytes()
+    };
+    for capabilities in ["IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS X-GM-EXT-1", "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS"] {
+        let all: Vec<Vec<u8>> = (0..2).flat_map(|copy| (0..32).map(move |n| with(n, copy))).collect();
+        let messages = (0..).zip(&all).map(|(n, bytes): (usize, _)| Message::new(&format!("u{n}"), bytes)).collect();
+        let (maildrop, server) = (Maildrop::new(messages), ImapServer::start());
+        server.with(|mailbox| (mailbox.merges, mailbox.capabilities) = (true, capabilities));
+        let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 4")]);
+        env.fetch().expect(1).says("32 forwarded, 32 set aside");
+        env.fetch().expect(1);
+        let (there, left) = (server.mail(), maildrop.left());
+        for (n, bytes) in (0..).zip(&all) {
+            let is_there = there.contains(&on_the_wire(bytes));
+            assert!(is_there || left.contains(&format!("u{n}")), "{capabilities}: message {n} is lost");
+        }
+    }
+}
+
+/// What else has come is no message of ours that was dropped.
+#[test]
+fn a_message_that_is_dropped_without_a_word_is_set_aside_whatever_else_has_come() {
+    let with = |id: &str, body: &str| format!("Message-ID: <{id}@x>\r\nSubject: s\r\n\r\n{body}\r\n").into_bytes();
+    let all = [with("1", "a"), with("2", "b"), with("3", "c"), with("1", "other"), with("4", "d")];
+    let foreign: &[u8] = b"Subject: foreign\r\n\r\nx\r\n";
+    for (uidplus, foreign) in [(true, None), (false, Some(foreign))] {
+        let messages = (1..).zip(&all).map(|(n, bytes): (usize, _)| Message::new(&format!("u{n}"), bytes)).collect();
+        let (maildrop, server) = (Maildrop::new(messages), ImapServer::start());
+        if !uidplus {
+            take_uidplus(&server);
+        }
+        server.with(|mailbox| mailbox.drops = Some(foreign));
+        let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+        env.fetch().expect(1).says("no message has come into the mailbox");
+        env.fetch().expect(1);
+        assert_eq!((maildrop.left(), spool(&env)), (vec!["u4".to_owned()], 1), "{uidplus}");
+    }
+}
+
+#[test]
+fn a_server_that_shows_what_it_has_stored_a_little_later_has_stored_it() {
+    let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
+    take_uidplus(&server);
+    server.with(|mailbox| mailbox.lag = Some(Duration::from_millis(900)));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(0).says("2 forwarded");
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(2));
+    assert!(maildrop.left().is_empty());
+}
+
+/// The copy of a message that was forwarded, and of which nothing is known any more, is not that of its twin.
+#[test]
+fn the_twin_of_a_message_that_was_forwarded_long_ago_is_not_taken_for_that() {
+    for is_made_anew in [false, true] {
+        let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+        server.with(|mailbox| mailbox.tells_next = is_made_anew);
+        let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+        env.fetch().expect(0);
+        env.fetch().expect(0);
+        maildrop.change(|contents| contents.messages.push(Message::new("twin", &small(1))));
+        server.faults(&[Fault::CutLiteral(3)]);
+        env.fetch().expect(75);
+        server.with(|mailbox| mailbox.validity += u32::from(is_made_anew));
+        env.fetch().expect(0);
+        env.fetch().expect(0);
+        assert_eq!((server.mail().len(), maildrop.left().len()), (2, 0), "{is_made_anew}");
+    }
+}
+
+#[test]
+fn an_answer_without_the_messages_that_are_there_shows_nothing() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    server.faults(&[Fault::LoseAnswer]);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    server.with(|mailbox| mailbox.shows_nothing = true);
+    for _ in 0..2 {
+        env.fetch().expect(76).says("OK without the last of 1 messages");
+    }
+    server.with(|mailbox| mailbox.shows_nothing = false);
+    all_arrive(&env, &maildrop, &server, 1);
+}
+
+/// It may be the one that is looked for, so that one waits, and no other one.
+#[test]
+fn a_message_that_cannot_be_looked_at_holds_no_other() {
+    for how in [Unreadable::IsRefused, Unreadable::EndsTheConnection] {
+        let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+        take_uidplus(&server);
+        server.faults(&[Fault::CutLiteral(3)]);
+        let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+        env.fetch().expect(75);
+        store(&server, b"Subject: foreign\r\n\r\nx\r\n");
+        server.with(|mailbox| mailbox.unreadable = Some((b"foreign", how)));
+        env.fetch().expect(1).says("2 forwarded, 1 waits in the spool");
+        assert_eq!(server.mail().len(), 3, "{how:?}");
+        more(&maildrop, 4);
+        env.fetch().expect(1);
+        assert_eq!((server.mail().len(), maildrop.left().len()), (4, 2), "{how:?}");
+        server.with(|mailbox| {
+            mailbox.unreadable = None;
+            mailbox.messages.retain(|message| !message.bytes.starts_with(b"Subject: foreign"));
+        });
+        all_arrive(&env, &maildrop, &server, 4);
+    }
+}
+
+/// It is made by the next pass.
+#[test]
+fn a_mailbox_that_is_removed_while_mail_is_appended_is_made_again() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.faults(&vec![Fault::Refuse("NO [TRYCREATE] no such mailbox"); 9]);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    server.faults(&[]);
+    all_arrive(&env, &maildrop, &server, 3);
+}
+
+/// A journal where there is no state would be taken for the trace of a lost one.
+#[test]
+fn what_was_set_aside_is_tried_again_only_where_something_was() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    for part in ["tmp", "new", "cur"] {
+        std::fs::create_dir_all(env.path("state/a.spool").join(part)).unwrap();
+    }
+    env.run(&["forward", "--again", "a"]).expect(0);
+    assert!(!env.path("state/a.forward").exists());
 }

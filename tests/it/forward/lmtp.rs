@@ -82,6 +82,28 @@ fn an_answer_too_many_is_not_taken_for_that_to_the_message() {
     }
 }
 
+/// A server may say at any time that it ends the connection; some take one message on each.
+#[test]
+fn a_server_that_closes_behind_each_message_has_taken_it() {
+    let (_dir, maildrop, server, env) = bench(3, "");
+    server.faults(&vec![Fault::TakeAndSay("250 2.0.0 saved\r\n421 4.7.0 one for each connection"); 9]);
+    env.fetch().expect(0).says("3 forwarded");
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &small_on_the_wire(3));
+    assert!(maildrop.left().is_empty());
+}
+
+#[test]
+fn answers_that_are_always_out_of_step_cost_a_few_copies_at_most() {
+    let (_dir, maildrop, server, env) = bench(1, "");
+    for _ in 0..6 {
+        server.faults(&[Fault::TakeAndSay("250 2.0.0 one\r\n250 2.0.0 and another mailbox")]);
+        env.fetch();
+    }
+    assert_eq!((server.mail().len(), maildrop.left().len(), spool(&env)), (3, 1, 1));
+    env.fetch().expect(1).says("answers are out of step");
+}
+
 #[test]
 fn what_is_refused_for_now_comes_later_and_what_is_refused_for_good_is_set_aside() {
     let (_dir, maildrop, server, env) = bench(3, "");

@@ -95,6 +95,7 @@ fn outages(dir: &Path) -> Vec<Outage> {
         imap("bye", |it, is| answer_all(it, Fault::Bye("going down"), is), 75, "going down"),
         imap("quota", |it, is| answer_all(it, Fault::Refuse("NO [OVERQUOTA] full"), is), 75, "takes no more for now"),
         imap("broken", |it, is| answer_all(it, Fault::Refuse("NO [SERVERBUG] sorry"), is), 75, "sorry"),
+        imap("refused", |it, is| answer_all(it, Fault::Refuse("NO System I/O error"), is), 1, "wait in the spool"),
         imap("cut", |it, is| answer_all(it, Fault::CutLiteral(9), is), 75, "the server closed the connection"),
         by_lmtp(dir, "away", None, 75, "cannot reach the LMTP server"),
         by_lmtp(dir, "full", Some(RefuseRecipient("452 4.2.2 mailbox full")), 75, "takes no more for now"),

@@ -86,6 +86,13 @@ pub(crate) fn names(set: &str, uid: u32, last: u32) -> bool {
     })
 }
 
+/// What becomes of a look at a message that cannot be handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    IsRefused,
+    EndsTheConnection,
+}
+
 /// A message of the mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
@@ -125,6 +132,16 @@ pub(crate) struct Mailbox {
     pub(crate) looks: Looks,
     /// It takes a message for the one that it has with the same Message-ID, as Gmail does.
     pub(crate) merges: bool,
+    /// Of one that it takes for another one it names no UID, and somebody else's message comes at that moment, if there is one.
+    pub(crate) drops: Option<Option<&'static [u8]>>,
+    /// What it has stored is in the mailbox only so much later.
+    pub(crate) lag: Option<Duration>,
+    /// It tells UIDNEXT.
+    pub(crate) tells_next: bool,
+    /// It answers a FETCH by OK alone.
+    pub(crate) shows_nothing: bool,
+    /// It cannot hand out a message with these bytes in it: it refuses that, or ends the connection.
+    pub(crate) unreadable: Option<(&'static [u8], Unreadable)>,
     /// How it tells the UID of what was appended.
     pub(crate) naming: Naming,
     /// So much it adds to each size: some servers tell estimates.
@@ -141,6 +158,14 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
+    /// Stores a message; its UID.
+    pub(crate) fn store(&mut self, bytes: Vec<u8>) -> u32 {
+        let (uid, flags, date) = (self.next, String::new(), String::new());
+        self.next += 1;
+        self.messages.push(Stored { uid, flags, date, bytes });
+        uid
+    }
+
     /// It is made anew: the UIDs are others, and UIDVALIDITY says so.
     fn renumber(&mut self) {
         self.validity += 1;
@@ -177,6 +202,11 @@ impl ImapServer {
             hangs: None,
             looks: Looks::Answered,
             merges: false,
+            drops: None,
+            lag: None,
+            tells_next: true,
+            shows_nothing: false,
+            unreadable: None,
             naming: Naming::Right,
             size_error: 0,
             login_refusal: None,
@@ -309,6 +339,7 @@ impl Session {
                 }
                 "APPEND" => self.append(&tag, &command)?,
                 "UID" => self.fetch(&tag, &command)?,
+                "FETCH" => self.fetch_by_number(&tag, &command)?,
                 "LOGOUT" => {
                     self.say("* BYE over")?;
                     self.say(&format!("{tag} OK done"))?;
@@ -339,7 +370,9 @@ impl Session {
         let (validity, next, count) = self.with(|mailbox| (mailbox.validity, mailbox.next, mailbox.messages.len()));
         self.say(&format!("* {count} EXISTS"))?;
         self.say(&format!("* OK [UIDVALIDITY {validity}] valid"))?;
-        self.say(&format!("* OK [UIDNEXT {next}] next"))?;
+        if self.with(|mailbox| mailbox.tells_next) {
+            self.say(&format!("* OK [UIDNEXT {next}] next"))?;
+        }
         self.say(&format!("{tag} OK [READ-WRITE] selected"))
     }
 
@@ -430,6 +463,22 @@ impl Session {
             }
             _ => {}
         }
+        if let Some(lag) = self.with(|mailbox| mailbox.lag) {
+            let mailbox = Arc::clone(&self.mailbox);
+            std::thread::spawn(move || {
+                std::thread::sleep(lag);
+                change(&mailbox, |mailbox| mailbox.store(bytes));
+            });
+            return self.say(&format!("{tag} OK done"));
+        }
+        if self.drops(&bytes) {
+            return self.say(&format!("{tag} OK done"));
+        }
+        self.take(tag, command, bytes, &fault)
+    }
+
+    /// Stores a message, and answers that.
+    fn take(&mut self, tag: &str, command: &str, bytes: Vec<u8>, fault: &Fault) -> Result<(), Over> {
         let (validity, uid) = self.with(|mailbox| {
             let flags = command.split_once('(').and_then(|(_, rest)| rest.split_once(')')).unwrap().0.to_owned();
             let date = command.split('"').rev().nth(1).unwrap().to_owned();
@@ -456,6 +505,31 @@ impl Session {
         self.say(&format!("{tag} OK {code}done"))
     }
 
+    /// Whether it takes this message for another one, and says nothing of that.
+    fn drops(&self, bytes: &[u8]) -> bool {
+        self.with(|mailbox| {
+            let same = |other: &Stored| message_id(&other.bytes) == message_id(bytes);
+            let drops = mailbox.drops.filter(|_| mailbox.messages.iter().any(same));
+            for foreign in drops.into_iter().flatten() {
+                mailbox.store(foreign.to_owned());
+            }
+            drops.is_some()
+        })
+    }
+
+    /// `FETCH n (UID)`
+    fn fetch_by_number(&mut self, tag: &str, command: &str) -> Result<(), Over> {
+        let number: usize = command.split(' ').nth(1).unwrap().parse().unwrap();
+        let shown = |mailbox: &mut Mailbox| {
+            let uid = mailbox.messages.get(number - 1).map(|message| message.uid);
+            uid.filter(|_| !mailbox.shows_nothing)
+        };
+        if let Some(uid) = self.with(shown) {
+            self.say(&format!("* {number} FETCH (UID {uid})"))?;
+        }
+        self.say(&format!("{tag} OK done"))
+    }
+
     /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH a,b (UID BODY.PEEK[...])`.
     fn fetch(&mut self, tag: &str, command: &str) -> Result<(), Over> {
         match self.with(|mailbox| mailbox.looks) {
@@ -467,6 +541,15 @@ impl Session {
         let set = command.split(' ').nth(2).unwrap();
         let (messages, error) = self.with(|mailbox| (mailbox.messages.clone(), mailbox.size_error));
         let last = messages.last().map_or(0, |message| message.uid);
+        if self.with(|mailbox| mailbox.shows_nothing) {
+            return self.say(&format!("{tag} OK done"));
+        }
+        let is_named = |part: &[u8]| messages.iter().any(|one| names(set, one.uid, last) && has(&one.bytes, part));
+        match self.with(|mailbox| mailbox.unreadable).filter(|(part, _)| command.contains("BODY") && is_named(part)) {
+            Some((_, Unreadable::IsRefused)) => return self.say(&format!("{tag} NO it could not be converted")),
+            Some((_, Unreadable::EndsTheConnection)) => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+            None => {}
+        }
         for (number, message) in (1..).zip(&messages).filter(|(_, message)| names(set, message.uid, last)) {
             let (uid, bytes) = (message.uid, &message.bytes);
             if command.contains("RFC822.SIZE") {

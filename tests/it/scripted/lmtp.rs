@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Cut(usize),
     /// It is answered so behind the final dot.
     Refuse(&'static str),
+    /// It is taken, and answered so.
+    TakeAndSay(&'static str),
     /// The recipient is.
     RefuseRecipient(&'static str),
 }
@@ -138,6 +140,9 @@ fn converse(mut stream: BufReader<UnixStream>, mailbox: &Mutex<Mailbox>) -> std:
             _ => "500 what",
         };
         stream.get_mut().write_all(format!("{answer}\r\n").as_bytes())?;
+        if answer.contains("\n421 ") {
+            return Ok(());
+        }
     }
 }
 
@@ -165,6 +170,10 @@ fn taken(stream: &mut BufReader<UnixStream>, mailbox: &Mutex<Mailbox>, fault: &F
     match fault {
         _ if refused.is_some() => Ok(refused.unwrap().1),
         Fault::Refuse(words) => Ok(words),
+        Fault::TakeAndSay(words) => {
+            lock(mailbox).messages.push(bytes);
+            Ok(words)
+        }
         Fault::LoseAnswer => {
             lock(mailbox).messages.push(bytes);
             Err(over())

@@ -154,8 +154,12 @@ impl Session {
                     self.say(list).await?;
                 }
                 "SELECT" => {
-                    let (validity, next) = self.with(|destination| (destination.validity, destination.next));
-                    let codes = format!("* OK [UIDVALIDITY {validity}] x\r\n* OK [UIDNEXT {next}] x\r\n");
+                    let told = |destination: &mut Destination| {
+                        (destination.validity, destination.next, destination.messages.len())
+                    };
+                    let (validity, next, count) = self.with(told);
+                    let codes =
+                        format!("* {count} EXISTS\r\n* OK [UIDVALIDITY {validity}] x\r\n* OK [UIDNEXT {next}] x\r\n");
                     self.say(format!("{codes}{tag} OK selected\r\n")).await?;
                 }
                 "APPEND" => self.append(tag, &line).await?,

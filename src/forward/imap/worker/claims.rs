@@ -1,30 +1,74 @@
 //! Which UIDs of the mailbox are those of messages of ours. All connections of a pass share them: a server that takes a
 //! message for another one names the UID of that one, whichever connection it went over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// UIDs under which messages of ours are known to have arrived, each with the UIDVALIDITY that it belongs to.
+use crate::forward::letter::Letter;
+use crate::message::Digest;
+
+/// What the connections of a pass know of each other's messages.
 #[derive(Debug, Clone, Default)]
-pub(in crate::forward::imap) struct Claims(Arc<Mutex<BTreeSet<(u32, u32)>>>);
+pub(in crate::forward::imap) struct Claims(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// UIDs under which messages of ours are known to have arrived, each with the UIDVALIDITY that it belongs to.
+    uids: BTreeSet<(u32, u32)>,
+    /// Several connections append. The one over which a message went may not have read its UID yet when another one is
+    /// told the same.
+    is_shared: bool,
+    /// How many messages with a Message-ID were begun, by its digest.
+    message_ids: BTreeMap<Digest, u32>,
+    /// How many of a size on the wire were begun, by the octets.
+    sizes: BTreeMap<u64, u32>,
+}
 
 impl Claims {
+    /// From now on several connections append.
+    pub(in crate::forward::imap) fn share(&self) {
+        self.known().is_shared = true;
+    }
+
     /// One more; false if it was known.
     pub(super) fn add(&self, validity: u32, uid: u32) -> bool {
-        self.known().insert((validity, uid))
+        self.known().uids.insert((validity, uid))
     }
 
     /// More, from what was written down.
     pub(super) fn extend(&self, validity: u32, uids: impl IntoIterator<Item = u32>) {
-        self.known().extend(uids.into_iter().map(|uid| (validity, uid)));
+        self.known().uids.extend(uids.into_iter().map(|uid| (validity, uid)));
     }
 
     /// Whether one of ours has it.
     pub(super) fn has(&self, validity: u32, uid: u32) -> bool {
-        self.known().contains(&(validity, uid))
+        self.known().uids.contains(&(validity, uid))
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeSet<(u32, u32)>> {
+    /// A message is about to be sent.
+    pub(super) fn begin(&self, letter: &Letter) {
+        let mut known = self.known();
+        if let Some(id) = letter.message_id {
+            *known.message_ids.entry(id).or_default() += 1;
+        }
+        *known.sizes.entry(letter.size).or_default() += 1;
+    }
+
+    /// Whether a server may have taken a message for one that went over another connection, because of its Message-ID:
+    /// then the UID that it names is believed only if the bytes are those of the message.
+    pub(super) fn has_rival(&self, letter: &Letter) -> bool {
+        let known = self.known();
+        let begun = letter.message_id.and_then(|id| known.message_ids.get(&id));
+        known.is_shared && begun.is_some_and(|count| *count > 1)
+    }
+
+    /// The same, where a size would be believed.
+    pub(super) fn has_rival_of_its_size(&self, letter: &Letter) -> bool {
+        let known = self.known();
+        known.is_shared && known.sizes.get(&letter.size).is_some_and(|count| *count > 1)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,6 +7,7 @@
 //! A look may hang or break, each time: at a large mailbox, or at a message that the server cannot read. So it has an end, and
 //! where looks have come to nothing the other messages go first. What was not looked for is not appended again all the same.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -15,6 +16,7 @@ use tracing::info;
 use super::Worker;
 use crate::forward::error::ForwardError;
 use crate::forward::imap::recognition::{Fate, Sought, Twin};
+use crate::forward::imap::session::Session;
 use crate::forward::imap::survey;
 use crate::forward::letter::Letter;
 use crate::forward::spool::Spooled;
@@ -23,10 +25,10 @@ use crate::forward::wire::WireError;
 use crate::state::record::{AppendIntent, MailboxUid};
 
 /// A message may be appended again once nothing of what is sought has come for so long.
-const AT_REST: Duration = Duration::from_secs(5);
+pub(super) const AT_REST: Duration = Duration::from_secs(5);
 
 /// So long after a look the next one follows.
-const NEXT_LOOK: Duration = Duration::from_millis(500);
+pub(super) const NEXT_LOOK: Duration = Duration::from_millis(500);
 
 /// All looks of a pass together take no longer. A large mailbox that was made anew is looked through in less.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
@@ -111,6 +113,7 @@ impl Worker<'_> {
                         absent.push(letter);
                     }
                 }
+                Fate::Unclear => self.is_left_open(&letter),
                 Fate::Changed(_) => {
                     let why = "its answers were lost, and the destination has messages with its header and other bytes";
                     if !self.pass.is_given_up(&letter.spooled, why).await? {
@@ -121,6 +124,15 @@ impl Worker<'_> {
         }
         self.pass.put_in_place(absent.into_iter().map(|letter| letter.spooled));
         self.write().await
+    }
+
+    /// A message of the mailbox that cannot be looked at may be this one: it is not appended again, and the others go on.
+    fn is_left_open(&self, letter: &Letter) {
+        let response = self.redactor.hide(&self.session.unreadable.said);
+        let why = ForwardError::Refused { doing: "look for a message", response, lasting: false };
+        info!("{}: a message is looked for again later: {why}", self.pass.name);
+        self.pass.note(&letter.spooled, Weight::Once);
+        self.pass.put_off_for(why);
     }
 
     /// Those that have not arrived, and what is there in their place, once nothing more of them comes; what has arrived is
@@ -177,7 +189,8 @@ impl Worker<'_> {
     fn take_lost(&self, open: &mut Vec<Open>) -> Vec<Letter> {
         let (validity, mailbox) = (self.selected.validity, self.mailbox());
         let can_be_found = |(letter, intent): &Open| {
-            intent.mailbox == mailbox && (intent.uid_validity == validity || letter.header.is_strong())
+            let says_where = intent.count.is_some() && letter.header.is_strong();
+            intent.mailbox == mailbox && (intent.uid_validity == validity || says_where)
         };
         let (found, lost) = std::mem::take(open).into_iter().partition(can_be_found);
         *open = found;
@@ -212,13 +225,48 @@ impl Worker<'_> {
         }
     }
 
-    /// What became of messages that may have arrived.
+    /// What became of messages that may have arrived. A server may end the connection at a message that it cannot hand out.
     async fn fates(&mut self, open: &[Open]) -> Result<Vec<Fate>, ForwardError> {
+        loop {
+            match self.look(open).await {
+                Err(e) if self.session.unreadable.may_go_on(&e) => self.begin_anew().await?,
+                fates => return fates,
+            }
+        }
+    }
+
+    /// On another connection.
+    async fn begin_anew(&mut self) -> Result<(), ForwardError> {
+        let (dialer, timeout) = (&self.pass.context.dialer, self.pass.timeout);
+        let mut session = Session::open(dialer, self.to, self.secret, &self.redactor, timeout).await?;
+        let (selected, validity) = (session.select(&self.to.mailbox).await?, self.selected.validity);
+        if selected.validity == validity {
+            session.unreadable = std::mem::take(&mut self.session.unreadable);
+        } else {
+            self.taken.extend(selected.validity, self.pass.known_uids(selected.validity).await);
+        }
+        (self.session, self.selected) = (session, selected);
+        Ok(())
+    }
+
+    async fn look(&mut self, open: &[Open]) -> Result<Vec<Fate>, ForwardError> {
         let validity = self.selected.validity;
         let (mut sought, mut twins) = (Vec::new(), Vec::new());
+        let is_elsewhere = |intent: &AppendIntent| intent.uid_validity != validity;
+        let counts = open.iter().filter(|(_, intent)| is_elsewhere(intent)).filter_map(|(_, intent)| intent.count);
+        let counts: BTreeSet<u32> = counts.collect();
+        // Where the mailbox was made anew, a message stands behind those that were there before it: one of those may have
+        // its bytes, and nothing else may tell that any more.
+        let behind = match counts.is_empty() {
+            true => BTreeMap::new(),
+            false => self.session.first_behind(&counts.into_iter().collect::<Vec<_>>()).await?,
+        };
         for (letter, intent) in open {
             let (size, header, whole) = (letter.size, letter.header, letter.whole);
-            let from = (intent.uid_validity == validity).then_some(intent.uid_next);
+            let from = match is_elsewhere(intent) {
+                false => intent.uid_next,
+                true => intent.count.and_then(|count| behind.get(&count)).copied().unwrap_or(u32::MAX),
+            };
             if !sought.iter().any(|other: &Sought| other.whole == whole) {
                 let here = |uid: MailboxUid| (uid.validity == validity).then_some(uid.uid);
                 let arrived = self.pass.with_the_bytes(whole).await;

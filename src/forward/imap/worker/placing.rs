@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use tokio::time::{Instant, sleep};
+
+use super::open_ones::{AT_REST, NEXT_LOOK};
 use super::{Unplaced, Worker};
 use crate::forward::error::ForwardError;
 use crate::forward::imap::survey::MOST_CANDIDATES;
 use crate::forward::letter::Letter;
+use crate::message::Digest;
 use crate::state::record::MailboxUid;
 
 /// Why a message is set aside that the server has taken for another one. It keeps that one.
@@ -19,45 +23,76 @@ const NONE_CAME: &str = "the destination says that it has stored it, and no mess
 
 /// Where a message is that was answered by OK.
 enum Place {
-    /// Under this UID.
+    /// Under this UID, as far as the server says, or by what stands at the front of it.
     At(u32),
-    /// Somewhere; the server's word is all there is, and nothing contradicts it.
-    Unknown,
-    /// The mailbox was made anew: the next pass looks for it.
-    Open,
+    /// Under this UID, by its bytes.
+    Found(u32),
+    /// Nothing that was there at the last look can be it.
+    NotSeen,
     /// It has not arrived, whatever the server says.
     Nowhere(&'static str),
 }
 
+/// What is under the UIDs that are named.
+#[derive(Default)]
+struct Named {
+    /// At Gmail: the sizes, as far as the UIDs are new.
+    sizes: BTreeMap<u32, u64>,
+    /// The digests of all octets, as far as the name alone is not believed.
+    wholes: BTreeMap<u32, Digest>,
+}
+
 impl Worker<'_> {
-    /// Finds out under which UIDs messages have arrived, so that they are not taken for others with the same bytes.
+    /// Finds out under which UIDs messages have arrived, so that they are not taken for others with the same bytes. What
+    /// this does not find out, because the end was asked for or the mailbox was made anew, is looked for by the next pass.
     pub(super) async fn place(&mut self) -> Result<(), ForwardError> {
         // Those before them have to be known.
         self.write().await?;
         let is_elsewhere = |one: &Unplaced| one.named.is_some_and(|uid| uid.validity != self.selected.validity);
         if self.unplaced.iter().any(is_elsewhere) {
             // The mailbox may have been made anew.
-            let before = self.selected.validity;
-            self.selected = self.session.select(&self.to.mailbox).await?;
-            self.highest = if self.selected.validity == before { self.highest } else { 0 };
+            self.select_again().await?;
         }
         self.taken.extend(self.selected.validity, self.pass.known_uids(self.selected.validity).await);
         // If that comes to nothing they are looked for by the next pass.
         let unplaced = std::mem::take(&mut self.unplaced);
-        let sizes = self.sizes(&unplaced).await?;
+        let under = self.look_under_names(&unplaced).await?;
+        let mut not_seen = Vec::new();
         for one in unplaced {
-            if let Some(uid) = self.place_one(&one, &sizes).await? {
-                self.unwritten.push(self.pass.arrived(&one.letter, uid));
+            match self.place_one(&one, &under).await? {
+                Place::NotSeen if one.intent.uid_validity == self.selected.validity => not_seen.push(one),
+                place => self.is_placed(&one, place).await?,
             }
         }
-        Ok(())
+        self.look_again(not_seen).await
     }
 
-    /// At Gmail: the sizes of what is under the UIDs that are named, as far as they are new.
-    async fn sizes(&mut self, unplaced: &[Unplaced]) -> Result<BTreeMap<u32, u64>, ForwardError> {
-        let mut sizes = BTreeMap::new();
-        let named = unplaced.iter().filter_map(|one| Some(one.named?.uid).filter(|uid| *uid >= one.intent.uid_next));
-        let named: BTreeSet<u32> = named.collect();
+    /// Opens the mailbox again; whether it was made anew.
+    async fn select_again(&mut self) -> Result<bool, ForwardError> {
+        let before = self.selected.validity;
+        self.selected = self.session.select(&self.to.mailbox).await?;
+        let validity = self.selected.validity;
+        if validity != before {
+            self.taken.extend(validity, self.pass.known_uids(validity).await);
+            self.highest = 0;
+        }
+        Ok(validity != before)
+    }
+
+    /// Whether only its bytes tell a message from another one of ours, whatever is named.
+    fn is_told_by_bytes(&self, letter: &Letter) -> bool {
+        self.taken.has_rival(letter) || self.is_gmail() && self.taken.has_rival_of_its_size(letter)
+    }
+
+    async fn look_under_names(&mut self, unplaced: &[Unplaced]) -> Result<Named, ForwardError> {
+        let (mut sizes, mut named, mut doubtful) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        for one in unplaced {
+            let Some(uid) = one.named.map(|uid| uid.uid).filter(|uid| *uid >= one.intent.uid_next) else { continue };
+            named.insert(uid);
+            if self.is_told_by_bytes(&one.letter) {
+                doubtful.insert(uid);
+            }
+        }
         if let Some(lowest) = named.first().copied().filter(|_| self.is_gmail()) {
             let take = |uid, size| {
                 if named.contains(&uid) {
@@ -66,69 +101,102 @@ impl Worker<'_> {
             };
             self.session.sizes(lowest, take).await?;
         }
-        Ok(sizes)
+        let doubtful: Vec<u32> = doubtful.into_iter().collect();
+        Ok(Named { sizes, wholes: self.session.wholes(&doubtful).await? })
     }
 
-    /// The UID of a message, if it can be found. The outer None: it is not taken to have arrived.
-    async fn place_one(
-        &mut self,
-        one: &Unplaced,
-        sizes: &BTreeMap<u32, u64>,
-    ) -> Result<Option<Option<MailboxUid>>, ForwardError> {
-        let Unplaced { letter, intent, named } = one;
-        let validity = self.selected.validity;
-        let from = if intent.uid_validity == validity { intent.uid_next } else { 1 };
-        let named = named.filter(|uid| uid.validity == validity).map(|uid| uid.uid);
-        let is_new = named.is_some_and(|uid| uid >= from && uid > self.highest && !self.taken.has(validity, uid));
-        let found = match named {
-            Some(uid) if self.is_gmail() => {
-                let is_ours =
-                    if is_new { sizes.get(&uid) == Some(&letter.size) } else { self.has(uid, letter).await? };
-                if is_ours { Place::At(uid) } else { Place::Nowhere(MERGED) }
-            }
-            Some(uid) if is_new => Place::At(uid),
-            _ => self.look_for(one, from, named).await?,
-        };
-        match found {
-            Place::At(uid) => {
-                self.taken.add(validity, uid);
-                self.highest = self.highest.max(uid);
-                Ok(Some(Some(MailboxUid { validity, uid })))
-            }
-            Place::Unknown => Ok(Some(None)),
-            Place::Open => Ok(None),
-            Place::Nowhere(why) => self.pass.set_aside(&letter.spooled, why).await.map(|()| None),
-        }
-    }
-
-    /// Looks for a message where the server names no UID that a new one can have. If there is nothing new that may be the
-    /// message, an OK is no evidence: the server names a message that was there before, or the mailbox has got none.
-    async fn look_for(&mut self, one: &Unplaced, from: u32, named: Option<u32>) -> Result<Place, ForwardError> {
+    async fn place_one(&mut self, one: &Unplaced, under: &Named) -> Result<Place, ForwardError> {
         let Unplaced { letter, intent, .. } = one;
-        if let Some(uid) = self.find(letter, from).await? {
-            return Ok(Place::At(uid));
-        }
-        // Some show what has come only in a mailbox that is opened again.
-        let validity = self.selected.validity;
-        self.selected = self.session.select(&self.to.mailbox).await?;
-        if self.selected.validity != validity {
-            self.taken.extend(self.selected.validity, self.pass.known_uids(self.selected.validity).await);
-            self.highest = 0;
-            return Ok(Place::Open);
-        }
-        let next = self.selected.next;
-        if let Some(uid) = self.find(letter, from).await? {
-            return Ok(Place::At(uid));
-        }
+        let (named, validity) = (self.named(one), self.selected.validity);
+        let is_free = |uid: u32| uid > self.highest && !self.taken.has(validity, uid);
+        let is_new = named.is_some_and(|uid| uid >= self.first_possible(one) && is_free(uid));
+        let has_bytes = |uid: u32| under.wholes.get(&uid) == Some(&letter.whole);
+        let has_size = |uid: u32| under.sizes.get(&uid) == Some(&letter.size);
         match named {
-            Some(uid) if self.has(uid, letter).await? => Ok(Place::At(uid)),
-            Some(_) => Ok(Place::Nowhere(OTHER)),
-            // One is what is taken for UIDNEXT where the server does not tell it.
-            None if intent.uid_validity == validity && 1 < next && next <= intent.uid_next => {
-                Ok(Place::Nowhere(NONE_CAME))
+            Some(uid) if is_new && self.is_told_by_bytes(letter) && has_bytes(uid) => Ok(Place::Found(uid)),
+            Some(uid) if is_new && !self.is_told_by_bytes(letter) && (!self.is_gmail() || has_size(uid)) => {
+                Ok(Place::At(uid))
             }
-            None => Ok(Place::Unknown),
+            Some(uid) if self.is_gmail() => {
+                let is_ours = !is_new && self.has(uid, letter).await?;
+                Ok(if is_ours { Place::Found(uid) } else { Place::Nowhere(MERGED) })
+            }
+            _ if intent.uid_validity != validity => Ok(Place::NotSeen),
+            _ => Ok(self.find(one).await?.map_or(Place::NotSeen, Place::At)),
         }
+    }
+
+    /// The UID of the mailbox that is named for a message.
+    fn named(&self, one: &Unplaced) -> Option<u32> {
+        one.named.filter(|uid| uid.validity == self.selected.validity).map(|uid| uid.uid)
+    }
+
+    /// The lowest UID that a message can have.
+    fn first_possible(&self, one: &Unplaced) -> u32 {
+        if one.intent.uid_validity == self.selected.validity { one.intent.uid_next } else { 1 }
+    }
+
+    /// Takes in where a message is.
+    async fn is_placed(&mut self, one: &Unplaced, place: Place) -> Result<(), ForwardError> {
+        let (validity, letter) = (self.selected.validity, &one.letter);
+        let uid = match place {
+            Place::NotSeen => return Ok(()),
+            Place::Nowhere(why) => return self.pass.set_aside(&letter.spooled, why).await,
+            Place::Found(uid) => {
+                self.taken.add(validity, uid);
+                uid
+            }
+            // Another connection may have learned meanwhile that it is that of another message.
+            Place::At(uid) if !self.taken.add(validity, uid) && !self.has(uid, letter).await? => {
+                return self.pass.set_aside(&letter.spooled, OTHER).await;
+            }
+            Place::At(uid) => uid,
+        };
+        self.highest = self.highest.max(uid);
+        self.unwritten.push(self.pass.arrived(letter, Some(MailboxUid { validity, uid })));
+        Ok(())
+    }
+
+    /// Looks again for what was not there, until it is, or nothing of it has come for so long that an OK is no evidence any
+    /// more: some servers show what has come only in a mailbox that is opened again, and others only some time later.
+    async fn look_again(&mut self, mut not_seen: Vec<Unplaced>) -> Result<(), ForwardError> {
+        let (begun, mut is_first) = (Instant::now(), true);
+        while !not_seen.is_empty() {
+            let (before, is_rest) = (self.selected, begun.elapsed() >= AT_REST);
+            if self.select_again().await? {
+                return Ok(());
+            }
+            if std::mem::take(&mut is_first) || is_rest || self.selected != before {
+                for one in std::mem::take(&mut not_seen) {
+                    let found = match self.find(&one).await? {
+                        Some(uid) => Place::At(uid),
+                        // Who names a UID has stored what it tells of.
+                        None if is_rest || self.named(&one).is_some() => self.conclude(&one).await?,
+                        None => Place::NotSeen,
+                    };
+                    match found {
+                        Place::NotSeen => not_seen.push(one),
+                        found => self.is_placed(&one, found).await?,
+                    }
+                }
+            }
+            if not_seen.is_empty() {
+                break;
+            }
+            tokio::select! {
+                () = sleep(NEXT_LOOK) => {}
+                () = self.pass.is_to_end() => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be thought of an OK where nothing with the header of the message is new in the mailbox. What has come there
+    /// for another message of ours, or with another header, is no evidence.
+    async fn conclude(&mut self, one: &Unplaced) -> Result<Place, ForwardError> {
+        let Some(uid) = self.named(one) else { return Ok(Place::Nowhere(NONE_CAME)) };
+        let is_there = self.has(uid, &one.letter).await?;
+        Ok(if is_there { Place::Found(uid) } else { Place::Nowhere(OTHER) })
     }
 
     /// Whether a message of the mailbox has the bytes of a letter.
@@ -137,19 +205,47 @@ impl Worker<'_> {
     }
 
     /// The UID of a message that has arrived, where only a look tells.
-    async fn find(&mut self, letter: &Letter, from: u32) -> Result<Option<u32>, ForwardError> {
-        let (mut fitting, taken, validity) = (VecDeque::new(), &self.taken, self.selected.validity);
+    async fn find(&mut self, one: &Unplaced) -> Result<Option<u32>, ForwardError> {
+        let fitting = self.free(one, |size| size == one.letter.size).await?;
+        let found = self.like(&one.letter, fitting).await?;
+        if found.is_some() || self.named(one).is_some() {
+            return Ok(found);
+        }
+        // The server may change what it stores, or tell estimates.
+        let others = self.free(one, |size| size != one.letter.size).await?;
+        self.like(&one.letter, others).await
+    }
+
+    /// The UIDs that a message can have and that are no other one's, the newest ones, by the sizes of what is there.
+    async fn free(
+        &mut self,
+        one: &Unplaced,
+        fits: impl Fn(u64) -> bool + Send + Sync,
+    ) -> Result<Vec<u32>, ForwardError> {
+        let (from, mut free) = (self.first_possible(one), VecDeque::new());
+        let (taken, validity) = (&self.taken, self.selected.validity);
         let take = |uid, size| {
-            if size == letter.size && !taken.has(validity, uid) {
-                fitting.push_back(uid);
+            if fits(size) && !taken.has(validity, uid) {
+                free.push_back(uid);
             }
-            if fitting.len() > MOST_CANDIDATES {
-                fitting.pop_front();
+            if free.len() > MOST_CANDIDATES {
+                free.pop_front();
             }
         };
         self.session.sizes(from, take).await?;
-        let headers = self.session.headers(fitting.make_contiguous()).await?;
-        let found = headers.into_iter().find(|(_, header)| *header == letter.header).map(|(uid, _)| uid);
+        Ok(free.into())
+    }
+
+    /// The first of these with the header of a message, and with its bytes where another one of ours may be that.
+    async fn like(&mut self, letter: &Letter, uids: Vec<u32>) -> Result<Option<u32>, ForwardError> {
+        let headers = self.session.headers(&uids).await?;
+        let alike = headers.into_iter().filter(|(_, header)| *header == letter.header).map(|(uid, _)| uid);
+        let mut alike: Vec<u32> = alike.collect();
+        if self.taken.has_rival(letter) {
+            let wholes = self.session.wholes(&alike).await?;
+            alike.retain(|uid| wholes.get(uid) == Some(&letter.whole));
+        }
+        let found = alike.first().copied();
         if let Some(uid) = found {
             self.selected.next = self.selected.next.max(uid.saturating_add(1));
         }
