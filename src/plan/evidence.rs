@@ -27,6 +27,8 @@ pub struct Arrival {
     fit: Fit,
     /// Its size was asked for and did not come: it may be a part.
     is_unsized: bool,
+    /// Something that was not all of it came under its unique-id before, or dots are missing in it, and no size tells more.
+    may_be_part: bool,
     /// The server's sizes are estimates, by the user's word.
     sizes_are_estimates: bool,
     /// It is to be retrieved again for its size.
@@ -40,13 +42,30 @@ impl Arrival {
     #[must_use]
     pub fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
         let fit = Fit::of(&listed, came);
-        Self { session, listed, fit, is_unsized: false, sizes_are_estimates: false, comes_again: false, place: 0 }
+        Self {
+            session,
+            listed,
+            fit,
+            is_unsized: false,
+            may_be_part: false,
+            sizes_are_estimates: false,
+            comes_again: false,
+            place: 0,
+        }
     }
 
     /// The size of this one was asked for and did not come: it may be a part, like one that is shorter than it was listed.
     #[must_use]
     pub fn of_unknown_size(self) -> Self {
         Self { is_unsized: true, ..self }
+    }
+
+    /// The same, where something that was not all of it came before, or dots are missing: without a size, that the same bytes come
+    /// again shows nothing.
+    #[must_use]
+    pub fn that_may_be_part(self, may_be_part: bool) -> Self {
+        let may_be_part = may_be_part && self.fit == Fit::Unsaid;
+        Self { may_be_part, is_unsized: self.is_unsized || may_be_part, ..self }
     }
 
     /// The same, where the user says that the sizes which the server lists are estimates, or does not. Nothing that was
@@ -95,7 +114,7 @@ impl Arrival {
     /// Whether a size shows, now or when the entry was made, that it is all of the message.
     #[must_use]
     pub fn proves_all_of(&self, entry: &Entry) -> bool {
-        !self.is_unsized || entry.fingerprint.reported_size.is_some_and(fit::is_size)
+        !self.may_be_part || entry.fingerprint.reported_size.is_some_and(fit::is_size)
     }
 
     /// How the server listed it in this session.

@@ -108,8 +108,12 @@ impl Retrieval {
     pub(super) fn lacks_size(&self, arrival: &Arrival) -> bool {
         // STAT told what they come to, so no size at all and 0 are none.
         let put_off = self.sizes_put_off && arrival.listed().reported_size.is_none_or(|size| size == 0);
-        let came_in_another = || arrival.listed().unique_id.as_ref().is_some_and(|id| self.in_other_sizes.contains(id));
-        put_off || (arrival.fit() == Fit::Unsaid && (self.gives_sizes || came_in_another()))
+        put_off || (self.gives_sizes && arrival.fit() == Fit::Unsaid)
+    }
+
+    /// Whether something came under the unique-id of a message in another size than it was listed with.
+    pub(super) fn came_in_another_size(&self, listed: &Listed) -> bool {
+        listed.unique_id.as_ref().is_some_and(|id| self.in_other_sizes.contains(id))
     }
 }
 

@@ -485,11 +485,13 @@ impl<'a> Retriever<'a> {
         let length = length.without_dots(taken_dots);
         self.done.any_shorter |= Arrival::would_be_short(&listed, staging.octets());
         let octets = staging.octets();
+        let may_be_part = length.lacks_dots() || self.retrieval.came_in_another_size(&listed);
         let arrival = Arrival::of(self.client.serial(), listed, length).at_place(self.answered);
         let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
         let comes_again = self.done.other_sizes.wants_again(&arrival, &self.retrieval);
         let arrival = arrival.that_comes_again(comes_again);
-        let is_unsized = self.retrieval.lacks_size(&arrival) || length.lacks_dots();
+        let arrival = arrival.that_may_be_part(may_be_part);
+        let is_unsized = self.retrieval.lacks_size(&arrival);
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
         let known = self.remembered(&received);
         self.done.other_sizes.came(received.payload(), octets, known);
