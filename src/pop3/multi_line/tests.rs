@@ -167,3 +167,19 @@ fn looks_for_a_line_end_within_the_limit_only() {
     assert_eq!(Line::first(b"abcd\n", 4), None);
     assert_eq!(Line::first(b"abc", 100), None);
 }
+
+#[test]
+fn a_dot_that_is_not_doubled_shows_that_the_server_doubles_none() {
+    for (input, count, was_single) in [
+        (&b"a\r\n.\r\n"[..], 0, false),
+        (b"..a\r\nb\r\n...\r\n.\r\n", 2, false),
+        (b"..a\r\n.b\r\n..c\r\n.\r\n", 3, true),
+    ] {
+        let mut decoder = MultiLineDecoder::new(LineEnd::CrLf);
+        let mut at = 0;
+        while let Piece::Content { consumed, .. } = decoder.decode(&input[at..]) {
+            at += consumed;
+        }
+        assert_eq!(decoder.taken_dots(), TakenDots { count, was_single });
+    }
+}
