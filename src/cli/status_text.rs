@@ -6,7 +6,6 @@ use crate::account::AccountName;
 use crate::advice;
 use crate::clock::time_zone;
 use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Token};
-use crate::state::entries::QuarantineReason;
 use crate::text::{Count, Size, Span, plural};
 
 /// So many messages in quarantine are shown of an account; all are in `--json`.
@@ -231,12 +230,7 @@ struct Message<'a>(&'a Quarantine, i64);
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(message, now) = *self;
-        let what = match message.kind {
-            QuarantineReason::Refused => "the server refused it",
-            QuarantineReason::BrokeSession => "a session broke at it",
-            QuarantineReason::OverLimit => "the server's limit for a day kept it back",
-            QuarantineReason::OtherSize => "it came in another size than it is listed with",
-        };
+        let what = message.kind.in_words();
         let times = plural(u64::from(message.times), "time");
         write!(f, "{}: {what} {} {times}; ", message.unique_id, message.times)?;
         match message.until > now {
@@ -265,6 +259,7 @@ pub(super) mod tests {
     use super::*;
     use crate::control::status::{SetAside, Trouble, examples};
     use crate::schedule::Cause;
+    use crate::state::entries::QuarantineReason;
 
     pub(in crate::cli) fn account() -> AccountStatus {
         examples::account("work")
