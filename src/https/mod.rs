@@ -1,6 +1,8 @@
 //! A request to a server and its answer: HTTP/1.1 over a connection of [`crate::net`], bounded in time and size.
 //! Redirections are not followed: a token endpoint has no use for them, and a secret must not go elsewhere.
 
+mod after_the_request;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -14,6 +16,7 @@ use hyper::header::{HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
+use self::after_the_request::AfterTheRequest;
 use crate::account::Route;
 use crate::account::server_url::ServerUrl;
 use crate::exit::ExitStatus;
@@ -188,7 +191,8 @@ impl Http {
             true => HttpProblem::NotHttp { port: endpoint.port },
             false => HttpProblem::Broken(e.to_string()),
         };
-        let (mut sender, link) = http1::handshake(TokioIo::new(connection.stream)).await.map_err(broken)?;
+        let (mut sender, link) =
+            http1::handshake(TokioIo::new(AfterTheRequest::new(connection.stream))).await.map_err(broken)?;
         let request = for_the_wire(url, request)?;
         let mut exchange = pin!(async {
             let (parts, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
@@ -226,11 +230,14 @@ fn for_the_wire(url: &ServerUrl, request: &HttpRequest) -> Result<hyper::Request
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::net::{Dialer, NetLimits};
+    use crate::account::Endpoint;
+    use crate::net::{Connection, Dialer, Dialling, NetLimits};
 
     /// A server that answers each connection with the next of these; what it was asked.
     async fn ask(answers: Vec<Vec<u8>>, repeat: Repeat) -> (Result<HttpResponse, HttpError>, Vec<String>) {
@@ -303,6 +310,43 @@ mod tests {
         let error = answer.unwrap_err();
         assert!(matches!(error.problem, HttpProblem::NotHttp { .. }) && !error.is_temporary(), "{error}");
         assert_eq!(asked.len(), 1);
+    }
+
+    /// Connections on which the server has said this already.
+    #[derive(Debug)]
+    struct Greeted(&'static [u8]);
+
+    impl Dial for Greeted {
+        fn connect<'a>(
+            &'a self,
+            endpoint: &'a Endpoint,
+            _: &'a [SocketAddr],
+        ) -> Dialling<'a, Result<Connection, NetError>> {
+            Box::pin(async {
+                let (stream, mut server) = tokio::io::duplex(64 * 1024);
+                server.write_all(self.0).await.unwrap();
+                tokio::spawn(async move { server.read_to_end(&mut Vec::new()).await });
+                Ok(Connection::in_clear(stream, SocketAddr::from(([127, 0, 0, 1], endpoint.port))))
+            })
+        }
+
+        fn start_tls<'a>(&'a self, _: &'a Endpoint, _: Connection) -> Dialling<'a, Result<Connection, NetError>> {
+            unreachable!("there is no STLS in HTTP")
+        }
+
+        fn speaks_tls<'a>(&'a self, _: SocketAddr, _: &'a Endpoint) -> Dialling<'a, bool> {
+            Box::pin(async { false })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_said_unasked_is_the_answer() {
+        let told = async |said| {
+            let request = hyper::Request::post("http://127.0.0.1:1/token").body(Vec::new()).unwrap();
+            Http::new(Arc::new(Greeted(said)), None).send(request, Repeat::Never).await.unwrap_err().to_string()
+        };
+        assert!(told(b"+OK ready\r\n").await.contains("does not speak HTTP"));
+        assert!(told(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n").await.contains("HTTP status 503"));
     }
 
     #[tokio::test]
