@@ -55,19 +55,24 @@ fn a_renumbered_maildrop_is_not_fetched_again() {
     nothing_more_happens(&maildrop, &env);
 }
 
-/// An answer to TOP comes twice, once, so each message behind it gets the header of the one in front of it.
+/// An answer that belongs to none of the commands comes in front of those to TOP, once: the header of a message that has
+/// gone meanwhile. Each message behind it gets the header of the one in front of it, and the new one, whose own is refused,
+/// that of the last, so all seem to be known.
 #[test]
 fn headers_that_are_out_of_step_adopt_nothing() {
     // All have one size, so that a header alone tells them apart.
     let bytes = |n: usize| format!("Message-ID: <{n}@x>\r\nSubject: alarm\r\n\r\nThis is {n}.\r\n").into_bytes();
     let alarm = |n: usize| Message::new(&format!("u{n}"), &bytes(n));
+    let answer = |n: usize| format!("+OK\r\nMessage-ID: <{n}@x>\r\nSubject: alarm\r\n\r\n.\r\n");
     let maildrop = Maildrop::new((1..=6).map(alarm).collect());
     let env = TestEnv::new(&[account(&maildrop, false)]);
     env.fetch().expect(0);
-    let answer = "+OK\r\nMessage-ID: <1@x>\r\nSubject: alarm\r\n\r\n.\r\n";
     maildrop.change(|contents| {
+        contents.messages.remove(0);
         contents.messages.push(alarm(7));
-        contents.behaviour.answers_once = vec![("TOP 1 ".to_owned(), answer.repeat(2))];
+        let refusal = "-ERR busy\r\n".to_owned();
+        contents.behaviour.answers_once =
+            vec![("TOP 1 ".to_owned(), answer(1) + &answer(2)), ("TOP 6 ".to_owned(), refusal)];
     });
     renumber(&maildrop);
     (0..3).for_each(|_| _ = env.fetch());
