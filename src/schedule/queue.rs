@@ -29,13 +29,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::jitter::{chance, up_to};
-use super::patience::{Patience, TAKES_LONG, patience};
 use crate::account::AccountName;
 use host::{Host, Turn};
 use line::{Line, OfLines};
+use place::{Counts, Credential, Holds, Place, Stage};
 
 mod host;
 mod line;
+mod place;
+mod preparation;
 
 /// Who was due longer ago than this when we came to look was not late by us: the machine was suspended.
 const SUSPENDED: Duration = Duration::from_secs(10);
@@ -76,101 +78,10 @@ pub(crate) struct Queue {
     offers: OfLines<BTreeMap<Turn, Arc<str>>>,
     /// How many stand in each line.
     in_line: OfLines<usize>,
-    /// How many run and have a place, removed ones included.
-    running: usize,
-    /// How many stand aside.
-    aside: usize,
-    /// How many prepare in the room of those that take no time.
-    prompt: usize,
-    /// How many prepare in the other one.
-    late: usize,
-    /// How many are prepared and wait for their places.
-    prepared: usize,
-    /// How many have no place at all.
-    without: usize,
+    /// How many have which places.
+    counts: Counts,
     /// The number for the next turn.
     number: u64,
-}
-
-/// Where an account is.
-#[derive(Debug)]
-struct Place {
-    /// Its server.
-    host: Arc<str>,
-    credential: Credential,
-    /// Its last poll had its places for long, and brought next to nothing.
-    slow: bool,
-    stage: Stage,
-}
-
-impl Place {
-    /// Where it waits when it is due.
-    fn line(&self) -> Line {
-        match self.credential {
-            Credential::AtHand => self.line_for_places(),
-            Credential::Prompt => Line::Prompt,
-            Credential::Late => Line::Late,
-        }
-    }
-
-    /// Where it waits when it has what it logs in with.
-    fn line_for_places(&self) -> Line {
-        if self.slow { Line::Slow } else { Line::Places }
-    }
-}
-
-/// How an account comes by what it logs in with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Credential {
-    /// It has it.
-    AtHand,
-    /// It has to get it, and that took no time when it did so last.
-    Prompt,
-    /// It has to get it, and that took long.
-    Late,
-}
-
-#[derive(Debug)]
-enum Stage {
-    /// In `waiting`.
-    Waiting {
-        turn: Turn,
-        /// Somebody asked for it while it was being polled: if it is late, that poll is why.
-        asked: bool,
-    },
-    /// In a line of its server.
-    Ready { turn: Turn, line: Line },
-    /// It is being polled.
-    Running {
-        /// Since then it has been due.
-        turn: Turn,
-        /// Its places.
-        holds: Holds,
-        /// It is to be polled again no later than this.
-        again: Option<Duration>,
-        /// It is forgotten when the poll has ended.
-        removed: bool,
-    },
-}
-
-/// The places of an account that is being polled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Holds {
-    /// One among all, and one at this server, which may not be its server any more.
-    Both { at: Arc<str>, slow: bool },
-    /// Only that at the server.
-    Server { at: Arc<str>, slow: bool },
-    /// It prepares for a poll at this server.
-    Room {
-        at: Arc<str>,
-        /// In the room of those that take long.
-        late: bool,
-        since: Duration,
-    },
-    /// It is prepared, and stands in the line for places at this server.
-    Queued { at: Arc<str>, line: Line },
-    /// None.
-    Nothing,
 }
 
 /// What an account may begin with.
@@ -205,12 +116,7 @@ impl Queue {
             hosts: HashMap::new(),
             offers: OfLines::default(),
             in_line: OfLines::default(),
-            running: 0,
-            aside: 0,
-            prompt: 0,
-            late: 0,
-            prepared: 0,
-            without: 0,
+            counts: Counts::default(),
             number: 0,
         }
     }
@@ -291,13 +197,7 @@ impl Queue {
 
     /// Whether the front of such a line may begin, at one server at least.
     fn may_begin(&self, line: Line) -> bool {
-        let has_room = match line {
-            Line::Places | Line::Slow => true,
-            Line::Prompt => self.prompt < self.limits.concurrency.get(),
-            // Who takes long in the other room is to find room in this one.
-            Line::Late => self.late + self.prompt < self.most_late(),
-        };
-        has_room && !self.is_full() && !self.offers.of(line).is_empty()
+        self.has_room_for(line) && !self.is_full() && !self.offers.of(line).is_empty()
     }
 
     /// The poll of an account has ended, and the next one is due then.
@@ -342,12 +242,7 @@ impl Queue {
             // Whoever waits at a server without a place waits for one of those there, else for any.
             Some(Holds::Both { at, slow }) => self.is_full() && self.is_any_offered() || lacks(at, *slow),
             Some(Holds::Server { at, slow }) => lacks(at, *slow),
-            // As long as there is room for more that take long, they are in nobody's way.
-            Some(Holds::Room { late, .. }) => {
-                let waits = |line: Line| *self.in_line.of(line) > 0;
-                self.late >= self.most_late() && waits(Line::Prompt)
-                    || *late && waits(Line::Late) && self.late + self.prompt >= self.most_late()
-            }
+            Some(Holds::Room { late, .. }) => self.is_in_the_way_in_its_room(*late),
             Some(Holds::Queued { .. } | Holds::Nothing) | None => false,
         }
     }
@@ -355,7 +250,7 @@ impl Queue {
     /// An account that is being polled gives its place among all to whoever waits. Only so many may stand aside at the
     /// same time: as many as may run, and [`FEW`] more. False if it cannot.
     pub(crate) fn stand_aside(&mut self, account: &AccountName) -> bool {
-        if self.aside >= self.limits.concurrency.get().saturating_add(FEW) {
+        if self.counts.aside >= self.limits.concurrency.get().saturating_add(FEW) {
             return false;
         }
         let Some(Holds::Both { at, slow }) = self.holds(account) else { return false };
@@ -366,74 +261,6 @@ impl Queue {
     /// An account that is being polled gives all its places away: it does nothing, and cannot be ended.
     pub(crate) fn give_up_places(&mut self, account: &AccountName) {
         self.change(account, Holds::Nothing);
-    }
-
-    /// An account that is being polled has to get what it logs in with once more, and needs no place meanwhile.
-    pub(crate) fn prepares(&mut self, account: &AccountName, now: Duration) {
-        if let Some(Holds::Both { at, .. } | Holds::Server { at, .. }) = self.holds(account) {
-            let at = Arc::clone(at);
-            // Whether there is room or not: it cannot wait for it with a place.
-            self.change(account, Holds::Room { at, late: true, since: now });
-        }
-    }
-
-    /// Whether an account that is being polled prepares.
-    #[must_use]
-    pub(crate) fn is_preparing(&self, account: &AccountName) -> bool {
-        matches!(self.holds(account), Some(Holds::Room { .. }))
-    }
-
-    /// Whether an account has prepared for so long that what it logs in with is not to be waited for any longer. To be asked
-    /// every second or so: one that takes long makes room for others.
-    pub(crate) fn has_waited_enough(&mut self, account: &AccountName, now: Duration) -> bool {
-        let Some(Holds::Room { since, .. }) = self.holds(account) else { return false };
-        let patience = patience(now.saturating_sub(*since), self.is_in_the_way(account));
-        if patience != Patience::GoesOn {
-            self.takes_long(account);
-        }
-        patience == Patience::IsOver
-    }
-
-    /// An account takes long to prepare: it goes on in the room for that if there is place, and begins there next time.
-    fn takes_long(&mut self, account: &AccountName) {
-        let is_late_full = self.late >= self.most_late();
-        let Some(Place { credential, stage: Stage::Running { holds, .. }, .. }) = self.accounts.get_mut(account) else {
-            return;
-        };
-        let Holds::Room { at, late, since } = holds.clone() else { return };
-        if *credential == Credential::Prompt {
-            *credential = Credential::Late;
-        }
-        if !late && !is_late_full {
-            self.change(account, Holds::Room { at, late: true, since });
-        }
-    }
-
-    /// An account that is being polled has what it logs in with. It waits for its places in the turn in which it was due,
-    /// and goes on when it is given out as one that may begin.
-    pub(crate) fn is_prepared(&mut self, account: &AccountName, now: Duration) {
-        let Some(place) = self.accounts.get_mut(account) else { return };
-        let Stage::Running { holds, .. } = &place.stage else { return };
-        let at = match holds {
-            Holds::Room { at, since, .. } => {
-                if place.credential == Credential::Late && now.saturating_sub(*since) < TAKES_LONG {
-                    place.credential = Credential::Prompt;
-                }
-                Arc::clone(at)
-            }
-            // It hung, and does not hang any more.
-            Holds::Nothing => Arc::clone(&place.host),
-            Holds::Both { .. } | Holds::Server { .. } | Holds::Queued { .. } => return,
-        };
-        let line = place.line_for_places();
-        self.change(account, Holds::Queued { at, line });
-    }
-
-    /// The poll of an account has ended, and what follows is not done yet. If it had no place, it waits for none any more.
-    pub(crate) fn ends(&mut self, account: &AccountName) {
-        if let Some(Holds::Room { .. } | Holds::Queued { .. }) = self.holds(account) {
-            self.change(account, Holds::Nothing);
-        }
     }
 
     /// Gives an account that is being polled other places. None if it is not being polled.
@@ -449,7 +276,7 @@ impl Queue {
 
     /// Counts the places that an account has from here on.
     fn enter(&mut self, account: &AccountName, holds: &Holds, turn: Turn) {
-        *self.count_of(holds) += 1;
+        *self.counts.of(holds) += 1;
         match holds {
             Holds::Both { at, slow } | Holds::Server { at, slow } => self.at_host(at, |host| {
                 host.running += 1;
@@ -466,7 +293,7 @@ impl Queue {
 
     /// Counts the places that an account had.
     fn leave(&mut self, holds: &Holds, turn: Turn) {
-        *self.count_of(holds) -= 1;
+        *self.counts.of(holds) -= 1;
         match holds {
             Holds::Both { at, slow } | Holds::Server { at, slow } => self.at_host(at, |host| {
                 host.running -= 1;
@@ -481,18 +308,6 @@ impl Queue {
         }
     }
 
-    /// How many have places like these.
-    fn count_of(&mut self, holds: &Holds) -> &mut usize {
-        match holds {
-            Holds::Both { .. } => &mut self.running,
-            Holds::Server { .. } => &mut self.aside,
-            Holds::Room { late: false, .. } => &mut self.prompt,
-            Holds::Room { late: true, .. } => &mut self.late,
-            Holds::Queued { .. } => &mut self.prepared,
-            Holds::Nothing => &mut self.without,
-        }
-    }
-
     fn holds(&self, account: &AccountName) -> Option<&Holds> {
         match &self.accounts.get(account)?.stage {
             Stage::Running { holds, .. } => Some(holds),
@@ -501,12 +316,7 @@ impl Queue {
     }
 
     fn is_full(&self) -> bool {
-        self.running >= self.limits.concurrency.get()
-    }
-
-    /// For how many that take long to prepare there is room: as many as may stand aside.
-    fn most_late(&self) -> usize {
-        self.limits.concurrency.get().saturating_add(FEW)
+        self.counts.running >= self.limits.concurrency.get()
     }
 
     /// Whether somebody could begin if there were a place among all.
@@ -547,7 +357,8 @@ impl Queue {
     /// How many polls run, with a place or without.
     #[must_use]
     pub(crate) fn running(&self) -> usize {
-        self.running + self.aside + self.prompt + self.late + self.without
+        let Counts { running, aside, prompt, late, without, prepared: _ } = self.counts;
+        running + aside + prompt + late + without
     }
 
     /// How many accounts are due and wait for a place.

@@ -287,19 +287,22 @@ impl Queue {
             assert_eq!(*self.in_line.of(line), ready);
         }
         assert_eq!(self.accounts.len(), self.waiting.len() + self.ready() + self.running());
-        let prepared = self.prepared;
+        let prepared = self.counts.prepared;
         assert_eq!(self.hosts.values().map(|host| host.prepared).sum::<usize>(), prepared);
         let quick = self.accounts.values().filter(|place| !place.slow).count();
         assert_eq!(self.hosts.values().map(|host| host.quick).sum::<usize>(), quick);
         assert!(self.hosts.values().all(|host| host.slow <= host.running));
         assert_eq!(self.accounts.values().filter(is_running).count(), self.running() + prepared);
-        assert_eq!(self.hosts.values().map(|host| host.preparing).sum::<usize>(), self.prompt);
-        assert_eq!(self.hosts.values().map(|host| host.running).sum::<usize>(), self.running + self.aside);
+        assert_eq!(self.hosts.values().map(|host| host.preparing).sum::<usize>(), self.counts.prompt);
+        assert_eq!(
+            self.hosts.values().map(|host| host.running).sum::<usize>(),
+            self.counts.running + self.counts.aside
+        );
         let hold = |one: fn(&Holds) -> bool| self.accounts.keys().filter(|a| self.holds(a).is_some_and(one)).count();
-        assert_eq!(hold(|holds| matches!(holds, Holds::Both { .. })), self.running);
-        assert_eq!(hold(|holds| matches!(holds, Holds::Server { .. })), self.aside);
-        assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: false, .. })), self.prompt);
-        assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: true, .. })), self.late);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Both { .. })), self.counts.running);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Server { .. })), self.counts.aside);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: false, .. })), self.counts.prompt);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: true, .. })), self.counts.late);
         assert_eq!(hold(|holds| matches!(holds, Holds::Queued { .. })), prepared);
         for (account, place) in &self.accounts {
             let stands = match &place.stage {
@@ -362,8 +365,8 @@ proptest! {
                         }
                         let here = running.iter().filter(|(_, host)| host.is_some() && *host == at).count();
                         prop_assert!(at.is_none() || here <= queue.limits.per_host.get());
-                        prop_assert!(queue.running <= queue.limits.concurrency.get());
-                        prop_assert!(queue.prompt <= queue.limits.concurrency.get() || begin == Begin::Poll);
+                        prop_assert!(queue.counts.running <= queue.limits.concurrency.get());
+                        prop_assert!(queue.counts.prompt <= queue.limits.concurrency.get() || begin == Begin::Poll);
                         queue.check();
                     }
                     prop_assert!(queue.next_wake().is_none_or(|wake| wake > now), "nothing is left that could begin");
@@ -401,7 +404,7 @@ proptest! {
                 Step::Limits(all, host) => queue.set_limits(limits(all, host)),
             }
             queue.check();
-            prop_assert_eq!(running.len(), queue.running() + queue.prepared);
+            prop_assert_eq!(running.len(), queue.running() + queue.counts.prepared);
         }
         // Then, with a place at a time, everybody has a turn.
         for (account, _) in running.drain(..) {
@@ -521,7 +524,7 @@ fn a_poll_that_has_ended_before_it_had_a_place_waits_for_none() {
     queue.finished(&name("a"), at(3));
     assert_eq!(prepare(&mut queue, at(3)), [name("a")]);
     queue.ends(&name("a"));
-    assert_eq!((queue.running(), queue.prompt), (1, 0));
+    assert_eq!((queue.running(), queue.counts.prompt), (1, 0));
 }
 
 #[test]
@@ -611,7 +614,7 @@ fn a_busy_server_has_few_that_are_prepared_and_others_are_not_held_back_by_it() 
     }
     // Two are polled, two more are ready to.
     assert_eq!(
-        (queue.running, queue.hosts["busy"].prepared, queue.hosts["busy"].in_line().of(Line::Prompt)),
+        (queue.counts.running, queue.hosts["busy"].prepared, queue.hosts["busy"].in_line().of(Line::Prompt)),
         (3, 2, &16)
     );
     assert_eq!(queue.doing(&name("elsewhere")), Some(Doing::Running));
