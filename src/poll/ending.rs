@@ -58,7 +58,9 @@ impl Poll {
         telling
     }
 
-    /// QUIT is a promise: the server may take away whatever was retrieved. So it is only sent when that is safe.
+    /// QUIT is a promise: the server may take away whatever was retrieved. So it is only sent when that is safe, and where
+    /// it `removes` that for certain only when no message may have come in part. Without QUIT it keeps everything, marked or
+    /// not (RFC 1939, section 6).
     ///
     /// Tells whether anything was retrieved.
     pub(super) async fn end_session(
@@ -66,8 +68,9 @@ impl Poll {
         state: &mut StateHandle,
         client: Client,
         work: Work,
+        removes: bool,
     ) -> Result<bool, PollError> {
-        let Work { retrieved, marked, numbers, forget } = work;
+        let Work { retrieved, mut marked, numbers, forget } = work;
         let refused = retrieved.refused.alone();
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused + retrieved.refused.not_given() {
@@ -77,6 +80,11 @@ impl Poll {
             ));
         }
         let of_other_size = self.tell_other_sizes(&retrieved);
+        let is_whole = of_other_size.is_empty() && retrieved.without_size.is_empty() && !retrieved.any_may_be_part;
+        let quits = is_whole || !removes;
+        if !quits {
+            marked.clear();
+        }
         let comparison = Comparison::of(&retrieved, &of_other_size, state.read()?.state());
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
@@ -88,7 +96,13 @@ impl Poll {
             if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }
         };
         state.with("write down what is to be removed", before_quit).await??;
-        let acknowledged = self.quit(client).await?;
+        let acknowledged = if quits {
+            self.quit(client).await?
+        } else {
+            drop(client);
+            self.events.tell(&PollEvent::EndsWithoutQuit);
+            false
+        };
         if !acknowledged && !marked.is_empty() {
             self.events.tell(&PollEvent::QuitNotAcknowledged);
         }
@@ -152,7 +166,8 @@ impl Comparison {
         let known = known.into_iter().map(|(_, listed)| listed);
         let over = known.filter_map(ListedAs::of).filter(|one| !in_trouble.contains(one)).collect();
         // What may be a part is looked at again after longer and longer times, as long as no size tells more.
-        let without_size = without_size.into_iter().filter_map(|(_, listed)| without_size_as(listed));
+        let without_size =
+            without_size.into_iter().filter_map(|(_, listed)| ListedAs::of(listed)).map(ListedAs::without_size);
         let of_other_size = to_record.iter().filter_map(|one| ListedAs::of(&one.listed)).chain(without_size).collect();
         Self { verified, doubted, present, of_other_size, over }
     }
@@ -165,11 +180,6 @@ impl Comparison {
         store.record_quarantine(of_other_size, QuarantineReason::OtherSize)?;
         if doubted.is_empty() { Ok(()) } else { store.record_doubt(doubted) }
     }
-}
-
-/// A message of which no size is told, whatever stands in its place.
-fn without_size_as(listed: &Listed) -> Option<ListedAs> {
-    listed.unique_id.clone().map(|unique_id| ListedAs { unique_id, reported_size: None })
 }
 
 /// The sizes that remembered messages are listed with now, where they had others: those that their bytes have.

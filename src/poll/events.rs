@@ -169,6 +169,8 @@ pub enum PollEvent<'a> {
     Deleted(&'a [EntryId]),
     /// It did not acknowledge a QUIT that was to remove something.
     QuitNotAcknowledged,
+    /// QUIT is not sent, because the server would remove then what came in another size than it was listed with.
+    EndsWithoutQuit,
     /// A session ended in order, and what it did is on record.
     SessionEnded {
         /// What kept QUIT from its answer, where nothing depended on that.

@@ -144,6 +144,8 @@ pub(super) struct Retrieved {
     pub(super) stopped: bool,
     /// There was no room for some.
     pub(super) insufficient_space: Option<LackOfSpace>,
+    /// A new one came of which nothing says that it is all of the message.
+    pub(super) any_may_be_part: bool,
     /// One came out shorter than it was listed.
     pub(super) any_shorter: bool,
     /// Those that came in another size than they were listed with.

@@ -498,6 +498,7 @@ impl<'a> Retriever<'a> {
         if known.is_some() {
             return Ok(());
         }
+        self.done.any_may_be_part |= is_unsized || may_be_part;
         self.done.not_skipped += u64::from(would_be_skipped);
         self.done.long_headers += u64::from(has_long_header);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);

@@ -114,6 +114,12 @@ impl Capabilities {
         saturating_number(term).map(|days| Expire::Days(u32::try_from(days).unwrap_or(u32::MAX)))
     }
 
+    /// Whether the server removes at QUIT whatever was retrieved in the session (EXPIRE 0, RFC 2449, section 6.7).
+    #[must_use]
+    pub fn removes_what_was_retrieved(&self) -> bool {
+        self.expire() == Some(Expire::Days(0))
+    }
+
     /// Whether AUTH takes this mechanism (RFC 2449, section 6.3; RFC 5034, section 3).
     #[must_use]
     pub fn sasl(&self, mechanism: Mechanism) -> bool {

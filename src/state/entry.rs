@@ -173,6 +173,12 @@ impl ListedAs {
     pub fn of_entry(entry: &Entry) -> Option<Self> {
         Some(Self { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
     }
+
+    /// The same where no size is told, whatever stands in its place.
+    #[must_use]
+    pub fn without_size(self) -> Self {
+        Self { reported_size: None, ..self }
+    }
 }
 
 /// A message that failed: it is quarantined for a growing time so that everything else flows.

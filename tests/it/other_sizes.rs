@@ -82,6 +82,48 @@ fn what_comes_twice_in_another_size_is_not_deleted() {
     }
 }
 
+/// A server that removes at QUIT whatever was retrieved (EXPIRE 0) would take away what came in part.
+#[test]
+fn a_part_is_not_left_to_a_server_that_removes_what_was_retrieved() {
+    for uidl in [true, false] {
+        for (came, listed) in [(700, 1000), (100, 1000), (1300, 1000)] {
+            let whole = message(1, listed);
+            let messages = vec![Message::new("1", &whole), Message::new("2", &message(2, 500))];
+            let maildrop = Maildrop::with(messages, |behaviour| {
+                (behaviour.expire_0, behaviour.uidl) = (true, uidl);
+                behaviour.answers.push(answer(&message(1, came)));
+            });
+            let env = TestEnv::new(&[account(&maildrop, true)]);
+            for _ in 0..2 {
+                env.fetch().expect(1).says(&format!("{listed} octets, and {came} came"));
+                assert!(maildrop.left().contains(&"1".to_owned()), "{uidl}, {came}");
+            }
+            maildrop.change(|contents| contents.behaviour.answers.clear());
+            env.fetch().expect(0);
+            assert!(env.mail().contains(&stored(&whole)), "{uidl}, {came}");
+            env.fetch().expect(0);
+            assert!(maildrop.left().is_empty(), "{uidl}, {came}");
+            assert_eq!(env.mail().len(), 3, "{uidl}, {came}");
+        }
+    }
+}
+
+#[test]
+fn one_without_a_size_among_others_is_not_left_to_such_a_server() {
+    let messages = vec![Message::new("1", &message(1, 1000)), Message::new("2", &message(2, 500))];
+    let maildrop = Maildrop::with(messages, |behaviour| {
+        behaviour.expire_0 = true;
+        behaviour.answers = [("LIST 1", "+OK 1 0\r\n"), ("LIST", "+OK\r\n1 0\r\n2 500\r\n.\r\n")]
+            .map(|(to, answer)| (to.to_owned(), answer.to_owned()))
+            .to_vec();
+    });
+    let env = TestEnv::new(&[account(&maildrop, true)]);
+    env.fetch();
+    assert_eq!((maildrop.left().len(), env.mail().len()), (2, 2));
+    env.fetch().expect(0);
+    assert_eq!((maildrop.left().len(), env.mail().len()), (0, 2), "the same bytes came again");
+}
+
 /// The server tells no sizes any more: nothing shows that what comes is not the part that came before.
 fn sizeless(contents: &mut Contents, line: &str) {
     let answers = [("LIST 1", "+OK 1 0\r\n".to_owned()), ("LIST", format!("+OK\r\n{line}.\r\n"))];

@@ -18,7 +18,7 @@ use crate::command_line::this_program;
 use crate::config::{Config, Environment};
 use crate::exit::ExitStatus;
 use crate::poll::{PollContext, PollError, credential};
-use crate::pop3::{Capabilities, Command, Expire, MessageNumber, Status};
+use crate::pop3::{Capabilities, Command, MessageNumber, Status};
 use crate::state::hold::hold;
 use crate::text::{Count, words_in};
 use crate::threads::{NotDone, blocking};
@@ -77,7 +77,7 @@ async fn talk(
     let mut client = logged_in.client;
     // It is asked once: some servers announce only now what they do at QUIT.
     let capabilities = announced(&mut client).await?.or(logged_in.capabilities);
-    let takes_away = capabilities.as_ref().and_then(Capabilities::expire) == Some(Expire::Days(0));
+    let takes_away = capabilities.as_ref().is_some_and(Capabilities::removes_what_was_retrieved);
     let input = Input::new();
     let talk = Talk {
         account: account.name.clone(),

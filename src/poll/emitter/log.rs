@@ -47,6 +47,10 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
         PollEvent::QuitNotAcknowledged => {
             warn!("the server did not acknowledge the QUIT: what was deleted is deleted again next time");
         }
+        PollEvent::EndsWithoutQuit => info!(
+            "the connection is closed without QUIT: this server removes then what was retrieved (EXPIRE 0), and not all \
+             of that came as it was listed"
+        ),
         PollEvent::SessionEnded { trouble: Some(error) } => debug!("QUIT: {error}"),
         PollEvent::SessionFailed { error, next } => session_failed(error, *next),
         _ => {}

@@ -85,6 +85,7 @@ impl Reporter {
             | PollEvent::MessageReceived { .. }
             | PollEvent::MessageRecognised { .. }
             | PollEvent::Stopping { .. }
+            | PollEvent::EndsWithoutQuit
             | PollEvent::WaitsForRoom { .. }
             | PollEvent::Waits(_) => {}
         }

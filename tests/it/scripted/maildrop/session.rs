@@ -91,6 +91,9 @@ impl<'a> Conversation<'a> {
             if let Some((_, answer)) = fixed {
                 let answer = answer.clone();
                 self.wire.send(answer.as_bytes())?;
+                // Whatever it was, it counts as retrieved.
+                let retrieved = line.strip_prefix("RETR ").filter(|_| answer.starts_with("+OK"));
+                self.taken.extend(retrieved.and_then(|number| self.find(number)));
                 continue;
             }
             let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
