@@ -42,6 +42,20 @@ impl Poll {
         }
     }
 
+    /// Sends QUIT, if that is safe. Whether the server has acknowledged it, which it should if it is to remove something.
+    async fn quit_or_close(&self, client: Client, is_safe: bool, removes_some: bool) -> Result<bool, PollError> {
+        if !is_safe {
+            drop(client);
+            self.events.tell(&PollEvent::EndsWithoutQuit);
+            return Ok(false);
+        }
+        let acknowledged = self.quit(client).await?;
+        if !acknowledged && removes_some {
+            self.events.tell(&PollEvent::QuitNotAcknowledged);
+        }
+        Ok(acknowledged)
+    }
+
     /// Tells what came in another size than it was listed with, and gives it back: it is left alone for the rest of the poll.
     fn tell_other_sizes<'a>(&mut self, retrieved: &'a Retrieved) -> Vec<&'a OtherSize> {
         let explained = Explained::of(&self.account, self.sizes_are_mostly_off);
@@ -70,7 +84,7 @@ impl Poll {
         work: Work,
         removes: bool,
     ) -> Result<bool, PollError> {
-        let Work { retrieved, mut marked, numbers, forget } = work;
+        let Work { retrieved, marked, numbers, forget } = work;
         let refused = retrieved.refused.alone();
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused + retrieved.refused.not_given() {
@@ -82,9 +96,7 @@ impl Poll {
         let of_other_size = self.tell_other_sizes(&retrieved);
         let is_whole = of_other_size.is_empty() && retrieved.without_size.is_empty() && !retrieved.any_may_be_part;
         let quits = is_whole || !removes;
-        if !quits {
-            marked.clear();
-        }
+        let marked = if quits { marked } else { Vec::new() };
         let comparison = Comparison::of(&retrieved, &of_other_size, state.read()?.state());
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
@@ -96,16 +108,7 @@ impl Poll {
             if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }
         };
         state.with("write down what is to be removed", before_quit).await??;
-        let acknowledged = if quits {
-            self.quit(client).await?
-        } else {
-            drop(client);
-            self.events.tell(&PollEvent::EndsWithoutQuit);
-            false
-        };
-        if !acknowledged && !marked.is_empty() {
-            self.events.tell(&PollEvent::QuitNotAcknowledged);
-        }
+        let acknowledged = self.quit_or_close(client, quits, !marked.is_empty()).await?;
         if let Some((shown, messages)) = retrieved.shown_by_quit.as_ref().filter(|_| acknowledged) {
             shown.show(*messages);
         }
