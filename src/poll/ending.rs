@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Poll;
 use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
-use super::retrieval::{Explained, LackOfSpace, NAMED, OtherSize, Retrieved};
+use super::retrieval::{Explained, LackOfSpace, NAMED, OtherSize, Retrieved, Verified};
 use super::retriever::DRAIN;
 use crate::client::Client;
 use crate::client::Message;
@@ -145,7 +145,7 @@ impl Poll {
 /// What a session compared with what is remembered.
 struct Comparison {
     /// It is what the server has.
-    verified: Vec<EntryId>,
+    verified: Verified,
     /// It came again, but not in the size that is listed: it is there, and that it is all of it is in doubt.
     doubted: Vec<EntryId>,
     /// Of those, the ones that were taken to be gone.
@@ -177,7 +177,7 @@ impl Comparison {
 
     fn record(self, store: &mut Store) -> Result<(), StateError> {
         let Self { verified, doubted, present, of_other_size, over } = self;
-        store.record_verified(verified)?;
+        verified.record(store)?;
         store.record_present(present)?;
         store.record_quarantine_over(over)?;
         store.record_quarantine(of_other_size, QuarantineReason::OtherSize)?;

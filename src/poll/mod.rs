@@ -66,6 +66,7 @@ use credential::Obtained;
 use emitter::Emitter;
 use next::{Next, doubt_unshown, record_unproven};
 use recognition::{Beginning, First};
+use retrieval::Verified;
 use server_profile::ServerProfile;
 use session::{Broken, Clean, Ended};
 pub use spool::{forward_spool, settle_account};
@@ -200,7 +201,7 @@ struct InSession {
     /// The remembered messages whose bytes came again.
     recognised: Vec<EntryId>,
     /// Of those, the ones that were shown to be the same before the session broke.
-    verified: Vec<EntryId>,
+    verified: Verified,
     /// A size that was asked for beside its message did not come.
     sizes_do_not_come: bool,
 }
@@ -366,7 +367,7 @@ impl Poll {
         } else if retrieved && matches!(broken.error, PollError::Client(_)) {
             // Behind any other error the poll ends, and the next one finds it in the state.
             let unshown = move |store: &mut Store| {
-                store.record_verified(verified)?;
+                verified.record(store)?;
                 doubt_unshown(store)
             };
             state.with("write down what nothing has shown", unshown).await??;

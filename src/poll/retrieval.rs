@@ -11,11 +11,14 @@ use crate::delivery::Described;
 use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
 use crate::ids::{EntryId, InstanceId};
+use crate::message::Digest;
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Fit, Remembered};
 use crate::pop3::UniqueId;
 use crate::routing::Routing;
+use crate::state::error::StateError;
 use crate::state::shown::Shown;
+use crate::state::store::Store;
 
 /// What is to be retrieved, and how.
 pub(super) struct Retrieval {
@@ -128,6 +131,8 @@ pub(super) struct Retrieved {
     pub(super) known: Vec<(EntryId, Listed)>,
     /// Of those, the ones of which no size, now or before, says that they are all of a message.
     pub(super) without_size: HashSet<EntryId>,
+    /// The headers of those that are remembered with another one: it was no proof any more, or never was seen.
+    pub(super) headers: Vec<(EntryId, Digest)>,
     /// One of those is still on its way into a Maildir that does not take it: the server must keep it.
     pub(super) is_any_under_way: bool,
     /// So many of those, the first ones, came before the last sign that the answers were in step.
@@ -175,18 +180,41 @@ pub(super) struct LackOfSpace {
 }
 
 impl Retrieved {
-    /// The entries of which it was seen that they are what the server has, and of the others those whose bytes came.
-    pub(super) fn verified(&self) -> (Vec<EntryId>, Vec<EntryId>) {
+    /// What was seen to be what the server has; and the others whose bytes came.
+    pub(super) fn verified(&self) -> (Verified, Vec<EntryId>) {
         let of_other_size: HashSet<EntryId> = self.other_sizes.those.iter().filter_map(|one| one.entry).collect();
         let is_sure = |id: &EntryId| !of_other_size.contains(id) && !self.without_size.contains(id);
-        self.known.iter().map(|(id, _)| *id).partition(is_sure)
+        let (entries, others) = self.known.iter().map(|(id, _)| *id).partition(is_sure);
+        (Verified::new(entries, &self.headers), others)
     }
 
-    /// The entries of which it was seen though the session broke.
-    pub(super) fn verified_so_far(&self) -> Vec<EntryId> {
-        let (verified, _) = self.verified();
+    /// Of that, what was seen though the session broke.
+    pub(super) fn verified_so_far(&self) -> Verified {
+        let (Verified { mut entries, .. }, _) = self.verified();
         let shown: HashSet<EntryId> = self.known.iter().take(self.known_shown).map(|(id, _)| *id).collect();
-        verified.into_iter().filter(|id| shown.contains(id)).collect()
+        entries.retain(|id| shown.contains(id));
+        Verified::new(entries, &self.headers)
+    }
+}
+
+/// Entries whose bytes came again, so that they are what the server has.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    entries: Vec<EntryId>,
+    /// The headers of those that are remembered with another one.
+    headers: Vec<(EntryId, Digest)>,
+}
+
+impl Verified {
+    fn new(entries: Vec<EntryId>, headers: &[(EntryId, Digest)]) -> Self {
+        let among_them: HashSet<&EntryId> = if headers.is_empty() { HashSet::new() } else { entries.iter().collect() };
+        let headers = headers.iter().copied().filter(|(id, _)| among_them.contains(id)).collect();
+        Self { entries, headers }
+    }
+
+    pub(super) fn record(self, store: &mut Store) -> Result<(), StateError> {
+        store.record_verified(self.entries)?;
+        store.record_fingerprinted(self.headers)
     }
 }
 

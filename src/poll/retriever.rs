@@ -29,6 +29,7 @@ use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Length, Removable, has_size, is_due};
 use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId};
+use crate::state::entries::Fingerprint;
 use crate::watch;
 
 /// Complete messages that wait for the disk hold at most so many bytes of memory.
@@ -523,6 +524,10 @@ impl<'a> Retriever<'a> {
         };
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
+        let Fingerprint { header, whole, .. } = entry.fingerprint;
+        if whole == Some(digests.whole) && header != Some(digests.header) {
+            self.done.headers.push((entry.id, digests.header));
+        }
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
         if !received.payload().proves_all_of(&entry) {
             self.done.without_size.insert(entry.id);

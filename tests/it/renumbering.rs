@@ -55,6 +55,21 @@ fn a_renumbered_maildrop_is_not_fetched_again() {
     nothing_more_happens(&maildrop, &env);
 }
 
+/// What came before the session broke was in doubt, and its header no proof; then the same bytes came again.
+#[test]
+fn what_was_in_doubt_and_came_again_is_recognised_as_well() {
+    let bytes = |n: usize| format!("Message-ID: <{n}@x>\r\nSubject: alarm\r\n\r\nThis is {n}.\r\n").into_bytes();
+    let maildrop = Maildrop::new((1..=6).map(|n| Message::new(&format!("u{n}"), &bytes(n))).collect());
+    maildrop.change(|contents| contents.behaviour.answers_once = vec![("RETR 6".to_owned(), "hang up".to_owned())]);
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    (0..2).for_each(|_| _ = env.fetch());
+    assert!(maildrop.count("RETR") > 7, "it was in doubt");
+    renumber(&maildrop);
+    let before = maildrop.count("RETR");
+    env.fetch().expect(0).says("nothing new").says("; 6 renumbered");
+    assert_eq!((maildrop.count("RETR"), env.mail().len()), (before, 6));
+}
+
 /// An answer that belongs to none of the commands comes in front of those to TOP, once: the header of a message that has
 /// gone meanwhile. Each message behind it gets the header of the one in front of it, and the new one, whose own is refused,
 /// that of the last, so all seem to be known.

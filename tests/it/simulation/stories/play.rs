@@ -347,7 +347,11 @@ impl<'a> Player<'a> {
             let names_are_new = !lasting && character.most.is_some();
             // What never comes as it is listed is tried for ever.
             let misfits = character.manner.estimates && !character.estimates;
-            if !names_are_new && !misfits && !garbled.iter().any(|message| self.is_garbled(account, message)) {
+            // So is what is larger than the account takes, and not listed so.
+            let is_larger = |message: &Message| character.largest.is_some_and(|most| message.bytes.len() as u64 > most);
+            let too_large = character.manner.estimates && garbled.iter().any(is_larger);
+            let is_explained = names_are_new || misfits || too_large;
+            if !is_explained && !garbled.iter().any(|message| self.is_garbled(account, message)) {
                 let text = format!("{} does not come to rest", self.story.accounts[account].name);
                 return Err(Failure { kind: Kind::Restless, text });
             }
