@@ -1,13 +1,16 @@
 //! New access tokens: ahead of time, one at a time, and kept before they are used.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::Stage;
 use super::authorization_server::TOKEN_MARK;
-use crate::program::Outcome;
+use crate::program::{Account, Outcome};
 
 /// Fetches; no token is printed.
 fn fetch(stage: &Stage, args: &[&str]) -> Outcome {
@@ -212,6 +215,36 @@ fn the_end_of_a_sign_in_is_told_in_its_last_quarter() {
     daemon.signal(Signal::TERM);
     daemon.wait().expect(143);
     assert_eq!(lines().lines().count(), 1, "{}", lines());
+}
+
+/// Ten accounts whose token endpoint hangs, and one at the same mail server whose access token is good.
+#[test]
+fn a_token_endpoint_that_hangs_keeps_no_other_account_from_its_polls() {
+    let stage = Stage::signed_in();
+    let names: Vec<String> = (0..10).map(|n| format!("a{n}")).chain(["good".to_owned()]).collect();
+    let account = |name: &String| {
+        let account = Account::at(stage.mailbox.address).named(name).without("password").text("interval", "10s");
+        account.text("username", "jo@example.org").set("oauth2", stage.server.settings(""))
+    };
+    stage.env.configure(&names.iter().map(account).collect::<Vec<_>>());
+    stage.env.configure_more("\n[daemon]\nconcurrency = 2\nper_host = 2\n");
+    let token = |name: &str| stage.env.path(&format!("state/{name}.token"));
+    std::fs::rename(token("a"), token("good")).unwrap();
+    let mut ended: Value = serde_json::from_slice(&std::fs::read(token("good")).unwrap()).unwrap();
+    ended["access_expires"] = 1.into();
+    for name in names.iter().filter(|name| *name != "good") {
+        std::fs::write(token(name), ended.to_string()).unwrap();
+        std::fs::set_permissions(token(name), Permissions::from_mode(0o600)).unwrap();
+    }
+    stage.server.inside().slow = Duration::from_secs(600);
+    let daemon = stage.env.spawn(&["daemon"]);
+    let begun = Instant::now();
+    wait_until("two polls of the good one", || stage.mailbox.logins().len() >= 2);
+    assert!(begun.elapsed() < Duration::from_secs(25), "none waits until a request is given up: {:?}", begun.elapsed());
+    assert!(stage.asked_for("refresh_token") > 2, "they wait beside each other");
+    assert!(stage.mailbox.logins().iter().all(|let_in| *let_in));
+    daemon.signal(Signal::TERM);
+    daemon.wait();
 }
 
 #[test]
