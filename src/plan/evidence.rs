@@ -306,26 +306,35 @@ fn is_same(listed: &Listed, digests: Digests, entry: &Entry) -> bool {
 #[derive(Debug, Default)]
 pub struct Remembered {
     /// By unique-id and the digest of all bytes, or of the header where there is no other.
-    by_digest: HashMap<(Option<UniqueId>, Digest), Vec<Entry>>,
+    by_digest: ByDigest,
+    /// Those that seem to be listed, as another message with the same unique-id and size. Nothing has shown which is which.
+    taken_for_others: ByDigest,
+}
+
+/// Entries by unique-id and digest.
+type ByDigest = HashMap<(Option<UniqueId>, Digest), Vec<Entry>>;
+
+fn by_digest(entries: impl Iterator<Item = Entry>) -> ByDigest {
+    let mut by_digest = ByDigest::new();
+    for entry in entries {
+        if let Some(digest) = entry.fingerprint.whole.or(entry.fingerprint.header) {
+            by_digest.entry((entry.unique_id.clone(), digest)).or_default().push(entry);
+        }
+    }
+    by_digest
 }
 
 impl Remembered {
-    /// These.
+    /// These, and those that are taken for other messages of the same names.
     #[must_use]
-    pub fn new(entries: impl Iterator<Item = Entry>) -> Self {
-        let mut by_digest: HashMap<_, Vec<Entry>> = HashMap::new();
-        for entry in entries {
-            if let Some(digest) = entry.fingerprint.whole.or(entry.fingerprint.header) {
-                by_digest.entry((entry.unique_id.clone(), digest)).or_default().push(entry);
-            }
-        }
-        Self { by_digest }
+    pub fn new(entries: impl Iterator<Item = Entry>, taken_for_others: impl Iterator<Item = Entry>) -> Self {
+        Self { by_digest: by_digest(entries), taken_for_others: by_digest(taken_for_others) }
     }
 
     /// Whether there is none, and never was.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_digest.is_empty()
+        self.by_digest.is_empty() && self.taken_for_others.is_empty()
     }
 
     /// The one that this message is, if it is one of them; it is not found a second time.
@@ -334,6 +343,13 @@ impl Remembered {
             let alike = self.by_digest.get_mut(&(listed.unique_id.clone(), digest))?;
             alike.pop_if(|entry| is_same(listed, digests, entry))
         })
+    }
+
+    /// The one that this message is though another one was taken for it. Only what hardly two messages have in common tells
+    /// that they are not two.
+    pub fn take_from_another(&mut self, listed: &Listed, digests: Digests) -> Option<Entry> {
+        let alike = self.taken_for_others.get_mut(&(listed.unique_id.clone(), digests.whole))?;
+        alike.pop_if(|entry| digests.header.is_strong() && is_same(listed, digests, entry))
     }
 
     /// Those that none of the messages with their unique-ids was, though all of these were retrieved: they are not on the

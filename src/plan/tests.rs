@@ -649,8 +649,14 @@ fn each_remembered_message_is_found_once() {
     use crate::message::Digests;
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let digests = |text: &str| Digests { header: digest("H"), whole: digest(text) };
-    let mut remembered = Remembered::new([entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)].into_iter());
+    let taken_for_others = [entry(3, "a", "C", 1, 0)].into_iter();
+    let mut remembered =
+        Remembered::new([entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)].into_iter(), taken_for_others);
     assert_eq!(remembered.take(&listed, digests("C")), None);
+    let weak = Digests { header: weak(), whole: digest("C") };
+    assert_eq!(remembered.take_from_another(&listed, weak), None, "these may be two that are alike");
+    assert_eq!(remembered.take_from_another(&listed, digests("C")).unwrap().id, EntryId::new(3));
+    assert_eq!(remembered.take_from_another(&listed, digests("C")), None);
     assert_eq!(remembered.take(&listed, digests("A")).unwrap().id, EntryId::new(1));
     assert_eq!(remembered.take(&listed, digests("A")), None);
     let others = HashSet::from([UniqueId::new(b"a").unwrap()]);

@@ -168,13 +168,21 @@ fn most_free_space(disk: &dyn Disk, destinations: &Destinations) -> Result<FreeS
     Ok(most)
 }
 
-/// What the messages that are to be retrieved may turn out to be: what is remembered under their unique-ids and was not
-/// found in the listing (`known` are those that were, in order); where there are none, whatever has none.
+/// So many entries under one unique-id are compared with what comes though they seem to be listed.
+const MOST_TAKEN_FOR_OTHERS: usize = 1000;
+
+/// What the messages that are to be retrieved may turn out to be: what is remembered under their unique-ids, both what was
+/// not found in the listing and what was (`known` are those, in order); where there are no unique-ids, whatever has none.
 fn remembered(state: &UidState, messages: &[Listed], known: &[EntryId], has_unique_ids: bool) -> Remembered {
+    let is_known = |entry: &&Entry| known.binary_search(&entry.id).is_ok();
     let unique_ids: HashSet<&UniqueId> = messages.iter().filter_map(|one| one.unique_id.as_ref()).collect();
-    let named = unique_ids.into_iter().flat_map(|unique_id| state.with_unique_id(unique_id));
+    let named = || unique_ids.iter().flat_map(|unique_id| state.with_unique_id(unique_id));
     let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
-    Remembered::new(named.filter(|entry| known.binary_search(&entry.id).is_err()).chain(nameless).cloned())
+    let others = |unique_id: &&UniqueId| state.with_unique_id(unique_id).filter(is_known).take(MOST_TAKEN_FOR_OTHERS);
+    Remembered::new(
+        named().filter(|entry| !is_known(entry)).chain(nameless).cloned(),
+        unique_ids.iter().flat_map(others).cloned(),
+    )
 }
 
 /// Whether the server tells sizes, now or when what is remembered came: the hints would know, and may be lost.

@@ -299,8 +299,9 @@ impl OtherSizes {
         self.off >= PROBED && self.off / 3 >= self.exact.saturating_add(exact_before)
     }
 
-    /// A message came, with so many octets; `known` if it is remembered, and whether that is due.
-    pub(super) fn came(&mut self, arrival: &Arrival, octets: u64, known: Option<(EntryId, bool)>) {
+    /// A message came, with so many octets; `known` if it is remembered, and whether that is due. Where it `came_before`
+    /// in another size, its size has been counted.
+    pub(super) fn came(&mut self, arrival: &Arrival, octets: u64, known: Option<(EntryId, bool)>, came_before: bool) {
         let (entry, is_due) = known.unzip();
         let is_due = is_due.unwrap_or(false);
         let is_far = match arrival.fit() {
@@ -312,7 +313,7 @@ impl OtherSizes {
             Fit::Longer | Fit::Shorter => false,
             Fit::FarShorter => true,
         };
-        self.off = self.off.saturating_add(u32::from(entry.is_none() && !is_far));
+        self.off = self.off.saturating_add(u32::from(entry.is_none() && !is_far && !came_before));
         *match entry {
             _ if is_far => &mut self.others,
             None => &mut self.explicable_new,

@@ -486,7 +486,8 @@ impl<'a> Retriever<'a> {
         let length = length.without_dots(taken_dots);
         self.done.any_shorter |= Arrival::would_be_short(&listed, staging.octets());
         let octets = staging.octets();
-        let may_be_part = length.lacks_dots() || self.retrieval.came_in_another_size(&listed);
+        let came_before = self.retrieval.came_in_another_size(&listed);
+        let may_be_part = length.lacks_dots() || came_before;
         let arrival = Arrival::of(self.client.serial(), listed, length).at_place(self.answered);
         let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
         let comes_again = self.done.other_sizes.wants_again(&arrival, &self.retrieval);
@@ -495,7 +496,7 @@ impl<'a> Retriever<'a> {
         let is_unsized = self.retrieval.lacks_size(&arrival);
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
         let known = self.remembered(&received);
-        self.done.other_sizes.came(received.payload(), octets, known);
+        self.done.other_sizes.came(received.payload(), octets, known, came_before);
         if known.is_some() {
             return Ok(());
         }
@@ -518,10 +519,14 @@ impl<'a> Retriever<'a> {
             return None;
         }
         let (listed, digests) = (received.payload().listed(), received.digests());
-        let Some(entry) = self.retrieval.remembered.take(listed, digests) else {
+        let remembered = &mut self.retrieval.remembered;
+        let mut found = remembered.take(listed, digests);
+        if found.is_none() {
+            // Then what was to be compared is not this one, whatever stands for it.
             self.others.extend(listed.unique_id.clone());
-            return None;
-        };
+            found = remembered.take_from_another(listed, digests);
+        }
+        let entry = found?;
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
         let Fingerprint { header, whole, .. } = entry.fingerprint;

@@ -189,7 +189,7 @@ impl Dialogue {
         self.post(|post| {
             post.retrieved += 1;
             if post.sessions.last().unwrap().lines[place].octets.is_some_and(|listed| !fits(listed, bytes)) {
-                post.misfits.insert(message.id.clone());
+                *post.misfits.entry(message.id.clone()).or_default() += 1;
             }
         });
         if let Some((_, bytes)) = note {

@@ -184,8 +184,8 @@ pub(crate) struct Post {
     pub(crate) notes: BTreeMap<String, Note>,
     /// The notes that were sent, and in place of which message.
     pub(crate) sent_notes: Vec<(String, Vec<u8>)>,
-    /// The messages that came in another size than they were listed with.
-    pub(crate) misfits: BTreeSet<String>,
+    /// The messages that came in another size than they were listed with, and how often each did.
+    pub(crate) misfits: BTreeMap<String, usize>,
     /// How many were marked though not the message itself is stored, but what has its header and had its size: what is listed
     /// shows no more.
     pub(crate) beyond_evidence: usize,
@@ -214,7 +214,7 @@ impl Post {
             lag: None,
             notes: BTreeMap::new(),
             sent_notes: Vec::new(),
-            misfits: BTreeSet::new(),
+            misfits: BTreeMap::new(),
             beyond_evidence: 0,
             sessions: Vec::new(),
             broken_promises: Vec::new(),

@@ -11,7 +11,7 @@ use mailferry::poll::PollReport;
 
 use super::super::dialogue::{MAIL, Received, received};
 use super::super::disk::look;
-use super::super::server::{Line, Removal, Shown};
+use super::super::server::{Line, Removal, Shown, UniqueIds};
 use super::super::storage::{Ino, Storage};
 use super::ledger::{Content, Doubt};
 use super::play::Player;
@@ -174,7 +174,10 @@ const MANY_MISFITS: usize = 10;
 /// Whether what came in place of a message passes for it, as far as it need not be deleted, because sizes mean nothing there.
 fn is_explained(player: &Player<'_>, account: usize, line: &Line) -> bool {
     let stays = player.story.accounts[account].removal != RemovalPolicy::AfterDelivery;
-    stays && player.post(account, |post| post.misfits.len() >= MANY_MISFITS && post.misfits.contains(&line.id))
+    // Under new unique-ids the same messages are counted again.
+    let lasting = player.manner(account).unique_ids == UniqueIds::Lasting;
+    let count = |misfits: &BTreeMap<String, usize>| if lasting { misfits.len() } else { misfits.values().sum() };
+    stays && player.post(account, |post| count(&post.misfits) >= MANY_MISFITS && post.misfits.contains_key(&line.id))
 }
 
 /// The poll ended with status 0: everything that was listed is stored, durably, or was told to be left. What is not stored

@@ -67,7 +67,7 @@ pub(crate) struct Content {
     pub(crate) id: String,
     /// The beginning of it, which the server showed as if it were all.
     pub(crate) part: bool,
-    /// So many octets that the server showed in its place.
+    /// What the server showed in its place: which of all notes.
     pub(crate) note: Option<usize>,
 }
 
@@ -93,6 +93,10 @@ struct Known {
     listed: Option<(u64, Option<String>)>,
     /// Whether the latest listing of its account lacked it.
     missed: bool,
+    /// When something else came in its place first, in real seconds: it was not there then.
+    replaced: Option<u64>,
+    /// A poll that knew it has ended well. What a poll delivered that broke is recognised by no header.
+    settled: bool,
 }
 
 /// A name that a message has had in a listing: its unique-id and its size.
@@ -136,9 +140,10 @@ impl Ledger {
     }
 
     /// This came in place of a message.
-    pub(crate) fn expect_note(&mut self, id: &str, bytes: &[u8]) {
-        let content = Content { id: id.to_owned(), part: false, note: Some(bytes.len()) };
-        self.contents.insert(stored(bytes), content);
+    pub(crate) fn expect_note(&mut self, id: &str, bytes: &[u8], now: u64) {
+        let content = Content { id: id.to_owned(), part: false, note: Some(self.contents.len()) };
+        self.contents.entry(stored(bytes)).or_insert(content);
+        self.message(id).replaced.get_or_insert(now);
     }
 
     /// What these bytes are.
@@ -196,7 +201,8 @@ impl Ledger {
         let renamed: Vec<&Line> = shown.lines.iter().filter(renamed).collect();
         let unused = |unique_id: &String| !self.used[account].contains(unique_id);
         let plain = |line: &&Line| {
-            let recognisable = self.messages[&line.id].recognisable && self.stored(&line.id).is_some();
+            let Known { recognisable, settled, .. } = self.messages[&line.id];
+            let recognisable = recognisable && settled && self.stored(&line.id).is_some();
             recognisable && line.unique_id.as_ref().is_some_and(unused)
         };
         let complete = shown.lines.iter().all(|line| line.unique_id.is_some() && line.octets.is_some());
@@ -219,7 +225,8 @@ impl Ledger {
             message.doubts.extend(garbled.then_some(Doubt::Garbled));
             message.doubts.extend(stale.then_some(Doubt::StaleSize));
             if let Some((when, name)) = &message.listed {
-                let doubt = if now - when >= REMEMBERED {
+                let replaced = message.replaced.take_if(|when| now - *when >= REMEMBERED);
+                let doubt = if now - when >= REMEMBERED || replaced.is_some() {
                     Some(Doubt::Forgotten)
                 } else if unnamed && message.missed {
                     Some(Doubt::Unnamed)
@@ -260,7 +267,10 @@ impl Ledger {
         let grown = |(octets, id): &(Option<usize>, String)| {
             *id == line.id && (line.lacks_size || line.is_stale && *octets == line.octets)
         };
+        // Its header is the same, so a new unique-id changes nothing.
+        let is_renamed = line.is_stale && stands_for.is_none();
         stands_for.is_some_and(|names| names.iter().any(|name| another(name) || grown(name)))
+            || is_renamed && self.names[account].values().flatten().any(grown)
     }
 
     /// Whether a message was listed under this unique-id before.
@@ -303,7 +313,15 @@ impl Ledger {
             let before = self.hidden.get(&id).filter(|(name, _)| *name == unique_id).and_then(|(_, octets)| *octets);
             self.hidden.insert(id, (unique_id, octets.or(before)));
         }
+        for line in &shown.lines {
+            self.message(&line.id).settled = true;
+        }
         self.note_names(account, shown, is_left);
+    }
+
+    /// A message came in another size than it was listed with: it is recognised by its bytes alone.
+    pub(crate) fn note_misfit(&mut self, id: &str) {
+        self.message(id).recognisable = false;
     }
 
     /// How many messages are beyond notice.

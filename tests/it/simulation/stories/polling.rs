@@ -90,6 +90,9 @@ impl Player<'_> {
         }
         let well = !crashed && polled.report.exit_status() == ExitStatus::Ok;
         let answered: Vec<Shown> = sessions.iter().filter(|shown| shown.answered).map(Shown::as_told).collect();
+        for id in self.post(account, |post| post.misfits.clone()).keys() {
+            self.ledger.note_misfit(id);
+        }
         for shown in &answered {
             let looks = well && manner.top && !manner.refuses_top && !shown.refuses_top;
             self.ledger.note_session(account, shown, manner, looks, now);
@@ -97,7 +100,7 @@ impl Player<'_> {
         let seen = self.outside[account].notes;
         for (id, bytes) in self.post(account, |post| post.sent_notes[seen..].to_vec()) {
             self.outside[account].notes += 1;
-            self.ledger.expect_note(&id, &bytes);
+            self.ledger.expect_note(&id, &bytes, now);
             // Without a unique-id it is gone while something else comes.
             if !manner.uidl {
                 self.ledger.doubt(&id, Doubt::Unnamed);
