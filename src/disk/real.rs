@@ -149,7 +149,7 @@ impl DiskFile for RealFile {
 
 impl Disk for RealDisk {
     fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
-        // Those of one batch are in one directory.
+        // All of them are on one file system.
         let device = files.first().and_then(|file| file.device());
         sync_pool::sync_files(device, files)
     }

@@ -3,6 +3,7 @@
 //! Whoever has a message in hand gives it something to carry (`T`: which message of the session it is), so that no
 //! position in a list decides later what is deleted.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -390,8 +391,9 @@ impl<T> Staged<T> {
 /// A message whose file could not be synced is dropped with its file, and told as an error: what such a file holds is
 /// unknown. If a `tmp/` cannot be synced, all that are in it are.
 pub fn stage<T>(disk: &dyn Disk, mut batch: Vec<Written<T>>) -> Vec<Result<Staged<T>, NotWritten>> {
-    let files = batch.iter_mut().flat_map(|written| written.0.files_mut()).filter_map(|tmp| tmp.file.take());
-    let mut synced = disk.sync_files(files.collect()).into_iter();
+    let files = batch.iter_mut().flat_map(|written| written.0.files_mut());
+    let files = files.filter_map(|tmp| Some((tmp.dir.id().device, tmp.file.take()?)));
+    let mut synced = sync_by_device(files.collect(), |files| disk.sync_files(files)).into_iter();
     let mut check = |tmp: &TmpFile| {
         let synced = synced.next().unwrap_or_else(|| Err(io::Error::other("the file was not synced")));
         synced.map_err(|source| tmp.failed(source))
@@ -423,6 +425,24 @@ pub fn stage<T>(disk: &dyn Disk, mut batch: Vec<Written<T>>) -> Vec<Result<Stage
     staged.into_iter().map(|one| one.and_then(check)).collect()
 }
 
+/// Syncs the files of each device by a call of their own, and answers in their order. A batch may go to several Maildirs, and
+/// a file system that hangs must not keep those who help with another one.
+fn sync_by_device<F>(files: Vec<(u64, F)>, sync: impl Fn(Vec<F>) -> Vec<io::Result<()>>) -> Vec<io::Result<()>> {
+    let devices: BTreeSet<u64> = files.iter().map(|(device, _)| *device).collect();
+    if devices.len() < 2 {
+        return sync(files.into_iter().map(|(_, file)| file).collect());
+    }
+    let mut by_device: BTreeMap<u64, (Vec<usize>, Vec<F>)> = BTreeMap::new();
+    for (place, (device, file)) in files.into_iter().enumerate() {
+        let (places, those) = by_device.entry(device).or_default();
+        places.push(place);
+        those.push(file);
+    }
+    let synced = by_device.into_values().flat_map(|(places, those)| places.into_iter().zip(sync(those)));
+    let in_order: BTreeMap<usize, io::Result<()>> = synced.collect();
+    in_order.into_values().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,6 +450,20 @@ mod tests {
     use crate::maildir::names::NameSource;
     use std::fs;
     use std::path::Path;
+
+    #[test]
+    fn each_file_system_is_synced_by_itself_and_the_answers_are_in_order() {
+        let calls = std::cell::RefCell::new(Vec::new());
+        let sync = |files: Vec<u8>| {
+            calls.borrow_mut().push(files.clone());
+            files.into_iter().map(|file| if file == 3 { Err(io::Error::other("3")) } else { Ok(()) }).collect()
+        };
+        let answers = sync_by_device(vec![(7, 1), (8, 2), (7, 3), (9, 4), (8, 5)], sync);
+        assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true, true]);
+        assert_eq!(*calls.borrow(), [vec![1, 3], vec![2, 5], vec![4]]);
+        sync_by_device(vec![(7, 1), (7, 2)], sync);
+        assert_eq!(calls.borrow().last(), Some(&vec![1, 2]));
+    }
 
     fn staging(dir: &Path) -> Staging {
         let name = NameSource::new(1, b"h").next(std::time::Duration::ZERO, crate::ids::InstanceId::new(1), None);
