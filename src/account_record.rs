@@ -79,8 +79,8 @@ impl Trouble {
         self.cause() == Cause::LockedByAnother && wall.abs_diff(self.since) < Cause::BRIEF_HOLD.as_secs()
     }
 
-    /// Whether it is waited out even if the daemon restarts: a restart alone is no reason to repeat a login or a
-    /// question to a person.
+    /// Whether it is waited out even if the daemon restarts: a restart alone is no reason to repeat a login or to ask a
+    /// person again.
     #[must_use]
     pub fn outlives_a_restart(&self) -> bool {
         match self.reason {
@@ -91,7 +91,7 @@ impl Trouble {
         }
     }
 
-    /// Returns how many polls in a row had it.
+    /// Returns how many polls in a row had this trouble.
     #[must_use]
     pub fn times(&self) -> u32 {
         match self.reason {

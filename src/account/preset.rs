@@ -1,6 +1,6 @@
 //! Known authorization servers. These values were checked on 2026-11-26 against the lists of mail programs that use
 //! them (Thunderbird, FairEmail, email-oauth2-proxy) and the providers' own pages. They include no client identifiers:
-//! those registered by other programs belong to these.
+//! those registered by other programs are not ours to use.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Further settings for TLS.
+//! Settings for TLS beyond the usual ones.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub struct TlsOptions {
     /// The name to send (SNI) and to verify, if it is not the host name.
     pub server_name: Option<String>,
-    /// Which authorities vouch for the server.
+    /// What vouches for the server.
     pub trust: TlsTrust,
     /// The public keys that the server may have: one of these, unless empty.
     pub pins: Vec<PublicKeyPin>,
@@ -15,15 +15,15 @@ pub struct TlsOptions {
     pub client_certificate: Option<ClientCertificate>,
 }
 
-/// Which authorities vouch for a server.
+/// What vouches for a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum TlsTrust {
-    /// Only those in `tls_ca_file`; without that, those of the platform.
+    /// Only the authorities in `tls_ca_file`; without that, those of the platform.
     #[default]
     Authorities,
-    /// Those of the platform and those in `tls_ca_file`.
+    /// The authorities of the platform and those in `tls_ca_file`.
     PlatformAndFile,
-    /// None: the server has a pinned key, whatever its certificate says.
+    /// No authority: the server has a pinned key, whatever its certificate says.
     Pin,
 }
 

@@ -13,8 +13,8 @@ pub struct Maildrop {
     pub messages: Vec<Listed>,
     /// Whether the server answered UIDL.
     pub has_unique_ids: bool,
-    /// Whether STAT, UIDL and, if it was sent, LIST agree on which messages there are: only then does absence mean
-    /// anything.
+    /// Whether the responses to STAT, UIDL and LIST, as far as these were sent, agree on which messages there are: only
+    /// then does absence mean anything.
     pub complete: bool,
     /// The response to STAT, if there was one.
     pub told: Option<DropListing>,

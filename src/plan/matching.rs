@@ -86,7 +86,7 @@ impl<'a> Matching<'a> {
             // Most messages are listed in the order of delivery.
             match listed.unique_id.as_ref().map(|unique_id| state.ids_of_probably(next, unique_id)) {
                 None | Some([]) => matching.new.push(listed),
-                // The oldest entry stands for the unique-id.
+                // The oldest entry represents the unique-id.
                 Some(ids @ [oldest, ..]) => {
                     named.push((*oldest, ids, listed));
                     next = oldest.next();
@@ -266,10 +266,10 @@ impl<'a> Cell<'a> {
         self.present.is_empty() && self.gone.is_empty()
     }
 
-    /// Returns the entries with strong headers, for each header those missing the last time first, so that `pop` takes
-    /// those listed the last time. A header identifies nothing if more messages are listed with it than remembered, as
-    /// any of these may be the additional one. A message whose header was not seen may have any header, unless it is
-    /// known without one.
+    /// Returns the entries with strong headers, by header; those listed the last time are at the end, so that `pop`
+    /// takes them first. A header identifies nothing if more messages are listed with it than remembered, as any of
+    /// these may be the additional one. A message whose header was not seen may have any header, unless it is known
+    /// without one.
     fn by_header(&self, seen: &Seen, fits: bool) -> HashMap<Digest, Vec<&'a Entry>> {
         let mut by_header: HashMap<Digest, Vec<&Entry>> = HashMap::new();
         for entry in self.gone.iter().chain(&self.present).copied() {

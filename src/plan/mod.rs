@@ -119,14 +119,15 @@ pub struct Plan {
     pub unjudged: usize,
     /// Messages for which UIDL gave no unique-id; they stay until it does.
     pub unnamed: Vec<Listed>,
-    /// Messages that would be handled now, but failed too often: they are quarantined for a while.
+    /// Messages that failed too often and are quarantined for a while, though there is something to do with them.
     pub quarantined: Vec<Listed>,
     /// Messages to be handled in sessions of their own.
     pub to_isolate: Vec<Listed>,
     /// How many messages would be handled, but were already tried in this poll, or share unique-id and size with one
     /// that was.
     pub left_alone: usize,
-    /// How many messages are left for another session, because of the limit per session or until a rule is applied.
+    /// How many messages are left for another session: because of the limit per session, a full spool, or a rule that
+    /// cannot be applied yet.
     pub postponed: usize,
     /// How many messages are known already.
     pub known: usize,

@@ -1,4 +1,4 @@
-//! Whether a poll goes on with another session. PURE.
+//! Whether a poll continues with another session. PURE.
 //!
 //! A poll may need several sessions: for messages left over, for those that broke a session, for those listed only once
 //! the others are gone. The server has a say in this (LOGIN-DELAY, RFC 2449, section 6.5), and a server that always

@@ -18,7 +18,7 @@ use crate::watch;
 /// An access token refused this soon after it was obtained is not worth replacing.
 const SOON: Duration = Duration::from_secs(60);
 
-/// How long a refresh in flight may go on after a stop is requested; without this, the new tokens would be lost.
+/// How long a refresh in flight may go on after a stop is requested, so that its tokens are not lost.
 const TO_THE_END: Duration = Duration::from_secs(15);
 
 /// A credential, and when and how it was obtained.
@@ -64,8 +64,8 @@ pub(crate) async fn obtain(
 }
 
 impl Poll {
-    /// Obtains what the account logs in with, then the slots for a session. While it may have to wait for a credential
-    /// it holds no slot, so that no other account has to wait.
+    /// Obtains what the account logs in with, then the slots for a session. While waiting for a credential that may
+    /// take long, the poll holds no slot, so that no other account has to wait.
     pub(super) async fn obtain(&mut self, refused: Option<Secret>) -> Result<Obtained, PollError> {
         let obtaining = obtain(&self.context, &self.account, refused, &self.stop);
         if !self.account.credential.may_take_long() {

@@ -1,4 +1,4 @@
-//! Marks messages as deleted (DELE) as soon as each is safe.
+//! Marks safe messages as deleted (DELE), once everything is retrieved.
 
 use std::collections::VecDeque;
 

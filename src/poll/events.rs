@@ -90,7 +90,7 @@ pub enum PollEvent<'a> {
         /// What is to be done about them.
         plan: &'a Plan,
     },
-    /// What a dry run would have done.
+    /// What would be done if this were not a dry run.
     WouldDo(&'a WouldDo),
     /// The file system of the Maildir or of the state cannot make a delivery durable, so nothing may be deleted.
     CannotSync,

@@ -124,7 +124,7 @@ pub async fn poll(
     poll.events.end(poll.begun.elapsed(), end)
 }
 
-/// A poll under way.
+/// A running poll.
 struct Poll {
     context: Arc<PollContext>,
     account: Account,
@@ -148,7 +148,7 @@ struct Poll {
     broken: u32,
     /// How many of them because the connection broke at a message without a unique-id.
     lost: u32,
-    /// How many messages the last session left over, or did not list though the one before had left them over.
+    /// How many messages the last session left over, or did not list although the one before had left them over.
     left: usize,
     /// How many messages the current session has listed.
     listed: usize,
@@ -383,7 +383,7 @@ impl Poll {
         self.events.tell(&PollEvent::SessionBegun);
     }
 
-    /// Forgets what held only for the session before.
+    /// Forgets what held only for the previous session.
     fn forget_session(&mut self) {
         self.in_session = InSession::default();
         self.sizes_beside.clear();

@@ -193,7 +193,7 @@ fn in_other_sizes(state: &UidState) -> HashSet<UniqueId> {
     in_another.map(|(listed_as, _)| listed_as.unique_id.clone()).collect()
 }
 
-/// Whether a plan postpones, isolates, skips and quarantines no message.
+/// Whether a plan postpones, isolates, skips or quarantines nothing.
 fn leaves_nothing(plan: &Plan) -> bool {
     plan.postponed == 0 && plan.to_isolate.is_empty() && plan.skipped.is_empty() && plan.quarantined.is_empty()
 }

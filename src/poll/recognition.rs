@@ -22,7 +22,7 @@ use crate::state::hints::{HintsFile, Past};
 use crate::state::store::{LockedState, Store};
 use crate::watch;
 
-/// How a poll goes on.
+/// How a poll continues.
 pub(super) enum Beginning {
     /// The poll is over: nothing has changed.
     Nothing,

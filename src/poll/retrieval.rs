@@ -224,8 +224,8 @@ impl Verified {
 /// How many new messages that came in another size are kept for reporting.
 pub(super) const NAMED: usize = 100;
 
-/// At a server that seems to estimate sizes, judging by this session, how many new messages are retrieved again because
-/// of that.
+/// At a server that seems to estimate sizes, judging by what came so far, how many new messages are retrieved again
+/// because of that.
 const PROBED: u32 = 100;
 
 /// Which size differences are expected of a server that seems to estimate sizes, as long as at least half of a message

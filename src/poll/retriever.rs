@@ -44,7 +44,7 @@ const TOLD: u64 = 64 << 10;
 /// Or after this long.
 const TOLD_AFTER: Duration = Duration::from_millis(100);
 
-/// After this many messages without other proof that the responses are in step, a question in between asks for it.
+/// After this many messages without other proof, the session asks between messages whether the responses are in step.
 const ASKED_AFTER: u64 = 100;
 
 /// How long messages in flight may take to come in after a stop is requested.
@@ -53,7 +53,7 @@ pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// A session requests no further message after this long; the rest is left for another session.
 const SESSION: Duration = Duration::from_secs(3600);
 
-/// A retriever under way.
+/// Retrieves the messages of a session.
 pub(super) struct Retriever<'a> {
     pub(super) context: &'a PollContext,
     pub(super) client: &'a mut Client,
@@ -291,7 +291,7 @@ impl<'a> Retriever<'a> {
         if matches!(event, Event::Response { .. })
             && let Some((listed, incoming)) = self.held.take()
         {
-            // A response followed the message, and not the rest of it.
+            // What followed the message is a response, not the rest of the message.
             self.hand_over(listed, incoming, received_messages, held).await?;
         }
         match event {
@@ -384,7 +384,7 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
-    /// Sends a command whose response cannot be mistaken for another.
+    /// Asks whether the responses are in step, unless that is known or asked already.
     fn ask_whether_in_step(&mut self) -> Result<(), ClientError> {
         if self.in_step || self.asks {
             return Ok(());

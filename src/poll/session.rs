@@ -157,7 +157,7 @@ impl Poll {
         }
     }
 
-    /// Whether the session before saw the same messages under other unique-ids, which some servers change with each
+    /// Whether the previous session saw the same messages under other unique-ids, which some servers change with each
     /// session. Then they were retrieved before.
     fn is_the_same_again(&self, plan: &Plan, maildrop: &Maildrop, sizes: &Sizes, state: &StateHandle) -> bool {
         if *sizes != self.sizes || !plan.renamed.is_empty() {

@@ -46,7 +46,7 @@ pub(super) struct Window {
     arrived: u64,
     /// Octets that have arrived in all.
     total: u64,
-    /// When the measurement began, from the beginning of the session; `None` until something arrives.
+    /// When the measurement began, counted from the beginning of the session; `None` until something arrives.
     since: Option<Duration>,
 }
 

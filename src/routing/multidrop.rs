@@ -254,7 +254,7 @@ mod tests {
         }
     }
 
-    /// Which of several people is meant is unknown: no message is lost or goes to somebody else.
+    /// Nobody knows which of several people is meant: no message is lost or goes to somebody else.
     #[test]
     fn several_fields_are_one_recipient_only_if_all_of_them_are() {
         let only = multidrop(Occurrence::Only, &[]);

@@ -13,7 +13,7 @@ use crate::poll::events::PollEvent;
 use crate::poll::report::{Failures, PollReport, Tally};
 use crate::state::hints::Past;
 
-/// The report of a poll under way.
+/// The report of a running poll.
 #[derive(Debug)]
 pub(super) struct Reporter {
     report: PollReport,
