@@ -1,6 +1,6 @@
 //! An account as the rest of the program sees it: validated, plain values.
 //!
-//! Nothing here knows where a value came from. `config` makes accounts out of TOML; tests make them by hand.
+//! Nothing here knows where a value came from. `config` makes accounts from TOML; tests make them by hand.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -23,31 +23,31 @@ pub use forward::{Forward, ForwardTo, ImapDestination, LmtpDestination, LmtpServ
 pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
 pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};
 
-/// One maildrop to empty into one Maildir.
+/// A maildrop to fetch, and where its mail goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// What the user calls it; also the stem of its files in the state directory.
+    /// The user's name for it; also the stem of its files in the state directory.
     pub name: AccountName,
     /// Whether it is polled when no account is named.
     pub enabled: bool,
-    /// Where the maildrop is and how the connection is protected. Accounts at one server share it.
+    /// Where the maildrop is and how the connection is protected. Accounts on one server share it.
     pub endpoint: Arc<Endpoint>,
     /// The name given to USER, APOP or AUTH. Holds no control characters.
     pub username: String,
-    /// Where the password comes from; asked anew at each poll.
+    /// Where the password comes from; obtained anew for each poll.
     pub credential: CredentialSource,
     /// How to log in.
     pub auth: AuthChoice,
     /// The secret is an OAuth 2.0 access token (RFC 6750).
     pub uses_token: bool,
-    /// The Maildir, absolute; where all mail is forwarded, or what no rule names, the spool once [`Account::with_spool`] has
-    /// put it there.
+    /// The absolute path of the Maildir. If all mail is forwarded, or all that matches no rule, [`Account::with_spool`]
+    /// replaces it by that of the spool.
     pub maildir: PathBuf,
-    /// Where mail goes on to from the spool. None: all of it stays in Maildirs.
+    /// Where mail is forwarded to from the spool. `None`: all of it stays in Maildirs.
     pub forward: Option<Arc<Forward>>,
     /// Which messages go elsewhere.
     pub routing: Routing,
-    /// The permissions of what is made in it.
+    /// The permissions of directories and files created in the Maildir.
     pub maildir_mode: MaildirMode,
     /// What happens to a message on the server once it is delivered.
     pub removal: RemovalPolicy,
@@ -59,16 +59,16 @@ pub struct Account {
     pub max_message_size: Option<u64>,
     /// At most this many messages are retrieved in one session.
     pub max_messages_per_session: Option<NonZeroU32>,
-    /// The user says that the server only estimates the sizes that it lists, so that another one is no evidence against what
-    /// came.
+    /// The user says that the server only estimates the sizes that it lists, so a different size is no evidence that a
+    /// message came incomplete.
     pub sizes_are_estimates: bool,
-    /// The words of a command that the daemon runs after a poll that brought new mail. Never empty; accounts that have
-    /// the same share it.
+    /// The words of a command that the daemon runs after a poll that brought new mail. Never empty; accounts with the
+    /// same command share it.
     pub on_new_mail: Option<Arc<[OsString]>>,
 }
 
 impl Account {
-    /// The same account, whose mail goes into its spool in the state directory if it is to be forwarded.
+    /// Returns the account with its mail going into its spool in the state directory, if it is to be forwarded.
     #[must_use]
     pub fn with_spool(self, state_dir: &Path) -> Self {
         if self.forward.is_none() {
@@ -81,20 +81,19 @@ impl Account {
         if is_beside && routing.other_maildirs().iter().any(|other| other.path == spool) {
             return Self { routing, ..self };
         }
-        // Where others have Maildirs beside it, they get the permissions that were configured; the spool is in a private
-        // directory.
+        // If there are other Maildirs, they get the configured permissions; the spool is in a private directory anyway.
         let maildir_mode = if routing.other_maildirs().is_empty() { MaildirMode::PRIVATE } else { self.maildir_mode };
         Self { maildir: spool, maildir_mode, routing, ..self }
     }
 
-    /// Its own Maildir. None where that is its spool: what is there is on its way.
+    /// Returns its own Maildir. `None` if that is its spool, whose messages are still to be forwarded.
     #[must_use]
     pub fn own_maildir(&self) -> Option<&Path> {
         let is_spool = self.forward.is_some() && self.maildir.ends_with(self.name.spool());
         (!is_spool).then_some(&*self.maildir)
     }
 
-    /// All the Maildirs that it delivers to, its own first, each once.
+    /// Returns all Maildirs that it delivers to, its own first, each once.
     #[must_use]
     pub fn maildirs(&self) -> Vec<MaildirOf<'_>> {
         let own = MaildirOf { path: &self.maildir, is_folder: false };
@@ -109,39 +108,39 @@ impl Account {
 pub struct MaildirOf<'a> {
     /// Its path, as configured.
     pub path: &'a Path,
-    /// It is a folder of a Maildir++.
+    /// It is a Maildir++ folder.
     pub is_folder: bool,
 }
 
-/// The time between two polls: always the same, or adapted to when mail comes.
+/// The time between two polls: fixed, or adapted to when mail arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
     /// The shortest.
     pub shortest: Duration,
-    /// The longest; the same as the shortest where it is fixed.
+    /// The longest; equal to the shortest if the interval is fixed.
     pub longest: Duration,
 }
 
 impl Interval {
-    /// Always this long.
+    /// Creates a fixed interval.
     #[must_use]
     pub const fn fixed(time: Duration) -> Self {
         Self { shortest: time, longest: time }
     }
 
-    /// Whether it is always the same.
+    /// Whether the interval is fixed.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
         self.shortest >= self.longest
     }
 }
 
-/// An account's name: made of `[A-Za-z0-9._@-]`, not beginning with a dot, at most 100 characters,
-/// so that it can stand in a file name and on a command line as it is. Copies share the text: a daemon has some of each.
+/// An account's name: made of `[A-Za-z0-9._@-]`, not beginning with a dot, at most 100 characters, so that it can be
+/// used in a file name and on a command line as it is. Copies share the text: a daemon has several of each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountName(Arc<str>);
 
-/// Why a word cannot be an account's name.
+/// Why a name is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidAccountName {
     /// It is empty.
@@ -150,12 +149,12 @@ pub enum InvalidAccountName {
     LeadingDot,
     /// It is longer than 100 characters.
     TooLong,
-    /// It holds this character.
+    /// It contains this character.
     Character(char),
 }
 
 impl AccountName {
-    /// The longest name; leaves room for endings within the 255 bytes of a file name.
+    /// The longest name in characters; leaves room for suffixes within the 255 bytes of a file name.
     pub const MAX_LENGTH: usize = 100;
 
     /// Checks a name.
@@ -179,13 +178,13 @@ impl AccountName {
         Ok(Self(name.into()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The account's spool, relative to the state directory.
+    /// Returns the path of the account's spool, relative to the state directory.
     #[must_use]
     pub(crate) fn spool(&self) -> PathBuf {
         PathBuf::from(format!("{self}.spool"))
@@ -227,20 +226,21 @@ pub struct Endpoint {
     pub port: u16,
     /// When TLS begins.
     pub tls: TlsMode,
-    /// PEM file of the certificate authorities to trust; [`TlsTrust`] says whether in place of the platform's.
+    /// PEM file of certificate authorities to trust; [`TlsTrust`] says whether instead of the platform's or in
+    /// addition.
     pub tls_ca_file: Option<PathBuf>,
-    /// How the two sides of TLS agree on a secret.
+    /// The kind of key exchange in TLS.
     pub key_exchange: KeyExchange,
-    /// The user's word that a password may cross a network in clear. Loopback needs no such word.
+    /// The user permits sending the password over a network in clear text. Loopback needs no permission.
     pub allow_cleartext_password: bool,
     /// How it is reached.
     pub route: Route,
-    /// What TLS does beside what is usual.
+    /// Further settings for TLS.
     pub tls_options: TlsOptions,
 }
 
 impl Endpoint {
-    /// What tells its server from others: host and port. The same name may be several servers behind several ports.
+    /// Returns what identifies the server: host and port. One name may be several servers on several ports.
     #[must_use]
     pub fn server(&self) -> String {
         server_of(&self.host, self.port)
@@ -254,24 +254,23 @@ fn server_of(host: &str, port: u16) -> String {
 /// When TLS begins (RFC 8314 and RFC 2595).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
-    /// With the first byte (RFC 8314, section 3.1), usually port 995.
+    /// With the first byte (RFC 8314, section 3.1), usually on port 995.
     Implicit,
-    /// By STLS, and never without it (RFC 2595, section 4), usually port 110.
+    /// By STLS, which is mandatory (RFC 2595, section 4), usually on port 110.
     StartTls,
     /// Never.
     None,
 }
 
-/// How the two sides of TLS agree on a secret.
+/// The kind of key exchange in TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KeyExchange {
-    /// One that a quantum computer cannot break, if the server has it; without it, where what it makes too large gets
-    /// lost on the way.
+    /// Post-quantum if the server supports it; classical if the larger handshake gets lost on the way.
     #[default]
     Auto,
-    /// Elliptic curves alone: the first message of TLS fits into one packet.
+    /// Elliptic curves only: the ClientHello fits into one packet.
     Classical,
-    /// Only one that a quantum computer cannot break.
+    /// Post-quantum only.
     PostQuantum,
 }
 
@@ -286,25 +285,25 @@ pub enum RemovalPolicy {
     AfterAge(Duration),
 }
 
-/// The permissions of a Maildir's directories, and of the files in it: the same without the right to execute.
+/// The permissions of a Maildir's directories; its files get the same without execute permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaildirMode(u32);
 
-/// Why permissions cannot be those of a Maildir.
+/// Why permissions are invalid for a Maildir.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidMaildirMode {
-    /// There are bits beside those of owner, group and others and set-group-ID.
+    /// There are bits other than those for owner, group, others and set-group-ID.
     StrangeBits,
-    /// We could not deliver.
+    /// mailferry could not deliver.
     NotOurs,
     /// Every user could write.
     OpenToAll,
-    /// Somebody could list it and not enter it, or the other way round.
+    /// Group or others could list it but not enter it, or the other way round.
     Half,
 }
 
 impl MaildirMode {
-    /// 0700 for directories, 0600 for files: nobody else's to read.
+    /// 0700 for directories, 0600 for files: private to the user.
     pub const PRIVATE: Self = Self(0o700);
 
     /// Checks the permission bits of a directory.
@@ -327,13 +326,13 @@ impl MaildirMode {
         Ok(Self(bits))
     }
 
-    /// The permission bits of directories.
+    /// Returns the permission bits of directories.
     #[must_use]
     pub fn of_directories(self) -> u32 {
         self.0
     }
 
-    /// The permission bits of files.
+    /// Returns the permission bits of files.
     #[must_use]
     pub fn of_files(self) -> u32 {
         self.0 & 0o666
@@ -362,7 +361,7 @@ impl std::error::Error for InvalidMaildirMode {}
 /// How to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthChoice {
-    /// The best that the server offers and the connection allows.
+    /// The best method that the server offers and the connection permits.
     Auto,
     /// AUTH PLAIN (RFC 4616, RFC 5034).
     Plain,
@@ -378,11 +377,11 @@ pub enum AuthChoice {
     ScramSha1,
     /// AUTH SCRAM-SHA-256, with -PLUS where the server offers it inside TLS (RFC 7677).
     ScramSha256,
-    /// AUTH XOAUTH2, by an access token.
+    /// AUTH XOAUTH2, with an access token.
     XOAuth2,
-    /// AUTH OAUTHBEARER, by an access token (RFC 7628).
+    /// AUTH OAUTHBEARER, with an access token (RFC 7628).
     OAuthBearer,
-    /// AUTH EXTERNAL: the certificate of this side says who we are (RFC 4422, appendix A).
+    /// AUTH EXTERNAL: the client certificate identifies the user (RFC 4422, appendix A).
     External,
 }
 

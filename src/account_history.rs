@@ -1,7 +1,8 @@
-//! What the polls of the last weeks brought, hour by hour, and how the last ones ended: for plots, and for people. PURE.
+//! What the polls of the last weeks brought, hour by hour, and how the latest ones ended: for plots and for people.
+//! PURE.
 //!
-//! Nothing is decided by it, so it may be lost. It is kept in `ACCOUNT.hints`, and is bounded: an hour in which nothing came
-//! and nothing failed takes no room at all.
+//! No decision depends on it, so it may be lost. It is kept in `ACCOUNT.hints` and is bounded: an hour in which nothing
+//! arrived or failed takes no space at all.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,26 +10,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::schedule::Cause;
 
-/// The hours that are kept: four weeks.
+/// How many hours are kept: four weeks.
 const HOURS: i64 = 28 * 24;
 
-/// The polls that are kept one by one: the last ones that brought mail or failed.
+/// How many polls are kept individually: the latest that brought mail or failed.
 const POLLS: usize = 24;
 
 /// Seconds in an hour.
 const HOUR: i64 = 3600;
 
-/// What polls brought, hour by hour, and how the last ones ended.
+/// What polls brought, hour by hour, and how the latest ones ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct History {
-    /// The hours in which something came or failed, the oldest first.
+    /// The hours in which something arrived or failed, the oldest first.
     hours: VecDeque<Hour>,
-    /// The last polls that brought mail or failed, the oldest first.
+    /// The latest polls that brought mail or failed, the oldest first.
     polls: VecDeque<PastPoll>,
 }
 
-/// An hour of UTC.
+/// An hour in UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hour {
     /// When it began, in seconds since 1970.
@@ -41,7 +42,7 @@ pub struct Hour {
     pub failed: u32,
 }
 
-/// A poll that is over.
+/// A completed poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastPoll {
     /// When it ended, in seconds since 1970.
@@ -55,12 +56,12 @@ pub struct PastPoll {
     /// How many round trips its sessions took.
     #[serde(default)]
     pub round_trips: u32,
-    /// Why it failed; None if it came to its end.
+    /// Why it failed; `None` if it succeeded.
     pub cause: Option<Cause>,
 }
 
 impl History {
-    /// Takes in a poll that is over. Says whether there is something new to keep: an idle one is nothing.
+    /// Adds a completed poll. Returns whether there is anything new to keep; an idle poll adds nothing.
     pub fn add(&mut self, poll: PastPoll) -> bool {
         if poll.messages == 0 && poll.cause.is_none() {
             return false;
@@ -72,19 +73,19 @@ impl History {
         true
     }
 
-    /// Whether nothing came and nothing failed.
+    /// Whether nothing arrived and nothing failed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.hours.is_empty() && self.polls.is_empty()
     }
 
-    /// How many hours and polls are in it.
+    /// Returns how many hours and polls it holds.
     #[must_use]
     pub fn len(&self) -> usize {
         self.hours.len() + self.polls.len()
     }
 
-    /// Takes in what another history says of polls that this one does not know.
+    /// Adds the polls of another history, none of which this one may have.
     pub fn absorb(&mut self, other: &Self) {
         if other.is_empty() {
             return;
@@ -100,20 +101,20 @@ impl History {
         self.shorten(latest);
     }
 
-    /// The hours of the last `days` in which something came or failed, the oldest first.
+    /// Returns the hours of the last `days` in which something arrived or failed, the oldest first.
     pub fn hours(&self, days: u8, now: i64) -> impl Iterator<Item = &Hour> {
         let first = beginning(now).saturating_sub(i64::from(days) * 24 * HOUR);
         self.hours.iter().filter(move |hour| hour.begun > first && hour.begun <= now)
     }
 
-    /// The last polls that brought mail or failed, the oldest first.
+    /// Returns the latest polls that brought mail or failed, the oldest first.
     pub fn polls(&self) -> impl Iterator<Item = &PastPoll> {
         self.polls.iter()
     }
 
     fn add_to_hour(&mut self, poll: &PastPoll) {
         let begun = beginning(poll.ended);
-        // A clock that went back would leave hours in disorder.
+        // A clock set back would put the hours out of order.
         while self.hours.back().is_some_and(|last| last.begun > begun) {
             self.hours.pop_back();
         }
@@ -147,14 +148,14 @@ impl Hour {
     }
 }
 
-/// Makes room for one more, and for a few where there are some: most accounts have few, and a daemon many accounts.
+/// Reserves space for one more, plus a few if there are some: most accounts have few, and a daemon has many accounts.
 fn make_room<T>(all: &mut VecDeque<T>) {
     if all.len() == all.capacity() {
         all.reserve_exact(1 + all.len() / 2);
     }
 }
 
-/// When the hour of a time began.
+/// Returns when the hour of a time began.
 fn beginning(wall: i64) -> i64 {
     wall.saturating_sub(wall.rem_euclid(HOUR))
 }

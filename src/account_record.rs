@@ -1,9 +1,10 @@
-//! Where an account stands between two polls: what its schedule has learned, when it is due and why, what people were
-//! told. The daemon has it in memory; over a restart, and from one run of `fetch --scheduled` to the next, it is kept in
-//! `ACCOUNT.hints`. PURE, except for [`Files`].
+//! The state of an account between two polls: what its schedule has learned, when and why the next poll is due, and
+//! what people were told. The daemon has it in memory; across restarts, and between runs of `fetch --scheduled`, it is
+//! kept in `ACCOUNT.hints`. PURE, except for [`Files`].
 //!
-//! What was kept may be lost: then an account is polled sooner, and something is told twice. A back-off is kept as long as
-//! nothing says that a person has mended something: the files of the configuration and of the password are as they were.
+//! If it is lost, an account is merely polled sooner and somebody is notified twice. A back-off is kept as long as
+//! nothing suggests that somebody fixed the problem, that is, as long as the configuration and password files are
+//! unchanged.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,50 +19,50 @@ use crate::schedule::{Arrivals, Cause, Experience, History, Next, PollTiming, Re
 use crate::state::error::StateError;
 use crate::state::saved::{Files, Saved, SavedForwardingPause, SavedTrouble};
 
-/// The longest text of a trouble that is kept, in characters.
+/// The longest text about a problem that is kept, in characters.
 const LONGEST_TEXT: usize = 1000;
 
-/// What is known of an account between two polls.
+/// What is known about an account between two polls.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
-    /// What happened in the polls before.
+    /// What happened in earlier polls.
     pub history: History,
-    /// What was told of it to people.
+    /// What people were told about it.
     pub told: NotifyState,
-    /// What keeps it from its work.
+    /// What keeps it from working.
     pub trouble: Option<Box<Trouble>>,
-    /// How long runs of a timer leave the place alone where its mail goes on to. The daemon has that in its memory.
+    /// How long runs started by a timer leave the forwarding destination alone. The daemon has this in memory.
     pub forwarding: Option<Box<ForwardingPause>>,
 }
 
-/// How long the place is left alone where mail goes on to, because somebody has to mend something, or it is full.
+/// How long the forwarding destination is left alone, because somebody has to fix something or it is full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardingPause {
-    /// How many passes in a row came to nothing.
+    /// How many passes in a row failed.
     pub failures: u32,
-    /// When the next one is due, since boot.
+    /// When the next pass is due, since boot.
     pub due: Duration,
-    /// What the file of its password looked like before the last one; nothing if it has none.
+    /// The stamp of its password file before the last pass; empty if there is none.
     pub password: String,
-    /// It has spoken of one message alone: new mail is tried all the same.
+    /// The destination's error concerned a single message: new mail is tried all the same.
     pub is_of_one: bool,
 }
 
-/// What keeps an account from its work.
+/// What keeps an account from working.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// Why the next poll is when it is: a trouble, or a doubt.
+    /// Why the next poll is due then: a trouble, or a doubt.
     pub reason: Reason,
     /// When the next poll is due, since boot.
     pub due: Duration,
-    /// Since when, in seconds since 1970.
+    /// When it began, in seconds since 1970.
     pub since: i64,
     /// What happened and what to do about it.
     pub text: String,
 }
 
 impl Trouble {
-    /// What kind it is of.
+    /// Returns its kind.
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self.reason {
@@ -71,15 +72,15 @@ impl Trouble {
         }
     }
 
-    /// Whether another mailferry holds the account, and not for long yet at this time, in seconds since 1970. That is nothing
-    /// that a person has to look at.
+    /// Whether another mailferry holds the account, and has not done so for long at `wall`, in seconds since 1970.
+    /// Nobody has to look at this.
     #[must_use]
     pub fn is_brief_hold(&self, wall: i64) -> bool {
         self.cause() == Cause::LockedByAnother && wall.abs_diff(self.since) < Cause::BRIEF_HOLD.as_secs()
     }
 
-    /// Whether it is waited out although the daemon was started anew: a login or a question to a person is not to be
-    /// tried again by that alone.
+    /// Whether it is waited out even if the daemon restarts: a restart alone is no reason to repeat a login or to ask a
+    /// person again.
     #[must_use]
     pub fn outlives_a_restart(&self) -> bool {
         match self.reason {
@@ -90,7 +91,7 @@ impl Trouble {
         }
     }
 
-    /// How many polls in a row.
+    /// Returns how many polls in a row had this trouble.
     #[must_use]
     pub fn times(&self) -> u32 {
         match self.reason {
@@ -101,8 +102,8 @@ impl Trouble {
 }
 
 impl Standing {
-    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970, and
-    /// `local` that in the user's week. Says when the next one is.
+    /// Takes the result of a poll that ran from `polled.start` to `polled.end` and returns when the next one is due.
+    /// `wall` is the end in seconds since 1970, `local` the end in the user's week.
     pub fn on_poll_end(
         &mut self,
         account: &Account,
@@ -116,7 +117,7 @@ impl Standing {
         let next = next(&timing, &mut self.history, &report.outcome(), seed, polled, local);
         let is_trouble = matches!(next.reason, Reason::Trouble { .. } | Reason::Doubt);
         let text = match &report.end {
-            // Who is told of it later did not ask for the account.
+            // The text is shown later to people who did not ask about the account.
             Err(PollError::State(held @ StateError::Locked { .. })) => Some(held.to_string()),
             _ => report.trouble(),
         };
@@ -131,7 +132,7 @@ impl Standing {
         next
     }
 
-    /// What a person should be told after a poll that [`Self::on_poll_end`] took in.
+    /// Returns what to tell people after a poll that [`Self::on_poll_end`] took.
     pub fn notifications(
         &mut self,
         settings: &crate::config::NotifySettings,
@@ -143,7 +144,7 @@ impl Standing {
         after_poll(&mut self.told, settings, &PollFacts::of(report, reason, now, wall))
     }
 
-    /// As it is kept; `now` is since boot, and the same moment as `clock`.
+    /// Returns it in the form that is kept; `now` is since boot, and the same moment as `clock`.
     #[must_use]
     pub fn save(&self, files: &Files, now: Duration, clock: ClockReading) -> Saved {
         let ago = |time: Duration| now.saturating_sub(time).as_secs();
@@ -179,7 +180,7 @@ impl Standing {
         }
     }
 
-    /// What was kept, at a later moment; `now` is since boot, and the same moment as `clock`.
+    /// Restores it at a later moment; `now` is since boot, and the same moment as `clock`.
     #[must_use]
     pub fn restore(saved: &Saved, now: Duration, clock: ClockReading) -> Self {
         let passed = saved.passed(clock);
@@ -198,7 +199,7 @@ impl Standing {
             awaited_until: None,
         };
         let due = |due_in: u64| {
-            // A clock that went back says nothing: then it is over.
+            // A clock set back says nothing about the time passed: then the wait is over.
             let left = passed.map_or(0, |passed| due_in.saturating_sub(passed));
             now.saturating_add(Duration::from_secs(left))
         };
@@ -223,7 +224,8 @@ impl Standing {
     }
 }
 
-/// What the history keeps of a poll that ended at `wall`, in seconds since 1970; `cause` is why it failed, if it did.
+/// Returns what the history keeps of a poll that ended at `wall`, in seconds since 1970; `cause` is why it failed, if
+/// it did.
 #[must_use]
 pub fn past_poll(report: &PollReport, wall: i64, cause: Option<Cause>) -> PastPoll {
     PastPoll {
@@ -243,19 +245,19 @@ impl Files {
         matches!(source, CredentialSource::File(_) | CredentialSource::Credential(_))
     }
 
-    /// What the file that a password comes from looks like. Blocks, and hangs where the file's disk does.
+    /// Returns the stamp of the file with the password; empty if there is none. Blocks, and hangs if its disk does.
     #[must_use]
     pub fn password_of(source: &CredentialSource, directory: Option<&Path>) -> String {
         match (source, directory) {
             (CredentialSource::File(path), _) => stamp(path),
-            // systemd makes it anew at each start of the service: a restart is the way to have it read.
+            // systemd creates it anew at each start of the service: a restart is how to have it read.
             (CredentialSource::Credential(name), Some(directory)) => stamp(&directory.join(name)),
             _ => String::new(),
         }
     }
 }
 
-/// What a file looks like; nothing if it is not there. Blocks, and hangs where its disk does.
+/// Returns the stamp of a file; empty if it does not exist. Blocks, and hangs if its disk does.
 #[must_use]
 pub fn stamp(path: &Path) -> String {
     Stamp::at(path).map(|stamp| stamp.to_string()).unwrap_or_default()

@@ -34,12 +34,12 @@ fn refused() -> PollReport {
     report(Err(PollError::Client(login)))
 }
 
-/// What is kept of what was kept.
+/// Returns what is kept after a restore.
 fn standing_of(saved: &Saved, now: (Duration, ClockReading)) -> Saved {
     Standing::restore(saved, now.0, now.1).save(saved.files(), now.0, now.1)
 }
 
-/// A standing after these polls, a second apart; and what was told.
+/// Returns a standing after these polls, a second apart, and the notifications.
 fn after(reports: Vec<PollReport>, standing: Standing, now: (Duration, ClockReading)) -> (Standing, Vec<Notification>) {
     let (mut standing, mut told) = (standing, Vec::new());
     for report in reports {
@@ -162,7 +162,7 @@ fn what_was_learned_of_when_mail_comes_is_kept_and_is_no_reason_to_write_at_each
         day_after = poll(900 * quarter, 0).0;
     }
     assert!(!day_after.says_the_same(&mail), "a day has passed");
-    // What makes no sense does no harm.
+    // Nonsense does no harm.
     let damaged: Saved =
         toml::from_str("[arrivals]\ncame = [4294967295]\nwatched = [1, 4294967295]\ndays = 9").unwrap();
     let restored = Standing::restore(&damaged, now.0, now.1).save(damaged.files(), now.0, now.1);

@@ -1,4 +1,5 @@
-//! Where an account's password or token comes from, as configured. [`crate::credential`] and [`crate::oauth`] get it.
+//! Where an account's password or token comes from, as configured. [`crate::credential`] and [`crate::oauth`] obtain
+//! it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use crate::secret::Secret;
 /// Where a password comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSource {
-    /// It stands in the configuration.
+    /// The configuration contains it.
     Inline(Secret),
     /// The standard output of a command, run without a shell.
     Command(Vec<OsString>),
@@ -26,7 +27,7 @@ pub enum CredentialSource {
 }
 
 impl CredentialSource {
-    /// The file that the secret stands in, if it has one of its own.
+    /// Returns the file with the secret, if it has one of its own.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match self {
@@ -35,8 +36,8 @@ impl CredentialSource {
         }
     }
 
-    /// Whether it may be waited for: a command, a token server or the disk of a file may hang. What stands in the
-    /// configuration is there, and systemd keeps its credentials in memory.
+    /// Whether obtaining it may take long: a command, a token server or the disk of a file may hang. A secret in the
+    /// configuration is at hand, and systemd keeps its credentials in memory.
     #[must_use]
     pub fn may_take_long(&self) -> bool {
         match self {
@@ -45,38 +46,38 @@ impl CredentialSource {
         }
     }
 
-    /// Whether it gives access tokens, not passwords.
+    /// Whether it provides access tokens, not passwords.
     #[must_use]
     pub fn is_token(&self) -> bool {
         matches!(self, Self::TokenCommand(_) | Self::OAuth(_))
     }
 }
 
-/// How an account gets its tokens: what its `oauth2` table says, over what the preset knows.
+/// How an account obtains its tokens: what its `oauth2` table says, which overrides the preset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuthSettings {
-    /// What is known of the authorization server.
+    /// The preset for the authorization server.
     pub preset: Option<&'static Preset>,
     /// The server's issuer identifier (RFC 8414, section 2): its metadata is looked up there.
     pub issuer: Option<ServerUrl>,
-    /// Where the user says yes (RFC 6749, section 3.1).
+    /// The authorization endpoint, where the user consents (RFC 6749, section 3.1).
     pub authorization_endpoint: Option<ServerUrl>,
-    /// Where tokens come from (RFC 6749, section 3.2).
+    /// The token endpoint (RFC 6749, section 3.2).
     pub token_endpoint: Option<ServerUrl>,
-    /// Where device codes come from (RFC 8628, section 3.1).
+    /// The device authorization endpoint (RFC 8628, section 3.1).
     pub device_authorization_endpoint: Option<ServerUrl>,
-    /// Where a client registers itself (RFC 7591, section 3).
+    /// The client registration endpoint (RFC 7591, section 3).
     pub registration_endpoint: Option<ServerUrl>,
-    /// The client identifier. None: it is registered.
+    /// The client identifier. `None`: mailferry registers itself.
     pub client_id: Option<String>,
-    /// Where the client's secret comes from, if it has one.
+    /// Where the client secret comes from, if there is one.
     pub client_secret: Option<CredentialSource>,
-    /// What is asked for; words with blanks between them (RFC 6749, section 3.3).
+    /// The scope requested; words separated by blanks (RFC 6749, section 3.3).
     pub scope: Option<String>,
-    /// Where the browser is sent in the end (RFC 6749, section 3.1.2), as it is registered.
+    /// The redirection URI (RFC 6749, section 3.1.2), as registered.
     pub redirect: String,
-    /// For which service the token is (RFC 8707).
+    /// The service for which the token is meant (RFC 8707).
     pub resource: Option<String>,
-    /// PEM file of the authorities to trust for these servers, in place of the system's.
+    /// PEM file of the certificate authorities to trust for these servers, instead of the system's.
     pub tls_ca_file: Option<PathBuf>,
 }

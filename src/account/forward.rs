@@ -1,4 +1,4 @@
-//! Where an account's mail goes on to, when it does not stay in a Maildir.
+//! Where an account's mail is forwarded to if it does not stay in a Maildir.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use super::CredentialSource;
 use super::{AuthChoice, Endpoint};
 
-/// What is done with an account's mail once it is in the spool.
+/// What happens to an account's mail once it is in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward {
-    /// Where it goes.
+    /// The destination.
     pub to: ForwardTo,
-    /// How much may wait.
+    /// How much may wait in the spool.
     pub spool: SpoolBounds,
 }
 
 impl Forward {
-    /// The file that the password of the destination stands in, if it has one of its own.
+    /// Returns the file with the destination's password, if it has one of its own.
     #[must_use]
     pub fn password_file(&self) -> Option<&Path> {
         match &self.to {
@@ -32,7 +32,7 @@ impl Forward {
 pub enum ForwardTo {
     /// A mailbox at an IMAP server, by APPEND (RFC 9051, section 6.3.12).
     Imap(Box<ImapDestination>),
-    /// A mail server on this side, by LMTP (RFC 2033).
+    /// A local mail server, by LMTP (RFC 2033).
     Lmtp(Box<LmtpDestination>),
     /// The words of a command that reads a message from its standard input. Never empty.
     Command(Vec<OsString>),
@@ -47,15 +47,15 @@ pub struct ImapDestination {
     pub username: String,
     /// Where the password or token comes from.
     pub credential: CredentialSource,
-    /// How to log in; an APOP or the like never gets here.
+    /// How to log in; never a method that only POP3 has, such as APOP.
     pub auth: AuthChoice,
     /// The secret is an OAuth 2.0 access token.
     pub uses_token: bool,
-    /// The mailbox, as people write it. Holds no control characters.
+    /// The mailbox, as people write it. Contains no control characters.
     pub mailbox: String,
-    /// The flags that a message gets, as IMAP writes them.
+    /// The flags that messages get, as IMAP writes them.
     pub flags: Vec<String>,
-    /// At most so many connections at a time, 1 or more.
+    /// The most connections at a time, at least 1.
     pub connections: usize,
 }
 
@@ -64,27 +64,27 @@ pub struct ImapDestination {
 pub struct LmtpDestination {
     /// The server.
     pub server: LmtpServer,
-    /// The address that the mail is for. Holds no control characters, blanks and angle brackets.
+    /// The address that the mail is for. Contains no control characters, blanks or angle brackets.
     pub recipient: String,
-    /// Whether a header `X-Mailferry-Id` is put on top, which a receiver can tell a second copy by.
+    /// Whether to add a header field `X-Mailferry-Id` at the top, by which a receiver can recognise a second copy.
     pub id_header: bool,
 }
 
 /// Where an LMTP server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LmtpServer {
-    /// At a Unix socket.
+    /// On a Unix socket.
     Socket(PathBuf),
-    /// At a port.
+    /// On a TCP port.
     Tcp(Box<Endpoint>),
 }
 
 /// How much may wait in a spool before fetching pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolBounds {
-    /// So many octets.
+    /// How many octets.
     pub octets: u64,
-    /// So many messages.
+    /// How many messages.
     pub messages: u64,
 }
 
@@ -96,7 +96,7 @@ impl Default for SpoolBounds {
 }
 
 impl fmt::Display for ForwardTo {
-    /// The destination in a few words, without names to log in with.
+    /// Writes the destination in a few words, without user names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Imap(to) => {

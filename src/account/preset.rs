@@ -1,42 +1,42 @@
-//! Authorization servers that are known. What stands here was checked on 2026-11-26 against the lists of mail programs
-//! that use them (Thunderbird, FairEmail, email-oauth2-proxy) and the providers' own pages. No client identifier is among
-//! it: those that other programs have registered are theirs.
+//! Known authorization servers. These values were checked on 2026-11-26 against the lists of mail programs that use
+//! them (Thunderbird, FairEmail, email-oauth2-proxy) and the providers' own pages. They include no client identifiers:
+//! those registered by other programs are not ours to use.
 
 use std::time::Duration;
 
-/// An authorization server that is known.
+/// A known authorization server.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Preset {
-    /// The word for it in the configuration.
+    /// Its name in the configuration.
     pub id: &'static str,
     /// What people call it.
     pub name: &'static str,
-    /// RFC 6749, section 3.1. `{tenant}` stands for the directory of a Microsoft account.
+    /// The authorization endpoint (RFC 6749, section 3.1). `{tenant}` stands for the directory of a Microsoft account.
     pub authorization_endpoint: &'static str,
-    /// RFC 6749, section 3.2.
+    /// The token endpoint (RFC 6749, section 3.2).
     pub token_endpoint: &'static str,
     /// Device codes (RFC 8628), or why there are none.
     pub device: Device,
-    /// The scope that opens POP3.
+    /// The scope that permits POP3.
     pub scope: &'static str,
-    /// The `iss` that comes with each answer (RFC 9207). None: it is not known to send one.
+    /// The `iss` in each authorization response (RFC 9207). `None`: it is not known to send one.
     pub issuer: Option<&'static str>,
-    /// Where metadata (RFC 8414) is found when the client registers itself (RFC 7591).
+    /// The issuer whose metadata (RFC 8414) is used if the client registers itself (RFC 7591).
     pub registers_at: Option<&'static str>,
-    /// Where the browser is sent in the end, as clients are registered there.
+    /// The redirection URI, as clients are registered there.
     pub redirect: &'static str,
-    /// What the authorization request holds besides.
+    /// Further parameters of the authorization request.
     pub parameters: &'static [(&'static str, &'static str)],
-    /// A refresh token dies when it is not used for so long.
+    /// A refresh token expires if it is not used for this long.
     pub refresh_lifetime: Option<Duration>,
-    /// How one gets a client identifier, in a sentence.
+    /// How to get a client identifier, in a sentence.
     pub registration: &'static str,
 }
 
 /// Device codes of an authorization server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
-    /// They come from here.
+    /// They come from this endpoint.
     At(&'static str),
     /// There are none, and this is why.
     None(&'static str),
@@ -58,7 +58,7 @@ static PRESETS: [Preset; 9] = [
         issuer: Some("https://accounts.google.com"),
         registers_at: None,
         redirect: "http://127.0.0.1",
-        // Without these a second sign-in brings no refresh token.
+        // Without these, a second sign-in yields no refresh token.
         parameters: &[("access_type", "offline"), ("prompt", "consent")],
         refresh_lifetime: Some(Duration::from_secs(180 * DAY)),
         registration: "make one in the Google Cloud console (docs/authentication.md says how), of the type \"Desktop app\"",
@@ -69,11 +69,11 @@ static PRESETS: [Preset; 9] = [
         authorization_endpoint: "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize",
         token_endpoint: "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
         device: Device::At("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/devicecode"),
-        // The last two say whose mailbox it is.
+        // The last two identify the mailbox's owner.
         scope: "https://outlook.office.com/POP.AccessAsUser.All offline_access openid email",
         issuer: None,
         registers_at: None,
-        // Its servers take any port with this name, and with an address only what was registered.
+        // With this host name its servers accept any port; with an address, only what is registered.
         redirect: "http://localhost",
         parameters: &[],
         refresh_lifetime: Some(Duration::from_secs(90 * DAY)),
@@ -116,7 +116,8 @@ static PRESETS: [Preset; 9] = [
         scope: "https://www.fastmail.com/dev/protocol-pop",
         issuer: Some("https://api.fastmail.com"),
         registers_at: Some("https://api.fastmail.com"),
-        // What registers itself there may have no other redirect than a scheme of its own (RFC 8252, section 7.1).
+        // A client that registers itself there may have no redirection URI other than a scheme of its own (RFC 8252,
+        // section 7.1).
         redirect: "mailferry.oauth:/redirect",
         parameters: &[],
         refresh_lifetime: None,
@@ -142,7 +143,7 @@ static PRESETS: [Preset; 9] = [
         authorization_endpoint: "https://oauth.yandex.com/authorize",
         token_endpoint: "https://oauth.yandex.com/token",
         device: Device::At("https://oauth.yandex.com/device/code"),
-        // No scope is known that names POP3; this is the one for reading mail.
+        // No scope for POP3 is known; this is the one for reading mail.
         scope: "mail:imap_full",
         issuer: None,
         registers_at: None,
@@ -182,24 +183,24 @@ static PRESETS: [Preset; 9] = [
 ];
 
 impl Preset {
-    /// The one with this name in the configuration.
+    /// Returns the preset with this name in the configuration.
     #[must_use]
     pub fn named(id: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|preset| preset.id == id)
     }
 
-    /// The names that may stand in the configuration.
+    /// Returns the names that the configuration may use.
     pub fn names() -> impl Iterator<Item = &'static str> {
         PRESETS.iter().map(|preset| preset.id)
     }
 
-    /// An endpoint for a tenant.
+    /// Returns an endpoint for a tenant.
     #[must_use]
     pub fn for_tenant(endpoint: &str, tenant: Option<&str>) -> String {
         endpoint.replace("{tenant}", tenant.unwrap_or("common"))
     }
 
-    /// Whether it tells tenants apart.
+    /// Whether it distinguishes tenants.
     #[must_use]
     pub fn has_tenants(&self) -> bool {
         self.token_endpoint.contains("{tenant}")

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 
 use crate::secret::Secret;
 
-/// How a server is reached, where it is not left to the system.
+/// How a server is reached, as far as this is not left to the system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
-    /// The version of IP.
+    /// Which IP versions are used.
     pub ip: IpVersion,
-    /// The address of this machine that connections come from.
+    /// The local address that connections come from.
     pub source_address: Option<IpAddr>,
-    /// Who connects in our place.
+    /// The proxy that connects for us.
     pub proxy: Option<Proxy>,
-    /// A connection that ends early is reset, also with its process: what has not left then never does.
+    /// A connection that ends early is reset, even if the process ends: data not yet sent is dropped.
     pub resets: bool,
 }
 
@@ -37,31 +37,31 @@ pub enum IpVersion {
     /// Both, the faster one first (RFC 8305).
     #[default]
     Any,
-    /// IPv4 alone.
+    /// Only IPv4.
     V4,
-    /// IPv6 alone.
+    /// Only IPv6.
     V6,
 }
 
 /// A proxy. It resolves the server's name itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// What it speaks.
+    /// Its protocol.
     pub kind: ProxyKind,
     /// A host name or an address, without brackets.
     pub host: String,
     /// The TCP port.
     pub port: u16,
-    /// Who we are to it. Name and password are 1 to 255 octets of UTF-8 each.
+    /// The credentials for it. Name and password have 1 to 255 octets of UTF-8 each.
     pub credentials: Option<ProxyCredentials>,
 }
 
-/// What a proxy speaks.
+/// The protocol of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyKind {
     /// SOCKS version 5 (RFC 1928, RFC 1929).
     Socks5,
-    /// HTTP's method CONNECT (RFC 9110, section 9.3.6).
+    /// The HTTP method CONNECT (RFC 9110, section 9.3.6).
     HttpConnect,
 }
 
@@ -75,7 +75,7 @@ pub struct ProxyCredentials {
 }
 
 impl fmt::Display for Proxy {
-    /// Without credentials.
+    /// Writes it without credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
             ProxyKind::Socks5 => "socks5",

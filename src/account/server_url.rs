@@ -1,4 +1,4 @@
-//! The address of an authorization server's endpoint: https, or http on this machine.
+//! The URL of an authorization server's endpoint: https, or http on this machine.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,16 +12,16 @@ use super::{Endpoint, KeyExchange, Route, TlsMode, TlsOptions};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ServerUrl(Url);
 
-/// Why a text is no such address.
+/// Why a text is not such a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidServerUrl {
     /// It is no URL.
     NotUrl,
-    /// It is http, and leaves this machine.
+    /// It is http and would leave this machine.
     NotEncrypted,
     /// It is neither http nor https.
     Scheme,
-    /// It holds a user name, a password or a fragment.
+    /// It contains a user name, a password or a fragment.
     Parts,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for InvalidServerUrl {
 impl std::error::Error for InvalidServerUrl {}
 
 impl ServerUrl {
-    /// Checks an address.
+    /// Parses and checks a URL.
     ///
     /// # Errors
     /// [`InvalidServerUrl`].
@@ -60,19 +60,19 @@ impl ServerUrl {
         Ok(Self(url))
     }
 
-    /// As text.
+    /// Returns the URL as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The URL.
+    /// Returns the URL.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.0
     }
 
-    /// The server's name, without brackets.
+    /// Returns the server's name or address, without brackets.
     #[must_use]
     pub fn host(&self) -> String {
         match self.0.host() {
@@ -82,8 +82,8 @@ impl ServerUrl {
         }
     }
 
-    /// How it is connected to: the way of the account's own server, but a server on this machine at once. To a proxy
-    /// elsewhere its name would mean that other machine.
+    /// Returns how to connect to it: by the route of the account's own server, but directly to a server on this
+    /// machine. To a proxy elsewhere, its name would mean that other machine.
     #[must_use]
     pub fn endpoint(&self, ca_file: Option<&Path>, route: &Route) -> Endpoint {
         let is_here = self.0.host().is_some_and(|host| is_loopback(&host));
@@ -100,7 +100,7 @@ impl ServerUrl {
     }
 }
 
-/// Whether what is sent there stays on this machine, as far as the name tells.
+/// Whether traffic to this host stays on this machine, as far as the name tells.
 pub(crate) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => name.eq_ignore_ascii_case("localhost"),

@@ -1,29 +1,29 @@
-//! What TLS does beside what is usual.
+//! Settings for TLS beyond the usual ones.
 
 use std::path::PathBuf;
 
-/// What TLS does beside verifying the server's certificate by its host name and the usual authorities.
+/// Settings for TLS beyond verifying the server's certificate against its host name and the usual authorities.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
-    /// The name to ask for and to verify, where it is not the host's.
+    /// The name to send (SNI) and to verify, if it is not the host name.
     pub server_name: Option<String>,
-    /// Who vouches for the server.
+    /// What vouches for the server.
     pub trust: TlsTrust,
-    /// The keys that the server may have: one of these, if there are any.
+    /// The public keys that the server may have: one of these, unless empty.
     pub pins: Vec<PublicKeyPin>,
-    /// The certificate of this side.
+    /// The client certificate.
     pub client_certificate: Option<ClientCertificate>,
 }
 
-/// Who vouches for a server.
+/// What vouches for a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum TlsTrust {
-    /// The authorities in `tls_ca_file` alone; without that, those of the platform.
+    /// Only the authorities in `tls_ca_file`; without that, those of the platform.
     #[default]
     Authorities,
-    /// The authorities of the platform, and those in `tls_ca_file`.
+    /// The authorities of the platform and those in `tls_ca_file`.
     PlatformAndFile,
-    /// Nobody: the server has a pinned key, whatever its certificate says.
+    /// No authority: the server has a pinned key, whatever its certificate says.
     Pin,
 }
 
@@ -31,11 +31,11 @@ pub enum TlsTrust {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicKeyPin(pub [u8; 32]);
 
-/// A certificate of this side with its private key, both PEM files.
+/// A client certificate with its private key, both PEM files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientCertificate {
-    /// The certificate, and behind it those that lead to its authority.
+    /// The certificate, followed by those that lead to its authority.
     pub certificate: PathBuf,
-    /// The private key, not encrypted; it may be the same file.
+    /// The private key, unencrypted; it may be in the same file.
     pub key: PathBuf,
 }

@@ -1,7 +1,7 @@
-//! What identifies a message beside its unique-id: a digest of its header, taken while the message streams by.
+//! What identifies a message besides its unique-id: a digest of its header, computed while the message streams by.
 //!
-//! Unique-ids repeat, are used again and change as a whole when a server is migrated. The header does not, so
-//! nothing is called "the same message" or deleted in a later session without comparing it.
+//! Unique-ids repeat, are reused, and all change when a server is migrated. The header does not, so nothing is
+//! considered the same message, or deleted in a later session, without comparing it.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -10,18 +10,18 @@ use sha2::{Digest as _, Sha256};
 
 use super::header::{Fields, HeaderReader};
 
-/// The first 127 bits of a SHA-256; of a header's digest, the last bit tells how much it says.
+/// The first 127 bits of a SHA-256 digest; the last bit of a header's digest tells whether it is strong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
-    /// The first half. That it is never 0 makes "no digest" cost nothing in a state of a million messages; the one
-    /// digest in 2^64 that begins so is told as if it began with 1.
+    /// The first half. It is never 0, so that an absent digest takes no extra memory in a state of a million messages;
+    /// the one digest in 2^64 that begins with 0 is recorded as beginning with 1.
     first: NonZeroU64,
     /// The second half.
     second: u64,
 }
 
 impl Digest {
-    /// Reads the 32 hexadecimal digits that `Display` writes.
+    /// Parses the 32 hexadecimal digits that `Display` writes.
     #[must_use]
     pub fn parse(hex: &[u8]) -> Option<Self> {
         let mut bytes = [0; 16];
@@ -38,14 +38,14 @@ impl Digest {
         (!odd).then(|| Self::from_bytes(bytes))
     }
 
-    /// Whether it covers something that hardly two messages share: a Message-ID, a Date or a Received field. A machine that
-    /// sends "From: ups, Subject: alarm" and no more makes the same weak digest for every alarm.
+    /// Whether it covers something that two messages hardly ever share: a Message-ID, a Date or a Received field. A
+    /// device that sends nothing but "From: ups, Subject: alarm" gives every alarm the same weak digest.
     #[must_use]
     pub(crate) fn is_strong(self) -> bool {
         self.second & 1 == 1
     }
 
-    /// The same digest, as one that proves nothing.
+    /// Returns the same digest, marked as weak.
     #[must_use]
     pub(crate) fn weakened(self) -> Self {
         self.with_strength(false)
@@ -56,7 +56,7 @@ impl Digest {
         self
     }
 
-    /// The 32 hexadecimal digits that `Display` writes.
+    /// Returns the 32 hexadecimal digits that `Display` writes.
     #[must_use]
     pub(crate) fn digits(self) -> [u8; 32] {
         let both = u128::from(self.first.get()) << 64 | u128::from(self.second);
@@ -81,18 +81,19 @@ impl Digest {
     }
 }
 
-/// What a hexadecimal digit is worth, and whether it is none. Without branches, so that sixteen are read at a time.
+/// Returns the value of a hexadecimal digit, and whether it is invalid. Has no branches, so that sixteen digits are
+/// parsed at a time.
 fn hex_digit(c: u8) -> (u8, bool) {
     let (digit, letter) = (c.wrapping_sub(b'0'), c.wrapping_sub(b'a'));
     if digit < 10 { (digit, false) } else { (letter.wrapping_add(10), letter > 5) }
 }
 
-/// What identifies a message that came in whole.
+/// What identifies a completely received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digests {
-    /// That of its header.
+    /// The digest of its header.
     pub header: Digest,
-    /// That of all its bytes, as they are stored.
+    /// The digest of all its bytes, as stored.
     pub whole: Digest,
 }
 
@@ -108,7 +109,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Digests a whole message: what tells messages apart on a server that has neither UIDL nor TOP.
+/// Digests a whole message, to tell messages apart on a server that has neither UIDL nor TOP.
 #[derive(Debug, Clone, Default)]
 pub struct MessageDigester(Sha256);
 
@@ -118,35 +119,35 @@ impl MessageDigester {
         self.0.update(bytes);
     }
 
-    /// The digest of everything taken.
+    /// Returns the digest of everything taken.
     #[must_use]
     pub fn finish(self) -> Digest {
         Digest::of(self.0)
     }
 }
 
-/// The fields that the header digest covers, in the order in which it covers them (RFC 5322, section 3.6): those that
-/// tell messages apart and that no server touches. Of several, the first counts: for Received that is the last hop.
+/// The fields that the header digest covers, in this order (RFC 5322, section 3.6): those that tell messages apart and
+/// that no server changes. If a field occurs several times, the first counts: for Received this is the last hop.
 const FIELDS: [&[u8]; 5] = [b"message-id", b"date", b"from", b"subject", b"received"];
 
 /// Digests a header that comes in pieces of any size, in constant memory, whatever the length of its lines.
 ///
-/// Line ends (CRLF or LF), folding and runs of blanks do not count. If none of the fields is there, the digest is that
-/// of the whole header without the fields that servers rewrite (Status and X-).
+/// Line ends (CRLF or LF), folding and runs of blanks do not matter. If none of the fields is present, it digests the
+/// whole header without the fields that servers rewrite (Status and X-).
 #[derive(Debug, Clone, Default)]
 pub struct HeaderDigester {
     reader: HeaderReader,
     hashers: Hashers,
 }
 
-/// What the fields of a header are hashed into.
+/// The hashers for the fields of a header.
 #[derive(Debug, Clone)]
 struct Hashers {
-    /// The field whose text comes.
+    /// The field whose text is being read.
     field: Field,
-    /// One hasher for each of [`FIELDS`], made at its first occurrence.
+    /// A hasher for each of [`FIELDS`], created at its first occurrence.
     fields: [Option<Sha256>; 5],
-    /// Everything, for a header that has none of the fields; as long as none has come.
+    /// Hashes everything, as long as none of the fields has occurred.
     whole: Sha256,
 }
 
@@ -154,9 +155,9 @@ struct Hashers {
 enum Field {
     /// One of [`FIELDS`], for the first time.
     Covered(usize),
-    /// Rewritten by servers, or a repetition.
+    /// A field that servers rewrite, or a repetition.
     Ignored,
-    /// Any other.
+    /// Any other field.
     Other,
 }
 
@@ -167,12 +168,12 @@ impl Default for Hashers {
 }
 
 impl HeaderDigester {
-    /// Takes the next bytes of the message; those behind the header cost nothing.
+    /// Takes the next bytes of the message; those after the header cost nothing.
     pub fn update(&mut self, bytes: &[u8]) {
         self.reader.read(bytes, &mut self.hashers);
     }
 
-    /// The digest of the header.
+    /// Returns the digest of the header.
     #[must_use]
     pub fn finish(mut self) -> Digest {
         self.reader.finish(&mut self.hashers);
@@ -194,7 +195,7 @@ impl Fields for Hashers {
         }
     }
 
-    // It is text of the header all the same.
+    // It is part of the header all the same.
     fn odd_line(&mut self, beginning: &[u8]) {
         self.field = Field::Other;
         self.begin_other(beginning);
@@ -228,7 +229,7 @@ impl Hashers {
         }
     }
 
-    /// Whether none of [`FIELDS`] was there so far: else what stands in the others does not count.
+    /// Whether none of [`FIELDS`] has occurred so far. Once one has, the text of other fields does not count.
     fn has_none(&self) -> bool {
         self.fields.iter().all(Option::is_none)
     }
@@ -334,7 +335,7 @@ mod tests {
         }
     }
 
-    /// States hold digests that earlier versions made: SHA-256 of the texts, as another program makes it.
+    /// States hold digests made by earlier versions; these were computed with another SHA-256 program.
     #[test]
     fn a_digest_stays_what_it_was() {
         let of_fields = "9eaebf00695f8967ad47aa1112f43ecf";

@@ -1,45 +1,45 @@
-//! Reads a header that comes in pieces of any size, in constant memory, whatever the length of its lines (RFC 5322,
+//! Reads a header that comes in pieces of any size, in constant memory whatever the length of its lines (RFC 5322,
 //! section 2.2).
 //!
-//! Line ends (CRLF or LF), folding and runs of blanks do not count: the text of a field comes out unfolded.
+//! Line ends (CRLF or LF), folding and runs of blanks do not matter: the text of a field is passed on unfolded.
 
-/// No name of interest is longer; a longer one is cut off here.
+/// The longest field name of interest, in octets; a longer one is cut off here.
 const NAME_MAX: usize = 16;
 
-/// So much text is collected before it is passed on.
+/// How many octets of text are collected before they are passed on.
 const PENDING_MAX: usize = 512;
 
-/// Who wants to know what a header says.
+/// Receives the contents of a header.
 pub(super) trait Fields {
-    /// A field begins; its name is in lower case and may have blanks at its end.
+    /// Begins a field; its name is in lower case and may end in blanks.
     fn field(&mut self, name: &[u8]);
 
-    /// A line that is no field, since it has no colon.
+    /// Receives a line that is no field, since it has no colon.
     fn odd_line(&mut self, beginning: &[u8]);
 
-    /// Whether the text of what began last counts. If not, it is passed over.
+    /// Whether the text of the field or line that began last is wanted. If not, it is skipped.
     fn wants_text(&self) -> bool;
 
-    /// More of the text of the field that began last.
+    /// Receives more text of the field that began last.
     fn text(&mut self, text: &[u8]);
 }
 
 /// How far a header has been read.
 #[derive(Debug, Clone)]
 pub(super) struct HeaderReader {
-    /// Where in a line the next byte stands.
+    /// Where in a line the next byte belongs.
     place: Place,
-    /// The beginning of the current line, lower case, as long as it may still be a name.
+    /// The beginning of the current line in lower case, as long as it may still be a name.
     name: Vec<u8>,
-    /// Text of the current field that was not passed on yet: that is done in larger pieces.
+    /// Text of the current field that has not been passed on yet, as this is done in larger pieces.
     pending: Vec<u8>,
-    /// The text of the current field counts.
+    /// The text of the current field is wanted.
     wanted: bool,
     /// The current field has text.
     begun: bool,
-    /// Blanks were seen and will count as one if they stand between two texts.
+    /// Blanks were seen; they count as one if text follows on both sides.
     blank: bool,
-    /// A CR was seen and counts only if no LF follows.
+    /// A CR was seen; it counts only if no LF follows.
     cr: bool,
 }
 
@@ -48,7 +48,7 @@ enum Place {
     LineStart,
     Name,
     Value,
-    /// Behind the empty line: nothing counts any more.
+    /// After the empty line: nothing matters any more.
     Body,
 }
 
@@ -67,7 +67,7 @@ impl Default for HeaderReader {
 }
 
 impl HeaderReader {
-    /// Takes the next bytes of the message; those behind the header cost nothing.
+    /// Takes the next bytes of the message; those after the header cost nothing.
     pub(super) fn read(&mut self, bytes: &[u8], fields: &mut impl Fields) {
         let mut rest = bytes;
         while let [first, behind @ ..] = rest {
@@ -82,7 +82,7 @@ impl HeaderReader {
         }
     }
 
-    /// Takes text up to what may end its line, which is most of a header, in one go. Gives back the rest.
+    /// Takes text up to a possible line end, which is most of a header, in one go. Returns the rest.
     fn read_text<'b>(&mut self, bytes: &'b [u8], fields: &mut impl Fields) -> &'b [u8] {
         let end = if self.wanted { memchr::memchr2(b'\r', b'\n', bytes) } else { memchr::memchr(b'\n', bytes) };
         let (text, rest) = end.and_then(|end| bytes.split_at_checked(end)).unwrap_or((bytes, &[]));
@@ -97,7 +97,7 @@ impl HeaderReader {
         behind
     }
 
-    /// There is no more.
+    /// Ends the header.
     pub(super) fn finish(&mut self, fields: &mut impl Fields) {
         if self.place == Place::Name {
             self.end_of_line(fields);
@@ -170,7 +170,7 @@ impl HeaderReader {
         }
     }
 
-    /// Text without blanks; if blanks stood in front of it, that is known.
+    /// Takes text without blanks; `blank` tells whether blanks came before it.
     fn word(&mut self, word: &[u8], fields: &mut impl Fields) {
         if word.is_empty() {
             return;

@@ -1,5 +1,5 @@
-//! A message as far as it must be understood: its header, read while the message streams by, and the digests that identify
-//! it.
+//! As much of a message as has to be understood: its header, read while the message streams by, and the digests that
+//! identify it.
 //!
 //! [`header`] finds the fields in pieces of any size; [`fingerprint`] digests them. PURE.
 

@@ -1,8 +1,8 @@
-//! What shows that a message on the server is one that we have, so that it may be deleted. PURE.
+//! The evidence that a message on the server is one we have, so that it may be deleted. PURE.
 //!
-//! A listing is a hint. Evidence is what was seen in this session: a header that says enough (Message-ID, Date or Received)
-//! under the same unique-id and of the same size, by TOP; or all the bytes. Where the unique-id itself is in doubt, or no
-//! size is known, only the bytes count. What has no evidence stays.
+//! A listing is only a hint. Evidence is what was seen in this session: a strong header (with Message-ID, Date or
+//! Received), shown by TOP under the same unique-id and for the same size; or all the bytes. Where the unique-id is in
+//! doubt or no size is known, only the bytes count. A message without evidence stays.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,27 +18,28 @@ use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
 use crate::state::entries::{Entry, Origin, UidState};
 
-/// A message that came in.
+/// A message that was retrieved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
     session: SessionSerial,
     listed: Listed,
     /// How its size compares with what was listed.
     fit: Fit,
-    /// Its size was asked for and did not come: it may be a part.
+    /// Its size was asked for and did not come, so it may be incomplete.
     is_unsized: bool,
-    /// Something that was not all of it came under its unique-id before, or dots are missing in it, and no size tells more.
+    /// An incomplete message came under its unique-id before, or dots are missing from it, and no size settles the
+    /// matter.
     may_be_part: bool,
-    /// The server's sizes are estimates, by the user's word.
+    /// The user says that the server's sizes are estimates.
     sizes_are_estimates: bool,
-    /// It is to be retrieved again for its size.
+    /// It will be retrieved again because of its size.
     comes_again: bool,
-    /// Its place among the messages that the session asked for.
+    /// Its position among the messages that the session asked for.
     place: u64,
 }
 
 impl Arrival {
-    /// One that came in this session, where it was listed so.
+    /// Creates the arrival of a message in this session, with its listing and the length that came.
     #[must_use]
     pub fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
         let fit = Fit::of(&listed, came);
@@ -54,70 +55,71 @@ impl Arrival {
         }
     }
 
-    /// The size of this one was asked for and did not come: it may be a part, like one that is shorter than it was listed.
+    /// Marks a message whose size was asked for and did not come: like a message shorter than listed, it may be
+    /// incomplete.
     #[must_use]
     pub fn of_unknown_size(self) -> Self {
         Self { is_unsized: true, ..self }
     }
 
-    /// The same, where something that was not all of it came before, or dots are missing: without a size, that the same bytes come
-    /// again shows nothing.
+    /// Notes whether an incomplete message came before or dots are missing. Without a size, receiving the same bytes
+    /// again then proves nothing.
     #[must_use]
     pub fn that_may_be_part(self, may_be_part: bool) -> Self {
         let may_be_part = may_be_part && self.fit == Fit::Unsaid;
         Self { may_be_part, is_unsized: self.is_unsized || may_be_part, ..self }
     }
 
-    /// The same, where the user says that the sizes which the server lists are estimates, or does not. Nothing that was
-    /// counted says so: notes in place of all messages look like estimates.
+    /// Notes whether the user says that the server's listed sizes are estimates. This is never concluded from counting:
+    /// placeholders sent in place of every message look like estimates, too.
     #[must_use]
     pub fn where_sizes_are_estimates(self, sizes_are_estimates: bool) -> Self {
         Self { sizes_are_estimates, ..self }
     }
 
-    /// The same, which is to be retrieved again for its size, or is not.
+    /// Notes whether the message will be retrieved again because of its size.
     #[must_use]
     pub fn that_comes_again(self, comes_again: bool) -> Self {
         Self { comes_again, ..self }
     }
 
-    /// The same, at this place among the messages that its session asked for, counted from 1.
+    /// Sets its position among the messages that the session asked for, counted from 1.
     #[must_use]
     pub fn at_place(self, place: u64) -> Self {
         Self { place, ..self }
     }
 
-    /// Whether a message that is listed so would be too short with so many octets.
+    /// Whether a message listed like this would be too short with this many octets.
     #[must_use]
     pub fn would_be_short(listed: &Listed, octets: u64) -> bool {
         fit::is_short(listed, octets)
     }
 
-    /// How its size compares with what was listed.
+    /// Returns how its size compares with the listed one.
     #[must_use]
     pub fn fit(&self) -> Fit {
         self.fit
     }
 
-    /// Whether its size is as it was listed, as far as this server tells sizes: if not, it may be a part, or something else
-    /// in its place, and nothing of the kind is deleted, however often it comes.
+    /// Whether its size matches the listing, as far as this server reports sizes. If not, it may be incomplete, or
+    /// something sent in its place, and is not deleted, however often it comes.
     #[must_use]
     pub fn is_as_listed(&self) -> bool {
         self.fit.contradicts_nothing(self.sizes_are_estimates)
     }
 
-    /// Whether nothing may be missing, so that it may be deleted in the session that it came in.
+    /// Whether it is certainly complete, so that it may be deleted in the session in which it came.
     fn is_whole(&self) -> bool {
         self.is_as_listed() && self.fit != Fit::Shorter && !self.is_unsized
     }
 
-    /// Whether a size shows, now or when the entry was made, that it is all of the message.
+    /// Whether a size proves, now or when the entry was made, that the message is complete.
     #[must_use]
     pub fn proves_all_of(&self, entry: &Entry) -> bool {
         !self.may_be_part || entry.fingerprint.reported_size.is_some_and(fit::is_size)
     }
 
-    /// How the server listed it in this session.
+    /// Returns how the server listed it in this session.
     #[must_use]
     pub fn listed(&self) -> &Listed {
         &self.listed
@@ -133,7 +135,7 @@ impl Described for Arrival {
         self.listed.reported_size
     }
 
-    /// What came has not the size that was listed: later, only its bytes can show that it is all there.
+    /// It differs in size from its listing: later, only its bytes can show that it is complete.
     fn is_unsure(&self) -> bool {
         self.is_unsized || (self.fit != Fit::Exact && self.listed.reported_size.is_some())
     }
@@ -147,18 +149,18 @@ impl Described for Arrival {
     }
 }
 
-/// What would show that a message may be deleted.
+/// The evidence that would allow a message to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
     /// Its header.
     Header,
     /// Its bytes.
     Bytes,
-    /// Nothing: an early version remembered a header that says little, and no bytes.
+    /// None is possible: an early version remembered a weak header and no bytes.
     None,
 }
 
-/// What would show that a listed message is the remembered one.
+/// Returns the evidence needed to show that a listed message is the remembered one.
 pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
     let is_sure = listed.unique_id.is_some() && listed.unique_id == entry.unique_id && !entry.doubt && !policy.moved;
     let same_size = is_same_size(listed, entry);
@@ -184,12 +186,13 @@ pub(crate) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
         }
 }
 
-/// Whether a policy may ever want it deleted: somebody vouches for its delivery.
+/// Whether a policy may ever want it deleted: its delivery is vouched for.
 fn may_fall_due(entry: &Entry) -> bool {
     matches!(entry.origin, Origin::Delivered | Origin::Trusted)
 }
 
-/// In how many seconds the policy will want the next remembered message deleted, if nothing changes. None: never.
+/// Returns in how many seconds the policy will next want a remembered message deleted, if nothing changes; `None` if
+/// never.
 #[must_use]
 pub fn next_due(state: &UidState, removal: RemovalPolicy, now: u64) -> Option<u64> {
     let RemovalPolicy::AfterAge(age) = removal else { return None };
@@ -198,8 +201,8 @@ pub fn next_due(state: &UidState, removal: RemovalPolicy, now: u64) -> Option<u6
     state.entries().filter(is_here).map(due).min()
 }
 
-/// A message that may be deleted in a session: it was delivered, durably, and it is the one that has this number in that
-/// session. Made only from what shows it.
+/// Proof that a message may be deleted in a session: it was delivered durably, and it is the one with this number in
+/// that session. Made only from evidence.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Removable {
     session: SessionSerial,
@@ -208,11 +211,11 @@ pub struct Removable {
 }
 
 impl Removable {
-    /// A message that has just been delivered in its session, if the policy wants it gone at once and a power cut could not
-    /// take it away.
+    /// Allows the deletion of a message just delivered in its session, if the policy wants it removed at once and the
+    /// delivery survives a power cut.
     pub(crate) fn after_delivery(removal: RemovalPolicy, delivered: &Delivered<Arrival>) -> Option<Self> {
         let arrival = delivered.payload();
-        // What is in a spool has to be forwarded first.
+        // A spooled message has to be forwarded first.
         if delivered.is_spooled() {
             return None;
         }
@@ -220,8 +223,8 @@ impl Removable {
         at_once.then(|| Self::of(arrival, delivered.entry()))
     }
 
-    /// A message that was delivered earlier and is due, if its header was seen in the session of the listing and shows that
-    /// it is the same.
+    /// Allows the deletion of a message that was delivered earlier and is due, if its header was seen in the session of
+    /// the listing and shows that it is the same.
     pub(super) fn after_look(
         maildrop: &Maildrop,
         listed: &Listed,
@@ -236,7 +239,7 @@ impl Removable {
         (is_shown && is_due(entry, policy.removal, now)).then_some(Self { session, number, entry: entry.id })
     }
 
-    /// A message that was retrieved again, if it is the remembered one and due.
+    /// Allows the deletion of a message that was retrieved again, if it is the remembered one and due.
     pub(crate) fn after_comparison(
         received: &Received<Arrival>,
         entry: &Entry,
@@ -262,32 +265,32 @@ impl Removable {
         Self { session: arrival.session, number: arrival.listed.number, entry }
     }
 
-    /// The session that this holds in.
+    /// Returns the session in which the proof holds.
     #[must_use]
     pub fn session(&self) -> SessionSerial {
         self.session
     }
 
-    /// Its number in that session.
+    /// Returns the message number in that session.
     #[must_use]
     pub fn number(&self) -> MessageNumber {
         self.number
     }
 
-    /// Its entry.
+    /// Returns the entry of the message.
     #[must_use]
     pub fn entry(&self) -> EntryId {
         self.entry
     }
 }
 
-/// Whether a message is listed with the size that it had. A size that is not there, or is 0, is none.
+/// Whether a message is listed with its remembered size. A missing size, or 0, matches nothing.
 fn is_same_size(listed: &Listed, entry: &Entry) -> bool {
     listed.reported_size.is_some_and(|size| size > 0) && listed.reported_size == entry.fingerprint.reported_size
 }
 
-/// Whether a message that was retrieved is the remembered one. Its bytes tell; where an early version did not remember
-/// them, a header that says enough does, unless the unique-id is in doubt.
+/// Whether a retrieved message is the remembered one. The bytes decide; if an early version did not remember them, a
+/// strong header does, unless the unique-id is in doubt.
 fn is_same(listed: &Listed, digests: Digests, entry: &Entry) -> bool {
     if listed.unique_id != entry.unique_id {
         return false;
@@ -302,12 +305,13 @@ fn is_same(listed: &Listed, digests: Digests, entry: &Entry) -> bool {
     }
 }
 
-/// Remembered messages that one that is retrieved may turn out to be, each once.
+/// Remembered messages that a retrieved one may turn out to be. Each is found once.
 #[derive(Debug, Default)]
 pub struct Remembered {
-    /// By unique-id and the digest of all bytes, or of the header where there is no other.
+    /// By unique-id and the digest of all bytes, or of the header if no other is known.
     by_digest: ByDigest,
-    /// Those that seem to be listed, as another message with the same unique-id and size. Nothing has shown which is which.
+    /// Entries that are matched with another listed message of the same unique-id and size. Nothing has shown which
+    /// message is which.
     taken_for_others: ByDigest,
 }
 
@@ -325,7 +329,7 @@ fn by_digest(entries: impl Iterator<Item = Entry>) -> ByDigest {
 }
 
 impl Remembered {
-    /// These, and those that are taken for other messages of the same names.
+    /// Collects the entries that have a digest, and those matched with other messages of the same unique-ids.
     #[must_use]
     pub fn new(entries: impl Iterator<Item = Entry>, taken_for_others: impl Iterator<Item = Entry>) -> Self {
         Self { by_digest: by_digest(entries), taken_for_others: by_digest(taken_for_others) }
@@ -337,7 +341,7 @@ impl Remembered {
         self.by_digest.is_empty() && self.taken_for_others.is_empty()
     }
 
-    /// The one that this message is, if it is one of them; it is not found a second time.
+    /// Takes out the entry that this message is, if it is one of them.
     pub fn take(&mut self, listed: &Listed, digests: Digests) -> Option<Entry> {
         [digests.whole, digests.header].into_iter().find_map(|digest| {
             let alike = self.by_digest.get_mut(&(listed.unique_id.clone(), digest))?;
@@ -345,14 +349,14 @@ impl Remembered {
         })
     }
 
-    /// The one that this message is though another one was taken for it. Only what hardly two messages have in common tells
-    /// that they are not two.
+    /// Takes out the entry that this message is although it was matched with another one. Only a strong header shows
+    /// that the two are not different messages with the same bytes.
     pub fn take_from_another(&mut self, listed: &Listed, digests: Digests) -> Option<Entry> {
         let alike = self.taken_for_others.get_mut(&(listed.unique_id.clone(), digests.whole))?;
         alike.pop_if(|entry| digests.header.is_strong() && is_same(listed, digests, entry))
     }
 
-    /// Those that none of the messages with their unique-ids was, though all of these were retrieved: they are not on the
+    /// Returns the entries left under unique-ids of which all messages were retrieved: these entries are not on the
     /// server.
     pub fn left_of<'a>(&'a self, stored: &'a HashSet<UniqueId>) -> impl Iterator<Item = EntryId> + 'a {
         let is_of = |unique_id: &Option<UniqueId>| unique_id.as_ref().is_some_and(|id| stored.contains(id));

@@ -1,58 +1,60 @@
-//! Whether what came has the size that it was listed with. PURE.
+//! Whether a retrieved message has the size that was listed. PURE.
 //!
-//! RFC 1939 wants the octets of a message as they are sent, with CRLF at each line's end. Some servers count LF alone, some
-//! only estimate, and some list a message that they do not have whole yet.
+//! RFC 1939 wants the octets of a message as sent, with CRLF at the end of each line. Some servers count LF alone, some
+//! only estimate, and some list a message before they have all of it.
 
 use crate::plan::maildrop::Listed;
 use crate::pop3::TakenDots;
 
-/// A size of no more octets is that of no message: some servers tell 0 or 1 of each.
+/// A listed size of up to this many octets means that no size is known: some servers report 0 or 1 for every message.
 const NO_SIZE: u64 = 8;
 
-/// Where a message is stored its last line may have no end, and gets one on the way; or one end more is counted than comes.
+/// Octets of a line end. The stored message may lack the last one, which is added on the way; or a server counts one
+/// more than it sends.
 const LINE_END: u64 = 2;
 
-/// How long a message is that came.
+/// The length of a retrieved message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Length {
-    /// In octets, as a server has to count them.
+    /// In octets as RFC 1939 counts them.
     octets: u64,
-    /// In octets with LF alone at each line's end, as some servers count them, and as it is stored.
+    /// In octets with LF alone at the end of each line, as it is stored, and as some servers count.
     stored: u64,
-    /// In octets as they came, with each line's end as the server sent it.
+    /// In octets as they came, with the line ends that the server sent.
     sent: u64,
-    /// The dots that were taken off its lines, which none of those counts.
+    /// The dots removed from its lines (RFC 1939, section 3), which none of the counts includes.
     dots: TakenDots,
 }
 
 impl Length {
-    /// So many octets as a server has to count them, and so many as they are stored.
+    /// Creates the length of a message from its octets as RFC 1939 counts them and as they are stored.
     #[must_use]
     pub fn new(octets: u64, stored: u64) -> Self {
         Self { octets, stored, sent: octets, dots: TakenDots::default() }
     }
 
-    /// The same, of which so many octets came: some servers send the line ends of a file as they are.
+    /// Sets the octets that actually came: some servers send the line ends of a file unchanged.
     #[must_use]
     pub fn sent_in(self, sent: u64) -> Self {
         Self { sent, ..self }
     }
 
-    /// The same, from whose lines these dots were taken off.
+    /// Sets the dots that were removed from its lines.
     #[must_use]
     pub fn without_dots(self, dots: TakenDots) -> Self {
         Self { dots, ..self }
     }
 
-    /// Whether the dots that were taken off were part of the message: the server does not double them.
+    /// Whether dots that belong to the message were removed: the server does not double them.
     #[must_use]
     pub fn lacks_dots(&self) -> bool {
         self.dots.was_single
     }
 
-    /// Whether a server may list it so that counts in one of the known ways: with CRLF or with LF alone at each line's end, or as
-    /// it sends them, with or without the last one. No other difference is explained: a line of six digits has eight octets.
-    /// Neither is that of a line end where it may as well be the dots that a server should have doubled.
+    /// Whether a listed size counts this message in one of the known ways: with CRLF, with LF alone, or as the server
+    /// sends it, with or without the last line end. No other difference is accepted: a line of six digits has eight
+    /// octets. A difference of one line end is not accepted either if it may just as well be dots that the server
+    /// should have doubled.
     fn is_counted_as(self, size: u64) -> bool {
         let Self { octets, stored, sent, dots } = self;
         let is_nearly = |count: u64| matches!(size.abs_diff(count), 0 | LINE_END);
@@ -63,23 +65,23 @@ impl Length {
     }
 }
 
-/// How what came compares with what was listed.
+/// How the size of a retrieved message compares with the listed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
-    /// It has that size.
+    /// It has the listed size.
     Exact,
-    /// No size was listed, or one that no message has.
+    /// No size was listed, or one that no message can have.
     Unsaid,
-    /// It is longer.
+    /// It is longer than listed.
     Longer,
-    /// It is shorter: something may be missing.
+    /// It is shorter than listed: something may be missing.
     Shorter,
-    /// Less than half came: some servers round their sizes up, none doubles them.
+    /// Less than half came: some servers round sizes up, but none doubles them.
     FarShorter,
 }
 
 impl Fit {
-    /// That of a message which is listed so.
+    /// Compares a message with its listing.
     pub(super) fn of(listed: &Listed, came: Length) -> Self {
         let octets = came.octets;
         match listed.reported_size {
@@ -93,8 +95,8 @@ impl Fit {
         }
     }
 
-    /// Whether nothing in the listing contradicts what came. A server whose sizes are estimates, by the user's word,
-    /// contradicts nothing by one, as long as it is no other order of magnitude.
+    /// Whether the size is consistent with the listing. If the user says that the server's sizes are estimates, any
+    /// difference is, unless less than half came.
     pub(super) fn contradicts_nothing(self, sizes_are_estimates: bool) -> bool {
         match self {
             Self::Exact | Self::Unsaid => true,
@@ -104,17 +106,17 @@ impl Fit {
     }
 }
 
-/// Whether a message that is listed so would be too short with so many octets.
+/// Whether a message listed like this would be too short with this many octets.
 pub(super) fn is_short(listed: &Listed, octets: u64) -> bool {
     listed.reported_size.is_some_and(|size| size > octets && size - octets != LINE_END)
 }
 
-/// Whether a message is listed with a size that one may have.
+/// Whether a message is listed with a plausible size.
 pub(crate) fn has_size(listed: &Listed) -> bool {
     listed.reported_size.is_some_and(is_size)
 }
 
-/// Whether a message may have this size.
+/// Whether a message can have this size.
 pub(crate) fn is_size(reported_size: u64) -> bool {
     reported_size > NO_SIZE
 }

@@ -1,4 +1,4 @@
-//! The maildrop as one session lists it: the answers to STAT, UIDL and LIST put together. PURE.
+//! The maildrop as one session lists it, put together from the responses to STAT, UIDL and LIST. PURE.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -6,25 +6,26 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 pub use crate::pop3::Listed;
 use crate::pop3::{DropListing, MessageNumber, ScanListing, SessionSerial, UniqueIdListing};
 
-/// The listing of one session (RFC 1939, section 5 and 7).
+/// The listing of one session (RFC 1939, sections 5 and 7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Maildrop {
     /// The messages, by number.
     pub messages: Vec<Listed>,
     /// Whether the server answered UIDL.
     pub has_unique_ids: bool,
-    /// Whether STAT, UIDL and LIST, as far as they were asked, agree on what there is: only then does absence mean anything.
+    /// Whether the responses to STAT, UIDL and LIST, as far as these were sent, agree on which messages there are: only
+    /// then does absence mean anything.
     pub complete: bool,
-    /// What STAT told, if it did.
+    /// The response to STAT, if there was one.
     pub told: Option<DropListing>,
-    /// LIST was not asked, so no size is known: their sum as STAT told it.
+    /// The sum of all sizes from STAT, in octets, if LIST was put off and no single size is known.
     pub sizes_put_off: Option<u64>,
-    /// The session whose numbers the messages have. None: nothing may be deleted by them.
+    /// The session in which the message numbers are valid. `None`: they permit no deletion.
     pub session: Option<SessionSerial>,
 }
 
 impl Maildrop {
-    /// The reported sizes, whatever their order: what stays the same when a server gives its messages other names.
+    /// Returns the reported sizes, regardless of order: they stay the same when a server changes the unique-ids.
     #[must_use]
     pub fn sizes(&self) -> Sizes {
         let each = |listed: &Listed| {
@@ -36,67 +37,67 @@ impl Maildrop {
     }
 }
 
-/// The sizes of the messages in a listing, to be compared with those of another one.
+/// The sizes in a listing, for comparison with those in another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// How many messages there are.
+    /// The number of messages.
     messages: usize,
     /// The sum of a hash of each size.
     sum: u64,
 }
 
-/// Collects the answers. Lines that cannot be read or that contradict each other make the listing incomplete, no more.
+/// Collects the responses. Lines that are unreadable or contradict each other merely make the listing incomplete.
 #[derive(Debug, Default)]
 pub struct MaildropBuilder {
-    /// What STAT told, if it did.
+    /// The response to STAT, if there was one.
     told: Option<DropListing>,
-    /// What UIDL told, in the order of its lines.
+    /// The lines of the response to UIDL, in order.
     named: Vec<Listed>,
-    /// What LIST told, in the order of its lines.
+    /// The lines of the response to LIST, in order.
     sizes: Vec<ScanListing>,
     /// UIDL was answered by +OK.
     has_unique_ids: bool,
     /// Something was unreadable or contradictory.
     odd: bool,
-    /// The sum of the sizes as STAT told it, where LIST is not asked.
+    /// The sum of all sizes from STAT, in octets, if LIST is put off.
     sizes_put_off: Option<u64>,
 }
 
 impl MaildropBuilder {
-    /// Goes on with a listing whose sizes were put off.
+    /// Continues a listing whose sizes were put off.
     #[must_use]
     pub fn with_sizes_to_come(maildrop: Maildrop) -> Self {
         let Maildrop { messages, has_unique_ids, complete, told, .. } = maildrop;
         Self { told, named: messages, has_unique_ids, odd: !complete, ..Self::default() }
     }
 
-    /// What STAT told.
+    /// Takes the response to STAT.
     pub fn stat(&mut self, listing: DropListing) {
         self.told = Some(listing);
     }
 
-    /// UIDL was answered by +OK; its lines follow.
+    /// Notes that UIDL was answered by +OK; its lines follow.
     pub fn unique_ids_follow(&mut self) {
         self.has_unique_ids = true;
     }
 
-    /// A line of UIDL's answer.
+    /// Takes a line of the response to UIDL.
     pub fn unique_id(&mut self, listing: UniqueIdListing) {
         let UniqueIdListing { number, unique_id } = listing;
         self.named.push(Listed { number, unique_id: Some(unique_id), reported_size: None });
     }
 
-    /// A line of LIST's answer.
+    /// Takes a line of the response to LIST.
     pub fn size(&mut self, listing: ScanListing) {
         self.sizes.push(listing);
     }
 
-    /// A line that could not be read.
+    /// Notes a line that could not be parsed.
     pub fn unreadable_line(&mut self) {
         self.odd = true;
     }
 
-    /// Whether STAT and UIDL agree and nothing is odd, so that sizes may wait.
+    /// Whether STAT and UIDL agree and nothing was odd, so that LIST may wait.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         let ascends = self.named.iter().zip(self.named.iter().skip(1)).all(|(a, b)| a.number < b.number);
@@ -104,12 +105,12 @@ impl MaildropBuilder {
         self.has_unique_ids && counts_agree && ascends && !self.odd
     }
 
-    /// LIST is not asked for now; STAT told this sum of the sizes.
+    /// Puts LIST off; `octets` is the sum of the sizes from STAT.
     pub fn put_sizes_off(&mut self, octets: u64) {
         self.sizes_put_off = Some(octets);
     }
 
-    /// The messages that UIDL left out, as far as LIST, or else STAT, tells of them; no more than `most`.
+    /// Returns up to `most` messages that UIDL left out, according to LIST or else to STAT.
     #[must_use]
     pub fn left_out(&mut self, most: usize) -> Vec<MessageNumber> {
         if !self.has_unique_ids {
@@ -120,7 +121,7 @@ impl MaildropBuilder {
         left_out.dedup();
         let listed = self.named().count() + left_out.len();
         let counted = self.told.map_or(0, |told| told.count);
-        // Numbers may have gaps: only what is counted and not listed is looked for there.
+        // Numbers may have gaps: look only for as many more as STAT counts beyond those listed.
         let more = usize::try_from(counted).unwrap_or(usize::MAX).saturating_sub(listed);
         if more > 0 {
             let most = most.saturating_sub(left_out.len()).min(more);
@@ -134,27 +135,27 @@ impl MaildropBuilder {
         left_out
     }
 
-    /// The numbers that UIDL named, in order, each once.
+    /// Returns the numbers in the response to UIDL, in order and each once. The lines have to be sorted.
     fn named(&self) -> impl Iterator<Item = MessageNumber> {
         let mut last = None;
         let first = move |number: &MessageNumber| last.replace(*number) != Some(*number);
         self.named.iter().map(|listed| listed.number).filter(first)
     }
 
-    /// Nearly always the lines come in order, and then this costs next to nothing.
+    /// Sorts the lines by number. They nearly always come in order; then this costs next to nothing.
     fn sort(&mut self) {
         self.named.sort_by_key(|listed| listed.number);
         self.sizes.sort_by_key(|listing| listing.number);
     }
 
-    /// The listing.
+    /// Puts the listing together.
     #[must_use]
     pub fn finish(mut self, session: Option<SessionSerial>) -> Maildrop {
         self.sort();
         let Self { told, mut named, mut sizes, has_unique_ids, mut odd, sizes_put_off } = self;
         odd |= name_each_once(&mut named);
         let before = sizes.len();
-        // A number that is listed again has the size that came last.
+        // If a number is listed again, its last size counts.
         sizes.reverse();
         sizes.dedup_by_key(|listing| listing.number);
         sizes.reverse();
@@ -167,7 +168,7 @@ impl MaildropBuilder {
     }
 }
 
-/// Those numbers that are not among others; both are sorted.
+/// Returns the numbers that are not among `others`; both are sorted.
 fn not_among(
     numbers: impl Iterator<Item = MessageNumber>,
     others: impl Iterator<Item = MessageNumber>,
@@ -180,8 +181,8 @@ fn not_among(
     numbers.filter(is_missing).collect()
 }
 
-/// Leaves each number once, and tells whether some were given several unique-ids: which of them is right cannot be known,
-/// so such a message has none.
+/// Keeps each number once and returns whether any had several unique-ids. Since nobody knows which is right, such a
+/// message gets none.
 fn name_each_once(named: &mut Vec<Listed>) -> bool {
     let mut contradicted = false;
     named.dedup_by(|again, first| {
@@ -195,7 +196,7 @@ fn name_each_once(named: &mut Vec<Listed>) -> bool {
     contradicted
 }
 
-/// Gives each message its size; what has a size only is a message, too. Both are sorted by number.
+/// Gives each message its size. A message with a size only counts, too. Both are sorted by number.
 fn merge(mut named: Vec<Listed>, sizes: Vec<ScanListing>) -> Vec<Listed> {
     if named.iter().map(|listed| listed.number).eq(sizes.iter().map(|listing| listing.number)) {
         for (listed, size) in named.iter_mut().zip(sizes) {

@@ -1,8 +1,9 @@
-//! Which listed message is which remembered one. PURE.
+//! Matches listed messages with remembered ones. PURE.
 //!
-//! A unique-id with a size is known while no more messages are listed so than are remembered so, and none of these was
-//! missing meanwhile: that saves a download, and deletes nothing. Whatever else comes under a known unique-id is told by its
-//! header, if that says enough and the size is the same, or has to be retrieved so that its bytes tell.
+//! Messages with a remembered unique-id and size count as known if no more of them are listed than remembered, and none
+//! of those was missing in the meantime: this saves downloads, but permits no deletion. Any other message under a
+//! remembered unique-id is identified by its header, if that is strong and the size is the same, or has to be retrieved
+//! and identified by its bytes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,50 +13,50 @@ use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, SessionSerial};
 use crate::state::entries::{Entry, Fingerprint, UidState};
 
-/// The headers that were seen in a session.
+/// The headers seen in a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     session: SessionSerial,
-    /// Their digests, by number.
+    /// Their digests, by message number.
     headers: HashMap<MessageNumber, Digest>,
 }
 
 impl Seen {
-    /// None yet, in this session.
+    /// Creates an empty collection for this session.
     #[must_use]
     pub fn in_session(session: SessionSerial) -> Self {
         Self { session, headers: HashMap::new() }
     }
 
-    /// This message of the session has this header.
+    /// Adds the header of a message in this session.
     pub fn add(&mut self, number: MessageNumber, header: Digest) {
         self.headers.insert(number, header);
     }
 
-    /// Takes more of them, unless they were seen in another session: there the numbers are other messages'.
+    /// Adds more headers, unless they come from another session, in which the numbers mean other messages.
     pub fn extend(&mut self, more: Self) {
         if more.session == self.session {
             self.headers.extend(more.headers);
         }
     }
 
-    /// Whether they were seen in this session.
+    /// Whether the headers were seen in this session.
     pub(super) fn is_of(&self, session: SessionSerial) -> bool {
         self.session == session
     }
 
-    /// The header of a message.
+    /// Returns the digest of a message's header, if it was seen.
     pub(crate) fn get(&self, number: &MessageNumber) -> Option<&Digest> {
         self.headers.get(number)
     }
 
-    /// How many were seen.
+    /// Returns how many headers were seen.
     #[must_use]
     pub fn len(&self) -> usize {
         self.headers.len()
     }
 
-    /// Whether none was seen.
+    /// Whether no header was seen.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.headers.is_empty()
@@ -65,27 +66,27 @@ impl Seen {
 /// Which listed message is which remembered one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Matching<'a> {
-    /// The same, as far as not fetching it goes.
+    /// Known, as far as fetching is concerned.
     pub(super) known: Vec<(&'a Listed, &'a Entry)>,
-    /// Nothing remembered fits.
+    /// No entry matches.
     pub(super) new: Vec<&'a Listed>,
-    /// The header would tell.
+    /// The header would decide.
     pub(super) to_look_at: Vec<&'a Listed>,
-    /// Only the bytes tell.
+    /// Only the bytes decide.
     pub(super) to_compare: Vec<&'a Listed>,
 }
 
 impl<'a> Matching<'a> {
-    /// With what was seen of the headers; None: nobody has looked yet.
+    /// Matches a listing with the state. `seen` has the headers seen so far; `None` if none was requested yet.
     pub(super) fn of(maildrop: &'a Maildrop, state: &'a UidState, seen: Option<&Seen>) -> Self {
         let mut matching = Self::default();
         let mut named = Vec::with_capacity(maildrop.messages.len());
         let mut next = EntryId::FIRST;
         for listed in &maildrop.messages {
-            // Most are listed in the order in which they were delivered.
+            // Most messages are listed in the order of delivery.
             match listed.unique_id.as_ref().map(|unique_id| state.ids_of_probably(next, unique_id)) {
                 None | Some([]) => matching.new.push(listed),
-                // The oldest entry stands for the unique-id.
+                // The oldest entry represents the unique-id.
                 Some(ids @ [oldest, ..]) => {
                     named.push((*oldest, ids, listed));
                     next = oldest.next();
@@ -100,7 +101,7 @@ impl<'a> Matching<'a> {
                 _ => None,
             };
             match only {
-                // As nearly always.
+                // Nearly always.
                 Some(entry) if !entry.was_gone() && sizes_agree(first, entry) => matching.known.push((*first, entry)),
                 _ => matching.tell_apart(group.iter().map(|(.., listed)| *listed), ids, state, seen),
             }
@@ -110,7 +111,8 @@ impl<'a> Matching<'a> {
         matching
     }
 
-    /// What getmail fetched is known though it spells unique-ids in its own way, unless something is listed as it spells.
+    /// Matches messages fetched by getmail, which spells unique-ids in its own way, unless its spelling of the
+    /// unique-id is listed as well.
     fn know_by_spelling(&mut self, maildrop: &'a Maildrop, state: &'a UidState) {
         let spelt = |listed: &&'a Listed| Some((*listed, state.spelt_by_getmail(listed.unique_id.as_ref()?)?));
         let pairs: Vec<(&Listed, &Entry)> = self.new.iter().filter_map(spelt).collect();
@@ -123,7 +125,7 @@ impl<'a> Matching<'a> {
         self.adopt(pairs);
     }
 
-    /// Takes these for known after all.
+    /// Moves these to the known messages.
     pub(super) fn adopt(&mut self, pairs: Vec<(&'a Listed, &'a Entry)>) {
         let numbers: HashSet<MessageNumber> = pairs.iter().map(|(listed, _)| listed.number).collect();
         for rest in [&mut self.new, &mut self.to_look_at, &mut self.to_compare] {
@@ -133,7 +135,7 @@ impl<'a> Matching<'a> {
         self.known.sort_by_key(|(listed, _)| listed.number);
     }
 
-    /// Takes out of what is known what `which` names: only the bytes tell.
+    /// Moves the known messages that `which` selects to those that only their bytes identify.
     pub(super) fn compare_instead(&mut self, which: impl Fn(&Listed, &Entry) -> bool) {
         let to_compare = &mut self.to_compare;
         self.known.retain(|(listed, entry)| {
@@ -143,7 +145,7 @@ impl<'a> Matching<'a> {
         });
     }
 
-    /// Messages that share a unique-id, and what is remembered under it.
+    /// Tells messages apart that share a unique-id, given the entries under it.
     fn tell_apart(
         &mut self,
         listed: impl Iterator<Item = &'a Listed>,
@@ -158,11 +160,12 @@ impl<'a> Matching<'a> {
             by_size.entry(listed.reported_size).or_default().listed.push(listed);
         }
         let remembered = ids.iter().filter_map(|id| state.entry(*id)).filter(|entry| !entry.was_gone()).count();
-        // One more under this name than before may be any of them: the one that was there may have another size by now.
+        // If more messages have this unique-id than before, any may be the new one: the old one may have another size
+        // by now.
         let is_new_among_them = count > remembered;
-        // What another program fetched is known by its unique-id alone.
+        // Entries imported from another program are known by their unique-ids alone.
         let mut by_name: Vec<&Entry> = Vec::new();
-        // Listed the last time, and no message of this size is listed now.
+        // Entries listed the last time whose size no message has now.
         let mut left: Vec<&Entry> = Vec::new();
         for entry in ids.iter().filter_map(|id| state.entry(*id)) {
             let Fingerprint { reported_size, header, whole } = entry.fingerprint;
@@ -174,8 +177,8 @@ impl<'a> Matching<'a> {
             }
         }
         let mut sizeless = by_size.remove(&None).unwrap_or_default();
-        // One of another size than any had may be any of them, too: then a size says which one is here as long as none of
-        // that size is missing.
+        // A message of a size that no entry has may be any of them, too: then a size identifies messages only if none
+        // of that size is missing.
         let is_another_size = by_size.values().any(Cell::is_unknown);
         let fits = |cell: &Cell<'_>| {
             let (listed, present) = (cell.listed.len(), cell.present.len());
@@ -194,15 +197,15 @@ impl<'a> Matching<'a> {
                 left.append(&mut self.tell_cell(cell, seen, fits));
             }
         }
-        // A size that is not told contradicts none.
+        // An unreported size contradicts none.
         sizeless.present.append(&mut left);
         sizeless.present.append(&mut by_name);
         let fits = fits(&sizeless);
         self.tell_cell(sizeless, seen, fits);
     }
 
-    /// Messages that share unique-id and size, and what is remembered so; `fits`: any of them may stand for any other. Gives
-    /// back what was listed the last time and is none of them.
+    /// Tells messages apart that share unique-id and size. `fits`: any of them may stand for any other. Returns the
+    /// entries listed the last time that match none of them.
     fn tell_cell(&mut self, mut cell: Cell<'a>, seen: Option<&Seen>, fits: bool) -> Vec<&'a Entry> {
         let Some(seen) = seen else {
             if fits {
@@ -242,30 +245,31 @@ impl<'a> Matching<'a> {
     }
 }
 
-/// The header of a listed message, if it was seen and says enough.
+/// Returns the header of a listed message, if it was seen and is strong.
 fn strong_header<'s>(listed: &Listed, seen: &'s Seen) -> Option<&'s Digest> {
     seen.get(&listed.number).filter(|header| header.is_strong())
 }
 
-/// Messages that share unique-id and size.
+/// Messages that share unique-id and size, with the entries under these.
 #[derive(Default)]
 struct Cell<'a> {
     listed: Vec<&'a Listed>,
-    /// Remembered, and listed the last time.
+    /// Entries listed the last time.
     present: Vec<&'a Entry>,
-    /// Remembered, and missing the last time.
+    /// Entries missing the last time.
     gone: Vec<&'a Entry>,
 }
 
 impl<'a> Cell<'a> {
-    /// Whether nothing remembered has this size.
+    /// Whether no entry has this size.
     fn is_unknown(&self) -> bool {
         self.present.is_empty() && self.gone.is_empty()
     }
 
-    /// What has a header that says enough; of each header, what was listed the last time comes first. Where more are
-    /// listed with a header than are remembered with it, any of them may be the other one: it tells nothing. What was not
-    /// seen may have any header, unless it is known without.
+    /// Returns the entries with strong headers, by header; those listed the last time are at the end, so that `pop`
+    /// takes them first. A header identifies nothing if more messages are listed with it than remembered, as any of
+    /// these may be the additional one. A message whose header was not seen may have any header, unless it is known
+    /// without one.
     fn by_header(&self, seen: &Seen, fits: bool) -> HashMap<Digest, Vec<&'a Entry>> {
         let mut by_header: HashMap<Digest, Vec<&Entry>> = HashMap::new();
         for entry in self.gone.iter().chain(&self.present).copied() {
@@ -286,13 +290,14 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// What is in doubt comes last: it may have come in another size than it was listed with, and the size is not its own.
+/// Sorts entries in doubt last: such a message may have come in another size than listed, so the size may not be its
+/// own.
 fn sure_first(present: &mut [&Entry]) {
     present.sort_by_key(|entry| entry.doubt);
 }
 
-/// Whether a message is listed with the size that an entry has. A size that is told for the first time contradicts none here:
-/// the plan has the bytes compared.
+/// Whether a message is listed with the size of an entry. A size reported for the first time contradicts none here: the
+/// plan has the bytes compared.
 fn sizes_agree(listed: &Listed, entry: &Entry) -> bool {
     listed.reported_size.zip(entry.fingerprint.reported_size).is_none_or(|(listed, entry)| listed == entry)
 }

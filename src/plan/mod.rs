@@ -1,12 +1,12 @@
-//! What to do in a session. PURE: the listing, what is remembered, the policy and the time go in, a [`Plan`] comes out.
+//! Plans a session. PURE: takes the listing, what is remembered, the policy and the time, and returns a [`Plan`].
 //!
-//! It takes steps, because some messages can only be told apart by their header: [`PlanInput::look_at`] names those whose
-//! header the session should ask for (TOP n 0), [`PlanInput::look_for_renumbering`] more of them if everything seems to have
-//! another name now, and [`PlanInput::plan`] decides with what came back. Before all that, [`PlanInput::sizes_may_wait`]
-//! tells whether LIST, where it was not asked, is needed at all.
+//! Planning takes several steps, because some messages can only be told apart by their headers: [`PlanInput::look_at`]
+//! names the messages whose headers the session should request (TOP n 0), [`PlanInput::look_for_renumbering`] names
+//! more if the server seems to have changed all unique-ids, and [`PlanInput::plan`] decides with the headers that came
+//! back. Before all that, [`PlanInput::sizes_may_wait`] tells whether a LIST that was put off is needed at all.
 //!
-//! Two questions are kept apart. Whether a message has to be fetched may be answered by a hint: its unique-id and size.
-//! Whether one may be deleted is answered by evidence alone: [`evidence`] says by which.
+//! Two questions are kept apart. Whether to fetch a message may be answered by a hint: its unique-id and size. Whether
+//! to delete one is answered by evidence alone, which [`evidence`] defines.
 
 mod evidence;
 mod fit;
@@ -46,30 +46,30 @@ pub use suspects::Suspects;
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
 
-/// So many headers of messages that another program fetched are looked at in a session, in bulk: the rest has time.
+/// The most headers that a session requests of messages which another program fetched; there is no hurry.
 const MOST_FIRST_LOOKS: usize = 500;
 
-/// What the account wants.
+/// What the account and its server ask of a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// What happens to delivered messages on the server.
     pub removal: RemovalPolicy,
     /// Messages reported larger than this many octets stay.
     pub max_message_size: Option<u64>,
-    /// No more than this many are retrieved.
+    /// The most messages retrieved in one session.
     pub max_messages: Option<NonZeroU32>,
-    /// Whether the server has TOP, so that a header can be compared before something is deleted.
+    /// Whether the server has TOP, so that headers can be compared before anything is deleted.
     pub has_top: bool,
     /// The account points at another server than when the state was last written: unique-ids may name other messages.
     pub moved: bool,
-    /// In this poll messages were recognised under other unique-ids already, so the rest may be such, too.
+    /// Messages were recognised under new unique-ids earlier in this poll, so the rest may have been renumbered, too.
     pub renumbered: bool,
-    /// Which messages this session is about.
+    /// Which messages this session handles.
     pub pass: Pass,
 }
 
 impl Policy {
-    /// That of an account at a server of which nothing else is known.
+    /// Returns the policy of an account, for a server about which nothing else is known.
     #[must_use]
     pub fn of(account: &Account) -> Self {
         Self {
@@ -88,108 +88,110 @@ impl Policy {
     }
 }
 
-/// Which messages a session is about. Those at which earlier sessions ended have sessions of their own, behind
-/// everything else, so that they cannot starve the rest.
+/// Which messages a session handles. Messages that broke earlier sessions get sessions of their own after all others,
+/// so that they cannot starve the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
-    /// All others.
+    /// Messages that broke no session.
     Normal,
-    /// Those.
+    /// Messages that broke an earlier session.
     Isolated,
 }
 
 /// What to do in this session.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// To be retrieved, in this order: what is new, then what only its bytes tell from what is remembered.
+    /// The messages to retrieve, in this order: new ones first, then those that can only be identified by their bytes.
     pub retrieve: Vec<Listed>,
-    /// So many of those, the first ones, never made trouble.
+    /// How many messages at the head of `retrieve` have no record of trouble and were not yet compared in this poll.
     pub untried: usize,
-    /// To be deleted: delivered earlier, found again, verified.
+    /// The messages to delete: delivered earlier, found again and verified.
     pub delete: Vec<Removable>,
-    /// Whether some of those to be retrieved are so that they may be deleted.
+    /// Whether some messages are retrieved in order to be deleted.
     pub retrieves_to_delete: bool,
-    /// Larger than the account allows: these stay.
+    /// Messages larger than the account allows; they stay on the server.
     pub too_large: Vec<Listed>,
-    /// A rule leaves these on the server.
+    /// Messages that a rule leaves on the server.
     pub skipped: Vec<Listed>,
-    /// Of those, the ones of which that is to be written down.
+    /// Those in `skipped` for which this is not recorded yet.
     pub newly_skipped: Vec<ListedAs>,
-    /// It is not known yet whether a rule leaves so many on the server, and they wait for another session.
+    /// How many messages wait for another session because no rule has been applied to them yet.
     pub unjudged: usize,
-    /// UIDL had no unique-id for these: they stay until it has.
+    /// Messages for which UIDL gave no unique-id; they stay until it does.
     pub unnamed: Vec<Listed>,
-    /// There was something to do with these, but they failed too often: they are quarantined for a while.
+    /// Messages that failed too often and are quarantined for a while, though there is something to do with them.
     pub quarantined: Vec<Listed>,
-    /// There is something to do with these, in a session of their own.
+    /// Messages to be handled in sessions of their own.
     pub to_isolate: Vec<Listed>,
-    /// There is something to do with so many that this poll has tried already, or whose unique-id and size another one has.
+    /// How many messages would be handled, but were already tried in this poll, or share unique-id and size with one
+    /// that was.
     pub left_alone: usize,
-    /// New, but more than one session may retrieve.
+    /// How many messages are left for another session: because of the limit per session, a full spool, or a rule that
+    /// cannot be applied yet.
     pub postponed: usize,
-    /// Known already.
+    /// How many messages are known already.
     pub known: usize,
-    /// The entries of those, in order.
+    /// The entries of the known messages, in order.
     pub known_entries: Vec<EntryId>,
-    /// Of those, the ones that the policy wants deleted and that could not be verified.
+    /// How many known messages are due for deletion but could not be verified.
     pub unverified: usize,
-    /// Remembered, and missing in a complete listing for the first time.
+    /// Entries missing from a complete listing for the first time.
     pub absent: Vec<EntryId>,
-    /// Known, and reported with another size than before.
+    /// Known entries whose reported size has changed, with the new size in octets.
     pub resized: Vec<(EntryId, u64)>,
-    /// Remembered as absent or removed, and listed again.
+    /// Entries recorded as absent or removed that are listed again.
     pub present: Vec<EntryId>,
-    /// Recognised by their header under another unique-id: the server has renumbered its messages.
+    /// Entries recognised by their header under a new unique-id: the server has renumbered its messages.
     pub renamed: Vec<(EntryId, UniqueId)>,
-    /// Known from another program, which spelt their unique-ids in another way.
+    /// Entries imported from another program that spells unique-ids differently, with the server's spelling.
     pub respelt: Vec<(EntryId, UniqueId)>,
-    /// Known by their unique-ids alone until now, with what their headers say.
+    /// Entries known by their unique-ids alone until now, with the digests of their headers.
     pub fingerprinted: Vec<(EntryId, Digest)>,
-    /// So many of those to be retrieved were perhaps retrieved before: the server seems to have renumbered its messages,
-    /// and shows no header to recognise them by.
+    /// How many of the messages to retrieve may have been retrieved before: the server seems to have renumbered its
+    /// messages, and no header identifies them.
     pub unrecognisable: usize,
-    /// Whether the server shows headers.
+    /// Whether the server has TOP.
     pub has_top: bool,
-    /// Absent for so long that they need not be remembered any more.
+    /// Entries to forget: absent for long enough, or without a unique-id and not listed.
     pub forget: Vec<EntryId>,
 }
 
-/// What a plan is made from. The listing and what is remembered are matched once, as long as no header was looked at.
+/// What a plan is made from. The listing is matched with the remembered entries once, as long as no header was seen.
 #[derive(Debug)]
 pub struct PlanInput<'a> {
     maildrop: &'a Maildrop,
     state: &'a UidState,
-    /// The messages that made trouble in this poll, and are left alone for the rest of it.
+    /// Messages that caused trouble in this poll and are left alone for the rest of it.
     tried: &'a HashSet<ListedAs>,
-    /// What was retrieved in this poll to be compared: once is enough, whatever became of it.
+    /// Entries whose messages were retrieved in this poll for comparison; once is enough, whatever the outcome.
     compared: &'a HashSet<EntryId>,
-    /// How that was listed.
+    /// How those messages were listed.
     compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
     /// The time of this poll, in trusted seconds.
     now: u64,
-    /// What the rules of the account leave on the server.
+    /// What the account's rules leave on the server, if it has such rules.
     skipping: Option<Skipping<'a>>,
-    /// The messages at which sessions of this poll broke, by their numbers in this one.
+    /// The messages that broke sessions of this poll, by their numbers in this session.
     suspects: HashMap<MessageNumber, Suspected>,
-    /// What matches what as far as it can be told without a header.
+    /// The matching that needs no headers.
     unseen: OnceLock<Matching<'a>>,
-    /// How several messages are listed alike, one of which made trouble.
+    /// Unique-id and size of messages listed more than once, one of which caused trouble.
     several: OnceLock<HashSet<ListedAs>>,
 }
 
-/// What earlier sessions of this poll have done.
+/// What earlier sessions of this poll did.
 #[derive(Debug, Clone, Copy)]
 pub struct Done<'a> {
-    /// Messages that made trouble, and are left alone for the rest of the poll.
+    /// Messages that caused trouble and are left alone for the rest of the poll.
     pub tried: &'a HashSet<ListedAs>,
     /// Entries whose messages were retrieved again and compared.
     pub compared: &'a HashSet<EntryId>,
-    /// How those messages were listed: a hint only, as numbers may shift from session to session.
+    /// How those messages were listed; a hint only, since numbers may shift between sessions.
     pub compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
 }
 
 impl<'a> PlanInput<'a> {
-    /// Of a listing, on what is remembered, at a time in trusted seconds; `done` is what this poll has done.
+    /// Creates the input from a listing, the remembered state, the poll's work so far and the time in trusted seconds.
     #[must_use]
     pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
         let Done { tried, compared, compared_as } = done;
@@ -207,14 +209,14 @@ impl<'a> PlanInput<'a> {
         }
     }
 
-    /// The same for an account with rules that leave messages on the server.
+    /// Adds what is known about rules that leave messages on the server.
     #[must_use]
     pub fn with_skipping(mut self, skipping: Option<Skipping<'a>>) -> Self {
         self.skipping = skipping;
         self
     }
 
-    /// The same in a poll in which sessions broke at messages: in a session that has met these.
+    /// Adds the messages that broke sessions of this poll; they must have met this session's listing.
     #[must_use]
     pub fn with_suspects(mut self, suspects: &Suspects) -> Self {
         self.suspects = suspects.by_number();
@@ -225,7 +227,7 @@ impl<'a> PlanInput<'a> {
         self.unseen.get_or_init(|| Matching::of(self.maildrop, self.state, None))
     }
 
-    /// The same with what was seen of the headers.
+    /// Returns the matching that takes the headers seen into account.
     fn with_headers(&self, seen: &Seen) -> Cow<'_, Matching<'a>> {
         if seen.is_empty() && self.without_headers().to_look_at.is_empty() {
             return Cow::Borrowed(self.without_headers());
@@ -236,7 +238,8 @@ impl<'a> PlanInput<'a> {
     fn turn(&self, listed: &Listed, policy: &Policy) -> Turn {
         let quarantine = self.quarantine(listed);
         let suspected = self.suspects.get(&listed.number).map(|suspected| suspected.turn);
-        // What is known under one name and size of several messages may be that of another one: in this poll each has its turn.
+        // A quarantine shared by several messages of one unique-id and size may be about any of them: in this poll each
+        // gets its turn.
         if let Some(turn) = suspected.filter(|_| quarantine.is_some() && self.is_one_of_several(listed)) {
             return turn;
         }
@@ -252,7 +255,7 @@ impl<'a> PlanInput<'a> {
         }
     }
 
-    /// Whether other messages are listed with the unique-id and the size of this one, which made trouble.
+    /// Whether other messages share the unique-id and size of this one, which caused trouble.
     fn is_one_of_several(&self, listed: &Listed) -> bool {
         let several = self.several.get_or_init(|| {
             let mut once = HashSet::new();
@@ -262,12 +265,12 @@ impl<'a> PlanInput<'a> {
         ListedAs::of(listed).is_some_and(|one| several.contains(&one))
     }
 
-    /// The trouble that this message made last.
+    /// Returns the latest trouble with this message.
     fn quarantine(&self, listed: &Listed) -> Option<Quarantine> {
         quarantine(self.state, listed)
     }
 
-    /// The messages whose header decides something: what they are, or whether they may be deleted.
+    /// Returns the messages whose headers decide what they are or whether they may be deleted.
     #[must_use]
     pub fn look_at(&self, policy: &Policy) -> Vec<MessageNumber> {
         if !policy.has_top {
@@ -277,7 +280,7 @@ impl<'a> PlanInput<'a> {
         let matching = self.without_headers();
         let tells = |(listed, entry): &(&Listed, &Entry)| {
             let is_due = self.is_due(entry, policy);
-            // On another server the unique-id may be something else's; what is due is retrieved there anyway.
+            // On another server the unique-id may belong to another message; what is due is retrieved there anyway.
             let decides = match policy.moved {
                 true => !is_due && entry.fingerprint.header.is_some_and(Digest::is_strong),
                 false => is_due && proof(listed, entry, policy) == Proof::Header,
@@ -292,8 +295,8 @@ impl<'a> PlanInput<'a> {
         numbers
     }
 
-    /// The messages whose headers tell whether the server has renumbered everything: a sample, or all if one of those
-    /// seen so far is an old acquaintance. None where there is no such suspicion. To be asked for twice.
+    /// Returns the messages whose headers tell whether the server has renumbered everything: a sample, or all of them
+    /// once a header seen is a remembered one; empty if nothing suggests renumbering. To be called twice.
     #[must_use]
     pub fn look_for_renumbering(&self, policy: &Policy, seen: &Seen) -> Vec<MessageNumber> {
         let matching = self.with_headers(seen);
@@ -301,8 +304,8 @@ impl<'a> PlanInput<'a> {
         renumbered.filter(|_| policy.has_top).map_or_else(Vec::new, |renumbered| renumbered.look(seen))
     }
 
-    /// The messages that are known from another program by their unique-ids alone, and whose headers are to be remembered:
-    /// first one, to see whether the server shows it, then more; none if it does not.
+    /// Returns the messages known from another program by their unique-ids alone, whose headers are to be remembered:
+    /// one at first, to see whether the server shows it, then more once that `probed` successfully.
     #[must_use]
     pub fn look_for_first_time(&self, policy: &Policy, seen: &Seen, probed: bool) -> Vec<MessageNumber> {
         if !policy.has_top || policy.pass != Pass::Normal {
@@ -319,7 +322,8 @@ impl<'a> PlanInput<'a> {
         matching.known.iter().filter(is_unseen).take(most).map(|(listed, _)| listed.number).collect()
     }
 
-    /// The new messages whose headers tell whether a rule leaves them on the server: no more than a session asks for.
+    /// Returns the new messages whose headers decide whether a rule leaves them on the server, up to the limit per
+    /// session.
     #[must_use]
     pub fn look_to_skip(&self, policy: &Policy, seen: &Seen) -> Vec<MessageNumber> {
         if self.skipping.is_none() {
@@ -334,8 +338,8 @@ impl<'a> PlanInput<'a> {
         open.take(skipping::MOST_HEADERS).map(|listed| listed.number).collect()
     }
 
-    /// The new messages that a poll would fetch, some of them in sessions of their own, as far as that can be told without a
-    /// header.
+    /// Returns the new messages that a poll would fetch, some of them in sessions of their own, as far as this can be
+    /// told without headers.
     #[must_use]
     pub fn to_fetch(&self, policy: &Policy) -> Vec<&'a Listed> {
         let is_wanted = |listed: &&&Listed| {
@@ -346,18 +350,18 @@ impl<'a> PlanInput<'a> {
         self.without_headers().new.iter().filter(is_wanted).copied().collect()
     }
 
-    /// Whether neither its size nor the lack of a unique-id keeps a message on the server.
+    /// Whether neither its size nor the lack of a unique-id keeps the message on the server.
     fn may_be_fetched(&self, listed: &Listed, policy: &Policy) -> bool {
         let is_unnamed = self.maildrop.has_unique_ids && listed.unique_id.is_none();
         !is_unnamed && !policy.is_too_large(listed)
     }
 
-    /// What the rules of the account make of a new message.
+    /// Applies the account's rules to a new message.
     fn verdict(&self, listed: &Listed, policy: &Policy) -> Verdict {
         self.skipping.as_ref().map_or(Verdict::Fetch, |skipping| skipping.judge(listed, self.state, policy))
     }
 
-    /// Decides. `seen` has the header digests of the messages that were looked at, as far as the server gave them.
+    /// Makes the plan. `seen` has the digests of the headers that the server showed.
     #[must_use]
     pub fn plan(&self, policy: &Policy, seen: &Seen) -> Plan {
         let turn = |listed: &Listed| self.turn(listed, policy);
@@ -383,7 +387,7 @@ impl<'a> PlanInput<'a> {
             if is_due(&(listed, entry)) && plan.takes_turn(listed, turn(listed)) {
                 match Removable::after_look(self.maildrop, listed, entry, policy, seen, self.now) {
                     Some(removable) => plan.delete.push(removable),
-                    // Its header is known from this session on.
+                    // Its header is recorded in this session.
                     None if entry.fingerprint.is_unknown() && policy.has_top => {}
                     None => plan.unverified += 1,
                 }
@@ -392,7 +396,7 @@ impl<'a> PlanInput<'a> {
         let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
         let verdict = |listed: &Listed| self.verdict(listed, policy);
         plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, verdict);
-        // Where every session has other names, only one that retrieves everything comes to an end.
+        // If unique-ids change with every session, only one that retrieves everything makes progress.
         let most = policy.max_messages.filter(|_| plan.unrecognisable == 0);
         plan.order_and_limit(self.state, most, had_its_turn);
         if self.maildrop.complete {
@@ -404,7 +408,8 @@ impl<'a> PlanInput<'a> {
 }
 
 impl PlanInput<'_> {
-    /// Whether only the bytes tell whether a message that seems to be known is, or may be deleted.
+    /// Whether a message that seems to be known has to be retrieved, because only its bytes tell whether it is known or
+    /// may be deleted.
     fn must_be_compared(&self, listed: &Listed, entry: &Entry, policy: &Policy, seen: &Seen) -> bool {
         if is_first_size(listed, entry) {
             return true;
@@ -429,63 +434,63 @@ impl PlanInput<'_> {
             }
     }
 
-    /// Whether the policy wants a remembered message deleted, and this poll has not come to a conclusion about it.
+    /// Whether the policy wants a remembered message deleted and this poll has not compared it yet.
     fn is_due(&self, entry: &Entry, policy: &Policy) -> bool {
         is_due(entry, policy.removal, self.now) && !self.compared.contains(&entry.id)
     }
 
-    /// What earlier sessions of this poll found to be there, by its bytes, under the unique-ids of these messages. It is not
-    /// missing only because this session may be about others under that name: with a limit, the sessions would undo what
-    /// the ones before them found, without end.
+    /// Returns the entries that earlier sessions of this poll found on the server by their bytes, under the unique-ids
+    /// of these messages. They are not absent merely because this session compares others with that unique-id: with a
+    /// limit per session, each session would undo the findings of the one before, forever.
     fn compared_under(&self, to_compare: &[&Listed]) -> impl Iterator<Item = EntryId> {
         let names: HashSet<&UniqueId> = to_compare.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
         let known = self.compared.iter().filter_map(|id| self.state.entry(*id));
         known.filter(move |entry| entry.unique_id.as_ref().is_some_and(|id| names.contains(id))).map(|entry| entry.id)
     }
 
-    /// Whether a session ended at this message, or what came of it has not the size that is listed.
+    /// Whether this message broke a session, or came in another size than listed.
     fn came_badly(&self, listed: &Listed) -> bool {
         let is_bad = |kind| matches!(kind, QuarantineReason::BrokeSession | QuarantineReason::OtherSize);
         self.quarantine(listed).is_some_and(|quarantine| is_bad(quarantine.kind))
     }
 
-    /// Whether a session ended at this message when it was listed under another unique-id, so that it is only by chance that
-    /// it seems to be known.
+    /// Whether this message broke a session under another unique-id, so that it only seems to be known by chance.
     fn stands_for_a_suspect(&self, listed: &Listed, entry: &Entry) -> bool {
         let is_renamed = self.suspects.get(&listed.number).is_some_and(|suspected| suspected.is_renamed);
         is_renamed && !self.compared.contains(&entry.id)
     }
 }
 
-/// Whether the header of a listed message was seen in this session, and is the remembered one, and says enough.
+/// Whether the header of a listed message was seen in this session, is strong, and equals the remembered one.
 fn is_shown(listed: &Listed, entry: &Entry, seen: &Seen) -> bool {
     seen.get(&listed.number).is_some_and(|header| header.is_strong() && entry.fingerprint.header == Some(*header))
 }
 
-/// Whether a message is listed with a size and none is remembered, though its bytes are: what came had another size, or none
-/// was told, and it may have grown.
+/// Whether a message is listed with a size although none is remembered, but its bytes are: it came in another size than
+/// listed, or the server reported none, and it may have grown.
 fn is_first_size(listed: &Listed, entry: &Entry) -> bool {
     let Fingerprint { reported_size, whole, .. } = entry.fingerprint;
     listed.reported_size.is_some() && reported_size.is_none() && whole.is_some()
 }
 
-/// Whether something may be done with a message in this session.
+/// When a message may be handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// It may.
+    /// In this session.
     Now,
     /// In another session of this poll.
     OtherSession,
     /// Not in this poll.
     Quarantined,
-    /// It was tried in this poll already.
+    /// Not again in this poll: it was tried already.
     Tried,
 }
 
 impl Plan {
-    /// Puts what was refused before behind what was not, and what was compared in this poll behind everything else, and
-    /// leaves what is more than a session may retrieve: else thousands of messages that cannot be had would be tried again
-    /// before one that can, or sessions that may retrieve only a few would be about the same few again and again.
+    /// Moves messages with a record of trouble behind the others, and those compared in this poll behind everything
+    /// else, then applies the limit per session. Otherwise thousands of messages that cannot be retrieved would be
+    /// tried again before one that can, or sessions with a small limit would handle the same few messages again and
+    /// again.
     fn order_and_limit(&mut self, state: &UidState, most: Option<NonZeroU32>, had_its_turn: impl Fn(&Listed) -> bool) {
         let place = |listed: &Listed| (had_its_turn(listed), tries(state, listed));
         self.retrieve.sort_by_cached_key(place);
@@ -495,7 +500,7 @@ impl Plan {
         self.retrieve.truncate(most);
     }
 
-    /// Whether there is nothing to do, to write down or to tell.
+    /// Whether there is nothing to do, to record or to report.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         let Self {
@@ -538,7 +543,7 @@ impl Plan {
         self.retrieves_to_delete || !self.delete.is_empty()
     }
 
-    /// What is to be written down about a message that is known.
+    /// Notes what to record about a known message.
     fn take_known(&mut self, listed: &Listed, entry: &Entry, seen: &Seen) {
         if let Some(size) = listed.reported_size
             && entry.fingerprint.reported_size != Some(size)
@@ -551,13 +556,13 @@ impl Plan {
                 listed.unique_id.clone().filter(|id| entry.unique_id.as_ref() != Some(id)).map(|id| (entry.id, id)),
             );
         }
-        // A new name says as much.
+        // A new unique-id says the same.
         if entry.was_gone() && listed.unique_id == entry.unique_id {
             self.present.push(entry.id);
         }
     }
 
-    /// Whether a new message is left on the server by a rule, or waits until it is known whether it is.
+    /// Whether a new message stays on the server by a rule, or waits until one can be applied; notes which.
     fn is_left_by_a_rule(&mut self, listed: &Listed, verdict: Verdict, turn: Turn) -> bool {
         match verdict {
             Verdict::Fetch => return false,
@@ -571,7 +576,7 @@ impl Plan {
         true
     }
 
-    /// Whether something may be done with this message now; if not, it is noted why.
+    /// Whether this message may be handled now; if not, notes why.
     fn takes_turn(&mut self, listed: &Listed, turn: Turn) -> bool {
         match turn {
             Turn::Now => return true,
@@ -583,15 +588,17 @@ impl Plan {
     }
 }
 
-/// The trouble that a message made last. One without a size, or with 0, may be any of those that have its unique-id.
+/// Returns the latest trouble with a message. If it is listed without a size, or with 0, the trouble of any message
+/// with its unique-id counts.
 fn quarantine(state: &UidState, listed: &Listed) -> Option<Quarantine> {
     state.quarantine(listed.unique_id.as_ref()?, listed.reported_size.filter(|size| *size > 0))
 }
 
-/// How often a message made trouble in a row.
+/// Returns how often a message caused trouble in a row.
 fn tries(state: &UidState, listed: &Listed) -> u32 {
     match quarantine(state, listed) {
-        // It keeps its place: others would be the first ones that a limit keeps back, and none would come to its turn.
+        // It keeps its place: otherwise the limit would always hold back the first ones, and none would ever get its
+        // turn.
         Some(quarantine) if quarantine.kind == QuarantineReason::OverLimit => 0,
         Some(quarantine) => quarantine.count,
         None => 0,
@@ -609,7 +616,7 @@ fn plan_retrieval(
     let new = matching.new.iter().map(|listed| (false, *listed));
     let compared = matching.to_compare.iter().map(|listed| (true, *listed));
     let mut wanted: Vec<(bool, &Listed)> = new.chain(compared).collect();
-    // What may be known comes behind what is new, which must not have to wait for it.
+    // Messages that may be known come after new ones, which must not wait for them.
     wanted.sort_by_key(|(is_compared, listed)| (*is_compared, listed.number));
     for (is_compared, listed) in wanted {
         if maildrop.has_unique_ids && listed.unique_id.is_none() {
@@ -617,27 +624,27 @@ fn plan_retrieval(
         } else if policy.is_too_large(listed) {
             plan.too_large.push(listed.clone());
         } else if !is_compared && plan.is_left_by_a_rule(listed, verdict(listed), turn(listed)) {
-            // Noted why.
+            // The reason is noted.
         } else if plan.takes_turn(listed, turn(listed)) {
             plan.retrieve.push(listed.clone());
         }
     }
 }
 
-/// `listed` are the entries whose messages are listed, or may be.
+/// Plans which entries become absent or are forgotten. `listed` has the entries whose messages are, or may be, listed.
 fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, now: u64) {
     listed.sort_unstable();
     let mut listed = listed.into_iter().peekable();
     for entry in state.entries() {
-        // Both are in the order of their ids.
+        // Both are sorted by id.
         while listed.next_if(|id| *id < entry.id).is_some() {}
         if listed.peek() == Some(&entry.id) {
             continue;
         }
-        // A file that waits in `tmp/` goes if nothing speaks of it, and the server may have the message no more.
+        // Forgetting an entry would remove its file waiting in `tmp/`, and the server may no longer have the message.
         let may_be_forgotten = !entry.is_under_way();
         match entry.absent_since {
-            // Without a unique-id there is nothing to remember a removed message by: the listing agrees, that is all.
+            // Without a unique-id, nothing can identify the message again.
             _ if may_be_forgotten && entry.unique_id.is_none() => plan.forget.push(entry.id),
             None => plan.absent.push(entry.id),
             Some(since) if may_be_forgotten && now.saturating_sub(since) >= REMEMBER_ABSENT => {

@@ -1,11 +1,11 @@
-//! A server that gave its messages other unique-ids, as a migration does. PURE.
+//! Recognises a server that gave its messages new unique-ids, as a migration does. PURE.
 //!
-//! Seen from outside, many remembered messages vanish while many unknown ones appear. The same happens when a maildrop
-//! was emptied by somebody else and new mail came, and at servers that hand out a maildrop in portions. So a suspicion
-//! alone decides nothing: it only buys a look at the headers (TOP n 0), first at a few of them, then, if one of the
-//! few is an old acquaintance, at all. What has a remembered header that says enough, and the remembered size, keeps its
-//! entry under the new unique-id; only the rest is new. A header that says little adopts nothing: six alarms that were
-//! removed by webmail and six new ones look like a migration.
+//! From outside, many remembered messages vanish while many unknown ones appear. The same happens when somebody else
+//! empties a maildrop and new mail arrives, and at servers that hand out a maildrop in portions. So a suspicion alone
+//! decides nothing: it only leads to a look at headers (TOP n 0), of a sample at first and, if a remembered one is
+//! among these, of all. A message with a remembered strong header and the remembered size keeps its entry under the new
+//! unique-id; only the rest is new. A weak header identifies nothing: six alert messages removed by webmail and six new
+//! ones would look like a migration.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,36 +17,36 @@ use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
 use crate::state::entries::{Entry, UidState};
 
-/// Fewer messages than this, vanished or unknown, are everyday life. Where the account points at another server than
-/// before, or messages were recognised in this poll already, one is enough.
+/// With fewer vanished or unknown messages than this there is no suspicion. If the account points at another server
+/// than before, or messages were recognised earlier in this poll, one is enough.
 const LEAST: usize = 5;
 
-/// So many old acquaintances are to be expected in a sample of unknown messages if the suspicion is true: then one that
-/// holds none by mere chance is out of the question (e^-20).
+/// How many remembered messages a sample of unknown ones should contain if the suspicion is right: then a sample
+/// without any is practically impossible by chance (e^-20).
 const EXPECTED: usize = 20;
 
-/// Without TOP, so many messages that may come twice are worth a stop and a question. For fewer it would be out of
-/// proportion: no mail comes until somebody has answered.
+/// Without TOP, how many possible duplicates justify stopping to ask the user. For fewer it would be out of proportion,
+/// since no mail comes until somebody has answered.
 const WORTH_ASKING: usize = 10;
 
 /// A maildrop that may have been renumbered.
 pub(super) struct Renumbered<'a> {
-    /// Listed, and under no unique-id that we know. Only those that would be retrieved now.
+    /// Messages listed under unknown unique-ids that would be retrieved now.
     unknown: Vec<&'a Listed>,
-    /// Remembered, and not listed under the unique-id that we know; those included that vanished a while ago, because
-    /// a migration may begin with an empty maildrop.
+    /// Entries not listed under their unique-ids, including those that vanished a while ago, because a migration may
+    /// begin with an empty maildrop.
     lost: Vec<&'a Entry>,
-    /// How many messages the last listing had, as far as we know.
+    /// How many remembered messages the last listing had.
     present: usize,
-    /// There is reason to expect a renumbering, so that a single message is enough.
+    /// A renumbering is to be expected, so a single message is enough.
     expected: bool,
-    /// The reason is that the account points at another server than before.
+    /// It is expected because the account points at another server than before.
     moved: bool,
 }
 
 impl<'a> Renumbered<'a> {
-    /// At least half of what is listed is unknown, and enough of what is remembered has vanished. A listing that may be
-    /// incomplete proves nothing.
+    /// Returns the suspicion if at least half of the listed messages are unknown and enough remembered ones have
+    /// vanished. A listing that may be incomplete proves nothing.
     pub(super) fn of(
         maildrop: &Maildrop,
         state: &'a UidState,
@@ -65,14 +65,14 @@ impl<'a> Renumbered<'a> {
             return None;
         }
         let found: HashSet<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
-        // What we deleted ourselves is gone, and the server said so.
+        // Messages that we deleted are gone, as the server confirmed.
         let remembered = || state.entries().filter(|entry| entry.unique_id.is_some() && !entry.removed);
         let lost: Vec<&Entry> = remembered().filter(|entry| !found.contains(&entry.id)).collect();
         let present = remembered().filter(|entry| entry.absent_since.is_none()).count();
         (lost.len() >= least).then_some(Self { unknown, lost, present, expected, moved: policy.moved })
     }
 
-    /// What to look at next.
+    /// Returns the messages whose headers to request next.
     pub(super) fn look(&self, seen: &Seen) -> Vec<MessageNumber> {
         let (shown, unseen): (Vec<&Listed>, Vec<&Listed>) =
             self.unknown.iter().partition(|listed| seen.get(&listed.number).is_some());
@@ -82,7 +82,7 @@ impl<'a> Renumbered<'a> {
         if strong().any(|header| shown_headers.contains(&header)) {
             return unseen.iter().map(|listed| listed.number).collect();
         }
-        // Of a million entries a row takes a fraction of what a set does.
+        // For a million entries, a vector takes a fraction of the memory of a set.
         let mut headers: Vec<Digest> = Vec::with_capacity(self.lost.len());
         headers.extend(strong());
         headers.sort_unstable();
@@ -92,13 +92,14 @@ impl<'a> Renumbered<'a> {
             headers => EXPECTED.saturating_mul(self.unknown.len()).div_ceil(headers).max(EXPECTED),
         };
         let wanted = sample.saturating_sub(shown.len());
-        // Evenly over all of them, since old messages stand together.
+        // Spread evenly, since old messages are listed next to each other.
         let step = unseen.len().div_ceil(wanted.max(1)).max(1);
         unseen.iter().step_by(step).take(wanted).map(|listed| listed.number).collect()
     }
 
-    /// Which unknown message is which vanished one, by header and size. Nothing, unless so many agree that it is no
-    /// coincidence. Of more that are alike than have vanished, any may be the new one: none of them is recognised.
+    /// Matches unknown messages with vanished ones by header and size. Returns nothing unless enough of them match to
+    /// rule out coincidence. If more messages share header and size than have vanished, any of them may be the new one:
+    /// none is recognised.
     pub(super) fn recognise(&self, seen: &Seen) -> Vec<(&'a Listed, &'a Entry)> {
         let key_of = |listed: &Listed| seen.get(&listed.number).copied().zip(listed.reported_size);
         let mut vanished: HashMap<(Digest, u64), Vec<&'a Entry>> = HashMap::new();
@@ -128,12 +129,12 @@ impl<'a> Renumbered<'a> {
         if is_coincidence && !self.expected { Vec::new() } else { pairs }
     }
 
-    /// How many messages would perhaps be retrieved a second time because no header can be compared. 0 if there are
-    /// too few to ask the user about, or if the suspicion stands on too little.
+    /// Returns how many messages may be retrieved a second time because no header can be compared, or 0 if they are too
+    /// few to ask the user about or the suspicion is too weak.
     pub(super) fn unrecognisable(&self, policy: &Policy, seen: &Seen, recognised: usize) -> usize {
         let comparable = policy.has_top && self.lost.iter().any(|entry| strong_header(entry).is_some());
         let doubtful = match comparable {
-            // The sample held no acquaintance: what was not looked at is new.
+            // The sample held no remembered message, so the rest is new.
             true if recognised == 0 => 0,
             true => self.unknown.iter().filter(|listed| seen.get(&listed.number).is_none()).count(),
             false => self.unknown.len(),
@@ -142,9 +143,9 @@ impl<'a> Renumbered<'a> {
         if doubtful >= WORTH_ASKING && serious { doubtful } else { 0 }
     }
 
-    /// Whether it looks like a renumbering even without a look at any header. Some servers remove whatever was
-    /// retrieved, and then everything is always new: there, what vanished came by the latest poll, and other
-    /// messages have other sizes.
+    /// Whether it looks like a renumbering even without any header. Some servers remove whatever was retrieved, so that
+    /// everything is always new: there, the messages that vanished came with the latest poll, and the new ones have
+    /// other sizes.
     fn is_likely(&self) -> bool {
         let fresh: Vec<&Entry> = self.lost.iter().copied().filter(|entry| entry.absent_since.is_none()).collect();
         let mostly = !fresh.is_empty() && fresh.len() * 2 >= self.present;
@@ -159,12 +160,12 @@ impl<'a> Renumbered<'a> {
     }
 }
 
-/// The header of a remembered message, if it says enough to tell it from others.
+/// Returns the header of a remembered message, if it is strong.
 fn strong_header(entry: &Entry) -> Option<Digest> {
     entry.fingerprint.header.filter(|header| header.is_strong())
 }
 
-/// How many of the listed messages have the reported size of a vanished one, each counted once.
+/// Returns how many listed messages have the reported size of a vanished one, counting each vanished one once.
 fn same_sizes(listed: &[&Listed], entries: &[&Entry]) -> usize {
     let mut sizes: HashMap<u64, usize> = HashMap::new();
     entries

@@ -1,10 +1,10 @@
-//! Whether anything may be retrieved before the sizes are known. PURE.
+//! Whether messages may be retrieved before the sizes are known. PURE.
 //!
-//! Sizes are evidence: they tell a message from another one under its unique-id, they let a header speak for a message that
-//! is to be deleted, and they are what some policies go by. So all of them are asked for first, by LIST, which costs a round
-//! trip, unless nothing of that is in question: every listed message is either new or plainly the one that is remembered
-//! under its unique-id, none is missing, and nothing that was there before is to be deleted. Then only the sizes of what is
-//! new matter, and each comes with its message.
+//! Sizes are evidence: they distinguish messages under one unique-id, they let a header identify a message that is to
+//! be deleted, and some policies depend on them. So normally LIST is sent first, which costs a round trip. It can wait
+//! if none of this is in question: every listed message is either new or clearly the one remembered under its
+//! unique-id, none is missing, and no older message is to be deleted. Then only the sizes of the new messages matter,
+//! and each is requested along with its message.
 
 use std::num::NonZeroU64;
 
@@ -13,20 +13,20 @@ use super::{PlanInput, Policy};
 use crate::plan::maildrop::Listed;
 use crate::state::entries::Entry;
 
-/// For more new messages LIST costs less than a question for each.
+/// For more new messages than this, one LIST costs less than asking for each size.
 const MOST: usize = 64;
 
-/// What is known of messages whose sizes come beside them.
+/// What is known about messages whose sizes are requested along with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// What they come to together, in octets: what STAT told, less what is remembered of the others.
+    /// Their sizes taken together, in octets: the sum from STAT less the remembered sizes of the other messages.
     pub octets: NonZeroU64,
-    /// What each is taken for until its size has come, in octets.
+    /// The size assumed for each until its own is known, in octets.
     pub each: u64,
 }
 
 impl PlanInput<'_> {
-    /// What may be expected of the new messages, if their sizes may come beside them. None: all sizes have to be known.
+    /// Returns what to expect of the new messages if LIST can wait, or `None` if all sizes have to be known first.
     #[must_use]
     pub fn sizes_may_wait(&self, policy: &Policy) -> Option<Expected> {
         let (maildrop, state) = (self.maildrop, self.state);
@@ -58,7 +58,7 @@ impl PlanInput<'_> {
         Some(Expected { octets, each: octets.get().div_ceil(new) })
     }
 
-    /// The remembered size of a message that is plainly this one, and is to stay where it is.
+    /// Returns the remembered size of a message that is clearly this entry and stays on the server.
     fn plain_size(&self, listed: &Listed, entry: &Entry, policy: &Policy) -> Option<u64> {
         let is_alone = listed.unique_id.as_ref().is_some_and(|id| self.state.ids_of(id).len() == 1);
         let is_plain = listed.unique_id == entry.unique_id && is_alone && !entry.was_gone();

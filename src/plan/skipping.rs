@@ -1,4 +1,4 @@
-//! What the rules of an account leave on the server, as far as a plan is concerned. PURE.
+//! What an account's rules leave on the server, as seen by the planner. PURE.
 
 use std::collections::HashMap;
 
@@ -7,35 +7,35 @@ use crate::plan::maildrop::Listed;
 use crate::pop3::MessageNumber;
 use crate::state::entries::{ListedAs, UidState};
 
-/// So many headers are asked for in a session; the messages behind them are another session's.
+/// The most headers that a session asks for; later sessions see to the remaining messages.
 pub(super) const MOST_HEADERS: usize = 5000;
 
-/// What is known of messages that a rule may leave on the server.
+/// What is known about messages that a rule may leave on the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Skipping<'a> {
-    /// What tells the rules from others: what others have decided does not count.
+    /// Digest of the current rules: decisions made under other rules do not count.
     pub rules: u32,
-    /// Whether a rule leaves them there, of those messages whose headers were asked for in this session. One whose header
-    /// the server does not show is fetched.
+    /// The messages whose headers were requested in this session, each with whether a rule leaves it on the server. A
+    /// message whose header the server does not show is fetched.
     pub judged: &'a HashMap<MessageNumber, bool>,
 }
 
-/// What becomes of a message.
+/// What to do with a new message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is fetched.
+    /// Fetch it.
     Fetch,
-    /// It stays.
+    /// Leave it on the server.
     Skip {
-        /// That is remembered from an earlier session.
+        /// The decision is recorded from an earlier session.
         is_recorded: bool,
     },
-    /// Its header tells.
+    /// Its header has to be seen first.
     Unknown,
 }
 
 impl Skipping<'_> {
-    /// What becomes of a message that is new. Without TOP nothing is left there but what was decided before, on this host.
+    /// Decides what to do with a new message. Without TOP, only messages skipped earlier on this host are left.
     pub(super) fn judge(&self, listed: &Listed, state: &UidState, policy: &Policy) -> Verdict {
         let is_recorded = |one: &ListedAs| !policy.moved && state.is_skipped(one, self.rules);
         if ListedAs::of(listed).is_some_and(|one| is_recorded(&one)) {

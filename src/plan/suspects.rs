@@ -1,9 +1,9 @@
-//! Messages at which sessions of a poll broke, and that wait for sessions of their own. PURE.
+//! Messages that broke sessions of a poll and wait for sessions of their own. PURE.
 //!
-//! Some servers have no unique-ids, and some give a message another one in the next session, because they count. So a
-//! suspect is found again by its unique-id and size, or else by its number and size: numbers shift only when a session that
-//! ended by QUIT has deleted what stood before it. Should another message be taken for it all the same, that one waits its
-//! turn: nothing is deleted, or taken for delivered, by this.
+//! Some servers have no unique-ids, and some change them with every session because they merely count. So a suspect is
+//! found again by its unique-id and size, or else by its number and size: numbers shift only when a session ended by
+//! QUIT has deleted messages before it. If another message is mistaken for a suspect all the same, it only waits its
+//! turn: nothing is deleted or considered delivered because of this.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -12,37 +12,38 @@ use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
 use crate::state::entries::ListedAs;
 
-/// Those messages.
+/// The messages that broke sessions of a poll.
 #[derive(Debug, Clone, Default)]
 pub struct Suspects {
-    /// They wait for sessions of their own, the next one first.
+    /// Those that wait for sessions of their own, the next one first.
     waiting: VecDeque<Suspect>,
-    /// The one that this session is for. None once it is gone.
+    /// The one that has this session to itself. `None` once it is gone.
     current: Option<Suspect>,
-    /// They broke theirs, or had them and have no unique-ids, and are left alone for the rest of the poll.
+    /// Those left alone for the rest of the poll: they broke their own sessions, or had one and have no unique-id.
     tried: Vec<Suspect>,
 }
 
-/// One of them.
+/// A message that broke a session.
 #[derive(Debug, Clone)]
 struct Suspect {
-    /// As it was listed last, with the number that it has now.
+    /// Its latest listing, with its current number.
     listed: Listed,
-    /// It was listed under another unique-id before: what is remembered under this one is another message.
+    /// It was listed under another unique-id before: the entry under the current one is about another message.
     is_renamed: bool,
 }
 
 /// A suspect as a plan sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Suspected {
-    /// Whether this session is the one that it waits for.
+    /// When it may be handled.
     pub(super) turn: Turn,
-    /// What is remembered under its unique-id is another message.
+    /// The entry under its unique-id is about another message.
     pub(super) is_renamed: bool,
 }
 
 impl Suspects {
-    /// A session broke at this message. If it `was_tried`, it is left alone for the rest of the poll.
+    /// Notes that a session broke at this message. If it `was_tried` in a session of its own, it is left alone for the
+    /// rest of the poll.
     pub fn broke(&mut self, listed: &Listed, was_tried: bool) {
         let is_it = |suspect: &Suspect| suspect.listed.number == listed.number;
         let is_renamed = self.all().any(|suspect| is_it(suspect) && suspect.is_renamed);
@@ -54,12 +55,12 @@ impl Suspects {
         match was_tried {
             _ if self.all().any(is_it) => {}
             false => self.waiting.push_back(suspect),
-            // The state knows it by its unique-id, which others may have as well.
+            // The state knows it by its unique-id, which other messages may share.
             true => self.tried.push(suspect),
         }
     }
 
-    /// These are the ones that wait, in this order, as they are listed now.
+    /// Sets the messages that wait, in this order, as they are listed now.
     pub fn wait(&mut self, messages: &[Listed]) {
         let renamed: HashSet<MessageNumber> =
             self.all().filter(|suspect| suspect.is_renamed).map(|suspect| suspect.listed.number).collect();
@@ -68,24 +69,24 @@ impl Suspects {
         self.waiting = messages.iter().map(suspect).collect();
     }
 
-    /// How many wait for sessions of their own.
+    /// Returns how many wait for sessions of their own.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether there are none.
+    /// Whether there is no suspect.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all().next().is_none()
     }
 
-    /// The session that begins is that of the next one.
+    /// Gives the session that begins to the next one waiting.
     pub fn take_turn(&mut self) {
         self.current = self.waiting.pop_front();
     }
 
-    /// The session is over. If the one that it was for is still there and has a unique-id, the answer is how it is listed.
+    /// Ends the session of the current one. If it is still there and has a unique-id, returns how it is listed.
     pub fn had_its_turn(&mut self) -> Option<ListedAs> {
         let had = self.current.take()?;
         let listed_as = ListedAs::of(&had.listed);
@@ -95,7 +96,7 @@ impl Suspects {
         listed_as
     }
 
-    /// At the end of a session the server has removed what had these numbers.
+    /// Adjusts the numbers after the server has removed these messages at the end of a session.
     pub fn removed(&mut self, numbers: &[MessageNumber]) {
         let mut removed = numbers.to_vec();
         removed.sort_unstable();
@@ -108,7 +109,7 @@ impl Suspects {
         });
     }
 
-    /// Finds them in the listing of a new session, sizes included. What is not listed is none any more.
+    /// Finds the suspects in the listing of a new session and updates their sizes. One that is not listed is dropped.
     pub fn meet(&mut self, maildrop: &Maildrop) {
         if self.is_empty() {
             return;
@@ -148,7 +149,7 @@ impl Suspects {
         });
     }
 
-    /// What becomes of which message in a session that has met them.
+    /// Returns when each suspect may be handled, by its number in the session that was met.
     pub(super) fn by_number(&self) -> HashMap<MessageNumber, Suspected> {
         let have =
             |turn| move |suspect: &Suspect| (suspect.listed.number, Suspected { turn, is_renamed: suspect.is_renamed });
@@ -161,7 +162,7 @@ impl Suspects {
         self.current.iter().chain(&self.waiting).chain(&self.tried)
     }
 
-    /// Forgets those of which it is not true.
+    /// Drops the suspects for which `is_kept` returns false.
     fn keep(&mut self, mut is_kept: impl FnMut(&mut Suspect) -> bool) {
         self.current.take_if(|suspect| !is_kept(suspect));
         self.waiting.retain_mut(&mut is_kept);
@@ -191,7 +192,7 @@ mod tests {
         Maildrop { messages: messages.to_vec(), ..Maildrop::default() }
     }
 
-    /// When these messages have their turn, which are all that is listed; None: it is no suspect.
+    /// Returns when these messages, which are all that is listed, may be handled; `None` for one that is no suspect.
     fn turns<const N: usize>(suspects: &mut Suspects, messages: &[Listed; N]) -> [Option<Turn>; N] {
         suspects.meet(&maildrop(messages));
         let by_number = suspects.by_number();

@@ -62,13 +62,13 @@ fn maildrop(messages: &[(&str, u64)]) -> Maildrop {
     Maildrop { messages, has_unique_ids: true, complete: true, told: None, sizes_put_off: None, session }
 }
 
-/// The session that all listings here are of.
+/// The session of all listings in these tests.
 fn session() -> SessionSerial {
     static SESSION: OnceLock<SessionSerial> = OnceLock::new();
     *SESSION.get_or_init(SessionSerial::next)
 }
 
-/// What was seen of the first message.
+/// The header of the first message, as seen.
 fn saw(header: Digest) -> Seen {
     let mut seen = Seen::in_session(session());
     seen.add(MessageNumber::new(1).unwrap(), header);
@@ -102,12 +102,12 @@ fn look_at(
         .look_at(policy)
 }
 
-/// Runs both steps; `headers` is what TOP would show, by number.
+/// Runs all steps; `headers` is what TOP shows, by number.
 fn decide(maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&str]) -> Plan {
     decide_with(&Suspects::default(), maildrop, state, policy, headers)
 }
 
-/// The same where sessions broke at these.
+/// The same, with messages that broke sessions.
 fn decide_with(suspects: &Suspects, maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&str]) -> Plan {
     let tried = HashSet::new();
     let show = |numbers: Vec<MessageNumber>| {
@@ -131,7 +131,7 @@ fn retrieved(plan: &Plan) -> Vec<u32> {
     plan.retrieve.iter().map(|listed| listed.number.get()).collect()
 }
 
-/// The session of this message.
+/// The session that a suspect has to itself.
 fn turn_of(listed: &Listed) -> Suspects {
     let mut suspects = Suspects::default();
     suspects.wait(std::slice::from_ref(listed));
@@ -183,7 +183,7 @@ fn only_what_was_delivered_and_is_still_the_same_is_deleted() {
     assert_eq!((deleted(&refused), retrieved(&refused)), (vec![], vec![1]), "TOP was refused: no permission");
 }
 
-/// A state with this message on its way into a Maildir.
+/// A state in which this message is on its way into a Maildir.
 fn on_its_way(mut begun: Entry) -> UidState {
     let maildir = crate::state::entries::KnownMaildir {
         configured: "/m".into(),
@@ -268,7 +268,7 @@ fn another_size_under_a_known_unique_id_is_decided_by_the_bytes() {
     }
 }
 
-/// What came had another size than it was listed with, so it is nothing that is listed with one.
+/// The message came in another size than listed, so it matches no listed size.
 #[test]
 fn what_is_remembered_with_its_bytes_and_without_a_size_is_compared_whatever_else_shows() {
     let part = |absent_since| {
@@ -284,7 +284,7 @@ fn what_is_remembered_with_its_bytes_and_without_a_size_is_compared_whatever_els
             assert_eq!((plan.resized, plan.present), (vec![], vec![]), "{absent_since:?}, {policy:?}");
         }
     }
-    // Those are no strangers, so nothing has been renumbered.
+    // These are known, so nothing has been renumbered.
     let part = |id: u64| {
         let mut part = entry(id, &id.to_string(), "A", 1, id);
         part.fingerprint.reported_size = None;
@@ -304,7 +304,7 @@ fn many_messages_alike_cost_what_others_do() {
     let listing = maildrop(&vec![("a", 2); usize::try_from(many).unwrap() + 1]);
     let plan = decide(&listing, &state(entries), &NO_TOP, &[]);
     assert_eq!(plan.retrieve.len(), listing.messages.len());
-    // Pairs that are looked for one by one would take minutes.
+    // Searching for each pair in turn would take minutes.
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
@@ -366,7 +366,7 @@ fn messages_that_share_a_unique_id_are_told_apart_by_their_headers() {
     let two_alike = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "A", 1, 0)]);
     assert_eq!(retrieved(&decide(&listing, &two_alike, &KEEP, &["A", "A", "A"])), [1, 2, 3], "each may be the third");
     assert_eq!(retrieved(&decide(&maildrop(&[("a", 1), ("a", 1)]), &two_alike, &KEEP, &["A", "A"])), [0_u32; 0]);
-    // Of two that are listed, the one that was not seen may be the remembered one.
+    // Of two that are listed, the one whose header was not seen may be the remembered one.
     let (two, seen) = (maildrop(&[("a", 1), ("a", 1)]), saw(digest("B")));
     let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
     assert_eq!(retrieved(&PlanInput::new(&two, &one_known, done, NOW).plan(&KEEP, &seen)), [1, 2]);
@@ -563,7 +563,7 @@ fn what_was_refused_before_comes_behind_what_was_not() {
     let listing = maildrop(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
     let plan = decide(&listing, &state, &KEEP, &[]);
     assert_eq!((retrieved(&plan), plan.untried), (vec![2, 4, 3, 1], 2));
-    // So a session that may retrieve few of them gets somewhere.
+    // So a session with a small limit makes progress.
     let two = Policy { max_messages: NonZeroU32::new(2), ..KEEP };
     let plan = decide(&listing, &state, &two, &[]);
     assert_eq!((retrieved(&plan), plan.postponed), (vec![2, 4], 2));
@@ -583,7 +583,7 @@ fn what_is_new_does_not_wait_for_what_is_only_compared() {
     let listing = maildrop(&[("a", 1), ("b", 1), ("c", 1)]);
     let plan = decide(&listing, &known, &policy, &[]);
     assert_eq!((retrieved(&plan), plan.postponed), (vec![3, 1], 1));
-    // What was compared in this poll and not deleted is left alone for the rest of it.
+    // A message that was compared in this poll and not deleted is left alone for the rest of it.
     let done =
         Done { tried: &HashSet::new(), compared: &HashSet::from([EntryId::new(1)]), compared_as: &HashSet::new() };
     let plan = PlanInput::new(&listing, &known, done, NOW).plan(&policy, &Seen::in_session(session()));
@@ -674,14 +674,14 @@ fn on_another_host_a_header_that_was_seen_permits_nothing() {
     }
 }
 
-/// The first message of a session, which is to be deleted there.
+/// Allows the deletion of the first message of a session.
 pub(crate) fn removable_in(session: SessionSerial) -> Removable {
     let mut seen = Seen::in_session(session);
     seen.add(MessageNumber::new(1).unwrap(), digest("A"));
     plan_in(Some(session), &seen).delete.remove(0)
 }
 
-/// What is to be done with a message that was delivered earlier, is due, and has the header that is remembered.
+/// Plans for a message that was delivered earlier, is due, and has the remembered header.
 fn plan_in(session: Option<SessionSerial>, seen: &Seen) -> Plan {
     let (listing, state) = (Maildrop { session, ..maildrop(&[("a", 1)]) }, state(vec![entry(1, "a", "A", 1, 20)]));
     let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };

@@ -1,5 +1,5 @@
-//! Which messages on a server are to be known without having been fetched: what is asked of the server, and what tells that
-//! a Maildir has a message already. Nothing is retrieved.
+//! Finds messages on a server that are to count as known without having been fetched: what to ask of the server, and
+//! what shows that a Maildir already has a message. Nothing is retrieved.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::state::entries::{Fingerprint, Origin, UidState};
 #[derive(Debug)]
 pub struct Visit {
     client: Client,
-    /// What is on the server.
+    /// The listing of the maildrop.
     pub maildrop: Maildrop,
 }
 
@@ -46,7 +46,7 @@ impl Visit {
         Ok(Self { client: opened.client, maildrop: opened.maildrop })
     }
 
-    /// What a state does not know yet, and has a unique-id.
+    /// Returns the listed messages with a unique-id that the state does not know yet.
     fn unknown<'a>(&'a self, state: &'a UidState) -> impl Iterator<Item = &'a Listed> {
         let is_unknown = |listed: &&Listed| {
             listed
@@ -57,13 +57,13 @@ impl Visit {
         self.maildrop.messages.iter().filter(is_unknown)
     }
 
-    /// All that the state does not know.
+    /// Returns all messages that the state does not know.
     #[must_use]
     pub fn all(&self, state: &UidState) -> Vec<Known> {
         self.unknown(state).filter_map(|listed| adopted(listed, None, None)).collect()
     }
 
-    /// Of these, what came before a time, in seconds since 1970; and how many do not say when they came.
+    /// Returns those that arrived before a time, in seconds since 1970, and how many do not say when they arrived.
     ///
     /// # Errors
     /// Those of the session.
@@ -77,9 +77,9 @@ impl Visit {
         Ok((known, unknown.len().saturating_sub(dates.len())))
     }
 
-    /// Of these, what a Maildir has: by the hash of the unique-id in our own names, if the size is the same as well, else by
-    /// a header that says enough, which is asked for. Of messages alike of which it has fewer, any may be the one that it
-    /// has not.
+    /// Returns those that a Maildir has, found by the hash of the unique-id in our own file names if the size is the
+    /// same, too, or else by a strong header, which is requested. If a Maildir has fewer messages with a header than
+    /// are listed, any of them may be missing from it: none is returned.
     ///
     /// # Errors
     /// Those of the session.
@@ -123,7 +123,7 @@ fn adopted(listed: &Listed, header: Option<Digest>, whole: Option<Digest>) -> Op
     Some(Known { unique_id: listed.unique_id.clone()?, origin: Origin::Adopted, fingerprint, fetched_at: None })
 }
 
-/// The files of a Maildir; each is one message at most.
+/// The files of a Maildir; each matches at most one message.
 struct Files {
     all: Vec<Option<Stored>>,
     by_name: HashMap<(u32, u64), Vec<usize>>,
@@ -146,13 +146,15 @@ impl Files {
         self.all.iter().flatten().count()
     }
 
-    /// A hash alone may be another message's by chance, so the size has to be the same as well.
+    /// Takes the file with the hash of the unique-id in its name. Hashes may collide, so the size has to be the same as
+    /// well.
     fn take_by_name(&mut self, listed: &Listed) -> Option<Stored> {
         let key = (hash_of(listed.unique_id.as_ref()?), listed.reported_size.filter(|size| *size > 0)?);
         Self::take(&mut self.all, self.by_name.get_mut(&key)?)
     }
 
-    /// What is shorter than the listed message is a part of it at most. Other programs add fields to the header.
+    /// Takes a file with this header. One shorter than the listed message has at most a part of it; longer ones are
+    /// accepted because other programs add header fields.
     fn take_by_header(&mut self, header: Digest, listed: &Listed) -> Option<Stored> {
         let least = listed.reported_size.unwrap_or(0);
         let is_whole = |at: &usize| matches!(self.all.get(*at), Some(Some(one)) if one.size_on_wire >= least);
@@ -160,7 +162,7 @@ impl Files {
         self.all.get_mut(at)?.take()
     }
 
-    /// How many files with a header are left.
+    /// Returns how many files with a header are left.
     fn left_with(&self, header: &Digest) -> usize {
         let places = self.by_header.get(header).map_or(&[][..], Vec::as_slice);
         places.iter().filter(|at| self.all.get(**at).is_some_and(Option::is_some)).count()

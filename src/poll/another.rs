@@ -1,32 +1,32 @@
-//! Whether a poll goes on with another session. PURE.
+//! Whether a poll continues with another session. PURE.
 //!
-//! A poll may be several sessions: what is left over, what broke, what is listed only once the rest has gone. The server
-//! has a say in that (LOGIN-DELAY, RFC 2449, section 6.5), and a server that always lists one message more would never let
-//! it end. What is left is the next poll's.
+//! A poll may need several sessions: for messages left over, for those that broke a session, for those listed only once
+//! the others are gone. The server has a say in this (LOGIN-DELAY, RFC 2449, section 6.5), and a server that always
+//! lists one more message would keep a poll going forever. What remains is left for the next poll.
 
 use std::time::Duration;
 
 use super::report::LeftFor;
 
-/// So many sessions a poll may have, whatever they bring.
+/// How many sessions a poll may hold, whatever they bring.
 const SESSIONS: u64 = 30;
 
-/// For so many messages it may have one more.
+/// How many retrieved messages entitle a poll to one more session.
 const MESSAGES: u64 = 5;
 
-/// And no more than so many.
+/// The most sessions of a poll.
 const MOST_SESSIONS: u64 = 1000;
 
-/// After so long no further session begins.
+/// No further session begins after a poll has taken this long.
 const LONGEST: Duration = Duration::from_secs(4 * 3600);
 
-/// The same while others wait for the place.
+/// The same while other accounts wait for a slot.
 const LONGEST_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(3600);
 
-/// A delay up to this is waited for, as long as nobody waits for the place.
+/// The longest single delay that is waited for, and only while no account waits for a slot.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// All waits of a poll take no longer than this.
+/// The most time that a poll waits in all.
 const ALL_WAITS: Duration = Duration::from_secs(120);
 
 /// What a poll has done so far.
@@ -34,30 +34,30 @@ const ALL_WAITS: Duration = Duration::from_secs(120);
 pub(super) struct SoFar {
     /// How many sessions it has held.
     pub(super) sessions: u32,
-    /// How many messages came.
+    /// How many messages were delivered.
     pub(super) messages: u64,
     /// How long it has taken.
     pub(super) time: Duration,
-    /// Of that, how long it waited between its sessions.
+    /// How much of that it waited between sessions.
     pub(super) waited: Duration,
-    /// The time that the server wants between two logins.
+    /// The least time between two logins that the server announces.
     pub(super) login_delay: Option<Duration>,
-    /// Other accounts wait for a place.
+    /// Other accounts wait for a slot.
     pub(super) others_wait: bool,
-    /// The state has become larger than there is room for.
+    /// The state has outgrown the memory available for states.
     pub(super) lacks_room: bool,
 }
 
 /// When the next session may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Another {
-    /// After so long.
+    /// After this delay.
     After(Duration),
     /// Not in this poll.
     NextPoll(LeftFor),
 }
 
-/// Whether a poll may hold another session, and when.
+/// Decides whether a poll may hold another session, and when.
 pub(super) fn another(so_far: &SoFar) -> Another {
     let most = SESSIONS.saturating_add(so_far.messages / MESSAGES).min(MOST_SESSIONS);
     let longest = if so_far.others_wait { LONGEST_WHILE_OTHERS_WAIT } else { LONGEST };

@@ -1,5 +1,4 @@
-//! A plan is carried out: what the listing says is written down, messages are retrieved and delivered, and what is due is
-//! deleted.
+//! Carries out a plan: records what the listing says, retrieves and delivers messages, and deletes those that are due.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,11 +31,11 @@ use crate::state::store::Store;
 /// How many complete messages may wait for the committer; their bytes have a limit of their own.
 const IN_FLIGHT: usize = 1024;
 
-/// So many messages that made trouble are remembered whatever is listed.
+/// How many quarantine records are kept however incomplete the listings are.
 const MOST_TROUBLES: usize = 10_000;
 
 impl Poll {
-    /// Writes down what the listing says, retrieves, delivers and deletes.
+    /// Records what the listing says, retrieves, delivers and deletes.
     pub(super) async fn carry_out(
         &mut self,
         state: &mut StateHandle,
@@ -90,7 +89,7 @@ impl Poll {
         ended.gave_up = retrieved.refused.gave_up();
         ended.download_limit = retrieved.refused.limit().map(|limit| limit.response.clone());
         ended.compared.clone_from(&retrieved.known);
-        // What was recognised when it was here was listed, though the plan could not know.
+        // Messages recognised by their bytes were listed, though the plan could not know.
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
         let all_came =
             ended.left == 0 && is_about_all && retrieved.refused.alone() == 0 && retrieved.insufficient_space.is_none();
@@ -100,7 +99,7 @@ impl Poll {
         Ok((Work { retrieved, marked, numbers, forget: plan.forget }, ended))
     }
 
-    /// Sends the DELEs that are left. When the end is asked for meanwhile, those under way are waited for within a bound.
+    /// Sends the remaining DELEs. If a stop is requested meanwhile, those in flight are awaited for up to [`DRAIN`].
     async fn finish_deletions(&self, deletions: &mut Deletions, client: &mut Client) -> Result<(), PollError> {
         tokio::select! {
             biased;
@@ -143,7 +142,8 @@ impl Poll {
         state.with("write down what is listed", note).await?
     }
 
-    /// The retriever and the committer, side by side. Tells whether the file system can make a delivery durable.
+    /// Runs the retriever and the committer side by side. Also returns whether the file system can make a delivery
+    /// durable.
     async fn retrieve(
         &mut self,
         state: &mut StateHandle,
@@ -160,7 +160,7 @@ impl Poll {
             let (listed, entry, octets) = (one.payload().listed(), one.entry(), one.size());
             let (file_name, tmp_dirs) = (one.file_name(), one.tmp_dirs());
             events.tell(&PollEvent::MessageDelivered { listed, entry, file_name, tmp_dirs, octets });
-            // The retriever may be gone; a message is safe all the same.
+            // The retriever may be gone; the message is safe all the same.
             let _ = to_retriever.send(one);
         };
         let (retrieved, committed) = tokio::join!(
@@ -172,7 +172,7 @@ impl Poll {
         }
         self.so_far.messages += retriever.done.safe;
         self.octets += retriever.done.octets;
-        // It may have been the question for one size that a server hung up at, or did not answer.
+        // The server may have hung up at, or not answered, a request for a single size.
         let broke = matches!(&retrieved, Err(PollError::Client(_)));
         let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
         self.in_session = InSession {
@@ -203,28 +203,28 @@ impl Poll {
             let others_first = |store: &mut Store| store.record_others_first(undelivered);
             state.with("write down what was not delivered", others_first).await??;
         }
-        // If both failed, the retriever did so because the committer was gone.
+        // If both failed, the retriever failed because the committer was gone.
         let synced = committed?;
         retrieved?;
         if !is_any_missed {
             return Ok((done, synced));
         }
-        // QUIT might make the server take away what is not in its Maildir.
+        // QUIT might make the server remove messages that are not in their Maildirs.
         self.closed.left_some = are_named;
         let why = || PollError::contradiction("end a session", "what kept a message from its Maildir is not known");
         Err(self.closed.take().unwrap_or_else(why))
     }
 }
 
-/// Whether an entry is one that a unique-id tells from others.
+/// Whether an entry has a unique-id.
 fn has_unique_id(known: &UidState, id: EntryId) -> bool {
     known.entry(id).is_some_and(|entry| entry.unique_id.is_some())
 }
 
-/// The messages that made trouble and are not on the server any more, if the listing can tell.
+/// Returns the quarantined messages that are no longer on the server, if the listing can tell.
 fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     let quarantines = state.quarantines().count();
-    // What makes trouble under other unique-ids each time, in listings that are never complete, must not pile up.
+    // Trouble under new unique-ids each time, in listings that are never complete, must not pile up.
     if quarantines == 0 || !maildrop.complete && quarantines < MOST_TROUBLES {
         return Vec::new();
     }
@@ -239,7 +239,7 @@ fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     state.quarantines().map(|(one, _)| one).filter(|one| !is_there(one)).cloned().collect()
 }
 
-/// Messages that a rule left on the server and that are not there any more, if the listing can tell.
+/// Returns the messages that a rule left on the server and that are gone, if the listing can tell.
 fn gone_of_skipped(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     if !maildrop.complete || state.skipped().next().is_none() {
         return Vec::new();

@@ -1,29 +1,29 @@
-//! How many octets a message may have, whatever the server claims. PURE.
+//! How large a message may become, whatever the server claims. PURE.
 //!
-//! A listed size is a hint: servers count line ends as one octet or two, convert a message when it is asked for, or say 0
-//! when they do not know. None of that doubles a message. So what goes on far beyond its listing, or beyond what the
-//! account allows, is not read to its end: it would fill the disk.
+//! A listed size is only a hint: servers count line ends as one octet or two, convert a message on request, or report 0
+//! when they do not know. None of this doubles a message. So a message that goes far beyond its listed size, or beyond
+//! what the account allows, is not read to its end: it would fill the disk.
 
 use crate::client::error::TooLongFor;
 
-/// So many octets more than twice its listed size a message may always have.
+/// How many octets beyond twice its listed size a message may always have.
 const SLACK: u64 = 4 << 20;
 
 /// The most octets that a message may have as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ceiling {
-    /// So many.
+    /// The limit, in octets.
     pub(super) most: u64,
-    /// Why no more.
+    /// What sets the limit.
     pub(super) because: TooLongFor,
 }
 
 impl Ceiling {
-    /// Of a message that was listed with this size, at an account that allows so much, where there is so much room beyond
-    /// the reserve.
+    /// Returns the ceiling for a message from its listed size, the account's limit and the free space beyond the
+    /// reserve, all in octets.
     ///
-    /// Beyond its listed size a message gets no more than half of the room: the other half is for everybody else on that
-    /// disk. One that was listed with no size, or 0, has nothing but the room.
+    /// Beyond its listed size a message gets at most half of the free space; the other half is for everybody else on
+    /// that disk. A message listed without a size, or with 0, is limited only by the free space and the account.
     pub(super) fn of(listed: Option<u64>, allowed: Option<u64>, free_space: u64) -> Self {
         let listed = listed.filter(|size| *size > 0);
         let half = |from: u64| from.saturating_add(free_space.saturating_sub(from) / 2);

@@ -1,4 +1,4 @@
-//! What a poll is given: what all polls of this process share, and how the user wants this one to be.
+//! What a poll is given: what all polls of this process share, and the user's options for this one.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use crate::state::store::ConfiguredAccounts;
 pub struct PollContext {
     /// Makes connections.
     pub dialer: Arc<dyn Dial>,
-    /// Where everything is written.
+    /// Does all file operations.
     pub disk: Arc<dyn Disk>,
-    /// What time it is.
+    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Names files.
+    /// Makes file names.
     pub names: Arc<NameSource>,
-    /// Where the states are.
+    /// The directory with the state files.
     pub state_dir: PathBuf,
-    /// Where credentials of systemd are.
+    /// Where systemd puts credentials.
     pub credentials: CredentialEnvironment,
-    /// Tells others who holds a lock.
+    /// Names this process to others that find its lock.
     pub holder: String,
     /// The accounts that share the state directory.
     pub configured_accounts: Arc<ConfiguredAccounts>,
-    /// How many files one poll may hold open at the same time.
+    /// How many files one poll may have open at the same time.
     pub most_files: usize,
 }
 
 impl PollContext {
-    /// What access tokens and forwarders need of it.
+    /// Returns what access tokens and forwarders need of this.
     #[must_use]
     pub fn of_process(&self) -> ProcessContext {
         ProcessContext {
@@ -50,17 +50,18 @@ impl PollContext {
     }
 }
 
-/// How the user wants this poll to be.
+/// The user's options for a poll.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PollOptions {
-    /// Tell what would be done and do nothing.
+    /// Report what would be done, and do nothing.
     pub dry_run: bool,
-    /// Begin a state anew where one seems to be lost.
+    /// Start a new state if the old one seems to be lost.
     pub new_state: bool,
-    /// Mail was delivered with the state before: where it is gone nothing is begun anew.
+    /// Mail has been delivered with this state: if it is gone, do not start a new one.
     pub must_exist: bool,
-    /// Whether the Maildir that is there is taken, though it is not the one that was delivered to.
+    /// Whether to accept the Maildir at the configured path although it is not the one delivered to before.
     pub other_maildir: OtherMaildir,
-    /// Fetch what the server seems to have renumbered and cannot be recognised, although it may be there already.
+    /// Fetch messages that the server seems to have renumbered and that cannot be recognised, although they may be
+    /// stored already.
     pub fetch_again: bool,
 }

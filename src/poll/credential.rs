@@ -1,4 +1,4 @@
-//! What a poll logs in with.
+//! The credential that a poll logs in with.
 
 use std::time::{Duration, Instant};
 
@@ -15,23 +15,23 @@ use crate::secret::Secret;
 use crate::threads::NotDone;
 use crate::watch;
 
-/// An access token that was refused so soon after it was had is not worth another one.
+/// An access token refused this soon after it was obtained is not worth replacing.
 const SOON: Duration = Duration::from_secs(60);
 
-/// When the end is asked for, a refresh that is under way has so long: what it brings would be lost.
+/// How long a refresh in flight may go on after a stop is requested, so that its tokens are not lost.
 const TO_THE_END: Duration = Duration::from_secs(15);
 
-/// A credential, and where it comes from.
+/// A credential, and when and how it was obtained.
 pub(crate) struct Obtained {
     pub(crate) credential: Credential,
-    /// Of a token that comes from a sign-in: its times.
+    /// The times of a token that comes from a sign-in.
     pub(super) token: Option<TokenTimes>,
-    /// It has just come from the authorization server.
+    /// The authorization server has just issued it.
     is_new: bool,
     since: Instant,
 }
 
-/// Gets what the account logs in with. `refused` is an access token that the server did not take.
+/// Obtains what the account logs in with. `refused` is an access token that the server rejected.
 pub(crate) async fn obtain(
     context: &PollContext,
     account: &Account,
@@ -49,7 +49,7 @@ pub(crate) async fn obtain(
         return Ok(Obtained { credential, token: None, is_new: true, since });
     };
     let of = TokenOf::account(account, settings);
-    // A task of its own: it goes on when nobody waits for it any more.
+    // A task of its own, so that it continues when nobody waits for it any more.
     let mut refresh = watch::spawn(access_token(context.of_process(), of, refused));
     let tokens = tokio::select! {
         biased;
@@ -64,8 +64,8 @@ pub(crate) async fn obtain(
 }
 
 impl Poll {
-    /// Gets what the account logs in with, and the places for a session with it. Who has to wait for it does so without a
-    /// place, so that nobody else waits.
+    /// Obtains what the account logs in with, then the slots for a session. While waiting for a credential that may
+    /// take long, the poll holds no slot, so that no other account has to wait.
     pub(super) async fn obtain(&mut self, refused: Option<Secret>) -> Result<Obtained, PollError> {
         let obtaining = obtain(&self.context, &self.account, refused, &self.stop);
         if !self.account.credential.may_take_long() {
@@ -82,14 +82,14 @@ impl Poll {
             () = self.stop.cancelled() => return Err(PollError::Stopped),
             () = watch::have_places() => {}
         }
-        // To wait for its turn is no part of a poll.
+        // Waiting for a slot does not count as part of the poll.
         self.begun += begun.elapsed();
         Ok(obtained)
     }
 }
 
 impl Obtained {
-    /// Whether this end of a poll may be that of the access token, and another one can be had.
+    /// Whether the poll may have ended because the access token did, and another one can be obtained.
     pub(super) fn may_have_ended(&self, end: &PollError) -> bool {
         let refused = matches!(end, PollError::Client(ClientError::Login { refusal: Refusal::Credentials, .. }));
         let is_token = matches!(self.credential, Credential::Token(_));

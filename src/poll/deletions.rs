@@ -1,4 +1,4 @@
-//! Marks messages as deleted (DELE), as soon as each is safe.
+//! Marks safe messages as deleted (DELE), once everything is retrieved.
 
 use std::collections::VecDeque;
 
@@ -10,42 +10,42 @@ use crate::pop3::{CommandKind, Event, MessageNumber, Response, Status};
 /// The DELEs of a session.
 #[derive(Debug, Default)]
 pub(super) struct Deletions {
-    /// What may be deleted and has not been asked for yet.
+    /// Messages that may be deleted and for which no DELE has been sent.
     waiting: VecDeque<Removable>,
-    /// Asked for and not answered, the oldest first.
+    /// DELEs in flight, the oldest first.
     asked: VecDeque<(MessageNumber, EntryId)>,
-    /// Marked by the server. Gone only once it acknowledges QUIT.
+    /// Entries whose messages the server has marked; removed only once it acknowledges QUIT.
     pub(super) marked: Vec<EntryId>,
-    /// The numbers of those.
+    /// The message numbers of those in `marked`.
     pub(super) numbers: Vec<MessageNumber>,
-    /// Those that the server refused to mark.
+    /// Entries whose messages the server refused to mark.
     pub(super) refused: Vec<EntryId>,
-    /// What waits is not asked for in this session.
+    /// No further DELE is sent in this session.
     pub(super) cancelled: bool,
 }
 
 impl Deletions {
-    /// Beginning with what the plan wants deleted.
+    /// Starts with the deletions in the plan.
     pub(super) fn new(planned: Vec<Removable>) -> Self {
         Self { waiting: planned.into(), ..Self::default() }
     }
 
-    /// One more may be deleted.
+    /// Adds a message that may be deleted.
     pub(super) fn add(&mut self, removable: Removable) {
         self.waiting.push_back(removable);
     }
 
-    /// These stay, of those that wait.
+    /// Drops the waiting deletions for which `stays` returns true.
     pub(super) fn leave(&mut self, stays: impl Fn(EntryId) -> bool) {
         self.waiting.retain(|removable| !stays(removable.entry()));
     }
 
-    /// Nothing may be deleted after all, now or later in this session.
+    /// Stops sending DELEs for the rest of the session.
     pub(super) fn cancel(&mut self) {
         self.cancelled = true;
     }
 
-    /// Sends as many DELEs as the server takes ahead.
+    /// Sends as many DELEs ahead as the server accepts.
     pub(super) fn ask_ahead(&mut self, client: &mut Client) -> Result<(), ClientError> {
         while !self.cancelled
             && client.outstanding() < client.window()
@@ -57,7 +57,7 @@ impl Deletions {
         Ok(())
     }
 
-    /// The answer to the oldest DELE.
+    /// Takes the response to the oldest DELE in flight.
     pub(super) fn on_event(&mut self, response: &Response) {
         let Some((number, entry)) = self.asked.pop_front() else { return };
         match response.status {
@@ -69,7 +69,7 @@ impl Deletions {
         }
     }
 
-    /// Sends what is left and waits for every answer.
+    /// Sends the remaining DELEs and waits for every response.
     pub(super) async fn finish(&mut self, client: &mut Client) -> Result<(), ClientError> {
         loop {
             self.ask_ahead(client)?;

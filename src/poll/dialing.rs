@@ -1,4 +1,4 @@
-//! Connections that are told of.
+//! Connections that are reported as events.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use super::events::PollEvent;
 use crate::account::Endpoint;
 use crate::net::{Connection, Dial, Dialling, NetError};
 
-/// Makes connections as another dialer does, and tells what comes of it.
+/// Makes connections through another dialer and reports each one.
 #[derive(Debug)]
 pub(super) struct Dialing<'p> {
     pub(super) dialer: &'p dyn Dial,

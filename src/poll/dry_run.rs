@@ -1,5 +1,4 @@
-//! The end of a session of a dry run: what would be done is told, with where each message would go as far as its header
-//! shows that.
+//! The end of a dry run: reports what would be done, and where each message would go as far as its header tells.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -16,11 +15,11 @@ use crate::plan::{Plan, Removable};
 use crate::pop3::MessageNumber;
 use crate::routing::{HEADER_MOST, HeaderEnd, Route};
 
-/// So many headers are asked for: more would make a look longer than what it looks at.
+/// The most headers that are requested: more would take longer than what is being previewed.
 const MOST_HEADERS: usize = 500;
 
 impl Poll {
-    /// Tells what would be done, and does nothing of it.
+    /// Reports what would be done, without doing it.
     pub(super) async fn dry_run(&self, mut client: Client, plan: Plan, maildrop: &Maildrop) -> Ended {
         let delete = plan.delete.iter().map(Removable::number).collect::<BTreeSet<MessageNumber>>();
         let (into, asked) = self.destinations(&mut client, &plan).await;
@@ -31,14 +30,14 @@ impl Poll {
             postponed: plan.postponed,
             retrieve: plan.retrieve,
         }));
-        // Where a session has ended at a header, there is nobody to say goodbye to.
+        // If the session broke at a header, there is no connection for QUIT.
         if asked.is_ok() {
             self.quit_in_order(client).await;
         }
         Ended::default()
     }
 
-    /// Where what would be retrieved would go.
+    /// Finds out where the messages to retrieve would go.
     async fn destinations(&self, client: &mut Client, plan: &Plan) -> (WouldGo, Result<(), ClientError>) {
         if !self.account.routing.looks_at_headers() {
             return (WouldGo::To(self.place(None)), Ok(()));
@@ -49,7 +48,7 @@ impl Poll {
         let each = |number, shown: Shown<'_>| {
             let places = match shown {
                 Shown::Header(header) => self.places(header),
-                // What is too long to be looked into goes where those go that no rule names.
+                // A message with too long a header goes where messages that match no rule go.
                 Shown::TooLong => BTreeSet::from([self.place(None)]),
                 Shown::Refused => return,
             };
@@ -63,7 +62,7 @@ impl Poll {
         (WouldGo::ByHeader { seen }, asked)
     }
 
-    /// Where a message with this header would go, each place once.
+    /// Returns the places where a message with this header would go, each once.
     fn places(&self, shown: &[u8]) -> BTreeSet<Place> {
         let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
         match self.account.routing.route_of_fetched(shown.get(..end).unwrap_or(shown)) {
@@ -73,7 +72,7 @@ impl Poll {
         }
     }
 
-    /// A Maildir of the account, None its own; what is in its spool goes on.
+    /// Returns the place for a Maildir of the account, `None` meaning its own; messages in its spool are forwarded.
     fn place(&self, path: Option<&Path>) -> Place {
         let path = path.unwrap_or(&self.account.maildir);
         let spool = self.context.state_dir.join(self.account.name.spool());

@@ -1,4 +1,4 @@
-//! Tells what happens in a poll to the report, the log and whoever observes it.
+//! Passes what happens in a poll on to the report, the log and the observers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,17 +17,17 @@ use reporter::Reporter;
 mod log;
 mod reporter;
 
-/// Tells what happens in one poll, and makes its report of it.
+/// Passes on the events of one poll and makes its report from them.
 #[derive(Debug)]
 pub(super) struct Emitter {
     reporter: Mutex<Reporter>,
     observers: Vec<Guarded>,
-    /// Counts what the sessions of the poll wait for.
+    /// Counts the round trips of the poll's sessions.
     round_trips: RoundTrips,
 }
 
 impl Emitter {
-    /// Of an account's poll.
+    /// Creates the emitter for a poll of this account.
     pub(super) fn new(account: AccountName, observers: Observers) -> Self {
         let guarded = |observer| Guarded { observer, has_panicked: AtomicBool::new(false) };
         Self {
@@ -37,26 +37,26 @@ impl Emitter {
         }
     }
 
-    /// This has happened.
+    /// Passes on an event.
     pub(super) fn tell(&self, event: &PollEvent<'_>) {
         log::on_event(event);
         self.reporter.lock().unwrap_or_else(PoisonError::into_inner).on_event(event);
         self.observers.iter().for_each(|observer| observer.on_event(event));
     }
 
-    /// Counts what the sessions of the poll wait for.
+    /// Returns the counter of the poll's round trips.
     pub(super) fn round_trips(&self) -> &RoundTrips {
         &self.round_trips
     }
 
-    /// The poll is over.
+    /// Passes on the end of the poll and returns its report.
     pub(super) fn end(self, duration: Duration, end: Result<(), PollError>) -> PollReport {
         self.tell(&PollEvent::Ended { duration, round_trips: self.round_trips.count(), error: end.as_ref().err() });
         self.reporter.into_inner().unwrap_or_else(PoisonError::into_inner).finish(end)
     }
 }
 
-/// An observer whose panic harms nobody.
+/// An observer whose panic does no harm.
 #[derive(Debug)]
 struct Guarded {
     observer: Arc<dyn Observer>,
@@ -68,7 +68,7 @@ impl Guarded {
         if self.has_panicked.load(Ordering::Relaxed) {
             return;
         }
-        // What it left half-done is its own: nobody asks it again.
+        // Whatever it left half done is its own: it is not called again.
         if catch_unwind(AssertUnwindSafe(|| self.observer.on_event(event))).is_err() {
             self.has_panicked.store(true, Ordering::Relaxed);
             error!("an observer of this poll has failed and is not called again. The poll goes on");

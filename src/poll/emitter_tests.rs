@@ -5,7 +5,7 @@ use crate::plan::Plan;
 use crate::poll::events::AfterFailure;
 use crate::pop3::{Listed, MessageNumber, UniqueId};
 
-/// Counts what it is told.
+/// Counts the events that it gets.
 #[derive(Debug, Default)]
 struct Counter(std::sync::atomic::AtomicUsize);
 
@@ -15,7 +15,7 @@ impl Observer for Counter {
     }
 }
 
-/// Cannot bear messages.
+/// Panics at messages.
 #[derive(Debug, Default)]
 struct Faulty(Counter);
 
@@ -67,7 +67,7 @@ fn what_is_refused_counts_once_its_session_ended_in_order() {
     refuse(&events, 1);
     let error = lost();
     events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::GoesOn });
-    // In the next session it is asked for again.
+    // In the next session it is requested again.
     refuse(&events, 1);
     refuse(&events, 2);
     events.tell(&PollEvent::SessionEnded { trouble: None });

@@ -1,4 +1,4 @@
-//! The end of a session: what it did is written down around QUIT, which makes the server remove what was marked.
+//! The end of a session: records what it did before and after QUIT, which makes the server remove the marked messages.
 
 use std::collections::HashSet;
 
@@ -16,21 +16,21 @@ use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
-/// What a session did that is only true once it has ended in order.
+/// What a session did that takes effect only once it has ended in order.
 pub(super) struct Work {
-    /// What came.
+    /// What was retrieved.
     pub(super) retrieved: Retrieved,
-    /// Marked as deleted.
+    /// Entries whose messages are marked as deleted.
     pub(super) marked: Vec<EntryId>,
-    /// The numbers of those.
+    /// The message numbers of those in `marked`.
     pub(super) numbers: Vec<MessageNumber>,
-    /// Need not be remembered any more.
+    /// Entries that need not be remembered any more.
     pub(super) forget: Vec<EntryId>,
 }
 
 impl Poll {
-    /// Waits for the answer to QUIT, but not for long once the end was asked for: it has been sent, and what the server
-    /// makes of it is seen next time.
+    /// Sends QUIT and waits for the response, but not for long once a stop is requested: the command has been sent, and
+    /// the next session shows its effect.
     pub(super) async fn quit(&self, client: Client) -> Result<bool, PollError> {
         let bound = async {
             self.stop.cancelled().await;
@@ -42,7 +42,8 @@ impl Poll {
         }
     }
 
-    /// Sends QUIT, if that is safe. Whether the server has acknowledged it, which it should if it is to remove something.
+    /// Sends QUIT if that is safe. Returns whether the server acknowledged it, as it should if it is to remove
+    /// something.
     async fn quit_or_close(&self, client: Client, is_safe: bool, removes_some: bool) -> Result<bool, PollError> {
         if !is_safe {
             drop(client);
@@ -56,7 +57,8 @@ impl Poll {
         Ok(acknowledged)
     }
 
-    /// Tells what came in another size than it was listed with, and gives it back: it is left alone for the rest of the poll.
+    /// Reports the messages that came in another size than listed and returns them; they are left alone for the rest of
+    /// the poll.
     fn tell_other_sizes<'a>(&mut self, retrieved: &'a Retrieved) -> Vec<&'a OtherSize> {
         let explained = Explained::of(&self.account, self.sizes_are_mostly_off);
         let telling: Vec<&OtherSize> = retrieved.other_sizes.telling(explained).collect();
@@ -66,17 +68,18 @@ impl Poll {
             let those: Vec<(&Listed, u64)> = named.map(|one| (&one.listed, one.octets)).collect();
             self.events.tell(&PollEvent::OtherSizes { those: &those, messages });
         }
-        // What comes again because of this session alone, though estimates explain it, does so in the next poll as well.
+        // A message that comes again only because of this session, though estimates explain its size, does so in the
+        // next poll just as well.
         let again = retrieved.other_sizes.those.iter().filter(|one| one.is_on_record);
         self.tried.extend(telling.iter().copied().chain(again).filter_map(|one| ListedAs::of(&one.listed)));
         telling
     }
 
-    /// QUIT is a promise: the server may take away whatever was retrieved. So it is only sent when that is safe, and where
-    /// it `removes` that for certain only when no message may have come in part. Without QUIT it keeps everything, marked or
-    /// not (RFC 1939, section 6).
+    /// Ends the session. QUIT is a promise: the server may remove whatever was retrieved. So it is only sent when that
+    /// is safe; at a server that certainly `removes` what was retrieved, only if no message can have come incomplete.
+    /// Without QUIT the server keeps everything, marked or not (RFC 1939, section 6).
     ///
-    /// Tells whether anything was retrieved.
+    /// Returns whether anything was retrieved.
     pub(super) async fn end_session(
         &mut self,
         state: &mut StateHandle,
@@ -104,7 +107,7 @@ impl Poll {
             store.record_shown()?;
             comparison.record(store)?;
             store.record_absent(absent)?;
-            // Should the answer to QUIT be lost, another message may have taken the place of one of these.
+            // If the response to QUIT is lost, another message may take the place of one of these.
             if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }
         };
         state.with("write down what is to be removed", before_quit).await??;
@@ -142,17 +145,17 @@ impl Poll {
     }
 }
 
-/// What a session compared with what is remembered.
+/// The result of comparing retrieved messages with remembered ones.
 struct Comparison {
-    /// It is what the server has.
+    /// Entries whose messages are proven to be on the server.
     verified: Verified,
-    /// It came again, but not in the size that is listed: it is there, and that it is all of it is in doubt.
+    /// Entries whose messages came again, but not in the listed size: they are there, perhaps incomplete.
     doubted: Vec<EntryId>,
-    /// Of those, the ones that were taken to be gone.
+    /// Those in `doubted` that were recorded as gone.
     present: Vec<EntryId>,
-    /// What came in another size than it was listed with, as far as that is not on record with its delivery.
+    /// Messages that came in another size than listed, unless this is recorded with their delivery.
     of_other_size: Vec<ListedAs>,
-    /// Whatever made trouble under these names and sizes does not any more.
+    /// Messages whose earlier trouble under this unique-id and size is over.
     over: Vec<ListedAs>,
 }
 
@@ -168,7 +171,8 @@ impl Comparison {
             retrieved.known.iter().partition(|(id, _)| retrieved.without_size.contains(id));
         let known = known.into_iter().map(|(_, listed)| listed);
         let over = known.filter_map(ListedAs::of).filter(|one| !in_trouble.contains(one)).collect();
-        // What may be a part is looked at again after longer and longer times, as long as no size tells more.
+        // A message that may be incomplete is looked at again at growing intervals, as long as no size settles the
+        // matter.
         let without_size =
             without_size.into_iter().filter_map(|(_, listed)| ListedAs::of(listed)).map(ListedAs::without_size);
         let of_other_size = to_record.iter().filter_map(|one| ListedAs::of(&one.listed)).chain(without_size).collect();
@@ -185,7 +189,8 @@ impl Comparison {
     }
 }
 
-/// The sizes that remembered messages are listed with now, where they had others: those that their bytes have.
+/// Returns the new listed sizes of remembered messages, where they differ from the old ones and their bytes agree with
+/// them.
 fn new_sizes(known: &UidState, retrieved: &Retrieved, of_other_size: &[&OtherSize]) -> Vec<(EntryId, u64)> {
     let not_theirs = of_other_size.iter().filter_map(|one| one.entry);
     let not_theirs: HashSet<EntryId> = not_theirs.chain(retrieved.without_size.iter().copied()).collect();

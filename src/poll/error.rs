@@ -1,4 +1,4 @@
-//! How a poll ends early.
+//! Why a poll ends early.
 
 use std::fmt;
 use std::io;
@@ -16,75 +16,75 @@ use crate::state::error::StateError;
 use crate::text::{Count, Size};
 use crate::threads::NotDone;
 
-/// Why a poll did not come to its end.
+/// Why a poll did not complete.
 #[derive(Debug)]
 pub enum PollError {
-    /// The session with the server.
+    /// The session with the server failed.
     Client(ClientError),
-    /// The state, or the Maildir as the state knows it.
+    /// The state, or the Maildir as the state knows it, is not usable.
     State(StateError),
-    /// The password.
+    /// The password could not be obtained.
     Credential(CredentialError),
-    /// The access token.
+    /// The access token could not be obtained.
     OAuth(OAuthError),
-    /// The Maildir cannot be made or written to.
+    /// The Maildir cannot be created or written to.
     Maildir {
         /// What was being done.
         doing: &'static str,
-        /// To what.
+        /// The path concerned.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// There is too little room for the next message and the reserve.
+    /// There is too little free space for the next message and the reserve.
     InsufficientSpace {
-        /// Where.
+        /// The directory concerned.
         path: PathBuf,
-        /// Which message it is, if that is known.
+        /// The messages, if known.
         message: Option<DoesNotFit>,
     },
-    /// The server seems to have given its messages other unique-ids, and shows no headers to recognise them by.
+    /// The server seems to have changed its unique-ids, and shows no headers to recognise its messages by.
     Renumbered {
         /// The account.
         account: AccountName,
-        /// So many messages would perhaps be fetched a second time.
+        /// How many messages might be fetched a second time.
         messages: usize,
     },
-    /// Next to nothing came while other accounts waited for a place.
+    /// Next to nothing came while other accounts waited for a slot.
     TooSlow {
-        /// So many octets of messages came.
+        /// How many octets of messages came.
         octets: u64,
-        /// In so much time.
+        /// In this time.
         window: Duration,
     },
-    /// What the account logs in with was not there in time, and other accounts waited for theirs.
+    /// The credential was not available in time, and other accounts waited for theirs.
     CredentialTakesLong {
-        /// For so long it was waited for.
+        /// How long it was waited for.
         waited: Duration,
     },
-    /// A disk did not respond: that of the Maildir, the state or the file of the password.
+    /// A disk did not respond: that of the Maildir, the state or the password file.
     DiskHangs {
-        /// For so long.
+        /// How long it has not responded.
         waited: Duration,
     },
-    /// The user, or the system, asked for the end.
+    /// The user or the system requested a stop.
     Stopped,
-    /// The system has no thread for it.
+    /// The system has no thread left for the poll.
     NoThread,
-    /// A fault of mailferry itself.
+    /// A bug in mailferry.
     InternalError(InternalError),
 }
 
 /// Messages that do not fit on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoesNotFit {
-    /// The first message, as a person would name it.
+    /// The first message, named for a person.
     pub what: String,
-    /// How many messages they are.
+    /// How many messages do not fit.
     pub messages: u64,
-    /// Their size as it was listed, in octets.
+    /// Their listed size, in octets.
     pub octets: u64,
-    /// What is free there, the reserve included, in bytes.
+    /// The free space including the reserve, in bytes.
     pub available: u64,
     /// The reserve, in bytes.
     pub reserve: u64,
@@ -95,18 +95,18 @@ pub struct DoesNotFit {
 }
 
 impl PollError {
-    /// What cannot be was.
+    /// Returns the error for a state of affairs that should be impossible.
     pub(crate) fn contradiction(doing: &'static str, what: &'static str) -> Self {
         Self::InternalError(InternalError { doing, cause: InternalCause::Contradiction(what) })
     }
 
-    /// Whether a server that cannot bear commands ahead of their answers might end a session so.
+    /// Whether a server that cannot handle pipelining might end a session like this.
     #[must_use]
     pub fn may_be_because_of_pipelining(&self) -> bool {
         matches!(self, Self::Client(e) if e.may_be_because_of_pipelining())
     }
 
-    /// Whether it is the session that went wrong, not this machine.
+    /// Whether the session failed, rather than something on this machine.
     #[must_use]
     pub fn is_about_the_server(&self) -> bool {
         matches!(self, Self::Client(_))

@@ -1,7 +1,7 @@
-//! What a poll tells while it runs. Everything that is known of a poll from outside is made of this: its report, its lines in
-//! the log, the numbers of `status`, the progress of `fetch`.
+//! The events of a running poll. Everything known about a poll from outside is made from them: its report, its log
+//! lines, the figures of `status`, the progress of `fetch`.
 //!
-//! Nothing that observes can change what happens: an observer is given what has happened, and returns nothing.
+//! Observers cannot change what happens: they are told what has happened, and return nothing.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -24,220 +24,220 @@ use crate::pop3::MessageNumber;
 use crate::sasl::LoginMethod;
 use crate::state::hints::Past;
 
-/// Something that has happened in a poll.
+/// An event of a poll.
 #[derive(Debug)]
 pub enum PollEvent<'a> {
-    /// The user has decided something that the poll does not need.
+    /// The user made a decision that the poll does not need.
     Needless(Decision),
-    /// What an earlier run left over was dealt with.
+    /// Work left by an earlier run was finished.
     Recovered(&'a Recovered),
-    /// Mail waits in the spool, and the account forwards nothing any more.
+    /// Mail waits in the spool of an account that no longer forwards.
     Stranded(&'a Stranded),
-    /// There is something to log in with.
+    /// The credential was obtained.
     CredentialObtained {
-        /// Hides it in what a server says.
+        /// Hides the credential in the server's words.
         redactor: &'a Arc<Redactor>,
-        /// The times of a token, if it comes from a sign-in.
+        /// The times of the token, if it comes from a sign-in.
         token: Option<TokenTimes>,
     },
-    /// The server did not take an access token, and another one is had.
+    /// The server rejected an access token; another one is being obtained.
     TokenRefused(&'a PollError),
     /// A session begins.
     SessionBegun,
-    /// There is a connection.
+    /// A connection was established.
     Connected {
         /// The address that answered: the server's, or that of a proxy.
         peer: SocketAddr,
-        /// What TLS came to. None, as long as there is none.
+        /// The result of the TLS handshake. `None` as long as there is no TLS.
         tls: Option<&'a TlsFacts>,
     },
-    /// The session ended at the first commands that were sent ahead of their answers. Another one sends them one at a time.
+    /// The session broke at the first pipelined commands. Another one sends them one at a time.
     OneAtATime(&'a ClientError),
-    /// The server let us in.
+    /// The login succeeded.
     LoggedIn {
-        /// By which way.
+        /// The login method.
         method: LoginMethod,
-        /// When its certificate expires, in seconds since 1970. None without TLS.
+        /// When the server's certificate expires, in seconds since 1970. `None` without TLS.
         certificate_expires: Option<i64>,
-        /// The same of the certificate of this side, if one was shown.
+        /// When the client certificate expires, in seconds since 1970, if one was used.
         client_certificate_expires: Option<i64>,
-        /// The least time between two logins that it announces (RFC 2449, section 6.5).
+        /// The least time between two logins that the server announces (RFC 2449, section 6.5).
         login_delay: Option<Duration>,
     },
-    /// The server said what it has.
+    /// The server listed the maildrop.
     Listed {
-        /// How many messages.
+        /// How many messages it listed.
         messages: usize,
-        /// Its answers agree with each other.
+        /// The responses agree with each other.
         is_complete: bool,
     },
-    /// The same as after the last poll, so nothing is to be done.
+    /// The listing is the same as after the last poll, so there is nothing to do.
     NothingNew {
-        /// How many messages.
+        /// How many messages it has.
         messages: u32,
-        /// How many of them a rule leaves there.
+        /// How many of them a rule leaves on the server.
         skipped: u32,
     },
-    /// Headers are asked for, to compare them with those of what was fetched before.
+    /// Headers are requested, to compare them with those of messages fetched before.
     LooksAtHeaders {
-        /// Of so many messages.
+        /// Of how many messages.
         messages: usize,
     },
-    /// What the session is to do.
+    /// The session has been planned.
     Planned {
         /// How many messages are on the server.
         on_server: usize,
-        /// What is done about them.
+        /// What is to be done about them.
         plan: &'a Plan,
     },
-    /// What would be done if this were no dry run.
+    /// What would be done if this were not a dry run.
     WouldDo(&'a WouldDo),
-    /// The file system of the Maildir or of the state cannot make a delivery durable, so that nothing may be deleted.
+    /// The file system of the Maildir or of the state cannot make a delivery durable, so nothing may be deleted.
     CannotSync,
-    /// A message begins to come in.
+    /// A message begins to arrive.
     MessageBegun(&'a Listed),
-    /// Octets of it came. Told now and then, not for each read; all of them are told before its end.
+    /// Octets of it arrived. Reported from time to time, not for each read, but completely before its end.
     MessageOctets {
-        /// Of this message.
+        /// The message.
         number: MessageNumber,
-        /// So many, as they came.
+        /// How many octets, as they arrived.
         octets: u64,
     },
     /// It is complete.
     MessageReceived {
-        /// Which one.
+        /// The message.
         listed: &'a Listed,
-        /// Its size in octets, as it came.
+        /// Its size in octets, as it arrived.
         octets: u64,
     },
-    /// It is one that was delivered earlier, and is not delivered again.
+    /// It was delivered earlier, and is not delivered again.
     MessageRecognised {
-        /// Which one.
+        /// The message.
         listed: &'a Listed,
-        /// What is remembered of it.
+        /// Its entry.
         entry: EntryId,
     },
     /// It is in the Maildir.
     MessageDelivered {
-        /// Which one.
+        /// The message.
         listed: &'a Listed,
-        /// What is remembered of it.
+        /// Its entry.
         entry: EntryId,
         /// The name of its file in `new/`.
         file_name: &'a str,
-        /// The `tmp/` of each Maildir that it is in.
+        /// The `tmp/` of each Maildir that has it.
         tmp_dirs: &'a [Dir],
         /// Its size in octets, as it is stored.
         octets: u64,
     },
     /// The server refused to send a message. It counts as failed once the session has ended in order.
     MessageRefused {
-        /// Which one.
+        /// The message.
         listed: &'a Listed,
         /// What the server said.
         why: fmt::Arguments<'a>,
     },
     /// A message is not tried again in this poll.
     MessageFailed {
-        /// Which one.
+        /// The message.
         listed: &'a Listed,
         /// Why.
         why: fmt::Arguments<'a>,
     },
-    /// Messages went where they go without a look at their headers.
+    /// Messages were delivered without having been routed by their headers.
     NotRouted {
-        /// So many came that a rule would have left on the server, which did not show their headers beforehand.
+        /// How many came that a rule would have left on the server, which did not show their headers beforehand.
         not_skipped: u64,
-        /// So many have a header that is too long to be looked into.
+        /// How many have a header too long to route them by.
         long_headers: u64,
     },
-    /// Messages came in another size than they were listed with.
+    /// Messages came in another size than listed.
     OtherSizes {
-        /// The first of them, and how many octets of each came.
+        /// The first of them, each with the octets that came.
         those: &'a [(&'a Listed, u64)],
-        /// How many messages there are.
+        /// How many there are.
         messages: usize,
     },
-    /// The end was asked for: messages that are under way still come in.
+    /// A stop was requested: messages in flight still come in.
     Stopping {
-        /// How many of them.
+        /// How many are in flight.
         under_way: usize,
     },
     /// The server refused to mark messages as deleted.
     DeletionRefused(&'a [EntryId]),
-    /// The server acknowledged QUIT, and has removed these.
+    /// The server acknowledged QUIT and has removed these.
     Deleted(&'a [EntryId]),
     /// It did not acknowledge a QUIT that was to remove something.
     QuitNotAcknowledged,
-    /// QUIT is not sent, because the server would remove then what came in another size than it was listed with.
+    /// QUIT is not sent, because the server would then remove messages that may have come incomplete.
     EndsWithoutQuit,
-    /// A session ended in order, and what it did is on record.
+    /// A session ended in order, and its work is recorded.
     SessionEnded {
-        /// What kept QUIT from its answer, where nothing depended on that.
+        /// Why QUIT got no response, where nothing depended on that.
         trouble: Option<&'a ClientError>,
     },
-    /// A session did not do what it was to do.
+    /// A session failed.
     SessionFailed {
         /// Why.
         error: &'a PollError,
-        /// What follows.
+        /// What happens next.
         next: AfterFailure,
     },
-    /// Another session begins only after this time, because the server wants that.
+    /// Another session begins only after this delay, which the server wants.
     Waits(Duration),
-    /// The account's state is large, and waits for room that the states of other accounts have.
+    /// The account's state is large and waits for memory that the states of other accounts use.
     WaitsForRoom {
-        /// How large its file is.
+        /// The size of its file, in octets.
         octets: u64,
     },
-    /// There is, or may be, more on the server than was listed.
+    /// There are, or may be, more messages on the server than were listed.
     MayBeMore {
-        /// The poll had as many sessions, or as much time, as one may have.
+        /// The poll has used up its share of sessions or time.
         had_its_share: bool,
     },
-    /// Messages that were listed are left for another poll.
+    /// Listed messages are left for another poll.
     LeftOver(Left),
-    /// The messages that made trouble and are still there.
+    /// The quarantined messages that are still on the server.
     Quarantine(&'a [Quarantined]),
-    /// What came so far.
+    /// The totals so far.
     Totals {
         /// The sums, this poll included.
         past: &'a Past,
-        /// What polls brought before this one.
+        /// What earlier polls brought.
         history: &'a History,
     },
     /// The poll is over.
     Ended {
         /// How long it took.
         duration: Duration,
-        /// How many round trips its sessions took, those of connecting and of TLS not counted.
+        /// How many round trips its sessions took, not counting those for connecting and TLS.
         round_trips: u32,
-        /// Why it did not come to its end.
+        /// Why it did not complete.
         error: Option<&'a PollError>,
     },
 }
 
-/// What follows a session that failed.
+/// What happens after a failed session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterFailure {
     /// The poll ends with its error.
     PollEnds,
-    /// The poll ends as it should: the session was only held to look for more.
+    /// The poll ends normally: the session was only held to look for more.
     NothingLost,
-    /// Another session goes on without the message at which it broke.
+    /// Another session continues without the message at which this one broke.
     GoesOn,
-    /// Another session goes on without the messages that are for Maildirs that take no mail.
+    /// Another session continues without the messages for Maildirs that cannot take mail.
     WithoutThose,
 }
 
-/// Is told what happens in a poll.
+/// Receives the events of a poll.
 ///
-/// It is called in the task of the poll, so it must not wait for anything: neither for a lock that is held for long nor
-/// for a disk. One that panics is told no more.
+/// It is called in the task of the poll, so it must not block, neither on a lock that is held for long nor on a disk.
+/// After a panic it is not called again.
 pub trait Observer: Send + Sync + fmt::Debug {
-    /// This has happened.
+    /// Receives an event.
     fn on_event(&self, event: &PollEvent<'_>);
 }
 
-/// Those that are told what happens in a poll.
+/// The observers of a poll.
 pub type Observers = Vec<Arc<dyn Observer>>;

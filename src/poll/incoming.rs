@@ -1,5 +1,5 @@
-//! A message that is coming in: its bytes on their way into staging, and where it goes, which its header decides as soon as
-//! that is complete. Until then nothing of it is written.
+//! A message that is coming in: passes its bytes to staging and, once its header is complete, decides where it goes.
+//! Until then nothing is written.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,24 +11,24 @@ use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 
 /// A message that is coming in.
 pub(super) struct Incoming {
-    /// Its bytes.
+    /// Stages its bytes.
     pub(super) staging: Staging,
     /// Where it goes.
     pub(super) to: Places,
-    /// A place beside the account's own Maildir did not take it: what comes of it is stored nowhere.
+    /// A Maildir other than the account's own could not be written to; the rest of the message is discarded.
     pub(super) not_written: Option<NotWritten>,
-    /// The dots that were taken off its lines, once it is complete.
+    /// The dots removed from its lines, once it is complete.
     pub(super) taken_dots: TakenDots,
     /// A rule would have left it on the server.
     pub(super) would_be_skipped: bool,
     /// Its header is too long to route it by.
     pub(super) has_long_header: bool,
-    /// What looks for the end of its header. None once it is decided where it goes.
+    /// Finds the end of its header. `None` once its destination is decided.
     end: Option<HeaderEnd>,
 }
 
 impl Incoming {
-    /// One that begins. It goes into the account's own Maildir unless its header says otherwise.
+    /// Begins a message. It goes into the account's own Maildir unless its header says otherwise.
     pub(super) fn new(staging: Staging, routing: &Routing) -> Self {
         let end = routing.looks_at_headers().then(HeaderEnd::default);
         let (to, not_written) = (Places::one(OWN), None);
@@ -41,13 +41,13 @@ impl Incoming {
         self.staging.take(bytes);
     }
 
-    /// Whether what was taken is to be written before more is taken.
+    /// Whether the bytes taken have to be written before more are taken.
     pub(super) fn is_full(&self) -> bool {
         self.end.is_none() && self.staging.is_full()
     }
 
-    /// Writes what was taken. Where a place beside the account's own Maildir does not take it, it is taken no further, and the
-    /// session goes on. Blocks.
+    /// Writes the bytes taken. If a Maildir other than the account's own cannot be written to, the message is discarded
+    /// and the session continues. Blocks.
     ///
     /// # Errors
     /// Those of the account's own Maildir.
@@ -62,7 +62,7 @@ impl Incoming {
         }
     }
 
-    /// Decides where it goes, if its header is complete: at the latest when the message is (`ended`).
+    /// Decides where it goes once its header is complete, at the latest at the end of the message (`ended`).
     pub(super) fn route(&mut self, routing: &Routing, destinations: &Destinations, ended: bool) {
         let Some(end) = &mut self.end else { return };
         let beginning = self.staging.beginning();
@@ -88,7 +88,7 @@ impl Incoming {
     }
 }
 
-/// The places that a route leads to, each once.
+/// Returns the places to which a route leads, each once.
 fn places(route: &Route<'_>, destinations: &Destinations) -> Places {
     let several = match route {
         Route::Own | Route::Skip => return Places::one(OWN),

@@ -1,7 +1,8 @@
-//! One poll of one account: the story, top to bottom.
+//! One poll of one account, from top to bottom.
 //!
-//! Lock the state; ask for the password; read the state and finish what a crash interrupted, whether there is a password or
-//! not; then sessions, as long as each brings something and there may be more. A session: log in, list, plan, retrieve and deliver, delete, QUIT.
+//! Lock the state; obtain the password; read the state and finish what a crash interrupted, with or without a password;
+//! then hold sessions as long as each brings something and there may be more. A session: log in, list, plan, retrieve
+//! and deliver, delete, QUIT.
 
 pub mod adoption;
 pub mod error;
@@ -72,10 +73,10 @@ use session::{Broken, Clean, Ended};
 pub use spool::{forward_spool, settle_account};
 use unusable::Closed;
 
-/// Polls an account once. Never panics because of what a server or a disk does; what went wrong is in the report.
+/// Polls an account once. Never panics because of a server or a disk; errors are in the report.
 ///
-/// When `stop` is cancelled no further message is asked for, those under way are delivered within a bound, and the
-/// session ends in order. The observers are told what happens, as it happens.
+/// When `stop` is cancelled, no further message is requested, those in flight are delivered within a bound, and the
+/// session ends in order. The observers receive each event as it happens.
 pub async fn poll(
     context: Arc<PollContext>,
     account: Account,
@@ -123,86 +124,86 @@ pub async fn poll(
     poll.events.end(poll.begun.elapsed(), end)
 }
 
-/// A poll under way.
+/// A running poll.
 struct Poll {
     context: Arc<PollContext>,
     account: Account,
     options: PollOptions,
     stop: CancellationToken,
-    /// Tells what happens. Nothing is decided by what was told.
+    /// Passes events on. No decision depends on them.
     events: Emitter,
-    /// Which messages the current session is about.
+    /// Which messages the current session handles.
     pass: Pass,
-    /// Messages at which sessions ended, and that wait for sessions of their own.
+    /// Messages that broke sessions and wait for sessions of their own.
     suspects: Suspects,
-    /// Messages that made trouble in this poll and are left alone for the rest of it.
+    /// Messages that caused trouble in this poll and are left alone for the rest of it.
     tried: HashSet<ListedAs>,
-    /// What was retrieved in this poll to be compared.
+    /// Entries whose messages were retrieved in this poll for comparison.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
     compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// The suspects had their sessions and the others one more, and no session has brought anything since.
+    /// After the suspects' sessions a normal one was held, and no session has brought anything since.
     went_back: bool,
     /// How many sessions broke at a message.
     broken: u32,
-    /// How many of them because the connection ended at a message without a unique-id.
+    /// How many of them because the connection broke at a message without a unique-id.
     lost: u32,
-    /// How many messages the last session left over, or lacked though the one before had left them over.
+    /// How many messages the last session left over, or did not list although the one before had left them over.
     left: usize,
-    /// How many the current session has listed.
+    /// How many messages the current session has listed.
     listed: usize,
-    /// When the poll began; what it waited for its turn since then is not counted.
+    /// When the poll began, moved forward by the time that it waited for its slot.
     begun: Instant,
-    /// What it has done so far.
+    /// What the poll has done so far.
     so_far: SoFar,
-    /// The octets of the messages that came, as they are stored.
+    /// The octets of the messages retrieved, as they are stored.
     octets: u64,
-    /// What is only true of the current session.
+    /// What holds only for the current session.
     in_session: InSession,
-    /// The Maildir's file system cannot make a delivery durable, so nothing may be deleted.
+    /// The file system cannot make a delivery durable, so nothing may be deleted.
     unsyncable: bool,
-    /// Messages were recognised under other unique-ids.
+    /// Messages were recognised under new unique-ids.
     has_recognised_renumbered: bool,
-    /// The current session is only held to see whether there is more.
+    /// The current session is held only to see whether there is more.
     is_probe: bool,
-    /// Such a one was held: what is listed now may have been retrieved under other unique-ids.
+    /// Such a session was held: what is listed now may have been retrieved under other unique-ids.
     has_probed: bool,
-    /// The spool holds as much as it may: messages are left on the server.
+    /// The spool is full: messages are left on the server.
     spool_is_full: bool,
-    /// Maildirs beside the account's own that take no mail.
+    /// Maildirs other than the account's own that cannot take mail.
     closed: Closed,
     /// The sizes of the messages in the last listing.
     sizes: Sizes,
-    /// Most messages came in another size than the server lists, as far as the hints know: this saves retrievals.
+    /// According to the hints, most messages come in another size than listed. Used only to save retrievals.
     sizes_are_mostly_off: bool,
-    /// So many messages came in the size that they were listed with, lately, as far as the hints know.
+    /// According to the hints, how many messages have lately come in the listed size.
     sizes_exact: u32,
-    /// Those that came beside their messages in the current session.
+    /// The sizes in octets that came along with their messages in the current session.
     sizes_beside: HashMap<MessageNumber, u64>,
-    /// Messages that went on beyond what they may have: their numbers and sizes as listed.
+    /// Messages that exceeded their ceiling: their numbers and listed sizes.
     too_long: Vec<(MessageNumber, Option<u64>)>,
-    /// The last session found nothing to do.
+    /// Set if the last session found nothing to do.
     clean: Option<Clean>,
-    /// Hides what it logs in with in the server's words.
+    /// Hides the credential in the server's words.
     redactor: Arc<Redactor>,
-    /// The room that the state has in memory. It may be given back while the poll hangs.
+    /// The memory reserved for the state. It may be released while the poll hangs.
     share: Arc<Mutex<Share>>,
 }
 
-/// What is only true of one session.
+/// What holds only for one session.
 #[derive(Debug, Default)]
 struct InSession {
-    /// Messages were asked for.
+    /// Messages were requested.
     retrieved: bool,
-    /// A message came out shorter than it was listed: it may have ended in the wrong place.
+    /// A message came shorter than listed: its end may have been misplaced.
     short: bool,
-    /// Nothing has shown yet that the messages that were delivered are what they were taken for.
+    /// Nothing has proven yet that the delivered messages are what they were taken for.
     unproven: bool,
-    /// The remembered messages whose bytes came again.
+    /// The entries whose bytes came again.
     recognised: Vec<EntryId>,
-    /// Of those, the ones that were shown to be the same before the session broke.
+    /// Those in `recognised` that were proven to be the same before the session broke.
     verified: Verified,
-    /// A size that was asked for beside its message did not come.
+    /// A size requested along with its message did not come.
     sizes_do_not_come: bool,
 }
 
@@ -228,7 +229,7 @@ impl Poll {
         let end = self.closed.end(end);
         match state.read() {
             Ok(store) => self.events.tell(&PollEvent::Quarantine(&Quarantined::of(store))),
-            // It went with work that panicked, or that no thread could be had for.
+            // It was lost with work that panicked or for which no thread was available.
             Err(gone) => return end.and(Err(gone.into())),
         }
         if !self.options.dry_run {
@@ -245,7 +246,7 @@ impl Poll {
         if self.options.dry_run {
             return end;
         }
-        // What a session that failed has written becomes durable, too, and what it delivered leaves tmp/.
+        // The records of a failed session become durable, too, and the messages that it delivered leave tmp/.
         let finished = state.with("sync the state", Store::finish).await?;
         end?;
         finished?;
@@ -255,8 +256,8 @@ impl Poll {
         }
     }
 
-    /// Sessions with the account's credential. An access token may end while a poll goes on, and a server may take it back
-    /// before its time: then another one is had, and the poll goes on with that. The first session may have been begun.
+    /// Holds sessions with the account's credential. An access token may expire during a poll, and a server may revoke
+    /// it early: then the poll obtains another one and continues. The first session may have been opened already.
     async fn sessions_with_credential(
         &mut self,
         mut opened: Option<Opened>,
@@ -276,7 +277,8 @@ impl Poll {
         }
     }
 
-    /// Sessions, as long as each brings something and there may be more. The first one may have been begun.
+    /// Holds sessions as long as each brings something and there may be more. The first one may have been opened
+    /// already.
     async fn sessions(
         &mut self,
         mut begun: Option<Opened>,
@@ -300,7 +302,7 @@ impl Poll {
                         profile.looked_for_more(has_new);
                     }
                     let more = has_new && ended.all_new > 0 && profile.may_list_more(ended.all_new);
-                    // What was compared before says nothing new, however often it is compared again.
+                    // Comparing an entry a second time is no progress.
                     let compares_anew = ended.compared.iter().any(|(id, _)| !self.compared.contains(id));
                     let progress = has_new || ended.newly_skipped || compares_anew;
                     for (id, listed) in &ended.compared {
@@ -343,7 +345,7 @@ impl Poll {
         }
     }
 
-    /// Ends the poll where the server gives no more messages for now.
+    /// Ends the poll if the server gives no more messages for now.
     fn end_at_download_limit(&self, ended: &mut Ended) -> Result<(), PollError> {
         let Some(response) = ended.download_limit.take() else { return Ok(()) };
         self.leave(ended.left, LeftFor::DownloadLimit);
@@ -351,8 +353,8 @@ impl Poll {
         Err(ClientError::DownloadLimit { provider, response }.into())
     }
 
-    /// A message that ended early may have shifted the answers behind it, until something shows the contrary: none of what
-    /// the session delivered is sure to be what it was taken for.
+    /// Records doubt about what a broken session delivered. A message that ended early may have put the following
+    /// responses out of step, until something proves the contrary.
     async fn doubt_what_came(
         &mut self,
         broken: &Broken,
@@ -360,12 +362,12 @@ impl Poll {
         state: &mut StateHandle,
     ) -> Result<(), PollError> {
         let InSession { retrieved, short, unproven, recognised, verified, .. } = std::mem::take(&mut self.in_session);
-        // What speaks unasked may have given the answer that showed the contrary.
+        // A server that sends unsolicited data may also have sent the response that seemed to prove the contrary.
         if broken.is_about_framing() || (unproven && short) {
             let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
             state.with("write down what is not proven", unproven).await??;
         } else if retrieved && matches!(broken.error, PollError::Client(_)) {
-            // Behind any other error the poll ends, and the next one finds it in the state.
+            // After any other error the poll ends, and the next one finds the doubt in the state.
             let unshown = move |store: &mut Store| {
                 verified.record(store)?;
                 doubt_unshown(store)
@@ -375,19 +377,19 @@ impl Poll {
         Ok(())
     }
 
-    /// A session begins.
+    /// Counts and reports a session that begins.
     fn begin_session(&mut self) {
         self.so_far.sessions += 1;
         self.events.tell(&PollEvent::SessionBegun);
     }
 
-    /// What was true of the session before is not of the next one.
+    /// Forgets what held only for the previous session.
     fn forget_session(&mut self) {
         self.in_session = InSession::default();
         self.sizes_beside.clear();
     }
 
-    /// From now on this is logged in with.
+    /// Uses this credential from now on.
     fn note_credential(&mut self, obtained: &Obtained) {
         self.redactor = Arc::new(Redactor::new(&self.account.username, obtained.credential.secret()));
         self.events.tell(&PollEvent::CredentialObtained { redactor: &self.redactor, token: obtained.token });

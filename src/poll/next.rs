@@ -1,4 +1,4 @@
-//! What comes after a session: the end of the poll, or another session, and when.
+//! What follows a session: the end of the poll or another session, and when.
 
 use std::collections::HashSet;
 
@@ -23,27 +23,27 @@ use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 use crate::watch;
 
-/// No poll goes on after more sessions than this that broke at a message.
+/// The most sessions that may break at a message before the poll ends.
 const MOST_BROKEN: u32 = 20;
 
-/// Nor after more than this that were ended because a message went on beyond what it may have.
+/// The same for sessions ended because a message exceeded its ceiling.
 const MOST_TOO_LONG: usize = 5;
 
-/// Nor after more than this whose connections ended at messages that have no names.
+/// The same for sessions whose connection broke at a message without a unique-id.
 const MOST_LOST: u32 = 6;
 
-/// What comes after a session.
+/// What follows a session.
 pub(super) enum Next {
     /// The poll is over.
     Done,
     /// Another session, for these messages.
     Session(Pass),
-    /// Another session, because everything was new and some servers list only so many at a time.
+    /// Another session, because everything was new and some servers list only some messages at a time.
     ProbeForMore,
 }
 
 impl Poll {
-    /// Waits until another session may begin. Some if that is the next poll's.
+    /// Waits until another session may begin. Returns the reason if that is left to the next poll.
     pub(super) async fn wait_for_another(&mut self, state: &StateHandle) -> Result<Option<LeftFor>, PollError> {
         let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
         let so_far = SoFar {
@@ -68,14 +68,14 @@ impl Poll {
         }
     }
 
-    /// What comes after a session that ended in order; `more` says that the server may not have listed everything.
+    /// Decides what follows a session that ended in order; `more` says that the server may not have listed everything.
     pub(super) fn after(&mut self, ended: &Ended, progress: bool, more: bool) -> Next {
         let Ended { left, others, .. } = *ended;
         if self.pass == Pass::Isolated {
             self.tried.extend(self.suspects.had_its_turn());
         }
         let suspects = self.suspects.waiting();
-        // A listing that is short proves nothing: what was left over and is not listed now is left over all the same.
+        // A short listing proves nothing: a message left over stays so though it is not listed now.
         let missing = self.left.saturating_sub(self.listed);
         self.left = (left + others.max(suspects)).max(missing);
         self.went_back &= !progress;
@@ -90,7 +90,7 @@ impl Poll {
         match self.pass {
             Pass::Normal if left > 0 && progress => Next::Session(Pass::Normal),
             _ if suspects > 0 => Next::Session(Pass::Isolated),
-            // What came meanwhile, or was taken for a suspect, may have its turn now.
+            // Messages that arrived meanwhile, or were mistaken for suspects, may get their turn now.
             Pass::Isolated if !self.went_back && left + others > 0 => {
                 self.went_back = true;
                 Next::Session(Pass::Normal)
@@ -103,7 +103,7 @@ impl Poll {
         }
     }
 
-    /// The next session of this poll may begin.
+    /// Prepares the next session of this poll.
     pub(super) fn go_on(&mut self, next: &Next) {
         self.pass = if let Next::Session(pass) = next { *pass } else { Pass::Normal };
         self.is_probe = matches!(next, Next::ProbeForMore);
@@ -113,18 +113,18 @@ impl Poll {
         }
     }
 
-    /// What comes after a session that did not. The messages at which it broke get sessions of their own, so that
-    /// everything else flows; what broke twice in this poll is left for another one.
+    /// Decides what follows a session that broke. The messages at which it broke get sessions of their own, so that
+    /// everything else gets through; one that broke two sessions of this poll is left for another poll.
     pub(super) async fn after_broken(&mut self, broken: Broken, state: &mut StateHandle) -> Result<Next, PollError> {
         let is_framing = broken.is_about_framing();
         let Broken { error, to_isolate, opened } = broken;
         if self.is_probe && !opened && error.is_about_the_server() {
-            // The session was held only to see whether there is more: that it failed is no news.
+            // The session was held only to look for more: its failure is no news.
             self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::NothingLost });
             self.events.tell(&PollEvent::MayBeMore { had_its_share: false });
             return Ok(Next::Done);
         }
-        // Once: a server may give them other unique-ids in each session.
+        // Once only: a server may change their unique-ids with each session.
         if std::mem::take(&mut self.closed.left_some) && self.is_more_than_others() && !self.closed.went_on {
             self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::WithoutThose });
             self.closed.give_back(error);
@@ -134,8 +134,8 @@ impl Poll {
         if to_isolate.is_empty() || self.options.dry_run {
             return Err(error);
         }
-        // A connection that ends is mostly the network's fault: then the next poll begins behind the message. Where nothing
-        // names it, the next poll would begin with it.
+        // A broken connection is mostly the network's fault: then the next poll starts after the message. If the
+        // message has no unique-id, the next poll would start with it again.
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
             || messages.is_empty() && self.is_one_of_few_lost(&error);
@@ -146,8 +146,8 @@ impl Poll {
             return Err(error);
         }
         if self.pass == Pass::Normal {
-            // What it has listed it has not fetched: the next one is not the same again, whatever the unique-ids. A session of
-            // one message had nothing else to fetch.
+            // It did not fetch what it listed, so the next session is no mere repetition, whatever the unique-ids. A
+            // session for one message had nothing else to fetch.
             self.sizes = Sizes::default();
         }
         let too_long = match &error {
@@ -155,7 +155,7 @@ impl Poll {
             _ => None,
         };
         self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::GoesOn });
-        // What is too long is not tried again in this poll.
+        // A message that is too long is not tried again in this poll.
         let was_tried = self.pass == Pass::Isolated || too_long.is_some();
         to_isolate.iter().for_each(|listed| self.suspects.broke(listed, was_tried));
         self.tried.extend(self.suspects.had_its_turn());
@@ -166,17 +166,17 @@ impl Poll {
                 self.tried.extend(ListedAs::of(listed));
             }
         }
-        // Sound ones first, always: the suspects must not starve them.
+        // Sound messages always come first: the suspects must not starve them.
         Ok(Next::Session(Pass::Normal))
     }
 
-    /// Whether there is something to do without the messages that are for Maildirs that take none: what was delivered may be
-    /// due for deletion, and a session may not have retrieved all.
+    /// Whether there may be something to do besides the messages for Maildirs that cannot take mail: delivered messages
+    /// may be due for deletion, and a session may not have retrieved everything.
     fn is_more_than_others(&self) -> bool {
         self.account.removal != RemovalPolicy::Keep || self.account.max_messages_per_session.is_some()
     }
 
-    /// Writes down that a session broke at these. If that was one of their own, what is remembered of them is doubtful.
+    /// Records that a session broke at these messages. If it was one of their own, their entries become doubtful.
     async fn note_where_it_broke(&self, messages: Vec<ListedAs>, state: &mut StateHandle) -> Result<(), PollError> {
         let was_its_turn = self.pass == Pass::Isolated;
         let quarantine = move |store: &mut Store| {
@@ -189,7 +189,7 @@ impl Poll {
         Ok(())
     }
 
-    /// Whether a connection ended at a message, and not too often yet.
+    /// Whether a connection broke, and not too often yet.
     fn is_one_of_few_lost(&mut self, error: &PollError) -> bool {
         let PollError::Client(
             ClientError::NoGreeting
@@ -205,8 +205,8 @@ impl Poll {
         self.lost <= MOST_LOST
     }
 
-    /// Whether these went on beyond what they may have for the first time. A server that gives such a message another
-    /// unique-id in each session is met at the second one: then this poll ends, and the next one waits.
+    /// Whether these messages exceeded their ceiling for the first time. A server that changes the unique-id of such a
+    /// message with each session is found out at the second one: then this poll ends, and the next one waits.
     pub(super) fn is_first_such(&mut self, to_isolate: &[Listed]) -> bool {
         let mut first = self.too_long.len() < MOST_TOO_LONG;
         for listed in to_isolate {
@@ -217,19 +217,19 @@ impl Poll {
         first
     }
 
-    /// Whether this looks like one that went on beyond what it may have, whatever its unique-id is now.
+    /// Whether this looks like a message that exceeded its ceiling, whatever its unique-id is now.
     pub(super) fn looks_too_long(&self, listed: &Listed) -> bool {
         self.too_long.contains(&(listed.number, listed.reported_size))
     }
 
-    /// What the next session would have been for is another poll's.
+    /// Leaves the work of the next session to another poll.
     pub(super) fn leave_for(&self, next: &Next, why: LeftFor) {
         if matches!(next, Next::Session(_)) {
             self.leave(self.left.max(1), why);
         }
     }
 
-    /// So many messages are another poll's.
+    /// Reports that messages are left for another poll.
     pub(super) fn leave(&self, messages: usize, why: LeftFor) {
         if messages > 0 {
             self.events.tell(&PollEvent::LeftOver(Left { messages, why }));
@@ -237,7 +237,8 @@ impl Poll {
     }
 }
 
-/// What is remembered of messages that are listed so: that they did not come whole makes it doubtful whether these are they.
+/// Returns the entries of messages listed like this. Since these did not come complete, it is doubtful whether they are
+/// the remembered ones.
 fn remembered_as(state: &UidState, messages: &[ListedAs]) -> Vec<EntryId> {
     let alike = |one: &ListedAs| {
         let reported_size = one.reported_size;
@@ -247,9 +248,9 @@ fn remembered_as(state: &UidState, messages: &[ListedAs]) -> Vec<EntryId> {
     messages.iter().flat_map(alike).collect()
 }
 
-/// Nothing tells which messages are in the files of this entry, of those behind it and of those that seemed to come again, or
-/// whether all of them is there, so they are as good as not there: what is listed next time is retrieved, and its bytes
-/// tell. Their headers do not: the header is there in half a message, too.
+/// Marks this entry, those after it and those recognised as unproven. Nothing shows which messages their files hold, or
+/// whether they are complete, so they count as absent: what is listed next time is retrieved and identified by its
+/// bytes. A header is no proof either, since an incomplete message has its header, too.
 pub(super) fn record_unproven(store: &mut Store, first: EntryId, recognised: &[EntryId]) -> Result<(), StateError> {
     let recognised: HashSet<&EntryId> = recognised.iter().collect();
     let is_ours = |entry: &&Entry| entry.id >= first && entry.origin == Origin::Delivered;
@@ -266,8 +267,8 @@ pub(super) fn record_unproven(store: &mut Store, first: EntryId, recognised: &[E
     store.settle()
 }
 
-/// What was delivered in a session that broke, or was killed, before anything showed that its answers were in step is not
-/// proven. What came before such a sign is.
+/// Marks as unproven what a session that broke or was killed delivered after the last proof that its responses were in
+/// step. Anything delivered before is proven.
 pub(super) fn doubt_unshown(store: &mut Store) -> Result<(), StateError> {
     store.record_shown()?;
     store.state().unshown().map_or(Ok(()), |first| record_unproven(store, first, &[]))

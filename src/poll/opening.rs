@@ -1,4 +1,4 @@
-//! How a poll begins: the state is read, and what an earlier run left over is finished.
+//! The beginning of a poll: reads the state and finishes what an earlier run left over.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ impl Poll {
         OpenOptions { new_state, must_exist, ..self.context.open_options() }
     }
 
-    /// Reads the state that is locked, or looks at it without a lock, and finishes what was begun.
+    /// Reads the locked state, or looks at it without a lock, and finishes what was begun.
     pub(super) async fn open_state(
         &mut self,
         locked: Option<Box<LockedState>>,
@@ -57,7 +57,7 @@ impl Poll {
             let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
             let recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
             if settle_spool(&*disk, &mut store, &account, options.other_maildir)? > 0 {
-                // A spool that has gone is none of the Maildirs of an account that does not forward any more.
+                // A spool that is gone is none of the Maildirs of an account that no longer forwards.
                 needless.retain(|decision| *decision != Decision::AcceptMaildir);
             }
             doubt_unshown(&mut store)?;
@@ -88,8 +88,8 @@ impl Poll {
 }
 
 impl Poll {
-    /// Waits until there is room in memory for a state that is large. A session that was begun does not: its server would
-    /// not wait so long.
+    /// Waits until there is memory for a large state. A session that was opened is dropped: its server would not wait
+    /// so long.
     pub(super) async fn wait_for_room(
         &self,
         locked: Option<&LockedState>,
@@ -113,7 +113,7 @@ impl Poll {
         }
     }
 
-    /// It is the poll's until its end, unless the poll hangs: then others need it.
+    /// Keeps the memory until the poll ends, or hangs: then others need it.
     fn has_taken(&self, taken: Share) {
         watch::has_room(taken.is_large());
         *share(&self.share) = taken;
@@ -121,7 +121,7 @@ impl Poll {
         watch::on_hang(Needed::State, move || *share(&held) = Share::default());
     }
 
-    /// Whether there is room for what the state has grown by.
+    /// Whether there is memory for the growth of the state.
     pub(super) fn has_room(&self, state: &StateHandle) -> bool {
         let Ok(store) = state.read() else { return true };
         let mut share = share(&self.share);
@@ -135,7 +135,7 @@ fn share(share: &Mutex<Share>) -> MutexGuard<'_, Share> {
     share.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The Maildirs beside the account's own that are not where they were. Blocks.
+/// Returns the Maildirs other than the account's own that are not where they were. Blocks.
 fn look(disk: &dyn Disk, store: &Store, account: &Account) -> Result<Vec<Unusable>, StateError> {
     let mut unusable = Vec::new();
     for MaildirOf { path, .. } in account.maildirs() {
@@ -148,7 +148,7 @@ fn look(disk: &dyn Disk, store: &Store, account: &Account) -> Result<Vec<Unusabl
     Ok(unusable)
 }
 
-/// What the user has decided although nothing asks for it. Blocks.
+/// Returns the user's decisions that are not needed. Blocks.
 fn needless(disk: &dyn Disk, store: &Store, account: &Account, options: PollOptions) -> Vec<Decision> {
     let mut needless = Vec::new();
     if options.new_state && store.exists() {

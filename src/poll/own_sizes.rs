@@ -1,26 +1,28 @@
-//! Messages that their sizes tell from all others of a session. PURE.
+//! Messages identified by a size that is unique in the session. PURE.
 //!
-//! Answers that are shifted bring each message the bytes of another one. Where all messages so far came in just the octets
-//! that were listed, one whose size no other message has is itself, and so the answers were in step up to it. That costs
-//! nothing, and it is enough to trust what came: before anything is deleted STAT is asked all the same. A header that was
-//! asked for may come a second time, late, and is all of a message that has no body: so the sizes of those count, too.
+//! If responses are out of step with the commands, each message gets the bytes of another. If all messages so far came
+//! with exactly the listed octets, one of unique size must be the right one, so the responses were in step up to it.
+//! This costs nothing and suffices to trust what came; before anything is deleted, STAT is sent all the same. A
+//! requested header may come a second time, late, and is the whole of a message without a body: so the sizes of the
+//! messages whose headers were requested count, too.
 
 use std::collections::HashSet;
 
 use crate::plan::has_size;
 use crate::plan::maildrop::Listed;
 
-/// Which sizes are those of one message, as long as sizes say something.
+/// The unique sizes in a session, as long as sizes can be trusted.
 #[derive(Debug, Default)]
 pub(super) struct OwnSizes {
-    /// In order; none, if some message of the session has no size, or one that says nothing.
+    /// Sorted; empty if a message of the session has no size, or an implausible one.
     sizes: Vec<u64>,
-    /// A message came in other octets: this server counts in another way, or something is amiss.
+    /// A message came in another size than listed: this server counts differently, or something is wrong.
     some_differ: bool,
 }
 
 impl OwnSizes {
-    /// Those of these messages; the headers of some others were asked for.
+    /// Collects the sizes that only one of `messages` has; `others` are the sizes of further messages whose headers
+    /// were requested.
     pub(super) fn of<'a>(messages: impl Iterator<Item = &'a Listed>, others: &HashSet<u64>) -> Self {
         let says_something = |listed: &Listed| listed.reported_size.filter(|_| has_size(listed));
         let mut sizes = messages.map(says_something).collect::<Option<Vec<u64>>>().unwrap_or_default();
@@ -29,7 +31,7 @@ impl OwnSizes {
         Self { sizes: sizes.filter(|size| !others.contains(size)).collect(), some_differ: false }
     }
 
-    /// A message came, with so many octets. Tells whether that shows that it is the one that it is taken for.
+    /// Notes a message and the octets that came. Returns whether they prove that it is the right one.
     pub(super) fn came(&mut self, listed: &Listed, octets: u64) -> bool {
         self.some_differ |= listed.reported_size != Some(octets);
         !self.some_differ && self.sizes.binary_search(&octets).is_ok()
@@ -51,7 +53,7 @@ mod tests {
         numbers.zip(sizes).map(listed).collect()
     }
 
-    /// What the messages show that come with so many octets.
+    /// Returns whether each message, coming with these octets, proves to be the right one.
     fn shown(sizes: &[Option<u64>], octets: &[u64]) -> Vec<bool> {
         let messages = listed(sizes);
         let mut own = OwnSizes::of(messages.iter(), &HashSet::from([400]));

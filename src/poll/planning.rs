@@ -1,4 +1,4 @@
-//! What a session is to do: a look at the headers that decide something, then the plan.
+//! Plans a session: requests the headers that decide something, then makes the plan.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,52 +24,52 @@ use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
-/// What a plan is made from, beside the state.
+/// What a plan is made from besides the state.
 struct Given {
     maildrop: Arc<Maildrop>,
     policy: Policy,
     /// Messages that are left alone for the rest of the poll.
     tried: HashSet<ListedAs>,
-    /// Those at which sessions of this poll broke.
+    /// Messages that broke sessions of this poll.
     suspects: Suspects,
-    /// Entries that were compared in this poll.
+    /// Entries compared in this poll.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
     compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// The headers that were seen in this session.
+    /// The headers seen in this session.
     seen: Seen,
-    /// The messages whose headers were asked for.
+    /// The messages whose headers were requested.
     looked_at: HashSet<MessageNumber>,
-    /// How often headers were asked for.
+    /// How often headers were requested.
     looks: u32,
-    /// How often headers were asked for that were never seen before.
+    /// How often headers were requested that had never been seen before.
     first_looks: u32,
-    /// What is known of messages that a rule may leave on the server.
+    /// What is known about messages that a rule may leave on the server.
     judging: Judging,
-    /// The server may be asked for sizes beside the messages.
+    /// The server may be asked for sizes along with the messages.
     takes_sizes_beside: bool,
-    /// What may be expected of messages whose sizes come so.
+    /// What to expect of messages whose sizes come along with them.
     expected: Option<Expected>,
 }
 
-/// What a session is to do, and what that was decided by.
+/// A plan, and what it was based on.
 pub(super) struct Planned {
-    /// What it is to do.
+    /// The plan.
     pub(super) plan: Plan,
-    /// What may be expected of messages whose sizes come beside them, if they do.
+    /// What to expect of messages whose sizes come along with them, if they do.
     pub(super) expected: Option<Expected>,
-    /// The messages whose headers were asked for.
+    /// The messages whose headers were requested.
     pub(super) looked_at: HashSet<MessageNumber>,
 }
 
-/// What is known of messages that a rule may leave on the server.
+/// What is known about messages that a rule may leave on the server.
 #[derive(Default)]
 struct Judging {
-    /// What tells the account's rules from others, if one of them leaves messages there.
+    /// The digest of the account's rules, if one of them leaves messages on the server.
     rules: Option<u32>,
-    /// Whether a rule leaves them there, of the messages whose headers were asked for.
+    /// The messages whose headers were requested, each with whether a rule leaves it on the server.
     judged: HashMap<MessageNumber, bool>,
-    /// They were asked for.
+    /// The headers were requested.
     is_done: bool,
 }
 
@@ -79,30 +79,30 @@ impl Judging {
     }
 }
 
-/// A maildrop as it was just listed.
+/// A maildrop as just listed.
 pub(super) struct ListedNow<'a> {
-    /// The listing, which gets its sizes if all of them have to be known.
+    /// The listing; its sizes are added if all of them have to be known.
     pub(super) maildrop: &'a mut Arc<Maildrop>,
-    /// The memory that it may take.
+    /// Its share of the memory for listings.
     pub(super) share: &'a mut Share,
-    /// As far as is known the server may be asked for sizes beside the messages.
+    /// As far as is known, the server accepts requests for sizes along with the messages.
     pub(super) sizes_beside: bool,
 }
 
-/// What comes next.
+/// The next step of planning.
 enum Step {
     /// All sizes have to be known.
     Sizes,
-    /// The headers of these tell more.
+    /// Request the headers of these messages.
     Look(Vec<MessageNumber>),
-    /// The headers of these tell whether a rule leaves them on the server.
+    /// Request the headers of these messages, to see whether a rule leaves them on the server.
     Judge(Vec<MessageNumber>),
-    /// Nothing more is to be learned before anything is retrieved.
+    /// The plan is made.
     Decided(Box<Plan>),
 }
 
 impl Given {
-    /// Takes as long as the listing and the state are large. Blocks.
+    /// Takes the next step, in time proportional to the listing and the state. Blocks.
     fn step(&mut self, store: &Store) -> Step {
         if self.maildrop.sizes_put_off.is_none() {
             self.suspects.meet(&self.maildrop);
@@ -117,7 +117,7 @@ impl Given {
                 return Step::Sizes;
             }
         }
-        // What the plan needs, then a sample of what may have been renumbered, then the rest of that.
+        // First what the plan needs, then a sample of what may have been renumbered, then the rest of that.
         let mut numbers = if self.looks == 0 { input.look_at(&self.policy) } else { Vec::new() };
         if numbers.is_empty() && self.looks < 3 {
             numbers = input.look_for_renumbering(&self.policy, &self.seen);
@@ -142,7 +142,7 @@ impl Given {
 }
 
 impl Poll {
-    /// Decides what to do, after a look at the sizes and the headers that matter.
+    /// Plans the session, requesting the sizes and headers that matter.
     pub(super) async fn plan(
         &mut self,
         client: &mut Client,
@@ -153,7 +153,7 @@ impl Poll {
         let store = state.read()?;
         let policy = self.policy(store, capabilities);
         let ListedNow { maildrop, share, sizes_beside } = listed;
-        // Where messages wait in a spool its bounds are a policy by size.
+        // With a spool, its limits depend on sizes.
         let takes_sizes_beside = sizes_beside && self.account.forward.is_none() && client.window() > 1;
         let mut given = Given {
             maildrop: Arc::clone(maildrop),
@@ -186,7 +186,7 @@ impl Poll {
                 }
                 Step::Look(numbers) => self.look(client, &numbers, &mut given).await?,
                 Step::Judge(numbers) => self.judge(client, &numbers, &mut given).await?,
-                // Where a power cut may take away what was delivered, nothing is deleted, or retrieved only to be.
+                // If a power cut could undo deliveries, nothing is deleted, or retrieved for deletion only.
                 Step::Decided(plan) if plan.deletes_earlier() && !self.can_sync(state).await? => {
                     self.note_cannot_sync();
                     given.policy.removal = RemovalPolicy::Keep;
@@ -207,12 +207,12 @@ impl Poll {
         Ok(Planned { plan: *plan, expected: given.expected, looked_at: given.looked_at })
     }
 
-    /// What the account wants, at this server, in this session.
+    /// Returns the policy for this session at this server.
     fn policy(&self, store: &Store, capabilities: Option<&Capabilities>) -> Policy {
         let account = Policy::of(&self.account);
         Policy {
             removal: if self.unsyncable { RemovalPolicy::Keep } else { account.removal },
-            // A server without CAPA cannot say that it has TOP; asking costs nothing.
+            // A server without CAPA cannot announce TOP; trying it costs nothing.
             has_top: capabilities.is_none_or(Capabilities::top),
             moved: is_moved(store, &self.account),
             renumbered: self.has_recognised_renumbered || self.has_probed,
@@ -221,7 +221,7 @@ impl Poll {
         }
     }
 
-    /// Asks for the sizes of all messages.
+    /// Requests the sizes of all messages.
     async fn sizes(&self, client: &mut Client, maildrop: Maildrop, share: &mut Share) -> Result<Maildrop, PollError> {
         tokio::select! {
             biased;
@@ -230,7 +230,7 @@ impl Poll {
         }
     }
 
-    /// Looks at the headers of some messages.
+    /// Requests the headers of some messages.
     async fn look(&self, client: &mut Client, numbers: &[MessageNumber], given: &mut Given) -> Result<(), PollError> {
         self.events.tell(&PollEvent::LooksAtHeaders { messages: numbers.len() });
         let in_step = InStep::behind_headers(&given.maildrop, numbers.last().copied());
@@ -242,12 +242,13 @@ impl Poll {
         given.seen.extend(looked);
         given.looked_at.extend(numbers);
         given.looks += 1;
-        // A server that shows none of them has no TOP, whatever it says. That is no permission: bytes have to tell then.
+        // A server that shows none of them has no TOP, whatever it announces. That permits no deletion: then the bytes
+        // have to decide.
         given.policy.has_top &= !given.seen.is_empty();
         Ok(())
     }
 
-    /// Finds out which of these a rule leaves on the server, by their headers.
+    /// Finds out by their headers which of these messages a rule leaves on the server.
     async fn judge(&self, client: &mut Client, numbers: &[MessageNumber], given: &mut Given) -> Result<(), PollError> {
         let in_step = InStep::behind_headers(&given.maildrop, numbers.last().copied());
         let (mut judged, mut shown) = (HashMap::with_capacity(numbers.len()), false);
@@ -263,15 +264,15 @@ impl Poll {
         }
         given.judging.judged = judged;
         given.looked_at.extend(numbers);
-        // A server that shows none of them has no TOP, whatever it says.
+        // A server that shows none of them has no TOP, whatever it announces.
         given.policy.has_top &= shown;
         Ok(())
     }
 }
 
 impl Poll {
-    /// Whether the file systems can make a name durable. What may be in a Maildir that does not let its names be synced is not
-    /// to be deleted.
+    /// Whether the file systems can make a name durable. Messages that may be in a Maildir whose directories cannot be
+    /// synced must not be deleted.
     async fn can_sync(&mut self, state: &mut StateHandle) -> Result<bool, PollError> {
         let (disk, own) = (Arc::clone(&self.context.disk), self.account.maildir.clone());
         let sync = move |store: &mut Store| sync_directories(&*disk, store, &own);
@@ -284,7 +285,7 @@ impl Poll {
     }
 }
 
-/// Whether a rule leaves a message on the server whose header TOP has shown.
+/// Whether a rule leaves a message with this header, as shown by TOP, on the server.
 fn is_left_there(routing: &Routing, shown: &[u8]) -> bool {
     let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
     shown.get(..end).is_some_and(|header| routing.route(header) == Route::Skip)

@@ -1,4 +1,5 @@
-//! What is made ready before messages are asked for: a Maildir to deliver to, and what they may turn out to be.
+//! Prepares what has to be ready before messages are requested: the Maildirs to deliver to, and the entries that
+//! messages may turn out to be.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ impl From<InsufficientSpace> for PollError {
 }
 
 impl Poll {
-    /// Makes sure that there is a Maildir and a state for what is to be retrieved.
+    /// Prepares the Maildirs and the state for the messages to retrieve.
     pub(super) async fn retrieval(
         &mut self,
         state: &mut StateHandle,
@@ -58,7 +59,7 @@ impl Poll {
             store.begin_session(told);
             let (destinations, unusable) = Destinations::prepare(&*disk, store, &account, other, &closed, most_files)?;
             let free_spaces = most_free_space(&*disk, &destinations)?;
-            // What is recognised when it is here is deleted without having been planned.
+            // Messages recognised once they are here are deleted without having been planned for deletion.
             let is_empty = store.state().is_empty();
             let (synced, unsynced) = match is_empty {
                 true => (store.sync_directory()?, Vec::new()),
@@ -109,7 +110,7 @@ impl Poll {
 }
 
 impl Poll {
-    /// Maildirs whose names could not be synced, and some that could not be had.
+    /// Notes Maildirs that could not be synced or used.
     fn note_closed(&mut self, unsynced: Vec<(PathBuf, DeliveryError)>, unusable: Vec<(PathBuf, DeliveryError)>) {
         let is_out_of_place = |(_, error): &(PathBuf, DeliveryError)| matches!(error, DeliveryError::State(_));
         if !unsynced.is_empty() || unusable.iter().any(is_out_of_place) {
@@ -122,7 +123,7 @@ impl Poll {
 }
 
 impl Retrieval {
-    /// The headers of these were asked for in this session.
+    /// Notes the messages whose headers were requested in this session.
     pub(super) fn looked_at(&mut self, maildrop: &Maildrop, numbers: &HashSet<MessageNumber>) {
         let retrieved: HashSet<MessageNumber> = self.messages.iter().map(|listed| listed.number).collect();
         let is_other = |listed: &&Listed| numbers.contains(&listed.number) && !retrieved.contains(&listed.number);
@@ -130,7 +131,8 @@ impl Retrieval {
             maildrop.messages.iter().filter(is_other).filter_map(|listed| listed.reported_size).collect();
     }
 
-    /// The sizes of the messages come beside them, if so much is expected and that fits; else they are asked for now.
+    /// Has the sizes requested along with the messages, if what is expected fits on the disk; otherwise requests them
+    /// now.
     pub(super) async fn expects(&mut self, expected: Option<Expected>, client: &mut Client) -> Result<(), ClientError> {
         let Some(expected) = expected else { return Ok(()) };
         if expected.octets.get() <= self.free_space {
@@ -146,7 +148,8 @@ impl Retrieval {
     }
 }
 
-/// The times in the names of what is retrieved: later than those of what waits in the spool, where the account forwards.
+/// Returns the times for file names. If the account forwards, they are later than those of the messages that wait in
+/// the spool.
 fn name_times(account: &Account, state: &UidState) -> NameTimes {
     if account.forward.is_none() {
         return NameTimes::by_the_clock();
@@ -155,8 +158,8 @@ fn name_times(account: &Account, state: &UidState) -> NameTimes {
     NameTimes::after(waiting.max().unwrap_or_default())
 }
 
-/// The room where there is most of it: which message goes where is only known once it comes, and what is written is
-/// measured against its own file system.
+/// Returns the free space of the file system that has most: where a message goes is only known once it arrives, and
+/// every write is checked against its own file system.
 fn most_free_space(disk: &dyn Disk, destinations: &Destinations) -> Result<FreeSpaces, InsufficientSpace> {
     let mut most = FreeSpaces { now: 0, empty: 0, available: 0, reserve: 0 };
     for destination in destinations.all() {
@@ -168,11 +171,11 @@ fn most_free_space(disk: &dyn Disk, destinations: &Destinations) -> Result<FreeS
     Ok(most)
 }
 
-/// So many entries under one unique-id are compared with what comes though they seem to be listed.
+/// The most entries under one unique-id that are compared although they are matched with listed messages.
 const MOST_TAKEN_FOR_OTHERS: usize = 1000;
 
-/// What the messages that are to be retrieved may turn out to be: what is remembered under their unique-ids, both what was
-/// not found in the listing and what was (`known` are those, in order); where there are no unique-ids, whatever has none.
+/// Returns the entries that the messages to retrieve may turn out to be: those under their unique-ids, whether they were
+/// found in the listing (`known`, sorted) or not; if the server has no unique-ids, all entries without one.
 fn remembered(state: &UidState, messages: &[Listed], known: &[EntryId], has_unique_ids: bool) -> Remembered {
     let is_known = |entry: &&Entry| known.binary_search(&entry.id).is_ok();
     let unique_ids: HashSet<&UniqueId> = messages.iter().filter_map(|one| one.unique_id.as_ref()).collect();
@@ -185,19 +188,19 @@ fn remembered(state: &UidState, messages: &[Listed], known: &[EntryId], has_uniq
     )
 }
 
-/// Whether the server tells sizes, now or when what is remembered came: the hints would know, and may be lost.
+/// Whether the server reports sizes, now or when the remembered messages came: the hints would tell, but may be lost.
 fn gives_sizes(maildrop: &Maildrop, state: &UidState) -> bool {
     let is_remembered = |entry: &Entry| entry.fingerprint.reported_size.is_some_and(is_size);
     maildrop.messages.iter().any(has_size) || state.entries().any(is_remembered)
 }
 
-/// The unique-ids under which something came in another size than it was listed with.
+/// Returns the unique-ids under which a message came in another size than listed.
 fn in_other_sizes(state: &UidState) -> HashSet<UniqueId> {
     let in_another = state.quarantines().filter(|(_, quarantine)| quarantine.kind == QuarantineReason::OtherSize);
     in_another.map(|(listed_as, _)| listed_as.unique_id.clone()).collect()
 }
 
-/// Whether a plan has all messages that are listed retrieved or known.
+/// Whether a plan postpones, isolates, skips or quarantines nothing.
 fn leaves_nothing(plan: &Plan) -> bool {
     plan.postponed == 0 && plan.to_isolate.is_empty() && plan.skipped.is_empty() && plan.quarantined.is_empty()
 }

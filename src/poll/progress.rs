@@ -1,42 +1,42 @@
-//! How far a poll has come, as numbers that can be read while it runs.
+//! The progress of a poll, as numbers that can be read while it runs.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::events::{Observer, PollEvent};
 use crate::plan::Plan;
 
-/// The numbers of a poll.
+/// The progress of a poll.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// What the poll is doing, by its place in [`Phase::ALL`].
+    /// What the poll is doing, as an index into [`Phase::ALL`].
     phase: AtomicU8,
-    /// How many octets of messages came.
+    /// How many octets of messages have arrived.
     received: AtomicU64,
-    /// How many messages are to be delivered in all, as far as is known.
+    /// How many messages are to be delivered in all, as far as known.
     planned: AtomicU64,
-    /// How many octets of messages are to come in all, as far as is known; 0 if that is not known.
+    /// How many octets of messages are to arrive in all; 0 if unknown.
     planned_octets: AtomicU64,
-    /// How many messages were delivered.
+    /// How many messages have been delivered.
     delivered: AtomicU64,
-    /// Their octets, as they are stored.
+    /// The octets of the delivered messages, as they are stored.
     delivered_octets: AtomicU64,
 }
 
 /// What a poll is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// It opens the state and gets a password or a token; a program of the user's may be asking for it.
+    /// It opens the state and obtains a password or token, perhaps from a program of the user's.
     #[default]
     Begun,
     /// It connects.
     Connecting,
-    /// It logs in, and asks what is there.
+    /// It logs in and lists the maildrop.
     LoggingIn,
-    /// It finds out what of that is new.
+    /// It finds out which messages are new.
     Comparing,
-    /// It retrieves.
+    /// It retrieves messages.
     Retrieving,
-    /// Nothing more is to come: it ends the session.
+    /// Nothing more is to come; it ends the session.
     Ending,
 }
 
@@ -45,35 +45,35 @@ impl Phase {
         [Self::Begun, Self::Connecting, Self::LoggingIn, Self::Comparing, Self::Retrieving, Self::Ending];
 }
 
-/// What can be seen of a poll at a moment.
+/// The progress of a poll at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// What it is doing.
     pub phase: Phase,
-    /// How many messages are to be delivered in all, as far as is known.
+    /// How many messages are to be delivered in all, as far as known.
     pub planned: u64,
-    /// How many octets are to come in all; None if that is not known.
+    /// How many octets are to arrive in all; `None` if unknown.
     pub planned_octets: Option<u64>,
-    /// How many messages were delivered.
+    /// How many messages have been delivered.
     pub delivered: u64,
-    /// How many octets of messages came.
+    /// How many octets of messages have arrived.
     pub octets: u64,
 }
 
 impl Progress {
-    /// How many octets of messages came so far, whatever became of them.
+    /// Returns how many octets of messages have arrived so far, whatever became of them.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// How many messages were delivered so far, and their octets.
+    /// Returns how many messages have been delivered so far, and their octets.
     #[must_use]
     pub fn delivered(&self) -> (u64, u64) {
         (self.delivered.load(Ordering::Relaxed), self.delivered_octets.load(Ordering::Relaxed))
     }
 
-    /// All that can be seen now.
+    /// Returns the progress at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl Progress {
         self.phase.store(number.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// What a session is to bring counts beside what earlier ones of the poll brought.
+    /// Adds what a session is to bring to what earlier ones of the poll brought.
     fn plan(&self, plan: &Plan) {
         let messages = u64::try_from(plan.retrieve.len()).unwrap_or(u64::MAX);
         self.planned.store(self.delivered().0.saturating_add(messages), Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Most polls find what the last one left: the same listing, over a state in which nothing waits. Then nothing is read,
-//! matched or planned, and memory does not depend on how much is listed.
+//! A short cut: most polls find the same listing as the last one, over a state in which nothing waits. Then nothing is
+//! read, matched or planned, and memory use does not depend on the size of the listing.
 
 use std::sync::Arc;
 
@@ -22,36 +22,37 @@ use crate::state::hints::{HintsFile, Past};
 use crate::state::store::{LockedState, Store};
 use crate::watch;
 
-/// How a poll goes on.
+/// How a poll continues.
 pub(super) enum Beginning {
-    /// It is over: everything is as it was.
+    /// The poll is over: nothing has changed.
     Nothing,
-    /// It looks at everything, with a state that is locked and, if that could be had, what the account logs in with.
+    /// A full look is needed, with the locked state, the credential, if it could be obtained, and the session, if one
+    /// was opened.
     Full(Box<LockedState>, Result<Obtained, PollError>, Option<Box<First>>),
 }
 
-/// A session that was begun to recognise a listing, and found another one.
+/// A session that was opened to recognise a listing and found another one.
 pub(super) struct First {
     /// The session, with the whole listing.
     pub(super) opened: Opened,
-    /// What was known of the server, and learned.
+    /// What is known about the server, including what this session learned.
     pub(super) profile: ServerProfile,
 }
 
-/// What the last full look left.
+/// What the last full look recorded.
 struct LeftClean {
     clean: CleanListing,
-    /// How many seconds ago that was.
+    /// How many seconds ago it was made.
     age: u64,
     hints: HintsFile,
 }
 
 impl Poll {
-    /// Takes the lock, and looks whether the server lists what it listed when nothing was left to do.
+    /// Takes the lock and checks whether the server lists the same as when nothing was left to do.
     pub(super) async fn begin(&mut self) -> Result<Beginning, PollError> {
         let (locked, left) = self.lock().await?;
         let obtained = self.obtain(None).await;
-        // What an interrupted run has left is finished without a password, too.
+        // What an interrupted run left is finished without a password, too.
         let Some(LeftClean { clean, age, hints }) = left else { return Ok(Beginning::Full(locked, obtained, None)) };
         let obtained = obtained?;
         let secret = obtained.credential.secret().clone();
@@ -98,12 +99,12 @@ impl Poll {
         });
         let (past, history) = self.write_hints(profile, ended.is_ok()).await?;
         self.events.tell(&PollEvent::Totals { past: &past, history: &history });
-        // Only now may others have the state.
+        // Only now may others use the state.
         drop(locked);
         ended.map(|_| Beginning::Nothing)
     }
 
-    /// Takes the lock. What the last full look left is only used in a poll without wishes of the user's.
+    /// Takes the lock. What the last full look recorded is only used in a poll without special options.
     async fn lock(&self) -> Result<(Box<LockedState>, Option<LeftClean>), PollError> {
         let (open_options, account) = (self.open_options(), self.account.clone());
         let (disk, dir) = (Arc::clone(&self.context.disk), self.context.state_dir.clone());
@@ -131,7 +132,7 @@ impl Poll {
         Ok(written.map_err(|e| e.doing("write the hints"))?)
     }
 
-    /// Keeps that nothing was left to do behind a listing.
+    /// Records that this listing left nothing to do.
     pub(super) async fn keep_clean(
         &self,
         clean: Clean,
@@ -152,7 +153,7 @@ impl Poll {
     }
 }
 
-/// What tells the Maildirs that an account delivers to from others. None: its own is not there, or not to be told.
+/// Returns what identifies the account's Maildirs. `None`: its own does not exist or cannot be identified.
 fn maildir_marks(disk: &dyn Disk, account: &Account) -> Option<String> {
     let mut marks = maildir_mark(disk, &account.maildir)?;
     for MaildirOf { path, .. } in account.maildirs().into_iter().skip(1) {
@@ -162,7 +163,7 @@ fn maildir_marks(disk: &dyn Disk, account: &Account) -> Option<String> {
     Some(marks)
 }
 
-/// What tells the Maildir that an account delivers to from another one. None: it is not there, or not to be told.
+/// Returns what identifies a Maildir. `None`: it does not exist or cannot be identified.
 fn maildir_mark(disk: &dyn Disk, path: &std::path::Path) -> Option<String> {
     let maildir = Maildir::open(disk, path).ok()?;
     let id = maildir.id(disk).ok()?;

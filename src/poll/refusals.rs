@@ -1,48 +1,48 @@
-//! The messages that a server refuses while they are asked for: counted, and a reason to give up.
+//! The messages that a server refuses to send: counts them and decides when to give up.
 //!
-//! Some refuse all that is left once a limit for the day is reached, and say so at each message. What is refused by such
-//! words waits for the answer behind it: if that is another such refusal, or if there is none, it is about all of them.
+//! Some servers refuse everything once a daily limit is reached, and say so for each message. A refusal that mentions a
+//! limit waits for the next response: if that is another such refusal, or if there is none, it concerns all messages.
 
 use crate::plan::maildrop::Listed;
 use crate::pop3::{Response, is_download_limit};
 use crate::state::entries::ListedAs;
 
-/// After so many refusals in a row the newest messages are asked for first: new mail does not wait behind thousands of
-/// messages that cannot be had.
+/// After this many refusals in a row the newest messages are requested first: new mail must not wait behind thousands
+/// of messages that cannot be retrieved.
 const NEWEST_FIRST: u32 = 100;
 
-/// After so many in a row no further message is asked for in this session.
+/// After this many refusals in a row no further message is requested in this session.
 const GIVE_UP: u32 = 300;
 
 /// The refusals of a session.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// How many came behind each other.
+    /// How many came in a row.
     in_a_row: u32,
-    /// How many there are.
+    /// How many came in all, not counting those because of a limit.
     count: u64,
-    /// What they are known by; the octets of unique-ids are shared with the listing.
+    /// The unique-ids and sizes of those in `count`; the octets of the unique-ids are shared with the listing.
     listed_as: Vec<ListedAs>,
-    /// A message that was refused by words of a limit, until the next answer shows whether that is about all of them.
+    /// A message refused because of a limit, until the next response shows whether that concerns all messages.
     limited: Option<(Listed, Response)>,
-    /// The limit behind which no message is given for now.
+    /// The limit because of which the server gives no more messages for now.
     limit: Option<Limit>,
 }
 
-/// A server gives no more messages for now.
+/// A limit because of which the server gives no more messages for now.
 #[derive(Debug)]
 pub(super) struct Limit {
-    /// What it said when that began.
+    /// The server's first response that mentioned it.
     pub(super) response: Response,
-    /// The message that was asked for then, if it has a name. It may be larger than the limit.
+    /// The message requested then, if it has a unique-id. It may be larger than the limit.
     pub(super) first: Option<ListedAs>,
-    /// How many messages it answered so.
+    /// How many messages it refused this way.
     pub(super) messages: u64,
 }
 
 impl Refusals {
-    /// A message was refused. Those that were refused alone are told. True if from now on the newest should be asked for
-    /// first.
+    /// Notes a refused message. Refusals of single messages are reported with `tell`. Returns true if from now on the
+    /// newest messages should be requested first.
     pub(super) fn refused(&mut self, listed: Listed, response: &Response, tell: impl Fn(&Listed, &Response)) -> bool {
         if !is_download_limit(response) {
             let turns = self.limited_was_alone(&tell);
@@ -59,14 +59,15 @@ impl Refusals {
         false
     }
 
-    /// A message came: what was refused by words of a limit before it was refused alone. True as above.
+    /// Notes a message that came: a refusal because of a limit just before it concerned one message only. Returns true
+    /// as above.
     pub(super) fn came(&mut self, tell: impl Fn(&Listed, &Response)) -> bool {
         let turns = self.limited_was_alone(&tell);
         self.in_a_row = 0;
         turns
     }
 
-    /// No answer is to come any more.
+    /// Notes that no further response will come.
     pub(super) fn end(&mut self) {
         if let Some((first, response)) = self.limited.take() {
             self.limit = Some(Limit { response, first: ListedAs::of(&first), messages: 1 });
@@ -86,32 +87,32 @@ impl Refusals {
         self.in_a_row == NEWEST_FIRST
     }
 
-    /// How many were refused alone.
+    /// Returns how many single messages were refused.
     pub(super) fn alone(&self) -> u64 {
         self.count
     }
 
-    /// What those are known by, those without a unique-id left out.
+    /// Returns their unique-ids and sizes, leaving out messages without a unique-id.
     pub(super) fn listed_as(&self) -> &[ListedAs] {
         &self.listed_as
     }
 
-    /// The limit behind which no message is given for now.
+    /// Returns the limit because of which the server gives no more messages for now.
     pub(super) fn limit(&self) -> Option<&Limit> {
         self.limit.as_ref()
     }
 
-    /// How many messages were not given because of that.
+    /// Returns how many messages were not given because of the limit.
     pub(super) fn not_given(&self) -> u64 {
         self.limit.as_ref().map_or(0, |limit| limit.messages)
     }
 
-    /// Whether it is of no use to go on.
+    /// Whether requesting more messages is pointless.
     pub(super) fn are_too_many(&self) -> bool {
         self.in_a_row >= GIVE_UP || self.limit.is_some()
     }
 
-    /// Whether so many were refused in a row that the rest was not asked for.
+    /// Whether so many were refused in a row that the rest was not requested.
     pub(super) fn gave_up(&self) -> bool {
         self.in_a_row >= GIVE_UP
     }

@@ -1,4 +1,4 @@
-//! What a poll did: made of what it told while it ran, and of nothing else.
+//! The report of a poll, made only from its events.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -22,46 +22,46 @@ pub use tally::{Failures, Tally};
 
 mod tally;
 
-/// What a poll did, whether or not it came to its end.
+/// What a poll did, whether or not it completed.
 #[derive(Debug)]
 pub struct PollReport {
     /// The account.
     pub account: AccountName,
-    /// How many messages are new in the Maildir.
+    /// How many new messages are in the Maildir.
     pub retrieved: u64,
     /// Their size in octets, as they are stored.
     pub octets: u64,
-    /// How many messages the server has removed.
+    /// How many messages the server removed.
     pub removed: u64,
-    /// How many messages were on the server at the end of the last complete session. None if it never came to that.
+    /// How many messages were on the server at the end of the last complete session. `None` if there was none.
     pub on_server: Option<u64>,
-    /// How many messages the server has given other unique-ids, and were recognised by their headers.
+    /// How many messages got new unique-ids from the server and were recognised by their headers.
     pub renumbered: u64,
-    /// Messages that could not be had, and why.
+    /// Messages that could not be retrieved, and why.
     pub failed: Failures,
-    /// Messages that were listed and are left for another poll.
+    /// Listed messages that are left for another poll.
     pub left: Option<Left>,
     /// Messages that failed so often that they are quarantined for a while.
     pub quarantined: Tally,
-    /// Messages that came in another size than they were listed with.
+    /// Messages that came in another size than listed.
     pub other_sizes: Failures,
-    /// Messages that are larger than the account allows.
+    /// Messages larger than the account allows.
     pub too_large: Tally,
     /// Messages that a rule leaves on the server.
     pub skipped: Tally,
-    /// Messages that came although a rule would leave them there: the server did not show their headers before.
+    /// Messages that came although a rule would have left them on the server, which did not show their headers before.
     pub not_skipped: u64,
-    /// Messages whose header was too long to route them by.
+    /// Messages whose headers were too long to route them by.
     pub long_headers: u64,
     /// Messages without a unique-id in an otherwise good listing.
     pub unnamed: Tally,
-    /// Messages that wait for the next poll, because one that is listed in the same way made trouble in this one.
+    /// Messages that wait for the next poll, because one with the same unique-id and size caused trouble in this one.
     pub left_alone: u64,
-    /// Messages that the server would not show again, so that they were not deleted.
+    /// Messages that could not be verified, so that they were not deleted.
     pub unverified: u64,
-    /// The server refused to mark these as deleted, in every session that asked for it.
+    /// Entries that the server refused to mark as deleted in every session that asked for it.
     pub undeletable: BTreeSet<EntryId>,
-    /// Deletion is wanted and refused here: the Maildir's file system cannot make a delivery durable.
+    /// The file system cannot make a delivery durable, so nothing is deleted.
     pub unsyncable: bool,
     /// The server did not acknowledge a QUIT that was to remove something.
     pub unacknowledged: bool,
@@ -69,59 +69,60 @@ pub struct PollReport {
     pub needless: Vec<Decision>,
     /// What a dry run would do.
     pub would: Option<WouldDo>,
-    /// How many sessions there were.
+    /// How many sessions were held.
     pub sessions: u32,
-    /// The server let us in, at least once.
+    /// At least one login succeeded.
     pub logged_in: bool,
-    /// The LOGIN-DELAY that it announced then (RFC 2449, section 6.5).
+    /// The LOGIN-DELAY that the server announced then (RFC 2449, section 6.5).
     pub login_delay: Option<Duration>,
-    /// When the server's certificate expires, in seconds since 1970. None without TLS, or if nobody was let in.
+    /// When the server's certificate expires, in seconds since 1970. `None` without TLS or without a login.
     pub certificate_expires: Option<i64>,
-    /// The same of the certificate of this side, if one was shown.
+    /// When the client certificate expires, in seconds since 1970, if one was used.
     pub client_certificate_expires: Option<i64>,
-    /// The times of the tokens that it logged in with, if they come from a sign-in.
+    /// The times of the tokens used to log in, if they come from a sign-in.
     pub token: Option<TokenTimes>,
-    /// There is, or may be, more on the server than was listed: a session to look for it could not be held.
+    /// There are, or may be, more messages on the server than were listed: a session to look for them could not be
+    /// held.
     pub more: bool,
-    /// That is so because it had its share of sessions or of time.
+    /// The reason is that the poll used up its share of sessions or time.
     pub had_its_share: bool,
-    /// What came of forwarding what this poll brought, where it was waited for.
+    /// The outcome of forwarding what this poll brought, if it was waited for.
     pub forwarded: Option<Box<ForwardReport>>,
-    /// What waits in the spool, although the account forwards nothing any more.
+    /// What waits in the spool although the account no longer forwards.
     pub stranded: Option<Box<Stranded>>,
-    /// The messages that made trouble and are still there.
+    /// The quarantined messages that are still on the server.
     pub quarantine: Vec<Quarantined>,
-    /// What came so far, this poll included.
+    /// The totals so far, this poll included.
     pub past: Past,
-    /// What polls brought before this one. None if it never came to that.
+    /// What earlier polls brought. `None` if the poll did not get that far.
     pub history: Option<History>,
     /// What was left over from an earlier run.
     pub recovered: Recovered,
-    /// Hides the password where the server's names for messages are shown.
+    /// Hides the password where the server's unique-ids or words are shown.
     pub redactor: Arc<Redactor>,
     /// How long it took.
     pub duration: Duration,
-    /// How many round trips its sessions took, those of connecting and of TLS not counted.
+    /// How many round trips its sessions took, not counting those for connecting and TLS.
     pub round_trips: u32,
     /// How it ended.
     pub end: Result<(), PollError>,
 }
 
-/// A message that made trouble, and is tried again later.
+/// A message that caused trouble and will be tried again later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
     /// Its unique-id.
     pub unique_id: UniqueId,
-    /// What kind of trouble.
+    /// The kind of trouble.
     pub kind: QuarantineReason,
-    /// How often in a row.
+    /// How often it occurred in a row.
     pub times: u32,
     /// How long it is still left alone; zero if it is tried at the next poll.
     pub left_alone: Duration,
 }
 
 impl Quarantined {
-    /// Those of a state, the ones that are left alone longest first.
+    /// Returns the quarantined messages of a state, those left alone longest first.
     #[must_use]
     pub fn of(store: &Store) -> Vec<Self> {
         let now = store.now();
@@ -137,10 +138,10 @@ impl Quarantined {
     }
 }
 
-/// What was listed and is left for another poll.
+/// Listed messages that are left for another poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
-    /// How many messages.
+    /// How many there are.
     pub messages: usize,
     /// Why.
     pub why: LeftFor,
@@ -151,43 +152,43 @@ pub struct Left {
 pub enum LeftFor {
     /// The server wants more time between two logins than a poll waits.
     LoginDelay,
-    /// The poll has had its share of sessions and time.
+    /// The poll has used up its share of sessions or time.
     LongPoll,
-    /// The state takes as much memory as there is for it.
+    /// The state takes all the memory that there is for it.
     LargeState,
-    /// The server refused hundreds in a row.
+    /// The server refused hundreds of messages in a row.
     Refusals,
     /// The server gives no more messages for now.
     DownloadLimit,
     /// The last session brought nothing new.
     NoProgress,
-    /// The spool holds as much as it may, until some of it is forwarded.
+    /// The spool is full until some of it is forwarded.
     FullSpool,
 }
 
-/// What a user decides where a poll does not go on by itself.
+/// A decision of the user where a poll does not continue by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// A state is begun anew.
+    /// Start a new state.
     NewState,
-    /// The Maildir that is there is taken for the account's.
+    /// Accept the Maildir at the configured path as the account's.
     AcceptMaildir,
-    /// What cannot be recognised is fetched once more.
+    /// Fetch messages that cannot be recognised once more.
     FetchAgain,
 }
 
 /// What a poll would do: the plan of a dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WouldDo {
-    /// What would be retrieved.
+    /// The messages that would be retrieved.
     pub retrieve: Vec<Listed>,
-    /// Where that would go.
+    /// Where they would go.
     pub into: WouldGo,
-    /// What would be deleted: delivered earlier, verified.
+    /// The messages that would be deleted: delivered earlier, verified.
     pub delete: Vec<Listed>,
-    /// What happens to what is delivered.
+    /// What happens to delivered messages on the server.
     pub removal: RemovalPolicy,
-    /// So many are more than one session may retrieve, and come in the next one.
+    /// How many messages exceed the limit per session and wait for the next one.
     pub postponed: usize,
 }
 
@@ -196,9 +197,9 @@ pub struct WouldDo {
 pub enum WouldGo {
     /// All to one place.
     To(Place),
-    /// Each where its header says.
+    /// Each according to its header.
     ByHeader {
-        /// Those whose headers were seen, each with its places.
+        /// The messages whose headers were seen, each with its places.
         seen: HashMap<MessageNumber, BTreeSet<Place>>,
     },
 }
@@ -206,20 +207,20 @@ pub enum WouldGo {
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// Into this Maildir.
+    /// It is delivered into this Maildir.
     Maildir(PathBuf),
-    /// It is forwarded to there.
+    /// It is forwarded to this destination.
     Forwarded(String),
 }
 
 impl WouldDo {
-    /// Whether what is retrieved is deleted in the same session.
+    /// Whether retrieved messages are deleted in the same session.
     #[must_use]
     pub fn deletes_at_once(&self) -> bool {
         self.removal == RemovalPolicy::AfterDelivery && !self.forwards()
     }
 
-    /// Whether it may be forwarded.
+    /// Whether any message may be forwarded.
     #[must_use]
     pub fn forwards(&self) -> bool {
         let is_forwarded = |place: &Place| matches!(place, Place::Forwarded(_));
@@ -231,7 +232,7 @@ impl WouldDo {
 }
 
 impl PollReport {
-    /// A report of a poll that begins.
+    /// Creates the report of a poll that begins.
     #[must_use]
     pub fn new(account: AccountName) -> Self {
         Self {
@@ -278,17 +279,17 @@ impl PollReport {
         }
     }
 
-    /// The report of a poll that ended with this error before it could tell anything.
+    /// Creates the report of a poll that failed with this error before any event.
     pub(crate) fn of_failure(account: AccountName, error: PollError) -> Self {
         Self { end: Err(error), ..Self::new(account) }
     }
 
-    /// The same, but with this error: whoever ended the poll knows better why.
+    /// Replaces the error: the caller that ended the poll knows the reason better.
     pub(crate) fn because_of(self, error: PollError) -> Self {
         Self { end: Err(error), ..self }
     }
 
-    /// Whether everything that was listed has been dealt with.
+    /// Whether everything listed has been dealt with.
     #[must_use]
     pub(crate) fn is_complete(&self) -> bool {
         self.failed.is_empty()

@@ -1,4 +1,4 @@
-//! What a session is to retrieve, and what came of it.
+//! What a session is to retrieve, and the outcome.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -20,80 +20,82 @@ use crate::state::error::StateError;
 use crate::state::shown::Shown;
 use crate::state::store::Store;
 
-/// What is to be retrieved, and how.
+/// What to retrieve, and how.
 pub(super) struct Retrieval {
     /// The messages, in this order.
     pub(super) messages: VecDeque<Listed>,
-    /// Where they may go.
+    /// The Maildirs that they may go to.
     pub(super) destinations: Arc<Destinations>,
-    /// Which of them goes where.
+    /// Decides which message goes where.
     pub(super) routing: Arc<Routing>,
-    /// The permissions that their files get.
+    /// The permissions of their files.
     pub(super) maildir_mode: MaildirMode,
-    /// The instance id for their names.
+    /// The instance id in their file names.
     pub(super) instance: InstanceId,
-    /// The times in their names.
+    /// The times in their file names.
     pub(super) name_times: NameTimes,
     /// What happens to them on the server afterwards.
     pub(super) removal: RemovalPolicy,
-    /// Remembered messages that one of these may turn out to be.
+    /// Entries that one of these may turn out to be.
     pub(super) remembered: Remembered,
-    /// What is remembered from before this entry is not deleted: it may not be where it was delivered. None: it may be.
+    /// Messages of entries before this one are not deleted, as they may no longer be where they were delivered. `None`:
+    /// all may be deleted.
     pub(super) kept_before: Option<EntryId>,
-    /// Nothing that was listed is left out: what is none of these is not on the server.
+    /// No listed message is left out, so an entry that is none of these is not on the server.
     pub(super) is_whole: bool,
-    /// What shows that the answers belong to the commands.
+    /// Checks that responses belong to their commands.
     pub(super) in_step: InStep,
-    /// The sizes of the others whose headers were asked for in this session.
+    /// The sizes of other messages whose headers were requested in this session.
     pub(super) sizes_looked_at: HashSet<u64>,
-    /// How many of them that has shown.
+    /// How many messages the check has proven so far.
     pub(super) shown: Shown,
     /// The time of this poll, in trusted seconds.
     pub(super) now: u64,
-    /// How many bytes may be written without touching the reserve.
+    /// How many more bytes may be written without touching the reserve.
     pub(super) free_space: u64,
-    /// What was known of that when the session began.
+    /// The free space when the session began.
     pub(super) room: FreeSpaces,
-    /// Messages that turn out larger than so many octets stay on the server.
+    /// Messages larger than this many octets stay on the server.
     pub(super) max_message_size: Option<u64>,
-    /// So many of the messages, the first ones, never made trouble.
+    /// How many messages at the head of `messages` have no record of trouble.
     pub(super) untried: usize,
-    /// A session ended at this message before: it is not taken until a NOOP behind it was answered, since its end may
-    /// have been in the wrong place.
+    /// This message broke a session before: it is not accepted until a NOOP after it is answered, since its end may
+    /// have been misplaced.
     pub(super) careful: bool,
-    /// The sizes were not listed: each is asked for beside its message, and this is expected of them.
+    /// The sizes were not listed: each is requested along with its message, and this is what to expect of them.
     pub(super) beside: Option<Expected>,
-    /// The sizes were not listed, but asked for one by one: a message without one may be a part.
+    /// The sizes were not listed but are requested one by one: a message without one may be incomplete.
     pub(super) sizes_put_off: bool,
-    /// The server tells sizes, as far as this listing, the hints or the state know: one message without may be a part.
+    /// The server reports sizes, according to this listing, the hints or the state: a message without one may be
+    /// incomplete.
     pub(super) gives_sizes: bool,
-    /// Under these unique-ids something came in another size than it was listed with: without a size it may be a part still.
+    /// Unique-ids under which a message came in another size than listed: without a size it may still be incomplete.
     pub(super) in_other_sizes: HashSet<UniqueId>,
-    /// The sizes that the server lists are estimates, by the user's word.
+    /// The user says that the server's listed sizes are estimates.
     pub(super) sizes_are_estimates: bool,
-    /// Which other sizes are no reason to retrieve a message again.
+    /// Which size differences are no reason to retrieve a message again.
     pub(super) explained: Explained,
-    /// So many messages came in the size that they were listed with before, lately.
+    /// How many messages have lately come in the listed size.
     pub(super) exact_before: u32,
 }
 
-/// The times in the names of messages, since 1970. What is forwarded goes on in the order of its names, so there each is later
-/// than the one before, and later than those that wait, even if a clock was set back meanwhile.
+/// The times in the file names of messages, since 1970. Mail is forwarded in the order of file names, so in a spool
+/// each time is later than the one before and than those of waiting messages, even if a clock was set back.
 #[derive(Debug)]
 pub(super) struct NameTimes(Option<Duration>);
 
 impl NameTimes {
-    /// As the clock says.
+    /// Takes the times from the clock.
     pub(super) fn by_the_clock() -> Self {
         Self(None)
     }
 
-    /// Later than this one, and each later than the one before.
+    /// Makes each time later than `last` and than the one before.
     pub(super) fn after(last: Duration) -> Self {
         Self(Some(last))
     }
 
-    /// That of the next message, if this is now.
+    /// Returns the time for the next message, at the time `now`.
     pub(super) fn next(&mut self, now: Duration) -> Duration {
         let Some(last) = &mut self.0 else { return now };
         *last = now.max(last.saturating_add(Duration::from_micros(1)));
@@ -102,85 +104,86 @@ impl NameTimes {
 }
 
 impl Retrieval {
-    /// How many octets a message is taken for.
+    /// Returns the octets that a message is assumed to have.
     pub(super) fn size(&self, listed: &Listed) -> u64 {
         listed.reported_size.or(self.beside.map(|expected| expected.each)).unwrap_or(0)
     }
 
-    /// Whether the size of a message did not come where it was to be expected.
+    /// Whether an expected size of a message did not come.
     pub(super) fn lacks_size(&self, arrival: &Arrival) -> bool {
-        // STAT told what they come to, so no size at all and 0 are none.
+        // STAT reported the sum of the sizes, so a missing size or 0 is none.
         let put_off = self.sizes_put_off && arrival.listed().reported_size.is_none_or(|size| size == 0);
         put_off || (self.gives_sizes && arrival.fit() == Fit::Unsaid)
     }
 
-    /// Whether something came under the unique-id of a message in another size than it was listed with.
+    /// Whether a message came under this unique-id in another size than listed.
     pub(super) fn came_in_another_size(&self, listed: &Listed) -> bool {
         listed.unique_id.as_ref().is_some_and(|id| self.in_other_sizes.contains(id))
     }
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Default)]
 pub(super) struct Retrieved {
     /// How many RETR were sent.
     pub(super) asked: u64,
-    /// Those that the server refused, and how.
+    /// The messages that the server refused, and how.
     pub(super) refused: Refusals,
-    /// Those that turned out to be known already, as the server lists them now.
+    /// Entries that retrieved messages turned out to be, with their current listings.
     pub(super) known: Vec<(EntryId, Listed)>,
-    /// Of those, the ones of which no size, now or before, says that they are all of a message.
+    /// Those in `known` that no size, now or before, proves complete.
     pub(super) without_size: HashSet<EntryId>,
-    /// The headers of those that are remembered with another one: it was no proof any more, or never was seen.
+    /// New headers of entries in `known` whose remembered header differs: it was no longer valid as evidence, or none
+    /// was ever seen.
     pub(super) headers: Vec<(EntryId, Digest)>,
-    /// One of those is still on its way into a Maildir that does not take it: the server must keep it.
+    /// One of `known` is still on its way into a Maildir that cannot take it: the server must keep it.
     pub(super) is_any_under_way: bool,
-    /// So many of those, the first ones, came before the last sign that the answers were in step.
+    /// How many at the head of `known` came before the last proof that the responses were in step.
     pub(super) known_shown: usize,
-    /// So many of the messages that were asked for are shown to be what they were taken for once QUIT is answered.
+    /// How many requested messages the response to QUIT will prove to be the right ones.
     pub(super) shown_by_quit: Option<(Shown, u64)>,
-    /// Those that became safe: how many, and their octets.
+    /// How many messages became safe.
     pub(super) safe: u64,
-    /// Octets of those.
+    /// The octets of the safe messages.
     pub(super) octets: u64,
-    /// What was not asked for any more: no time, no room, or the end was asked for.
+    /// How many messages were not requested any more: no time, no space, or a stop was requested.
     pub(super) left: usize,
-    /// The end was asked for.
+    /// A stop was requested.
     pub(super) stopped: bool,
-    /// There was no room for some.
+    /// Some messages did not fit on the disk.
     pub(super) insufficient_space: Option<LackOfSpace>,
-    /// A new one came of which nothing says that it is all of the message.
+    /// A new message came that nothing proves complete.
     pub(super) any_may_be_part: bool,
-    /// One came out shorter than it was listed.
+    /// A message came shorter than listed.
     pub(super) any_shorter: bool,
-    /// Those that came in another size than they were listed with.
+    /// The messages that came in another size than listed.
     pub(super) other_sizes: OtherSizes,
-    /// Remembered messages in whose place others came: they are not on the server.
+    /// Entries in whose place other messages came: their messages are not on the server.
     pub(super) absent: Vec<EntryId>,
-    /// How many came that a rule would have left on the server.
+    /// How many messages came that a rule would have left on the server.
     pub(super) not_skipped: u64,
-    /// How many had a header that is too long to route them by.
+    /// How many messages had a header too long to route them by.
     pub(super) long_headers: u64,
 }
 
-/// Messages for which there is no room.
+/// Messages that do not fit on the disk.
 pub(super) struct LackOfSpace {
     /// The first one.
     pub(super) first: Listed,
-    /// It is larger than the whole file system.
+    /// The first one is larger than the whole file system.
     pub(super) never: bool,
-    /// What was free then, the reserve included, in bytes.
+    /// The free space at that time including the reserve, in bytes.
     pub(super) available: u64,
     /// The reserve, in bytes.
     pub(super) reserve: u64,
     /// How many there are.
     pub(super) messages: u64,
-    /// Their size as it was listed, in octets.
+    /// Their listed size, in octets.
     pub(super) octets: u64,
 }
 
 impl Retrieved {
-    /// What was seen to be what the server has; and the others whose bytes came.
+    /// Returns the entries proven to be what the server has, and the others whose bytes came.
     pub(super) fn verified(&self) -> (Verified, Vec<EntryId>) {
         let of_other_size: HashSet<EntryId> = self.other_sizes.those.iter().filter_map(|one| one.entry).collect();
         let is_sure = |id: &EntryId| !of_other_size.contains(id) && !self.without_size.contains(id);
@@ -188,7 +191,7 @@ impl Retrieved {
         (Verified::new(entries, &self.headers), others)
     }
 
-    /// Of that, what was seen though the session broke.
+    /// Returns the entries proven before the session broke.
     pub(super) fn verified_so_far(&self) -> Verified {
         let (Verified { mut entries, .. }, _) = self.verified();
         let shown: HashSet<EntryId> = self.known.iter().take(self.known_shown).map(|(id, _)| *id).collect();
@@ -197,11 +200,11 @@ impl Retrieved {
     }
 }
 
-/// Entries whose bytes came again, so that they are what the server has.
+/// Entries whose bytes came again: they are proven to be what the server has.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
     entries: Vec<EntryId>,
-    /// The headers of those that are remembered with another one.
+    /// The new headers of entries that are remembered with another one.
     headers: Vec<(EntryId, Digest)>,
 }
 
@@ -218,25 +221,27 @@ impl Verified {
     }
 }
 
-/// So many new messages that came in another size are named.
+/// How many new messages that came in another size are kept for reporting.
 pub(super) const NAMED: usize = 100;
 
-/// At a server that seems to estimate sizes, by what came until now, so many new messages are retrieved once more for that.
+/// At a server that seems to estimate sizes, judging by what came so far, how many new messages are retrieved again
+/// because of that.
 const PROBED: u32 = 100;
 
-/// Which other sizes are no news at a server that seems to estimate them, as long as half of a message or more came.
+/// Which size differences are expected of a server that seems to estimate sizes, as long as at least half of a message
+/// came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Explained {
     /// None.
     None,
-    /// Those of messages that are not due.
+    /// Those of messages not due for deletion.
     New,
     /// All.
     All,
 }
 
 impl Explained {
-    /// By the user's word, or by what most sizes were like, which is enough where nothing is to be deleted yet.
+    /// Decides by what the user says, or by how most sizes were, which is enough as long as nothing is to be deleted.
     pub(super) fn of(account: &Account, sizes_are_mostly_off: bool) -> Self {
         match account.removal {
             _ if account.sizes_are_estimates => Self::All,
@@ -247,44 +252,44 @@ impl Explained {
     }
 }
 
-/// Messages that came in another size than they were listed with.
+/// Messages that came in another size than listed.
 #[derive(Default)]
 pub(super) struct OtherSizes {
-    /// Those that are remembered or come again, and the first ones of the others.
+    /// All that are remembered or come again, and the first few of the others.
     pub(super) those: Vec<OtherSize>,
-    /// How many new ones there are that estimates would explain.
+    /// How many new messages have sizes that estimates would explain.
     explicable_new: usize,
-    /// How many remembered ones that are not due.
+    /// The same for remembered messages that are not due for deletion.
     explicable_known: usize,
-    /// How many that are.
+    /// The same for remembered messages that are due for deletion.
     explicable_due: usize,
-    /// How many there are that they would not.
+    /// How many messages have sizes that estimates would not explain.
     others: usize,
-    /// How many new messages came as they were listed.
+    /// How many new messages came in the listed size.
     pub(super) exact: u32,
-    /// How many new ones came in another size that an estimate would explain.
+    /// How many new messages came in another size that an estimate would explain.
     pub(super) off: u32,
 }
 
-/// A message that came in another size than it was listed with.
+/// A message that came in another size than listed.
 pub(super) struct OtherSize {
     /// How it was listed.
     pub(super) listed: Listed,
-    /// So many octets came.
+    /// How many octets came.
     pub(super) octets: u64,
-    /// What is remembered of it, if its bytes came before.
+    /// Its entry, if its bytes came before.
     pub(super) entry: Option<EntryId>,
-    /// The policy would have that deleted now.
+    /// The policy wants it deleted now.
     is_due: bool,
     /// Less than half of it came, which no estimate explains.
     is_far: bool,
-    /// That it is to be retrieved again is on record with its delivery.
+    /// It is recorded with its delivery that it is to be retrieved again.
     pub(super) is_on_record: bool,
 }
 
 impl OtherSizes {
-    /// Whether a message that came is to be retrieved again for its size. That goes on record with its delivery, since
-    /// nothing else would bring it again where mail stays.
+    /// Whether a message is to be retrieved again because of its size. This is recorded with its delivery, since
+    /// nothing else would bring the message again if mail stays on the server.
     pub(super) fn wants_again(&self, arrival: &Arrival, retrieval: &Retrieval) -> bool {
         let is_explained = retrieval.explained != Explained::None || self.look_like_estimates(retrieval.exact_before);
         match arrival.fit() {
@@ -294,13 +299,13 @@ impl OtherSizes {
         }
     }
 
-    /// Whether those that came until now leave so little doubt of it that the others need not come again.
+    /// Whether the sizes so far leave so little doubt that they are estimates that other messages need not come again.
     fn look_like_estimates(&self, exact_before: u32) -> bool {
         self.off >= PROBED && self.off / 3 >= self.exact.saturating_add(exact_before)
     }
 
-    /// A message came, with so many octets; `known` if it is remembered, and whether that is due. Where it `came_before`
-    /// in another size, its size has been counted.
+    /// Counts a message and the octets that came; `known` is its entry, if it is remembered, and whether this is due
+    /// for deletion. If it `came_before` in another size, its size has been counted.
     pub(super) fn came(&mut self, arrival: &Arrival, octets: u64, known: Option<(EntryId, bool)>, came_before: bool) {
         let (entry, is_due) = known.unzip();
         let is_due = is_due.unwrap_or(false);
@@ -327,7 +332,7 @@ impl OtherSizes {
         }
     }
 
-    /// Those that mean something, where so much is explained.
+    /// Returns the messages whose sizes remain unexplained.
     pub(super) fn telling(&self, explained: Explained) -> impl Iterator<Item = &OtherSize> {
         self.those.iter().filter(move |one| match explained {
             _ if one.is_far => true,
@@ -337,7 +342,7 @@ impl OtherSizes {
         })
     }
 
-    /// How many that are.
+    /// Returns how many sizes remain unexplained.
     pub(super) fn count(&self, explained: Explained) -> usize {
         self.others
             + match explained {

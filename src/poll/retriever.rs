@@ -1,4 +1,4 @@
-//! Asks for messages ahead, as many as the server takes, and streams what comes into staging.
+//! Requests messages ahead, as many as the server accepts, and streams them into staging.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -32,28 +32,28 @@ use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, 
 use crate::state::entries::Fingerprint;
 use crate::watch;
 
-/// Complete messages that wait for the disk hold at most so many bytes of memory.
+/// The most memory that complete messages waiting for the disk may hold, in bytes.
 const HELD: u32 = 1 << 20;
 
-/// What a small message costs in memory beside its bytes.
+/// What a small message costs in memory besides its bytes, in bytes.
 const OVERHEAD: usize = 1024;
 
-/// Octets that came are told once there are so many.
+/// Received octets are reported once there are this many.
 const TOLD: u64 = 64 << 10;
 
-/// Or after so long.
+/// Or after this long.
 const TOLD_AFTER: Duration = Duration::from_millis(100);
 
-/// Where nothing else has shown it for so many messages, it is asked between them whether the answers are in step.
+/// After this many messages without other proof, the session asks between messages whether the responses are in step.
 const ASKED_AFTER: u64 = 100;
 
-/// How long the messages under way may take to come in after the end was asked for.
+/// How long messages in flight may take to come in after a stop is requested.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
-/// A session asks for no further message after this long; the rest is another session's.
+/// A session requests no further message after this long; the rest is left for another session.
 const SESSION: Duration = Duration::from_secs(3600);
 
-/// A retriever under way.
+/// Retrieves the messages of a session.
 pub(super) struct Retriever<'a> {
     pub(super) context: &'a PollContext,
     pub(super) client: &'a mut Client,
@@ -62,40 +62,40 @@ pub(super) struct Retriever<'a> {
     events: &'a Emitter,
     pub(super) done: Retrieved,
     pub(super) deletions: &'a mut Deletions,
-    /// Asked for and not complete, the oldest first.
+    /// Requested and not complete, the oldest first.
     under_way: VecDeque<Listed>,
-    /// How far ahead that may be.
+    /// How far ahead messages are requested.
     window: Window,
     /// The message that is coming in.
     incoming: Option<Incoming>,
-    /// How large that may become.
+    /// How large it may become.
     ceiling: Option<Ceiling>,
-    /// How many octets of it came that were not told yet.
+    /// How many octets of it came that have not been reported yet.
     untold: u64,
-    /// When octets were told last, since it all began.
+    /// When octets were last reported, counted from `begun`.
     told: Duration,
-    /// The last thing that was asked is whether the answers are in step, and they are.
+    /// The last command asked whether the responses are in step, and they are.
     pub(super) in_step: bool,
-    /// That was asked, and not answered yet.
+    /// That question was sent and is not answered yet.
     asks: bool,
-    /// How many of the messages that were asked for came to their end, or were refused.
+    /// How many of the requested messages ended, or were refused.
     answered: u64,
-    /// How many had been asked for when it was asked last whether the answers are in step.
+    /// How many messages had been requested when the question was last sent.
     asked_behind: u64,
-    /// What the sizes of messages show of that.
+    /// What the sizes of messages prove about that.
     own_sizes: OwnSizes,
-    /// A size that was asked for beside its message did not come.
+    /// A size requested along with its message did not come.
     pub(super) sizes_do_not_come: bool,
-    /// Those that did.
+    /// The sizes that came this way, in octets.
     pub(super) sizes: HashMap<MessageNumber, u64>,
-    /// Messages under way whose size, told beside them, is more than there is room for.
+    /// Messages in flight whose size, requested along with them, exceeds the free space.
     oversized: HashSet<MessageNumber>,
-    /// A message whose end may have been in the wrong place: taken once the next answer shows that it was not.
+    /// A message whose end may have been misplaced: accepted once the next response shows that it was not.
     held: Option<(Listed, Incoming)>,
-    /// The unique-ids of those that are none of the remembered messages, if there were any.
+    /// The unique-ids of retrieved messages that are none of the remembered ones, if there are remembered ones.
     others: HashSet<UniqueId>,
     begun: Instant,
-    /// When the messages under way must be in; set when the end was asked for.
+    /// When messages in flight must be complete; set when a stop is requested.
     deadline: Option<Instant>,
 }
 
@@ -138,8 +138,8 @@ impl<'a> Retriever<'a> {
         }
     }
 
-    /// Retrieves everything, handing complete messages to the committer and noting what it made safe, which may be deleted
-    /// once this is over: not before it has shown that every answer belongs to its command.
+    /// Retrieves everything, hands complete messages to the committer and notes those that it made safe. These may be
+    /// deleted once this returns: not before it is proven that every response belonged to its command.
     pub(super) async fn retrieve(
         &mut self,
         received_messages: mpsc::Sender<ReceivedMessage<Arrival>>,
@@ -168,7 +168,7 @@ impl<'a> Retriever<'a> {
         }
     }
 
-    /// A message is safe: it counts, and it may be deleted if the policy says so.
+    /// Counts a safe message, and adds its deletion if the policy wants it.
     pub(super) fn note_safe(&mut self, safe: &Delivered<Arrival>) {
         self.done.safe += 1;
         self.done.octets += safe.size();
@@ -178,7 +178,7 @@ impl<'a> Retriever<'a> {
     }
 
     fn ask_ahead(&mut self) -> Result<(), PollError> {
-        // Many at a time, as the window does.
+        // In batches, as the window does.
         let window = self.client.window();
         let is_worth_it = self.client.outstanding() <= window - window / 8 || self.under_way.is_empty();
         if !is_worth_it && !self.retrieval.messages.is_empty() {
@@ -198,14 +198,14 @@ impl<'a> Retriever<'a> {
             let size = self.retrieval.size(next);
             let Some(free_space) = self.retrieval.free_space.checked_sub(size) else {
                 if !self.under_way.is_empty() {
-                    // Those may turn out smaller than they were listed.
+                    // The messages in flight may turn out smaller than listed.
                     break;
                 }
                 self.does_not_fit();
                 continue;
             };
             if self.retrieval.beside.is_some() {
-                // In front of the message, so that its size is known when it begins.
+                // Before the message, so that its size is known when it begins.
                 self.client.ask(Command::List(Some(next.number)))?;
             }
             self.client.ask(Command::Retr(next.number))?;
@@ -223,7 +223,8 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
-    /// The next message is larger than the room. A size is a hint and may be a lie: the others must not suffer from it.
+    /// Notes that the next message exceeds the free space. A size is only a hint and may be wrong: other messages must
+    /// not suffer from it.
     fn does_not_fit(&mut self) {
         let Some(listed) = self.retrieval.messages.pop_front() else { return };
         let (room, size) = (self.retrieval.room, self.retrieval.size(&listed));
@@ -240,7 +241,7 @@ impl<'a> Retriever<'a> {
         lack.octets = lack.octets.saturating_add(size);
     }
 
-    /// Asks for the newest of what was never tried, and goes backwards from there.
+    /// Reverses the rest of the messages without a record of trouble, so that the newest are requested first.
     fn newest_first(&mut self) {
         let tried = usize::try_from(self.done.asked).unwrap_or(usize::MAX);
         let untried = self.retrieval.untried.saturating_sub(tried);
@@ -249,7 +250,7 @@ impl<'a> Retriever<'a> {
         }
     }
 
-    /// The next event; None if the end was asked for meanwhile.
+    /// Returns the next event, or `None` if a stop was requested meanwhile.
     async fn next_event(&mut self) -> Result<Option<Event>, PollError> {
         match self.deadline {
             None => {
@@ -290,7 +291,7 @@ impl<'a> Retriever<'a> {
         if matches!(event, Event::Response { .. })
             && let Some((listed, incoming)) = self.held.take()
         {
-            // What followed the message is an answer, and not the rest of it.
+            // What followed the message is a response, not the rest of the message.
             self.hand_over(listed, incoming, received_messages, held).await?;
         }
         match event {
@@ -303,7 +304,8 @@ impl<'a> Retriever<'a> {
                 if self.retrieval.in_step.is_sure() {
                     self.is_shown();
                 } else if self.in_step {
-                    // The first line of a message may look like it: then the answer to QUIT has to come as well.
+                    // The first line of a message may look like this response: then the response to QUIT has to come as
+                    // well.
                     self.done.shown_by_quit = Some((self.retrieval.shown.clone(), self.answered));
                 }
             }
@@ -327,7 +329,7 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
-    /// The server refuses the oldest message under way.
+    /// Notes that the server refused the oldest message in flight.
     fn refused(&mut self, response: &Response) {
         let Some(listed) = self.completed(0) else { return };
         if self.done.refused.refused(listed, response, |listed, response| tell_refused(self.events, listed, response)) {
@@ -335,7 +337,7 @@ impl<'a> Retriever<'a> {
         }
     }
 
-    /// Octets of a message came.
+    /// Counts octets of a message that came.
     fn arrived(&mut self, octets: usize) {
         let time = self.begun.elapsed();
         self.window.arrived(octets, time);
@@ -346,7 +348,7 @@ impl<'a> Retriever<'a> {
         }
     }
 
-    /// Tells what came of the oldest message under way.
+    /// Reports the octets that came of the oldest message in flight.
     fn tell_octets(&mut self) {
         let octets = std::mem::take(&mut self.untold);
         if let Some(Listed { number, .. }) = self.under_way.front().filter(|_| octets > 0) {
@@ -382,7 +384,7 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
-    /// Asks for what nothing but the right command answers.
+    /// Asks whether the responses are in step, unless that is known or asked already.
     fn ask_whether_in_step(&mut self) -> Result<(), ClientError> {
         if self.in_step || self.asks {
             return Ok(());
@@ -392,20 +394,21 @@ impl<'a> Retriever<'a> {
         self.client.ask(self.retrieval.in_step.question())
     }
 
-    /// Whether it is asked between messages: a session that breaks far from the last sign leaves much in doubt.
+    /// Whether to ask between messages whether the responses are in step: a session that breaks long after the last
+    /// proof leaves much in doubt.
     fn is_to_ask_between(&self) -> bool {
         let last = self.asked_behind.max(self.retrieval.shown.messages());
         let is_due = self.done.asked.saturating_sub(last) >= ASKED_AFTER && !self.asks && !self.in_step;
         is_due && self.retrieval.in_step.tells_between_messages() && !self.retrieval.messages.is_empty()
     }
 
-    /// The answers were in step so far.
+    /// Records that the responses were in step so far.
     fn is_shown(&mut self) {
         self.retrieval.shown.show(self.answered);
         self.done.known_shown = self.done.known.len();
     }
 
-    /// The answer to LIST, in front of the message that it is about. It also shows that the answers are in step so far.
+    /// Takes the response to the LIST sent before a message. It also proves that the responses were in step so far.
     fn hear_size(&mut self, number: MessageNumber, response: &Response) -> Result<(), ClientError> {
         let size = size_of(number, response);
         self.sizes_do_not_come |= !matches!(size, Ok(Some(_)));
@@ -423,7 +426,7 @@ impl<'a> Retriever<'a> {
         self.window.asked(now);
         let room = self.retrieval.free_space.saturating_add(before);
         let taken = if now > room {
-            // It may be a lie, so it costs the others nothing: what comes takes the room.
+            // The size may be wrong, so it reserves no space: the bytes that come do.
             self.oversized.insert(number);
             0
         } else {
@@ -433,7 +436,7 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
-    /// What is counted as taken of the room for a message under way.
+    /// Returns the space reserved for a message in flight.
     fn takes(&self, listed: &Listed) -> u64 {
         if self.oversized.contains(&listed.number) { 0 } else { self.retrieval.size(listed) }
     }
@@ -452,13 +455,13 @@ impl<'a> Retriever<'a> {
         let reported_size = front.and_then(|listed| listed.reported_size);
         let taken = front.map_or(0, |listed| self.takes(listed));
         let free_space = self.retrieval.free_space.saturating_add(taken);
-        // Where it was asked for before its size was known, it may be listed with more than there is room for.
+        // A message requested before its size was known may be listed with more than the free space.
         let reported_size = reported_size.filter(|size| self.retrieval.beside.is_none() || *size <= free_space);
         self.ceiling = Some(Ceiling::of(reported_size, self.retrieval.max_message_size, free_space));
     }
 
-    /// The message that is coming in goes on beyond what it may have. The session ends there: nobody knows how much more
-    /// would come, and QUIT might make the server take away what was not stored.
+    /// Returns the error for a message that exceeds its ceiling. It ends the session: nobody knows how much more would
+    /// come, and QUIT might make the server remove what was not stored.
     fn too_long(&self, came: u64, ceiling: Ceiling) -> PollError {
         let Ceiling { most, because } = ceiling;
         let what = self.under_way.front().map(|listed| Message(listed, self.client.redactor()).to_string());
@@ -506,14 +509,15 @@ impl<'a> Retriever<'a> {
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
         let closed = |_| PollError::contradiction("hand over a message", "the memory that is shared was closed");
         let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(closed)?;
-        // A committer that is gone has said why itself.
+        // A committer that is gone reports the reason itself.
         received_messages
             .send(ReceivedMessage { received, to, not_written, permit })
             .await
             .map_err(|_| PollError::Stopped)
     }
 
-    /// The entry, if it is one that we have after all, and whether that is due: then this copy goes.
+    /// Returns the entry and whether it is due for deletion, if the message is a remembered one: then this copy is
+    /// dropped.
     fn remembered(&mut self, received: &Received<Arrival>) -> Option<(EntryId, bool)> {
         if self.retrieval.remembered.is_empty() {
             return None;
@@ -543,8 +547,8 @@ impl<'a> Retriever<'a> {
         Some((entry.id, is_due(&entry, self.retrieval.removal, self.retrieval.now)))
     }
 
-    /// The oldest message under way is complete with so many octets, or refused. Its room is what it takes, not what it was
-    /// listed as.
+    /// Takes out the oldest message in flight, which is complete with this many octets, or refused. From now on it
+    /// takes the space that it needs, not what it was listed with.
     fn completed(&mut self, octets: u64) -> Option<Listed> {
         let listed = self.under_way.pop_front()?;
         self.answered += 1;

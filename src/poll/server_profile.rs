@@ -1,4 +1,4 @@
-//! What a poll learns about the server, and what it makes of what earlier ones learned.
+//! What a poll learns about the server, and how it uses what earlier ones learned.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::sasl::LoginMethod;
 use crate::state::clean_listing::CleanListing;
 use crate::state::hints::{HintsFile, Listing, Past, ServerHints};
 
-/// Servers that list a maildrop in portions list some hundred messages at a time; where nobody knows yet, it is only worth
-/// another session to look for more if at least so many were listed.
+/// Servers that list a maildrop in portions list some hundred messages at a time. If the server is unknown in this
+/// respect, another session to look for more is only worth it if at least this many were listed.
 const LEAST_PORTION: usize = 250;
 
-/// The hints about the server of one account during a poll.
+/// The hints about an account's server during a poll.
 #[derive(Debug)]
 pub(super) struct ServerProfile {
     file: HintsFile,
@@ -31,12 +31,12 @@ pub(super) struct ServerProfile {
     in_portions: bool,
     /// The time of this poll, in trusted seconds.
     now: u64,
-    /// The listing that is to be recognised.
+    /// The listing to be recognised.
     expected: Option<ListingDigest>,
 }
 
 impl ServerProfile {
-    /// What is known of this server; what was known of another one under the same account is forgotten.
+    /// Creates the profile from the hints; hints about another server of the same account are dropped.
     pub(super) fn new(file: HintsFile, endpoint: &Endpoint, now: u64) -> Self {
         let known = file.hints.server.clone().filter(|server| server.is_about(endpoint));
         let server = known.unwrap_or_else(|| ServerHints::new(endpoint));
@@ -44,12 +44,12 @@ impl ServerProfile {
         Self { file, server, in_portions, now, expected: None }
     }
 
-    /// Counts what came; `day` is today in the user's calendar.
+    /// Counts what was delivered; `day` is today in the user's calendar.
     pub(super) fn delivered(&mut self, messages: u64, octets: u64, day: &str, wall: i64) {
         self.file.hints.past.add(messages, octets, day, wall);
     }
 
-    /// Writes down what was learned, if anything was, and tells what came so far. Blocks.
+    /// Writes what was learned, if anything, to disk and returns the totals so far. Blocks.
     pub(super) fn write(&mut self, disk: &Arc<dyn Disk>, success: Option<i64>) -> (Past, History) {
         self.file.hints.server = Some(self.server.clone());
         // A success alone is no reason to write: an idle poll leaves the disk alone.
@@ -62,22 +62,22 @@ impl ServerProfile {
         (self.file.hints.past.clone(), self.file.hints.history.clone())
     }
 
-    /// This listing is to be recognised.
+    /// Sets the listing to be recognised.
     pub(super) fn expect(&mut self, listing: ListingDigest) {
         self.expected = Some(listing);
     }
 
-    /// Sessions list everything from now on.
+    /// Has sessions list everything from now on.
     pub(super) fn expect_nothing(&mut self) {
         self.expected = None;
     }
 
-    /// Keeps that nothing was left to do behind a listing.
+    /// Records a listing that left nothing to do.
     pub(super) fn keep(&mut self, clean: CleanListing) {
         self.file.hints.clean = Some(clean);
     }
 
-    /// What a session may expect.
+    /// Returns what a session may expect.
     pub(super) fn cached(&self) -> CachedCapabilities {
         CachedCapabilities {
             listing: self.expected.clone(),
@@ -89,7 +89,7 @@ impl ServerProfile {
         }
     }
 
-    /// A login came to nothing. If that was because of what was expected, it is not expected again.
+    /// Notes a failed login. If wrong expectations may be the reason, they are dropped.
     pub(super) fn login_failed(&mut self, login: &LoginError) {
         login.failed.iter().for_each(|method| self.server.note_failed_login(method.name(), self.now));
         if matches!(
@@ -105,13 +105,12 @@ impl ServerProfile {
         }
     }
 
-    /// The first commands after the login broke the session when they were sent ahead, and did not when they were sent
-    /// one at a time.
+    /// Notes that the first commands after the login broke the session when pipelined, but not one at a time.
     pub(super) fn worked_one_at_a_time(&mut self) {
         self.server.note_worked_one_at_a_time(self.now);
     }
 
-    /// What the server announced.
+    /// Notes what the server announced.
     pub(super) fn opened(&mut self, opened: &Opened, redactor: &Redactor) {
         let lines = |announced: Option<&Capabilities>| {
             announced.map(|announced| announced.lines().map(|line| redactor.hide(line)).collect::<Vec<String>>())
@@ -120,7 +119,7 @@ impl ServerProfile {
             self.server.note_needs_classical(self.now);
         }
         let after = lines(opened.after_login.as_ref());
-        // A server that changed what it announces after the login may have changed the rest as well: ask next time.
+        // A server that changed its capabilities after the login may have changed the others as well: ask next time.
         let changed = self.server.after_login.is_some() && self.server.after_login != after;
         self.server.before_login = if changed { None } else { lines(opened.before_login.as_ref()) };
         self.server.after_login = after;
@@ -128,21 +127,20 @@ impl ServerProfile {
         self.server.note_login(opened.login.name());
     }
 
-    /// Whether the server may be asked for the size of a message beside the message: one that lists a maildrop in portions
-    /// is seen through by the sizes of all.
+    /// Whether the server may be asked for the size of each message along with it. One that lists a maildrop in
+    /// portions may not: only the sizes of all messages reveal that it does.
     pub(super) fn sizes_beside(&self) -> bool {
         self.server.takes_sizes_beside(self.now) && !self.may_list_more(1)
     }
 
-    /// A session is over, in which a size that was asked for beside its message did, or did not, fail to come.
+    /// Notes whether a size requested along with its message failed to come in a session.
     pub(super) fn note_sizes(&mut self, do_not_come: bool) {
         if do_not_come {
             self.server.note_sizes_first(self.now);
         }
     }
 
-    /// Counts the sizes of the new messages of a session, and tells whether most come in another one than they are listed
-    /// with.
+    /// Counts the sizes of a session's new messages and returns whether most messages come in another size than listed.
     pub(super) fn note_fit(&mut self, sizes: &OtherSizes) -> bool {
         let before = self.sizes_are_mostly_off();
         self.server.note_fit(sizes.exact, sizes.off);
@@ -152,27 +150,27 @@ impl ServerProfile {
         self.sizes_are_mostly_off()
     }
 
-    /// Whether most messages come in another size than the server lists: a hint, by which nothing is deleted.
+    /// Whether most messages come in another size than listed: a hint that permits no deletion.
     pub(super) fn sizes_are_mostly_off(&self) -> bool {
         self.server.sizes_are_mostly_off()
     }
 
-    /// So many messages came in the size that they were listed with, lately.
+    /// Returns how many messages have lately come in the listed size.
     pub(super) fn sizes_exact(&self) -> u32 {
         self.server.sizes_exact()
     }
 
-    /// A session ended in order.
+    /// Notes that a session ended in order.
     pub(super) fn ended_in_order(&mut self, ahead: bool, retrieved: bool) {
         self.server.note_in_order(ahead, retrieved, self.now);
     }
 
-    /// A session broke.
+    /// Notes that a session broke.
     pub(super) fn broke(&mut self, ahead: bool) {
         self.server.note_broken(ahead);
     }
 
-    /// Everything that was listed was new: whether there may be more that was not listed.
+    /// Whether there may be more messages than the `listed` ones, which were all new.
     pub(super) fn may_list_more(&self, listed: usize) -> bool {
         match self.server.listing {
             _ if self.in_portions => true,
@@ -182,7 +180,7 @@ impl ServerProfile {
         }
     }
 
-    /// Somebody looked whether there was more.
+    /// Notes whether a look for more messages found any.
     pub(super) fn looked_for_more(&mut self, found: bool) {
         self.server.listing = if found { Listing::Portions } else { Listing::Everything };
     }

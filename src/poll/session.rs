@@ -24,57 +24,57 @@ use crate::secret::Secret;
 use crate::state::entries::Entry;
 use crate::state::handle::StateHandle;
 
-/// How a session that ended in order ended.
+/// How a session ended in order.
 #[derive(Default)]
 pub(super) struct Ended {
     /// How many messages are still to be retrieved.
     pub(super) left: usize,
-    /// There is something to do with so many in sessions of another kind: their own, or a normal one.
+    /// How many messages are to be handled in sessions of the other kind: their own, or a normal one.
     pub(super) others: usize,
-    /// Everything that was listed was new: so many messages, 0 if some were known.
+    /// How many messages were listed, if all were new; otherwise 0.
     pub(super) all_new: usize,
-    /// It was found out that a rule leaves messages on the server.
+    /// New messages turned out to be left on the server by a rule.
     pub(super) newly_skipped: bool,
     /// Entries whose messages were retrieved again and compared, with how these were listed.
     pub(super) compared: Vec<(EntryId, Listed)>,
-    /// The server refused so many messages in a row that no further one was asked for.
+    /// The server refused so many messages in a row that no further one was requested.
     pub(super) gave_up: bool,
-    /// What the server said when it gave no more messages for now.
+    /// The server's response when it gave no more messages for now.
     pub(super) download_limit: Option<Response>,
-    /// Nothing was to be done.
+    /// Set if there was nothing to do.
     pub(super) clean: Option<Clean>,
 }
 
-/// A listing behind which nothing was left to do.
+/// A listing that left nothing to do.
 #[derive(Debug, Clone)]
 pub(super) struct Clean {
-    /// What it is recognised by.
+    /// Its digest, to recognise it by.
     pub(super) listing: ListingDigest,
-    /// How many of its messages a rule leaves there.
+    /// How many of its messages a rule leaves on the server.
     pub(super) skipped: u32,
-    /// In how many seconds something is to be done though nothing changes; None: never.
+    /// In how many seconds something will be due though nothing changes; `None` if never.
     pub(super) due: Option<u64>,
 }
 
-/// A session that did not.
+/// How a session broke.
 pub(super) struct Broken {
     /// Why.
     pub(super) error: PollError,
     /// The messages at which it may have broken.
     pub(super) to_isolate: Vec<Listed>,
-    /// Whether it came as far as a listing.
+    /// Whether it got as far as a listing.
     pub(super) opened: bool,
 }
 
 impl Broken {
-    /// What stands in the place of an answer is none: it may be the rest of a message.
+    /// Whether something came in place of a response: it may be the rest of a message.
     pub(super) fn is_about_framing(&self) -> bool {
         matches!(self.error, PollError::Client(ClientError::Framing(_)))
     }
 }
 
 impl Poll {
-    /// Logs in, unless the session was begun, and asks what there is, until the end is asked for.
+    /// Logs in, unless the session was opened before, and lists the maildrop, until a stop is requested.
     async fn open(
         &self,
         begun: Option<Opened>,
@@ -94,7 +94,7 @@ impl Poll {
         Ok(opened)
     }
 
-    /// Logs in, unless the session was begun, does what the plan says and ends the session.
+    /// Logs in, unless the session was opened before, carries out the plan and ends the session.
     pub(super) async fn session(
         &mut self,
         begun: Option<Opened>,
@@ -157,13 +157,13 @@ impl Poll {
         }
     }
 
-    /// Whether this is what the session before it has seen, under other names: some servers make them anew at each session.
-    /// What is retrieved by them was retrieved before.
+    /// Whether the previous session saw the same messages under other unique-ids, which some servers change with each
+    /// session. Then they were retrieved before.
     fn is_the_same_again(&self, plan: &Plan, maildrop: &Maildrop, sizes: &Sizes, state: &StateHandle) -> bool {
         if *sizes != self.sizes || !plan.renamed.is_empty() {
             return false;
         }
-        // Without TOP nothing else would show it.
+        // Without TOP, nothing else would reveal it.
         let probes = self.is_probe && !plan.has_top;
         let goes_on = self.pass == Pass::Normal && self.so_far.messages > 0 && !plan.retrieve.is_empty();
         let is_new = |unique_id| state.read().is_ok_and(|store| store.state().ids_of(unique_id).is_empty());
@@ -171,7 +171,8 @@ impl Poll {
         probes || (goes_on && names.all(|name| name.is_some_and(is_new)))
     }
 
-    /// Ends a session that shows nothing new under new names, as it seems: what it would have retrieved is told.
+    /// Ends a session that seems to show nothing but old messages under new unique-ids, and counts those it would have
+    /// retrieved as left.
     async fn leave_what_came_before(&self, client: Client, plan: &Plan) -> Ended {
         self.quit_in_order(client).await;
         Ended { left: plan.retrieve.len() + plan.postponed, ..Ended::default() }
@@ -203,7 +204,7 @@ impl Poll {
         Ok(opened)
     }
 
-    /// What a login tells of the server.
+    /// Notes and reports what a login revealed about the server.
     pub(super) fn note_login(&mut self, opened: &Opened) {
         let login_delay = opened.capabilities().and_then(Capabilities::login_delay);
         self.so_far.login_delay = login_delay.map(|delay| Duration::from_secs(delay.seconds));
@@ -215,7 +216,7 @@ impl Poll {
         });
     }
 
-    /// Whether nothing is to be done behind this listing, now or as long as nothing changes.
+    /// Returns the listing's digest and due time if it leaves nothing to do.
     fn clean(
         &self,
         listing: Option<ListingDigest>,
@@ -237,8 +238,8 @@ impl Poll {
         Some(Clean { listing, skipped, due: next_due(store.state(), self.account.removal, store.now()) })
     }
 
-    /// Logs in and lists. A server that announces PIPELINING and breaks when commands come ahead is given another chance
-    /// at once, one command at a time.
+    /// Logs in and lists the maildrop. A server that announces PIPELINING and breaks on pipelined commands gets another
+    /// chance at once, one command at a time.
     pub(super) async fn list(&self, profile: &mut ServerProfile, password: &Secret) -> Result<Opened, PollError> {
         let cached = profile.cached();
         let dialer = Dialing { dialer: &*self.context.dialer, events: &self.events };
@@ -264,19 +265,20 @@ impl Poll {
         Ok(opened)
     }
 
-    /// What a server announces as the least time between two logins, unless it is known not to mean it.
+    /// Returns the least time between two logins that the server announces, unless the provider is known not to mean
+    /// it.
     fn trusted_login_delay(&self, announced: Option<LoginDelay>) -> Option<Duration> {
         let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
         announced.filter(|_| trusted).map(|delay| Duration::from_secs(delay.seconds))
     }
 
-    /// Ends a session in which nothing was retrieved or deleted. That it may fail is no trouble.
+    /// Ends a session in which nothing was retrieved or deleted. A failure does not matter.
     pub(super) async fn quit_in_order(&self, client: Client) {
         let quit = client.quit().await;
         self.events.tell(&PollEvent::SessionEnded { trouble: quit.err().as_ref() });
     }
 
-    /// Where a power cut may take away what was delivered, nothing is deleted.
+    /// Notes that a power cut could undo deliveries, so nothing is deleted.
     pub(super) fn note_cannot_sync(&mut self) {
         if !self.unsyncable {
             self.unsyncable = true;
@@ -284,18 +286,18 @@ impl Poll {
         }
     }
 
-    /// A session that broke, if anywhere at one of these messages.
+    /// Returns a session that broke, if at a message then at one of these.
     fn broken_at(&self, suspects: &[MessageNumber], error: PollError, maildrop: &Maildrop) -> Broken {
         Broken { to_isolate: self.with_sizes(maildrop, suspects), error, opened: true }
     }
 
-    /// The same behind QUIT: what is not its answer may be the rest of the message that came last.
+    /// The same after QUIT: anything but its response may be the rest of the last message.
     fn broken_behind_quit(&self, error: PollError, last: Option<MessageNumber>, maildrop: &Maildrop) -> Broken {
         let suspect = last.filter(|_| matches!(error, PollError::Client(ClientError::Framing(_))));
         self.broken_at(suspect.as_slice(), error, maildrop)
     }
 
-    /// The messages with these numbers, as they were listed, with those sizes that came beside them.
+    /// Returns the messages with these numbers as listed, with the sizes that came along with them.
     fn with_sizes(&self, maildrop: &Maildrop, numbers: &[MessageNumber]) -> Vec<Listed> {
         let with_size = |listed: &Listed| {
             let reported_size = listed.reported_size.or_else(|| self.sizes_beside.get(&listed.number).copied());
@@ -305,17 +307,18 @@ impl Poll {
     }
 }
 
-/// Whether STAT's sum is that of the sizes in LIST, so that it changes when a message does. Some servers tell 0, or an old one.
+/// Whether the sum in STAT equals the sum of the sizes in LIST, so that it changes when a message does. Some servers
+/// report 0, or an outdated sum.
 fn tells_sizes(listing: &ListingDigest, maildrop: &Maildrop) -> bool {
     let mut sizes = maildrop.messages.iter().map(|listed| listed.reported_size);
     sizes.try_fold(0_u64, |sum, size| sum.checked_add(size?)) == Some(listing.octets)
 }
 
-/// The messages at which a session may have ended with this error.
+/// Returns the messages at which a session may have broken with this error.
 fn suspects(error: &PollError, client: &Client) -> Vec<MessageNumber> {
     match error {
         PollError::Client(e) => client.suspects(e),
-        // The message that filled the disk comes last from now on.
+        // The message that could not be written comes last from now on.
         PollError::Maildir { .. } => client.receiving().into_iter().collect(),
         _ => Vec::new(),
     }

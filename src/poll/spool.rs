@@ -1,5 +1,5 @@
-//! What a poll has to do with the spool, where mail is forwarded: it takes over what has gone on, fetches no more than fits,
-//! and can wait until what it brought has gone on.
+//! A poll's dealings with the spool of an account that forwards: it settles what was forwarded, fetches no more than
+//! fits, and can wait until what it brought is forwarded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::state::store::{OpenOptions, Store};
 use crate::text::Count;
 use crate::watch;
 
-/// Takes over what was forwarded. How many messages were gone from the spool comes out: they are fetched again, if the server
-/// still has them. Blocks.
+/// Records in the state what was forwarded. Returns how many messages had disappeared from the spool: they are fetched
+/// again if the server still has them. Blocks.
 pub(super) fn settle_spool(
     disk: &dyn Disk,
     store: &mut Store,
@@ -51,14 +51,14 @@ pub(super) fn settle_spool(
 }
 
 impl Poll {
-    /// Leaves on the server what does not fit into the spool beside what waits there. One message always fits into an empty
-    /// one.
+    /// Leaves messages on the server that do not fit into the spool besides those waiting there. One message always
+    /// fits into an empty spool.
     pub(super) async fn keep_within_spool(&mut self, plan: &mut Plan) {
         let Some(forward) = self.account.forward.clone().filter(|_| !plan.retrieve.is_empty()) else { return };
         let (disk, dir, name) =
             (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.name.clone());
         let looked = watch::blocking(move || spool_use(&*disk, &dir, &name)).await;
-        // What cannot be read is told by whoever delivers there.
+        // A delivery into the spool will report what cannot be read.
         let Ok(Ok(used)) = looked else { return };
         let fit = fitting(&forward, used, plan.retrieve.iter().map(|listed| listed.reported_size.unwrap_or(0)));
         let cut = plan.retrieve.len().saturating_sub(fit);
@@ -70,7 +70,7 @@ impl Poll {
     }
 }
 
-/// How many messages of these sizes fit into a spool beside what is in it, the first ones first.
+/// Returns how many messages of these sizes, in order, fit into a spool besides its contents.
 fn fitting(forward: &Forward, used: SpoolUse, sizes: impl Iterator<Item = u64>) -> usize {
     let bounds = forward.spool;
     let (mut messages, mut octets, mut fit) = (used.messages, used.octets, 0);
@@ -86,8 +86,8 @@ fn fitting(forward: &Forward, used: SpoolUse, sizes: impl Iterator<Item = u64>) 
     fit
 }
 
-/// Takes on what is in the spool of an account that forwards, for as long as the bound, and takes over into its state what
-/// has gone on. None if it does not forward.
+/// Forwards the contents of the account's spool until `bound` has passed, then records the result in its state. Returns
+/// `None` if the account does not forward.
 pub async fn forward_spool(
     context: &PollContext,
     account: &Account,
@@ -118,16 +118,16 @@ pub async fn forward_spool(
     if report.forwarded > 0
         && let Err(e) = settle_account(context, account).await
     {
-        // The next poll does it.
+        // The next poll will do it.
         debug!("{}: what was forwarded is taken over later: {e}", account.name);
     }
     Some(report)
 }
 
-/// Takes over what was forwarded into the account's state, if nobody polls it right now.
+/// Records in the account's state what was forwarded, unless a poll has it locked.
 ///
 /// # Errors
-/// The state cannot be had. Nothing is lost by that: the next poll takes it over.
+/// The state is not available. Nothing is lost: the next poll records it.
 pub async fn settle_account(context: &PollContext, account: &Account) -> Result<(), PollError> {
     let account = account.clone().with_spool(&context.state_dir);
     let (disk, dir) = (Arc::clone(&context.disk), context.state_dir.clone());

@@ -1,4 +1,4 @@
-//! Maildirs beside the account's own that take no mail now: what is for them waits, and all other mail comes.
+//! Maildirs other than the account's own that cannot take mail now: mail for them waits, all other mail is fetched.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -9,25 +9,25 @@ use super::error::PollError;
 use crate::delivery::recovery::Unusable;
 use crate::ids::EntryId;
 
-/// The Maildirs beside the account's own that took no mail in this poll.
+/// The Maildirs other than the account's own that could not take mail in this poll.
 #[derive(Debug, Default)]
 pub(super) struct Closed {
     /// Their paths, as configured.
     paths: HashSet<PathBuf>,
-    /// What is wrong with the first of them: the poll ends so, if it does not end otherwise.
+    /// The error of the first: the poll ends with it unless it ends otherwise.
     first: Option<PollError>,
-    /// The first entry of this poll.
+    /// The first entry that this poll makes.
     begun: Option<EntryId>,
-    /// One of them is not where it was: of what was delivered before this poll nobody knows whether it is still there.
+    /// One of them is not where it was: whether it still has what earlier polls delivered is unknown.
     is_any_out_of_place: bool,
-    /// The session that has just ended had messages for them, and can be held once more without these.
+    /// The last session had messages for them, and can be held once more without these.
     pub(super) left_some: bool,
-    /// That was done.
+    /// That session was held.
     pub(super) went_on: bool,
 }
 
 impl Closed {
-    /// One takes no mail.
+    /// Notes a Maildir that cannot take mail.
     pub(super) fn note(&mut self, configured: PathBuf, error: PollError) {
         if !self.paths.insert(configured) {
             return;
@@ -38,7 +38,7 @@ impl Closed {
         }
     }
 
-    /// What was found when the poll began, with a state whose next entry is this.
+    /// Notes what was found when the poll began; `next` is the next entry of the state.
     pub(super) fn found(&mut self, unusable: Vec<Unusable>, next: EntryId) {
         self.begun = Some(next);
         for Unusable { configured, error, is_in_place } in unusable {
@@ -49,39 +49,39 @@ impl Closed {
         }
     }
 
-    /// What earlier polls delivered stays on the server.
+    /// Keeps on the server what earlier polls delivered.
     pub(super) fn keep_earlier(&mut self) {
         self.is_any_out_of_place = true;
     }
 
-    /// Whether an entry's message is to stay on the server, whatever the policy says.
+    /// Whether an entry's message has to stay on the server, whatever the policy says.
     pub(super) fn keeps(&self, entry: EntryId) -> bool {
         self.before().is_some_and(|before| entry < before)
     }
 
-    /// The messages of entries before this one stay on the server. None: any may go.
+    /// Returns the entry before which all messages stay on the server. `None`: any may be deleted.
     pub(super) fn before(&self) -> Option<EntryId> {
         self.begun.filter(|_| self.is_any_out_of_place)
     }
 
-    /// Their paths, as configured.
+    /// Returns their paths, as configured.
     pub(super) fn paths(&self) -> &HashSet<PathBuf> {
         &self.paths
     }
 
-    /// What is wrong with the first, to end a session with.
+    /// Takes the error of the first, to end a session with.
     pub(super) fn take(&mut self) -> Option<PollError> {
         self.first.take()
     }
 
-    /// A session ended with it, and the poll goes on without what was for them.
+    /// Puts back the error with which a session ended: the poll continues without the messages for them.
     pub(super) fn give_back(&mut self, error: PollError) {
         self.first.get_or_insert(error);
         self.went_on = true;
     }
 
-    /// How the poll ends, given how its sessions did: a server that is in the way of a session that was held for the rest is not
-    /// what is wrong.
+    /// Returns how the poll ends, given how its sessions did. If a session for the other messages then fails because of
+    /// the server, that is not the error to report.
     pub(super) fn end(&mut self, end: Result<(), PollError>) -> Result<(), PollError> {
         match (end, self.first.take()) {
             (Ok(()), Some(error)) => Err(error),

@@ -1,52 +1,52 @@
-//! How far ahead messages are asked for. PURE: octets and times go in.
+//! How far ahead messages are requested. PURE: octets and times go in.
 //!
-//! Enough that the link is never idle for want of a command, and no more than it brings in a few seconds: when the end is
-//! asked for, what is under way has to come in within a bound.
+//! The window is large enough to keep the link busy, and no larger than what the link brings in a few seconds: after a
+//! stop is requested, messages in flight have to come in within a bound.
 //!
-//! Nothing is known of a link before octets come. The first flight is wide all the same: it costs no memory, and a narrow
-//! one costs a link that is far a round trip for each time it is doubled. On a slow link it takes longer than an interrupt
-//! waits; the session is then closed without QUIT, as after any other end before its time. The first octets say more: the
-//! clock runs from them on, since what came before was a round trip and not the link, and [`ENOUGH`] of them narrow the
-//! window or widen it, to [`TRUST`] times as much as what was seen at most.
+//! Nothing is known about a link before octets arrive. The first flight is large all the same: it costs no memory, and
+//! on a distant link a small one would cost a round trip each time it is doubled. On a slow link it takes longer than a
+//! stop waits; the session is then closed without QUIT, as after any other premature end. The clock starts with the
+//! first octets, since the time before was a round trip and says nothing about throughput; then [`ENOUGH`] octets
+//! narrow or widen the window, to at most [`TRUST`] times what has arrived.
 
 use std::time::Duration;
 
-/// What may be under way before anything was measured, in octets: what a line of 4 Mbit/s brings in 8 s.
+/// What may be in flight before anything is measured, in octets: what a line of 4 Mbit/s brings in 8 s.
 const FIRST: u64 = 4 << 20;
 
-/// No line is so slow that less would do, in octets.
+/// The smallest window, in octets: no line is slow enough to need less.
 const LEAST: u64 = 256 << 10;
 
-/// More would keep no link busier, in octets.
+/// The largest window, in octets: more would keep no link busier.
 const MOST: u64 = 64 << 20;
 
-/// What the link brings in so long may be under way.
+/// How much of the link's throughput may be in flight, as time.
 const AHEAD: Duration = Duration::from_secs(4);
 
-/// The throughput is measured over at least so long, once it is known.
+/// The shortest time over which throughput is measured, once it is known.
 const MEASURED: Duration = Duration::from_millis(250);
 
-/// So many octets are enough for the first measurements: more than a few packets that were all under way at once.
+/// How many octets suffice for the first measurements: more than a few packets that were all in flight at once.
 const ENOUGH: u64 = 64 << 10;
 
-/// No more may be under way than this many times what has come, however fast that came: the first octets may have waited
-/// in a buffer near us.
+/// At most this many times what has arrived may be in flight, however fast it came: the first octets may have waited in
+/// a nearby buffer.
 const TRUST: u64 = 16;
 
-/// The messages that were asked for and have not come in, by their reported sizes.
+/// The octets of messages in flight, and how many may be.
 #[derive(Debug)]
 pub(super) struct Window {
-    /// Their octets, as reported.
+    /// The reported octets in flight.
     under_way: u64,
-    /// How many octets may be under way.
+    /// How many octets may be in flight.
     allowed: u64,
-    /// It was full when it was looked at last.
+    /// It was full at the last look.
     was_full: bool,
-    /// Octets that came in since `since`.
+    /// Octets that have arrived since `since`.
     arrived: u64,
-    /// Octets that came in at all.
+    /// Octets that have arrived in all.
     total: u64,
-    /// Since the beginning of the session; None until something came.
+    /// When the measurement began, counted from the beginning of the session; `None` until something arrives.
     since: Option<Duration>,
 }
 
@@ -55,25 +55,25 @@ impl Window {
         Self { under_way: 0, allowed: FIRST, was_full: false, arrived: 0, total: 0, since: None }
     }
 
-    /// Whether another message may be asked for. Once it was full, an eighth has to come in first: to ask for one message
-    /// whenever another one is complete costs a packet for each.
+    /// Whether another message may be requested. Once the window was full, an eighth has to arrive first: requesting
+    /// one message for each completed one costs a packet each.
     pub(super) fn is_open(&mut self) -> bool {
         let most = if self.was_full { self.allowed - self.allowed / 8 } else { self.allowed };
         self.was_full = self.under_way >= most;
         !self.was_full
     }
 
-    /// A message of so many octets, as reported, was asked for.
+    /// Adds a requested message with its reported octets.
     pub(super) fn asked(&mut self, reported: u64) {
         self.under_way = self.under_way.saturating_add(reported);
     }
 
-    /// It is complete, or refused.
+    /// Removes a message that is complete or was refused.
     pub(super) fn completed(&mut self, reported: u64) {
         self.under_way = self.under_way.saturating_sub(reported);
     }
 
-    /// So many octets have come in; `now` counts from the beginning of the session.
+    /// Counts octets that arrived at `now`, which counts from the beginning of the session.
     pub(super) fn arrived(&mut self, octets: usize, now: Duration) {
         let octets = u64::try_from(octets).unwrap_or(u64::MAX);
         self.total = self.total.saturating_add(octets);
@@ -101,7 +101,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// What may be under way on a line that brings so many octets a second.
+    /// Returns what may be in flight on a line that brings this many octets a second.
     fn allowed(octets_a_second: usize) -> u64 {
         let mut window = Window::new();
         (1..=100).for_each(|tenth| window.arrived(octets_a_second / 10, tenth * SECOND / 10));
@@ -115,8 +115,8 @@ mod tests {
         assert_eq!(allowed(1_000_000_000), MOST);
     }
 
-    /// What may be under way on a line after so many octets came at so many a second, 4 KiB at a time, a round trip of
-    /// 200 ms after the beginning.
+    /// Returns what may be in flight on a line after `octets` arrived at `a_second` octets a second, 4 KiB at a time, a
+    /// round trip of 200 ms after the beginning.
     fn allowed_after(octets: usize, a_second: usize) -> u64 {
         let mut window = Window::new();
         for piece in 0..=octets / 4096 {
@@ -132,7 +132,7 @@ mod tests {
         assert!(allowed_after(mebibyte / 8, 100_000_000) >= FIRST);
         assert!(allowed_after(mebibyte / 2, 100_000_000) >= 7 * mebibyte as u64);
         assert!(allowed_after(8 * mebibyte, 100_000_000) >= MOST - MOST / 16);
-        // What has come at once may have waited near us: so much is believed and no more.
+        // What arrives at once may have waited nearby: the window trusts it only so far.
         assert!(allowed_after(mebibyte / 8, 10_000_000_000) <= FIRST);
         for slow in [10_000, 50_000, 200_000] {
             let allowed = allowed_after(mebibyte / 2, slow);

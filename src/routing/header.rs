@@ -3,16 +3,16 @@
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 
-/// Finds the empty line behind a header in a text that grows.
+/// Finds the empty line after a header in a growing text.
 #[derive(Debug, Default)]
 pub struct HeaderEnd {
-    /// What was looked through before, in octets: no empty line begins in front of it.
+    /// How many octets were searched before: no empty line begins among them.
     searched: usize,
 }
 
 impl HeaderEnd {
-    /// The length of the header in octets, once the empty line behind it is there. `beginning` is that of the message,
-    /// the same as before and longer.
+    /// Returns the length of the header in octets, once the empty line after it is there. `beginning` is the beginning
+    /// of the message, the same as before or longer.
     pub fn find(&mut self, beginning: &[u8]) -> Option<usize> {
         while let Some(line) = beginning.get(self.searched..) {
             let length = memchr::memchr(b'\n', line)?;
@@ -25,13 +25,13 @@ impl HeaderEnd {
     }
 }
 
-/// The fields that are wanted, decoded: each name in lower case with its text, in the order of the header. Runs of blanks in
-/// a text are one blank, and there are none at its ends.
+/// Returns the wanted fields, decoded: the names in lower case with the texts, in the order of the header. Runs of
+/// blanks are reduced to one blank and trimmed at both ends.
 pub(super) fn fields(header: &[u8], is_wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     read(header, is_wanted, decoded)
 }
 
-/// The same as they stand there, without any decoding.
+/// The same without any decoding.
 pub(super) fn raw_fields(header: &[u8], is_wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     read(header, is_wanted, |folded| String::from_utf8_lossy(&folded).into_owned())
 }
@@ -55,7 +55,7 @@ fn read(header: &[u8], is_wanted: impl Fn(&str) -> bool, text_of: impl Fn(Vec<u8
     found
 }
 
-/// The name in front of the colon, in lower case. None for a line that begins no field.
+/// Returns the name before the colon, in lower case; `None` for a line that begins no field.
 fn name_of(line: &[u8]) -> Option<String> {
     let name = line.get(..memchr::memchr(b':', line)?)?.trim_ascii_end();
     let is_name = !name.is_empty() && name.iter().all(|c| matches!(c, 33..=126));
@@ -71,9 +71,9 @@ fn on_one_line(text: &str) -> String {
     words.join(" ")
 }
 
-/// The text of a field that may be folded, decoded.
+/// Decodes the text of a field that may be folded.
 fn decoded(mut folded: Vec<u8>) -> String {
-    // What ends it for the parser.
+    // The parser needs an end of line.
     folded.push(b'\n');
     match MessageStream::new(&folded).parse_unstructured() {
         HeaderValue::Text(text) => text.into_owned(),

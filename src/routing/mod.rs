@@ -1,8 +1,7 @@
-//! Where the messages of an account go, by their headers. PURE: a header goes in, a [`Route`] comes out.
+//! Routes the messages of an account by their headers. PURE: takes a header, returns a [`Route`].
 //!
-//! A header is what stands in front of the first empty line, as it came. [`HeaderEnd`] finds that line while a message
-//! comes in; no more than [`HEADER_MOST`] octets are waited for, and a message with a longer header goes where those go
-//! that no rule names.
+//! The header is everything before the first empty line, as it came. [`HeaderEnd`] finds that line while a message
+//! comes in. A message whose header exceeds [`HEADER_MOST`] octets goes where messages go that match no rule.
 
 mod header;
 mod multidrop;
@@ -26,18 +25,18 @@ pub enum Routing {
     /// All into the account's own Maildir.
     #[default]
     Unconditional,
-    /// By the first rule that names a message.
+    /// By the first matching rule.
     Rules(Rules),
-    /// By the recipient that the hoster wrote into the header.
+    /// By the recipient that the mail provider wrote into the header.
     Multidrop(Box<Multidrop>),
 }
 
-/// A Maildir beside the account's own.
+/// A Maildir other than the account's own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OtherMaildir {
-    /// Where it is; absolute.
+    /// Its absolute path.
     pub path: PathBuf,
-    /// It is a folder of a Maildir++, so that it holds a file `maildirfolder`.
+    /// It is a Maildir++ folder, which contains a file `maildirfolder`.
     pub is_folder: bool,
 }
 
@@ -48,20 +47,20 @@ pub enum Route<'a> {
     Own,
     /// Into this Maildir.
     Other(&'a Path),
-    /// Into all of these, or into none; None is the account's own.
+    /// Into all of these, or into none; `None` is the account's own.
     Several(Vec<Option<&'a Path>>),
     /// Nowhere: it stays on the server.
     Skip,
 }
 
 impl Routing {
-    /// Whether any header decides anything.
+    /// Whether routing depends on headers.
     #[must_use]
     pub fn looks_at_headers(&self) -> bool {
         !matches!(self, Self::Unconditional)
     }
 
-    /// Whether it may leave messages on the server.
+    /// Whether messages may be left on the server.
     #[must_use]
     pub fn skips(&self) -> bool {
         match self {
@@ -76,7 +75,7 @@ impl Routing {
         matches!(self, Self::Multidrop(multidrop) if multidrop.occurrence == Occurrence::All)
     }
 
-    /// The Maildirs beside the account's own, each once.
+    /// Returns the Maildirs other than the account's own, each once.
     #[must_use]
     pub fn other_maildirs(&self) -> Vec<&OtherMaildir> {
         let mut all: Vec<&OtherMaildir> = match self {
@@ -89,7 +88,7 @@ impl Routing {
         all
     }
 
-    /// Where a message with this header goes.
+    /// Returns where a message with this header goes.
     #[must_use]
     pub fn route(&self, header: &[u8]) -> Route<'_> {
         match self {
@@ -99,7 +98,7 @@ impl Routing {
         }
     }
 
-    /// Where it goes once it has been fetched: nothing is skipped any more.
+    /// Returns where a message goes once it has been fetched: then none is left on the server.
     #[must_use]
     pub fn route_of_fetched(&self, header: &[u8]) -> Route<'_> {
         match self {
@@ -109,7 +108,7 @@ impl Routing {
         }
     }
 
-    /// The same with another path in place of this one.
+    /// Replaces the path `from` by `to`.
     #[must_use]
     pub(crate) fn with_path(mut self, from: &Path, to: &Path) -> Self {
         let all: Vec<&mut OtherMaildir> = match &mut self {
@@ -121,7 +120,7 @@ impl Routing {
         self
     }
 
-    /// What tells these rules from others: what was decided by others is decided anew.
+    /// Returns a digest that identifies the rules: decisions made by other rules are made anew.
     #[must_use]
     pub fn digest(&self) -> u32 {
         crc32fast::hash(format!("{self:?}").as_bytes())

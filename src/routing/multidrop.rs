@@ -1,5 +1,5 @@
-//! A maildrop that holds the mail of several people: by the address that the hoster wrote into the header, and by nothing
-//! that a sender can write.
+//! A maildrop with the mail of several people, distributed by the address that the mail provider wrote into the header,
+//! and by nothing that a sender can write.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -8,38 +8,38 @@ use std::path::Path;
 use super::header::raw_fields;
 use super::{OtherMaildir, Route, received};
 
-/// How a message is given to one of several people.
+/// How messages are distributed to several people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Multidrop {
-    /// The field that the hoster writes the recipient into; in small letters.
+    /// The field into which the mail provider writes the recipient, in lower case.
     pub header: String,
-    /// Which of several such fields.
+    /// Which of several such fields counts.
     pub occurrence: Occurrence,
-    /// What the hoster puts in front of the address.
+    /// What the mail provider puts before the address.
     pub strip_prefix: Option<String>,
-    /// The hosts by which mail comes in at the hoster, in small letters. Empty: the first Received field is its own.
+    /// The provider's hosts that receive mail from outside, in lower case. Empty: the first Received field is its own.
     pub trusted_received_by: Vec<String>,
-    /// Who gets what.
+    /// Which recipient's mail goes where.
     pub recipients: BTreeMap<Address, OtherMaildir>,
 }
 
-/// Which of several fields tells the recipient.
+/// Which of several fields names the recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occurrence {
-    /// The only one: several for different people do not tell whose the message is.
+    /// The only one: several for different people do not show whose message it is.
     Only,
-    /// This one, counted from the top.
+    /// This one, counted from the top, starting with 1.
     One(NonZeroU32),
-    /// Each is a recipient of its own: the hoster stores one copy for all.
+    /// Each is a recipient of its own: the mail provider stores one copy for all.
     All,
 }
 
-/// A mail address: its domain is in small letters, the rest as it is.
+/// A mail address. Its domain is in lower case, the rest unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address(String);
 
 impl Address {
-    /// Reads one address and nothing beside it.
+    /// Parses a single address and nothing else.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let (local, domain) = text.rsplit_once('@')?;
@@ -47,38 +47,38 @@ impl Address {
         is_address.then(|| Self(format!("{local}@{}", domain.to_lowercase())))
     }
 
-    /// As text.
+    /// Returns the address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a header says of the recipients.
+/// What a header says about the recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// The hoster's fields hold these texts, without brackets and prefix.
+    /// The mail provider's fields hold these texts, without brackets and prefix.
     Recipients(Vec<String>),
-    /// The hoster's fields hold these texts, for different people, and nothing says which one counts.
+    /// The mail provider's fields hold these texts for different people, and nothing says which one counts.
     Different(Vec<String>),
-    /// There is no such field in what the hoster wrote.
+    /// The mail provider wrote no such field.
     Nothing,
-    /// There are so many, and another one counts.
+    /// There are only this many such fields, fewer than needed.
     TooFew(usize),
-    /// There is no Received field, so nothing shows what the hoster wrote.
+    /// There is no Received field, so nothing shows what the mail provider wrote.
     NoReceived,
-    /// No Received field is by a host that is trusted, or one above it cannot be read.
+    /// No Received field is by a trusted host, or one above it cannot be parsed.
     NotTrusted,
 }
 
 impl Multidrop {
-    /// Where a message with this header goes.
+    /// Returns where a message with this header goes.
     #[must_use]
     pub(super) fn route(&self, header: &[u8]) -> Route<'_> {
         self.route_of(&self.told(header))
     }
 
-    /// What a header says.
+    /// Returns what a header says about the recipients.
     #[must_use]
     pub fn told(&self, header: &[u8]) -> Told {
         let fields = raw_fields(header, |name| name == self.header || name == "received");
@@ -100,7 +100,7 @@ impl Multidrop {
         }
     }
 
-    /// Where those are who are named by these texts, each place once; None is the account's own.
+    /// Returns the Maildirs of the recipients named by these texts, each once; `None` is the account's own.
     fn maildirs(&self, texts: &[String]) -> Vec<Option<&Path>> {
         let maildir = |text: &String| self.recipients.get(&Address::new(text)?).map(|maildir| maildir.path.as_path());
         let mut all: Vec<Option<&Path>> = texts.iter().map(maildir).collect();
@@ -109,7 +109,7 @@ impl Multidrop {
         all
     }
 
-    /// How many of the fields, from the top, the hoster wrote.
+    /// Returns how many fields, from the top, the mail provider wrote.
     fn end_of_hosters(&self, fields: &[(String, String)]) -> Result<usize, Told> {
         let mut received = fields.iter().enumerate().filter(|(_, (name, _))| name == "received").peekable();
         if received.peek().is_none() {
@@ -119,7 +119,7 @@ impl Multidrop {
             if self.trusted_received_by.is_empty() {
                 return Ok(place);
             }
-            // One that cannot be read may be the hoster's own, with something in it that a sender has made odd.
+            // One that cannot be parsed may be the mail provider's own, garbled by something that a sender wrote.
             let by = received::by(text).ok_or(Told::NotTrusted)?;
             if self.trusted_received_by.contains(&by) {
                 return Ok(place);
@@ -134,8 +134,8 @@ impl Multidrop {
         text.strip_prefix(prefix).unwrap_or(text).to_owned()
     }
 
-    /// Where a message goes of which this is told: whatever is not exactly a recipient's address goes into the account's own
-    /// Maildir.
+    /// Returns where a message goes, given what its header says: whatever is not exactly a recipient's address goes
+    /// into the account's own Maildir.
     #[must_use]
     pub fn route_of(&self, told: &Told) -> Route<'_> {
         let Told::Recipients(texts) = told else { return Route::Own };
@@ -212,7 +212,7 @@ mod tests {
             // A sender's own lines, and a forged Received below the true one.
             (format!("{store}{mx}{bob}{other}"), None),
             (format!("{store}{mx}{bob}{mx}{other}"), None),
-            // The hoster's own Received was made unreadable, so that the forged one would be the first.
+            // The mail provider's own Received was made unreadable, so that the forged one would come first.
             (format!("{odd}{bob}{mx}"), None),
             (format!("{ann}{store}{other}"), None),
             (ann.to_owned(), None),
@@ -245,7 +245,7 @@ mod tests {
                 Route::Several(vec![Some(ann), Some(bob)]),
             ),
             (&["ann@site.example", "office@site.example"], Route::Other(ann)),
-            // Somebody is not known: nobody's copy is lost.
+            // One recipient is unknown: no copy is lost.
             (&["ann@site.example", "nobody@site.example"], Route::Several(vec![None, Some(ann)])),
             (&["x@site.example", "nobody@site.example"], Route::Own),
             (&[], Route::Own),
@@ -254,7 +254,7 @@ mod tests {
         }
     }
 
-    /// Which of several people is meant cannot be known: nobody loses a message, and nobody has another's.
+    /// Nobody knows which of several people is meant: no message is lost or goes to somebody else.
     #[test]
     fn several_fields_are_one_recipient_only_if_all_of_them_are() {
         let only = multidrop(Occurrence::Only, &[]);

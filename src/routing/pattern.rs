@@ -1,22 +1,22 @@
-//! What the text of a field is compared with. Small and capital letters count as alike.
+//! Patterns that the text of a field is compared with, ignoring case.
 
 use std::fmt;
 
-/// A text to compare with.
+/// A pattern to compare with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pattern {
-    /// It is the whole text.
+    /// The text equals this.
     Equals(String),
-    /// It stands somewhere in the text.
+    /// The text contains this.
     Contains(String),
-    /// The whole text looks like this.
+    /// The whole text matches this pattern with wildcards.
     Matches(Vec<Piece>),
 }
 
 /// A part of a pattern with wildcards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// `*`: any characters, or none.
+    /// `*`: any number of characters.
     Any,
     /// `?`: one character.
     One,
@@ -24,17 +24,17 @@ pub enum Piece {
     Character(char),
 }
 
-/// The longest text to compare with, in characters.
+/// The longest pattern, in characters.
 const MOST: usize = 256;
 
-/// Why something is no text to compare with.
+/// Why a pattern is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidPattern {
-    /// There is nothing.
+    /// It is empty.
     Empty,
     /// It has more than 256 characters.
     TooLong,
-    /// A backslash stands at the end, where it protects nothing.
+    /// It ends in a backslash that escapes nothing.
     LoneBackslash,
 }
 
@@ -51,7 +51,8 @@ impl fmt::Display for InvalidPattern {
 impl std::error::Error for InvalidPattern {}
 
 impl Pattern {
-    /// The whole text is this, but for blanks at its ends and how many there are between two words.
+    /// Creates a pattern that equals the whole text, ignoring blanks at its ends and the number of blanks between
+    /// words.
     ///
     /// # Errors
     /// [`InvalidPattern`].
@@ -60,7 +61,7 @@ impl Pattern {
         checked(&words.join(" ")).map(Self::Equals)
     }
 
-    /// This stands somewhere in the text.
+    /// Creates a pattern that is contained in the text.
     ///
     /// # Errors
     /// [`InvalidPattern`].
@@ -68,8 +69,8 @@ impl Pattern {
         checked(text).map(Self::Contains)
     }
 
-    /// The whole text looks like this: `*` stands for any characters or none, `?` for one, and a backslash makes the next
-    /// character stand for itself.
+    /// Creates a pattern that matches the whole text: `*` stands for any number of characters, `?` for one, and a
+    /// backslash escapes the next character.
     ///
     /// # Errors
     /// [`InvalidPattern`].
@@ -79,7 +80,7 @@ impl Pattern {
         let mut characters = text.chars();
         while let Some(c) = characters.next() {
             let piece = match c {
-                // Two in a row say nothing more.
+                // Two in a row mean the same as one.
                 '*' if pieces.last() == Some(&Piece::Any) => continue,
                 '*' => Piece::Any,
                 '?' => Piece::One,
@@ -91,7 +92,7 @@ impl Pattern {
         Ok(Self::Matches(pieces))
     }
 
-    /// Whether a text fits. It is in small letters.
+    /// Whether a text, which is in lower case, matches.
     pub(super) fn fits(&self, text: &str) -> bool {
         match self {
             Self::Equals(whole) => text == whole,
@@ -109,15 +110,15 @@ fn checked(text: &str) -> Result<String, InvalidPattern> {
     }
 }
 
-/// A text in small letters.
+/// Returns a text in lower case.
 pub(super) fn small(text: &str) -> String {
     text.to_lowercase()
 }
 
-/// Goes along both, and back to the last `*` where they differ: no more steps than one length times the other.
+/// Matches greedily and backtracks to the last `*` at a mismatch: at most the product of both lengths in steps.
 fn looks_like(pieces: &[Piece], text: &str) -> bool {
     let (mut pieces, mut rest) = (pieces, text.chars());
-    // Behind the last `*`, and the text that it has not swallowed.
+    // The pieces after the last `*`, and the text that it has not consumed.
     let mut back: Option<(&[Piece], std::str::Chars<'_>)> = None;
     loop {
         let mut next = rest.clone();

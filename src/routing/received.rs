@@ -1,10 +1,10 @@
-//! Which part of a header was written by the hoster, as its Received fields tell (RFC 5321, section 4.4).
+//! Finds the part of a header that the mail provider wrote, by its Received fields (RFC 5321, section 4.4).
 //!
-//! Each server that a message passes puts its lines on top of it. What stands above the hoster's own Received field was
-//! written by the hoster; whatever stands below may come from the sender, and say anything.
+//! Each server that a message passes adds its lines at the top. Everything above the mail provider's own Received field
+//! was written by the mail provider; everything below may come from the sender, and say anything.
 
-/// The host in the `by` of a Received field, in small letters; nothing, if it is a mere comment, as qmail writes it. None where
-/// the field is not what a server writes: then nothing that depends on it is believed.
+/// Returns the host in the `by` of a Received field, in lower case; an empty string if it is a mere comment, as qmail
+/// writes it. `None` if the field is not what a server writes: then nothing that depends on it is trusted.
 pub(super) fn by(text: &str) -> Option<String> {
     let without_comments = without_comments(text)?;
     let (path, _) = without_comments.rsplit_once(';')?;
@@ -12,20 +12,20 @@ pub(super) fn by(text: &str) -> Option<String> {
     let Some(first) = words.next() else { return Some(String::new()) };
     let mut word = first;
     if first.eq_ignore_ascii_case("from") {
-        // What the client called itself: it may have called itself `by`.
+        // The name that the client gave, which may be `by`.
         words.next()?;
         word = words.next()?;
-        // Some name its address without the parentheses.
+        // Some servers give its address without parentheses.
         if word.starts_with('[') && word.ends_with(']') {
             word = words.next()?;
         }
     }
     let host = words.next().filter(|_| word.eq_ignore_ascii_case("by"))?;
-    // A second one is none that a server writes.
+    // No server writes a second one.
     (!words.any(|word| word.eq_ignore_ascii_case("by"))).then(|| host.trim_end_matches('.').to_ascii_lowercase())
 }
 
-/// Without what stands in parentheses. None if they do not fit.
+/// Removes everything in parentheses. `None` if they do not match.
 fn without_comments(text: &str) -> Option<String> {
     let (mut kept, mut depth) = (String::with_capacity(text.len()), 0_usize);
     let mut characters = text.chars();
@@ -37,7 +37,7 @@ fn without_comments(text: &str) -> Option<String> {
             }
             ')' => depth = depth.checked_sub(1)?,
             '\\' if depth > 0 => _ = characters.next()?,
-            // Servers write no quotes there, and what is in them would have to be read by other rules.
+            // Servers write no quotes here, and quoted text would have to be parsed by other rules.
             '"' if depth == 0 => return None,
             c if depth == 0 => kept.push(c),
             _ => {}

@@ -1,42 +1,42 @@
-//! Rules: the first one that names a message says where it goes.
+//! Rules: the first one that matches a message says where it goes.
 
 use super::header::fields;
 use super::pattern::{Pattern, small};
 use super::{OtherMaildir, Route};
 
-/// Rules, in the order in which they are asked.
+/// Rules, in the order in which they are tried.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules(Vec<Rule>);
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Which messages it names.
+    /// Which messages it matches.
     pub condition: Condition,
-    /// Where they go.
+    /// Where matching messages go.
     pub target: Target,
 }
 
-/// Where messages go that a rule names.
+/// Where the messages that a rule matches go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Into a Maildir beside the account's own.
+    /// Into a Maildir other than the account's own.
     Maildir(OtherMaildir),
     /// Nowhere: they stay on the server.
     Skip,
 }
 
-/// What a header must have. Any of several fields of the name will do, and any of several patterns.
+/// What a header must contain. Any of several fields of this name suffices, and any of several patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// The field's name, in small letters.
+    /// The field's name, in lower case.
     field: String,
-    /// What its text is compared with.
+    /// The patterns that its text is compared with.
     patterns: Vec<Pattern>,
 }
 
 impl Condition {
-    /// A field of this name fits one of these.
+    /// Creates the condition that a field of this name matches one of these patterns.
     #[must_use]
     pub fn new(field: &str, patterns: Vec<Pattern>) -> Self {
         Self { field: field.to_ascii_lowercase(), patterns }
@@ -49,18 +49,18 @@ impl Condition {
 }
 
 impl Rules {
-    /// These, in this order.
+    /// Creates rules that are tried in this order.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
         Self(rules)
     }
 
-    /// Whether one of them leaves messages on the server.
+    /// Whether any rule leaves messages on the server.
     pub(super) fn skip(&self) -> bool {
         self.0.iter().any(|rule| rule.target == Target::Skip)
     }
 
-    /// The Maildirs that they name.
+    /// Returns the Maildirs that the rules name.
     pub(super) fn maildirs(&self) -> impl Iterator<Item = &OtherMaildir> {
         self.0.iter().filter_map(|rule| match &rule.target {
             Target::Maildir(maildir) => Some(maildir),
@@ -75,7 +75,8 @@ impl Rules {
         })
     }
 
-    /// Where a message with this header goes. Unless it may be skipped, rules that skip are passed over.
+    /// Returns where a message with this header goes. Unless `may_skip`, rules that leave messages on the server are
+    /// ignored.
     pub(super) fn route(&self, header: &[u8], may_skip: bool) -> Route<'_> {
         let is_wanted = |name: &str| self.0.iter().any(|rule| rule.condition.field == name);
         let mut fields = fields(header, is_wanted);

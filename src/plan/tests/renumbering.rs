@@ -6,13 +6,13 @@ fn range(from: u64, to: u64) -> std::ops::RangeInclusive<u64> {
     from..=to
 }
 
-/// Remembered messages: number n has the unique-id "old n", the header "n" and the size n.
+/// Remembered messages: message n has the unique-id "oldN", the header "n" and the size n.
 fn remembered(numbers: impl IntoIterator<Item = u64>) -> Vec<Entry> {
-    // Each came by a poll of its own.
+    // Each came with a poll of its own.
     numbers.into_iter().map(|n| entry(n, &format!("old{n}"), &n.to_string(), n, 99 - n.min(99))).collect()
 }
 
-/// The same messages in a listing, with this in front of their numbers as unique-ids, and what TOP shows of them.
+/// The same messages in a listing, with this prefix before their numbers as unique-ids, and the headers that TOP shows.
 fn listing(prefix: &str, numbers: impl IntoIterator<Item = u64>) -> (Maildrop, Vec<String>) {
     let numbers: Vec<u64> = numbers.into_iter().collect();
     let names: Vec<String> = numbers.iter().map(|n| format!("{prefix}{n}")).collect();
@@ -29,7 +29,7 @@ fn renamed(plan: &Plan) -> Vec<(u64, String)> {
     plan.renamed.iter().map(|(id, unique_id)| (id.get(), unique_id.to_string())).collect()
 }
 
-/// How many headers are asked for, of a server that shows those of this listing.
+/// How many headers are requested from a server that shows those of this listing.
 fn asked((maildrop, headers): &(Maildrop, Vec<String>), state: &UidState, policy: &Policy) -> usize {
     let tried = HashSet::new();
     let mut seen = Seen::in_session(session());
@@ -113,7 +113,7 @@ fn too_large_ones_that_never_came_are_not_looked_at_again_and_again() {
 
 #[test]
 fn where_everything_is_really_new_only_a_few_headers_are_asked_for() {
-    // A maildrop in portions: what was retrieved is gone, and as many others are there.
+    // A maildrop in portions: the retrieved messages are gone, and as many others are there.
     let state = state(remembered(range(1, 1000)));
     let portion = listing("new", range(1001, 2000));
     assert_eq!(asked(&portion, &state, &KEEP), 20);
@@ -134,7 +134,7 @@ fn a_migration_may_begin_with_an_empty_maildrop() {
 
 #[test]
 fn unique_ids_that_are_only_counted_up_may_shift() {
-    // The first message is gone, and every other one has the unique-id of its neighbour now.
+    // The first message is gone, and every other one has its neighbour's unique-id now.
     let mut known = remembered(range(1, 9));
     known.iter_mut().for_each(|entry| entry.unique_id = UniqueId::new(entry.id.to_string().as_bytes()).ok());
     let names: Vec<String> = range(1, 8).map(|n| n.to_string()).collect();
@@ -158,7 +158,7 @@ fn the_same_header_several_times_is_counted() {
         headers.resize(names.len(), "twin".to_owned());
         (maildrop(&names.iter().map(String::as_str).zip(sizes).collect::<Vec<_>>()), headers)
     };
-    // Sizes remembered, sizes listed, and what is retrieved.
+    // Sizes remembered, sizes listed, and the messages retrieved.
     for (remembered, now, new) in [
         (vec![50, 60], vec![50, 60], vec![]),
         (vec![50, 60], vec![60, 50], vec![]),
@@ -196,7 +196,7 @@ fn another_server_makes_a_single_message_suspicious() {
     let plan = decided(&listing("new", range(1, 3)), &one(), &MOVED);
     assert_eq!((renamed(&plan), retrieved(&plan)), (vec![(1, "new1".to_owned())], vec![2, 3]));
     assert_eq!(retrieved(&decided(&listing("new", range(1, 3)), &one(), &KEEP)), [1, 2, 3]);
-    // The same unique-id and the same size, and yet another message.
+    // The same unique-id and size, yet another message.
     let plan = decide(&listing("old", range(1, 1)).0, &one(), &MOVED, &["other"]);
     assert_eq!(retrieved(&plan), [1]);
 }

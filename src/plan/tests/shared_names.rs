@@ -46,20 +46,20 @@ fn where_one_has_another_size_the_others_are_only_known_by_theirs_if_none_of_it_
     let plan = decide(&listing, &known, &KEEP, &["A", "B", "C"]);
     assert_eq!((retrieved(&plan), plan.known_entries), (vec![1], ids([2, 3])));
     assert_eq!(retrieved(&decide(&listing, &known, &Policy { has_top: false, ..KEEP }, &[])), [1, 2]);
-    // Nothing of another size: one is gone, whichever.
+    // No other size is listed: one is gone, whichever.
     assert_eq!(retrieved(&decide(&maildrop(&[("a", 1), ("a", 3)]), &known, &KEEP, &[])), [0_u32; 0]);
 }
 
 #[test]
 fn one_more_under_a_name_may_be_any_of_them_whatever_its_size() {
     let known = state(vec![entry(1, "a", "A", 1, 0)]);
-    // The remembered one has grown, and another one came that has the size which it had.
+    // The remembered one has grown, and a new one has the size that it had.
     let listing = maildrop(&[("a", 2), ("a", 1)]);
     assert_eq!(retrieved(&decide(&listing, &known, &KEEP, &["A", "B"])), [1, 2]);
     assert_eq!(retrieved(&decide(&listing, &known, &Policy { has_top: false, ..KEEP }, &[])), [1, 2]);
-    // If its header shows that it is still the one that was there, only the other one is new.
+    // If its header shows that it is the old one, only the other is new.
     assert_eq!(retrieved(&decide(&listing, &known, &KEEP, &["B", "A"])), [1]);
-    // Once both are remembered nothing is asked any more.
+    // Once both are remembered, no header is requested.
     let both = state(vec![entry(1, "a", "B", 1, 0), entry(2, "a", "A", 2, 0)]);
     assert_eq!(look_at(&listing, &both, &KEEP, &HashSet::new(), NOW), []);
     assert_eq!(retrieved(&decide(&listing, &both, &KEEP, &[])), [0_u32; 0]);

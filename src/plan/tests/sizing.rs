@@ -1,6 +1,6 @@
 use super::*;
 
-/// A listing without sizes, which come to so much together.
+/// A listing without sizes, with this sum of them.
 fn unsized_listing(names: &[&str], octets: u64) -> Maildrop {
     let mut listing = maildrop(&names.iter().map(|name| (*name, 0)).collect::<Vec<_>>());
     listing.messages.iter_mut().for_each(|listed| listed.reported_size = None);

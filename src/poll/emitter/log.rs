@@ -1,4 +1,4 @@
-//! The lines that a poll writes into the log while it runs.
+//! The log lines of a running poll.
 
 use tracing::{Level, debug, enabled, info, warn};
 
@@ -7,10 +7,10 @@ use crate::poll::error::PollError;
 use crate::poll::events::{AfterFailure, PollEvent};
 use crate::text::{Count, Size};
 
-/// To look at so many headers takes a while, so the user is told why.
+/// From this many headers on, looking takes a while, so the user is told why.
 const MANY_HEADERS: usize = 20_000;
 
-/// Logs what is worth it.
+/// Logs an event if it is worth a line.
 pub(super) fn on_event(event: &PollEvent<'_>) {
     match event {
         PollEvent::Recovered(recovered) if !recovered.is_nothing() => was_interrupted(recovered),
@@ -71,7 +71,7 @@ fn was_interrupted(recovered: &Recovered) {
 
 fn session_failed(error: &PollError, next: AfterFailure) {
     match next {
-        // Whoever gets the report tells it.
+        // The caller that gets the report tells the user.
         AfterFailure::PollEnds => {}
         AfterFailure::NothingLost => info!("another session to look for more ended early: {error}"),
         AfterFailure::GoesOn => warn!("the session broke at a message; another one continues after it: {error}"),

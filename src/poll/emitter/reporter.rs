@@ -1,4 +1,4 @@
-//! Makes the report of a poll of what the poll tells.
+//! Makes the report of a poll from its events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,22 @@ use crate::poll::events::PollEvent;
 use crate::poll::report::{Failures, PollReport, Tally};
 use crate::state::hints::Past;
 
-/// The report of a poll under way.
+/// The report of a running poll.
 #[derive(Debug)]
 pub(super) struct Reporter {
     report: PollReport,
-    /// What the server refused in this session. It is asked for again in the next one, unless this one ends in order.
+    /// What the server refused in this session. Unless the session ends in order, it is requested again in the next
+    /// one.
     refused: Failures,
 }
 
 impl Reporter {
-    /// Of a poll that begins.
+    /// Creates an empty report.
     pub(super) fn new(account: AccountName) -> Self {
         Self { report: PollReport::new(account), refused: Failures::default() }
     }
 
-    /// Takes in what has happened.
+    /// Adds an event to the report.
     pub(super) fn on_event(&mut self, event: &PollEvent<'_>) {
         let report = &mut self.report;
         match event {
@@ -91,7 +92,7 @@ impl Reporter {
         }
     }
 
-    /// The report of a poll that is over.
+    /// Returns the report of the completed poll.
     pub(super) fn finish(self, end: Result<(), PollError>) -> PollReport {
         PollReport { end, ..self.report }
     }

@@ -1,26 +1,26 @@
-//! Messages that are counted, and of which the first few can be named: a server may list or refuse a million.
+//! Counted messages of which the first few can be named: a server may list or refuse a million.
 
 use std::fmt;
 
 use crate::plan::maildrop::Listed;
 use crate::text;
 
-/// So many of many messages are kept, for whoever judges a report; fewer are named.
+/// How many messages are kept for the report's readers; fewer are named.
 const NAMED: usize = 100;
 
-/// The most characters of a reason that are kept.
+/// The most characters kept of a reason.
 const REASON: usize = 160;
 
-/// A number of messages, of which the first few can be named.
+/// A number of messages of which the first few can be named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally<T = Listed> {
-    /// How many.
+    /// How many messages there are.
     count: usize,
     /// The first few.
     first: Vec<T>,
 }
 
-/// Messages that could not be had: how many, and why the first few could not.
+/// Messages that could not be retrieved: how many, and why the first few could not.
 pub type Failures = Tally<(Listed, String)>;
 
 impl<T> Default for Tally<T> {
@@ -30,13 +30,13 @@ impl<T> Default for Tally<T> {
 }
 
 impl<T> Tally<T> {
-    /// Of so many, of which nothing else is known.
+    /// Creates a tally of which only the number is known.
     #[must_use]
     pub fn unnamed(count: usize) -> Self {
         Self { count, first: Vec::new() }
     }
 
-    /// Those of another one as well.
+    /// Adds the messages of another tally.
     pub fn absorb(&mut self, other: Self) {
         let Self { count, first } = other;
         self.count = self.count.saturating_add(count);
@@ -44,7 +44,7 @@ impl<T> Tally<T> {
         self.first.truncate(NAMED);
     }
 
-    /// How many.
+    /// Returns how many messages there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
@@ -64,7 +64,7 @@ impl<T> Tally<T> {
 }
 
 impl Tally {
-    /// Of these.
+    /// Creates a tally of these messages.
     #[must_use]
     pub fn of(messages: &[Listed]) -> Self {
         Self { count: messages.len(), first: messages.iter().take(NAMED).cloned().collect() }
@@ -72,7 +72,7 @@ impl Tally {
 }
 
 impl Failures {
-    /// One more. The reason is only made if it is kept.
+    /// Adds a message. The reason is only rendered if it is kept.
     pub fn add(&mut self, listed: &Listed, why: impl fmt::Display) {
         self.count = self.count.saturating_add(1);
         if self.first.len() < NAMED {
