@@ -21,7 +21,7 @@ pub enum Place<'a> {
 /// the directory. Blocks.
 ///
 /// # Errors
-/// Those of the disk, and of `fill`.
+/// Disk errors, and of `fill`.
 pub fn replace_whole<T>(
     disk: &dyn Disk,
     place: Place<'_>,

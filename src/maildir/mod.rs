@@ -42,7 +42,7 @@ impl Maildir {
     /// A Maildir that is there already.
     ///
     /// # Errors
-    /// Those of the disk; `NotFound` if it or one of its parts is missing, `NotADirectory` if a part is a link. For root,
+    /// Disk errors; `NotFound` if it or one of its parts is missing, `NotADirectory` if a part is a link. For root,
     /// one that belongs to another user.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
         let resolved = disk.resolve(path)?;
@@ -59,7 +59,7 @@ impl Maildir {
     /// are made are nobody else's to enter.
     ///
     /// # Errors
-    /// Those of the disk; for root, a place that belongs to another user.
+    /// Disk errors; for root, a place that belongs to another user.
     pub fn create(disk: &dyn Disk, path: &Path, mode: MaildirMode) -> io::Result<Self> {
         ownership::check_place(disk, path)?;
         for part in PARTS {
@@ -103,7 +103,7 @@ impl Maildir {
     /// [`Maildir::sync`].
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn mark_as_folder(&self, disk: &dyn Disk, mode: MaildirMode) -> io::Result<()> {
         let path = self.path.join(FOLDER_MARK);
         match disk.status(&path) {
@@ -120,7 +120,7 @@ impl Maildir {
     /// Makes the Maildir itself durable, whoever made it: its three directories and all those above.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
         sync_dirs_above(disk, self.new.path())
     }
@@ -152,7 +152,7 @@ impl Maildir {
     /// Whether its paths still lead to the directories that are open: it was not moved, replaced or unmounted.
     ///
     /// # Errors
-    /// Those of the disk, but that nothing is there is no error.
+    /// Disk errors, but that nothing is there is no error.
     pub fn is_in_place(&self, disk: &dyn Disk) -> io::Result<bool> {
         for dir in [&self.tmp, &self.new] {
             match disk.status(dir.path()) {
@@ -167,7 +167,7 @@ impl Maildir {
     /// What tells it from another one.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn id(&self, disk: &dyn Disk) -> io::Result<MaildirId> {
         let marker = if disk.keeps_inode_numbers(&self.new)? { None } else { marker::read(disk, &self.path)? };
         Ok(MaildirId { tmp_inode: self.tmp.id().inode, new_inode: self.new.id().inode, marker })
@@ -177,7 +177,7 @@ impl Maildir {
     /// when it is mounted again. It is safe only after [`Maildir::sync`].
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn lasting_id(&self, disk: &dyn Disk) -> io::Result<MaildirId> {
         let id = self.id(disk)?;
         if id.marker.is_some() || disk.keeps_inode_numbers(&self.new)? {
@@ -189,7 +189,7 @@ impl Maildir {
     /// The instance ids in the names of delivered files: who of us has delivered here.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn instances(&self, disk: &dyn Disk) -> io::Result<Vec<InstanceId>> {
         let mut found = Vec::new();
         for dir in [&self.new, &self.cur] {

@@ -232,7 +232,7 @@ impl Staging {
     /// Writes what was taken so far into the file, if that leaves the reserve of free space alone. Blocks.
     ///
     /// # Errors
-    /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
+    /// Disk errors, or no room; the message is then lost here and has to be retrieved again.
     pub fn flush(&mut self) -> Result<(), NotWritten> {
         for tmp in std::iter::once(&mut self.tmp).chain(&mut self.also).filter(|_| !self.discarded) {
             tmp.write_within(&mut FreeSpace::unknown(), &self.buffer)?;
@@ -312,7 +312,7 @@ impl<T> Received<T> {
     /// that of several messages that are written one behind the other. Blocks.
     ///
     /// # Errors
-    /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
+    /// Disk errors, or no room; the message is then lost here and has to be retrieved again.
     pub fn write(self, free_space: &mut FreeSpace) -> Result<Written<T>, NotWritten> {
         let Self { mut file, tail, discarded } = self;
         if discarded {

@@ -47,7 +47,7 @@ impl Store {
     /// Returns how many were not known.
     ///
     /// # Errors
-    /// Those of the disk; [`StateError::Moved`].
+    /// Disk errors; [`StateError::Moved`].
     pub fn record_known(&mut self, messages: Vec<Known>) -> Result<usize, StateError> {
         let mut taken = HashSet::new();
         let (wall, trusted) = (self.mark().reading.wall, self.mark().trusted);
@@ -82,7 +82,7 @@ impl Store {
     /// The headers of these were seen for the first time.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_fingerprinted(&mut self, headers: Vec<(EntryId, Digest)>) -> Result<(), StateError> {
         if headers.is_empty() {
             return Ok(());
@@ -95,7 +95,7 @@ impl Store {
     /// Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn back_up(&self) -> Result<Option<PathBuf>, StateError> {
         /// No state is larger.
         const MOST: u64 = 2 << 30;

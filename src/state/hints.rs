@@ -321,7 +321,7 @@ impl HintsFile {
     /// Writes them, if they have changed. Blocks.
     ///
     /// # Errors
-    /// Those of the disk; nothing is lost by that but the hints.
+    /// Disk errors; nothing is lost by that but the hints.
     pub fn write(&mut self, disk: &dyn Disk) -> io::Result<()> {
         if !self.has_changed() {
             return Ok(());

@@ -337,7 +337,7 @@ impl LockedFile {
     /// Opens a file and locks it, whatever its name. None if another process holds it.
     ///
     /// # Errors
-    /// Those of the disk; `NotFound` if there is none.
+    /// Disk errors; `NotFound` if there is none.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Option<Self>> {
         loop {
             let mut file = disk.append(path)?;
@@ -383,7 +383,7 @@ impl Journal {
     /// file at the same time is not in the way.
     ///
     /// # Errors
-    /// Those of the disk; `AlreadyExists` if somebody else has made it.
+    /// Disk errors; `AlreadyExists` if somebody else has made it.
     pub fn make(
         disk: &dyn Disk,
         path: &Path,
@@ -428,7 +428,7 @@ impl Journal {
     /// Whether its path still leads to the file that is open, or to none if there is none.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn is_in_place(&self) -> io::Result<bool> {
         let there = match self.disk.status(&self.path) {
             Ok(status) => Some(status.id),
@@ -472,7 +472,7 @@ impl Journal {
     /// Appends one batch.
     ///
     /// # Errors
-    /// Those of the disk. What was written of the batch is cut off again; if even that fails, or a sync did, every
+    /// Disk errors. What was written of the batch is cut off again; if even that fails, or a sync did, every
     /// later call fails too.
     pub fn append(&mut self, records: &[Record], durability: Durability) -> io::Result<()> {
         if self.broken {
@@ -499,7 +499,7 @@ impl Journal {
     /// Makes everything durable that this value appended.
     ///
     /// # Errors
-    /// Those of the disk; every later call fails too.
+    /// Disk errors; every later call fails too.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.unsynced {
             self.sync_file(self.length)?;
@@ -511,7 +511,7 @@ impl Journal {
     /// Says at the file's end that all of it is durable, if it is. This need not be durable itself.
     ///
     /// # Errors
-    /// Those of the disk: it is not said, and nothing else is lost.
+    /// Disk errors: it is not said, and nothing else is lost.
     pub fn mark_durable(&mut self) -> io::Result<()> {
         if self.unsynced || self.broken || self.unproven || self.synced != self.length {
             return Ok(());
@@ -552,7 +552,7 @@ impl Journal {
     /// so that a large state is not held in memory twice more.
     ///
     /// # Errors
-    /// Those of the disk; the old file is then still there, unless only the last sync failed.
+    /// Disk errors; the old file is then still there, unless only the last sync failed.
     pub fn rewrite(&mut self, records: impl IntoIterator<Item = Record>) -> io::Result<()> {
         let (Some(dir), Some(name)) = (self.dir.clone(), self.path.file_name()) else {
             return Err(io::Error::other("it is not open for writing"));

@@ -12,7 +12,7 @@ use crate::user;
 /// Refuses the state of an account that belongs to another user, before anything is made or written.
 ///
 /// # Errors
-/// [`StateError::OtherOwner`], and those of the disk.
+/// [`StateError::OtherOwner`], and disk errors.
 pub fn check(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateError> {
     let ours = user::effective();
     for file in [uids_file(dir, account), lock_file(dir, account)] {
@@ -28,7 +28,7 @@ pub fn check(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateErro
 /// Refuses the state directory of an account as a poll does that opens the state there: for what writes into it besides.
 ///
 /// # Errors
-/// [`StateError::OtherOwner`], [`StateError::OpenToAll`], and those of the disk.
+/// [`StateError::OtherOwner`], [`StateError::OpenToAll`], and disk errors.
 pub fn check_place(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateError> {
     check(disk, dir, account)?;
     check_open_to_all(disk, dir)
@@ -37,7 +37,7 @@ pub fn check_place(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), Sta
 /// Refuses a state directory that everybody may write to.
 ///
 /// # Errors
-/// [`StateError::OpenToAll`], and those of the disk.
+/// [`StateError::OpenToAll`], and disk errors.
 pub(super) fn check_open_to_all(disk: &dyn Disk, dir: &Path) -> Result<(), StateError> {
     match disk.mode_open_to_all(dir) {
         Ok(None) => Ok(()),

@@ -164,7 +164,7 @@ impl Store {
     /// removed is not ours to go on with. To be asked before anything is written or delivered on the strength of it.
     ///
     /// # Errors
-    /// [`StateError::Moved`], and those of the disk.
+    /// [`StateError::Moved`], and disk errors.
     pub fn check_place(&self) -> Result<(), StateError> {
         let Some(AccountLock { path, lock }) = &self.lock else { return Ok(()) };
         match self.disk.status(path) {
@@ -186,7 +186,7 @@ impl Store {
     /// power cut, and with it what says that a message is ours. Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn sync_directory(&self) -> Result<DirSync, StateError> {
         let dir = self.journal.path().parent().unwrap_or(Path::new("/"));
         self.disk.sync_dir(dir).map_err(|e| StateError::io("sync", dir, e))
@@ -196,7 +196,7 @@ impl Store {
     /// on disk. Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn ensure_file(&mut self) -> Result<(), StateError> {
         if self.journal.is_durable() { Ok(()) } else { self.rewrite() }
     }
@@ -215,7 +215,7 @@ impl Store {
     /// it is seen there: a listing that names it proves nothing, in this session or a later one.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_host(&mut self, account: &Account, recognised: &[EntryId]) -> Result<(), StateError> {
         let is_open = |entry: &&Entry| {
             entry.unique_id.is_some() && entry.absent_since.is_none() && recognised.binary_search(&entry.id).is_err()
@@ -293,7 +293,7 @@ impl Store {
     /// Says what was shown meanwhile, without a sync of its own: where it is lost, bytes are compared.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_shown(&mut self) -> Result<(), StateError> {
         match self.unshown_now() {
             Some(record) => self.append(vec![record], Durability::Later),
@@ -304,7 +304,7 @@ impl Store {
     /// What nothing has shown is on record as doubtful.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_unshown_doubted(&mut self) -> Result<(), StateError> {
         self.unshown.clear();
         self.record_shown()
@@ -320,7 +320,7 @@ impl Store {
     /// [`Store::remove_finished`].
     ///
     /// # Errors
-    /// Those of the disk. Nothing is lost by that: recovery finds it out again.
+    /// Disk errors. Nothing is lost by that: recovery finds it out again.
     pub fn record_published<P: IsPublished>(&mut self, published: &[P]) -> Result<(), StateError> {
         self.record_finished(published.iter().map(P::entry).collect())?;
         let in_tmp = published.iter().flat_map(P::in_tmp).map(|(tmp, name)| (tmp.clone(), name.to_owned()));
@@ -354,7 +354,7 @@ impl Store {
     /// These messages of the spool were forwarded.
     ///
     /// # Errors
-    /// Those of the disk. The forwarder's own journal still says it.
+    /// Disk errors. The forwarder's own journal still says it.
     pub fn record_forwarded(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Forwarded)
     }
@@ -362,7 +362,7 @@ impl Store {
     /// Removes the names in `tmp/` of messages whose delivery is on record for good. Blocks.
     ///
     /// # Errors
-    /// Those of the disk: what is left is removed at a later poll.
+    /// Disk errors: what is left is removed at a later poll.
     pub fn remove_finished(&mut self) -> Result<(), StateError> {
         for (tmp, name) in std::mem::take(&mut self.finished.durable) {
             match self.disk.remove_in(&tmp, &name) {
@@ -379,7 +379,7 @@ impl Store {
     /// nothing was written. Blocks.
     ///
     /// # Errors
-    /// Those of the disk; [`StateError::Moved`].
+    /// Disk errors; [`StateError::Moved`].
     pub fn settle(&mut self) -> Result<(), StateError> {
         if !self.journal.is_synced() {
             self.check_place()?;
@@ -397,7 +397,7 @@ impl Store {
     /// These were deleted on the server, and it acknowledged the QUIT.
     ///
     /// # Errors
-    /// Those of the disk. Nothing is lost by that: they are looked for once more.
+    /// Disk errors. Nothing is lost by that: they are looked for once more.
     pub fn record_removed(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         if ids.is_empty() {
             return Ok(());
@@ -411,7 +411,7 @@ impl Store {
     /// A complete listing lacked these for the first time.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_absent(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.absent_since.is_none()));
         let trusted = self.mark.trusted;
@@ -422,7 +422,7 @@ impl Store {
     /// ended at what stood there. Durable when this returns. Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_doubt(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| !entry.doubt));
         self.append_ids(ids, Record::Doubted)?;
@@ -432,7 +432,7 @@ impl Store {
     /// These were retrieved again, and their bytes are what they were.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_verified(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         let over = self.troubles_over(ids.iter().filter_map(|id| self.listed_as(*id)));
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.doubt || entry.was_gone()));
@@ -448,7 +448,7 @@ impl Store {
     /// These are listed again.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_present(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Present)
     }
@@ -456,7 +456,7 @@ impl Store {
     /// The server reports other sizes for these now.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_resized(&mut self, sizes: Vec<(EntryId, u64)>) -> Result<(), StateError> {
         if sizes.is_empty() {
             return Ok(());
@@ -468,7 +468,7 @@ impl Store {
     /// The server has other unique-ids for these now.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_renamed(&mut self, names: Vec<(EntryId, UniqueId)>) -> Result<(), StateError> {
         if names.is_empty() {
             return Ok(());
@@ -493,7 +493,7 @@ impl Store {
     /// These are not remembered any more.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_forgotten(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Forgotten)
     }
@@ -501,7 +501,7 @@ impl Store {
     /// Writes what is true already and has not been written: a clock mark on which ages depend, a Maildir that was taken.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn write_pending(&mut self) -> Result<(), StateError> {
         let due = self.journal.exists() && !self.pending.is_empty();
         if due { self.append(Vec::new(), Durability::Later) } else { Ok(()) }
@@ -525,7 +525,7 @@ impl Store {
     /// Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn ensure_proven(&mut self) -> Result<(), StateError> {
         if self.journal.is_unproven() { self.rewrite() } else { Ok(()) }
     }
@@ -542,7 +542,7 @@ impl Store {
     /// Writes the whole state into a new file, durable when this returns. Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn rewrite(&mut self) -> Result<(), StateError> {
         self.check_place()?;
         let path = self.journal.path();

@@ -43,7 +43,7 @@ impl Store {
     /// These messages failed. How long each is quarantined grows with how often it did.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_quarantine(&mut self, messages: Vec<ListedAs>, kind: QuarantineReason) -> Result<(), StateError> {
         let records = self.once_more(messages.into_iter(), kind);
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
@@ -66,7 +66,7 @@ impl Store {
     /// then for two, up to a week.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_over_limit(&mut self, listed_as: ListedAs) -> Result<(), StateError> {
         let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
         match over_limit(before, self.mark.trusted) {
@@ -79,7 +79,7 @@ impl Store {
     /// ever left alone for that.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_others_first(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
         let until = self.mark.trusted;
         let is_new = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_none();
@@ -92,7 +92,7 @@ impl Store {
     /// Whichever of these messages made trouble does not any more: it is not on the server, or had its turn.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_quarantine_over(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
         let records = self.troubles_over(messages.into_iter());
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
@@ -101,7 +101,7 @@ impl Store {
     /// Rules with this digest leave these messages on the server, and not those any more.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_skipped(
         &mut self,
         skipped: Vec<ListedAs>,
