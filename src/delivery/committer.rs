@@ -65,7 +65,7 @@ pub(crate) struct Committer<T, A> {
     failed: Vec<(DestinationIndex, DeliveryError)>,
     /// How many messages for failing Maildirs were not delivered.
     missed: u64,
-    /// Those of them that have unique-ids.
+    /// How those with unique-ids are listed.
     undelivered: Vec<ListedAs>,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Committed {
     pub(crate) failed: Vec<(PathBuf, DeliveryError)>,
     /// How many messages are not recorded anywhere because a Maildir failed.
     pub(crate) missed: u64,
-    /// Those of them that have unique-ids.
+    /// How those with unique-ids are listed.
     pub(crate) undelivered: Vec<ListedAs>,
 }
 

@@ -49,7 +49,7 @@ impl Recovered {
 pub struct Unusable {
     /// Its path, as configured.
     pub configured: PathBuf,
-    /// Why.
+    /// Why it cannot be used.
     pub error: StateError,
     /// Whether it is still the Maildir that was delivered to, so that the messages delivered earlier are there.
     pub is_in_place: bool,
@@ -121,11 +121,11 @@ enum Role {
 /// The Maildirs that a recovery deals with, by number.
 #[derive(Default)]
 struct Maildirs {
-    /// Those that can be used.
+    /// The usable ones.
     good: BTreeMap<MaildirNumber, Maildir>,
     /// The usable and the unusable ones, as the state knows them.
     known: BTreeMap<MaildirNumber, (Role, KnownMaildir)>,
-    /// Those that cannot be used now: deliveries to them wait.
+    /// The unusable ones: deliveries to them wait.
     waiting: HashSet<MaildirNumber>,
     /// Why they cannot be used.
     unusable: Vec<Unusable>,

@@ -18,8 +18,8 @@ pub(super) fn of(path: &Path) -> Option<String> {
     Some(command.map_or_else(|| format!("process {pid}"), |command| format!("process {pid} (mailferry {command})")))
 }
 
-/// Returns who holds the lock of this inode, if the line is about it: `1: FLOCK  ADVISORY  WRITE 16437 08:01:1234 0
-/// EOF`.
+/// Returns who holds the lock of this inode, if the line is about it. A line of `/proc/locks` looks like
+/// `1: FLOCK  ADVISORY  WRITE 16437 08:01:1234 0 EOF`.
 fn pid(line: &str, inode: u64) -> Option<u32> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let kind = words.next()?;

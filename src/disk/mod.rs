@@ -92,7 +92,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `openat(2)`; `AlreadyExists` if anything is there.
     fn create_in(&self, dir: &Dir, name: &OsStr) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Gives a file a second name, which must be free.
+    /// Gives a file a second name (a hard link), which must be free.
     ///
     /// # Errors
     /// Those of `linkat(2)`: `AlreadyExists` if the name is taken, `NotFound` if the file is gone. On a file system

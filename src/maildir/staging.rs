@@ -38,7 +38,7 @@ struct TmpFile {
 pub struct NotWritten {
     /// The `tmp/` of the Maildir that failed.
     pub dir: PathBuf,
-    /// Why.
+    /// What went wrong.
     pub source: io::Error,
 }
 

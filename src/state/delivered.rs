@@ -1,4 +1,4 @@
-//! Looks up deliveries that are still in progress, without holding the state.
+//! Looks up deliveries that are not finished yet, such as those in the spool, without holding the state.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,8 +19,8 @@ pub struct Delivery {
     pub whole: Option<Digest>,
 }
 
-/// Returns the wanted deliveries in progress of an account, by file name, as the state has them right now. Empty if the
-/// state cannot be read. Blocks.
+/// Returns the wanted ones of an account's deliveries by file name, as the state has them right now. Finished ones may
+/// be missing. Empty if the state cannot be read. Blocks.
 pub fn deliveries(
     disk: &dyn Disk,
     dir: &Path,

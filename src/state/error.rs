@@ -75,7 +75,7 @@ pub enum StateError {
         /// What it left there, by suffix, `uids` last.
         files: Vec<&'static str>,
     },
-    /// There is no state, but somebody has delivered into the Maildir before.
+    /// There is no state, but one that is not here has delivered into the Maildir before.
     Lost {
         /// The account.
         account: AccountName,

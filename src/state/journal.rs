@@ -96,7 +96,7 @@ pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> 
     Ok(contents)
 }
 
-/// Tells what a file is whose first line is not that of a version we know.
+/// Judges a file that does not begin with the first line of a known version.
 fn judge_beginning(bytes: &[u8]) -> BadJournal {
     let first = bytes.split(|c| *c == b'\n').next().unwrap_or_default();
     match first.strip_prefix(MAGIC_STEM) {

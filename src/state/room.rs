@@ -3,9 +3,9 @@
 //!
 //! A small state needs no room. A large one must have room before it is read, and waits while others have it, first
 //! come, first served; one that is larger than all the room has it alone. So a million messages can be remembered, and
-//! twenty accounts with a million each are polled one after the other. A state that lacks room gets no further session
-//! in its poll, so it grows by at most one session per poll: a server that lists other messages in each session would
-//! fill any memory, and between polls there are pauses.
+//! twenty accounts with a million each are polled one after the other. A state that has outgrown the room gets one
+//! session per poll: a server that lists other messages in each session could fill any memory otherwise, and between
+//! polls there are pauses.
 
 use std::sync::{Arc, LazyLock};
 

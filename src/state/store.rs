@@ -68,7 +68,7 @@ pub struct Store {
     unshown: Unshown,
     /// When the state was opened, in nanoseconds since 1970.
     opened: i64,
-    /// Held as long as this value lives. None for a look without a lock.
+    /// Released when the store is dropped. None for a look without a lock.
     lock: Option<AccountLock>,
 }
 
