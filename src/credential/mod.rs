@@ -1,4 +1,4 @@
-//! Obtains secrets from their sources, anew at each poll.
+//! Obtains secrets from their sources, again at each poll.
 
 use std::ffi::OsString;
 use std::fmt;

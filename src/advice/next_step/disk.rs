@@ -10,7 +10,7 @@ use crate::maildir::Foreign;
 use crate::poll::error::DoesNotFit;
 use crate::user;
 
-/// Said to reassure.
+/// Reassures the user.
 const NOTHING_LOST: &str = "Nothing is lost: what was not delivered is still on the server";
 
 /// What to do about a failed system call on a Maildir.

@@ -87,7 +87,7 @@ fn login(account: &AccountName) -> String {
     this_program(&format!("login {account}"))
 }
 
-/// Makes a clause a sentence.
+/// Turns a clause into a sentence.
 fn sentence(clause: &str) -> String {
     let mut chars = clause.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
