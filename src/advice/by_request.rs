@@ -1,4 +1,4 @@
-//! What somebody is told who asks the daemon about an account or for its poll.
+//! What people are told who ask the daemon about an account, or to poll one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use crate::command_line::this_program;
 use crate::text::{self, Span};
 
-/// Why a running daemon does not have an account that is named.
+/// Why a running daemon does not have a named account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotThere<'a> {
     /// It is disabled in this configuration.
     Disabled(&'a Path),
-    /// It is enabled in this configuration, as it stands in the file now.
+    /// It is enabled in this configuration, as the file is now.
     NotReloaded(&'a Path),
     /// The configuration cannot be used.
     NoConfiguration,
 }
 
-/// Why, and what to do.
+/// Tells why, and what to do.
 pub(crate) fn not_there(account: &str, why: NotThere<'_>) -> String {
     let account = text::value(account);
     match why {
@@ -39,15 +39,15 @@ pub(crate) fn not_there(account: &str, why: NotThere<'_>) -> String {
     }
 }
 
-/// How a new account comes to be polled by the daemon that runs; `reload` is the command that makes it read the
-/// configuration, if that is known.
+/// Tells how to have a new account polled by the running daemon. `reload` is the command that makes the daemon read the
+/// configuration again, if known.
 pub(crate) fn reload(account: &str, reload: Option<&str>) -> String {
     let account = text::value(account);
     let how = reload.map_or_else(|| "reload it (SIGHUP)".to_owned(), |command| format!("reload it: {command}"));
     format!("The daemon that runs does not have `{account}` yet. To have it polled, {how}")
 }
 
-/// How a new account comes to be polled where no daemon runs.
+/// Tells how to have a new account polled if no daemon runs.
 pub(crate) fn no_daemon_yet() -> String {
     format!(
         "No daemon runs yet. To have mail fetched on schedule: {}; as a service: systemd/README.md",
@@ -55,20 +55,20 @@ pub(crate) fn no_daemon_yet() -> String {
     )
 }
 
-/// An account whose polls fail, and which is polled because somebody asked.
+/// An account whose polls have been failing, and that is polled on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failing<'a> {
-    /// Its name.
+    /// The account's name.
     pub(crate) account: &'a str,
-    /// For how long they have failed.
+    /// How long its polls have been failing.
     pub(crate) time: Duration,
     /// What happened and what to do about it.
     pub(crate) text: &'a str,
-    /// How long it waits if it happens once more.
+    /// How long it waits if this poll fails, too.
     pub(crate) next_wait: Duration,
 }
 
-/// What is said of it; `often` if somebody waits for its mail.
+/// Tells what happens next; `often` if it would be polled often otherwise because somebody waits for its mail.
 pub(crate) fn tried_again(failing: Failing<'_>, often: bool) -> String {
     let Failing { account, time, text, next_wait } = failing;
     let (time, wait) = (Span(time), Span(next_wait));

@@ -1,4 +1,4 @@
-//! Which class an error is of.
+//! Assigns errors to classes.
 
 use crate::client::ClientError;
 use crate::credential::{CommandFault, CredentialError, ReadFault};
@@ -11,27 +11,27 @@ use crate::sasl::SaslError;
 use crate::state::error::StateError;
 use crate::system_limit;
 
-/// What kind of error it is: who or what can end it, and how soon.
+/// The class of an error: who or what can end it, and how soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// No name, no address, no connection: nothing was heard from the server.
+    /// No name, address or connection: nothing was heard from the server.
     Unreachable,
-    /// The server was there, and the connection broke or fell silent.
+    /// The server was reached, but the connection broke or fell silent.
     ConnectionLost,
-    /// Next to nothing came.
+    /// Almost nothing came.
     TooSlow,
-    /// The listings of all accounts have no memory left for this one.
+    /// The listings of other accounts left too little memory for this one.
     ListingsTooLarge,
-    /// The server is busy, or another session holds the maildrop: it will pass.
+    /// The server is busy, or another session holds the maildrop: this will pass.
     Busy {
         /// When the server said so.
         stage: Stage,
-        /// The last login was too short a while ago for it.
+        /// Whether the server complains that the last login was too recent.
         rate_limited: bool,
     },
-    /// The server refused the user name and the password.
+    /// The server refused the user name or password.
     LoginRefused {
-        /// It says itself that it is the credentials, by the code AUTH (RFC 3206, section 5).
+        /// Whether the server blames the credentials explicitly, by the response code AUTH (RFC 3206, section 5).
         explicit: bool,
     },
     /// The server will not serve this account until a person acts (RFC 3206, section 4).
@@ -39,19 +39,19 @@ pub enum Class {
         /// When the server said so.
         stage: Stage,
     },
-    /// The server does not have the chosen way to log in.
+    /// The server does not support the chosen login method.
     NoLoginMethod,
-    /// No trusted, encrypted connection.
+    /// There is no trusted, encrypted connection.
     Tls,
     /// The configuration cannot work.
     Configuration,
-    /// The server does not do what a POP3 server does, or what this account needs.
+    /// The server does not behave like a POP3 server, or lacks what this account needs.
     Protocol,
-    /// A message goes on beyond what it may have; whatever else there was has been fetched.
+    /// A message exceeds its allowed size; everything else has been fetched.
     MessageTooLong,
     /// The Maildir or the state cannot be used.
     Storage,
-    /// The same, but the system may have what it lacks soon, or somebody else will be done.
+    /// The same, but the system may soon have the missing resource, or another process may be done.
     StorageLater,
     /// The user has to decide about the mail, and every look costs the server a listing.
     Undecided,
@@ -59,31 +59,31 @@ pub enum Class {
     Locked,
     /// There is no password to log in with.
     Credential,
-    /// The same, but it may well work the next time without anybody doing anything.
+    /// The same, but it may well work the next time by itself.
     CredentialLater,
-    /// Nobody has signed in, or what was granted has ended or was refused.
+    /// Nobody has signed in, or what was granted has expired or was refused.
     SignInRefused,
-    /// The authorization server does not do what one does.
+    /// The authorization server does not behave like one.
     SignInUnintelligible,
-    /// The end was asked for. Whoever did knows why.
+    /// A stop was requested. Whoever did so knows why.
     Stopped,
-    /// A fault of mailferry itself.
+    /// A bug in mailferry.
     InternalError,
 }
 
 /// Where in a session the server said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// In its greeting.
+    /// In the greeting.
     Greeting,
-    /// In answer to the login.
+    /// In response to the login.
     Login,
     /// At any other time.
     Session,
 }
 
 impl Class {
-    /// The class of an error that ended a poll.
+    /// Returns the class of an error that ended a poll.
     #[must_use]
     pub fn of(error: &PollError) -> Self {
         match error {
@@ -104,7 +104,7 @@ impl Class {
         }
     }
 
-    /// The class of an error of the state.
+    /// Returns the class of an error of the state.
     #[must_use]
     pub fn of_state(error: &StateError) -> Self {
         match error {
@@ -158,7 +158,7 @@ pub(super) fn of_session(error: &ClientError) -> Class {
         },
         ClientError::Unwilling { response, .. } => of_access(response, Stage::Greeting),
         ClientError::Goodbye { response, .. } => of_access(response, Stage::Session),
-        // Some servers let everybody in, and say only then that it will not be now, or not at all.
+        // Some servers accept every login, and only then say that access is not possible now, or at all.
         ClientError::Refused { response, .. } => match judge_access(response) {
             Some(_) => of_access(response, Stage::Session),
             None => Class::Protocol,
@@ -186,7 +186,7 @@ fn busy(response: &Response, stage: Stage) -> Class {
 fn of_framing(error: &FramingError) -> Class {
     match error {
         FramingError::BytesBeforeTls | FramingError::LooksLikeTls => Class::Tls,
-        // Mostly a goodbye ahead of its time: "-ERR idle for too long".
+        // Mostly a premature goodbye: "-ERR idle for too long".
         FramingError::Unsolicited { .. } => Class::ConnectionLost,
         FramingError::NotPop3 { .. }
         | FramingError::LineTooLong { .. }
@@ -205,7 +205,7 @@ pub(super) fn of_network(error: &NetError) -> Class {
         | NetError::SourceAddress { .. }
         | NetError::System { .. } => Class::Unreachable,
         NetError::Proxy { problem, .. } => of_proxy(problem),
-        // Somebody was there.
+        // A server was there.
         NetError::TlsTimeout { .. } | NetError::ClosedDuringHandshake { .. } => Class::ConnectionLost,
         NetError::NotTls { .. }
         | NetError::Certificate { .. }
@@ -230,7 +230,7 @@ fn of_proxy(problem: &ProxyProblem) -> Class {
     }
 }
 
-/// The class of an error of the sign-in that an access token comes from.
+/// Returns the class of an error of the sign-in that provides the access token.
 pub(super) fn of_sign_in(error: &OAuthError) -> Class {
     match error {
         OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => of_network(e),
@@ -296,7 +296,7 @@ fn of_command(fault: &CommandFault) -> Class {
     }
 }
 
-/// Whether the server had let us in before it came to this.
+/// Whether the error came after a successful login.
 pub(super) fn came_after_the_login(error: &PollError) -> bool {
     match error {
         PollError::Client(e) => session_came_after_the_login(e),

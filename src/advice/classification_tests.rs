@@ -23,7 +23,7 @@ fn response(code: Option<ResponseCode>, text: &str) -> Response {
     Response { status: Status::Err, code, text: text.to_owned(), decoded: None, unique_id: None }
 }
 
-/// The error of a login that was refused in these words.
+/// The error of a login refused in these words.
 fn login(code: Option<ResponseCode>, text: &str) -> ClientError {
     let response = response(code, text);
     let refusal = judge_refusal(&response);
@@ -99,7 +99,7 @@ fn what_goes_wrong_at_the_server_has_its_cause() {
     }
 }
 
-/// What `fetch` ends with and what the daemon waits for are about the same thing.
+/// The exit statuses of `fetch` that agree with the cause that the daemon sees.
 fn statuses_of(cause: Cause) -> &'static [ExitStatus] {
     match cause {
         Cause::NetworkDown | Cause::ConnectionLost | Cause::ServerBusy | Cause::RateLimited => &[ExitStatus::Temporary],

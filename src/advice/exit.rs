@@ -10,7 +10,7 @@ use crate::poll::PollError;
 use crate::state::error::StateError;
 
 impl Class {
-    /// The exit status that tells a script about it.
+    /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(self) -> ExitStatus {
         match self {
@@ -22,7 +22,7 @@ impl Class {
             | Self::StorageLater
             | Self::Locked
             | Self::CredentialLater
-            // A command that was stopped by a signal has a status of its own.
+            // A command that was stopped by a signal has its own status.
             | Self::Stopped
             | Self::InternalError => ExitStatus::Temporary,
             Self::LoginRefused { .. } | Self::AccessRefused { .. } | Self::NoLoginMethod | Self::SignInRefused => {
@@ -36,7 +36,7 @@ impl Class {
         }
     }
 
-    /// Whether it stays until somebody mends it, as far as can be known.
+    /// Whether the error stays until a person fixes it, as far as can be known.
     #[must_use]
     pub fn needs_a_person(self) -> bool {
         matches!(self.exit_status(), ExitStatus::Local | ExitStatus::Auth | ExitStatus::Config | ExitStatus::Tls)
@@ -44,7 +44,7 @@ impl Class {
 }
 
 impl PollError {
-    /// The exit status that tells a script about it.
+    /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         Class::of(self).exit_status()
@@ -52,7 +52,7 @@ impl PollError {
 }
 
 impl ClientError {
-    /// The exit status that tells a script about it.
+    /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         classification::of_session(self).exit_status()
@@ -60,7 +60,7 @@ impl ClientError {
 }
 
 impl NetError {
-    /// The exit status that tells a script about it.
+    /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         classification::of_network(self).exit_status()
@@ -68,7 +68,7 @@ impl NetError {
 }
 
 impl StateError {
-    /// The exit status that tells a script about it.
+    /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         Class::of_state(self).exit_status()
@@ -76,13 +76,13 @@ impl StateError {
 }
 
 impl OAuthError {
-    /// The exit status that tells a script about it.
+    /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         classification::of_sign_in(self).exit_status()
     }
 
-    /// Whether it may well pass without anybody doing anything.
+    /// Whether it may well pass by itself.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         self.exit_status() == ExitStatus::Temporary
@@ -90,7 +90,7 @@ impl OAuthError {
 }
 
 impl CredentialError {
-    /// Whether it may well work the next time without anybody doing anything.
+    /// Whether it may well work the next time by itself.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         classification::of_credential(self).exit_status() == ExitStatus::Temporary

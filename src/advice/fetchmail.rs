@@ -1,34 +1,33 @@
-//! The numbers that fetchmail ends with, for scripts that know them (`--fetchmail-exit-codes`; fetchmail(1), "EXIT
-//! CODES").
+//! The exit codes of fetchmail, for scripts that know them (`--fetchmail-exit-codes`; fetchmail(1), "EXIT CODES").
 
 use super::classification::{Class, Stage};
 use crate::poll::PollReport;
 
-/// Mail was fetched, or is there where nothing was to be fetched.
+/// Mail was fetched, or is there in a run that does not fetch.
 const SUCCESS: u8 = 0;
 /// There was no mail.
 const NO_MAIL: u8 = 1;
-/// No socket, or the connection was lost.
+/// Connecting failed, or the connection was lost.
 const SOCKET: u8 = 2;
 /// The login was refused.
 const AUTHENTICATION: u8 = 3;
-/// The server broke the rules.
+/// The server violated the protocol.
 const PROTOCOL: u8 = 4;
-/// How it was called is wrong.
+/// The command line or configuration is wrong.
 pub const SYNTAX: u8 = 5;
 /// Files have bad permissions.
 const FILES: u8 = 6;
-/// An error that the server reported.
+/// The server reported an error.
 const ERROR: u8 = 7;
-/// Another fetchmail runs.
+/// Another fetchmail is running.
 const ANOTHER_RUNS: u8 = 8;
 /// The server said that the maildrop is in use.
 const LOCK_BUSY: u8 = 9;
 /// Something else.
 const UNDEFINED: u8 = 23;
 
-/// The number of all polls together: 0 if any account brought mail, or has mail when nothing is to be fetched, else that
-/// of the last one. None is a poll that failed by a fault of our own.
+/// Returns the code for all polls together: 0 if any account brought mail, or has mail in a run that does not fetch,
+/// else the code of the last one. None stands for a poll that failed by a bug of our own.
 pub fn code<'a>(reports: impl Iterator<Item = Option<&'a PollReport>>) -> u8 {
     let mut last = NO_MAIL;
     for report in reports {
@@ -49,7 +48,7 @@ pub fn code<'a>(reports: impl Iterator<Item = Option<&'a PollReport>>) -> u8 {
     last
 }
 
-/// The number of a class of errors.
+/// Returns the code of a class of errors.
 pub(super) fn code_of(class: Class) -> u8 {
     match class {
         Class::Locked => ANOTHER_RUNS,

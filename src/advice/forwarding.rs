@@ -1,4 +1,4 @@
-//! What follows from how a pass of a forwarder ended.
+//! What follows from the end of a forwarder's pass.
 
 use super::classification::{Class, Stage, of_credential, of_network, of_sign_in};
 use super::{next_step, with_step};
@@ -11,7 +11,7 @@ use crate::poll::report::Decision;
 use crate::text::Count;
 
 impl Class {
-    /// The class of an error that ended a pass.
+    /// Returns the class of an error that ended a pass.
     #[must_use]
     pub fn of_forwarding(error: &ForwardError) -> Self {
         match error {
@@ -72,13 +72,13 @@ impl Class {
     }
 }
 
-/// The error that ended a pass, and the next step, for people.
+/// Returns the error that ended a pass and the next step, for people.
 #[must_use]
 pub fn told_of_forwarding(error: &ForwardError, account: &AccountName) -> String {
     with_step(error, next_step::forwarding::step(error, account).as_deref())
 }
 
-/// What waits in the spool of an account that forwards nothing any more, and what to do about it, for people.
+/// Tells what waits in the spool of an account that no longer forwards, and what to do about it, for people.
 #[must_use]
 pub fn told_of_stranded(stranded: &Stranded, account: &AccountName) -> String {
     let Stranded { spool, messages, .. } = stranded;
@@ -93,7 +93,7 @@ pub fn told_of_stranded(stranded: &Stranded, account: &AccountName) -> String {
     )
 }
 
-/// What to do about messages that are set aside: once the cause is mended, and where it never is.
+/// Tells what to do about messages that were set aside: once the cause is fixed, and if it never is.
 #[must_use]
 pub fn after_setting_aside(account: &AccountName) -> String {
     format!(
@@ -103,13 +103,13 @@ pub fn after_setting_aside(account: &AccountName) -> String {
 }
 
 impl ForwardReport {
-    /// The error that the pass ended with, or why messages were put off, and the next step, for people.
+    /// Returns the error that ended the pass, or why messages were put off, and the next step, for people.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.why_waiting().map(|error| told_of_forwarding(error, &self.account))
     }
 
-    /// The exit status that tells a script about it.
+    /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         match &self.end {

@@ -1,8 +1,8 @@
-//! What is said of a poll that waits for a disk that does not respond.
+//! What is said about a poll that waits for a disk that does not respond.
 
 use crate::account::AccountName;
 
-/// It hangs.
+/// Tells that a poll hangs.
 pub(crate) fn hangs(account: &AccountName) -> String {
     format!(
         "{account}: its poll waits for a disk that does not respond (the Maildir, the state, or the file of the password), so \
@@ -10,7 +10,7 @@ pub(crate) fn hangs(account: &AccountName) -> String {
     )
 }
 
-/// It does not any more.
+/// Tells that it no longer hangs.
 pub(crate) fn hangs_no_more(account: &AccountName) -> String {
     format!("{account}: the disk responds again")
 }

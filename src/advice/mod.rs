@@ -1,10 +1,10 @@
 //! What an error means and what to do about it.
 //!
-//! Errors state facts: what was being done to what, and what happened. This is the only room below the commands that
-//! knows what follows: which class an error is of ([`classification`]), and by that the exit status ([`exit`]),
-//! fetchmail's number ([`fetchmail`]) and what the schedule waits out ([`outcome`]); and which key, option or command
-//! helps ([`next_step`]). Every match over our own errors is exhaustive, so that a new one has to be judged here before
-//! it compiles.
+//! Errors state facts: what was being done to what, and what happened. This is the only module below the commands that
+//! knows what follows: which class an error belongs to ([`classification`]), and so the exit status ([`exit`]), the
+//! code of fetchmail ([`fetchmail`]) and what the schedule does ([`outcome`]); and which key, option or command helps
+//! ([`next_step`]). Every match on our own errors is exhaustive, so that a new error must be judged here before it
+//! compiles.
 
 pub(crate) mod by_request;
 pub mod classification;
@@ -35,14 +35,14 @@ pub(crate) use hanging::{hangs, hangs_no_more};
 /// What follows from an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
-    /// What kind of error it is.
+    /// The class of the error.
     pub class: Class,
-    /// What its user can do about it, as sentences without the last full stop. None where nothing is to be done.
+    /// What the user can do about it, as sentences without the last full stop. None if nothing has to be done.
     pub next_step: Option<String>,
 }
 
 impl Advice {
-    /// The exit status that tells a script about it.
+    /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         self.class.exit_status()
@@ -54,56 +54,56 @@ impl Advice {
         self.class.end()
     }
 
-    /// The number that fetchmail would end with.
+    /// The exit code that fetchmail would use.
     #[must_use]
     pub fn fetchmail_code(&self) -> u8 {
         fetchmail::code_of(self.class)
     }
 }
 
-/// What follows from the end of a poll of this account.
+/// Returns the advice for the error that ended a poll of this account.
 #[must_use]
 pub fn of(error: &PollError, account: &AccountName) -> Advice {
     Advice { class: Class::of(error), next_step: next_step::of(error, account).map(Into::into) }
 }
 
-/// The error and the next step, for people.
+/// Returns the error and the next step, for people.
 #[must_use]
 pub fn told(error: &PollError, account: &AccountName) -> String {
     with_step(error, of(error, account).next_step.as_deref())
 }
 
-/// The same of a session.
+/// Returns the same for a session.
 #[must_use]
 pub fn told_of_session(error: &ClientError) -> String {
     with_step(error, next_step::of_session(error).as_deref())
 }
 
-/// The same of a connection.
+/// Returns the same for a connection.
 #[must_use]
 pub fn told_of_connection(error: &NetError) -> String {
     with_step(error, next_step::of_network(error).as_deref())
 }
 
-/// The same of the sign-in of this account, which a person has begun.
+/// Returns the same for a sign-in of this account that a person started.
 #[must_use]
 pub fn told_of_sign_in(error: &OAuthError, account: &AccountName) -> String {
     with_step(error, next_step::sign_in::step_by_hand(error, account).as_deref())
 }
 
-/// The same of a state.
+/// Returns the same for a state.
 #[must_use]
 pub fn told_of_state(error: &StateError, account: &AccountName) -> String {
     with_step(error, next_step::state::step(error, account).as_deref())
 }
 
-/// The same of a state that belongs to no account yet.
+/// Returns the same for a state directory, where no account is concerned yet.
 #[must_use]
 pub(crate) fn told_of_directory(error: &StateError) -> String {
     with_step(error, next_step::state::of_directory(error).as_deref())
 }
 
-/// A fact and the next step, for people.
+/// Joins a fact and the next step, for people.
 pub(crate) fn with_step(fact: impl std::fmt::Display, step: Option<&str>) -> String {
     match step {
         Some(step) => format!("{fact}. {step}"),
@@ -112,13 +112,13 @@ pub(crate) fn with_step(fact: impl std::fmt::Display, step: Option<&str>) -> Str
 }
 
 impl PollReport {
-    /// The error that the poll ended with, and the next step, for people. None if it came to its end.
+    /// Returns the error that ended the poll and the next step, for people. None if the poll did not fail.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.end.as_ref().err().map(|error| told(error, &self.account))
     }
 
-    /// The exit status that tells a script about it.
+    /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         let fetched = match &self.end {
@@ -130,7 +130,7 @@ impl PollReport {
     }
 }
 
-/// When an account is polled next, why, and what can be done instead of waiting: "in 5 min, as configured".
+/// Returns when an account is polled next, why, and what can be done instead of waiting: "in 5 min, as configured".
 #[must_use]
 pub fn polled_next(next: &Next, now: Duration) -> String {
     format!("{}{}", next.told(now), next_step::instead_of_waiting(&next.reason))

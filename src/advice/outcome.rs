@@ -31,8 +31,8 @@ impl Class {
 }
 
 impl PollReport {
-    /// Why it failed, as far as this poll alone can tell: the schedule may doubt a refused login. None if it came to its
-    /// end, or was told to end.
+    /// Why it failed, as far as this poll alone can tell: the schedule may doubt a refused login. None if the poll did
+    /// not fail, or was stopped.
     #[must_use]
     pub fn failure(&self) -> Option<Cause> {
         match self.outcome().end {
@@ -42,11 +42,11 @@ impl PollReport {
         }
     }
 
-    /// What the schedule wants to know of it.
+    /// Summarizes the poll for the schedule.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let end = match &self.end {
-            // Messages that could not be had this time are asked for again at the regular time.
+            // Messages that could not be retrieved are tried again at the regular time.
             Ok(()) if self.had_its_share => End::HadItsShare,
             Ok(()) => End::Dealt { more: self.more },
             Err(e) => Class::of(e).end(),

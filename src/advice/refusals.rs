@@ -1,41 +1,41 @@
 //! What a refusal means, by who says it, when, and in what words: the cause, and what to do about it.
 //!
-//! It is data: a line of [`REFUSALS`] for each. What a refusal says of the next poll is not decided here but by its code
-//! and by its words whoever says them ([`crate::pop3::judge_refusal`]).
+//! This is data: a line of [`REFUSALS`] for each. What a refusal means for the next poll is not decided here, but by
+//! its response code and its words, whichever server says them ([`crate::pop3::judge_refusal`]).
 
 use std::borrow::Cow;
 
 use crate::pop3::Response;
 use crate::provider::{Login, Provider};
 
-/// When a server refuses.
+/// When in a session a server refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
-    /// In its greeting.
+    /// In the greeting.
     Greeting,
-    /// In answer to a password.
+    /// In response to a password.
     Password,
-    /// In answer to an access token.
+    /// In response to an access token.
     Token,
-    /// In answer to a login that it does not take now.
+    /// In response to a login, for the time being.
     Later,
-    /// Behind a good login.
+    /// After a successful login.
     Behind,
-    /// In answer to RETR.
+    /// In response to RETR.
     Retrieval,
 }
 
 /// A line of the table.
 struct Line {
-    /// The providers whose servers say it, by their words in the configuration; none: any server.
+    /// The providers whose servers say it, by their ids in the configuration. Empty: any server.
     by: &'static [&'static str],
-    /// When it is said; at any time where that is empty.
+    /// When it is said. Empty: at any time.
     when: &'static [When],
-    /// A response code, or ASCII words, in small letters; one of them is enough. None: whatever is said.
+    /// Response codes or ASCII words, in lower case, one of which has to match. Empty: whatever is said.
     says: &'static [&'static str],
-    /// Why, as a sentence without its full stop.
+    /// The cause, as a sentence without full stop.
     cause: &'static str,
-    /// What to do. `{enable}` stands for the menus in which the provider's mail can be opened to programs.
+    /// What to do. `{enable}` stands for the menus in which the provider lets users open their mail to programs.
     step: &'static str,
 }
 
@@ -46,7 +46,7 @@ const MICROSOFT: &[&str] = &["outlook", "m365"];
 const NETEASE: &[&str] = &["163", "126", "yeah", "188", "netease-qiye"];
 const YAHOO: &[&str] = &["yahoo", "aol", "att", "sky"];
 
-/// Texts that servers without codes have for POP3 that is switched off.
+/// Texts of servers without response codes for POP3 that is switched off.
 const OFF: &[&str] = &[
     "[sys/perm]",
     "not enabled for pop",
@@ -60,7 +60,7 @@ const OFF: &[&str] = &[
     "pop3 service is not open",
 ];
 
-/// The first line that fits counts, so the particular ones come first. Sources: docs/providers.md.
+/// The first matching line counts, so specific ones come first. Sources: docs/providers.md.
 const REFUSALS: &[Line] = &[
     Line {
         by: GOOGLE,
@@ -244,8 +244,8 @@ const REFUSALS: &[Line] = &[
     },
 ];
 
-/// What a refusal by a server of this provider means and what to do, as sentences without the last full stop. None if
-/// nothing is known of it.
+/// Returns what a refusal by a server of this provider means and what to do, as sentences without the last full stop.
+/// None if nothing is known about it.
 pub(super) fn meaning(provider: Option<&Provider>, when: When, response: &Response) -> Option<String> {
     let said = said(response);
     let fits = |line: &&Line| {
@@ -257,7 +257,7 @@ pub(super) fn meaning(provider: Option<&Provider>, when: When, response: &Respon
     Some(format!("{}. {}", line.cause, with_menus(line.step, provider)))
 }
 
-/// What is said of a refused password where its words tell nothing: what the provider takes.
+/// Returns advice about a refused password where the refusal itself tells nothing: what the provider accepts.
 pub(super) fn taken_by(provider: &Provider) -> Option<String> {
     provider.host?;
     let accepts = provider.accepts;
@@ -281,13 +281,13 @@ pub(super) fn taken_by(provider: &Provider) -> Option<String> {
     ))
 }
 
-/// The code and the words, in small letters: as the server sent them, since nothing is decided by what was decoded.
+/// Returns the response code and the words in lower case, as the server sent them: nothing is decided by decoded text.
 fn said(response: &Response) -> String {
     let code = response.code.as_ref().map(|code| format!("[{code}] ")).unwrap_or_default();
     format!("{code}{}", response.text).to_ascii_lowercase()
 }
 
-/// A step with the menus of the provider, or without a word of them.
+/// Returns a step with the menus of the provider, or without any mention of them.
 fn with_menus(step: &'static str, provider: Option<&Provider>) -> Cow<'static, str> {
     let Some(before) = step.split_once("{enable}").map(|(before, _)| before) else { return step.into() };
     match provider.and_then(|provider| provider.enable) {
@@ -321,7 +321,7 @@ mod tests {
 
     const GMAIL: &str = "Gmail web > Settings (gear) > See all settings > Forwarding and POP/IMAP > POP download";
 
-    /// Who says what, when, and what it is explained by. The texts were seen in logs and in the code of other programs.
+    /// Who says what, when, and how it is explained. The texts were seen in logs and in the code of other programs.
     const SAID: &[(&str, When, &str, &[&str])] = &[
         (
             "pop.gmail.com",
@@ -426,7 +426,7 @@ mod tests {
             assert!(line.says.iter().all(|words| *words == words.to_ascii_lowercase() && words.is_ascii()));
             let plain = |text: &str| !text.ends_with(['.', ':']) && text.starts_with(char::is_uppercase);
             assert!(plain(line.cause) && plain(line.step), "{} {}", line.cause, line.step);
-            // Without menus what is left is a sentence.
+            // Without menus, a complete sentence is left.
             let without = with_menus(line.step, None);
             assert!(plain(&without) && !without.contains(['{', '}']) || line.step.contains("client_id"), "{without}");
         }

@@ -1,4 +1,4 @@
-//! The output of a command that prints a secret.
+//! Runs commands that print a secret.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,16 +10,16 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::subprocess::{Full, NoEnd, Running, Sink, Tail};
 
-/// What a command wrote until it ended with success.
+/// The output of a successful command.
 pub(super) struct Output {
-    /// To standard output.
+    /// Standard output.
     pub(super) bytes: Zeroizing<Vec<u8>>,
-    /// The end of what it wrote to standard error, escaped.
+    /// The end of standard error, escaped.
     pub(super) stderr: String,
 }
 
-/// Runs a command without a shell and returns what it wrote, at most `max_output` bytes to standard output. A command that
-/// has not ended after `limit` is ended, with all that it started.
+/// Runs a command without a shell and returns its output, at most `max_output` bytes of standard output. After `limit`
+/// the command is killed, with all that it started.
 pub(super) async fn output_of(argv: &[OsString], max_output: usize, limit: Duration) -> Result<Output, CommandFault> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(CommandFault::NotFound);
@@ -43,11 +43,11 @@ pub(super) async fn output_of(argv: &[OsString], max_output: usize, limit: Durat
     }
 }
 
-/// What a command printed, if it is not too much.
+/// The standard output of a command, limited in length.
 struct Printed {
-    /// All of it. It has room for the most that it takes: a vector that grows leaves copies behind that nobody wipes.
+    /// The bytes. Allocated at full size: a growing vector would leave copies behind that are not wiped.
     bytes: Zeroizing<Vec<u8>>,
-    /// The most, in bytes.
+    /// The limit in bytes.
     max: usize,
 }
 
@@ -67,16 +67,16 @@ impl Sink for Printed {
     }
 }
 
-/// Why a command gave no secret. `stderr` is the end of what it wrote to standard error, escaped.
+/// Why a command gave no secret. `stderr` is the end of its standard error, escaped.
 #[derive(Debug)]
 pub enum CommandFault {
     /// There is no such program.
     NotFound,
-    /// The system did not start it.
+    /// The system could not start it.
     NotStarted(io::Error),
     /// Its output or its end could not be waited for.
     Lost(io::Error),
-    /// It ended with this status, which is not 0.
+    /// It exited with a status other than 0.
     Failed {
         /// The exit status.
         code: i32,
@@ -92,14 +92,14 @@ pub enum CommandFault {
     },
     /// It did not end in time and was killed.
     TimedOut {
-        /// The time it was given.
+        /// The time limit.
         limit: Duration,
         /// The end of standard error.
         stderr: String,
     },
-    /// It wrote more than any password has.
+    /// It printed more than any secret has.
     TooMuch {
-        /// The most it may write, in bytes.
+        /// The limit in bytes.
         max: usize,
     },
 }
@@ -120,7 +120,7 @@ impl fmt::Display for CommandFault {
     }
 }
 
-/// What the command said, if it said anything.
+/// Formats what the command wrote to standard error, if anything.
 pub(super) struct Said<'a>(pub(super) &'a str);
 
 impl fmt::Display for Said<'_> {

@@ -1,5 +1,5 @@
-//! Whose turn it is to look at a file with a secret. A directory may be on a disk that hangs, and who looks at what is in it
-//! takes a thread and keeps it: so only a few do so at the same time, and the others wait without one.
+//! Limits how many threads look at files with secrets. A directory may be on a disk that hangs, and a look there keeps
+//! its thread: so only a few take place at the same time, and others wait without a thread.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,26 +9,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::watch;
 
-/// So many look into one directory at the same time. A look takes no time, or for ever.
+/// How many threads look into one directory at the same time. A look takes no time, or hangs.
 const AT_ONCE: usize = 4;
 
-/// The directories that are being looked into.
+/// The looks of this process.
 static LOOKS: LazyLock<Looks> = LazyLock::new(Looks::default);
 
-/// Those who look, or wait for their turn, by directory.
+/// The looks in progress and those waiting, by directory.
 #[derive(Debug, Default)]
 struct Looks(Mutex<HashMap<PathBuf, Arc<Semaphore>>>);
 
-/// One may look, as long as it lives: it goes to the thread that looks.
+/// A permit to look, valid until dropped; it is moved to the thread that looks.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    // In this order: it is given back before it is seen whether others want it.
+    // Dropped first, before checking whether others need the semaphore.
     permit: Option<OwnedSemaphorePermit>,
     looks: &'static Looks,
     directory: PathBuf,
 }
 
-/// Waits until a file may be looked at. Who watches a poll sees that it waits for a disk.
+/// Waits until a file may be looked at. The poll counts as waiting for a disk meanwhile.
 pub(crate) async fn turn_at(file: &Path) -> Turn {
     let _seen = watch::waits_for_disk();
     LOOKS.turn_in(file.parent().unwrap_or(file)).await
@@ -41,7 +41,7 @@ impl Looks {
             let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(looks.entry(directory.clone()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
         };
-        // It is never closed.
+        // The semaphore is never closed.
         Turn { permit: turns.acquire_owned().await.ok(), looks: self, directory }
     }
 }
@@ -50,7 +50,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         drop(self.permit.take());
         let mut looks = self.looks.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever waits or looks has it, too.
+        // Others that wait or look hold it, too.
         if looks.get(&self.directory).is_some_and(|turns| Arc::strong_count(turns) == 1) {
             looks.remove(&self.directory);
         }

@@ -1,4 +1,4 @@
-//! Where secrets come from, asked anew at each poll.
+//! Obtains secrets from their sources, again at each poll.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -23,7 +23,7 @@ pub use private_file::{ExposedFile, Exposure, ReadFault};
 #[cfg(test)]
 mod tests;
 
-/// The longest secret, in bytes. Tokens are a few thousand; more than this is a wrong file or a runaway command.
+/// The longest secret, in bytes. Tokens have a few thousand; anything longer is a wrong file or a runaway command.
 const MAX_SECRET: usize = 64 * 1024;
 
 /// How long a `password_command` may take. Long enough for somebody to type a passphrase into a prompt.
@@ -39,7 +39,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// What goes over the wire.
+    /// The secret that is sent to the server.
     #[must_use]
     pub fn secret(&self) -> &Secret {
         match self {
@@ -48,10 +48,10 @@ impl Credential {
     }
 }
 
-/// What a source of secrets needs to know about the process's environment.
+/// What sources of secrets depend on in the process environment.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialEnvironment {
-    /// `$CREDENTIALS_DIRECTORY`, where systemd puts the credentials of a service.
+    /// `$CREDENTIALS_DIRECTORY`, where systemd puts a service's credentials.
     pub credentials_directory: Option<PathBuf>,
 }
 
@@ -65,11 +65,11 @@ impl CredentialEnvironment {
 }
 
 impl CredentialSource {
-    /// Gets the secret: reads the file or runs the command now. One newline (LF or CRLF) at its end is not part of it, nor
-    /// is the byte order mark that some editors and shells put in front of UTF-8.
+    /// Obtains the secret: reads the file or runs the command now. A final newline (LF or CRLF) is stripped, as is the
+    /// byte order mark that some editors and shells put before UTF-8.
     ///
     /// # Errors
-    /// [`CredentialError`] says what was asked for and what went wrong. It never holds the secret.
+    /// [`CredentialError`] says what was requested and what went wrong. It never contains the secret.
     pub async fn obtain(&self, env: &CredentialEnvironment) -> Result<Secret, CredentialError> {
         match self {
             Self::Inline(secret) => Ok(secret.clone()),
@@ -96,8 +96,8 @@ async fn from_file(path: PathBuf) -> Result<Secret, CredentialError> {
     secret_in(&file.contents).map_err(|fault| CredentialError::Contents { origin: Origin::File(path), fault })
 }
 
-/// systemd itself decides who may read this file, partly by access control lists that look like a group's
-/// permission, so its mode is not judged here.
+/// Reads a systemd credential. systemd decides who may read the file, partly by access control lists that look like
+/// group permissions, so its mode is not checked here.
 async fn from_systemd(name: &str, env: &CredentialEnvironment) -> Result<Secret, CredentialError> {
     let name = name.to_owned();
     if !is_credential_name(&name) {
@@ -121,14 +121,14 @@ async fn from_command(key: &'static str, argv: &[OsString], limit: Duration) -> 
         .await
         .map_err(|fault| CredentialError::Command { key, program: program(), fault })?;
     secret_in(&bytes).map_err(|fault| {
-        // A shell ends well whatever became of the first commands in a pipe: what they said tells why there is nothing. Where
-        // there is something, they may have said that, too.
+        // A shell pipeline succeeds even if its first commands fail, so if nothing was printed, standard error tells
+        // why. If something was printed, standard error may contain the secret as well.
         let stderr = if fault == ContentsFault::Empty { stderr } else { String::new() };
         CredentialError::Contents { origin: Origin::Command { key, program: program(), stderr }, fault }
     })
 }
 
-/// Reads off the runtime's threads, because a file on a network may make us wait.
+/// Reads on another thread, because a file on a network file system may block.
 async fn read_elsewhere(path: &Path) -> Result<private_file::PrivateFile, ReadFault> {
     let (path, turn) = (path.to_owned(), looks::turn_at(path).await);
     let read = move || {
@@ -142,10 +142,10 @@ async fn read_elsewhere(path: &Path) -> Result<private_file::PrivateFile, ReadFa
     }
 }
 
-/// A byte order mark in UTF-8.
+/// The byte order mark of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Takes a byte order mark off the beginning and one newline off the end, and refuses what would break a command of POP3.
+/// Strips a byte order mark and a final newline, and refuses what would break a POP3 command.
 fn secret_in(contents: &Zeroizing<Vec<u8>>) -> Result<Secret, ContentsFault> {
     let wide = contents.starts_with(b"\xff\xfe") || contents.starts_with(b"\xfe\xff");
     if wide && contents.contains(&0) {
@@ -168,40 +168,40 @@ fn secret_in(contents: &Zeroizing<Vec<u8>>) -> Result<Secret, ContentsFault> {
 pub enum CredentialError {
     /// The file cannot be read.
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         fault: ReadFault,
     },
-    /// Others than its owner may read the file.
+    /// Others than the owner may read the file.
     Exposed(ExposedFile),
-    /// The name cannot be a systemd credential's.
+    /// The name cannot be that of a systemd credential.
     CredentialName {
-        /// As it stands in the configuration.
+        /// The name as configured.
         name: String,
     },
-    /// A systemd credential is wanted, but this process was not given any.
+    /// A systemd credential is configured, but this process was not given any.
     NoCredentialsDirectory {
-        /// Which credential.
+        /// The credential.
         name: String,
     },
     /// systemd gave this process credentials, but not this one.
     NoCredential {
-        /// Which credential.
+        /// The credential.
         name: String,
     },
-    /// The command gave nothing.
+    /// The command failed.
     Command {
-        /// The key that it stands under.
+        /// The key that configures it.
         key: &'static str,
         /// Its first word.
         program: String,
-        /// What happened.
+        /// What went wrong.
         fault: CommandFault,
     },
-    /// It comes from a sign-in, and a secret of another kind was wanted.
+    /// The account has a sign-in, but a secret of another kind was requested.
     SignIn,
-    /// There is something, but it cannot be a password.
+    /// There is something, but it cannot be a secret.
     Contents {
         /// Where it came from.
         origin: Origin,
@@ -210,30 +210,30 @@ pub enum CredentialError {
     },
 }
 
-/// Where something that cannot be a password came from.
+/// Where something that cannot be a secret came from.
 #[derive(Debug)]
 pub enum Origin {
-    /// This file.
+    /// A file.
     File(PathBuf),
-    /// The systemd credential of this name.
+    /// A systemd credential.
     Credential(String),
     /// A command.
     Command {
-        /// The key that it stands under.
+        /// The key that configures it.
         key: &'static str,
         /// Its first word.
         program: String,
-        /// The end of what it wrote to standard error, escaped, if it printed nothing.
+        /// The end of its standard error, escaped, if it printed nothing.
         stderr: String,
     },
 }
 
-/// What is wrong with something that should have been a password.
+/// What is wrong with something that should have been a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentsFault {
-    /// There is nothing in it, or a newline only.
+    /// It is empty, or only a newline.
     Empty,
-    /// It holds CR, LF or NUL before its end.
+    /// It contains CR, LF or NUL before its end.
     SeveralLines,
     /// It begins with the byte order mark of UTF-16.
     Utf16,
@@ -282,12 +282,12 @@ impl fmt::Display for ContentsFault {
     }
 }
 
-/// What a command under this key prints.
+/// What kind of secret the command under this key prints.
 pub(crate) fn secret_of(key: &str) -> &'static str {
     if key == "token_command" { "token" } else { "password" }
 }
 
-/// What a command printed in place of a secret of this kind.
+/// What a command printed instead of a secret of this kind.
 struct Printed(ContentsFault, &'static str);
 
 impl fmt::Display for Printed {

@@ -1,4 +1,4 @@
-//! A file that may hold a secret: read whole, bounded, together with who else can read it.
+//! Reads a file that may hold a secret, as a whole and up to a limit, and finds out who else can read it.
 
 use std::fmt;
 use std::fs::File;
@@ -9,61 +9,61 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use secrecy::zeroize::Zeroizing;
 
-/// What was in the file, and its permissions at that moment.
+/// The contents and permissions of a file at one moment.
 pub(crate) struct PrivateFile {
-    /// All of it; wiped when dropped.
+    /// The contents; wiped when dropped.
     pub(crate) contents: Zeroizing<Vec<u8>>,
     /// The permission bits.
     pub(crate) mode: u32,
-    /// The group that the group's bits speak of.
+    /// The group of the file.
     pub(crate) group: u32,
-    /// Its owner.
+    /// The owner of the file.
     pub(crate) owner: u32,
-    /// Its file system is mounted read-only: nobody here can change the mode.
+    /// Whether the file system is mounted read-only: then the mode cannot be changed from here.
     pub(crate) read_only: bool,
 }
 
-/// Who is not the owner and can read a file.
+/// Who can read a file besides its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposure {
-    /// Everybody.
+    /// Everyone.
     Others,
-    /// A group that this process is not a member of.
+    /// A group that this process does not belong to.
     StrangeGroup,
 }
 
 /// A file with a secret that others than its owner can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExposedFile {
-    /// Which file.
+    /// The file.
     pub path: PathBuf,
-    /// Its permission bits.
+    /// The permission bits.
     pub mode: u32,
     /// Who can read it.
     pub to: Exposure,
-    /// Its owner's number.
+    /// The user id of the owner.
     pub owner: u32,
-    /// The number of the user that this process acts as.
+    /// The effective user id of this process.
     pub reader: u32,
-    /// Its file system is mounted read-only: nobody here can change the mode.
+    /// Whether the file system is mounted read-only: then the mode cannot be changed from here.
     pub read_only: bool,
 }
 
-/// As whom a file is judged.
+/// The user and groups that permissions are checked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
-    /// The user that the process acts as.
+    /// The effective user.
     pub(crate) user: u32,
-    /// The groups of the process.
+    /// The groups.
     pub(crate) groups: Vec<u32>,
 }
 
 /// Why a file could not be read.
 #[derive(Debug)]
 pub enum ReadFault {
-    /// The system said so.
+    /// The system call failed.
     Io(io::Error),
-    /// It is this kind of thing in place of a regular file.
+    /// It is not a regular file, but something of this kind.
     NotRegular(&'static str),
     /// It is longer than this many bytes.
     TooLarge(usize),
@@ -81,7 +81,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<PrivateFile, ReadFault> 
     }
     let read_only = rustix::fs::fstatvfs(&file).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
     let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(limit);
-    // Room for all of it at once: a vector that grows leaves copies behind that nobody wipes.
+    // Allocated at full size: a growing vector would leave copies behind that are not wiped.
     let mut contents = Zeroizing::new(Vec::with_capacity(expected.saturating_add(1)));
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     file.take(bound).read_to_end(&mut contents).map_err(ReadFault::Io)?;
@@ -98,7 +98,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<PrivateFile, ReadFault> 
 }
 
 impl PrivateFile {
-    /// Who else can read it, if anybody.
+    /// Returns who else can read it, if anyone.
     pub(crate) fn exposure(&self, reader: &Identity) -> Option<Exposure> {
         if self.mode & 0o007 != 0 {
             Some(Exposure::Others)
@@ -109,7 +109,7 @@ impl PrivateFile {
         }
     }
 
-    /// The same, with all that matters for how it can be closed.
+    /// Does the same, with everything that matters for how to fix it.
     pub(crate) fn exposed(&self, path: &Path, reader: &Identity) -> Option<ExposedFile> {
         let to = self.exposure(reader)?;
         let Self { mode, owner, read_only, .. } = *self;
@@ -128,7 +128,7 @@ impl fmt::Display for Exposure {
 }
 
 impl Identity {
-    /// This process.
+    /// The identity of this process.
     pub(crate) fn of_process() -> Self {
         let mut groups: Vec<u32> =
             rustix::process::getgroups().unwrap_or_default().into_iter().map(rustix::process::Gid::as_raw).collect();

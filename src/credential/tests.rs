@@ -16,7 +16,7 @@ fn sh(script: &str) -> Vec<OsString> {
     argv(&["sh", "-c", script])
 }
 
-/// The secret as text, or the error's text.
+/// Returns the secret or the error as text.
 async fn obtain(source: CredentialSource, directory: Option<&Path>) -> Result<String, String> {
     let env = CredentialEnvironment { credentials_directory: directory.map(Path::to_owned) };
     let secret = source.obtain(&env).await.map_err(|e| e.to_string())?;

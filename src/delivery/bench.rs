@@ -1,4 +1,4 @@
-//! A state directory and a Maildir to try deliveries with.
+//! A state directory and a Maildir for testing deliveries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use crate::state::entries::MaildirNumbers;
 use crate::state::error::StateError;
 use crate::state::store::{ConfiguredAccounts, OpenOptions, Store};
 
-/// What a message carries in tests.
+/// The payload of a message in tests.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Named(UniqueId);
 
@@ -89,7 +89,7 @@ impl Bench {
         Maildir::create(&RealDisk, &self.account.maildir, MaildirMode::PRIVATE).unwrap()
     }
 
-    /// Messages that are recorded and not published.
+    /// Records messages without publishing them.
     pub(crate) fn record(&self, store: &mut Store, unique_ids: &[&str]) -> Vec<Recorded<Named>> {
         let maildir = self.maildir();
         let id = maildir.id(&RealDisk).unwrap();
@@ -106,7 +106,7 @@ impl Bench {
         record(store, staged).unwrap()
     }
 
-    /// A message that is recorded for several Maildirs of the state and not published.
+    /// Records a message for several Maildirs of the state without publishing it.
     pub(crate) fn record_for_several(&self, store: &mut Store, unique_id: &str, numbers: &[MaildirNumber]) {
         let paths = numbers.iter().map(|number| store.state().maildir(*number).unwrap().resolved.clone());
         let maildirs: Vec<Maildir> = paths.map(|path| Maildir::open(&RealDisk, &path).unwrap()).collect();

@@ -1,8 +1,8 @@
-//! Takes complete messages and makes them safe, in batches: the four steps of the path of a message.
+//! Makes complete messages safe, in batches: runs the four steps of the path of a message.
 //!
-//! Two things go on side by side: what arrives is written into `tmp/`, and what was written before is made durable,
-//! recorded and published. So a batch is whatever came while the one before it was committed: one message on a slow line,
-//! hundreds on a fast one, and nobody waits for a batch to fill.
+//! Two things happen concurrently: messages that arrive are written into `tmp/`, and those written before are made
+//! durable, recorded and published. So a batch is whatever arrived while the previous one was committed: one message on
+//! a slow line, hundreds on a fast one. Nothing waits for a batch to fill.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -25,21 +25,21 @@ use crate::state::handle::{Finished, StateHandle, StateWork};
 use crate::state::store::Store;
 use crate::watch::blocking;
 
-/// No more bytes than this are written and not yet durable: what a slow disk would have to swallow at the end.
+/// At most this many bytes are written but not yet durable: a slow disk has to flush them all at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;
 
-/// Memory is given back to the retriever in pieces of at least so many bytes.
+/// Memory is given back to the retriever in pieces of at least this many bytes.
 const GIVEN_BACK: usize = 128 << 10;
 
 /// A complete message on its way from the retriever to the committer.
 pub(crate) struct ReceivedMessage<T> {
     /// The message.
     pub(crate) received: Received<T>,
-    /// Where it goes.
+    /// The Maildirs that it goes to.
     pub(crate) to: Places,
-    /// One of those would not take what was written while it came.
+    /// Set if one of them failed to take what was written while the message was arriving.
     pub(crate) not_written: Option<NotWritten>,
-    /// Its share of the memory that may be held; given back when it is written.
+    /// Its share of the memory budget, given back when it is written.
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
@@ -47,47 +47,47 @@ pub(crate) struct ReceivedMessage<T> {
 pub(crate) struct Committer<T, A> {
     disk: Arc<dyn Disk>,
     to: Arc<Destinations>,
-    /// Is given what is safe, at once.
+    /// Called at once with each message that is safe.
     announce: A,
-    /// Written, and waiting for the batch before to be committed; each with the places that it goes to.
+    /// Messages that are written and wait for the previous batch to be committed, each with its Maildirs.
     written: Vec<(Places, Written<T>)>,
-    /// Their octets, in all places.
+    /// Their octets, counted once for each Maildir.
     octets: u64,
-    /// The batch that is being committed, with the state.
+    /// The batch being committed, which has the state.
     commit: Option<StateWork<Outcome<T>>>,
-    /// The file system cannot sync a directory.
+    /// `Unsupported` once a file system could not sync a directory.
     synced: DirSync,
-    /// The first thing that went wrong. Nothing more is taken then, which the retriever notices by its closed channel.
+    /// The first error. Nothing more is accepted then, which the retriever notices by its closed channel.
     error: Option<DeliveryError>,
-    /// The Maildirs beside the account's own that take no mail: the others get theirs all the same.
+    /// The Maildirs other than the account's own that take no mail. Deliveries to the rest go on.
     failing: BTreeSet<DestinationIndex>,
-    /// What went wrong with those that took some before.
+    /// The errors of those that failed during this run.
     failed: Vec<(DestinationIndex, DeliveryError)>,
-    /// How many messages were to go there, and did not.
+    /// How many messages for failing Maildirs were not delivered.
     missed: u64,
-    /// Those of them that have unique-ids.
+    /// How those with unique-ids are listed.
     undelivered: Vec<ListedAs>,
 }
 
-/// What came of all that was received.
+/// The outcome for all messages that were received.
 pub(crate) struct Committed {
-    /// Whether the file systems can make a name durable; or what went wrong.
+    /// Whether the file systems can make a name durable; or the error.
     pub(crate) result: Result<DirSync, DeliveryError>,
-    /// The Maildirs beside the account's own that have begun to take no mail, as configured, and why.
+    /// The Maildirs other than the account's own that stopped taking mail, as configured, and why.
     pub(crate) failed: Vec<(PathBuf, DeliveryError)>,
-    /// How many messages are on record nowhere, because a Maildir took none.
+    /// How many messages are not recorded anywhere because a Maildir failed.
     pub(crate) missed: u64,
-    /// Those of them that have unique-ids.
+    /// How those with unique-ids are listed.
     pub(crate) undelivered: Vec<ListedAs>,
 }
 
-/// What came of a batch.
+/// The outcome of a batch.
 struct Outcome<T> {
     safe: Vec<Delivered<T>>,
     result: Result<DirSync, DeliveryError>,
-    /// What went wrong with Maildirs beside the account's own.
+    /// The errors of Maildirs other than the account's own.
     failed: Vec<(DestinationIndex, DeliveryError)>,
-    /// What was to go there, and is not on record: how it is listed, where it has a unique-id.
+    /// The messages for them that are not recorded: how each is listed, if it has a unique-id.
     undelivered: Vec<Option<ListedAs>>,
 }
 
@@ -99,7 +99,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         Self { disk, to, announce, written, octets, commit, synced, error, failing, failed, missed, undelivered }
     }
 
-    /// Commits until no more comes. What was received before an error is still made safe if it can be.
+    /// Commits until the channel is closed. Messages received before an error are still made safe if possible.
     pub(crate) async fn run(
         mut self,
         state: &mut StateHandle,
@@ -141,7 +141,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         }
     }
 
-    /// Writes what arrived into `tmp/`.
+    /// Writes the messages that arrived into `tmp/`.
     async fn write(&mut self, received_messages: Vec<ReceivedMessage<T>>) -> Result<(), DeliveryError> {
         let mut good = Vec::with_capacity(received_messages.len());
         for mut message in received_messages {
@@ -161,8 +161,8 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
             let each = |ReceivedMessage { received, to, permit, .. }| {
                 let listed_as = listed_as(received.payload());
                 let written = received.write(free_spaces.entry(to.first).or_insert_with(FreeSpace::unknown));
-                // The bytes are the kernel's now. Given back one by one, the shares would wake the retriever for every
-                // message; all at the end, it would stand still meanwhile.
+                // The kernel has the bytes now. Giving shares back one by one would wake the retriever for every
+                // message; giving them all back at the end would stall it meanwhile.
                 match &mut share {
                     Some(share) => share.merge(permit),
                     None => share = Some(permit),
@@ -190,13 +190,13 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         Ok(())
     }
 
-    /// Whether a message for these places is for one that takes no mail.
+    /// Whether one of these Maildirs takes no mail.
     fn is_failing(&self, to: &Places) -> bool {
         !self.failing.is_empty() && to.iter().any(|place| self.failing.contains(&place))
     }
 
-    /// Something went wrong with a Maildir. With the account's own it is over: most mail goes there, and would be retrieved in
-    /// vain.
+    /// Records that a Maildir failed. If it is the account's own, the run ends: most mail goes there, and would be
+    /// retrieved in vain.
     fn fails(&mut self, to: DestinationIndex, error: DeliveryError) {
         if to == OWN {
             self.error.get_or_insert(error);
@@ -205,7 +205,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         }
     }
 
-    /// A message got nowhere.
+    /// Counts a message that was not delivered.
     fn misses(&mut self, listed_as: Option<ListedAs>) {
         self.missed += 1;
         self.undelivered.extend(listed_as);
@@ -231,7 +231,8 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         outcome.undelivered.into_iter().for_each(|listed_as| self.misses(listed_as));
         outcome.failed.into_iter().for_each(|(to, error)| self.fails(to, error));
         if self.error.is_some() {
-            // The state may not take any more; what is in tmp/ goes, and is retrieved again.
+            // The state may not accept anything any more. The files in tmp/ are removed, and the messages retrieved
+            // again.
             self.written.clear();
         } else if !self.failing.is_empty() {
             let (lost, good): (Vec<_>, Vec<_>) =
@@ -242,12 +243,12 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
     }
 }
 
-/// How the server lists what a message carries; None without a unique-id.
+/// How the server lists the message with this payload; None without a unique-id.
 fn listed_as(payload: &impl Described) -> Option<ListedAs> {
     Some(ListedAs { unique_id: payload.unique_id()?.clone(), reported_size: payload.reported_size() })
 }
 
-/// The end of the batch that is being committed; never, if none is.
+/// Waits for the end of the batch being committed; forever if there is none.
 async fn finished<T>(commit: &mut Option<StateWork<Outcome<T>>>) -> Finished<Outcome<T>> {
     match commit {
         Some(commit) => commit.await,
@@ -255,7 +256,7 @@ async fn finished<T>(commit: &mut Option<StateWork<Outcome<T>>>) -> Finished<Out
     }
 }
 
-/// One batch, from step 1 on. Blocks.
+/// Commits one batch, from step 1 on. Blocks.
 fn commit<T: Described>(
     disk: &dyn Disk,
     store: &mut Store,
@@ -264,7 +265,7 @@ fn commit<T: Described>(
 ) -> Outcome<T> {
     let mut outcome =
         Outcome { safe: Vec::new(), result: Ok(DirSync::Synced), failed: Vec::new(), undelivered: Vec::new() };
-    // Step 1: the files and tmp/ are durable.
+    // Step 1: make the files and tmp/ durable.
     let (places, batch): (Vec<Places>, Vec<Written<T>>) = batch.into_iter().unzip();
     let told: Vec<Option<ListedAs>> = batch.iter().map(|written| listed_as(written.payload())).collect();
     let mut staged = Vec::with_capacity(batch.len());
@@ -287,7 +288,7 @@ fn commit<T: Described>(
 }
 
 impl<T> Outcome<T> {
-    /// The first error counts.
+    /// Records an error. For the account's own Maildir only the first one counts.
     fn fails(&mut self, place: DestinationIndex, error: DeliveryError) {
         match place {
             OWN if self.result.is_ok() => self.result = Err(error),
@@ -304,10 +305,10 @@ fn record_and_publish<T: Described>(
     staged: Vec<(Places, Staged<T>)>,
     outcome: &mut Outcome<T>,
 ) -> Result<(), DeliveryError> {
-    // Step 2: the intents are durable.
+    // Step 2: make the intents durable.
     let numbered = staged.into_iter().map(|(places, staged)| (to.numbers(&places), staged)).collect();
     let recorded = record(store, numbered)?;
-    // Step 3: the names in new/ are durable, if the state and the Maildirs are still those that the intents speak of.
+    // Step 3: make the names in new/ durable, if the state and the Maildirs are still those that the intents name.
     store.check_place()?;
     let used: BTreeSet<MaildirNumber> = recorded.iter().flat_map(Recorded::maildirs).collect();
     let mut broken = Vec::new();
@@ -329,17 +330,17 @@ fn record_and_publish<T: Described>(
     }
     let in_spool = |one: Delivered<T>| if store.is_for_spool(one.entry()) { one.in_spool() } else { one };
     published.delivered = published.delivered.into_iter().map(in_spool).collect();
-    // Step 4: said so, without a sync of its own.
+    // Step 4: record that the messages are published, without a separate sync.
     store.record_published(&published.delivered)?;
     outcome.safe = published.delivered;
     if !published.vanished.is_empty() {
         return forget(store, to, published.vanished);
     }
-    // What the batch before recorded without a sync is durable now.
+    // What the previous batch recorded without a sync is durable now.
     Ok(store.remove_finished()?)
 }
 
-/// Whether a Maildir is still the one that was opened.
+/// Checks that a Maildir is still the one that was opened.
 fn check_in_place(disk: &dyn Disk, to: &Destination) -> Result<(), DeliveryError> {
     let path = to.maildir.new_dir().path();
     let failed = |source| DeliveryError::Maildir { doing: "deliver into", path: path.to_owned(), source };
@@ -349,7 +350,8 @@ fn check_in_place(disk: &dyn Disk, to: &Destination) -> Result<(), DeliveryError
     }
 }
 
-/// Whatever took the files, they were not delivered, and nobody may ever think so.
+/// Forgets messages whose files vanished. Whatever took the files, the messages were not delivered and must never count
+/// as delivered.
 fn forget(store: &mut Store, to: &Destinations, vanished: Vec<EntryId>) -> Result<(), DeliveryError> {
     let first = vanished.first().and_then(|id| store.state().entry(*id)?.intent.as_ref());
     let place = first.map_or(OWN, |intent| to.place_numbered(intent.maildir));

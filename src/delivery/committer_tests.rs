@@ -56,7 +56,7 @@ impl Delivery {
         (self.bench.files("tmp").len(), self.bench.files("new").len())
     }
 
-    /// How many messages are remembered and how many of them are intents, by what is in the file.
+    /// How many entries the file on disk has, and how many of them are intents.
     fn remembered(self) -> (usize, usize) {
         drop(self.store);
         let store = self.bench.open().unwrap();
@@ -93,7 +93,7 @@ fn what_has_vanished_from_tmp_is_forgotten_at_once() {
     assert_eq!(delivery.remembered(), (1, 0));
 }
 
-/// Whether nothing was delivered, whatever is in the way.
+/// Checks that nothing is delivered, whatever is in the way.
 fn nothing_is_delivered(in_the_way: impl Fn(&Delivery), new_dir: impl Fn(&Path) -> PathBuf) {
     let mut delivery = Delivery::new();
     let batch = vec![delivery.written("a", false)];

@@ -1,4 +1,4 @@
-//! Where messages go: the Maildirs as the state knows them, made and made known where that is right.
+//! The Maildirs that messages go to, as the state knows them: created and registered there as needed.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -15,57 +15,57 @@ use crate::state::entries::{KnownMaildir, MaildirNumbers};
 use crate::state::error::StateError;
 use crate::state::store::Store;
 
-/// The place of a Maildir among those of a session.
+/// The index of a Maildir among those of a session.
 pub(crate) type DestinationIndex = usize;
 
-/// The place of the account's own.
+/// The index of the account's own Maildir.
 pub(crate) const OWN: DestinationIndex = 0;
 
-/// The places that one message goes to: nearly always one.
+/// The Maildirs that one message goes to, by index: nearly always just one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Places {
     /// The first.
     pub(crate) first: DestinationIndex,
-    /// Others: it gets into all of them, or none.
+    /// The others. The message gets into all of them or none.
     pub(crate) also: Vec<DestinationIndex>,
 }
 
 impl Places {
-    /// One.
+    /// One Maildir alone.
     pub(crate) fn one(first: DestinationIndex) -> Self {
         Self { first, also: Vec::new() }
     }
 
-    /// How many they are.
+    /// How many there are.
     pub(crate) fn count(&self) -> u64 {
         u64::try_from(self.also.len()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
-    /// All of them.
+    /// Iterates over all of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = DestinationIndex> {
         std::iter::once(self.first).chain(self.also.iter().copied())
     }
 }
 
-/// The Maildirs that the messages of a session are delivered to. They are open.
+/// The Maildirs that the messages of a session are delivered to, opened.
 #[derive(Debug)]
 pub(crate) struct Destinations {
-    /// The account's own.
+    /// The account's own Maildir.
     own: Destination,
-    /// The others, each once, from place 1 on.
+    /// The others, each once, with indexes from 1.
     others: Vec<Destination>,
-    /// Which one a path in the configuration leads to: two paths may lead to the same.
+    /// The index for each path in the configuration. Two paths may lead to the same Maildir.
     by_path: HashMap<PathBuf, DestinationIndex>,
-    /// So many of those take no mail now. Their places come behind those of all that are open.
+    /// How many Maildirs take no mail now. Their indexes follow those of the open ones.
     unusable: usize,
     /// How many messages may have their files open at the same time.
     pub(crate) most_messages: usize,
 }
 
 impl Destinations {
-    /// Makes sure that there is a Maildir and a state for what is to be delivered, as [`Destination::prepare`] does. Those
-    /// beside the account's own that cannot be had come out, too, and why: what is for them is not delivered. Those that
-    /// are known to be `unusable` are not looked at. Blocks.
+    /// Makes sure that the Maildirs and the state exist, as [`Destination::prepare`] does. Also returns the Maildirs
+    /// other than the account's own that could not be prepared, with the reason; their messages are not delivered.
+    /// Maildirs already known to be `unusable` are not looked at. Blocks.
     pub(crate) fn prepare(
         disk: &dyn Disk,
         store: &mut Store,
@@ -102,7 +102,7 @@ impl Destinations {
             }
         }
         if account.routing.may_copy() {
-            // Each message may have a file in every one of them.
+            // Each message may have a file in every Maildir.
             this.most_messages = (most_files / this.all().count()).max(1);
         }
         this.unusable = closed.len();
@@ -111,44 +111,44 @@ impl Destinations {
         Ok((this, failed))
     }
 
-    /// One alone.
+    /// A session that delivers into one Maildir alone.
     pub(crate) fn only(own: Destination, most_messages: usize) -> Self {
         Self { own, others: Vec::new(), by_path: HashMap::new(), unusable: 0, most_messages }
     }
 
-    /// The places of those that take no mail now.
+    /// The indexes of the Maildirs that take no mail now.
     pub(crate) fn unusable(&self) -> impl Iterator<Item = DestinationIndex> + use<> {
         let first = self.others.len() + 1;
         first..first + self.unusable
     }
 
-    /// All of them, the account's own first.
+    /// Iterates over the open Maildirs, the account's own first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Destination> {
         std::iter::once(&self.own).chain(&self.others)
     }
 
-    /// The one at a place; the account's own, if that one takes no mail.
+    /// The Maildir at an index; the account's own if the index is that of a Maildir that takes no mail.
     pub(crate) fn at(&self, place: DestinationIndex) -> &Destination {
         place.checked_sub(1).and_then(|place| self.others.get(place)).unwrap_or(&self.own)
     }
 
-    /// The numbers in the state of those at these places.
+    /// The numbers that the state has for these Maildirs.
     pub(crate) fn numbers(&self, places: &Places) -> MaildirNumbers {
         let number = |place: &DestinationIndex| self.at(*place).number;
         MaildirNumbers { first: number(&places.first), also: places.also.iter().map(number).collect() }
     }
 
-    /// The place of the one that has this number in the state.
+    /// The index of the Maildir with this number in the state.
     pub(crate) fn place_numbered(&self, number: MaildirNumber) -> DestinationIndex {
         self.all().position(|known| known.number == number).unwrap_or(OWN)
     }
 
-    /// The place of the one whose `tmp/` this is.
+    /// The index of the Maildir that this `tmp/` belongs to.
     pub(crate) fn place_of_tmp(&self, tmp: &Path) -> DestinationIndex {
         self.all().position(|known| known.maildir.tmp().path() == tmp).unwrap_or(OWN)
     }
 
-    /// The place of the one that the configuration names by this path.
+    /// The index of the Maildir that the configuration names by this path.
     pub(crate) fn place_of(&self, configured: &Path) -> DestinationIndex {
         self.by_path.get(configured).copied().unwrap_or(OWN)
     }
@@ -159,16 +159,16 @@ impl Destinations {
 pub(crate) struct Destination {
     /// The Maildir.
     pub(crate) maildir: Maildir,
-    /// Its path as the configuration has it.
+    /// Its path as configured.
     pub(crate) configured: PathBuf,
     /// Its number in the state.
     pub(crate) number: MaildirNumber,
 }
 
 impl Destination {
-    /// Makes sure that there is a Maildir and a state for what is to be delivered. The Maildir is made if the state has never
-    /// delivered there, or if the user said that one in its place is right; else it may have gone since the poll began, and
-    /// would be made below the place of a disk. Blocks.
+    /// Makes sure that the Maildir and the state exist. The Maildir is created only if the state has never delivered
+    /// there, or if the user accepted another one in its place. Otherwise it may have disappeared since the poll began,
+    /// and would be created below an empty mount point. Blocks.
     fn prepare(
         disk: &dyn Disk,
         store: &mut Store,
@@ -196,11 +196,11 @@ impl Destination {
     }
 }
 
-/// Remembers a Maildir that is going to be delivered to; written with the next intents. It is durable itself when this
-/// returns. Blocks.
+/// Registers a Maildir that is about to be delivered to; the record is written with the next intents. The Maildir
+/// itself is durable when this returns. Blocks.
 ///
 /// # Errors
-/// Those of the disk, and of a state that does not fit itself.
+/// Disk errors, and a state that contradicts itself.
 pub fn make_known(
     disk: &dyn Disk,
     store: &mut Store,
@@ -218,11 +218,11 @@ pub fn make_known(
     store.record_maildir(known)
 }
 
-/// What the user decided holds from now on, whether or not anything is fetched: the state that is begun, and the Maildir
-/// that is there. One that is accepted and not there is made: else the next poll would ask again. Blocks.
+/// Makes the user's decision permanent, whether or not anything is fetched: creates a new state, and records the
+/// Maildirs that exist. An accepted Maildir that is missing is created, or the next poll would ask again. Blocks.
 ///
 /// # Errors
-/// Those of the disk.
+/// Disk errors.
 pub(crate) fn keep_decision(
     disk: &dyn Disk,
     store: &mut Store,
@@ -230,7 +230,7 @@ pub(crate) fn keep_decision(
     other: OtherMaildir,
 ) -> Result<(), StateError> {
     for MaildirOf { path, .. } in account.maildirs() {
-        // Another one than the account's own that was never delivered to is made when it is.
+        // A Maildir other than the account's own is created with its first delivery.
         if path == account.maildir || store.state().maildir_configured_as(path).is_some() {
             accept(disk, store, path, account.maildir_mode, other)?;
         }
@@ -240,7 +240,7 @@ pub(crate) fn keep_decision(
     store.settle()
 }
 
-/// A Maildir is the right one from now on, if it is there; made, if the user said so. Blocks.
+/// Records a Maildir as the right one if it exists; creates it if the user accepted that. Blocks.
 fn accept(
     disk: &dyn Disk,
     store: &mut Store,
@@ -261,12 +261,13 @@ fn accept(
     Ok(())
 }
 
-/// What was delivered in earlier sessions is about to be deleted on the server: one more sync of its names and of the
-/// state's, which costs nothing where they are durable, and tells where that cannot be. Blocks.
-/// Maildirs beside the account's own that do not let it come out, too: what is in them may not be deleted.
+/// Syncs the directories of the Maildirs and of the state once more before messages delivered in earlier sessions are
+/// deleted on the server. Where the names are durable already this costs nothing, and it shows where a file system
+/// cannot sync directories. Also returns the Maildirs other than the account's own that failed: messages in them must
+/// not be deleted. Blocks.
 ///
 /// # Errors
-/// Those of the disk.
+/// Disk errors.
 pub(crate) fn sync_directories(
     disk: &dyn Disk,
     store: &Store,
@@ -279,7 +280,7 @@ pub(crate) fn sync_directories(
         match disk.sync_dir(&new) {
             Ok(DirSync::Synced) => {}
             Ok(DirSync::Unsupported) => synced = DirSync::Unsupported,
-            // One that is not delivered to any more may be gone; the one that is was looked at when the poll began.
+            // A Maildir no longer delivered to may be gone; a current one was checked when the poll began.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(source) => {
                 let error = DeliveryError::Maildir { doing: "sync", path: new, source };

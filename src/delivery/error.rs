@@ -13,19 +13,19 @@ pub enum DeliveryError {
     State(StateError),
     /// The Maildir cannot be made or written to.
     Maildir {
-        /// What was being done.
+        /// What was being done, for the message.
         doing: &'static str,
-        /// To what.
+        /// The path it was done to.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// Work on another thread came to nothing.
+    /// Work on another thread did not finish.
     Work(WorkError),
 }
 
 impl DeliveryError {
-    /// Whether it says nothing of other Maildirs, nor of the state.
+    /// Whether the error concerns this Maildir alone: neither other Maildirs nor the state.
     pub(super) fn is_about_one_maildir(&self) -> bool {
         match self {
             Self::Maildir { .. } => true,

@@ -1,4 +1,4 @@
-//! Who has delivered into a Maildir: what shows that an account without a state has lost it.
+//! Finds out who has delivered into a Maildir: this shows that an account without a state has lost it.
 
 use std::io;
 use std::path::Path;
@@ -8,10 +8,11 @@ use crate::ids::InstanceId;
 use crate::maildir::Maildir;
 use crate::state::error::StateError;
 
-/// The instance ids of the states that have delivered into the Maildir at this path; none, if there is no Maildir. Blocks.
+/// Returns the instance ids of the states that have delivered into the Maildir at this path; none if there is no
+/// Maildir. Blocks.
 ///
 /// # Errors
-/// Those of the disk.
+/// Disk errors.
 pub fn delivered_by(disk: &dyn Disk, configured: &Path) -> Result<Vec<InstanceId>, StateError> {
     match Maildir::open(disk, configured) {
         Ok(maildir) => maildir.instances(disk).map_err(|e| StateError::io("read", maildir.path(), e)),

@@ -1,9 +1,9 @@
-//! Making a message safe: the steps from a complete file in `tmp/` to a name in `new/` that survives a power cut, and
-//! what finishes them after one.
+//! Makes messages safe: the steps that take a complete file in `tmp/` to a name in `new/` that survives a power cut,
+//! and the recovery that finishes them after a crash.
 //!
-//! Above `maildir`, which knows files, and `state`, which knows records; neither knows the other. [`committer`] takes the
-//! steps in their order: [`crate::maildir::staging::stage`], [`record`], [`publish`]. [`destination`] is where to,
-//! [`recovery`] what is done about deliveries that a crash interrupted.
+//! This module sits above `maildir`, which handles files, and `state`, which handles records; neither knows the other.
+//! [`committer`] runs the steps in order: [`crate::maildir::staging::stage`], [`record`], [`publish`]. [`destination`]
+//! prepares the Maildirs that messages go to, and [`recovery`] deals with interrupted deliveries.
 
 #[cfg(test)]
 pub(crate) mod bench;
@@ -23,21 +23,21 @@ use crate::maildir::names::TmpName;
 use crate::pop3::UniqueId;
 use crate::state::entries::MaildirNumbers;
 
-/// What a message carries says how the server listed it.
+/// The payload of a message, which says how the server listed it.
 pub trait Described: Send + 'static {
-    /// The server's name for it.
+    /// The server's unique-id for the message.
     fn unique_id(&self) -> Option<&UniqueId>;
 
-    /// Its size in octets, as the server reports it.
+    /// The size in octets as reported by the server.
     fn reported_size(&self) -> Option<u64>;
 
-    /// Whether what came may not be all of it, so that later only its bytes can show that it is.
+    /// Whether the message may have come incomplete, so that only a later comparison of its bytes can prove it whole.
     fn is_unsure(&self) -> bool;
 
-    /// Whether it is to be retrieved again, whatever the policy, because it did not come as it was listed.
+    /// Whether the message must be retrieved again, whatever the policy, because it did not match its listing.
     fn comes_again(&self) -> bool;
 
-    /// Its place among the messages that its session asked for, counted from 1; 0 where that does not matter.
+    /// The position among the messages that the session asked for, counted from 1; 0 where it does not matter.
     fn place(&self) -> u64 {
         0
     }
@@ -53,8 +53,8 @@ struct Entered<T> {
     tmp_name: TmpName,
     /// Its name in `new/`.
     published_name: String,
-    /// How many bytes it has.
+    /// The size in bytes.
     size: u64,
-    /// What it carries.
+    /// The payload.
     payload: T,
 }

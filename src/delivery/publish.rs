@@ -1,8 +1,8 @@
-//! Step 3 of the path of a message: from `tmp/` into `new/`, by a second name.
+//! Step 3 of the path of a message: giving the file in `tmp/` a second name in `new/`.
 //!
-//! The name in `tmp/` goes only after the journal says, durably, that this was done. Until then the file itself shows
-//! whether it was delivered, wherever a mail reader has moved it: a file in `tmp/` with a second name was, one without
-//! was not.
+//! The name in `tmp/` is removed only once the journal durably records the delivery. Until then the file itself shows
+//! whether it was delivered, wherever a mail reader has moved it: a file in `tmp/` with a second name was, one with a
+//! single name was not.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -16,21 +16,21 @@ use crate::maildir::names::TmpName;
 use crate::maildir::{Maildir, os};
 use crate::state::store::IsPublished;
 
-/// A message that is in the Maildir: its bytes, its name in `new/` and our record of it would survive a power cut, if the
-/// file system can do that at all. Made only by [`publish`].
+/// A message that is in the Maildir: its bytes, its name in `new/` and our record of it survive a power cut, as far as
+/// the file system allows. Made only by [`publish`].
 #[derive(Debug)]
 pub struct Delivered<T> {
     message: Entered<T>,
-    /// The `tmp/` of each of its Maildirs, where its first name is.
+    /// The `tmp/` of each of its Maildirs, which holds its first name.
     tmps: Vec<Dir>,
-    /// False where the file system cannot sync a directory: then it is in `new/`, and a power cut may take it away.
+    /// False where the file system cannot sync a directory: the message is in `new/`, but may be lost in a power cut.
     durable: bool,
-    /// It is in a spool, and has to be forwarded before it counts as delivered.
+    /// The message is in a spool, and counts as delivered only once it is forwarded.
     spooled: bool,
 }
 
 impl<T> Delivered<T> {
-    /// Which one.
+    /// The entry of the message.
     #[must_use]
     pub fn entry(&self) -> EntryId {
         self.message.entry
@@ -48,30 +48,30 @@ impl<T> Delivered<T> {
         &self.tmps
     }
 
-    /// How many bytes it has.
+    /// The size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.message.size
     }
 
-    /// What it carries.
+    /// The payload.
     #[must_use]
     pub fn payload(&self) -> &T {
         &self.message.payload
     }
 
-    /// Whether it waits in a spool: then it may be deleted on the server only once it is forwarded.
+    /// Whether the message waits in a spool: it may be deleted on the server only once it is forwarded.
     #[must_use]
     pub fn is_spooled(&self) -> bool {
         self.spooled
     }
 
-    /// The same in a spool.
+    /// Marks the message as waiting in a spool.
     pub(super) fn in_spool(self) -> Self {
         Self { spooled: true, ..self }
     }
 
-    /// Whether it would survive a power cut, so that it may be deleted on the server.
+    /// Whether the message would survive a power cut, so that it may be deleted on the server.
     #[must_use]
     pub fn is_durable(&self) -> bool {
         self.durable
@@ -88,25 +88,25 @@ impl<T> IsPublished for Delivered<T> {
     }
 }
 
-/// What came of a batch.
+/// The outcome of a batch.
 #[derive(Debug)]
 pub struct Published<T> {
-    /// Those that are in the Maildir.
+    /// The messages that are in the Maildir.
     pub delivered: Vec<Delivered<T>>,
-    /// Those whose file in `tmp/` was gone: somebody else took it, and nothing tells where to. They were not delivered, and
-    /// their intents are to be forgotten.
+    /// The messages whose file in `tmp/` was gone: something else took it, and nothing shows where it went. They were
+    /// not delivered, and their intents are to be forgotten.
     pub vanished: Vec<EntryId>,
     /// Whether the file systems can make a name durable.
     pub synced: DirSync,
-    /// The Maildirs that could not take all that was for them, and why. What was for them is not delivered.
+    /// The Maildirs that could not take all of their messages, and why. Those messages are not delivered.
     pub failed: Vec<(MaildirNumber, io::Error)>,
 }
 
-/// Gives the files of one Maildir their names in `new/` and makes that durable. Blocks.
+/// Gives the files of one Maildir their names in `new/` and makes these durable. Blocks.
 ///
 /// # Errors
-/// Those of the disk. Nothing is `Delivered` then, and everything is taken up by the recovery of the next poll: the
-/// records of the intents are durable.
+/// Disk errors. Then nothing is `Delivered`; the intents are durable, and the next poll's recovery finishes the
+/// deliveries.
 pub fn publish<T>(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded<T>>) -> io::Result<Published<T>> {
     let mut published = publish_into(disk, &|_| maildir, &[], batch);
     match published.failed.pop() {
@@ -115,8 +115,8 @@ pub fn publish<T>(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded<T>>) -
     }
 }
 
-/// The same for several Maildirs. What is for one of `broken` is left to the recovery of the next poll, as is what is for one
-/// that fails here. Blocks.
+/// Does the same for several Maildirs. Messages for one that is `broken` or fails here are left to the next poll's
+/// recovery. Blocks.
 pub(crate) fn publish_into<'a, T>(
     disk: &dyn Disk,
     maildir: &dyn Fn(MaildirNumber) -> &'a Maildir,
@@ -170,15 +170,15 @@ fn give_names<'a, T>(
     })
 }
 
-/// Gives a file in `tmp/` its name in `new/`: a second one, or its only one where the file system has no links.
+/// Gives a file in `tmp/` its name in `new/`: a second one, or its only one where the file system has no hard links.
 ///
 /// # Errors
-/// Those of the disk; `NotFound` if the file is not in `tmp/`, `AlreadyExists` if another file has the name.
+/// Disk errors; `NotFound` if the file is not in `tmp/`, `AlreadyExists` if another file has the name.
 pub(crate) fn give_name(disk: &dyn Disk, maildir: &Maildir, tmp_name: &TmpName, name: &str) -> io::Result<()> {
     let (tmp, new) = (maildir.tmp(), maildir.new_dir());
     let (tmp_name, name) = (os(tmp_name.as_str()), os(name));
     match disk.link(tmp, tmp_name, new, name) {
-        // Another process of ours, on a copy of this state, may have been quicker. It is the same file all the same.
+        // Another process of ours, on a copy of this state, may have been faster. If it is the same file, that is fine.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             let (ours, there) = (disk.status_in(tmp, tmp_name)?, disk.status_in(new, name)?);
             if ours.id == there.id { Ok(()) } else { Err(e) }

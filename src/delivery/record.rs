@@ -1,4 +1,4 @@
-//! Step 2 of the path of a message: the intents, on record.
+//! Step 2 of the path of a message: recording the intents.
 
 use super::{Described, Entered};
 use crate::ids::{EntryId, MaildirNumber};
@@ -8,7 +8,7 @@ use crate::state::entries::MaildirNumbers;
 use crate::state::error::StateError;
 use crate::state::store::{NewDelivery, NotRecorded, Store};
 
-/// A message of which the journal says, durably, that it is ours. Made only by [`record`].
+/// A message that the journal durably records as ours. Made only by [`record`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Recorded<T>(Entered<T>);
 
@@ -36,16 +36,16 @@ impl<T> Recorded<T> {
         self.0.maildirs.iter()
     }
 
-    /// What is on record, for the next proof.
+    /// Hands over what is recorded, for the next proof.
     pub(super) fn into_entered(self) -> Entered<T> {
         self.0
     }
 }
 
-/// Records the intents, durably: each message with the numbers of the Maildirs that it goes into. Blocks.
+/// Records the intents durably: each message with the numbers of the Maildirs that it goes into. Blocks.
 ///
 /// # Errors
-/// Those of the disk: nothing is recorded, or it is unknown whether it is. In the second case the files stay in `tmp/`, and
+/// Disk errors: nothing is recorded, or it is unknown whether it is. In the second case the files stay in `tmp/`, and
 /// the next poll's recovery decides. [`StateError::Moved`].
 pub fn record<T: Described>(
     store: &mut Store,
@@ -69,14 +69,15 @@ pub fn record<T: Described>(
     match store.record_intents(batch, told) {
         Ok(recorded) => Ok(recorded.into_iter().map(|(entry, named)| Recorded(named.entered(entry))).collect()),
         Err(NotRecorded { error, batch }) => {
-            // Else nothing speaks of the files, and they go with the batch.
+            // If the records may be on disk, the files must stay. Otherwise nothing refers to them, and they are
+            // removed with the batch.
             batch.into_iter().flatten().for_each(|named| drop(named.staged.keep()));
             Err(error)
         }
     }
 }
 
-/// A message whose file is durable in `tmp/`, with the name that it will have in `new/`.
+/// A message whose file in `tmp/` is durable, with the name that it will get in `new/`.
 struct Named<T> {
     maildirs: MaildirNumbers,
     published_name: String,

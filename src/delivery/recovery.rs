@@ -1,9 +1,10 @@
-//! What is done, at the start of each poll and before the server is asked, about deliveries that a crash interrupted.
+//! Deals with deliveries that a crash interrupted, at the start of each poll and before the server is contacted.
 //!
-//! An intent says: the file was durable in `tmp/` before this was written. What became of it is seen, and not inferred. Its
-//! name in `new/` or `cur/`, or a second name of the file in `tmp/`, shows that it was delivered. A file in `tmp/` with one
-//! name was not, and is delivered now, without the server. A file that is nowhere proves nothing: whoever cleans `tmp/`
-//! may have taken it, so the message is forgotten and fetched again if the server still has it.
+//! An intent says that the file in `tmp/` was durable before the intent was written. What became of the delivery is
+//! observed, never inferred. A name in `new/` or `cur/`, or a second name of the file in `tmp/`, shows that the message
+//! was delivered. A file in `tmp/` with a single name was not, and is delivered now, without the server. A file that is
+//! nowhere proves nothing: something that cleans up `tmp/` may have removed it, so the message is forgotten, and
+//! fetched again if the server still has it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -23,54 +24,54 @@ use crate::state::store::{IsPublished, Store};
 /// What recovery did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Deliveries that were finished.
+    /// Deliveries that were finished now.
     pub finished: usize,
-    /// Deliveries that were found to be finished.
+    /// Deliveries that were found finished.
     pub found: usize,
     /// Messages whose file is nowhere: they are retrieved again if the server still has them.
     pub again: usize,
-    /// Files in `tmp/` that belonged to nothing and were removed.
+    /// Leftover files in `tmp/` that were removed.
     pub remains: usize,
     /// A directory could not be synced because its file system cannot do that.
     pub unsyncable: bool,
 }
 
 impl Recovered {
-    /// Whether there is anything to tell.
+    /// Whether there is nothing to report.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         *self == Self::default() || (self.finished + self.found + self.again + self.remains == 0)
     }
 }
 
-/// A Maildir beside the account's own that cannot be used now. What is for it waits; everything else goes on.
+/// A Maildir other than the account's own that cannot be used now. Its messages wait; everything else goes on.
 #[derive(Debug)]
 pub struct Unusable {
     /// Its path, as configured.
     pub configured: PathBuf,
-    /// Why.
+    /// Why it cannot be used.
     pub error: StateError,
-    /// It is the one that was delivered to, so that what was delivered is there.
+    /// Whether it is still the Maildir that was delivered to, so that the messages delivered earlier are there.
     pub is_in_place: bool,
 }
 
-/// Whether a Maildir that is not the one we knew may be taken.
+/// Whether to accept a Maildir that is not the one we knew.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OtherMaildir {
     /// Stop: a disk may not be mounted.
     #[default]
     Refuse,
-    /// The user said that it is right.
+    /// Accept it: the user said that it is right.
     Accept,
 }
 
-/// Checks the Maildirs that this state has delivered to, and finishes what was begun. Those that cannot be used come out,
-/// too: what is on its way there stays so. Blocks.
+/// Checks the Maildirs that this state has delivered to, and finishes interrupted deliveries. Also returns the Maildirs
+/// that cannot be used: deliveries to them stay pending. Blocks.
 ///
 /// `configured` are the account's Maildirs, its own first.
 ///
 /// # Errors
-/// [`StateError`], the account's own Maildir: nothing was concluded, and nothing may be fetched.
+/// [`StateError`] if the account's own Maildir cannot be used: nothing was concluded, and nothing may be fetched.
 pub fn recover(
     disk: &dyn Disk,
     store: &mut Store,
@@ -93,7 +94,7 @@ pub fn recover(
                 maildirs.good.insert(number, good);
                 maildirs.known.insert(number, (role, known));
             }
-            // The user said that it is right: what was on its way there is fetched again.
+            // The user accepts this: the messages on their way there are fetched again.
             Err(_) if role == Role::Former && other == OtherMaildir::Accept => {}
             Err(StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. })
                 if other == OtherMaildir::Accept => {}
@@ -109,36 +110,37 @@ pub fn recover(
 /// What a Maildir is to the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Its own.
+    /// The account's own Maildir.
     Own,
-    /// One that mail goes into by its header.
+    /// A Maildir that rules route mail to.
     Other,
-    /// It does not deliver there any more.
+    /// A Maildir that the account no longer delivers to.
     Former,
 }
 
-/// The Maildirs that a recovery is about, by their numbers.
+/// The Maildirs that a recovery deals with, by number.
 #[derive(Default)]
 struct Maildirs {
-    /// Those that can be used.
+    /// The usable ones.
     good: BTreeMap<MaildirNumber, Maildir>,
-    /// What the state knows of them, and of those that cannot.
+    /// The usable and the unusable ones, as the state knows them.
     known: BTreeMap<MaildirNumber, (Role, KnownMaildir)>,
-    /// Those that cannot be used now: what is on its way there waits.
+    /// The unusable ones: deliveries to them wait.
     waiting: HashSet<MaildirNumber>,
-    /// Why.
+    /// Why they cannot be used.
     unusable: Vec<Unusable>,
 }
 
 impl Maildirs {
-    /// Something went wrong with one. Without the account's own nothing goes on, without another one all that is not for it.
+    /// Records that a Maildir failed. Without the account's own, recovery ends; without another one, only its messages
+    /// wait.
     fn fails(&mut self, number: MaildirNumber, error: StateError, other: OtherMaildir) -> Result<(), StateError> {
         let is_in_place = self.good.remove(&number).is_some();
         let Some((role, known)) = self.known.get(&number) else { return Err(error) };
         let error = match role {
             Role::Own => return Err(error),
             Role::Other => error,
-            // The user said that it is right, as above.
+            // Accepted by the user, as above.
             Role::Former if other == OtherMaildir::Accept => return Ok(()),
             Role::Former => former(known, &error),
         };
@@ -148,7 +150,7 @@ impl Maildirs {
     }
 }
 
-/// What keeps a Maildir from being reached that the account does not deliver to any more.
+/// Why a Maildir that the account no longer delivers to cannot be reached.
 fn former(known: &KnownMaildir, error: &StateError) -> StateError {
     let why = match error {
         StateError::MaildirMissing { .. } => "it is not there".to_owned(),
@@ -159,16 +161,17 @@ fn former(known: &KnownMaildir, error: &StateError) -> StateError {
     StateError::FormerMaildir { path: known.configured.clone(), why }
 }
 
-/// A Maildir that the account delivers to, if the state knows it: looked at again, since a disk may go at any time. Blocks.
+/// Returns a Maildir that the account delivers to, if the state knows it. It is checked anew, since a disk may be
+/// unmounted at any time. Blocks.
 ///
 /// # Errors
-/// [`StateError`]: it has gone, or another one is in its place.
+/// [`StateError`]: it is missing, or another one is in its place.
 pub fn known_maildir(disk: &dyn Disk, store: &Store, configured: &Path) -> Result<Option<Maildir>, StateError> {
     let known = store.state().maildir_configured_as(configured);
     known.map(|(_, known)| verify(disk, known)).transpose()
 }
 
-/// The Maildir, if it is the one that was delivered to.
+/// Opens the Maildir if it is the one that was delivered to.
 fn verify(disk: &dyn Disk, known: &KnownMaildir) -> Result<Maildir, StateError> {
     let missing = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
@@ -198,7 +201,7 @@ fn finish(
         }
     }
     store.ensure_proven()?;
-    // Two numbers may lead to the same directory, so remains are told by the intents of all.
+    // Two numbers may lead to the same directory, so a leftover is a file that no intent of any Maildir names.
     let expected: HashSet<OsString> =
         store.state().intents().map(|(_, intent)| TmpName::of_published(&intent.file_name).as_str().into()).collect();
     let mut known: BTreeMap<EntryId, Progress> = BTreeMap::new();
@@ -208,10 +211,10 @@ fn finish(
             Err(e) => maildirs.fails(number, e, other)?,
         }
     }
-    // With a Maildir that the user told us to take as it is, what was on the way to the old one is fetched again.
+    // Where the user accepted another Maildir, messages that were on their way to the old one are fetched again.
     let mut lost: Vec<EntryId> =
         store.state().intents().filter(|(_, i)| maildirs.are_out(i)).map(|(e, _)| e.id).collect();
-    // One that began to fail behind others of the same message.
+    // Messages for several Maildirs, one of which failed after others were settled.
     let stays = |id: &EntryId| {
         let intent = store.state().entry(*id).and_then(|entry| entry.intent.as_deref());
         intent.is_none_or(|intent| maildirs.wait(intent) || maildirs.are_out(intent))
@@ -243,19 +246,19 @@ fn finish(
 }
 
 impl Maildirs {
-    /// Whether what is on its way there waits for one of them.
+    /// Whether the delivery waits for one of its Maildirs.
     fn wait(&self, intent: &Intent) -> bool {
         intent.maildirs().any(|number| self.waiting.contains(&number))
     }
 
-    /// Whether one of them was given up, and none is waited for.
+    /// Whether one of its Maildirs was given up, and it waits for none.
     fn are_out(&self, intent: &Intent) -> bool {
         !self.wait(intent) && intent.maildirs().any(|number| !self.good.contains_key(&number))
     }
 }
 
-/// Finds out what became of the deliveries to one Maildir, and finishes them there; durable when this returns. Tells whether
-/// the file system can do that at all.
+/// Finds out what became of the deliveries to one Maildir, and finishes them there, durably. Returns whether the file
+/// system can make names durable.
 fn settle_in(
     disk: &dyn Disk,
     store: &Store,
@@ -284,21 +287,21 @@ fn settle_in(
     Ok(synced)
 }
 
-/// The names in a `tmp/` that this state has made.
+/// Returns the names in a `tmp/` that this state has made.
 fn our_names(disk: &dyn Disk, tmp: &Dir, instance: InstanceId) -> Result<Vec<OsString>, StateError> {
     let mut names = disk.list_in(tmp).map_err(|e| StateError::io("read", tmp.path(), e))?;
     names.retain(|name| instance_of(name.as_bytes()) == Some(instance));
     Ok(names)
 }
 
-/// What was seen of a delivery in its Maildirs. It is finished once it is in all of them.
+/// What was found out about a delivery in its Maildirs. It is finished once it is in all of them.
 struct Progress {
     tmp_name: TmpName,
-    /// The `tmp/` of each.
+    /// The `tmp/` of each Maildir.
     tmps: Vec<Dir>,
-    /// It was not in all of them before.
+    /// It was missing from at least one Maildir, and was finished now.
     was_finished: bool,
-    /// Nothing tells what became of it in one of them.
+    /// In at least one Maildir, nothing shows what became of it.
     is_unknown: bool,
 }
 
@@ -318,7 +321,7 @@ impl Progress {
     }
 }
 
-/// A delivery that was seen to be finished, or was finished here.
+/// A delivery that was found finished or was finished here.
 struct Finished {
     entry: EntryId,
     /// The `tmp/` of each of its Maildirs.
@@ -336,19 +339,19 @@ impl IsPublished for Finished {
     }
 }
 
-/// What can be seen of the deliveries to one Maildir.
+/// What is visible of the deliveries to one Maildir.
 struct Seen<'a> {
     maildir: &'a Maildir,
-    /// The names in `new/` and `cur/`, without the flags of mail readers.
+    /// The names in `new/` and `cur/`, without the flags that mail readers add.
     names: HashSet<Vec<u8>>,
 }
 
 enum Settled {
-    /// It was not delivered, and is now.
+    /// It was not delivered before, and is now.
     Finished,
-    /// It was delivered.
+    /// It was delivered already.
     Found,
-    /// Nothing tells.
+    /// Nothing shows what became of it.
     Unknown,
 }
 
@@ -362,7 +365,7 @@ impl<'a> Seen<'a> {
         Ok(Self { maildir, names })
     }
 
-    /// Finds out what became of one delivery, and finishes it if it was not finished.
+    /// Finds out what became of one delivery, and finishes it if needed.
     fn settle(&self, disk: &dyn Disk, name: &str) -> Result<Settled, StateError> {
         let (tmp, tmp_name) = (self.maildir.tmp(), TmpName::of_published(name));
         let is_visible = self.names.contains(name.as_bytes());
@@ -381,8 +384,8 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Removes files of ours from `tmp/` that no intent speaks of, if they are older than `opened`, in nanoseconds since 1970:
-/// a younger one may be that of a process at work on a copy of this state.
+/// Removes our files from `tmp/` that no intent names, if they are older than `opened`, in nanoseconds since 1970: a
+/// younger one may belong to a running process on a copy of this state.
 fn remove_remains(
     disk: &dyn Disk,
     tmp: &Dir,

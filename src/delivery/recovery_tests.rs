@@ -11,7 +11,7 @@ fn recovered(bench: &Bench) -> Recovered {
     done
 }
 
-/// One message recorded, its process gone.
+/// A message that was recorded by a process that is gone.
 fn interrupted() -> Bench {
     let bench = Bench::new();
     bench.record(&mut bench.open().unwrap(), &["a"]);

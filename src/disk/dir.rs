@@ -1,4 +1,4 @@
-//! What tells files apart, and directories that are open.
+//! The identity and status of files, and open directories.
 
 use std::fmt;
 use std::io;
@@ -7,41 +7,41 @@ use std::sync::Arc;
 
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-/// Tells a file or directory from all others, as long as it exists.
+/// Identifies a file or directory as long as it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId {
-    /// The file system. It may have another number when it is mounted again.
+    /// The device number of the file system. It may change when it is mounted again.
     pub device: u64,
-    /// The inode number. On some file systems it lasts no longer than the mount.
+    /// The inode number. On some file systems it only lasts as long as the mount.
     pub inode: u64,
 }
 
-/// What is known of a file or directory without opening it.
+/// The status of a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStatus {
     /// Which one it is.
     pub id: FileId,
-    /// How many names it has.
+    /// How many names (hard links) it has.
     pub links: u64,
-    /// The user that it belongs to.
+    /// The user that owns it.
     pub owner: u32,
     /// Its type and permission bits, as in `st_mode`.
     pub mode: u32,
-    /// When it was changed last, names included, in nanoseconds since 1970 by the file system's clock, which may move in
-    /// steps of milliseconds.
+    /// The time of the last change of contents, names or attributes, in nanoseconds since 1970 by the file system's
+    /// clock, which may advance in steps of milliseconds.
     pub changed: i64,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// A directory that was opened: operations in it go there, whatever becomes of its path. Cheap to clone.
+/// An open directory: operations in it stay there whatever becomes of its path. Cheap to clone.
 #[derive(Clone)]
 pub struct Dir(Arc<OpenDir>);
 
 struct OpenDir {
     path: PathBuf,
     id: FileId,
-    /// None on a disk that has no descriptors.
+    /// None on a disk without file descriptors.
     fd: Option<OwnedFd>,
 }
 
@@ -52,7 +52,7 @@ impl Dir {
         Self(Arc::new(OpenDir { path: path.to_owned(), id, fd }))
     }
 
-    /// The path under which it was opened: for words, and to see whether it still leads here.
+    /// The path by which it was opened: for messages, and to check whether it still leads here.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -64,7 +64,7 @@ impl Dir {
         self.0.id
     }
 
-    /// Its descriptor.
+    /// The file descriptor.
     pub(super) fn fd(&self) -> io::Result<BorrowedFd<'_>> {
         let fd = self.0.fd.as_ref().map(|fd| fd.as_fd());
         fd.ok_or_else(|| io::Error::other("a directory of another disk"))

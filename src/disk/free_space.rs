@@ -1,5 +1,5 @@
-//! A reserve of free space, so that a full disk is met before it is full: the journal must be able to say what
-//! happened, and the rest of the machine must go on.
+//! Keeps a reserve of free space, so that we stop before the disk is full: the journal must still be able to record
+//! what happened, and the rest of the machine must go on.
 
 use std::fmt;
 use std::io;
@@ -10,20 +10,20 @@ use super::{Dir, Disk, Space};
 /// The reserve on a large file system, in bytes.
 const RESERVE: u64 = 16 << 20;
 
-/// On a small one, this part of the whole.
+/// On a small file system the reserve is one part in this many of the whole.
 const SMALL_PART: u64 = 20;
 
-/// There is too little room.
+/// There is too little space.
 #[derive(Debug)]
 pub enum InsufficientSpace {
-    /// The reserve would be touched.
+    /// The reserve would be used up.
     TooLittle {
-        /// Where.
+        /// The directory.
         path: PathBuf,
     },
-    /// It cannot be found out.
+    /// The free space cannot be determined.
     Unknown {
-        /// Where.
+        /// The directory.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -43,27 +43,27 @@ impl fmt::Display for InsufficientSpace {
 
 impl std::error::Error for InsufficientSpace {}
 
-/// The bytes that may be written without touching the reserve.
+/// The bytes that may be written without using the reserve.
 #[derive(Debug, Clone, Copy)]
 pub struct FreeSpaces {
-    /// As it is now.
+    /// Right now.
     pub(crate) now: u64,
-    /// If nothing else were on the file system.
+    /// If the file system were empty.
     pub(crate) empty: u64,
-    /// What is free on the file system, the reserve included.
+    /// The free space on the file system, including the reserve.
     pub(crate) available: u64,
-    /// The reserve that is kept free.
+    /// The size of the reserve.
     pub(crate) reserve: u64,
 }
 
 impl FreeSpaces {
-    /// What may be written now; None where the file system does not tell.
+    /// Returns what may be written now; None if the file system does not report it.
     pub(crate) fn told(&self) -> Option<u64> {
         Some(self.now).filter(|now| *now != UNTOLD)
     }
 }
 
-/// How much may be written in a directory. Blocks.
+/// Returns how much may be written in a directory. Blocks.
 ///
 /// # Errors
 /// [`InsufficientSpace::Unknown`].
@@ -77,21 +77,21 @@ pub(crate) fn free_spaces(disk: &dyn Disk, dir: &Dir) -> Result<FreeSpaces, Insu
     })
 }
 
-/// The room for a number of writes that follow each other: looked up once, as long as it lasts.
+/// The space for a sequence of writes. It is looked up again only when used up.
 #[derive(Debug)]
 pub struct FreeSpace {
-    /// What is left of what was seen, in bytes.
+    /// How much of the last result is left, in bytes.
     left: u64,
 }
 
 impl FreeSpace {
-    /// Nothing is known yet.
+    /// Starts without a lookup.
     #[must_use]
     pub fn unknown() -> Self {
         Self { left: 0 }
     }
 
-    /// Takes `bytes` of the room in `dir`. Blocks.
+    /// Takes `bytes` of the space in `dir`. Blocks.
     ///
     /// # Errors
     /// [`InsufficientSpace`].
@@ -106,7 +106,8 @@ impl FreeSpace {
     }
 }
 
-/// Some network and FUSE file systems say 0 of 0, which tells nothing: then a write shows whether there is room.
+/// Stands for unknown: some network and FUSE file systems report 0 of 0 bytes. Then only a write shows whether there is
+/// space.
 const UNTOLD: u64 = u64::MAX / 4;
 
 fn beyond_reserve(space: Space) -> u64 {

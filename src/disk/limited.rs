@@ -1,4 +1,4 @@
-//! For tests: a file system of this machine that cannot do everything.
+//! For tests: a real file system with limited abilities.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -8,21 +8,21 @@ use rustix::io::Errno;
 
 use super::{Dir, DirSync, Disk, DiskFile, FileStatus, Lock, RealDisk, Space};
 
-/// What it can do.
+/// The real disk, restricted.
 #[derive(Debug, Clone)]
 pub(crate) struct LimitedDisk {
     /// Whether a file can have a second name.
     pub(crate) links: bool,
-    /// Whether inode numbers outlast a mount.
+    /// Whether inode numbers survive a remount.
     pub(crate) keeps_inode_numbers: bool,
     /// A directory that cannot be synced.
     pub(crate) unsyncable: Option<PathBuf>,
-    /// A directory in which no name can be made.
+    /// A directory in which no name can be created.
     pub(crate) closed: Option<PathBuf>,
 }
 
 impl Default for LimitedDisk {
-    /// All of it.
+    /// No limits.
     fn default() -> Self {
         Self { links: true, keeps_inode_numbers: true, unsyncable: None, closed: None }
     }

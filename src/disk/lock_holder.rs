@@ -1,13 +1,14 @@
-//! Which process holds a lock, as the kernel tells it in `/proc/locks`. For people only: who holds it is decided by the lock.
+//! Finds the process that holds a lock in `/proc/locks`. For people only: whether a lock is held is decided by taking
+//! it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Commands of ours that hold a lock whose file does not say by whom.
+/// Our commands that hold a lock whose file does not say who holds it.
 const COMMANDS: [&str; 3] = ["fetch", "forward", "daemon"];
 
-/// The process that holds the lock of this file, as `process 16437 (mailferry fetch)`.
+/// Returns the process that holds the lock of this file, as `process 16437 (mailferry fetch)`.
 pub(super) fn of(path: &Path) -> Option<String> {
     let inode = fs::metadata(path).ok()?.ino();
     let locks = fs::read_to_string("/proc/locks").ok()?;
@@ -17,11 +18,12 @@ pub(super) fn of(path: &Path) -> Option<String> {
     Some(command.map_or_else(|| format!("process {pid}"), |command| format!("process {pid} (mailferry {command})")))
 }
 
-/// Who holds the lock of that inode, if the line is about it: `1: FLOCK  ADVISORY  WRITE 16437 08:01:1234 0 EOF`.
+/// Returns who holds the lock of this inode, if the line is about it. A line of `/proc/locks` looks like
+/// `1: FLOCK  ADVISORY  WRITE 16437 08:01:1234 0 EOF`.
 fn pid(line: &str, inode: u64) -> Option<u32> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let kind = words.next()?;
-    // In another name space of processes the holder has no number.
+    // A holder in another PID namespace has no pid here.
     let pid = words.nth(2)?.parse().ok().filter(|pid| *pid > 0)?;
     let place = words.next()?.rsplit_once(':')?.1;
     (kind == "FLOCK" && place.parse() == Ok(inode)).then_some(pid)

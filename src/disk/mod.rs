@@ -1,11 +1,10 @@
-//! The only room that creates, syncs, links, renames and removes.
+//! The only module that creates, syncs, links, renames and removes files.
 //!
-//! Everything that a message or the state needs of a file system goes through [`Disk`], so that a test can stop the
-//! world at any operation, fail it, or cut the power. [`RealDisk`] is the one that ships.
+//! Everything that messages and state need of a file system goes through [`Disk`], so that a test can stop the program
+//! at any operation, make it fail, or cut the power. [`RealDisk`] is the one that ships.
 //!
-//! What the rest of the program relies on, and `docs/durability.md` explains: a file's bytes are safe after
-//! [`DiskFile::sync`]; a directory's entries are safe after [`Disk::sync_dir`]; a link or a rename is seen whole or not
-//! at all.
+//! The rest of the program relies on this, which `docs/durability.md` explains: a file's bytes are durable after
+//! [`DiskFile::sync`]; a directory's entries are durable after [`Disk::sync_dir`]; links and renames are atomic.
 
 mod dir;
 pub mod free_space;
@@ -30,15 +29,15 @@ pub use real::RealDisk;
 pub use replacing::{Place, replace_whole};
 pub use stamp::Stamp;
 
-/// The operations that delivery and state are built of. All of them block.
+/// The operations that delivery and state consist of. All of them block.
 pub trait Disk: Send + Sync + fmt::Debug {
-    /// Makes one directory, mode 0700. The entry is safe only after the parent's [`Disk::sync_dir`].
+    /// Creates one directory with mode 0700. Its name is durable only after [`Disk::sync_dir`] of the parent.
     ///
     /// # Errors
     /// Those of `mkdir(2)`; `AlreadyExists` if anything is there.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Gives a directory these permission bits, whatever the umask is.
+    /// Sets the permission bits of a directory, regardless of the umask.
     ///
     /// # Errors
     /// Those of `open(2)` and `fchmod(2)`; a symbolic link is not followed, and anything but a directory is refused.
@@ -47,66 +46,66 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes the entries of a directory durable.
     ///
     /// # Errors
-    /// Those of `fsync(2)`, except the ones that say that this file system cannot do it at all: they are the answer
-    /// [`DirSync::Unsupported`].
+    /// Those of `fsync(2)`. If they mean that the file system does not support this at all, the result is
+    /// [`DirSync::Unsupported`] instead.
     fn sync_dir(&self, path: &Path) -> io::Result<DirSync>;
 
-    /// The inode number of a directory: tells an unmounted or replaced directory from the one we knew.
+    /// Returns the inode number of a directory, which distinguishes it from an unmounted or replaced one.
     ///
     /// # Errors
     /// Those of `stat(2)`; `NotADirectory` for anything else.
     fn dir_inode(&self, path: &Path) -> io::Result<u64>;
 
-    /// Opens a directory, so that what is done in it is done there whatever becomes of its path.
+    /// Opens a directory, so that operations in it stay there whatever becomes of its path.
     ///
     /// # Errors
     /// Those of `open(2)`; a symbolic link is not followed, and anything but a directory is `NotADirectory`.
     fn open_dir(&self, path: &Path) -> io::Result<Dir>;
 
-    /// What is at a path; of a symbolic link, the link itself.
+    /// Returns the status of what is at a path; of a symbolic link, that of the link itself.
     ///
     /// # Errors
     /// Those of `lstat(2)`.
     fn status(&self, path: &Path) -> io::Result<FileStatus>;
 
-    /// The user to whom a file or directory belongs.
+    /// Returns the user that owns a file or directory.
     ///
     /// # Errors
     /// Those of `stat(2)`.
     fn owner(&self, path: &Path) -> io::Result<u32>;
 
-    /// What has this name in a directory; of a symbolic link, the link itself.
+    /// Returns the status of a name in a directory; of a symbolic link, that of the link itself.
     ///
     /// # Errors
     /// Those of `fstatat(2)`.
     fn status_in(&self, dir: &Dir, name: &OsStr) -> io::Result<FileStatus>;
 
-    /// The names in a directory, in no order, without `.` and `..`.
+    /// Returns the names in a directory in no particular order, without `.` and `..`.
     ///
     /// # Errors
     /// Those of `readdir(3)`.
     fn list_in(&self, dir: &Dir) -> io::Result<Vec<OsString>>;
 
-    /// Creates a file that must not exist, mode 0600.
+    /// Creates a file with mode 0600, which must not exist yet.
     ///
     /// # Errors
     /// Those of `openat(2)`; `AlreadyExists` if anything is there.
     fn create_in(&self, dir: &Dir, name: &OsStr) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Gives a file a second name, which must be free.
+    /// Gives a file a second name (a hard link), which must be free.
     ///
     /// # Errors
-    /// Those of `linkat(2)`: `AlreadyExists` if the name is taken, `NotFound` if the file is gone; a file system without
-    /// links answers by one of those that [`has_no_links`] knows.
+    /// Those of `linkat(2)`: `AlreadyExists` if the name is taken, `NotFound` if the file is gone. On a file system
+    /// without hard links, one that [`has_no_links`] recognises.
     fn link(&self, from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> io::Result<()>;
 
-    /// Gives a file another name, which must be free.
+    /// Renames a file; the new name must be free.
     ///
     /// # Errors
     /// Those of `renameat2(2)`; `AlreadyExists` if the name is taken.
     fn rename_in(&self, from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> io::Result<()>;
 
-    /// Gives a file in a directory another name there; what had that name is gone in the same instant.
+    /// Renames a file within a directory, atomically replacing any file with the new name.
     ///
     /// # Errors
     /// Those of `renameat(2)`.
@@ -118,44 +117,44 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `unlinkat(2)`.
     fn remove_in(&self, dir: &Dir, name: &OsStr) -> io::Result<()>;
 
-    /// The same as [`Disk::sync_dir`] for a directory that is open.
+    /// Does the same as [`Disk::sync_dir`] for an open directory.
     ///
     /// # Errors
     /// The same.
     fn sync_open_dir(&self, dir: &Dir) -> io::Result<DirSync>;
 
-    /// Whether the file system is known to give a directory the same inode number for as long as it exists, mounted anew
-    /// or not. Overlay, FUSE, FAT and some network file systems do not.
+    /// Whether the file system is known to keep the inode number of a directory as long as it exists, even across
+    /// mounts. Overlay, FUSE, FAT and some network file systems do not.
     ///
     /// # Errors
     /// Those of `fstatfs(2)`.
     fn keeps_inode_numbers(&self, dir: &Dir) -> io::Result<bool>;
 
-    /// A number that tells the file system of a directory from all others.
+    /// Returns a number that identifies the file system of a directory.
     ///
     /// # Errors
     /// Those of `stat(2)`.
     fn file_system(&self, path: &Path) -> io::Result<u64>;
 
-    /// The path without symbolic links.
+    /// Resolves all symbolic links in a path.
     ///
     /// # Errors
     /// Those of `realpath(3)`.
     fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// The names in a directory, in no order, without `.` and `..`.
+    /// Returns the names in a directory in no particular order, without `.` and `..`.
     ///
     /// # Errors
     /// Those of `readdir(3)`.
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Creates a file that must not exist, mode 0600.
+    /// Creates a file with mode 0600, which must not exist yet.
     ///
     /// # Errors
     /// Those of `open(2)`; `AlreadyExists` if anything is there.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Opens a file that exists, to write behind its end.
+    /// Opens an existing file for appending.
     ///
     /// # Errors
     /// Those of `open(2)`; a symbolic link is not followed, and anything but a regular file is refused.
@@ -167,7 +166,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `open(2)` and `read(2)`; a symbolic link is not followed, and anything but a regular file is refused.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
 
-    /// Reads a whole file in pieces, as long as `take` wants another one; it is told each, and how long the file was.
+    /// Reads a file in pieces until `take`, which gets each piece and the length of the file, wants no more.
     ///
     /// # Errors
     /// Those of [`Disk::read`].
@@ -177,8 +176,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Reads what stands behind `offset` in a file of a directory, as much as fits; 0 at its end. Nobody has to hold a
-    /// whole message in memory.
+    /// Reads from `offset` on in a file of a directory, as much as fits the buffer; 0 at the end of the file. So no
+    /// whole message has to be held in memory.
     ///
     /// # Errors
     /// Those of `openat(2)` and `pread(2)`; a symbolic link is not followed, and anything but a regular file is refused.
@@ -193,7 +192,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
         Ok(count)
     }
 
-    /// Gives a file another name; what had that name is gone in the same instant.
+    /// Renames a file, atomically replacing any file with the new name.
     ///
     /// # Errors
     /// Those of `rename(2)`.
@@ -205,83 +204,84 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `unlink(2)`.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// The room on the file system that holds a directory.
+    /// Returns the space on the file system of a directory.
     ///
     /// # Errors
     /// Those of `fstatvfs(3)`.
     fn space(&self, dir: &Dir) -> io::Result<Space>;
 
-    /// Takes an exclusive lock that ends with this process, creating the file if need be, and leaves `holder` in it
-    /// for others to read.
+    /// Takes an exclusive lock that ends with this process at the latest, creating the file if needed, and writes
+    /// `holder` into it for others to read.
     ///
     /// # Errors
-    /// Those of `open(2)` and `flock(2)`; that somebody holds the lock is not an error. A symbolic link is not followed,
-    /// and anything but a regular file is refused.
+    /// Those of `open(2)` and `flock(2)`. A lock held by another process is not an error. A symbolic link is not
+    /// followed, and anything but a regular file is refused.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock>;
 
-    /// Which process holds the lock of a file, for people. None if that cannot be found out.
+    /// Returns which process holds the lock of a file, for people. None if unknown.
     fn lock_holder(&self, _path: &Path) -> Option<String> {
         None
     }
 
-    /// The permission bits of a directory if every user may put files into it and rename those of others.
+    /// Returns the permission bits of a directory if every user may put files into it and rename those of others.
     ///
     /// # Errors
     /// Those of `stat(2)`.
     fn mode_open_to_all(&self, path: &Path) -> io::Result<Option<u32>>;
 
-    /// Makes the bytes of several files durable, one by one or side by side; answers in the same order.
+    /// Makes the bytes of several files durable, one after the other or concurrently; returns the results in the same
+    /// order.
     fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>>;
 }
 
 /// A file being written.
 pub trait DiskFile: Send + Sync {
-    /// Writes some of `bytes` at the end; may write fewer.
+    /// Appends some of `bytes`, possibly not all of them; returns how many.
     ///
     /// # Errors
     /// Those of `write(2)`.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Makes the file's bytes and size durable. When this fails the fate of everything written is unknown, and a
-    /// later success proves nothing.
+    /// Makes the file's bytes and size durable. If this fails, it is unknown what of the file is on disk, and a later
+    /// success proves nothing.
     ///
     /// # Errors
     /// Those of `fsync(2)`.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Gives the file these permission bits, whatever the umask is.
+    /// Sets the permission bits of the file, regardless of the umask.
     ///
     /// # Errors
     /// Those of `fchmod(2)`.
     fn set_mode(&mut self, mode: u32) -> io::Result<()>;
 
-    /// The number of the file's device, which tells its file system from all others; None if that is not known, or where a
-    /// sync has nothing to wait for because the file lies in memory.
+    /// Returns the number of the device, which identifies the file system. None if it is not known, or if the file is
+    /// in memory, where a sync takes no time.
     fn device(&self) -> Option<u64>;
 
-    /// Asks for what was written to be written back soon, without waiting: a later [`DiskFile::sync`] has less to do.
+    /// Starts writeback without waiting for it, so that a later [`DiskFile::sync`] has less to do.
     fn begin_sync(&mut self);
 
-    /// Cuts the file off at `length` bytes and goes on writing there.
+    /// Truncates the file to `length` bytes and continues writing there.
     ///
     /// # Errors
     /// Those of `ftruncate(2)`.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
 
-    /// What tells the file from all others, whatever becomes of its name.
+    /// Returns what identifies the file, whatever becomes of its name.
     ///
     /// # Errors
     /// Those of `fstat(2)`.
     fn id(&self) -> io::Result<FileId>;
 
-    /// Takes an exclusive lock on the file, which ends with this value. False if another process, or another value in
-    /// this one, holds it.
+    /// Takes an exclusive lock on the file, released when this value is dropped. False if another process, or another
+    /// value in this one, holds it.
     ///
     /// # Errors
     /// Those of `flock(2)`.
     fn try_lock(&mut self) -> io::Result<bool>;
 
-    /// Writes all of `bytes`: short writes are continued, interrupted ones repeated.
+    /// Writes all of `bytes`: continues short writes, and repeats interrupted ones.
     ///
     /// # Errors
     /// The first error that is not an interruption; `WriteZero` if nothing can be written.
@@ -298,31 +298,31 @@ pub trait DiskFile: Send + Sync {
     }
 }
 
-/// What came of syncing a directory.
+/// The result of syncing a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirSync {
     /// Its entries are durable.
     Synced,
-    /// This file system has no such operation (some network and FUSE file systems).
+    /// The file system does not support this (some network and FUSE file systems).
     Unsupported,
 }
 
-/// What came of asking for a lock.
+/// The result of trying to take a lock.
 pub enum Lock {
-    /// It is ours until this value is dropped or the process ends.
+    /// The lock is ours until this value is dropped or the process ends.
     Acquired(Box<dyn HeldLock>),
-    /// Another process holds it and left these words, which may be anything.
+    /// Another process holds it. The text is what it wrote there, which may be anything.
     Held(String),
 }
 
-/// A lock that is ours.
+/// A lock that we hold.
 pub trait HeldLock: Send + Sync {
-    /// The file that is locked: a path that leads to another one is not this lock's any more.
+    /// Returns the locked file: if its path leads to another one, the lock does not cover that.
     fn file(&self) -> FileId;
 }
 
-/// What came of setting permissions, where a file system that has none of its own (FAT, some network and FUSE file systems)
-/// is no trouble: what it shows is decided by whoever mounted it.
+/// Ignores that permissions cannot be set on a file system without any of its own (FAT, some network and FUSE file
+/// systems): there the mount options decide.
 ///
 /// # Errors
 /// All others.
@@ -334,8 +334,9 @@ pub fn unless_it_has_none(set: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Whether a failed [`Disk::link`] means that there are no links: FAT, some FUSE and network file systems, and rules of
-/// SELinux as on Android, which answer `EACCES`. Where a directory may not be written to, a rename fails in the same way.
+/// Whether a failed [`Disk::link`] means that hard links are not supported: on FAT, on some FUSE and network file
+/// systems, and by SELinux rules as on Android, which answer `EACCES`. If instead the directory is not writable, a
+/// rename fails in the same way.
 #[must_use]
 pub fn has_no_links(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -345,10 +346,10 @@ pub fn has_no_links(error: &io::Error) -> bool {
     )
 }
 
-/// Room on a file system, in bytes.
+/// Space on a file system, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// What this process may still write.
+    /// How much this process may still write.
     pub available: u64,
     /// The size of the whole file system.
     pub total: u64,

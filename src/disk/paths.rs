@@ -1,11 +1,11 @@
-//! Directories that are made with their parents, and made durable with them.
+//! Creates directories with their parents, and makes them durable.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Disk;
 
-/// Makes a directory with all its missing parents, and tells which ones it made, the outermost first. They are safe only
+/// Creates a directory with all its missing parents, and returns those created, outermost first. They are durable only
 /// after [`sync_dirs_above`].
 ///
 /// # Errors
@@ -20,18 +20,18 @@ pub fn make_dirs(disk: &dyn Disk, path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut made = make_dirs(disk, parent)?;
     match disk.make_dir(path) {
         Ok(()) => made.push(path.to_owned()),
-        // Somebody else, a mail reader or another account, may have been quicker.
+        // A mail reader or another account may have created it meanwhile.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
         Err(e) => return Err(e),
     }
     Ok(made)
 }
 
-/// Makes the name of a directory or file durable, up to the root of its file system. That a directory exists proves
-/// nothing: whoever made it may have been killed before it was synced.
+/// Makes the name of a directory or file durable, up to the root of its file system. An existing directory need not be
+/// durable: its creator may have been killed before syncing it.
 ///
 /// # Errors
-/// Those of [`Disk::sync_dir`]. A directory that we may not open is not one in which we made anything.
+/// Those of [`Disk::sync_dir`]. Directories that we may not open are skipped: we cannot have created anything in them.
 pub fn sync_dirs_above(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     for dir in dirs_above(disk, path)? {
         match disk.sync_dir(&dir) {
@@ -44,15 +44,15 @@ pub fn sync_dirs_above(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The directories in which the name of a directory or file is, the nearest first, up to the root of its file system.
+/// Returns the directories that hold the name of a directory or file, nearest first, up to the root of its file system.
 fn dirs_above(disk: &dyn Disk, path: &Path) -> io::Result<Vec<PathBuf>> {
     let Some(parent) = path.parent() else { return Ok(Vec::new()) };
-    // Links in the path lead elsewhere: what lies above it then is not what holds its name.
+    // Symbolic links lead elsewhere: the parents in the path are not those that hold the name.
     let parent = disk.resolve(parent)?;
     let ours = disk.file_system(&parent)?;
     let mut dirs = Vec::new();
     for dir in parent.ancestors() {
-        // Above a mount point is another file system, in which nothing is ours.
+        // Above a mount point is another file system, on which nothing is ours.
         if disk.file_system(dir)? != ours {
             break;
         }

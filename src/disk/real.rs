@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, HeldLock, Lock, Space, lock_holder, sync_pool};
 
-/// A lock, for as long as its file is held.
+/// A lock, held until its file is dropped.
 struct Unlocking {
     _file: RealFile,
     id: FileId,
@@ -32,7 +32,7 @@ pub struct RealDisk;
 
 struct RealFile {
     file: File,
-    /// Whether it is locked by us.
+    /// Whether we have locked it.
     locked: bool,
 }
 
@@ -45,18 +45,19 @@ impl From<File> for RealFile {
 impl Drop for RealFile {
     fn drop(&mut self) {
         if self.locked {
-            // Closing the file is not enough: a process that is just being started somewhere else in this one has a copy of
-            // it for a moment, and with it the lock. If this fails, closing it ends the lock a moment later.
+            // Closing the file is not enough: a child process that is just being started elsewhere in this process
+            // briefly has a copy of the descriptor, and with it the lock. If unlocking fails, the lock ends a moment
+            // later.
             let _ = self.file.unlock();
         }
     }
 }
 
-/// So many octets of a file are read at a time.
+/// Files are read in pieces of this many octets.
 const PIECE: usize = 64 << 10;
 
-/// Opens a file of ours. Where others may put something in its place, no link leads us elsewhere, and no pipe makes us
-/// wait for its other end.
+/// Opens a file of ours. Where others may replace it, this follows no link and does not wait for the other end of a
+/// pipe.
 fn open_regular(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
@@ -67,7 +68,7 @@ fn open_regular(path: &Path, flags: OFlags) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file. Move it away")) }
 }
 
-/// What `fsync(2)` says of a directory.
+/// Converts the result of `fsync(2)` on a directory.
 fn dir_sync(answer: io::Result<()>) -> io::Result<DirSync> {
     match answer {
         Ok(()) => Ok(DirSync::Synced),
@@ -78,12 +79,13 @@ fn dir_sync(answer: io::Result<()>) -> io::Result<DirSync> {
     }
 }
 
-/// The types of file systems, as `statfs(2)` tells them, that keep inode numbers over a mount: ext2 to ext4, XFS, btrfs,
-/// ZFS, F2FS, JFS, ReiserFS, bcachefs, NFS (its file ids are the server's), and tmpfs, which lasts no longer than its mount.
+/// The types, as reported by `statfs(2)`, of file systems that keep inode numbers across mounts: ext2 to ext4, XFS,
+/// btrfs, ZFS, F2FS, JFS, ReiserFS, bcachefs, NFS (whose file ids are the server's), and tmpfs, which does not outlive
+/// its mount.
 const KEEPS_INODE_NUMBERS: [i64; 10] =
     [0xef53, 0x5846_5342, 0x9123_683e, 0x2fc1_2fc1, 0xf2f5_2010, 0x3153_464a, 0x5265_4973, 0xca45_1a4e, 0x6969, TMPFS];
 
-/// The type of a file system in memory.
+/// The type of tmpfs.
 const TMPFS: i64 = 0x0102_1994;
 
 #[allow(clippy::useless_conversion, reason = "on other processors the type is a smaller one")]
@@ -122,7 +124,7 @@ impl DiskFile for RealFile {
     }
 
     fn begin_sync(&mut self) {
-        // The pages are dirty, so what this advice does on Linux is to begin writing them. It is no more than advice.
+        // On Linux this advice starts writing back dirty pages. It is only advice.
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 
@@ -258,7 +260,7 @@ impl Disk for RealDisk {
         let file = open_regular(path, OFlags::RDONLY)?;
         let length = file.metadata()?.len().min(limit);
         let mut bytes = Vec::new();
-        // At once, if there is so much memory; growing would copy it again and again.
+        // Allocated at once if there is enough memory; growing would copy the contents repeatedly.
         let _ = bytes.try_reserve_exact(usize::try_from(length).unwrap_or(0).saturating_add(1));
         file.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
@@ -300,8 +302,8 @@ impl Disk for RealDisk {
     fn rename_in(&self, from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> io::Result<()> {
         let (from, to) = (from.fd()?, to.fd()?);
         match renameat_with(from, name, to, new_name, RenameFlags::NOREPLACE) {
-            // A file system without RENAME_NOREPLACE (NFS, some FUSE): names are unique by construction, the look
-            // before the rename is a second line.
+            // The file system has no RENAME_NOREPLACE (NFS, some FUSE). Names are unique by construction, so this check
+            // before the rename is only a second safeguard.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 if status_at(to, new_name).is_ok() {
                     return Err(io::ErrorKind::AlreadyExists.into());
@@ -328,7 +330,7 @@ impl Disk for RealDisk {
 
     fn mode_open_to_all(&self, path: &Path) -> io::Result<Option<u32>> {
         const OTHERS_WRITE: u32 = 0o002;
-        // In a directory like /tmp only the owner of a file can rename it.
+        // In a sticky directory like /tmp only the owner of a file can rename it.
         const STICKY: u32 = 0o1000;
         let mode = fs::metadata(path)?.mode() & 0o7777;
         Ok(Some(mode).filter(|mode| mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE))
@@ -349,8 +351,8 @@ impl Disk for RealDisk {
             }
             Err(fs::TryLockError::Error(e)) => return Err(e),
         }
-        // Only for people: who holds the lock is decided by the lock alone. So neither synced nor fatal, and not
-        // written again by a daemon that takes the same lock at every poll.
+        // Only for people: the lock alone decides who holds it. So this is not synced, may fail, and is not rewritten
+        // by a daemon that takes the same lock at every poll.
         if (&file).take(1000).read_to_end(&mut words).is_err() || words != holder.as_bytes() {
             let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
         }

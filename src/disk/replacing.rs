@@ -1,4 +1,4 @@
-//! A file that is replaced as a whole: whoever looks sees the old one or the new one.
+//! Replaces a file atomically: readers see either the old one or the new one.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -11,17 +11,17 @@ use super::{Dir, Disk, DiskFile};
 pub enum Place<'a> {
     /// At a path.
     At(&'a Path),
-    /// In a directory that is open, under this name.
+    /// Under this name in an open directory.
     In(&'a Dir, &'a OsStr),
 }
 
-/// Puts a new file in the place of an old one, if there is one: made under the same name with `.new` behind it, filled, and
-/// renamed. What an earlier attempt left under that name goes first, and after a failure the old file is still there.
-/// Gives back what `fill` made, with the new file. Its bytes are durable if `fill` syncs them, its name after a sync of
-/// the directory. Blocks.
+/// Creates a file or atomically replaces an old one: the new file is made under the same name with `.new` added,
+/// filled, and renamed. A leftover of an earlier attempt is removed first; after a failure the old file is still there.
+/// Returns the new file and the result of `fill`. The contents are durable if `fill` syncs them, the name after a sync
+/// of the directory. Blocks.
 ///
 /// # Errors
-/// Those of the disk, and of `fill`.
+/// Disk errors, and those of `fill`.
 pub fn replace_whole<T>(
     disk: &dyn Disk,
     place: Place<'_>,
@@ -34,12 +34,12 @@ pub fn replace_whole<T>(
     }
     let mut file = new.create(disk)?;
     let filled = fill(&mut *file).and_then(|made| new.take_the_place(disk).map(|()| made));
-    // Best effort: the name is taken over by the next attempt anyway.
+    // Best effort: the next attempt removes it anyway.
     let made = filled.inspect_err(|_| _ = new.remove(disk))?;
     Ok((file, made))
 }
 
-/// The file that is to take a place.
+/// The new file, and the place that it is to take.
 enum New<'a> {
     At(&'a Path, PathBuf),
     In(&'a Dir, &'a OsStr, OsString),

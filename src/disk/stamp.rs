@@ -1,4 +1,4 @@
-//! What a file looks like from outside, to tell whether it was changed.
+//! A file's metadata, compared to detect that the file was changed.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -6,15 +6,15 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// What changes when a file is replaced or written, or given to others to read.
+/// What changes when a file is replaced or written to, or when its access rights change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
-    /// Seconds since 1970, and nanoseconds.
+    /// In seconds since 1970, and nanoseconds.
     modified: (i64, i64),
-    /// When any of this changed last, the same way.
+    /// The time of the last status change, in the same form.
     changed: (i64, i64),
     mode: u32,
     owner: u32,
@@ -22,7 +22,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// That of a file, or of what a symbolic link leads to. Blocks, and hangs where its disk does.
+    /// Takes the stamp of a file, following a symbolic link. Blocks, and hangs if the disk hangs.
     ///
     /// # Errors
     /// Those of `stat(2)`.
@@ -30,7 +30,7 @@ impl Stamp {
         std::fs::metadata(path).map(|file| Self::of(&file))
     }
 
-    /// That of a file whose metadata are at hand.
+    /// Makes the stamp of a file from its metadata.
     #[must_use]
     pub fn of(file: &Metadata) -> Self {
         Self {
@@ -45,15 +45,15 @@ impl Stamp {
         }
     }
 
-    /// The file's length in bytes.
+    /// The length of the file in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
 }
 
-/// As it is written down, to be compared after a restart of the machine: without the device, whose number may be another
-/// one then, and without the time of the last change, which says nothing that the rest does not.
+/// The stored form, to be compared after a reboot: without the device number, which may change, and without the time of
+/// the last status change, which adds nothing to the rest.
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { inode, length, modified: (seconds, nanoseconds), mode, owner, group, .. } = self;

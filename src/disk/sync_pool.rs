@@ -1,9 +1,9 @@
-//! Syncs many files side by side, so that the file system commits them together: one after the other each would wait for
-//! a commit of its own.
+//! Syncs many files concurrently, so that the file system commits them together: one after the other, each would wait
+//! for a commit of its own.
 //!
-//! Each file system has a pool of threads of its own, so that one that is slow or hangs holds up no other. On one file
-//! system the batches of several accounts take turns, file by file. And whoever has a batch works on it himself: so it
-//! gets on even where all threads of its pool are stuck, or where there may be no more of them.
+//! Each file system has its own pool of threads, so that one that is slow or hangs does not hold up the others. On one
+//! file system the batches of several accounts take turns, file by file. The owner of a batch works on it as well, so
+//! it makes progress even if all threads of the pool are stuck, or no more can be started.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -14,34 +14,34 @@ use std::time::Duration;
 
 use super::DiskFile;
 
-/// How many files of one file system are synced at the same time, the one of the batch's owner not counted. The threads
-/// only wait, so this is about how many the file system can merge, not about processors; measured in
+/// How many files of one file system are synced at the same time, besides the one that the owner of a batch works on.
+/// The threads only wait, so this is about how many syncs the file system can merge, not about processors. Measured in
 /// `docs/performance.md`.
 const THREADS: usize = 15;
 
-/// How many threads there are in all pools: those of a file system that hangs may never come back.
+/// The limit for the threads of all pools: those on a hanging file system may never return.
 const MOST_THREADS: usize = 16 * THREADS;
 
-/// What a thread has for its stack, in bytes. It is said, so that $RUST_MIN_STACK is not looked at.
+/// The stack size of a thread in bytes. Set explicitly, so that $RUST_MIN_STACK has no effect.
 const STACK: usize = 256 << 10;
 
-/// A thread that had nothing to do for so long ends.
+/// A thread without work ends after this time.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The pools of this process.
 static POOLS: Pools = Pools::new(MOST_THREADS, IDLE);
 
-/// Syncs all files, which are on one file system, that of this device number; answers in their order. Without a number no
-/// thread helps. Blocks.
+/// Syncs all files, helped by the threads for the file system with this device number; returns the results in order.
+/// Without a number no threads help. Blocks.
 pub(super) fn sync_files(device: Option<u64>, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
     POOLS.sync_files(device, files)
 }
 
-/// A pool for each file system, by the number of its device.
+/// The pools of threads, one for each file system, by device number.
 struct Pools {
-    /// Those that have threads. Held for moments only, never while a file is synced.
+    /// Those that have threads. Locked for moments only, never during a sync.
     pools: Mutex<BTreeMap<u64, Pool>>,
-    /// How many threads there may be in all.
+    /// The limit for the threads of all pools.
     most_threads: usize,
     /// How long a thread waits for work.
     idle: Duration,
@@ -50,25 +50,25 @@ struct Pools {
 /// The threads of one file system.
 #[derive(Default)]
 struct Pool {
-    /// Batches with files that nobody has taken yet; the next file is one of the first.
+    /// Batches with files left to sync. The next file is taken from the first batch.
     batches: VecDeque<Arc<Batch>>,
-    /// How many threads there are.
+    /// How many threads it has.
     threads: usize,
     /// How many of them wait for work.
     waiting: usize,
-    /// Wakes those.
+    /// Wakes waiting threads.
     work: Arc<Condvar>,
 }
 
-/// Files that are synced together.
+/// Files to be synced together.
 struct Batch {
-    /// The files with what came of them. Each place is taken by one thread, so nobody ever waits for one.
+    /// The files with their results. Each place is taken by one thread only, so nobody waits for its lock.
     places: Vec<Mutex<Place>>,
-    /// The place that is taken next.
+    /// The next place to take.
     next: AtomicUsize,
-    /// How many are done.
+    /// How many files are done.
     done: Mutex<usize>,
-    /// Rings when all are.
+    /// Signalled when all files are done.
     all_done: Condvar,
 }
 
@@ -93,14 +93,14 @@ impl Pools {
         batch.results()
     }
 
-    /// Lets the threads of a file system help with a batch, and starts further ones.
+    /// Offers a batch to the threads of a file system, starting more of them if needed.
     fn offer(&'static self, device: u64, batch: &Arc<Batch>) {
         let wanted = (batch.places.len() - 1).min(THREADS);
         let missing = {
             let mut pools = lock(&self.pools);
             let in_all: usize = pools.values().map(|pool| pool.threads).sum();
             let pool = pools.entry(device).or_default();
-            // Those that their owners finished while all threads were stuck.
+            // Drops batches that their owners finished while all threads were stuck.
             pool.batches.retain(|batch| batch.has_more());
             pool.batches.push_back(Arc::clone(batch));
             (0..wanted.min(pool.waiting)).for_each(|_| pool.work.notify_one());
@@ -115,13 +115,13 @@ impl Pools {
         for _ in 0..missing {
             let work = move || self.work(device);
             if thread::Builder::new().name("sync".to_owned()).stack_size(STACK).spawn(work).is_err() {
-                // The owner of the batch gets it done alone.
+                // The owner of the batch syncs it alone.
                 self.leave(&mut lock(&self.pools), device);
             }
         }
     }
 
-    /// What a thread does: a file of each batch in turn, as long as there are any.
+    /// The main loop of a thread: takes a file from each batch in turn.
     fn work(&self, device: u64) {
         let mut pools = lock(&self.pools);
         while let Some(pool) = pools.get_mut(&device) {
@@ -148,7 +148,7 @@ impl Pools {
         }
     }
 
-    /// A thread ends, and with the last one its pool.
+    /// Ends a thread, and with the last one its pool.
     fn leave(&self, pools: &mut BTreeMap<u64, Pool>, device: u64) {
         if let Some(pool) = pools.get_mut(&device) {
             pool.threads -= 1;
@@ -165,12 +165,12 @@ impl Batch {
         Self { places, next: AtomicUsize::new(0), done: Mutex::new(0), all_done: Condvar::new() }
     }
 
-    /// Takes a file that nobody has taken yet.
+    /// Takes the next file.
     fn take(&self) -> Option<&Mutex<Place>> {
         self.places.get(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Whether there may be another one.
+    /// Whether files may be left to take.
     fn has_more(&self) -> bool {
         self.next.load(Ordering::Relaxed) < self.places.len()
     }
@@ -181,16 +181,16 @@ impl Batch {
     }
 
     fn sync(&self, place: &Mutex<Place>) {
-        // Counted even if the sync panics: nobody may wait for it for ever.
+        // Counted even if the sync panics, so that nobody waits forever.
         let _counted = Counted(self);
         let mut place = lock(place);
         if let Place::Waiting(file) = &mut *place {
-            // The file is closed with this, too.
+            // This also closes the file.
             *place = Place::Synced(file.sync());
         }
     }
 
-    /// Waits until all are done.
+    /// Waits until all files are done.
     fn results(&self) -> Vec<io::Result<()>> {
         let done = lock(&self.done);
         drop(self.all_done.wait_while(done, |done| *done < self.places.len()));
@@ -198,7 +198,7 @@ impl Batch {
     }
 }
 
-/// A file whose turn is over when this is dropped.
+/// Counts a file as done when dropped.
 struct Counted<'a>(&'a Batch);
 
 impl Drop for Counted<'_> {
@@ -215,7 +215,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What came of a file; one that nobody got to is not synced.
+/// The result of a file. A file that was never reached counts as not synced.
 fn result(place: &mut Place) -> io::Result<()> {
     match std::mem::replace(place, Place::Synced(Ok(()))) {
         Place::Synced(result) => result,

@@ -3,10 +3,10 @@ use std::time::Instant;
 
 use super::*;
 
-/// No wait here takes longer.
+/// The limit for every wait here.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A file whose sync does this.
+/// A file whose sync calls this function.
 struct Odd<F>(F);
 
 impl<F: FnMut() -> io::Result<()> + Send + Sync> DiskFile for Odd<F> {
@@ -62,7 +62,7 @@ fn wait_for(mut so: impl FnMut() -> bool) {
     }
 }
 
-/// A file system that hangs until it is released.
+/// A file system whose syncs hang until it is released.
 #[derive(Clone, Default)]
 struct Hanging {
     released: Arc<AtomicBool>,
@@ -119,7 +119,7 @@ fn a_file_system_that_hangs_holds_up_no_other_and_not_even_its_own() {
         })
         .collect();
     wait_for(|| hanging.hit.load(Ordering::Relaxed) == THREADS + 3);
-    // The same device is another matter only in name: what does not hang there is synced by whoever wants it.
+    // Even on device 1, files that do not hang are synced by the owner of their batch.
     for device in [2, 1] {
         let results = pools.sync_files(Some(device), (0..20).map(|_| file(|| Ok(()))).collect());
         assert!(results.iter().all(Result::is_ok), "device {device}");

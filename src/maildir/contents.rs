@@ -1,6 +1,6 @@
-//! What is in a Maildir, whoever delivered it: to tell which messages of a server are there already.
+//! Reads what is in a Maildir, whoever delivered it, to find out which messages of a server are there already.
 //!
-//! Files are only read, and none is held in memory.
+//! Files are only read, and none is held in memory as a whole.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,26 +12,26 @@ use rustix::fs::{Mode, OFlags};
 use super::names;
 use crate::message::{Digest, HeaderDigester, MessageDigester};
 
-/// So much is read at a time.
+/// Files are read in pieces of this many bytes.
 const PIECE: usize = 128 << 10;
 
 /// A message in a Maildir.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// The hash of its unique-id, if the name is one of ours and has one.
+    /// The hash of its unique-id, if its file has a name of ours with one.
     pub unique_id_hash: Option<u32>,
     /// The digest of its header.
     pub header: Digest,
     /// The digest of all its bytes.
     pub whole: Digest,
-    /// Its size in octets as a server would report it: each line end as CRLF.
+    /// Its size in octets as a server would report it: with CRLF line ends.
     pub size_on_wire: u64,
 }
 
-/// All messages of a Maildir. Blocks.
+/// Returns all messages of a Maildir. Blocks.
 ///
 /// # Errors
-/// Those of the system. A file that goes or is given flags meanwhile is left out.
+/// System errors. A file that is removed or renamed meanwhile, as for new flags, is left out.
 pub fn contents(path: &Path) -> io::Result<Vec<Stored>> {
     let mut all = Vec::new();
     for part in ["new", "cur"] {
@@ -48,7 +48,7 @@ pub fn contents(path: &Path) -> io::Result<Vec<Stored>> {
     Ok(all)
 }
 
-/// None if it is no regular file.
+/// Reads one message. None if it is not a regular file.
 fn stored(path: &Path, name: &[u8]) -> io::Result<Option<Stored>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {

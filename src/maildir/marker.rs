@@ -1,22 +1,22 @@
-//! A file of ours in a Maildir by which it is recognised where inode numbers do not last: on overlay, FUSE, FAT and some
-//! network file systems a directory may have another number each time it is mounted.
+//! A marker file of ours by which a Maildir is recognised where inode numbers do not last: on overlay, FUSE, FAT and
+//! some network file systems a directory may get another one each time it is mounted.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 
-/// Mail readers take no notice of it: it is no directory, and begins with a dot.
+/// Mail readers ignore it: it is not a directory, and its name begins with a dot.
 const NAME: &str = ".mailferry-id";
 
-/// The length of what is in it, in octets: 16 hexadecimal digits and a line end.
+/// The length of its contents in octets: 16 hexadecimal digits and a line end.
 const LENGTH: u64 = 17;
 
 fn path_in(maildir: &Path) -> PathBuf {
     maildir.join(NAME)
 }
 
-/// The number in the marker file; None if there is no file that holds one.
+/// Returns the number in the marker file; None if there is no file with a number.
 pub(super) fn read(disk: &dyn Disk, maildir: &Path) -> io::Result<Option<u64>> {
     match disk.read(&path_in(maildir), LENGTH) {
         Ok(bytes) => Ok(parse(&bytes)),
@@ -31,8 +31,8 @@ fn parse(bytes: &[u8]) -> Option<u64> {
     is_ours.then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
-/// Makes the file, in place of one that holds no number. The accounts that share the Maildir share the file: the first
-/// one makes it, and whoever comes second at the same moment takes its number.
+/// Creates the file, replacing one without a number. All accounts that deliver into the Maildir share the file: if two
+/// create it at the same time, the second one takes the number of the first.
 pub(super) fn make(disk: &dyn Disk, maildir: &Path) -> io::Result<u64> {
     let path = path_in(maildir);
     let number = fastrand::u64(..);
@@ -41,7 +41,7 @@ pub(super) fn make(disk: &dyn Disk, maildir: &Path) -> io::Result<u64> {
             if let Some(theirs) = read(disk, maildir)? {
                 return Ok(theirs);
             }
-            // Left by a process that died while it wrote.
+            // Left by a process that died while writing it.
             disk.remove(&path)?;
             disk.create(&path)?
         }

@@ -1,6 +1,7 @@
-//! A Maildir: its [`names`], and [`staging`] into its `tmp/`. What goes on to `new/` is `delivery`'s.
+//! A Maildir: its file [`names`], and [`staging`] messages into its `tmp/`. Moving them on to `new/` is up to
+//! `delivery`.
 //!
-//! Nothing here knows of servers or sessions.
+//! Nothing here knows about servers or sessions.
 
 pub mod contents;
 pub mod names;
@@ -25,13 +26,13 @@ use crate::ids::MaildirId;
 /// The three directories (maildir(5)).
 const PARTS: [&str; 3] = ["tmp", "new", "cur"];
 
-/// The empty file in each folder of a Maildir++.
+/// The empty file that marks each folder of a Maildir++.
 const FOLDER_MARK: &str = "maildirfolder";
 
-/// A Maildir that exists. Its directories are open, so that what is delivered goes there whatever becomes of their paths.
+/// An existing Maildir. Its directories are open, so deliveries go into them even if their paths change.
 #[derive(Debug, Clone)]
 pub struct Maildir {
-    /// Without symbolic links.
+    /// The path without symbolic links.
     path: PathBuf,
     tmp: Dir,
     new: Dir,
@@ -39,11 +40,11 @@ pub struct Maildir {
 }
 
 impl Maildir {
-    /// A Maildir that is there already.
+    /// Opens an existing Maildir.
     ///
     /// # Errors
-    /// Those of the disk; `NotFound` if it or one of its parts is missing, `NotADirectory` if a part is a link. For root,
-    /// one that belongs to another user.
+    /// Disk errors; `NotFound` if it or one of its parts is missing, `NotADirectory` if a part is a link. For root, a
+    /// Maildir that belongs to another user.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
         let resolved = disk.resolve(path)?;
         let open = |part: &str| disk.open_dir(&resolved.join(part));
@@ -53,13 +54,13 @@ impl Maildir {
         Ok(maildir)
     }
 
-    /// A Maildir that is made, with its parents, as far as it is missing. It is safe only after [`Maildir::sync`].
+    /// Creates what is missing of a Maildir and its parents, and opens it. It is durable only after [`Maildir::sync`].
     ///
-    /// What is made of the Maildir itself gets the permissions of `mode`. What is there keeps its own, and parents that
-    /// are made are nobody else's to enter.
+    /// New directories of the Maildir itself get the permissions of `mode`; new parents are private. Existing
+    /// directories keep theirs.
     ///
     /// # Errors
-    /// Those of the disk; for root, a place that belongs to another user.
+    /// Disk errors; for root, a place that belongs to another user.
     pub fn create(disk: &dyn Disk, path: &Path, mode: MaildirMode) -> io::Result<Self> {
         ownership::check_place(disk, path)?;
         for part in PARTS {
@@ -72,22 +73,22 @@ impl Maildir {
         Self::open(disk, path)
     }
 
-    /// Whether it is the same directory, under whatever path: a link or a bind mount may lead there, too.
+    /// Whether it is the same directory, possibly by another path: a link or a bind mount may lead there, too.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.path == other.path || (self.tmp.id(), self.new.id()) == (other.tmp.id(), other.new.id())
     }
 
-    /// Where [`Maildir::create`] would make one: the nearest directory that is there. Nothing is written.
+    /// Returns where [`Maildir::create`] would create one: the nearest existing directory. Writes nothing.
     ///
     /// # Errors
-    /// As far as they can be known without writing, those of [`Maildir::create`].
+    /// Those of [`Maildir::create`], as far as they can be detected without writing.
     pub(crate) fn place(disk: &dyn Disk, wanted: &Path) -> io::Result<PathBuf> {
         ownership::check_place(disk, wanted)?;
         for above in wanted.ancestors() {
             match disk.dir_inode(above) {
                 Ok(_) => return Ok(above.to_owned()),
-                // A link that leads nowhere is in the way of the directory.
+                // A dangling link is in the way of the directory.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && disk.status(above).is_ok() => {
                     let words = format!("{} is a dangling symbolic link", above.display());
                     return Err(io::Error::new(io::ErrorKind::NotFound, words));
@@ -99,11 +100,11 @@ impl Maildir {
         Err(io::ErrorKind::NotFound.into())
     }
 
-    /// Makes the file that tells a folder of a Maildir++ from other directories, if it is not there. It is safe only after
+    /// Creates the file that marks a folder of a Maildir++, if it is missing. It is durable only after
     /// [`Maildir::sync`].
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn mark_as_folder(&self, disk: &dyn Disk, mode: MaildirMode) -> io::Result<()> {
         let path = self.path.join(FOLDER_MARK);
         match disk.status(&path) {
@@ -117,15 +118,15 @@ impl Maildir {
         }
     }
 
-    /// Makes the Maildir itself durable, whoever made it: its three directories and all those above.
+    /// Makes the Maildir itself durable, whoever created it: its three directories and all of their parents.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
         sync_dirs_above(disk, self.new.path())
     }
 
-    /// Its path, without symbolic links.
+    /// The path without symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -149,10 +150,10 @@ impl Maildir {
         &self.cur
     }
 
-    /// Whether its paths still lead to the directories that are open: it was not moved, replaced or unmounted.
+    /// Whether the paths still lead to the open directories: the Maildir was not moved, replaced or unmounted.
     ///
     /// # Errors
-    /// Those of the disk, but that nothing is there is no error.
+    /// Disk errors. A missing directory is not an error.
     pub fn is_in_place(&self, disk: &dyn Disk) -> io::Result<bool> {
         for dir in [&self.tmp, &self.new] {
             match disk.status(dir.path()) {
@@ -164,20 +165,20 @@ impl Maildir {
         Ok(true)
     }
 
-    /// What tells it from another one.
+    /// Returns what distinguishes it from another Maildir.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn id(&self, disk: &dyn Disk) -> io::Result<MaildirId> {
         let marker = if disk.keeps_inode_numbers(&self.new)? { None } else { marker::read(disk, &self.path)? };
         Ok(MaildirId { tmp_inode: self.tmp.id().inode, new_inode: self.new.id().inode, marker })
     }
 
-    /// The same, with a marker file that is made where one is needed and there is none, so that the Maildir is recognised
-    /// when it is mounted again. It is safe only after [`Maildir::sync`].
+    /// Does the same, creating a marker file where one is needed and missing, so that the Maildir is recognised after a
+    /// remount. The file is durable only after [`Maildir::sync`].
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn lasting_id(&self, disk: &dyn Disk) -> io::Result<MaildirId> {
         let id = self.id(disk)?;
         if id.marker.is_some() || disk.keeps_inode_numbers(&self.new)? {
@@ -186,10 +187,10 @@ impl Maildir {
         Ok(MaildirId { marker: Some(marker::make(disk, &self.path)?), ..id })
     }
 
-    /// The instance ids in the names of delivered files: who of us has delivered here.
+    /// Returns the instance ids in the names of delivered files: which of our states have delivered here.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn instances(&self, disk: &dyn Disk) -> io::Result<Vec<InstanceId>> {
         let mut found = Vec::new();
         for dir in [&self.new, &self.cur] {
@@ -201,7 +202,7 @@ impl Maildir {
     }
 }
 
-/// A name in a directory, as the disk takes it.
+/// A file name as the disk takes it.
 pub(crate) fn os(name: &str) -> &OsStr {
     OsStr::new(name)
 }

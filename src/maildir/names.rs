@@ -1,9 +1,9 @@
-//! The names of delivered files. PURE but for the moment, which is passed in.
+//! The names of delivered files. PURE: the time is passed in.
 //!
-//! `1764000000.M123456P4242Q7_mf-<instance>-<hash>.host,S=1234`: time, a unique middle part (microsecond, process, a
-//! counter; the instance id of the state that delivered it; a hash of the unique-id), the host, the size, as Maildir
-//! readers expect (maildir(5), and the `,S=` of Maildir++). In `tmp/` the file has the same name without its size,
-//! which is not known yet.
+//! `1764000000.M123456P4242Q7_mf-<instance>-<hash>.host,S=1234`: the time, a unique middle part (microseconds, process
+//! id, a counter; the instance id of the state that delivered the file; a hash of the unique-id), the host and the
+//! size, as Maildir readers expect (maildir(5), and `,S=` of Maildir++). In `tmp/` the file has the same name without
+//! the size, which is not known yet.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,25 +21,25 @@ const SIZE: &str = ",S=";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TmpName(String);
 
-/// Makes names that no other delivery has.
+/// Makes names that are unique among all deliveries.
 #[derive(Debug)]
 pub struct NameSource {
-    /// The process.
+    /// The process id.
     pid: u32,
-    /// The host, as it may stand in a name.
+    /// The host name, made safe for a file name.
     host: String,
-    /// Counts the names of this process.
+    /// The number of names made by this process.
     counter: AtomicU64,
 }
 
 impl NameSource {
-    /// For this process on the host of this name, whatever the name holds.
+    /// A source for this process on this host, whatever its name consists of.
     #[must_use]
     pub fn new(pid: u32, host: &[u8]) -> Self {
         Self { pid, host: host_in_a_name(host), counter: AtomicU64::new(0) }
     }
 
-    /// The next name, for a message of the state `instance`. `now` is the time since 1970.
+    /// Returns the next name, for a message delivered by the state `instance`. `now` is the time since 1970.
     pub fn next(&self, now: Duration, instance: InstanceId, unique_id: Option<&UniqueId>) -> TmpName {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
         let hash = unique_id.map_or(0, hash_of);
@@ -62,15 +62,15 @@ impl TmpName {
         format!("{}{SIZE}{size}", self.0)
     }
 
-    /// The name in `tmp/` of the file that has or will have this name in `new/`.
+    /// Returns the name in `tmp/` of the file that has or will have this name in `new/`.
     #[must_use]
     pub fn of_published(name: &str) -> Self {
         Self(name.rsplit_once(SIZE).map_or(name, |(stem, _)| stem).to_owned())
     }
 }
 
-/// The instance id in a name, wherever the file now is and whatever flags a mail reader gave it. None if the name was
-/// not made by mailferry.
+/// Returns the instance id in a name, wherever the file is now and whatever flags it has got. None if mailferry did not
+/// make the name.
 #[must_use]
 pub fn instance_of(name: &[u8]) -> Option<InstanceId> {
     let at = memchr::memmem::find(name, MARK.as_bytes())? + MARK.len();
@@ -81,7 +81,7 @@ pub fn instance_of(name: &[u8]) -> Option<InstanceId> {
     InstanceId::parse(digits)
 }
 
-/// The hash of the unique-id in a name of ours; None if there is none, or the message had no unique-id.
+/// Returns the hash of the unique-id in a name of ours; None for another name, or if the message had no unique-id.
 #[must_use]
 pub fn unique_id_hash_of(name: &[u8]) -> Option<u32> {
     instance_of(name)?;
@@ -90,13 +90,13 @@ pub fn unique_id_hash_of(name: &[u8]) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok().filter(|hash| *hash != 0)
 }
 
-/// The same of a unique-id.
+/// Hashes a unique-id for a name.
 #[must_use]
 pub fn hash_of(unique_id: &UniqueId) -> u32 {
     crc32fast::hash(unique_id.as_bytes())
 }
 
-/// The time since 1970 in a name of ours; None if there is none.
+/// Returns the time since 1970 in a name of ours; None if there is none.
 #[must_use]
 pub fn time_in(name: &str) -> Option<Duration> {
     let (seconds, rest) = name.split_once(".M")?;
@@ -104,13 +104,13 @@ pub fn time_in(name: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds.parse().ok()?).saturating_add(Duration::from_micros(digits.parse().ok()?)))
 }
 
-/// A name found in `new/` or `cur/` without the flags that a mail reader may have added behind a colon.
+/// Strips the flags that a mail reader may have added after a colon from a name in `new/` or `cur/`.
 #[must_use]
 pub fn without_flags(name: &[u8]) -> &[u8] {
     name.split(|c| *c == b':').next().unwrap_or(name)
 }
 
-/// Slashes and colons as maildir(5) has them; whatever else could end or confuse a name becomes an underscore.
+/// Escapes slashes and colons as in maildir(5), and replaces other unsuitable characters by underscores.
 fn host_in_a_name(host: &[u8]) -> String {
     let mut name = String::new();
     for &byte in host.iter().take(64) {

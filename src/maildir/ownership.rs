@@ -1,5 +1,5 @@
-//! Root delivers only into what belongs to root. Whoever else owns a directory on the way there can put a link in its
-//! place, and root would write where that leads.
+//! Root delivers only into what belongs to root. Any other user who owns a directory on the way could replace it by a
+//! link, and root would write wherever that leads.
 
 use std::fmt;
 use std::io;
@@ -9,13 +9,13 @@ use super::Maildir;
 use crate::disk::{Disk, FileStatus};
 use crate::user;
 
-/// Something on the way to a Maildir belongs to another user, or every user may change it. It is the inner error of an
+/// A directory on the way to a Maildir belongs to another user or is world-writable. The inner error of an
 /// [`io::Error`].
 #[derive(Debug)]
 pub(crate) struct Foreign {
-    /// What.
+    /// The directory.
     pub(crate) path: PathBuf,
-    /// Whose it is; None if it is root's, and open to all.
+    /// Its owner; None if it belongs to root, but is world-writable.
     pub(crate) owner: Option<u32>,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for Foreign {
 
 impl std::error::Error for Foreign {}
 
-/// Others may change what is in a directory, unless it is sticky as `/tmp` is.
+/// In a world-writable directory others may replace entries, unless it is sticky like `/tmp`.
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
@@ -57,7 +57,7 @@ fn is_link(status: FileStatus) -> bool {
     status.mode & 0o170_000 == 0o120_000
 }
 
-/// For root: whether a Maildir that is open, and all that leads to it, belongs to root.
+/// For root: checks that an open Maildir, and everything that leads to it, belongs to root.
 pub(super) fn check(disk: &dyn Disk, path: &Path, maildir: &Maildir) -> io::Result<()> {
     if !user::is_root() {
         return Ok(());
@@ -69,8 +69,8 @@ pub(super) fn check(disk: &dyn Disk, path: &Path, maildir: &Maildir) -> io::Resu
     check_place(disk, maildir.path())
 }
 
-/// For root: whether what there is of a path belongs to root. In a user namespace the true root is a stranger, and its
-/// directories are no danger to anybody.
+/// For root: checks that the existing part of a path belongs to root. Not in a user namespace: there the real root
+/// counts as another user, but its directories endanger nobody.
 pub(super) fn check_place(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     if !user::is_root() || user::is_mapped() {
         return Ok(());
@@ -80,7 +80,7 @@ pub(super) fn check_place(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     for path in above {
         match disk.status(path) {
             Ok(status) => judge(path, status)?,
-            // What is not there is made by us, in a place that was looked at.
+            // We create what is missing, in a directory that has been checked.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(e),
         }

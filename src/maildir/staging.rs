@@ -1,7 +1,7 @@
-//! A message on its way into `tmp/`: streamed, never held whole.
+//! Streams incoming messages into `tmp/`, without ever holding a whole one.
 //!
-//! Whoever has a message in hand gives it something to carry (`T`: which message of the session it is), so that no
-//! position in a list decides later what is deleted.
+//! A message carries a payload (`T`: which message of the session it is), so that no position in a list decides later
+//! what is deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,30 +16,30 @@ use crate::disk::free_space::{FreeSpace, InsufficientSpace};
 use crate::disk::{Dir, Disk, DiskFile, FileId, unless_it_has_none};
 use crate::message::{Digests, HeaderDigester, MessageDigester};
 
-/// Bytes are handed to the disk in pieces of this size. A message that is smaller is written at once, by the committer.
+/// Bytes are passed to the disk in pieces of this size. A smaller message is written as a whole by the committer.
 const PIECE: usize = 128 * 1024;
 
-/// A file in `tmp/` that goes away again unless it is published.
+/// A file in `tmp/` that is removed again unless it is kept.
 struct TmpFile {
     disk: Arc<dyn Disk>,
     /// The Maildir's `tmp/`.
     dir: Dir,
     /// Its name there.
     name: TmpName,
-    /// The permissions that the file gets.
+    /// The permissions of the file.
     mode: MaildirMode,
-    /// Some once it exists.
+    /// The file, once it exists.
     file: Option<Box<dyn DiskFile>>,
-    /// Whether it exists and is to be removed when this is dropped.
+    /// Whether it exists and is to be removed on drop.
     remove: bool,
 }
 
 /// A message could not be written or made durable.
 #[derive(Debug)]
 pub struct NotWritten {
-    /// The `tmp/` that it was to go into.
+    /// The `tmp/` of the Maildir that failed.
     pub dir: PathBuf,
-    /// Why.
+    /// What went wrong.
     pub source: io::Error,
 }
 
@@ -62,13 +62,13 @@ impl TmpFile {
         NotWritten { dir: self.dir.path().to_owned(), source }
     }
 
-    /// Writes, if that leaves the reserve of free space alone.
+    /// Writes the bytes, unless that would use up the reserve of free space.
     fn write_within(&mut self, free_space: &mut FreeSpace, bytes: &[u8]) -> Result<(), NotWritten> {
         let written = self.take_room(free_space, bytes.len()).and_then(|()| self.write(bytes));
         written.map_err(|source| self.failed(source))
     }
 
-    /// Takes the room for so many bytes out of `free_space`.
+    /// Takes this many bytes out of `free_space`.
     fn take_room(&self, free_space: &mut FreeSpace, bytes: usize) -> io::Result<()> {
         free_space.take(&*self.disk, &self.dir, bytes).map_err(|e| match e {
             InsufficientSpace::TooLittle { .. } => io::Error::new(io::ErrorKind::StorageFull, e),
@@ -80,7 +80,7 @@ impl TmpFile {
         if self.file.is_none() {
             let file = self.file.insert(self.disk.create_in(&self.dir, os(self.name.as_str()))?);
             self.remove = true;
-            // A file is created private, so for most this costs nothing.
+            // Files are created private, so usually there is nothing to do.
             if self.mode != MaildirMode::PRIVATE {
                 unless_it_has_none(file.set_mode(self.mode.of_files()))?;
             }
@@ -95,7 +95,7 @@ impl TmpFile {
 impl Drop for TmpFile {
     fn drop(&mut self) {
         if self.remove {
-            // What stays behind is found by its name and removed at a later poll.
+            // If this fails, a later poll finds the file by its name and removes it.
             let _ = self.disk.remove_in(&self.dir, os(self.name.as_str()));
         }
     }
@@ -106,26 +106,26 @@ pub struct Staging {
     tmp: TmpFile,
     /// Files with the same bytes in other Maildirs.
     also: Vec<TmpFile>,
-    /// What comes is digested and counted, and stored nowhere.
+    /// Whether the message is digested and counted, but not stored.
     discarded: bool,
-    /// Bytes, as they are to be stored, that are not in the file yet.
+    /// Bytes in the form to be stored, not yet written to the file.
     buffer: Vec<u8>,
-    /// How many bytes were stored so far.
+    /// How many bytes have been written so far.
     written: u64,
-    /// How many octets the server sent so far, unstuffed.
+    /// How many octets the server has sent so far, unstuffed.
     octets: u64,
-    /// How many of these were LFs.
+    /// How many of these were LF.
     line_feeds: usize,
-    /// How many CRs in front of an LF were left out.
+    /// How many CRs before an LF were left out.
     carriage_returns: usize,
-    /// The last byte taken was a CR: what follows decides whether it is stored.
+    /// Whether the last byte was a CR: the next one decides whether it is stored.
     cr: bool,
     header: HeaderDigester,
     whole: MessageDigester,
 }
 
 impl Staging {
-    /// Begins a message that will have this name in `tmp/`. Nothing touches the disk yet.
+    /// Begins a message with this name in `tmp/`. Nothing is written yet.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, tmp: &Dir, name: TmpName) -> Self {
         Self {
@@ -143,14 +143,14 @@ impl Staging {
         }
     }
 
-    /// The same with a file that has the permissions of `mode`; without this it is nobody else's to read.
+    /// Sets the permissions of the file; by default it is private.
     #[must_use]
     pub fn with_mode(mut self, mode: MaildirMode) -> Self {
         self.tmp.mode = mode;
         self
     }
 
-    /// Has it written into another `tmp/`, and into further ones, as long as nothing of it is in a file.
+    /// Changes the `tmp/` directories that it goes to; ignored once anything is in a file.
     pub fn direct_to<'a>(&mut self, tmp: &Dir, also: impl Iterator<Item = &'a Dir>) {
         if self.tmp.file.is_none() {
             self.tmp.dir = tmp.clone();
@@ -158,12 +158,12 @@ impl Staging {
         }
     }
 
-    /// Stores nothing more of it. What is in files goes with them when this is dropped.
+    /// Stops storing the message. What is in files already is removed on drop.
     pub fn discard(&mut self) {
         self.discarded = true;
     }
 
-    /// What was taken so far, as it is stored; only as long as nothing of it is in a file.
+    /// Returns what was taken so far, in the form to be stored; empty once anything is in a file.
     #[must_use]
     pub fn beginning(&self) -> &[u8] {
         if self.tmp.file.is_none() { &self.buffer } else { &[] }
@@ -204,7 +204,7 @@ impl Staging {
         self.whole.update(self.buffer.get(start..).unwrap_or_default());
     }
 
-    /// How many bytes were taken so far, as they are stored.
+    /// How many bytes were taken so far, in the form to be stored.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.written + length(&self.buffer)
@@ -216,24 +216,24 @@ impl Staging {
         self.buffer.len() >= PIECE
     }
 
-    /// How many octets came so far, with the line ends that they came with.
+    /// How many octets have come so far, with their original line ends.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.octets
     }
 
-    /// How many octets came so far, as a server has to count them: each line end is CRLF (RFC 1939, section 11), even if
-    /// this one ends its lines by LF alone.
+    /// How many octets have come so far as a server should count them: with CRLF line ends (RFC 1939, section 11), even
+    /// if this server ends lines with a bare LF.
     #[must_use]
     pub fn octets(&self) -> u64 {
         let bare = self.line_feeds.saturating_sub(self.carriage_returns);
         self.octets.saturating_add(u64::try_from(bare).unwrap_or(u64::MAX))
     }
 
-    /// Writes what was taken so far into the file, if that leaves the reserve of free space alone. Blocks.
+    /// Writes what was taken so far into the file, unless that would use up the reserve of free space. Blocks.
     ///
     /// # Errors
-    /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
+    /// Disk errors, or too little space. The message is lost here then, and has to be retrieved again.
     pub fn flush(&mut self) -> Result<(), NotWritten> {
         for tmp in std::iter::once(&mut self.tmp).chain(&mut self.also).filter(|_| !self.discarded) {
             tmp.write_within(&mut FreeSpace::unknown(), &self.buffer)?;
@@ -243,7 +243,7 @@ impl Staging {
         Ok(())
     }
 
-    /// The message is complete. It carries `payload` from here on.
+    /// Completes the message, which carries `payload` from here on.
     #[must_use]
     pub fn finish<T>(mut self, payload: T) -> Received<T> {
         if self.cr {
@@ -261,12 +261,12 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// A message in a file of its own, or on its way there.
+/// A message in a file, or about to be.
 struct Message<T> {
     tmp: TmpFile,
     /// Files with the same bytes in other Maildirs.
     also: Vec<TmpFile>,
-    /// How many bytes it has, as it is stored.
+    /// Its size in bytes as stored.
     size: u64,
     digests: Digests,
     payload: T,
@@ -282,11 +282,11 @@ impl<T> Message<T> {
     }
 }
 
-/// A complete message, not yet durable, its last piece not yet written.
+/// A complete message whose last piece is not written yet.
 pub struct Received<T> {
     file: Message<T>,
     tail: Vec<u8>,
-    /// It is stored nowhere as a whole, and never will be.
+    /// Whether it was discarded, and is not stored as a whole.
     discarded: bool,
 }
 
@@ -297,23 +297,23 @@ impl<T> Received<T> {
         self.file.digests
     }
 
-    /// What it carries.
+    /// The payload.
     #[must_use]
     pub fn payload(&self) -> &T {
         &self.file.payload
     }
 
-    /// How many bytes of it are held in memory.
+    /// How many of its bytes are held in memory.
     #[must_use]
     pub fn held(&self) -> usize {
         self.tail.len()
     }
 
-    /// Writes what is left, if that leaves the reserve of free space alone, and begins to write it back. `free_space` may be
-    /// that of several messages that are written one behind the other. Blocks.
+    /// Writes the rest, unless that would use up the reserve of free space, and starts writeback. `free_space` may be
+    /// shared by messages that are written in sequence. Blocks.
     ///
     /// # Errors
-    /// Those of the disk, or no room; the message is then lost here and has to be retrieved again.
+    /// Disk errors, or too little space. The message is lost here then, and has to be retrieved again.
     pub fn write(self, free_space: &mut FreeSpace) -> Result<Written<T>, NotWritten> {
         let Self { mut file, tail, discarded } = self;
         if discarded {
@@ -328,24 +328,24 @@ impl<T> Received<T> {
     }
 }
 
-/// A complete message that is written, and not yet durable.
+/// A complete message that is written, but not yet durable.
 pub struct Written<T>(Message<T>);
 
 impl<T> Written<T> {
-    /// How many bytes it has.
+    /// The size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.size
     }
 
-    /// What it carries.
+    /// The payload.
     #[must_use]
     pub fn payload(&self) -> &T {
         &self.0.payload
     }
 }
 
-/// A message whose file in `tmp/` is durable, and so is the name. Made only by [`stage`].
+/// A message whose file in `tmp/` and its name are durable. Made only by [`stage`].
 pub struct Staged<T>(Message<T>);
 
 impl<T> Staged<T> {
@@ -361,7 +361,7 @@ impl<T> Staged<T> {
         &self.0.tmp.name
     }
 
-    /// How many bytes it has.
+    /// The size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.size
@@ -373,13 +373,13 @@ impl<T> Staged<T> {
         self.0.digests
     }
 
-    /// What it carries.
+    /// The payload.
     #[must_use]
     pub fn payload(&self) -> &T {
         &self.0.payload
     }
 
-    /// From here on the file in `tmp/` stays, come what may: the journal may speak of it. What it carries goes on.
+    /// Keeps the file in `tmp/` from now on, whatever happens, since the journal may refer to it. Returns the payload.
     pub fn keep(mut self) -> T {
         self.0.files_mut().for_each(|tmp| tmp.remove = false);
         self.0.payload
@@ -388,8 +388,8 @@ impl<T> Staged<T> {
 
 /// Step 1 of the path of a message: syncs the files, then each `tmp/` that they are in. Blocks.
 ///
-/// A message whose file could not be synced is dropped with its file, and told as an error: what such a file holds is
-/// unknown. If a `tmp/` cannot be synced, all that are in it are.
+/// If the sync of a file fails, its contents are unknown: the message is dropped with its file, and an error returned
+/// in its place. If the sync of a `tmp/` fails, this happens to all messages in it.
 pub fn stage<T>(disk: &dyn Disk, mut batch: Vec<Written<T>>) -> Vec<Result<Staged<T>, NotWritten>> {
     let files = batch.iter_mut().flat_map(|written| written.0.files_mut());
     let files = files.filter_map(|tmp| Some((tmp.dir.id().device, tmp.file.take()?)));
@@ -399,7 +399,7 @@ pub fn stage<T>(disk: &dyn Disk, mut batch: Vec<Written<T>>) -> Vec<Result<Stage
         synced.map_err(|source| tmp.failed(source))
     };
     let staged = batch.into_iter().map(|Written(message)| {
-        // The answers are those of all files, in their order.
+        // The results are those of all files in order.
         let checked: Vec<Result<(), NotWritten>> = message.files().map(&mut check).collect();
         checked.into_iter().collect::<Result<(), NotWritten>>().map(|()| Staged(message))
     });

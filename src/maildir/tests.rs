@@ -54,7 +54,7 @@ fn root_delivers_only_into_what_belongs_to_root() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("Maildir");
         maildir(&path);
-        // Only root can give a directory away, and only root has to care.
+        // Only root can give a directory away, and only root has to be careful.
         if chown(path.join(part), Some(12345), None).is_err() {
             return;
         }

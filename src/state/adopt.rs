@@ -1,5 +1,5 @@
-//! Messages that are known without having been delivered by us: what another program fetched, and what a person says is
-//! not to be fetched, or is to be fetched again. And the copy of a state that is made before a person changes it.
+//! Records messages that are known without having been delivered by us: those that another program fetched, and those
+//! that a person wants not to be fetched, or to be fetched again. Also backs up a state before a person changes it.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,21 +15,21 @@ use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::pop3::UniqueId;
 
-/// A message that is to be known from now on.
+/// A message to be recorded as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// The server's name for it.
+    /// The server's unique-id for it.
     pub unique_id: UniqueId,
     /// How we came to know it. Not [`Origin::Delivered`].
     pub origin: Origin,
-    /// What tells it from others, as far as that is known.
+    /// What distinguishes it from others, as far as known.
     pub fingerprint: Fingerprint,
-    /// Seconds since 1970 when it was fetched, for people. None: now.
+    /// When it was fetched, in seconds since 1970, for people. None: now.
     pub fetched_at: Option<i64>,
 }
 
 impl Known {
-    /// One of which nothing but the unique-id is known.
+    /// A message of which only the unique-id is known.
     #[must_use]
     pub fn by_name(unique_id: UniqueId, origin: Origin, fetched_at: Option<i64>) -> Self {
         Self {
@@ -42,12 +42,12 @@ impl Known {
 }
 
 impl Store {
-    /// These are known from now on; what is known already stays as it is. Durable when this returns. Blocks.
+    /// Records messages as known; those already known stay as they are. Durable when this returns. Blocks.
     ///
-    /// Returns how many were not known.
+    /// Returns how many were new.
     ///
     /// # Errors
-    /// Those of the disk; [`StateError::Moved`].
+    /// Disk errors; [`StateError::Moved`].
     pub fn record_known(&mut self, messages: Vec<Known>) -> Result<usize, StateError> {
         let mut taken = HashSet::new();
         let (wall, trusted) = (self.mark().reading.wall, self.mark().trusted);
@@ -63,7 +63,7 @@ impl Store {
                 origin: known.origin,
                 fingerprint: known.fingerprint,
                 delivered_at: known.fetched_at.unwrap_or(wall),
-                // Nothing shows how long ago that was, so an age begins here.
+                // Nothing shows how old it is, so its age counts from now.
                 delivered_trusted: trusted,
                 intent: None,
                 removed: false,
@@ -79,10 +79,10 @@ impl Store {
         Ok(count)
     }
 
-    /// The headers of these were seen for the first time.
+    /// Records headers that were seen for the first time.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_fingerprinted(&mut self, headers: Vec<(EntryId, Digest)>) -> Result<(), StateError> {
         if headers.is_empty() {
             return Ok(());
@@ -91,11 +91,11 @@ impl Store {
         self.append(headers.into_iter().map(record).collect(), Durability::Later)
     }
 
-    /// Copies the state as it is into a file beside it, durably, before a person changes it. None if there is none yet.
+    /// Copies the state durably into a file beside it, before a person changes it. None if there is no state yet.
     /// Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn back_up(&self) -> Result<Option<PathBuf>, StateError> {
         /// No state is larger.
         const MOST: u64 = 2 << 30;
@@ -109,7 +109,7 @@ impl Store {
         Ok(Some(copy))
     }
 
-    /// A name for a copy that nothing has yet.
+    /// Returns an unused name for a copy.
     fn free_name(&self) -> PathBuf {
         let name = self.path().file_name().unwrap_or_default().to_string_lossy();
         let wall = self.mark().reading.wall;

@@ -1,7 +1,7 @@
-//! Accounts whose names differ only in capitals: on a file system that does not tell these apart they have the same files.
+//! Detects accounts whose names differ only in case: on a case-insensitive file system they share the same files.
 //!
-//! Inode numbers alone do not show it. Some file systems (sshfs, and others by FUSE) make one up for each name that is
-//! asked for.
+//! Comparing inode numbers is not enough. Some file systems (sshfs and others by FUSE) make one up for each name that
+//! is looked up.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -13,7 +13,7 @@ use super::orphans::{ConfiguredAccounts, lock_file};
 use crate::account::AccountName;
 use crate::disk::Disk;
 
-/// Refuses an account that has the same files as another one.
+/// Refuses an account that shares its files with another one.
 pub(super) fn refuse_twins(
     disk: &dyn Disk,
     dir: &Path,
@@ -33,8 +33,8 @@ pub(super) fn refuse_twins(
     })
 }
 
-/// Whether a directory takes capitals and small letters for the same: something is found there under a name that is not
-/// listed. Where there is nothing yet, what is above it is asked.
+/// Whether a directory is case-insensitive: a name that is not listed is found there. Where there is nothing yet, its
+/// parent is tested.
 fn folds_case(dir: &Path, list: impl Fn(&Path) -> io::Result<Vec<OsString>>, is_there: impl Fn(&Path) -> bool) -> bool {
     for place in dir.ancestors() {
         let Ok(names) = list(place) else { continue };
@@ -45,7 +45,7 @@ fn folds_case(dir: &Path, list: impl Fn(&Path) -> io::Result<Vec<OsString>>, is_
     false
 }
 
-/// A name with capitals for its small letters, and small letters for its capitals. None if it has neither.
+/// Swaps capitals and small letters in a name. None if it has no letters.
 fn in_other_letters(name: &OsStr) -> Option<OsString> {
     let swap = |octet: &u8| if octet.is_ascii_alphabetic() { octet ^ 0x20 } else { *octet };
     let other = OsString::from_vec(name.as_bytes().iter().map(swap).collect());
@@ -56,7 +56,7 @@ fn in_other_letters(name: &OsStr) -> Option<OsString> {
 mod tests {
     use super::*;
 
-    /// Asks about `/state`, in which there are these files, on a file system that tells capitals apart or not.
+    /// Tests `/state`, which holds these files, on a file system that is case-sensitive or not.
     fn folds(files: &[&str], tells_apart: bool) -> bool {
         let all: Vec<String> = files.iter().map(|name| format!("/state/{name}")).chain(["/state".to_owned()]).collect();
         let list = |path: &Path| {

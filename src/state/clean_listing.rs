@@ -1,8 +1,8 @@
-//! The listing behind which nothing was left to do: a hint, kept in `ACCOUNT.hints`.
+//! A listing that left nothing to do: a hint, kept in `ACCOUNT.hints`.
 //!
-//! If the server lists the same again and nothing else has changed, there is nothing to decide, so the state need not be
-//! read. It holds for a day at most, within one boot, and only while the state's file, the Maildir and the account are
-//! those that it was made with: lost or wrong, it costs a full look, never a message.
+//! If the server lists the same again and nothing else has changed, there is nothing to decide, and the state need not
+//! be read. The hint holds for a day at most, within one boot, and only while the state's file, the Maildir and the
+//! account are unchanged. If it is lost or wrong, that costs a full look, never a message.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,55 +10,55 @@ use crate::account::{Account, RemovalPolicy};
 use crate::clock::trusted_time::ClockReading;
 use crate::disk::FileStatus;
 
-/// No longer than so many seconds is nothing looked at: what no listing tells, a full look finds. A day, as the marks of
-/// trusted time are a day apart, too.
+/// The longest time without a full look, in seconds: it finds what no listing shows. One day, like the interval between
+/// marks of trusted time.
 const LONGEST: u64 = 86_400;
 
 /// What was true when nothing was left to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CleanListing {
-    /// How many messages the server listed.
+    /// The number of messages listed.
     pub messages: u32,
-    /// Their size in octets, as STAT told; in decimal digits, since TOML's integers end at 63 bits.
+    /// Their size in octets, as reported by STAT. Decimal digits, since TOML integers end at 63 bits.
     pub octets: String,
-    /// The digest of UIDL's answer, in hexadecimal digits.
+    /// The digest of the UIDL response, in hexadecimal digits.
     pub unique_ids: String,
-    /// How many of the messages a rule leaves there.
+    /// How many of the messages a rule leaves on the server.
     #[serde(default)]
     pub skipped: u32,
-    /// Which file the state was, when it had been changed last, and its size.
+    /// The state's file: its id, its last change and its size.
     pub state: String,
-    /// Which directories the Maildir was.
+    /// The identity of the Maildir's directories.
     pub maildir: String,
-    /// The account as it was configured, in a digest.
+    /// A digest of the account as configured.
     account: u32,
-    /// In which boot of the machine it was.
+    /// The boot of the machine in which it was made.
     boot: u32,
-    /// When, in seconds since that boot.
+    /// When it was made, in seconds since that boot.
     since_boot: u64,
-    /// The trusted seconds of the state then.
+    /// The same in trusted seconds of the state.
     #[serde(alias = "certain")]
     pub trusted: u64,
-    /// For how many seconds from then on it may hold.
+    /// How long it holds from then on, in seconds.
     holds: u64,
 }
 
-/// What a clean listing is made from, beside the listing.
+/// What a clean listing depends on, besides the listing.
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances<'a> {
-    /// The account as it is configured.
+    /// The account as configured.
     pub account: &'a Account,
     /// The state's file.
     pub state: &'a FileStatus,
-    /// What tells the Maildir from another one.
+    /// The identity of the Maildir.
     pub maildir: &'a str,
-    /// What the clocks say.
+    /// The clocks.
     pub clock: ClockReading,
 }
 
 impl CleanListing {
-    /// What is kept of a listing, of which rules leave so many messages there; `due` is in how many seconds something is to be done though nothing changes, and
-    /// `trusted` the time of the poll in trusted seconds.
+    /// Makes the hint for a listing of which rules leave `skipped` messages on the server. `trusted` is the time of the
+    /// poll in trusted seconds; `due` is when something has to be done even if nothing changes, in seconds from now.
     #[must_use]
     pub fn new(
         listing: (u32, u64, String),
@@ -83,7 +83,7 @@ impl CleanListing {
         }
     }
 
-    /// How many seconds ago it was made, if it still holds.
+    /// Returns its age in seconds, if it still holds.
     #[must_use]
     pub fn age(&self, now: Circumstances<'_>) -> Option<u64> {
         let same = self.state == file(now.state)
@@ -95,13 +95,13 @@ impl CleanListing {
     }
 }
 
-/// The size as well: whatever is added within one step of the file system's clock changes it.
+/// Includes the size, which shows an append within one tick of the file system's clock.
 fn file(status: &FileStatus) -> String {
     let FileStatus { id, changed, size, .. } = status;
     format!("{:x}.{:x}.{changed:x}.{size:x}", id.device, id.inode)
 }
 
-/// What of an account decides what is to be done.
+/// Digests those settings of an account that decide what is to be done.
 fn digest(account: &Account) -> u32 {
     let removal = match account.removal {
         RemovalPolicy::Keep => None,

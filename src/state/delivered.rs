@@ -1,4 +1,4 @@
-//! A look at what was delivered and is under way still, for whoever does not hold the state.
+//! Looks up deliveries that are not finished yet, such as those in the spool, without holding the state.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,17 +10,17 @@ use crate::account::AccountName;
 use crate::disk::Disk;
 use crate::message::Digest;
 
-/// What a state says of a file that was delivered.
+/// What a state knows of a delivered file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// The server's name for the message, escaped; None where the server has no UIDL.
+    /// The server's unique-id for the message, escaped; None where the server has no UIDL.
     pub unique_id: Option<String>,
-    /// The digest of all its bytes, if it is known.
+    /// The digest of all its bytes, if known.
     pub whole: Option<Digest>,
 }
 
-/// Those of an account's deliveries that are wanted, by the names of their files, as the state says right now. Without a
-/// state that can be read, nothing is known. Blocks.
+/// Returns the wanted ones of an account's deliveries by file name, as the state has them right now. Finished ones may
+/// be missing. Empty if the state cannot be read. Blocks.
 pub fn deliveries(
     disk: &dyn Disk,
     dir: &Path,

@@ -1,4 +1,4 @@
-//! What is remembered of an account's messages. PURE: made by applying records, in order, and asked by the plan.
+//! What is remembered of an account's messages. PURE: built by applying records in order, and read by the plan.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -14,12 +14,12 @@ use crate::clock::trusted_time::{ClockMark, ClockReading};
 pub use crate::ids::{EntryId, MaildirNumber};
 use crate::pop3::UniqueId;
 
-/// The Maildirs that one message goes into, by their numbers: nearly always one.
+/// The Maildirs that one message goes into, by number: nearly always just one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaildirNumbers {
     /// The first.
     pub first: MaildirNumber,
-    /// Others.
+    /// The others.
     pub also: Vec<MaildirNumber>,
 }
 
@@ -30,7 +30,7 @@ impl From<MaildirNumber> for MaildirNumbers {
 }
 
 impl MaildirNumbers {
-    /// All of them.
+    /// Iterates over all of them.
     pub fn iter(&self) -> impl Iterator<Item = MaildirNumber> {
         std::iter::once(self.first).chain(self.also.iter().copied())
     }
@@ -43,30 +43,30 @@ pub struct UidState {
     identity: Identity,
     /// The last clock mark that was written.
     clock: Option<ClockMark>,
-    /// Every Maildir it has delivered to.
+    /// Every Maildir that was delivered to.
     maildirs: BTreeMap<MaildirNumber, KnownMaildir>,
     /// The messages, in the order in which they became known.
     entries: EntryTable,
-    /// Where they are by unique-id.
+    /// The entries by unique-id.
     by_unique_id: UniqueIdIndex,
-    /// Greater than every entry's id.
+    /// The id of the next entry, greater than that of any other.
     next_id: EntryId,
-    /// Messages that made trouble, by unique-id.
+    /// The messages that failed, by unique-id.
     quarantines: HashMap<UniqueId, Troubles>,
-    /// Messages that a rule leaves on the server, each with what tells the rules from others.
+    /// The messages that rules leave on the server, each with a digest of those rules.
     skipped: HashMap<ListedAs, u32>,
-    /// Nothing has shown yet that this delivery and those behind it are what they were taken for.
+    /// The first delivery not yet shown to be the message that it was taken for; no later one was, either.
     unshown: Option<EntryId>,
-    /// Records of a newer version that may be ignored; kept through every rewrite.
+    /// Optional records of a newer version, kept through every rewrite.
     preserved: Vec<Vec<u8>>,
 }
 
-/// A record that does not fit what came before it: the file was damaged or edited.
+/// A record that contradicts those before it: the file was damaged or edited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inconsistent(pub &'static str);
 
 impl UidState {
-    /// A state that knows nothing yet.
+    /// An empty state.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
         Self {
@@ -89,13 +89,13 @@ impl UidState {
         &self.identity
     }
 
-    /// The clock mark that belongs to `now`.
+    /// Returns the clock mark for `now`.
     #[must_use]
     pub fn mark(&self, now: ClockReading) -> ClockMark {
         self.clock.map_or_else(|| ClockMark::first(now), |mark| mark.advance(now))
     }
 
-    /// The last mark that was written.
+    /// The last clock mark that was written.
     #[must_use]
     pub fn clock(&self) -> Option<&ClockMark> {
         self.clock.as_ref()
@@ -118,24 +118,24 @@ impl UidState {
         self.entries.len() == 0
     }
 
-    /// One entry.
+    /// Returns one entry.
     #[must_use]
     pub fn entry(&self, id: EntryId) -> Option<&Entry> {
         self.entries.get(id)
     }
 
-    /// The entries with this unique-id, oldest first.
+    /// Returns the entries with this unique-id, oldest first.
     pub fn with_unique_id<'a>(&'a self, unique_id: &UniqueId) -> impl Iterator<Item = &'a Entry> + use<'a> {
         self.ids_of(unique_id).iter().filter_map(|id| self.entries.get(*id))
     }
 
-    /// The ids of the entries with this unique-id, oldest first.
+    /// Returns the ids of the entries with this unique-id, oldest first.
     #[must_use]
     pub fn ids_of(&self, unique_id: &UniqueId) -> &[EntryId] {
         self.by_unique_id.get(unique_id, &self.entries)
     }
 
-    /// The same, found at once if that is this entry and no other.
+    /// Does the same, but faster if `id` is the only one.
     #[must_use]
     pub fn ids_of_probably(&self, id: EntryId, unique_id: &UniqueId) -> &[EntryId] {
         let has_it = |entry: &&Entry| entry.unique_id.as_ref() == Some(unique_id);
@@ -145,8 +145,8 @@ impl UidState {
         }
     }
 
-    /// The entry of what getmail fetched under this unique-id: it writes each slash as a hyphen. None once its own name is
-    /// known, or anything of the message itself.
+    /// Returns the entry that getmail made for this unique-id with each slash written as a hyphen. None once its real
+    /// unique-id, or anything of the message itself, is known.
     #[must_use]
     pub fn spelt_by_getmail(&self, unique_id: &UniqueId) -> Option<&Entry> {
         if !unique_id.as_bytes().contains(&b'/') {
@@ -158,17 +158,17 @@ impl UidState {
         self.entries.get(*id).filter(is_foreign).filter(|entry| entry.fingerprint.is_unknown())
     }
 
-    /// The entries that have no unique-id, oldest first.
+    /// Returns the entries without a unique-id, oldest first.
     pub fn without_unique_id(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.unique_id.is_none())
     }
 
-    /// The entries whose delivery is not known to be finished.
+    /// Returns the entries whose delivery is not known to be finished.
     pub fn intents(&self) -> impl Iterator<Item = (&Entry, &Intent)> {
         self.with_files().filter(|(_, intent)| !intent.spooled)
     }
 
-    /// The messages that are in the account's spool and were not forwarded, oldest first.
+    /// Returns the messages that wait in the account's spool to be forwarded, oldest first.
     pub fn spooled(&self) -> impl Iterator<Item = (&Entry, &Intent)> {
         self.with_files().filter(|(_, intent)| intent.spooled)
     }
@@ -177,29 +177,29 @@ impl UidState {
         self.entries.iter().filter_map(|entry| entry.intent.as_deref().map(|intent| (entry, intent)))
     }
 
-    /// The trouble that the message that is listed so made last.
+    /// Returns the latest quarantine of the message listed this way.
     #[must_use]
     pub fn quarantine(&self, unique_id: &UniqueId, reported_size: Option<u64>) -> Option<Quarantine> {
         self.quarantines.get(unique_id)?.get(reported_size)
     }
 
-    /// All messages that made trouble.
+    /// Returns all messages that failed.
     pub fn quarantines(&self) -> impl Iterator<Item = (&ListedAs, &Quarantine)> {
         self.quarantines.values().flat_map(Troubles::iter).map(|(listed_as, quarantine)| (listed_as, quarantine))
     }
 
-    /// Whether these rules leave the message on the server that is listed so, as far as was ever decided.
+    /// Whether these rules are known to leave the message listed this way on the server.
     #[must_use]
     pub fn is_skipped(&self, listed_as: &ListedAs, rules: u32) -> bool {
         self.skipped.get(listed_as) == Some(&rules)
     }
 
-    /// All messages that a rule leaves on the server, or once did.
+    /// Returns all messages that a rule leaves on the server, or once did.
     pub fn skipped(&self) -> impl Iterator<Item = &ListedAs> {
         self.skipped.keys()
     }
 
-    /// The first delivery of which nothing has shown yet that it is what it was taken for; none of those behind it was.
+    /// The first delivery not yet shown to be the message that it was taken for; no later one was, either.
     #[must_use]
     pub fn unshown(&self) -> Option<EntryId> {
         self.unshown
@@ -211,18 +211,18 @@ impl UidState {
         self.next_id
     }
 
-    /// The Maildirs, oldest first.
+    /// Returns the Maildirs, oldest first.
     pub fn maildirs(&self) -> impl DoubleEndedIterator<Item = (MaildirNumber, &KnownMaildir)> {
         self.maildirs.iter().map(|(number, maildir)| (*number, maildir))
     }
 
-    /// One Maildir.
+    /// Returns one Maildir.
     #[must_use]
     pub fn maildir(&self, number: MaildirNumber) -> Option<&KnownMaildir> {
         self.maildirs.get(&number)
     }
 
-    /// The Maildir that the configuration names `configured`, as it was when we last delivered there.
+    /// Returns the Maildir at this configured path, as it was when we last delivered there.
     #[must_use]
     pub fn maildir_configured_as(&self, configured: &Path) -> Option<(MaildirNumber, &KnownMaildir)> {
         self.maildirs().rev().find(|(_, maildir)| maildir.configured == configured)
@@ -234,7 +234,7 @@ impl UidState {
         self.maildirs.last_key_value().map_or(MaildirNumber::FIRST, |(number, _)| number.next())
     }
 
-    /// The records that make this state.
+    /// Returns the records that make up this state.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let header = std::iter::once(Record::Header(self.identity.clone()));
         let clock = self.clock.map(Record::Clock);
@@ -262,16 +262,16 @@ impl UidState {
             .chain(preserved)
     }
 
-    /// Makes room for so many more messages.
+    /// Reserves room for this many more messages.
     pub fn reserve(&mut self, additional: usize) {
         self.entries.reserve(additional);
         self.by_unique_id.reserve(additional, &self.entries);
     }
 
-    /// Takes one record in.
+    /// Applies one record.
     ///
     /// # Errors
-    /// [`Inconsistent`] if it speaks of what does not exist, or makes anew what does.
+    /// [`Inconsistent`] if it refers to something that does not exist, or creates something that does.
     pub fn apply(&mut self, record: Record) -> Result<(), Inconsistent> {
         match record {
             Record::Header(_) => return Err(Inconsistent("a second header")),
@@ -279,7 +279,7 @@ impl UidState {
             Record::Host { host, user } => {
                 if !host.eq_ignore_ascii_case(&self.identity.host) {
                     self.entries.iter_mut().for_each(|entry| entry.doubt = true);
-                    // There the same unique-id may be another message's, which no rule has judged.
+                    // On another host the same unique-id may belong to another message, which no rule has judged.
                     self.skipped.clear();
                 }
                 (self.identity.host, self.identity.user) = (host, user);
@@ -338,7 +338,7 @@ impl UidState {
         if entry.intent.as_ref().is_some_and(|intent| !self.maildirs.contains_key(&intent.maildir)) {
             return Err(UNKNOWN_MAILDIR);
         }
-        // Those behind it have to have numbers, too.
+        // Later entries must have ids, too.
         if entry.id.get() > u64::MAX / 2 {
             return Err(Inconsistent("an entry with a number that nobody counts to"));
         }
@@ -369,7 +369,7 @@ impl UidState {
         let mut entry = self.take_out(id)?;
         entry.unique_id = Some(unique_id);
         entry.set_present();
-        // Without a fingerprint it is no other message, but the name as another program spelt it.
+        // Without a fingerprint this is the same message, whose unique-id another program spelt differently.
         entry.doubt |= !entry.fingerprint.is_unknown();
         self.insert(entry)
     }
@@ -398,7 +398,7 @@ impl UidState {
     }
 }
 
-/// The records that make an entry.
+/// Returns the records that make up an entry.
 pub(super) fn entry_records(entry: Entry) -> impl Iterator<Item = Record> {
     let also = entry.intent.as_ref().filter(|intent| !intent.also.is_empty());
     let also = also.map(|intent| Record::AlsoInto { id: entry.id, maildirs: intent.also.clone() });

@@ -1,4 +1,4 @@
-//! What is remembered of one message, and the plain values that go with it. PURE.
+//! What is remembered of one message, with its plain values. PURE.
 
 use std::path::PathBuf;
 
@@ -11,43 +11,43 @@ use crate::pop3::{Listed, UniqueId};
 /// Who a state belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Stands in the name of every file that this state delivers.
+    /// The random number in the name of every file that this state delivers.
     pub instance: InstanceId,
     /// The server it was made for.
     pub host: String,
-    /// The user name at that server.
+    /// The user name on that server.
     pub user: String,
-    /// Seconds since 1970 when it was made.
+    /// When it was made, in seconds since 1970.
     pub created: i64,
 }
 
 /// A Maildir that this state has delivered to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownMaildir {
-    /// The path as the configuration gave it.
+    /// The path as configured.
     pub configured: PathBuf,
-    /// The same without symbolic links.
+    /// The same path without symbolic links.
     pub resolved: PathBuf,
-    /// What tells it from another one under that path.
+    /// Distinguishes it from another Maildir at that path.
     pub id: MaildirId,
 }
 
 /// How we came to know a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// We delivered it ourselves.
+    /// We delivered it.
     Delivered,
-    /// Another program's state says that it fetched it.
+    /// Another program's state says that it was fetched.
     Imported,
-    /// The user said that it is not to be fetched.
+    /// The user said that it must not be fetched.
     Adopted,
-    /// Another program's state says that it fetched it, and the user vouches for its deliveries.
+    /// Another program's state says that it was fetched, and the user vouches for those deliveries.
     Trusted,
 }
 
 #[cfg(test)]
 impl Entry {
-    /// A message of which nothing but this is known.
+    /// A message of which nothing else is known.
     pub(super) fn bare(id: u64, unique_id: Option<UniqueId>) -> Self {
         Self {
             id: EntryId::new(id),
@@ -64,14 +64,15 @@ impl Entry {
     }
 }
 
-/// What tells this message from others with the same unique-id.
+/// Distinguishes a message from others with the same unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// The size in octets that the server reported: a hint. None if it reported none, or what came had another one.
+    /// The size in octets that the server reported: a hint. None if it reported none, or if the message came in another
+    /// size.
     pub reported_size: Option<u64>,
-    /// The digest of its header. None if we never saw it.
+    /// The digest of its header. None if the header was never seen.
     pub header: Option<Digest>,
-    /// The digest of all its bytes, as they are stored. None if we never had them, or an early version had.
+    /// The digest of all its bytes as stored. None if they were never seen, or were seen by an early version.
     pub whole: Option<Digest>,
 }
 
@@ -83,21 +84,21 @@ impl Fingerprint {
     }
 }
 
-/// A delivery that was begun: the file is durable in `tmp/`, and may or may not be in `new/` yet.
+/// A delivery in progress: the file is durable in `tmp/`, and may or may not be in `new/` yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     /// The file's name in `new/`.
     pub file_name: String,
-    /// The Maildir.
+    /// The first of its Maildirs.
     pub maildir: MaildirNumber,
-    /// The file is in the account's spool, and waits there until it is forwarded.
+    /// Whether the file is in the account's spool, where it waits to be forwarded.
     pub spooled: bool,
-    /// Others that it is delivered to as well, as a file of its own in each: it is delivered once it is in all of them.
+    /// Further Maildirs, each of which gets a file of its own. The message is delivered once it is in all of them.
     pub also: Vec<MaildirNumber>,
 }
 
 impl Intent {
-    /// All the Maildirs.
+    /// Iterates over all of its Maildirs.
     pub fn maildirs(&self) -> impl Iterator<Item = MaildirNumber> {
         std::iter::once(self.maildir).chain(self.also.iter().copied())
     }
@@ -106,28 +107,29 @@ impl Intent {
 /// One message that we know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name within the state.
+    /// Its id within the state.
     pub id: EntryId,
-    /// The server's name for it; None where the server has no UIDL.
+    /// The server's unique-id for it; None where the server has no UIDL.
     pub unique_id: Option<UniqueId>,
     /// How we came to know it.
     pub origin: Origin,
-    /// What tells it from others.
+    /// Distinguishes it from others.
     pub fingerprint: Fingerprint,
-    /// Seconds since 1970 when it was delivered, by a clock that may have been wrong: for people.
+    /// When it was delivered, in seconds since 1970, by a clock that may have been wrong: for people.
     pub delivered_at: i64,
     /// The same in trusted seconds: for ages.
     pub delivered_trusted: u64,
-    /// Some until the delivery is known to have been finished. In a box, since that is of few.
+    /// The delivery, until it is known to be finished. Boxed, since few entries have one.
     pub intent: Option<Box<Intent>>,
     /// We deleted it, and the server acknowledged the QUIT.
     pub removed: bool,
-    /// What is listed under its unique-id may be another message, whatever its header says: it was missing in a listing,
-    /// was deleted or was to be, came in another size than it was listed with or in a session whose answers were out of
-    /// step, has the unique-id from a renumbering, stands on another host, or a session of its own ended at it. Only its
-    /// bytes tell.
+    /// Whether another message may be listed under its unique-id, whatever the header says, so that only the bytes can
+    /// tell. True if the message was missing from a listing; was deleted or about to be; came in another size than
+    /// listed, or in a session whose answers were out of step; got its unique-id from a renumbering; is on another
+    /// host; or if a session of its own ended at it.
     pub doubt: bool,
-    /// Certain seconds at the first complete listing without it, or at the acknowledged QUIT that removed it.
+    /// The time of the first complete listing without it, or of the acknowledged QUIT that removed it, in trusted
+    /// seconds.
     pub absent_since: Option<u64>,
 }
 
@@ -138,30 +140,31 @@ impl Entry {
         self.removed || self.absent_since.is_some()
     }
 
-    /// Whether its delivery was begun, and is not known to be finished: it is ours, and not in all of its Maildirs yet.
+    /// Whether its delivery has begun and is not known to be finished: it is ours, but may not be in all of its
+    /// Maildirs yet.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         self.intent.as_ref().is_some_and(|intent| !intent.spooled)
     }
 
-    /// It is listed again.
+    /// Marks it as listed again.
     pub(super) fn set_present(&mut self) {
         self.removed = false;
         self.absent_since = None;
     }
 }
 
-/// How a listing names a message: by unique-id and size together, since a server may give a unique-id to another message.
+/// How a message is listed: unique-id and size together, since a server may give a unique-id to another message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListedAs {
-    /// The server's name for it.
+    /// The server's unique-id for it.
     pub unique_id: UniqueId,
-    /// Its size in octets, as the server reports it. None if it reports none, and where an early version did not write it.
+    /// The size in octets as reported by the server. None if it reports none, or if an early version did not record it.
     pub reported_size: Option<u64>,
 }
 
 impl ListedAs {
-    /// That of a listed message; None where the server has no unique-id for it.
+    /// How this message is listed; None without a unique-id.
     #[must_use]
     pub fn of(listed: &Listed) -> Option<Self> {
         let unique_id = listed.unique_id.clone()?;
@@ -174,35 +177,36 @@ impl ListedAs {
         Some(Self { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size })
     }
 
-    /// The same where no size is told, whatever stands in its place.
+    /// The same listing without a size.
     #[must_use]
     pub fn without_size(self) -> Self {
         Self { reported_size: None, ..self }
     }
 }
 
-/// A message that failed: it is quarantined for a growing time so that everything else flows.
+/// A message that failed: it is quarantined for a growing time so that everything else keeps flowing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quarantine {
-    /// What kind.
+    /// Why it is quarantined.
     pub kind: QuarantineReason,
-    /// How often in a row.
+    /// How often it failed in a row.
     pub count: u32,
-    /// Not before this time, in trusted seconds.
+    /// When it may be tried again, in trusted seconds.
     pub until: u64,
 }
 
-/// What kind of trouble a message makes.
+/// Why a message is quarantined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QuarantineReason {
-    /// The server would not hand it over. That harms nobody else.
+    /// The server refused to hand it over. This affects no other message.
     Refused,
-    /// A session ended at it: cut there, or its answer broke the framing. It is only asked for in a session of its own.
+    /// A session ended at it: the connection broke, or the response broke the framing. The message is only requested in
+    /// a session of its own.
     BrokeSession,
-    /// The server gave no more for the day when this was asked for. It counts once a day, and until it is set aside `until`
-    /// is when it counted last.
+    /// The server's daily limit was reached at this message. This counts once a day; until the message is quarantined,
+    /// `until` is the time at which it last counted.
     OverLimit,
-    /// What came of it has another size than it was listed with.
+    /// It came in another size than listed.
     OtherSize,
 }

@@ -1,7 +1,8 @@
 //! Entries by id. PURE.
 //!
-//! Ids are given in growing order and are never used again, and few entries go before the file is rewritten. So they
-//! stand in a row, and an id nearly tells its place: reading a file of 100,000 messages moves each once.
+//! Ids are assigned in ascending order and never reused, and few entries are removed before the file is rewritten. So
+//! the entries are kept in one sorted array, and an id nearly gives its position: reading a file of 100,000 messages
+//! moves each once.
 
 use super::entry::Entry;
 use crate::ids::EntryId;
@@ -9,18 +10,18 @@ use crate::ids::EntryId;
 /// The entries of a state, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EntryTable {
-    /// By growing id.
+    /// Sorted by id.
     places: Vec<Place>,
-    /// How many are remembered.
+    /// The number of entries.
     count: usize,
 }
 
-/// A place in the row.
+/// A place in the array.
 #[derive(Debug, Clone)]
 enum Place {
     /// An entry.
     Taken(Entry),
-    /// That of an entry that is not remembered any more.
+    /// The id of an entry that was removed.
     Free(EntryId),
 }
 
@@ -48,38 +49,38 @@ impl Place {
 }
 
 impl EntryTable {
-    /// Makes room for so many more.
+    /// Reserves room for this many more entries.
     pub(super) fn reserve(&mut self, additional: usize) {
         self.places.reserve(additional);
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    /// All of them, oldest first.
+    /// Iterates over the entries, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.places.iter().filter_map(Place::entry)
     }
 
-    /// All of them, to change them. Their ids stay.
+    /// Iterates over the entries, to change them. Their ids must stay the same.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.places.iter_mut().filter_map(Place::entry_mut)
     }
 
-    /// One of them.
+    /// Returns one entry.
     pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
         self.places.get(self.place(id).ok()?)?.entry()
     }
 
-    /// One of them, to change it. Its id stays.
+    /// Returns one entry, to change it. Its id must stay the same.
     pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
         let place = self.place(id).ok()?;
         self.places.get_mut(place)?.entry_mut()
     }
 
-    /// Takes one in. None if its id is taken.
+    /// Inserts an entry. None if its id is taken.
     pub(super) fn insert(&mut self, entry: Entry) -> Option<()> {
         let id = entry.id;
         match self.place(id) {
@@ -92,7 +93,7 @@ impl EntryTable {
         Some(())
     }
 
-    /// Takes one out.
+    /// Removes an entry.
     pub(super) fn remove(&mut self, id: EntryId) -> Option<Entry> {
         let place = self.place(id).ok()?;
         match std::mem::replace(self.places.get_mut(place)?, Place::Free(id)) {
@@ -104,7 +105,7 @@ impl EntryTable {
         }
     }
 
-    /// Where this id stands, or where it would.
+    /// Returns the position of this id, or the position to insert it at.
     fn place(&self, id: EntryId) -> Result<usize, usize> {
         let end = self.places.len();
         let (Some(first), Some(last)) = (self.places.first().map(Place::id), self.places.last().map(Place::id)) else {
@@ -114,7 +115,7 @@ impl EntryTable {
             return Err(end);
         }
         let Some(distance) = id.get().checked_sub(first.get()) else { return Err(0) };
-        // Ids grow by one at least, so it can stand no later than that.
+        // Ids are at least 1 apart, so its position is at most this.
         let latest = usize::try_from(distance).unwrap_or(end).min(end);
         match self.places.get(latest) {
             Some(at) if at.id() == id => Ok(latest),

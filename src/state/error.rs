@@ -17,14 +17,14 @@ pub enum StateError {
     Locked {
         /// The account.
         account: AccountName,
-        /// What the holder left in the lock file.
+        /// What the holder wrote into the lock file.
         holder: String,
     },
     /// A system call failed.
     Io {
         /// What was being done.
         doing: &'static str,
-        /// To what.
+        /// The path it was done to.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
@@ -43,7 +43,7 @@ pub enum StateError {
         /// What is wrong with it, and where.
         what: String,
     },
-    /// The file was written by a newer version.
+    /// A newer version wrote the file.
     Newer {
         /// The file.
         path: PathBuf,
@@ -59,23 +59,23 @@ pub enum StateError {
         account: AccountName,
         /// The state file.
         path: PathBuf,
-        /// Whom it was made for.
+        /// The user name that it was made for.
         remembered: String,
-        /// Whom the configuration names.
+        /// The user name that is configured.
         configured: String,
     },
-    /// There is no state, but one whose account is gone fits.
+    /// There is no state, but that of an account that is no longer configured fits.
     Renamed {
         /// The account.
         account: AccountName,
-        /// The account that is gone.
+        /// The account that is no longer configured.
         other: String,
         /// The state directory.
         dir: PathBuf,
-        /// What it has left there: the endings of the names, `uids` at the end.
+        /// What it left there, by suffix, `uids` last.
         files: Vec<&'static str>,
     },
-    /// There is no state, but somebody has delivered into the Maildir before.
+    /// There is no state, but one that is not here has delivered into the Maildir before.
     Lost {
         /// The account.
         account: AccountName,
@@ -84,7 +84,7 @@ pub enum StateError {
         /// The state directory.
         dir: PathBuf,
     },
-    /// There is no state, but there is something that its polls have left.
+    /// There is no state, but polls of the account have left traces.
     Traces {
         /// The account.
         account: AccountName,
@@ -93,30 +93,30 @@ pub enum StateError {
         /// The state directory.
         dir: PathBuf,
     },
-    /// There is no state any more: it was there at the last poll of this process.
+    /// There is no state any more, although there was one at the last poll of this process.
     Vanished {
         /// The account.
         account: AccountName,
         /// The file.
         path: PathBuf,
     },
-    /// The same as [`Self::Renamed`], and somebody polls with that state right now.
+    /// The same as [`Self::Renamed`], while another process polls with that state.
     RenamedAndPolled {
         /// The account.
         account: AccountName,
-        /// The account that is gone.
+        /// The account that is no longer configured.
         other: String,
-        /// What the holder left in the lock file.
+        /// What the holder wrote into the lock file.
         holder: String,
     },
     /// The state, or the directory for it, belongs to another user.
     OtherOwner {
-        /// What belongs to another user.
+        /// The file or directory.
         path: PathBuf,
         /// That user.
         owner: u32,
     },
-    /// Two accounts have the same files, because the file system does not tell capitals from small letters.
+    /// Two accounts have the same files, because the file system is case-insensitive.
     SameFiles {
         /// The account.
         account: AccountName,
@@ -127,10 +127,10 @@ pub enum StateError {
     },
     /// The state was moved, replaced or removed while it was in use.
     Moved {
-        /// What is not where it was.
+        /// What is no longer where it was.
         path: PathBuf,
     },
-    /// A Maildir that the account does not deliver to any more, and to which something is on its way, cannot be reached.
+    /// Messages are on their way into a Maildir that the account no longer delivers to, and that cannot be reached.
     FormerMaildir {
         /// Its path.
         path: PathBuf,
@@ -142,7 +142,7 @@ pub enum StateError {
         /// Its path.
         path: PathBuf,
     },
-    /// There is another Maildir where one was delivered to.
+    /// Another Maildir is in the place of one that was delivered to.
     MaildirReplaced {
         /// Its path.
         path: PathBuf,
@@ -156,13 +156,13 @@ impl StateError {
         Self::Io { doing, path: path.to_owned(), source }
     }
 
-    /// A Maildir, as the configuration names it, in whose place another one is.
+    /// Another Maildir is in the place of this configured one.
     #[must_use]
     pub fn maildir_replaced(configured: &Path) -> Self {
         Self::MaildirReplaced { path: configured.to_owned() }
     }
 
-    /// A file that does not fit itself.
+    /// A file that contradicts itself.
     #[must_use]
     pub fn inconsistent(path: &Path, inconsistent: Inconsistent) -> Self {
         Self::Damaged { path: path.to_owned(), what: format!("it speaks of {}", inconsistent.0) }
@@ -241,7 +241,7 @@ impl fmt::Display for StateError {
 }
 
 impl StateError {
-    /// What is wrong with whose a state is.
+    /// Formats the errors about whom a state belongs to.
     fn fmt_owner(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OtherUser { account, remembered, configured, .. } => write!(
@@ -299,7 +299,7 @@ impl StateError {
     }
 }
 
-/// What the holder of a lock left there for others to read.
+/// What the holder of a lock wrote there for others to read.
 struct Holder<'a>(&'a str);
 
 impl fmt::Display for Holder<'_> {

@@ -1,5 +1,5 @@
-//! A state that is polled with, for tasks that must not block: what needs the disk takes the state to another thread and
-//! gives it back.
+//! Gives a state to tasks that must not block: work that needs the disk takes the state to another thread and gives it
+//! back.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,29 +10,29 @@ use crate::internal_error::WorkError;
 use crate::threads::{Blocking, NotDone};
 use crate::watch;
 
-/// An account's state. Without it nothing goes on: what took it and did not give it back is told to whoever asks.
+/// An account's state. If the work that took it did not give it back, every later use gets that work's error.
 #[derive(Debug)]
 pub struct StateHandle(Result<Store, WorkError>);
 
 impl StateHandle {
-    /// That of a state that was opened.
+    /// A handle for an open state.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self(Ok(store))
     }
 
-    /// The state, for what does not block.
+    /// Returns the state, for use that does not block.
     ///
     /// # Errors
-    /// Why the work that had it last did not give it back.
+    /// The error of the work that did not give the state back.
     pub fn read(&self) -> Result<&Store, WorkError> {
         self.0.as_ref().map_err(Clone::clone)
     }
 
-    /// Does something that blocks; `doing` says what, as in "cannot ...".
+    /// Runs blocking work with the state; `doing` says what it does, as in "cannot ...".
     ///
     /// # Errors
-    /// It did not come to its end, and the state is gone with it: its lock ends, and what is on disk is whole.
+    /// The work did not finish, and the state is lost with it: its lock is released, and the files on disk are intact.
     pub async fn with<R: Send + 'static>(
         &mut self,
         doing: &'static str,
@@ -42,10 +42,11 @@ impl StateHandle {
         self.end(finished)
     }
 
-    /// Begins something that blocks, while something else goes on that needs no state. It ends by [`StateHandle::end`].
+    /// Starts blocking work with the state, so that the caller can do something else without it meanwhile.
+    /// [`StateHandle::end`] must follow.
     ///
     /// # Errors
-    /// Those of [`StateHandle::read`].
+    /// As for [`StateHandle::read`].
     pub fn begin<R: Send + 'static>(
         &mut self,
         doing: &'static str,
@@ -69,7 +70,7 @@ impl StateHandle {
     /// Takes the state back.
     ///
     /// # Errors
-    /// Those of [`StateHandle::with`].
+    /// As for [`StateHandle::with`].
     pub fn end<R>(&mut self, finished: Finished<R>) -> Result<R, WorkError> {
         match finished.0 {
             Ok((store, result)) => {
@@ -84,7 +85,7 @@ impl StateHandle {
     }
 }
 
-/// Work that has the state.
+/// Work in progress, which has the state.
 #[derive(Debug)]
 #[must_use = "the state is gone without it"]
 pub struct StateWork<R> {
@@ -92,7 +93,7 @@ pub struct StateWork<R> {
     work: Blocking<(Store, R)>,
 }
 
-/// Work that had the state, which is to be given back.
+/// Finished work, with the state to give back.
 #[derive(Debug)]
 #[must_use = "the state is gone without it"]
 pub struct Finished<R>(Result<(Store, R), WorkError>);

@@ -1,9 +1,9 @@
-//! What may be lost: what earlier sessions taught about an account's server, and how much came, in the file
-//! `ACCOUNT.hints`.
+//! Hints, which may be lost: what earlier sessions showed about an account's server, and how much mail came. Kept in
+//! the file `ACCOUNT.hints`.
 //!
-//! A hint that is missing or wrong costs round trips, never a message: whatever rests on one is checked in a session that
-//! happens anyway, and no deletion rests on one. So the file is replaced without a sync, and one that cannot be read counts
-//! as empty.
+//! A missing or wrong hint costs round trips, never a message: whatever relies on one is checked in a session that
+//! takes place anyway, and no deletion relies on one. So the file is replaced without a sync, and counts as empty if it
+//! cannot be read.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,74 +19,73 @@ use crate::account::{AccountName, Endpoint, TlsMode};
 use crate::account_history::History;
 use crate::disk::{Disk, Lock, Place, replace_whole};
 
-/// A larger file is not ours, in bytes.
+/// A larger file is not ours. In bytes.
 const MOST: u64 = 256 << 10;
 
-/// How long a server that breaks when commands are sent ahead gets one at a time, in seconds: 7 days, since it may be
-/// repaired.
+/// How long a server that fails when commands are pipelined gets one command at a time, in seconds: 7 days, since it
+/// may be repaired.
 const ONE_AT_A_TIME_FOR: u64 = 7 * 86_400;
 
-/// How long a way to log in that came to nothing is tried after the others, in seconds: 7 days.
+/// How long a login method that failed is tried after the others, in seconds: 7 days.
 const FAILED_LOGINS_FOR: u64 = 7 * 86_400;
-/// How long a server that did not answer the large first message of TLS gets the small one at once, in seconds: 7 days,
-/// since whatever stands between may be replaced.
+/// How long a server that did not answer the large TLS ClientHello gets the small one first, in seconds: 7 days, since
+/// the device in between that dropped it may be replaced.
 const CLASSICAL_FOR: u64 = 7 * 86_400;
 
-/// How long a server that does not tell the size of one message is asked for all of them first, in seconds: 7 days.
+/// How long a server that does not tell the size of a single message is asked for all sizes first, in seconds: 7 days.
 const SIZES_FIRST_FOR: u64 = 7 * 86_400;
 
-/// A poll that reads the state and one that does not round the time each in its own way; they are less than this apart, in
-/// seconds.
+/// Polls that read the state and polls that do not round the time differently, by less than this many seconds.
 const APART: u64 = 60;
 
-/// So many new messages came in another size than they were listed with before the sizes seem to be estimates.
+/// At least this many new messages must have come in another size than listed before sizes count as estimates.
 const MANY_OFF: u32 = 10;
 
-/// Of so many messages it is known at most how their sizes were.
+/// The statistics of sizes cover at most this many messages; older ones are discounted.
 const LATELY: u32 = 256;
 
-/// So many sessions in a row broke with commands under way: it is time to try without.
+/// After this many broken sessions in a row with commands in flight, pipelining is switched off for a try.
 const SUSPICIOUS: u8 = 2;
 
-/// What is hinted at.
+/// An account's hints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Hints {
-    /// The server that was talked to last.
+    /// The server that was last talked to.
     pub server: Option<ServerHints>,
-    /// What came.
+    /// How much mail came.
     pub past: Past,
-    /// Where the account stood after the last poll that changed that.
+    /// The account's standing after the last poll that changed it.
     pub standing: Option<Saved>,
-    /// The listing behind which nothing was left to do.
+    /// The last listing that left nothing to do.
     pub clean: Option<CleanListing>,
     /// What the polls of the last weeks brought.
     pub history: History,
 }
 
-/// How much mail came, and when. For people: nothing is decided by it, but that an account to which mail came has lost its
-/// state if there is none.
+/// How much mail came, and when. For people; the only decision based on it is that an account that has received mail
+/// but has no state must have lost it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Past {
-    /// How many messages were delivered, ever.
+    /// The number of messages ever delivered.
     pub messages: u64,
-    /// Their octets, as they are stored.
+    /// Their octets as stored.
     pub octets: u64,
-    /// The day that the next two are about, as the user's calendar has it: `2026-11-25`.
+    /// The day that the next two fields are about, in the user's calendar: `2026-11-25`.
     pub day: String,
-    /// How many messages were delivered on that day.
+    /// The number of messages delivered on that day.
     pub messages_that_day: u64,
     /// Their octets.
     pub octets_that_day: u64,
-    /// When a message came last, in seconds since 1970.
+    /// When the last message came, in seconds since 1970.
     pub last_new_mail: Option<i64>,
-    /// When a poll came to its end last, in seconds since 1970, as far as there was a reason to write it down.
+    /// When the last poll succeeded, in seconds since 1970, as far as there was a reason to write it.
     pub last_success: Option<i64>,
 }
 
 impl Past {
-    /// Counts what a poll delivered.
+    /// Adds what a poll delivered.
     pub fn add(&mut self, messages: u64, octets: u64, day: &str, wall: i64) {
         if self.day != day {
             (self.messages_that_day, self.octets_that_day) = (0, 0);
@@ -99,49 +98,49 @@ impl Past {
         self.last_new_mail = Some(wall);
     }
 
-    /// What came on a day: messages and octets.
+    /// Returns what came on a day: messages and octets.
     #[must_use]
     pub fn on(&self, day: &str) -> (u64, u64) {
         if self.day == day { (self.messages_that_day, self.octets_that_day) } else { (0, 0) }
     }
 }
 
-/// What earlier sessions taught about a server.
+/// What earlier sessions showed about a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ServerHints {
-    /// The host that it is about.
+    /// The host.
     host: String,
-    /// Its port.
+    /// The port.
     port: u16,
-    /// How TLS begins there, as in the configuration.
+    /// The TLS mode as configured.
     tls: String,
-    /// The lines of CAPA's last answer before the login, inside TLS where there is TLS. None if it is to be asked.
+    /// The lines of the last CAPA response before the login, inside TLS if TLS is used. None if it has to be requested.
     pub before_login: Option<Vec<String>>,
-    /// Those of its last answer after the login.
+    /// The lines of the last CAPA response after the login.
     pub after_login: Option<Vec<String>>,
     /// How much of a maildrop the server lists.
     pub listing: Listing,
-    /// How many sessions in a row broke while several commands were under way.
+    /// How many sessions in a row broke with several commands in flight.
     strikes: u8,
-    /// Until then, in trusted seconds of the state, commands are sent one at a time. 0: no longer.
+    /// Until when commands are sent one at a time, in trusted seconds of the state. 0: not at present.
     one_at_a_time_until: u64,
-    /// The ways to log in that came to nothing, the one that did so last at the end.
+    /// The login methods that failed, the most recent failure last.
     failed_logins: Vec<String>,
-    /// Until then, in trusted seconds of the state, they are tried after the others.
+    /// Until when these are tried after the others, in trusted seconds of the state.
     failed_logins_until: u64,
-    /// Until then, in trusted seconds of the state, TLS begins without the large key share. 0: no longer.
+    /// Until when TLS begins without the large key share, in trusted seconds of the state. 0: not at present.
     classical_until: u64,
-    /// Until then, in trusted seconds of the state, all sizes are asked for before a message is. 0: no longer.
+    /// Until when all sizes are requested before any message, in trusted seconds of the state. 0: not at present.
     sizes_first_until: u64,
-    /// How many new messages came in the size that they were listed with, lately.
+    /// How many new messages recently came in the size that they were listed with.
     sizes_exact: u32,
-    /// How many came in another one.
+    /// How many recently came in another size.
     sizes_off: u32,
 }
 
-/// Whether what was learned `how_long` before `until`, at most, still holds. A time further away than we ever set belongs to
-/// another state's clock.
+/// Whether something that holds until `until`, and for at most `how_long`, still holds. A time further ahead than we
+/// ever set belongs to the clock of another state.
 fn holds(until: u64, now: u64, how_long: u64) -> bool {
     now < until && until - now <= how_long.saturating_add(APART)
 }
@@ -150,24 +149,24 @@ fn holds(until: u64, now: u64, how_long: u64) -> bool {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Listing {
-    /// Nobody has looked yet.
+    /// Not known yet.
     #[default]
     Unknown,
     /// All of it.
     Everything,
-    /// So many messages at a time; the next ones are listed when these were retrieved.
+    /// A limited number of messages at a time; the next ones are listed once these have been retrieved.
     Portions,
 }
 
 impl ServerHints {
-    /// Nothing is known of this server.
+    /// Hints about a server of which nothing is known.
     #[must_use]
     pub fn new(endpoint: &Endpoint) -> Self {
         let (host, tls) = (endpoint.host.to_ascii_lowercase(), tls_name(endpoint.tls).to_owned());
         Self { host, port: endpoint.port, tls, ..Self::default() }
     }
 
-    /// Whether they are about this server.
+    /// Whether the hints are about this server.
     #[must_use]
     pub fn is_about(&self, endpoint: &Endpoint) -> bool {
         self.host.eq_ignore_ascii_case(&endpoint.host)
@@ -175,36 +174,36 @@ impl ServerHints {
             && self.tls == tls_name(endpoint.tls)
     }
 
-    /// Whether commands should be sent one at a time; `now` in trusted seconds.
+    /// Whether commands should be sent one at a time; `now` is in trusted seconds.
     #[must_use]
     pub fn one_at_a_time(&self, now: u64) -> bool {
         self.strikes >= SUSPICIOUS || holds(self.one_at_a_time_until, now, ONE_AT_A_TIME_FOR)
     }
 
-    /// Whether TLS should begin without the large key share; `now` in trusted seconds.
+    /// Whether TLS should begin without the large key share; `now` is in trusted seconds.
     #[must_use]
     pub fn needs_classical(&self, now: u64) -> bool {
         holds(self.classical_until, now, CLASSICAL_FOR)
     }
 
-    /// TLS came about only without the large key share.
+    /// Records that TLS worked only without the large key share.
     pub fn note_needs_classical(&mut self, now: u64) {
         self.classical_until = now.saturating_add(CLASSICAL_FOR);
     }
 
-    /// Whether the size of a message may be asked for beside it; `now` in trusted seconds.
+    /// Whether the size of a message may be requested along with the message; `now` is in trusted seconds.
     #[must_use]
     pub fn takes_sizes_beside(&self, now: u64) -> bool {
         !holds(self.sizes_first_until, now, SIZES_FIRST_FOR)
     }
 
-    /// The size of a message did not come when it was asked for beside it.
+    /// Records that the size of a message did not come when requested along with it.
     pub fn note_sizes_first(&mut self, now: u64) {
         self.sizes_first_until = now.saturating_add(SIZES_FIRST_FOR);
     }
 
-    /// So many new messages came in the size that they were listed with, and so many in another one. What is long ago counts
-    /// for less and less, since a server may be mended.
+    /// Records how many new messages came in the size that they were listed with, and how many in another. Older counts
+    /// are discounted, since a server may be fixed.
     pub fn note_fit(&mut self, exact: u32, off: u32) {
         self.sizes_exact = self.sizes_exact.saturating_add(exact);
         self.sizes_off = self.sizes_off.saturating_add(off);
@@ -213,28 +212,28 @@ impl ServerHints {
         }
     }
 
-    /// Whether the sizes that it lists seem to be estimates: not of a message here and there, but of three quarters of them.
-    /// It saves retrievals where mail stays. It permits no deletion: a server that sends notes in place of its messages for a
-    /// while looks the same.
+    /// Whether the listed sizes seem to be estimates: wrong not for a message here and there, but for three quarters of
+    /// them. This saves retrievals where mail stays on the server. It permits no deletion: a server that sends notices
+    /// in place of its messages for a while looks the same.
     #[must_use]
     pub fn sizes_are_mostly_off(&self) -> bool {
         self.sizes_off >= MANY_OFF && self.sizes_off / 3 >= self.sizes_exact
     }
 
-    /// So many messages came in the size that they were listed with, lately.
+    /// How many messages recently came in the size that they were listed with.
     #[must_use]
     pub fn sizes_exact(&self) -> u32 {
         self.sizes_exact
     }
 
-    /// A session broke; `ahead` says whether several commands were under way.
+    /// Records that a session broke; `ahead` says whether several commands were in flight.
     pub fn note_broken(&mut self, ahead: bool) {
-        // One that broke although there was only one command at a time was not broken by sending ahead.
+        // A session that broke with one command at a time was not broken by pipelining.
         self.strikes = if ahead { self.strikes.saturating_add(1).min(SUSPICIOUS) } else { 0 };
     }
 
-    /// The answers to the first commands after the login did not come when these were sent ahead, and came right away
-    /// when they were sent one at a time.
+    /// Records that the first commands after the login got no answers when pipelined, but did at once when sent one at
+    /// a time.
     pub fn note_worked_one_at_a_time(&mut self, now: u64) {
         self.strikes = self.strikes.saturating_add(1).min(SUSPICIOUS);
         if self.strikes == SUSPICIOUS {
@@ -242,7 +241,8 @@ impl ServerHints {
         }
     }
 
-    /// A session ended in order; `ahead` says whether commands were sent ahead, `retrieved` whether there was mail.
+    /// Records that a session ended in order; `ahead` says whether commands were pipelined, `retrieved` whether there
+    /// was mail.
     pub fn note_in_order(&mut self, ahead: bool, retrieved: bool, now: u64) {
         if !ahead && retrieved && self.strikes == SUSPICIOUS {
             self.blame_sending_ahead(now);
@@ -251,13 +251,13 @@ impl ServerHints {
         }
     }
 
-    /// The ways to log in that are to be tried after the others; `now` in trusted seconds.
+    /// The login methods to be tried after the others; `now` is in trusted seconds.
     pub fn failed_logins(&self, now: u64) -> impl Iterator<Item = &str> {
         let counts = holds(self.failed_logins_until, now, FAILED_LOGINS_FOR);
         self.failed_logins.iter().filter(move |_| counts).map(String::as_str)
     }
 
-    /// A way to log in came to nothing.
+    /// Records that a login method failed.
     pub fn note_failed_login(&mut self, method: &str, now: u64) {
         if self.failed_logins(now).next().is_none() {
             self.failed_logins.clear();
@@ -267,7 +267,7 @@ impl ServerHints {
         self.failed_logins_until = now.saturating_add(FAILED_LOGINS_FOR);
     }
 
-    /// A way to log in was let in.
+    /// Records that a login method succeeded.
     pub fn note_login(&mut self, method: &str) {
         self.failed_logins.retain(|known| known != method);
     }
@@ -286,18 +286,18 @@ fn tls_name(tls: TlsMode) -> &'static str {
     }
 }
 
-/// An account's hints and the file that they are kept in.
+/// An account's hints and their file.
 #[derive(Debug)]
 pub struct HintsFile {
     path: PathBuf,
-    /// What stands in the file.
+    /// The hints in the file.
     written: Hints,
-    /// What is known now.
+    /// The current hints.
     pub hints: Hints,
 }
 
 impl HintsFile {
-    /// Reads an account's hints; without a file, or with one that makes no sense, there are none. Blocks.
+    /// Reads an account's hints; they are empty if there is no file or if it makes no sense. Blocks.
     #[must_use]
     pub fn read(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Self {
         let path = dir.join(format!("{account}.hints"));
@@ -306,22 +306,22 @@ impl HintsFile {
         Self { path, hints: written.clone(), written }
     }
 
-    /// Where the file is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether they differ from what stands in the file.
+    /// Whether the hints differ from those in the file.
     #[must_use]
     pub fn has_changed(&self) -> bool {
         self.hints != self.written
     }
 
-    /// Writes them, if they have changed. Blocks.
+    /// Writes the hints if they have changed. Blocks.
     ///
     /// # Errors
-    /// Those of the disk; nothing is lost by that but the hints.
+    /// Disk errors; only the hints are lost.
     pub fn write(&mut self, disk: &dyn Disk) -> io::Result<()> {
         if !self.has_changed() {
             return Ok(());
@@ -333,13 +333,13 @@ impl HintsFile {
     }
 }
 
-/// Keeps where an account stands, if that is given, and what its polls brought that is not in its history yet, under the
-/// account's lock: `holder` is told to others who want it meanwhile. One that somebody else holds is being polled, and the
-/// end of that poll will be the news. In a place where no poll may use the state nothing is made either: its owner could
-/// not read what another user leaves there. Blocks.
+/// Writes an account's standing, if given, and results of its polls that are not in its history yet, under the
+/// account's lock. `holder` is what others who want the lock get to read meanwhile. If the lock is taken, the account
+/// is being polled; that poll's end will be newer, so nothing is written. Nothing is written either where no poll may
+/// use the state: its owner could not read a file that another user leaves there. Blocks.
 ///
 /// # Errors
-/// The place is refused, and those of the disk; nothing is lost by that but the hint.
+/// The directory is refused, or disk errors; only the hint is lost.
 pub fn keep_outcome(
     disk: &dyn Disk,
     dir: &Path,

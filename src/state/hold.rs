@@ -1,4 +1,4 @@
-//! The lock of an account, for who is with its server and does not touch its state.
+//! Holds an account's lock for code that talks to its server without using its state.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use super::ownership;
 use crate::account::AccountName;
 use crate::disk::{Disk, HeldLock, Lock};
 
-/// Takes the lock, so that nobody polls the account meanwhile. None where no account has a state yet: then nothing is made.
-/// Blocks.
+/// Takes the lock, so that nobody polls the account meanwhile. None if there is no state directory yet: then nothing is
+/// created. Blocks.
 ///
 /// # Errors
-/// [`StateError`]: somebody polls the account, or the state is another user's.
+/// [`StateError`]: the account is being polled, or the state belongs to another user.
 pub fn hold(
     disk: &dyn Disk,
     dir: &Path,

@@ -1,14 +1,14 @@
 //! The `.uids` file: records in batches, each ended by a commit record.
 //!
-//! A commit line reads `= COUNT SYNCED CRC`: how many records the batch has, up to which offset the file was known to
-//! be durable when it was written, and the CRC-32 of the batch with the first two fields. A batch without a valid commit
-//! record is *tail* if nothing says that it was ever durable (a kill or a power cut in the middle of an append), and is
-//! cut off before the next append. It is *damage* if a later valid commit record says that it was: then the file is left
-//! as it is and somebody has to look.
+//! A commit line reads `= COUNT SYNCED CRC`: the number of records in the batch, the offset up to which the file was
+//! known to be durable when the batch was written, and the CRC-32 of the batch with the first two fields. A batch
+//! without a valid commit record is *tail* if nothing says that it was ever durable (a kill or a power cut during an
+//! append); it is cut off before the next append. It is *damage* if a later valid commit record says that it was
+//! durable: then the file is left as it is, and a person has to look at it.
 //!
-//! Whoever is done with a file that is durable to its end appends a batch without records, which says so and need not be
-//! durable itself. Where it is missing, the last sync may have failed, and then neither what is read nor a later sync
-//! proves that the last batches are on disk: such a file is written anew before anything is added to it.
+//! A writer that is done with a file that is durable to its end appends a batch without records, which says so and need
+//! not be durable itself. If that batch is missing, the last sync may have failed, and neither what is read nor a later
+//! sync proves that the last batches are on disk: such a file is rewritten before anything is appended.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,48 +18,49 @@ use super::entries::Identity;
 use super::record::{BadRecord, Record};
 use crate::disk::{Dir, Disk, DiskFile, FileId, Place, replace_whole};
 
-/// The first line of every file that is written, with the version of the format.
+/// The first line of every file that we write, with the version of the format.
 const MAGIC: &[u8] = b"mailferry-uids 2\n";
 
-/// That of the version before, which is read and never added to: it has no word for some of our records.
+/// The first line of version 1. Such files are read but never appended to: that version has no form for some of our
+/// records.
 const MAGIC_1: &[u8] = b"mailferry-uids 1\n";
 
-/// What every version's first line begins with.
+/// The beginning of every version's first line.
 const MAGIC_STEM: &[u8] = b"mailferry-uids ";
 
-/// What a file that was read holds.
+/// The contents of a file that was read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contents {
-    /// How many records the valid batches have.
+    /// The number of records in the valid batches.
     count: usize,
-    /// Where the last valid batch that has records ends.
+    /// The offset at which the last valid batch with records ends.
     valid: u64,
-    /// Up to where the file is known to be durable.
+    /// The offset up to which the file is known to be durable.
     synced: u64,
-    /// It was written by an earlier version.
+    /// Whether an earlier version wrote the file.
     outdated: bool,
 }
 
 /// Why a file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadJournal {
-    /// It does not begin as one of ours.
+    /// It does not begin like a file of ours.
     NotOurs,
-    /// It was written by a newer version.
+    /// A newer version wrote it.
     Newer,
-    /// Its lines end in CRLF, as no version writes them: somebody has rewritten it as text.
+    /// Its lines end in CRLF, which no version writes: something has rewritten it as text.
     LineEnds,
-    /// It is damaged at this line.
+    /// It is damaged.
     Damaged {
-        /// The first line of the batch that is not what was written, from 1.
+        /// The first line of the damaged batch, counted from 1.
         line: usize,
     },
 }
 
-/// Reads a file's bytes and hands over the records of all valid batches, in their order.
+/// Parses a file and passes on the records of all valid batches, in order.
 ///
 /// # Errors
-/// [`BadJournal`], or that of `take`: what was handed over before counts for nothing.
+/// [`BadJournal`], or the error of `take`: then the records passed on so far are void.
 pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> Result<(), E>) -> Result<Contents, E> {
     let outdated = bytes.starts_with(MAGIC_1);
     let Some(body) = body(bytes) else {
@@ -95,7 +96,7 @@ pub fn parse<E: From<BadJournal>>(bytes: &[u8], mut take: impl FnMut(Record) -> 
     Ok(contents)
 }
 
-/// What a file is that does not begin with the first line of a version that we know.
+/// Judges a file that does not begin with the first line of a known version.
 fn judge_beginning(bytes: &[u8]) -> BadJournal {
     let first = bytes.split(|c| *c == b'\n').next().unwrap_or_default();
     match first.strip_prefix(MAGIC_STEM) {
@@ -105,12 +106,12 @@ fn judge_beginning(bytes: &[u8]) -> BadJournal {
     }
 }
 
-/// What follows the first line; both versions' are of the same length. None if it is not one of them.
+/// The bytes after the first line, which has the same length in both versions. None if it is neither.
 fn body(bytes: &[u8]) -> Option<&[u8]> {
     bytes.strip_prefix(MAGIC).or_else(|| bytes.strip_prefix(MAGIC_1))
 }
 
-/// Who the file belongs to whose first bytes these are.
+/// Returns whom a file belongs to, from its first bytes.
 #[must_use]
 pub fn identity(head: &[u8]) -> Option<Identity> {
     let line = body(head)?.split_inclusive(|c| *c == b'\n').next()?.strip_suffix(b"\n")?;
@@ -120,17 +121,17 @@ pub fn identity(head: &[u8]) -> Option<Identity> {
     }
 }
 
-/// Lines that wait for their commit record.
+/// The lines read since the last commit record.
 struct Batch<'a> {
-    /// Where the first one begins.
+    /// The offset of the first one.
     start: usize,
-    /// The number of the first one in the file, from 1.
+    /// The line number of the first one in the file, counted from 1.
     line: usize,
     lines: Vec<&'a [u8]>,
 }
 
 impl Batch<'_> {
-    /// The offset up to which the file was durable, if `commit` is this batch's commit record.
+    /// Returns the offset up to which the file was durable, if `commit` is the valid commit record of this batch.
     fn check(&self, bytes: &[u8], commit: &[u8]) -> Option<u64> {
         let commit = Commit::parse(commit)?;
         if commit.count != self.lines.len() {
@@ -142,9 +143,9 @@ impl Batch<'_> {
     }
 }
 
-/// What a commit record says.
+/// A parsed commit record.
 struct Commit<'a> {
-    /// What its checksum covers beside the records.
+    /// The part that its checksum covers, in addition to the records.
     covered: &'a str,
     count: usize,
     synced: u64,
@@ -160,29 +161,29 @@ impl<'a> Commit<'a> {
     }
 }
 
-/// Reads a file that is as its writer left it, line by line, so that it is never held whole. What is found to be otherwise
-/// is for [`parse`] to judge, and what was read so far counts for nothing.
+/// Reads an intact file line by line, so that it is never held whole. If it turns out not to be as its writer left it,
+/// [`parse`] has to judge it, and what was read so far is void.
 #[derive(Debug)]
 pub struct LineByLine {
     contents: Contents,
-    /// Where the next line begins.
+    /// The offset of the next line.
     at: u64,
-    /// Of the current batch.
+    /// The checksum of the current batch.
     hasher: crc32fast::Hasher,
-    /// How many the current batch has.
+    /// The number of records in the current batch.
     records: usize,
 }
 
 impl LineByLine {
-    /// Nothing is read yet.
+    /// Starts at the beginning of a file.
     #[must_use]
     pub fn new() -> Self {
         let contents = Contents { count: 0, valid: offset(MAGIC.len()), synced: 0, outdated: false };
         Self { contents, at: 0, hasher: crc32fast::Hasher::new(), records: 0 }
     }
 
-    /// The next line, without its end; a record is handed over before it is known whether its batch is valid. None if the
-    /// file is not as it was left, or `take` gives it back.
+    /// Takes the next line, without its line end. A record is passed on before it is known whether its batch is valid.
+    /// None if the file is not intact, or if `take` returns None.
     pub fn line(&mut self, line: &[u8], take: impl FnOnce(Record) -> Option<()>) -> Option<()> {
         let is_first = self.at == 0;
         self.at += offset(line.len()) + 1;
@@ -210,7 +211,7 @@ impl LineByLine {
         Some(())
     }
 
-    /// What the file holds, if it ended behind the last line. None if it is not as it was left.
+    /// Returns the contents of the file if it ends after the last line. None if it is not intact.
     #[must_use]
     pub fn finish(self) -> Option<Contents> {
         (self.records == 0 && self.at > 0).then_some(self.contents)
@@ -230,8 +231,8 @@ fn checksum(records: &[u8], covered: &str) -> u32 {
     hasher.finalize()
 }
 
-/// The batch at `start` is not valid. That is damage if some later batch is valid and says that the file had been
-/// durable beyond `start`; else it is tail.
+/// Judges an invalid batch at `start`: it is damage if a later valid batch says that the file had been durable beyond
+/// `start`, else tail.
 fn judge_tail(bytes: &[u8], start: usize, line: usize) -> Result<(), BadJournal> {
     let mut lines: Vec<(usize, &[u8])> = Vec::new();
     let mut at = start;
@@ -258,7 +259,7 @@ fn offset(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// A batch of records with its commit record, as bytes.
+/// Appends a batch of records and its commit record to `bytes`.
 fn encode(records: &[Record], synced: u64, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     for record in records {
@@ -270,7 +271,7 @@ fn encode(records: &[Record], synced: u64, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(commit(&covered, crc).as_bytes());
 }
 
-/// What a commit record says, and its own checksum covers.
+/// The part of a commit record that its own checksum covers.
 fn covered(count: usize, synced: u64) -> String {
     format!("= {count} {synced}")
 }
@@ -284,60 +285,60 @@ fn commit(covered: &str, crc: u32) -> String {
 pub enum Durability {
     /// It is synced.
     Now,
-    /// It becomes durable with the next append that is.
+    /// It becomes durable with the next append that is synced.
     Later,
 }
 
-/// A file that is written to.
+/// A file open for appending.
 pub struct Journal {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    /// The directory that the file is in. None where it is only looked at.
+    /// The directory of the file. None if the file is only looked at.
     dir: Option<Dir>,
-    /// The file. None if there is none yet, and where it is only looked at.
+    /// The file. None if it does not exist yet, or is only looked at.
     file: Option<Open>,
-    /// Where the last valid batch that has records ends, in octets: the place of the next one.
+    /// The end of the last valid batch with records, in octets: the next one goes there.
     length: u64,
-    /// Up to where the file is known to be durable.
+    /// The offset up to which the file is known to be durable.
     synced: u64,
-    /// How many records stand in the file.
+    /// The number of records in the file.
     records: usize,
-    /// It was written by an earlier version: nothing is added to it.
+    /// Whether an earlier version wrote it. Then nothing is appended.
     outdated: bool,
-    /// Its last batches were read, and nothing says that they are on disk: nothing is added to it.
+    /// Whether its last batches were read without proof that they are on disk. Then nothing is appended.
     unproven: bool,
-    /// This value has appended something that was not synced.
+    /// Whether something was appended and not synced.
     unsynced: bool,
-    /// A write or sync failed in a way that leaves the file's fate unknown: nothing more is written to it.
+    /// Whether a failed write or sync left it unknown what is in the file. Then nothing more is written.
     broken: bool,
 }
 
-/// A file that is open, and locked.
+/// An open, locked file.
 struct Open {
     file: Box<dyn DiskFile>,
     id: FileId,
-    /// What stood behind the last valid batch is cut off.
+    /// Whether everything after the last valid batch has been cut off.
     trimmed: bool,
 }
 
-/// A journal's file, locked: whoever has the lock on its name, nobody else adds to the file.
+/// A journal's file, locked: while its lock is held, nobody else appends to it.
 pub struct LockedFile {
     open: Open,
-    /// Its octets.
+    /// Its size in octets.
     size: u64,
 }
 
 impl LockedFile {
-    /// How many octets it had when it was locked.
+    /// Its size in octets when it was locked.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Opens a file and locks it, whatever its name. None if another process holds it.
+    /// Opens a file and locks it, whatever its name. None if another process holds the lock.
     ///
     /// # Errors
-    /// Those of the disk; `NotFound` if there is none.
+    /// Disk errors; `NotFound` if there is no such file.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Option<Self>> {
         loop {
             let mut file = disk.append(path)?;
@@ -346,7 +347,7 @@ impl LockedFile {
             }
             let id = file.id()?;
             let status = disk.status(path)?;
-            // Whoever held it before may have replaced it.
+            // The previous holder of the lock may have replaced the file.
             if status.id == id {
                 return Ok(Some(Self { open: Open { file, id, trimmed: false }, size: status.size }));
             }
@@ -355,8 +356,7 @@ impl LockedFile {
 }
 
 impl Journal {
-    /// The file that `contents` were read from. Without its directory and the file it can be looked at, and not be written
-    /// to.
+    /// Opens the journal that `contents` were read from. Without `dir` and `file` it can only be looked at.
     #[must_use]
     pub fn open(
         disk: Arc<dyn Disk>,
@@ -371,7 +371,7 @@ impl Journal {
         Self { disk, path, dir, file, length, synced, records, outdated, unproven, unsynced: false, broken: false }
     }
 
-    /// A file that does not exist yet; [`Journal::rewrite`] makes it in `dir`.
+    /// A journal whose file does not exist yet; [`Journal::rewrite`] creates it in `dir`.
     #[must_use]
     pub fn absent(disk: Arc<dyn Disk>, path: PathBuf, dir: Option<Dir>) -> Self {
         let (length, synced, records) = (0, 0, 0);
@@ -379,11 +379,11 @@ impl Journal {
         Self { disk, path, dir, file, length, synced, records, outdated, unproven, unsynced, broken }
     }
 
-    /// Makes a file in `dir` that is not there yet, durable. `own` is a part of a name that nobody else has: whoever makes the
-    /// file at the same time is not in the way.
+    /// Creates a file in `dir` durably; it must not exist yet. `own` is part of a temporary name that is unique to the
+    /// caller, so that another process may create the file at the same time.
     ///
     /// # Errors
-    /// Those of the disk; `AlreadyExists` if somebody else has made it.
+    /// Disk errors; `AlreadyExists` if another process has created it.
     pub fn make(
         disk: &dyn Disk,
         path: &Path,
@@ -400,35 +400,35 @@ impl Journal {
         disk.sync_open_dir(dir).map(|_| ())
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether there is a file.
+    /// Whether the file exists.
     #[must_use]
     pub fn exists(&self) -> bool {
         self.length > 0
     }
 
-    /// Whether it must be written anew before anything is added: there is none, it is of an earlier version, or
-    /// [unproven](Journal::is_unproven).
+    /// Whether the file must be rewritten before anything is appended: it does not exist, an earlier version wrote it,
+    /// or it is [unproven](Journal::is_unproven).
     #[must_use]
     pub fn needs_rewrite(&self) -> bool {
         !self.exists() || self.outdated || self.unproven
     }
 
-    /// Whether what was read may be less on disk: the last sync may have failed.
+    /// Whether less than what was read may be on disk, because the last sync may have failed.
     #[must_use]
     pub fn is_unproven(&self) -> bool {
         self.unproven
     }
 
-    /// Whether its path still leads to the file that is open, or to none if there is none.
+    /// Whether the path still leads to the open file, or to none if there is none.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn is_in_place(&self) -> io::Result<bool> {
         let there = match self.disk.status(&self.path) {
             Ok(status) => Some(status.id),
@@ -438,32 +438,32 @@ impl Journal {
         Ok(there == self.file.as_ref().map(|open| open.id))
     }
 
-    /// Whether everything that this value appended is durable.
+    /// Whether everything appended here is durable.
     #[must_use]
     pub fn is_synced(&self) -> bool {
         !self.unsynced
     }
 
-    /// Whether the file is known to be there after a power cut. A new one says so only in what is appended to it: whoever
-    /// made it may have been killed before its name was synced, or that sync may have failed.
+    /// Whether the file is known to survive a power cut. A new file says so only with its next append: its writer may
+    /// have been killed before the name was synced, or that sync may have failed.
     #[must_use]
     pub fn is_durable(&self) -> bool {
         self.synced > 0
     }
 
-    /// Whether a write or sync failed in a way that leaves open what is in the file.
+    /// Whether a failed write or sync left it unknown what is in the file.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// How far the valid batches go, in octets.
+    /// The length of the valid batches in octets.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// How many records stand in the file, dead ones included.
+    /// The number of records in the file, dead ones included.
     #[must_use]
     pub fn records(&self) -> usize {
         self.records
@@ -472,7 +472,7 @@ impl Journal {
     /// Appends one batch.
     ///
     /// # Errors
-    /// Those of the disk. What was written of the batch is cut off again; if even that fails, or a sync did, every
+    /// Disk errors. What was written of the batch is cut off again; if even that fails, or if a sync failed, every
     /// later call fails too.
     pub fn append(&mut self, records: &[Record], durability: Durability) -> io::Result<()> {
         if self.broken {
@@ -496,10 +496,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes everything durable that this value appended.
+    /// Makes everything appended here durable.
     ///
     /// # Errors
-    /// Those of the disk; every later call fails too.
+    /// Disk errors; every later call fails too.
     pub fn sync(&mut self) -> io::Result<()> {
         if self.unsynced {
             self.sync_file(self.length)?;
@@ -508,10 +508,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Says at the file's end that all of it is durable, if it is. This need not be durable itself.
+    /// Appends a mark that all of the file is durable, if it is. The mark need not be durable itself.
     ///
     /// # Errors
-    /// Those of the disk: it is not said, and nothing else is lost.
+    /// Disk errors: then the mark is missing, and nothing else is lost.
     pub fn mark_durable(&mut self) -> io::Result<()> {
         if self.unsynced || self.broken || self.unproven || self.synced != self.length {
             return Ok(());
@@ -519,7 +519,7 @@ impl Journal {
         let mut bytes = Vec::new();
         encode(&[], self.synced, &mut bytes);
         let written = self.writable()?.write_all(&bytes);
-        // Whatever of it was written makes room for the next batch.
+        // Whatever was written of the mark is cut off before the next batch.
         if let Some(open) = &mut self.file {
             open.trimmed = false;
         }
@@ -531,14 +531,14 @@ impl Journal {
             return Err(io::Error::other("an earlier write to this file failed"));
         }
         let synced = self.writable()?.sync();
-        // The records may be on disk or not, and a later success would prove nothing.
+        // After a failed sync the records may or may not be on disk, and a later success would prove nothing.
         self.broken = synced.is_err();
         synced?;
         self.synced = length;
         Ok(())
     }
 
-    /// The file, with any tail cut off.
+    /// Returns the file, with any tail cut off.
     fn writable(&mut self) -> io::Result<&mut Box<dyn DiskFile>> {
         let Some(open) = &mut self.file else { return Err(io::Error::other("it is not open for writing")) };
         if !open.trimmed {
@@ -548,11 +548,11 @@ impl Journal {
         Ok(&mut open.file)
     }
 
-    /// Replaces the file by a new one that holds just `records`, durable when this returns. They are written as they come,
-    /// so that a large state is not held in memory twice more.
+    /// Replaces the file by a new one that holds only `records`, durably. Records are written as they come, so that a
+    /// large state is not held in memory another two times.
     ///
     /// # Errors
-    /// Those of the disk; the old file is then still there, unless only the last sync failed.
+    /// Disk errors. The old file is still there then, unless only the last sync failed.
     pub fn rewrite(&mut self, records: impl IntoIterator<Item = Record>) -> io::Result<()> {
         let (Some(dir), Some(name)) = (self.dir.clone(), self.path.file_name()) else {
             return Err(io::Error::other("it is not open for writing"));
@@ -569,19 +569,19 @@ impl Journal {
     }
 }
 
-/// A new file is written in pieces of about so many octets.
+/// New files are written in pieces of about this many octets.
 const PIECE: usize = 256 << 10;
 
-/// A new file.
+/// A new file that was written.
 struct Filled {
     id: FileId,
-    /// In octets.
+    /// The length in octets.
     length: u64,
-    /// How many stand in it.
+    /// The number of records.
     records: usize,
 }
 
-/// Makes a new file hold just this, locked and durable.
+/// Writes these records into a new file, which is locked and durable when this returns.
 fn fill(file: &mut dyn DiskFile, records: impl IntoIterator<Item = Record>) -> io::Result<Filled> {
     if !file.try_lock()? {
         return Err(io::Error::other("another process holds the new file"));

@@ -35,7 +35,7 @@ fn open(path: &Path, contents: &Contents) -> Journal {
     Journal::open(Arc::new(RealDisk), path.to_owned(), Some(dir), contents, file)
 }
 
-/// What a file holds, with its records.
+/// Parses a file and collects its records.
 fn parse(bytes: &[u8]) -> Result<(Contents, Vec<Record>), BadJournal> {
     let mut records = Vec::new();
     let take = |record| -> Result<(), BadJournal> {
@@ -84,8 +84,8 @@ fn a_tail_is_cut_off_before_the_next_append() {
 #[test]
 fn a_flipped_bit_in_what_was_durable_is_damage_with_its_line() {
     let (_dir, _, bytes) = written();
-    // Everything before the last batch was durable when that was written.
-    // The line end in front of it is part of both, and so not proof of either.
+    // Everything before the last batch was durable when that was written. The line end before it belongs to both, and
+    // so proves neither.
     let durable = bytes.windows(4).position(|w| w == b"\nP 3").unwrap();
     for at in MAGIC.len()..durable {
         let mut flipped = bytes.clone();
@@ -100,12 +100,12 @@ fn a_hole_of_zeros_before_a_good_batch_is_tail_if_it_was_never_durable() {
     let (_dir, path, bytes) = written();
     let (contents, _) = parse(&bytes).unwrap();
     let mut journal = open(&path, &contents);
-    // Both appends are made durable by one sync, and the power goes before it returns.
+    // One sync is to make both appends durable, and the power fails before it returns.
     journal.append(&[Record::Published(vec![EntryId::new(4)])], Durability::Later).unwrap();
     let middle = std::fs::read(&path).unwrap().len();
     journal.append(&[Record::Published(vec![EntryId::new(5)])], Durability::Now).unwrap();
     let mut torn = std::fs::read(&path).unwrap();
-    // The end of the last line is on another page and may be there: then the batch behind it can be read.
+    // The end of the last line is on another page and may be there: then the next batch can be read.
     for end in [middle - 1, middle] {
         torn[bytes.len()..end].fill(0);
         assert_eq!(published(&parse(&torn).unwrap().1), [1, 2, 3]);
@@ -227,11 +227,11 @@ fn a_mark_shows_damage_below_it() {
     assert_eq!(parse(&bytes), Err(BadJournal::Damaged { line: 2 }));
 }
 
-/// A file that counts what it is given.
+/// A file that measures what is written to it.
 #[derive(Default)]
 struct Counting {
     bytes: Vec<u8>,
-    /// The most that came at once.
+    /// The largest single write.
     most: usize,
 }
 

@@ -1,9 +1,11 @@
-//! What is remembered, so that "leave on server" works without duplicates.
+//! What is remembered of each account, so that "leave on server" works without duplicates.
 //!
-//! [`entries`] is what we know, [`entry`] what of one message, [`record`] and [`journal`] how it is kept on disk, [`store`] the
-//! one way to change both, [`shown`] what it delivered before anything showed that answers were in step, [`handle`] the store as a task has it that must not block, [`orphans`] states and accounts that
-//! lost each other, [`ownership`] whose a state is, [`room`] how many may be in memory at the same time, [`adopt`] what is known without having been delivered. [`hints`] is the
-//! rest, which may be lost; [`delivered`] is a look at what was delivered, for whoever does not hold the state.
+//! [`entries`] is the whole state, [`entry`] one message in it; [`record`] and [`journal`] define how it is kept on
+//! disk. [`store`] is the only way to change both; [`handle`] wraps the store for tasks that must not block. [`shown`]
+//! tracks which deliveries were not yet confirmed by answers in step, [`orphans`] finds states and accounts that lost
+//! each other, [`ownership`] checks who owns a state, [`room`] limits how many states are in memory at the same time,
+//! [`adopt`] records messages that are known without having been delivered. [`hints`] is the rest, which may be lost;
+//! [`delivered`] looks at what was delivered without holding the state.
 
 pub mod adopt;
 pub mod clean_listing;

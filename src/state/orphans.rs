@@ -1,4 +1,4 @@
-//! States without an account, and accounts without a state that should have one.
+//! States without an account, and accounts that should have a state but have none.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,32 +12,33 @@ use crate::account::{Account, AccountName, MaildirOf};
 use crate::disk::{Disk, Lock};
 use crate::ids::InstanceId;
 
-/// Tells the instance ids of the states that have delivered into the Maildir at a path. Blocks.
+/// Returns the instance ids of the states that have delivered into the Maildir at a path. Blocks.
 pub type DeliveredBy = fn(&dyn Disk, &Path) -> Result<Vec<InstanceId>, StateError>;
 
 /// The accounts that share a state directory.
 #[derive(Debug, Default)]
 pub struct ConfiguredAccounts {
-    /// Those that are configured: a file of any other name is an orphan.
+    /// The configured accounts. Any file of another name is an orphan.
     configured: HashSet<AccountName>,
-    /// The names of the orphans. Looked up once, because every account without a state asks.
+    /// The names of the orphans. Looked up only once, because every account without a state needs them.
     orphans: OnceLock<Vec<String>>,
-    /// Groups of accounts whose names differ only in case, in the order of [`folded`]. Looked for once: every poll asks, and
-    /// there may be a hundred thousand accounts.
+    /// Groups of accounts whose names differ only in case, in the order of [`folded`]. Computed only once: every poll
+    /// needs them, and there may be a hundred thousand accounts.
     alike: OnceLock<Vec<Vec<AccountName>>>,
-    /// One look at a lock at a time: to look is to take it, and two looks would take each other for a poll.
+    /// Allows one look at a lock at a time: looking takes the lock, and two threads looking at once would mistake each
+    /// other for a poll.
     looking: Mutex<()>,
 }
 
 impl ConfiguredAccounts {
-    /// These accounts are configured.
+    /// The set of these configured accounts.
     #[must_use]
     pub fn new(configured: impl IntoIterator<Item = AccountName>) -> Self {
         Self { configured: configured.into_iter().collect(), ..Self::default() }
     }
 
-    /// The other configured accounts whose names differ from this one only in case: on some file systems their files are
-    /// the same.
+    /// Returns the other configured accounts whose names differ from this one only in case: on some file systems they
+    /// share their files.
     pub(super) fn twins<'a>(&'a self, name: &'a AccountName) -> impl Iterator<Item = &'a AccountName> {
         let alike = self.alike.get_or_init(|| alike(self.configured.iter().collect()));
         let of_group = |group: &'a Vec<AccountName>| group.iter().take(1).flat_map(|first| folded(first.as_str()));
@@ -54,19 +55,19 @@ impl ConfiguredAccounts {
         Ok(self.orphans.get_or_init(|| orphans))
     }
 
-    /// Who holds the lock of an orphan now, in the holder's words; None if nobody does.
+    /// Returns who holds the lock of an orphan now, in the holder's words; None if nobody does.
     fn holder(&self, disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<String>, StateError> {
         let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         holder(disk, dir, name)
     }
 }
 
-/// A name as it is compared where case does not count.
+/// Folds a name to lower case for comparison.
 fn folded(name: &str) -> impl Iterator<Item = u8> {
     name.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
-/// The groups of names that differ only in case.
+/// Groups the names that differ only in case.
 fn alike(mut names: Vec<&AccountName>) -> Vec<Vec<AccountName>> {
     names.sort_unstable_by(|one, other| folded(one.as_str()).cmp(folded(other.as_str())));
     let same = |one: &&AccountName, other: &&AccountName| one.as_str().eq_ignore_ascii_case(other.as_str());
@@ -74,7 +75,8 @@ fn alike(mut names: Vec<&AccountName>) -> Vec<Vec<AccountName>> {
     groups.map(|group| group.iter().copied().cloned().collect()).collect()
 }
 
-/// There is no state. If there should be one, downloading everything again in silence would be wrong.
+/// Called where there is no state. Refuses if there should be one: silently downloading everything again would be
+/// wrong.
 pub(super) fn refuse_lost_state(
     disk: &dyn Disk,
     dir: &Path,
@@ -83,12 +85,12 @@ pub(super) fn refuse_lost_state(
     delivered_by: DeliveredBy,
 ) -> Result<(), StateError> {
     for name in configured_accounts.orphans(disk, dir)? {
-        // A file that cannot be read is no account's state.
+        // An unreadable file is no account's state.
         let Ok(Some(loaded)) = read(disk, &uids_file(dir, name)) else { continue };
         let identity = loaded.state.identity();
         if identity.user == account.username && identity.host.eq_ignore_ascii_case(&account.endpoint.host) {
             let (account, dir, other) = (account.name.clone(), dir.to_owned(), name.clone());
-            // Whoever polls under the old name goes on with a state that must not be taken away from it.
+            // A process that polls under the old name is using this state: it must not be taken away.
             return Err(match configured_accounts.holder(disk, &dir, name)? {
                 Some(holder) => StateError::RenamedAndPolled { account, other, holder },
                 None => {
@@ -99,7 +101,7 @@ pub(super) fn refuse_lost_state(
         }
     }
     let spool = dir.join(account.name.spool());
-    // A spool says nothing of what has left it.
+    // A spool shows nothing: what was forwarded has left it.
     for MaildirOf { path, .. } in account.maildirs().into_iter().filter(|maildir| maildir.path != spool) {
         let mut delivered = delivered_by(disk, path)?;
         if delivered.is_empty() {
@@ -119,11 +121,11 @@ pub(super) fn refuse_lost_state(
     Ok(())
 }
 
-/// What an account may have in the state directory, by the endings of the names. Its state comes last: once that is found under
-/// another name, all else has to be.
+/// The files that an account may have in the state directory, by suffix, in the order of renaming. The state comes
+/// last: once it is found under another name, the others must be there already.
 const FILES: [&str; 6] = ["spool", "forward", "forward.token", "token", "hints", "uids"];
 
-/// What an account has there.
+/// The files that an account has there, by suffix.
 fn files_of(disk: &dyn Disk, dir: &Path, name: &str) -> Vec<&'static str> {
     FILES.into_iter().filter(|ending| disk.status(&dir.join(format!("{name}.{ending}"))).is_ok()).collect()
 }
@@ -132,13 +134,13 @@ pub(super) fn uids_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.uids"))
 }
 
-/// The instance id of a state, which stands at its beginning. A file that cannot be read is its own account's trouble.
+/// Returns the instance id from the head of a state. A file that cannot be read is a matter for its own account.
 fn instance_in(disk: &dyn Disk, path: &Path) -> Option<InstanceId> {
     const HEAD: u64 = 8 << 10;
     journal::identity(&disk.read(path, HEAD).ok()?).map(|identity| identity.instance)
 }
 
-/// The names of the accounts whose `.uids` files are in the state directory.
+/// Returns the names of the accounts that have a `.uids` file in the state directory.
 fn states_in(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, StateError> {
     let names = match disk.list(dir) {
         Ok(names) => names,
@@ -148,12 +150,12 @@ fn states_in(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, StateError> {
     Ok(names.into_iter().filter_map(|name| Some(name.to_str()?.strip_suffix(".uids")?.to_owned())).collect())
 }
 
-/// The lock file of an account.
+/// The path of an account's lock file.
 pub(super) fn lock_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.lock"))
 }
 
-/// Who holds the lock of an account now, in the holder's words; None if nobody does.
+/// Returns who holds the lock of an account now, in the holder's words; None if nobody does.
 fn holder(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<String>, StateError> {
     let path = lock_file(dir, name);
     match disk.status(&path) {

@@ -1,5 +1,5 @@
-//! A state has one owner. What another user, root included, writes into it would lock the owner out, and the mail would go
-//! into that other user's home.
+//! A state has one owner. Anything that another user, root included, writes into it would lock the owner out, and the
+//! mail would go into that other user's home.
 
 use std::io;
 use std::path::Path;
@@ -9,10 +9,10 @@ use super::orphans::{lock_file, uids_file};
 use crate::disk::Disk;
 use crate::user;
 
-/// Refuses the state of an account that belongs to another user, before anything is made or written.
+/// Refuses the state of an account that belongs to another user, before anything is created or written.
 ///
 /// # Errors
-/// [`StateError::OtherOwner`], and those of the disk.
+/// [`StateError::OtherOwner`], and disk errors.
 pub fn check(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateError> {
     let ours = user::effective();
     for file in [uids_file(dir, account), lock_file(dir, account)] {
@@ -25,19 +25,19 @@ pub fn check(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateErro
     check_directory(disk, dir)
 }
 
-/// Refuses the state directory of an account as a poll does that opens the state there: for what writes into it besides.
+/// Refuses an unsuitable state directory exactly as a poll does that opens the state: for other code that writes there.
 ///
 /// # Errors
-/// [`StateError::OtherOwner`], [`StateError::OpenToAll`], and those of the disk.
+/// [`StateError::OtherOwner`], [`StateError::OpenToAll`], and disk errors.
 pub fn check_place(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateError> {
     check(disk, dir, account)?;
     check_open_to_all(disk, dir)
 }
 
-/// Refuses a state directory that everybody may write to.
+/// Refuses a world-writable state directory.
 ///
 /// # Errors
-/// [`StateError::OpenToAll`], and those of the disk.
+/// [`StateError::OpenToAll`], and disk errors.
 pub(super) fn check_open_to_all(disk: &dyn Disk, dir: &Path) -> Result<(), StateError> {
     match disk.mode_open_to_all(dir) {
         Ok(None) => Ok(()),
@@ -46,16 +46,17 @@ pub(super) fn check_open_to_all(disk: &dyn Disk, dir: &Path) -> Result<(), State
     }
 }
 
-/// The same for the directory, or for the nearest one above it that is there.
+/// Does the same for the directory, or for its nearest existing parent.
 ///
 /// # Errors
-/// The same.
+/// As [`check`].
 pub fn check_directory(disk: &dyn Disk, dir: &Path) -> Result<(), StateError> {
     let ours = user::effective();
     for above in dir.ancestors() {
         let Some(owner) = owner(disk, above)? else { continue };
-        // A volume that root made for us is ours to use; what we may not write there fails by itself. Above a directory
-        // that is still to be made only root has to be careful: it would leave it to somebody who cannot use it.
+        // A volume that root created for us is fine; if we cannot write there, that fails by itself. The owner of the
+        // parent of a directory still to be created matters only to root, who would create one that its user could not
+        // use.
         let is_good = owner == ours || (ours != 0 && (owner == 0 || above != dir));
         return if is_good { Ok(()) } else { Err(StateError::OtherOwner { path: above.to_owned(), owner }) };
     }

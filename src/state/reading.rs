@@ -1,4 +1,4 @@
-//! A `.uids` file, read into what it says.
+//! Reads a `.uids` file.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -10,20 +10,20 @@ use super::journal::{self, BadJournal, Contents, LineByLine};
 use super::record::Record;
 use crate::disk::Disk;
 
-/// No `.uids` file is larger, in bytes: ten million messages.
+/// The largest `.uids` file, in bytes: ten million messages.
 const MAX_FILE: u64 = 2 << 30;
 
 /// What was read from a file.
 pub(super) struct Loaded {
-    /// What it says.
+    /// The state that its records make.
     pub(super) state: UidState,
-    /// How far the file goes.
+    /// How far the file is valid and durable.
     pub(super) contents: Contents,
-    /// How many deliveries stand there as begun and as finished.
+    /// How many deliveries the file records twice: as begun and as finished.
     pub(super) settled: usize,
 }
 
-/// The octets of the usual line about a message.
+/// The octets of a typical line about a message.
 const LINE: usize = 128;
 
 /// Reads a file, if there is one.
@@ -36,7 +36,7 @@ pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, State
     }
 }
 
-/// What is read so far.
+/// What has been read so far.
 #[derive(Default)]
 struct Reading {
     state: Option<UidState>,
@@ -62,7 +62,8 @@ impl Reading {
     }
 }
 
-/// Reads a file that is as its writer left it, in pieces: a million messages are not held in memory twice. None if it is not.
+/// Reads an intact file in pieces, so that a million messages are not held in memory twice. None if it is not as its
+/// writer left it.
 fn read_as_left(disk: &dyn Disk, path: &Path) -> io::Result<Option<Loaded>> {
     let (mut reading, mut lines, mut rest) = (Reading::default(), LineByLine::new(), Vec::new());
     let (mut is_as_left, mut is_too_large) = (true, false);
@@ -80,7 +81,8 @@ fn read_as_left(disk: &dyn Disk, path: &Path) -> io::Result<Option<Loaded>> {
     Ok(contents.zip(state).map(|(contents, state)| Loaded { state, contents, settled }))
 }
 
-/// What the records of a file make, as it is right now, without the state that they are. None if it cannot be read.
+/// Collects something from the records of a file as it is right now, without building the state. None if it cannot be
+/// read.
 pub(super) fn glance<T: Default>(disk: &dyn Disk, path: &Path, take: impl Fn(&mut T, Record)) -> Option<T> {
     let (mut made, mut lines, mut rest) = (T::default(), LineByLine::new(), Vec::new());
     let mut is_as_left = true;
@@ -98,7 +100,7 @@ pub(super) fn glance<T: Default>(disk: &dyn Disk, path: &Path, take: impl Fn(&mu
     if is_as_left && rest.is_empty() && lines.finish().is_some() {
         return Some(made);
     }
-    // Somebody is writing to it, or was interrupted at that: whole batches count.
+    // Another process is writing to it, or was interrupted: only whole batches count.
     let mut made = T::default();
     let parsed = journal::parse(&disk.read(path, MAX_FILE).ok()?, |record| {
         take(&mut made, record);
@@ -107,7 +109,7 @@ pub(super) fn glance<T: Default>(disk: &dyn Disk, path: &Path, take: impl Fn(&mu
     parsed.ok().map(|_| made)
 }
 
-/// The lines that end in this piece, without their ends; `rest` is what the pieces before it left of the first one.
+/// Passes on the lines that end in this piece, without their line ends; `rest` is the beginning of an unfinished line.
 fn each_line(piece: &[u8], rest: &mut Vec<u8>, take: &mut impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
     let mut at = 0;
     for end in memchr::memchr_iter(b'\n', piece) {
@@ -124,7 +126,7 @@ fn each_line(piece: &[u8], rest: &mut Vec<u8>, take: &mut impl FnMut(&[u8]) -> O
     Some(())
 }
 
-/// Reads a file whole: its tail is left out, and damage has a place.
+/// Reads a file as a whole: leaves out its tail, and locates damage.
 fn judge(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
     let bytes = match disk.read(path, MAX_FILE) {
         Ok(bytes) => bytes,

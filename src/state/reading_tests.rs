@@ -28,7 +28,7 @@ fn written() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     (dir, path, bytes)
 }
 
-/// What is read of these octets in pieces of so many.
+/// Reads these octets in pieces of this size.
 fn in_pieces(bytes: &[u8], piece: usize) -> Option<Contents> {
     let (mut reading, mut lines, mut rest) = (Reading::default(), LineByLine::new(), Vec::new());
     for piece in bytes.chunks(piece) {
@@ -38,7 +38,7 @@ fn in_pieces(bytes: &[u8], piece: usize) -> Option<Contents> {
     lines.finish().filter(|_| rest.is_empty())
 }
 
-/// What [`judge`] makes of them.
+/// Reads them as [`judge`] does.
 fn judged(bytes: &[u8]) -> Result<Contents, BadJournal> {
     let mut reading = Reading::default();
     let taken = |e| match e {

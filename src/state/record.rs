@@ -1,8 +1,9 @@
 //! The records of a `.uids` file, as text. PURE.
 //!
-//! One record is one line: a letter, then fields separated by single blanks. Octets that are not printable ASCII, blanks
-//! and percent signs stand as `%XX`; a lone `-` is "none". A capital letter that this version does not know makes the
-//! file unreadable for it; a small one may be ignored and is kept. The whole format stands in `docs/state-format.md`.
+//! Each record is one line: a letter, then fields separated by single blanks. Octets that are not printable ASCII,
+//! blanks and percent signs are written as `%XX`; a lone `-` means "none". An unknown capital letter makes the file
+//! unreadable for this version; an unknown small letter may be ignored and is kept. The whole format is described in
+//! `docs/state-format.md`.
 
 mod forwarding;
 mod writing;
@@ -26,114 +27,115 @@ use writing::Fields;
 /// One change of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// `H`: who the state belongs to. The first record, and no other.
+    /// `H`: whom the state belongs to. The first record, and no other.
     Header(Identity),
-    /// `O`: the account points at another host or user from here on.
+    /// `O`: from here on the account uses another host or user.
     Host {
         /// The server.
         host: String,
-        /// The user name there.
+        /// The user name on it.
         user: String,
     },
     /// `C`: what the clocks said.
     Clock(ClockMark),
-    /// `M`: a Maildir that is delivered to.
+    /// `M`: a Maildir to deliver to.
     Maildir(MaildirNumber, KnownMaildir),
     /// `E`: a message, with or without an intent.
     Entry(Entry),
-    /// `L`: the delivery of this entry goes into other Maildirs as well.
+    /// `L`: this entry is delivered into further Maildirs.
     AlsoInto {
-        /// Which entry.
+        /// The entry.
         id: EntryId,
-        /// Their numbers.
+        /// The numbers of the Maildirs.
         maildirs: Vec<MaildirNumber>,
     },
     /// `P`: the deliveries of these entries are finished.
     Published(Vec<EntryId>),
-    /// `W`: these are in the account's spool, durably, and wait there until they are forwarded.
+    /// `W`: these are durably in the account's spool, and wait there to be forwarded.
     Spooled(Vec<EntryId>),
-    /// `T`: these were forwarded, and may be deleted on the server like any that was delivered.
+    /// `T`: these were forwarded, and may be deleted on the server like any delivered message.
     Forwarded(Vec<EntryId>),
-    /// `R`: these were deleted and the QUIT was acknowledged.
+    /// `R`: these were deleted, and the QUIT was acknowledged.
     Removed {
-        /// Which entries.
+        /// The entries.
         ids: Vec<EntryId>,
         /// When, in trusted seconds.
         trusted: u64,
     },
     /// `A`: a complete listing lacked these.
     Absent {
-        /// Which entries.
+        /// The entries.
         ids: Vec<EntryId>,
         /// When, in trusted seconds.
         trusted: u64,
     },
     /// `B`: these are back in the listing.
     Present(Vec<EntryId>),
-    /// `D`: what is listed under their unique-ids may be something else; only its bytes tell.
+    /// `D`: another message may be listed under their unique-ids; only the bytes can tell.
     Doubted(Vec<EntryId>),
-    /// `V`: these were retrieved again, and are what they were.
+    /// `V`: these were retrieved again, and their bytes are the same.
     Verified(Vec<EntryId>),
-    /// `F`: these are not remembered any more.
+    /// `F`: these are no longer remembered.
     Forgotten(Vec<EntryId>),
-    /// `S`: the server reports another size for this message now.
+    /// `S`: the server now reports another size for this message.
     Resized {
-        /// Which entry.
+        /// The entry.
         id: EntryId,
-        /// In octets.
+        /// The size in octets.
         reported_size: u64,
     },
-    /// `U`: the server has another unique-id for this message now.
+    /// `U`: the server now lists this message under another unique-id.
     Renamed {
-        /// Which entry.
+        /// The entry.
         id: EntryId,
         /// Its new unique-id.
         unique_id: UniqueId,
     },
     /// `G`: the header of this message was seen for the first time.
     Fingerprinted {
-        /// Which entry.
+        /// The entry.
         id: EntryId,
         /// The digest of its header.
         header: Digest,
     },
-    /// `q`: the message that is listed so made trouble.
+    /// `q`: the message listed this way failed.
     Quarantine {
-        /// Which message.
+        /// The message.
         listed_as: ListedAs,
-        /// What is known of it.
+        /// Its quarantine.
         quarantine: Quarantine,
     },
-    /// `v`: the message that is listed so makes no trouble any more.
+    /// `v`: the quarantine of the message listed this way is over.
     TroubleOver(ListedAs),
-    /// One of a forwarder's journal, which is a file of its own.
+    /// A record of a forwarder's journal, which is a separate file.
     Forwarding(ForwardRecord),
-    /// `s`: the message that is listed so is left on the server by a rule.
+    /// `s`: a rule leaves the message listed this way on the server.
     Skipped {
-        /// Which message.
+        /// The message.
         listed_as: ListedAs,
-        /// What tells the rules from others.
+        /// The digest of the rules.
         rules: u32,
     },
-    /// `n`: the message that is listed so is not left there any more.
+    /// `n`: no rule leaves the message listed this way on the server any more.
     NotSkipped(ListedAs),
-    /// `u`: nothing has shown yet that this delivery and those behind it are what they were taken for; None: of all it has.
+    /// `u`: this delivery and all later ones are not yet shown to be the messages that they were taken for; None: all
+    /// are.
     Unshown(Option<EntryId>),
-    /// A small letter that this version does not know: kept as it is.
+    /// An unknown small letter: kept as it is.
     Unknown(Vec<u8>),
 }
 
 /// Why a line is no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadRecord {
-    /// Its letter belongs to a newer version, and it must not be ignored.
+    /// Its letter belongs to a newer version and must not be ignored.
     Newer(char),
-    /// Its fields are not those of its letter.
+    /// Its fields do not fit its letter.
     Malformed,
 }
 
 impl Record {
-    /// Appends the line, without its end.
+    /// Appends the record as a line, without line end.
     pub fn write(&self, line: &mut Vec<u8>) {
         let mut out = Fields::of(line);
         match self {
@@ -196,7 +198,7 @@ impl Record {
         }
     }
 
-    /// Reads a line, without its end.
+    /// Parses a line, without its line end.
     ///
     /// # Errors
     /// [`BadRecord`].
@@ -249,7 +251,7 @@ fn letter_of(kind: QuarantineReason) -> char {
     }
 }
 
-/// Takes fields off a line. `rest` is None behind the last one.
+/// Takes fields off a line. `rest` is None after the last one.
 struct Parse<'a> {
     rest: Option<&'a [u8]>,
 }
@@ -269,7 +271,7 @@ impl<'a> Parse<'a> {
         number(self.field()?)
     }
 
-    /// Some(None) for a `-`.
+    /// Returns Some(None) for a `-`.
     fn optional<T>(&mut self, parse: impl Fn(&[u8]) -> Option<T>) -> Option<Option<T>> {
         match self.field()? {
             b"-" => Some(None),
@@ -309,7 +311,7 @@ impl<'a> Parse<'a> {
         Some(ids)
     }
 
-    /// Some(None) behind the last field.
+    /// Returns Some(None) after the last field.
     fn if_there<T>(&mut self, parse: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         if self.rest.is_some() { parse(self).map(Some) } else { Some(None) }
     }
@@ -411,13 +413,13 @@ impl<'a> Parse<'a> {
     }
 }
 
-/// More ids than this in one record are damage, not data: a file that can be read has no room for so many entries. A few
-/// octets say a long run, and each of its ids takes memory.
+/// More ids than this in one record are damage, not data: no readable file has room for so many entries. A few octets
+/// can denote a long run, and each of its ids takes memory.
 const MOST_IDS: u64 = 1 << 24;
 
-/// What stands in a file as decimal digits.
+/// An integer written in decimal digits.
 trait Number: Sized {
-    /// A number without its sign, and whether that is a minus. None if it is too large.
+    /// Makes it from its absolute value and whether it is negative. None if it does not fit.
     fn from_parts(amount: u64, negative: bool) -> Option<Self>;
 }
 

@@ -1,32 +1,33 @@
-//! What the states of all polls of this process may take in memory together: a state grows with what a server lists, and
-//! dozens of accounts are polled at the same time.
+//! Limits the memory that the states of all polls in this process take together: a state grows with what a server
+//! lists, and dozens of accounts are polled at the same time.
 //!
-//! A small state needs no room. A large one has to have it before it is read, and waits for it as long as others have it,
-//! whoever came first; one that is larger than all the room has it alone. So a million messages can be remembered, and
-//! twenty accounts with a million each are polled one after the other. Beyond all the room a state grows by one session in
-//! each poll: a server that lists other messages in each session would fill any memory, and between polls there are pauses.
+//! A small state needs no room. A large one must have room before it is read, and waits while others have it, first
+//! come, first served; one that is larger than all the room has it alone. So a million messages can be remembered, and
+//! twenty accounts with a million each are polled one after the other. A state that has outgrown the room gets one
+//! session per poll: a server that lists other messages in each session could fill any memory otherwise, and between
+//! polls there are pauses.
 
 use std::sync::{Arc, LazyLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// All the room, in octets of the files. In memory a message takes about as much as its line.
+/// All the room, in octets of state files. In memory a message takes about as much as its line.
 const ALL: u64 = 64 << 20;
 
-/// A file of fewer octets is small: some 3,000 messages.
+/// A file with fewer octets is small: some 3,000 messages.
 const SMALL: u64 = 512 << 10;
 
-/// Room is counted in pieces of so many octets.
+/// Room is counted in pieces of this many octets.
 const PIECE: u64 = 64 << 10;
 
-/// That of this process.
+/// The room of this process.
 static PROCESS: LazyLock<Room> = LazyLock::new(|| Room::new(ALL));
 
 /// Room for states.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
     pieces: Arc<Semaphore>,
-    /// How many there are in all.
+    /// How many pieces there are in total.
     all: u32,
 }
 
@@ -37,28 +38,28 @@ impl Room {
         Self { pieces, all }
     }
 
-    /// That of this process.
+    /// Returns the room of this process.
     #[must_use]
     pub(crate) fn of_process() -> Self {
         PROCESS.clone()
     }
 
-    /// Room for a state whose file has so many octets. None if it has to be waited for.
+    /// Takes room for a state whose file has this many octets. None if it has to wait.
     #[must_use]
     pub(crate) fn try_take(&self, octets: u64) -> Option<Share> {
         let Some(wanted) = self.wanted(octets) else { return Some(Share(None)) };
         Arc::clone(&self.pieces).try_acquire_many_owned(wanted).ok().map(|held| Share(Some(held)))
     }
 
-    /// The same, once there is room.
+    /// Does the same, waiting until there is room.
     pub(crate) async fn take(&self, octets: u64) -> Share {
         let Some(wanted) = self.wanted(octets) else { return Share(None) };
-        // It is never closed.
+        // The semaphore is never closed.
         Share(Arc::clone(&self.pieces).acquire_many_owned(wanted).await.ok())
     }
 
-    /// Makes a share as large as a state has become. False if there is no room for what it has grown by, or if it is larger
-    /// than all the room.
+    /// Grows a share to the size of its state. False if there is no room for the growth, or if the state is larger than
+    /// all the room.
     #[must_use]
     pub(crate) fn grow(&self, share: &mut Share, octets: u64) -> bool {
         let held = share.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -76,7 +77,7 @@ impl Room {
         !is_too_large
     }
 
-    /// How many pieces a state of so many octets has to have. None: it is small.
+    /// The number of pieces for a state of this many octets. None if it is small.
     fn wanted(&self, octets: u64) -> Option<u32> {
         (octets >= SMALL).then(|| pieces(octets).min(self.all))
     }
@@ -86,12 +87,12 @@ fn pieces(octets: u64) -> u32 {
     u32::try_from(octets.div_ceil(PIECE)).unwrap_or(u32::MAX)
 }
 
-/// The room that a state has. Given back when it is dropped.
+/// A state's share of the room, given back when dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Share(Option<OwnedSemaphorePermit>);
 
 impl Share {
-    /// Whether others may have to wait for it.
+    /// Whether others may have to wait for this share.
     #[must_use]
     pub(crate) fn is_large(&self) -> bool {
         self.0.is_some()

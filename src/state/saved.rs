@@ -1,5 +1,5 @@
-//! What `ACCOUNT.hints` says of where an account stood and what people were told, as it is written. What it means is
-//! known to [`crate::account_record`] and [`crate::notify`].
+//! An account's standing, and what people were notified of, as written to `ACCOUNT.hints`. [`crate::account_record`]
+//! and [`crate::notify`] know what it means.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
@@ -10,76 +10,76 @@ use serde::{Deserialize, Serialize};
 use crate::clock::trusted_time::ClockReading;
 use crate::schedule::arrivals::SavedArrivals;
 
-/// A standing as it is kept in `ACCOUNT.hints`. Times are seconds, counted from the moment at which it was written.
+/// A standing as stored in `ACCOUNT.hints`. Times are in seconds relative to the moment of writing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Saved {
     /// When it was written, in seconds since 1970.
     pub(crate) wall: i64,
-    /// In which boot of the machine.
+    /// The boot of the machine in which it was written.
     pub(crate) boot: u32,
-    /// When, since that.
+    /// When it was written, in seconds since that boot.
     pub(crate) since_boot: u64,
-    /// The last time that the server judged our login, it let us in.
+    /// Whether the server accepted our login the last time that it judged one.
     pub(crate) last_login_worked: bool,
-    /// The LOGIN-DELAY that the server announced.
+    /// The LOGIN-DELAY announced by the server.
     pub(crate) login_delay: Option<u64>,
-    /// How long ago the last poll that was let in had ended.
+    /// How long ago the last poll with a successful login ended.
     pub(crate) last_login: Option<u64>,
-    /// The time between two polls that refusals have taught.
+    /// The interval between polls that was learned from refusals.
     pub(crate) pace: Option<u64>,
-    /// How long ago.
+    /// How long ago it was learned.
     pub(crate) pace_learnt: Option<u64>,
-    /// What the files looked like from which the account is made.
+    /// The state of the files that the account is configured by.
     pub(crate) files: Files,
-    /// How many times in a row each cause has ended a poll, by its name.
+    /// How often in a row each cause has ended a poll, by name of the cause.
     pub(crate) in_a_row: BTreeMap<String, u32>,
-    /// What keeps it from its work.
+    /// What makes its polls fail.
     pub(crate) trouble: Option<SavedTrouble>,
-    /// How long the place is left alone where its mail goes on to.
+    /// The pause of the destination that its mail is forwarded to.
     pub(crate) forwarding: Option<SavedForwardingPause>,
-    /// When mail comes.
+    /// When mail usually comes.
     pub(crate) arrivals: Option<SavedArrivals>,
-    /// What was told.
+    /// What people were notified of.
     pub(crate) told: SavedNotifyState,
 }
 
-/// What keeps an account from its work, as it is kept.
+/// What makes an account's polls fail, as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedTrouble {
-    /// What kind it is of.
+    /// The cause.
     pub(crate) cause: String,
-    /// It is a refused login that is not believed yet.
+    /// Whether it is a refused login that may be temporary.
     pub(crate) doubt: bool,
-    /// How many polls in a row.
+    /// How many polls in a row it ended.
     pub(crate) times: u32,
-    /// In so many seconds the next poll is due.
+    /// The seconds until the next poll is due.
     pub(crate) due_in: u64,
-    /// Since when, in seconds since 1970.
+    /// When it began, in seconds since 1970.
     pub(crate) since: i64,
     /// What happened.
     pub(crate) text: String,
 }
 
-/// How long the place is left alone where mail goes on to, as it is kept.
+/// How long the forwarding destination is left alone, as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedForwardingPause {
-    /// How many passes in a row came to nothing.
+    /// How many passes in a row failed.
     pub(crate) failures: u32,
-    /// In so many seconds the next one is due.
+    /// The seconds until the next pass is due.
     pub(crate) due_in: u64,
-    /// What the file of its password looked like before the last one.
+    /// The state of the destination's password file before the last pass.
     pub(crate) password: String,
-    /// It has spoken of one message alone.
+    /// Whether the destination's refusal was about one message only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) of_one: bool,
 }
 
 impl Saved {
-    /// How long ago it was written, in seconds: within a boot by the clock that nobody sets, else by the wall clock. None
-    /// if that went back.
+    /// How long ago it was written, in seconds: by the boot clock within the same boot, else by the wall clock. None if
+    /// the wall clock went back.
     pub(crate) fn passed(&self, now: ClockReading) -> Option<u64> {
         if now.boot == self.boot && now.since_boot >= self.since_boot {
             return Some(now.since_boot - self.since_boot);
@@ -87,13 +87,13 @@ impl Saved {
         u64::try_from(now.wall.checked_sub(self.wall)?).ok()
     }
 
-    /// What the files looked like from which the account was made.
+    /// The state of the files that the account is configured by.
     #[must_use]
     pub fn files(&self) -> &Files {
         &self.files
     }
 
-    /// What it says, apart from when, as a number: what is known to be kept need not be written again.
+    /// A digest of what it says, regardless of when: what is stored already need not be written again.
     #[must_use]
     pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -104,62 +104,62 @@ impl Saved {
     fn matter(&self) -> Self {
         let (wall, boot, since_boot) = (0, 0, 0);
         let (last_login, pace_learnt, told) = (None, None, self.told.matter());
-        // What the files look like matters only to a back-off.
+        // The state of the files matters only to a back-off.
         let files = self.trouble.as_ref().map(|_| self.files.clone()).unwrap_or_default();
         let arrivals = self.arrivals.as_ref().map(SavedArrivals::matter);
         Self { wall, boot, since_boot, last_login, pace_learnt, arrivals, told, files, ..self.clone() }
     }
 
-    /// Whether it says the same, apart from when.
+    /// Whether the two say the same, regardless of when.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.matter() == other.matter()
     }
 }
 
-/// What the files look like that a person changes to mend something: inode, length, time of the last change, and who may
-/// read them.
+/// The state of the files that a person edits to fix a problem: inode, length, time of the last change, and access
+/// rights.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Files {
-    /// That of the configuration.
+    /// The configuration file.
     pub config: String,
-    /// That of the password, if it has one.
+    /// The password file, if any.
     pub password: String,
 }
 
-/// What was told, as it is kept. Times are seconds before the moment at which it was written.
+/// What people were notified of, as stored. Times are in seconds before the moment of writing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedNotifyState {
-    /// The last poll that ended well, or else the first one.
+    /// The last successful poll, or else the first poll.
     pub(crate) well: Option<u64>,
-    /// How many polls in a row have not ended well.
+    /// How many polls in a row have failed.
     pub(crate) failures: u32,
-    /// The end of the first of these.
+    /// The end of the first of these polls.
     pub(crate) failing_since: Option<u64>,
-    /// When it was told that nothing succeeds.
+    /// The notification that nothing has succeeded for long.
     pub(crate) silence: Option<u64>,
-    /// The least number of days at which the server's certificate was told of.
+    /// The fewest remaining days of the server's certificate that were notified.
     pub(crate) certificate: Option<u32>,
-    /// When that was.
+    /// When that was notified.
     pub(crate) certificate_told: Option<u64>,
-    /// The end of the sign-in that was told to be near, in seconds since 1970.
+    /// The expiry of the sign-in that was notified as near, in seconds since 1970.
     pub(crate) sign_in_end: Option<i64>,
-    /// Marks of the messages in quarantine that were told of, in hexadecimal digits.
+    /// The marks of quarantined messages that were notified, in hexadecimal digits.
     pub(crate) quarantined: Vec<String>,
-    /// Marks of the warnings of the last poll.
+    /// The marks of the last poll's warnings.
     pub(crate) warnings: Vec<String>,
-    /// That mail is not forwarded was told.
+    /// Whether it was notified that mail is not forwarded.
     pub(crate) not_forwarded: bool,
-    /// That mail is set aside was told.
+    /// Whether it was notified that mail is set aside.
     pub(crate) set_aside: bool,
-    /// The troubles that were told, and when.
+    /// The problems that were notified, and when.
     pub(crate) troubles: BTreeMap<String, u64>,
 }
 
 impl SavedNotifyState {
-    /// What matters of it: not when it was.
+    /// Returns what matters of it, without the times.
     #[must_use]
     pub fn matter(&self) -> Self {
         let troubles = self.troubles.keys().map(|name| (name.clone(), 0)).collect();

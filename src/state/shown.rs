@@ -1,5 +1,5 @@
-//! Which deliveries nothing has shown yet to be what they were taken for: since they came, the answers of their session were
-//! not seen to be in step. PURE.
+//! Tracks which deliveries are not yet shown to be the messages that they were taken for: since they came, nothing has
+//! shown that the answers of their session were in step. PURE.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,47 +7,47 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ids::EntryId;
 
-/// How many of the messages that a session asked for, the first ones, were shown to be what they were taken for. Whoever
-/// hears the answers says it, and the state asks for it.
+/// How many of the first messages that a session asked for are shown to be what they were taken for. Set by the code
+/// that reads the answers, read by the state.
 #[derive(Debug, Clone, Default)]
 pub struct Shown(Arc<AtomicU64>);
 
 impl Shown {
-    /// The first so many were.
+    /// Notes that the first `messages` messages were.
     pub fn show(&self, messages: u64) {
         self.0.fetch_max(messages, Ordering::Relaxed);
     }
 
-    /// How many were.
+    /// Returns how many were.
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Deliveries that were not.
+/// The deliveries not yet shown.
 #[derive(Debug, Default)]
 pub(super) struct Unshown {
-    /// The first one of an earlier session, whose doubt is not on record yet.
+    /// The first such delivery of an earlier session, not yet recorded as doubtful.
     earlier: Option<EntryId>,
-    /// What the current session has shown.
+    /// How much the current session has shown.
     shown: Shown,
-    /// What it has delivered, each with its place among the messages that were asked for, counted from 1.
+    /// The deliveries of the current session, each with its position among the messages asked for, counted from 1.
     waiting: VecDeque<(u64, EntryId)>,
 }
 
 impl Unshown {
-    /// A session begins; `earlier` is the first delivery that an earlier one left.
+    /// Begins a session; `earlier` is the first delivery that an earlier session left unshown.
     pub(super) fn begin(&mut self, shown: Shown, earlier: Option<EntryId>) {
         *self = Self { earlier, shown, waiting: VecDeque::new() };
     }
 
-    /// The message at this place is delivered with this entry.
+    /// Notes that the message at this position is delivered with this entry.
     pub(super) fn delivers(&mut self, place: u64, id: EntryId) {
         self.waiting.push_back((place, id));
     }
 
-    /// The first delivery of all that nothing has shown yet.
+    /// Returns the first delivery not yet shown.
     pub(super) fn first(&mut self) -> Option<EntryId> {
         let shown = self.shown.messages();
         while self.waiting.front().is_some_and(|(place, _)| *place <= shown) {
@@ -56,7 +56,7 @@ impl Unshown {
         self.earlier.or(self.waiting.front().map(|(_, id)| *id))
     }
 
-    /// Their doubt is on record.
+    /// Forgets them, once they are recorded as doubtful.
     pub(super) fn clear(&mut self) {
         self.earlier = None;
         self.waiting.clear();
@@ -72,7 +72,7 @@ mod tests {
         let (mut unshown, shown) = (Unshown::default(), Shown::default());
         unshown.begin(shown.clone(), None);
         assert_eq!(unshown.first(), None);
-        // The second message was refused, the fourth one known.
+        // The second message was refused, and the fourth was known already.
         for (place, id) in [(1, 7), (3, 8), (5, 9)] {
             unshown.delivers(place, EntryId::new(id));
         }

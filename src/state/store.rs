@@ -1,4 +1,4 @@
-//! An account's state while it is polled: what is remembered and the journal, changed together and only here.
+//! An account's state while it is polled: the entries and the journal, which are changed together and only here.
 
 mod loading;
 mod quarantining;
@@ -30,22 +30,21 @@ pub use loading::LockedState;
 /// How a state is to be opened.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
-    /// What the clocks say now.
+    /// The current clocks.
     pub now: ClockReading,
-    /// The time since 1970, by the wall clock: our files in `tmp/` that are younger may be another process's at work.
+    /// The wall clock as time since 1970. Files of ours in `tmp/` that are younger may belong to a running process.
     pub since_1970: Duration,
-    /// The instance id for a state that has to be made.
+    /// The instance id for a new state.
     pub instance: InstanceId,
-    /// Words that tell others who holds the lock.
+    /// A text that tells others who holds the lock.
     pub holder: String,
-    /// The user said that a lost state is to be begun anew.
+    /// Whether the user said that a lost state is to be started anew.
     pub new_state: bool,
-    /// Mail was delivered with it before, by this process: it must be there.
+    /// Whether this process has delivered mail with the state before: then it must exist.
     pub must_exist: bool,
-    /// The other accounts.
+    /// All accounts that share the state directory.
     pub configured_accounts: Arc<ConfiguredAccounts>,
-    /// Tells which states have delivered into the Maildir at a path: asked where there is no state, and none of those is
-    /// the account's.
+    /// Returns which states have delivered into a Maildir. Called if there is no state, and no orphaned one fits.
     pub delivered_by: DeliveredBy,
 }
 
@@ -57,32 +56,33 @@ pub struct Store {
     state: UidState,
     /// The time of this poll.
     mark: ClockMark,
-    /// Records that are true already and go out in front of the next append.
+    /// Records already applied in memory, to be written before the next append.
     pending: Vec<Record>,
     /// Whether anything was written.
     written: bool,
-    /// How many deliveries stand in the file as begun and as finished.
+    /// How many deliveries the file records twice: as begun and as finished.
     settled: usize,
-    /// Names in `tmp/` of messages that are delivered, of which the journal says so.
+    /// Names in `tmp/` of delivered messages, which are recorded as delivered.
     finished: Finished,
-    /// Deliveries that nothing has shown yet to be what they were taken for.
+    /// Deliveries not yet shown to be the messages that they were taken for.
     unshown: Unshown,
     /// When the state was opened, in nanoseconds since 1970.
     opened: i64,
-    /// Ends with this value. None for a look without a lock.
+    /// Released when the store is dropped. None for a look without a lock.
     lock: Option<AccountLock>,
 }
 
-/// Names in `tmp/` that go once "published" is durable. Until then they show that their files were delivered.
+/// Names in `tmp/` that are removed once the record that they are published is durable. Until then they prove the
+/// delivery.
 #[derive(Debug, Default)]
 struct Finished {
-    /// The record may be lost in a power cut.
+    /// The record may still be lost in a power cut.
     recorded: Vec<(Dir, OsString)>,
-    /// It is durable: the names can go.
+    /// The record is durable: the names can be removed.
     durable: Vec<(Dir, OsString)>,
 }
 
-/// The lock of an account, held.
+/// An account's lock, held.
 struct AccountLock {
     path: PathBuf,
     lock: Box<dyn HeldLock>,
@@ -94,50 +94,51 @@ impl std::fmt::Debug for AccountLock {
     }
 }
 
-/// A message that is about to be ours: its file is durable in `tmp/`.
+/// A message about to become ours: its file is durable in `tmp/`.
 #[derive(Debug)]
 pub struct NewDelivery {
-    /// The Maildir that it goes into.
+    /// The first of its Maildirs.
     pub maildir: MaildirNumber,
-    /// Others that it goes into as well.
+    /// Further Maildirs that it goes into.
     pub also: Vec<MaildirNumber>,
-    /// The server's name for it.
+    /// The server's unique-id for it.
     pub unique_id: Option<UniqueId>,
-    /// Its size in octets, as the server reports it.
+    /// The size in octets as reported by the server.
     pub reported_size: Option<u64>,
     /// What identifies it.
     pub digests: Digests,
-    /// What came may not be all of it.
+    /// Whether it may have come incomplete.
     pub is_unsure: bool,
-    /// It came in another size than it was listed with, and is retrieved again for that: no size is remembered.
+    /// Whether it came in another size than listed and is to be retrieved again: no size is remembered.
     pub comes_again: bool,
-    /// Its place among the messages that its session asked for, counted from 1; 0 where that does not matter.
+    /// The position among the messages that the session asked for, counted from 1; 0 where it does not matter.
     pub place: u64,
     /// The name that its file will have in `new/`.
     pub file_name: String,
 }
 
-/// Why intents are not on record.
+/// Why intents are not recorded.
 #[derive(Debug)]
 pub struct NotRecorded<M> {
-    /// Why.
+    /// The error.
     pub error: StateError,
-    /// The messages, if the records may be on disk all the same. None: nothing speaks of them.
+    /// The messages, if the records may be on disk nevertheless. None if no record refers to them.
     pub batch: Option<Vec<M>>,
 }
 
-/// What shows that the delivery of an entry is finished: its file has its name in `new/`, durably where the file system
-/// can do that, or was seen to have had one. For the proofs of `delivery`, and nothing else.
+/// Proves that the delivery of an entry is finished: its file has its name in `new/`, durably as far as the file system
+/// allows, or was seen to have had one. Implemented only by the proofs of `delivery`.
 pub trait IsPublished {
     /// The entry.
     fn entry(&self) -> EntryId;
 
-    /// Its names in `tmp/`, one in each of its Maildirs, and that directory: they go once this is on record for good.
+    /// Its names in `tmp/`, one for each of its Maildirs, with the directory. They are removed once this is durably
+    /// recorded.
     fn in_tmp(&self) -> impl Iterator<Item = (&Dir, &OsStr)>;
 }
 
 impl Store {
-    /// What is remembered.
+    /// Returns what is remembered.
     #[must_use]
     pub fn state(&self) -> &UidState {
         &self.state
@@ -160,11 +161,12 @@ impl Store {
         self.opened
     }
 
-    /// Whether the paths of the lock and of the file still lead to what is open: a state that was moved, replaced or
-    /// removed is not ours to go on with. To be asked before anything is written or delivered on the strength of it.
+    /// Checks that the paths of the lock and of the file still lead to what is open: a state that was moved, replaced
+    /// or removed must not be used further. Call this before anything is written or delivered on the basis of the
+    /// state.
     ///
     /// # Errors
-    /// [`StateError::Moved`], and those of the disk.
+    /// [`StateError::Moved`], and disk errors.
     pub fn check_place(&self) -> Result<(), StateError> {
         let Some(AccountLock { path, lock }) = &self.lock else { return Ok(()) };
         match self.disk.status(path) {
@@ -182,40 +184,42 @@ impl Store {
         }
     }
 
-    /// Whether the directory of the state can make a name durable: where it cannot, a rewritten file may be gone after a
-    /// power cut, and with it what says that a message is ours. Blocks.
+    /// Syncs the state directory. Where a file system cannot do that, a rewritten file may be lost in a power cut, and
+    /// with it the record that a message is ours. Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn sync_directory(&self) -> Result<DirSync, StateError> {
         let dir = self.journal.path().parent().unwrap_or(Path::new("/"));
         self.disk.sync_dir(dir).map_err(|e| StateError::io("sync", dir, e))
     }
 
-    /// Makes sure that the file exists and will not vanish, so that every message in `tmp/` belongs to a state that is
-    /// on disk. Blocks.
+    /// Makes sure that the file durably exists, so that every message in `tmp/` belongs to a state that is on disk.
+    /// Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn ensure_file(&mut self) -> Result<(), StateError> {
         if self.journal.is_durable() { Ok(()) } else { self.rewrite() }
     }
 
-    /// Remembers a Maildir that is going to be delivered to, and that is durable itself; written with the next intents.
+    /// Registers a Maildir that is about to be delivered to, and that is durable itself. The record is written with the
+    /// next intents.
     ///
     /// # Errors
-    /// Those of a state that does not fit itself.
+    /// The state contradicts itself.
     pub fn record_maildir(&mut self, known: KnownMaildir) -> Result<MaildirNumber, StateError> {
         let number = self.state.next_maildir();
         self.pend(Record::Maildir(number, known))?;
         Ok(number)
     }
 
-    /// The account points at another server now, where these, in order, were recognised. What else has a unique-id counts as gone until
-    /// it is seen there: a listing that names it proves nothing, in this session or a later one.
+    /// Records that the account now uses another server, on which these entries, in order, were recognised. All other
+    /// entries with a unique-id count as gone until they are seen there: a listing that names them proves nothing, in
+    /// this session or a later one.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_host(&mut self, account: &Account, recognised: &[EntryId]) -> Result<(), StateError> {
         let is_open = |entry: &&Entry| {
             entry.unique_id.is_some() && entry.absent_since.is_none() && recognised.binary_search(&entry.id).is_err()
@@ -228,8 +232,8 @@ impl Store {
         self.append(records, Durability::Later)
     }
 
-    /// Step 2 of the path of a message: the intents, durable. `told` says what is to be remembered of each; each comes back
-    /// with its entry. Blocks.
+    /// Step 2 of the path of a message: records the intents durably. `told` says what is to be remembered of each
+    /// message; each comes back with its entry. Blocks.
     ///
     /// # Errors
     /// [`NotRecorded`]: nothing is recorded, or it is unknown whether it is.
@@ -253,22 +257,22 @@ impl Store {
         let mut records: Vec<Record> = entries.into_iter().flat_map(entry_records).collect();
         records.extend(over);
         records.extend(again);
-        // With the intents, so that it holds after a kill as well.
+        // Written with the intents, so that it holds after a kill as well.
         records.extend(unshown);
         let appended = self.append(records, Durability::Now);
         let Err(error) = appended else { return Ok(batch) };
-        // Where the journal is whole, nothing speaks of the files.
+        // If the journal is intact, no record refers to the files.
         let may_be_there = self.journal.is_broken();
         Err(NotRecorded { error, batch: may_be_there.then(|| batch.into_iter().map(|(_, one)| one).collect()) })
     }
 
-    /// The entry of a delivery that is begun.
+    /// Makes the entry of a delivery that begins.
     fn begun(&mut self, id: EntryId, delivery: NewDelivery) -> Entry {
         let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, comes_again, place, file_name } =
             delivery;
         self.unshown.delivers(place, id);
-        // It has not the size that it was listed with: without one it is never taken for what is listed so, whatever becomes of
-        // the record of its trouble.
+        // The message did not have its listed size. Without a size, the entry is never taken for what is listed,
+        // whatever becomes of the quarantine record.
         let reported_size = reported_size.filter(|_| !comes_again);
         let (header, whole) = (Some(digests.header), Some(digests.whole));
         Entry {
@@ -285,15 +289,16 @@ impl Store {
         }
     }
 
-    /// A session begins to retrieve; `shown` says how much of it was shown to be what it was taken for.
+    /// Begins a session of retrievals; `shown` is updated with how many of its messages were shown to be what they were
+    /// taken for.
     pub fn begin_session(&mut self, shown: Shown) {
         self.unshown.begin(shown, self.state.unshown());
     }
 
-    /// Says what was shown meanwhile, without a sync of its own: where it is lost, bytes are compared.
+    /// Records what was shown meanwhile, without a sync: if the record is lost, bytes are compared.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_shown(&mut self) -> Result<(), StateError> {
         match self.unshown_now() {
             Some(record) => self.append(vec![record], Durability::Later),
@@ -301,26 +306,26 @@ impl Store {
         }
     }
 
-    /// What nothing has shown is on record as doubtful.
+    /// Clears the deliveries not yet shown, once they are recorded as doubtful.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_unshown_doubted(&mut self) -> Result<(), StateError> {
         self.unshown.clear();
         self.record_shown()
     }
 
-    /// Which deliveries nothing has shown, if the file says something else.
+    /// Returns a record of the deliveries not yet shown, if the file says otherwise.
     fn unshown_now(&mut self) -> Option<Record> {
         let first = self.unshown.first();
         (first != self.state.unshown()).then_some(Record::Unshown(first))
     }
 
-    /// Step 4 of the path of a message: its file is in `new/`, durably. Its name in `tmp/` goes once this is durable as well:
-    /// [`Store::remove_finished`].
+    /// Step 4 of the path of a message: records that its file is durably in `new/`. Its name in `tmp/` is removed once
+    /// this record is durable as well: [`Store::remove_finished`].
     ///
     /// # Errors
-    /// Those of the disk. Nothing is lost by that: recovery finds it out again.
+    /// Disk errors. Nothing is lost then: recovery finds the delivery again.
     pub fn record_published<P: IsPublished>(&mut self, published: &[P]) -> Result<(), StateError> {
         self.record_finished(published.iter().map(P::entry).collect())?;
         let in_tmp = published.iter().flat_map(P::in_tmp).map(|(tmp, name)| (tmp.clone(), name.to_owned()));
@@ -328,7 +333,7 @@ impl Store {
         Ok(())
     }
 
-    /// The deliveries of these entries are finished.
+    /// Records the deliveries of these entries as finished.
     fn record_finished(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         let settled = ids.len();
         let (spooled, ids): (Vec<EntryId>, Vec<EntryId>) = ids.into_iter().partition(|id| self.is_for_spool(*id));
@@ -338,31 +343,31 @@ impl Store {
         Ok(())
     }
 
-    /// The account's spool: a Maildir in which messages wait until they are forwarded.
+    /// The path of the account's spool: a Maildir in which messages wait to be forwarded.
     #[must_use]
     pub fn spool(&self) -> PathBuf {
         self.journal.path().with_extension("spool")
     }
 
-    /// Whether a message that is being delivered goes into the spool.
+    /// Whether a message being delivered goes into the spool.
     pub(crate) fn is_for_spool(&self, id: EntryId) -> bool {
         let Some(intent) = self.state.entry(id).and_then(|entry| entry.intent.as_deref()) else { return false };
         let mut maildirs = intent.maildirs().filter_map(|number| self.state.maildir(number));
         maildirs.any(|maildir| maildir.configured == self.spool())
     }
 
-    /// These messages of the spool were forwarded.
+    /// Records that these messages of the spool were forwarded.
     ///
     /// # Errors
-    /// Those of the disk. The forwarder's own journal still says it.
+    /// Disk errors. The forwarder's own journal still has it.
     pub fn record_forwarded(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Forwarded)
     }
 
-    /// Removes the names in `tmp/` of messages whose delivery is on record for good. Blocks.
+    /// Removes the names in `tmp/` of messages whose delivery is durably recorded. Blocks.
     ///
     /// # Errors
-    /// Those of the disk: what is left is removed at a later poll.
+    /// Disk errors: names that are left are removed at a later poll.
     pub fn remove_finished(&mut self) -> Result<(), StateError> {
         for (tmp, name) in std::mem::take(&mut self.finished.durable) {
             match self.disk.remove_in(&tmp, &name) {
@@ -375,11 +380,11 @@ impl Store {
         Ok(())
     }
 
-    /// The last sync: makes everything durable that was written, and lets the names in `tmp/` go. Writes nothing where
-    /// nothing was written. Blocks.
+    /// Makes everything written durable, by the last sync, and removes the names in `tmp/`. Does not sync if nothing
+    /// was written. Blocks.
     ///
     /// # Errors
-    /// Those of the disk; [`StateError::Moved`].
+    /// Disk errors; [`StateError::Moved`].
     pub fn settle(&mut self) -> Result<(), StateError> {
         if !self.journal.is_synced() {
             self.check_place()?;
@@ -389,15 +394,15 @@ impl Store {
         self.remove_finished()
     }
 
-    /// Everything that was recorded is durable.
+    /// Notes that everything recorded is durable.
     fn on_durable(&mut self) {
         self.finished.durable.append(&mut self.finished.recorded);
     }
 
-    /// These were deleted on the server, and it acknowledged the QUIT.
+    /// Records that these were deleted on the server, which acknowledged the QUIT.
     ///
     /// # Errors
-    /// Those of the disk. Nothing is lost by that: they are looked for once more.
+    /// Disk errors. Nothing is lost then: they are looked for once more.
     pub fn record_removed(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         if ids.is_empty() {
             return Ok(());
@@ -408,31 +413,31 @@ impl Store {
         self.append(records, Durability::Later)
     }
 
-    /// A complete listing lacked these for the first time.
+    /// Records that a complete listing lacked these for the first time.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_absent(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.absent_since.is_none()));
         let trusted = self.mark.trusted;
         self.append_ids(ids, |ids| Record::Absent { ids, trusted })
     }
 
-    /// What is listed under the unique-ids of these later may be something else: they are about to be deleted, or a session
-    /// ended at what stood there. Durable when this returns. Blocks.
+    /// Records that another message may later be listed under the unique-ids of these: they are about to be deleted, or
+    /// a session ended at what was listed there. Durable when this returns. Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_doubt(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| !entry.doubt));
         self.append_ids(ids, Record::Doubted)?;
         self.settle()
     }
 
-    /// These were retrieved again, and their bytes are what they were.
+    /// Records that these were retrieved again and their bytes are the same.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_verified(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         let over = self.troubles_over(ids.iter().filter_map(|id| self.listed_as(*id)));
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.doubt || entry.was_gone()));
@@ -440,23 +445,23 @@ impl Store {
         if over.is_empty() { Ok(()) } else { self.append(over, Durability::Later) }
     }
 
-    /// How an entry's message was listed.
+    /// How the message of an entry was listed.
     fn listed_as(&self, id: EntryId) -> Option<ListedAs> {
         self.state.entry(id).and_then(ListedAs::of_entry)
     }
 
-    /// These are listed again.
+    /// Records that these are listed again.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_present(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Present)
     }
 
-    /// The server reports other sizes for these now.
+    /// Records new sizes that the server reports.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_resized(&mut self, sizes: Vec<(EntryId, u64)>) -> Result<(), StateError> {
         if sizes.is_empty() {
             return Ok(());
@@ -465,15 +470,15 @@ impl Store {
         self.append(sizes.into_iter().map(record).collect(), Durability::Later)
     }
 
-    /// The server has other unique-ids for these now.
+    /// Records new unique-ids of messages.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_renamed(&mut self, names: Vec<(EntryId, UniqueId)>) -> Result<(), StateError> {
         if names.is_empty() {
             return Ok(());
         }
-        // What was wrong with a message under its old name is wrong under the new one, too.
+        // A quarantine moves to the new unique-id.
         let trouble = |(id, unique_id): &(EntryId, UniqueId)| {
             let entry = self.state.entry(*id)?;
             let before =
@@ -490,24 +495,24 @@ impl Store {
         self.append(records, Durability::Later)
     }
 
-    /// These are not remembered any more.
+    /// Forgets these entries.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_forgotten(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Forgotten)
     }
 
-    /// Writes what is true already and has not been written: a clock mark on which ages depend, a Maildir that was taken.
+    /// Writes pending records: a clock mark that ages depend on, an accepted Maildir.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn write_pending(&mut self) -> Result<(), StateError> {
         let due = self.journal.exists() && !self.pending.is_empty();
         if due { self.append(Vec::new(), Durability::Later) } else { Ok(()) }
     }
 
-    /// Ends the work with the state: everything is durable, the file is small and says that it is whole. Blocks.
+    /// Ends the work with the state: everything is durable, and the file is small and marked as durable. Blocks.
     ///
     /// # Errors
     /// Those of [`Store::settle`].
@@ -521,28 +526,27 @@ impl Store {
         self.journal.mark_durable().map_err(|e| StateError::io("write", self.journal.path(), e))
     }
 
-    /// Writes the file anew if it is not known to be on disk as it was read: nothing may be concluded from it before.
-    /// Blocks.
+    /// Rewrites the file if it may not be on disk as it was read: nothing may be concluded from it before that. Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn ensure_proven(&mut self) -> Result<(), StateError> {
         if self.journal.is_unproven() { self.rewrite() } else { Ok(()) }
     }
 
-    /// Makes the file small again if most of its records are history.
+    /// Rewrites the file if most of its records are obsolete.
     fn compact(&mut self) -> Result<(), StateError> {
         let live = self.state.len();
         let mostly_history = self.journal.records() > live.saturating_mul(2).saturating_add(1000);
-        // An entry is twice as long as it need be as long as its finished delivery stands in it.
+        // An entry that includes a finished delivery is twice as long as necessary.
         let mostly_settled = self.settled > live / 2 + 1000;
         if self.written && (mostly_history || mostly_settled) { self.rewrite() } else { Ok(()) }
     }
 
-    /// Writes the whole state into a new file, durable when this returns. Blocks.
+    /// Writes the whole state into a new file, durably. Blocks.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn rewrite(&mut self) -> Result<(), StateError> {
         self.check_place()?;
         let path = self.journal.path();
@@ -557,7 +561,7 @@ impl Store {
         Ok(())
     }
 
-    /// The Maildirs by number, as they were when they were last delivered to.
+    /// Returns the Maildirs of unfinished deliveries by number, as they were last delivered to.
     #[must_use]
     pub fn maildirs_with_intents(&self) -> BTreeMap<MaildirNumber, KnownMaildir> {
         let numbers = self.state.intents().flat_map(|(_, intent)| intent.maildirs());
@@ -590,7 +594,7 @@ impl Store {
         if durability == Durability::Now {
             self.on_durable();
         }
-        // What was pending is true in memory already.
+        // Pending records are applied already.
         for record in batch.into_iter().skip(pended) {
             self.state.apply(record).map_err(|e| StateError::inconsistent(&path, e))?;
         }
@@ -604,19 +608,19 @@ impl Store {
         Ok(())
     }
 
-    /// Whether there is a file of it.
+    /// Whether the file exists.
     #[must_use]
     pub fn exists(&self) -> bool {
         self.journal.exists()
     }
 
-    /// The octets of its file.
+    /// The size of the file in octets.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.journal.length()
     }
 
-    /// Where its file is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.journal.path()

@@ -34,7 +34,7 @@ fn another_maildir_is_remembered_with_the_first_delivery_to_it() {
     assert_eq!(store.state().maildir_configured_as(&bench.account.maildir).unwrap().0, MaildirNumber::new(2));
 }
 
-/// The unique-ids of the messages that make trouble, as the file has them.
+/// The unique-ids of quarantined messages, as the file has them.
 fn troubled(bench: &Bench) -> Vec<String> {
     let store = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.open_options).unwrap();
     let mut names: Vec<String> = store
@@ -54,7 +54,7 @@ fn trouble_is_remembered_until_the_message_is_fetched_or_deleted() {
         let unique_id = UniqueId::new(name.as_bytes()).unwrap();
         ListedAs { unique_id, reported_size: Some(14) }
     };
-    // Nothing was delivered yet: there is no file.
+    // Nothing has been delivered yet, so there is no file.
     store.record_quarantine(vec![id("a"), id("b"), id("c")], QuarantineReason::Refused).unwrap();
     assert_eq!(troubled(&bench), ["a", "b", "c"]);
     let recorded = bench.record(&mut store, &["a"]);
@@ -218,7 +218,7 @@ fn a_state_in_whose_place_another_one_is_is_not_written_to() {
     }
 }
 
-/// Whether the only message is in doubt, in memory and by what is in the file.
+/// Whether the only message is in doubt, in memory and in the file.
 fn in_doubt(bench: &Bench, store: &Store) -> (bool, bool) {
     let file = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.open_options).unwrap();
     let doubt = |store: &Store| store.state().entry(EntryId::FIRST).unwrap().doubt;
@@ -269,7 +269,7 @@ fn a_file_of_the_version_before_is_written_anew_before_anything_is_added() {
     let bench = Bench::new();
     let mut store = bench.open().unwrap();
     bench.record(&mut store, &["a"]);
-    // Durable, so that the version is the only reason.
+    // Durable, so that the version is the only reason to rewrite.
     store.settle().unwrap();
     store.journal.mark_durable().unwrap();
     drop(store);
@@ -317,7 +317,7 @@ fn another_users_state_is_refused_and_left_as_it_is() {
 
 #[test]
 fn two_accounts_whose_files_are_the_same_are_refused() {
-    // As on a file system that does not tell capitals from small letters.
+    // As on a case-insensitive file system.
     let mut bench = Bench::new();
     drop(bench.open().unwrap());
     let twin = AccountName::new("Jo").unwrap();

@@ -1,4 +1,4 @@
-//! What the polls of an account have left in the state directory, where its state is lost.
+//! Finds traces that an account's polls left in the state directory, when its state is lost.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use super::hints::HintsFile;
 use crate::account::AccountName;
 use crate::disk::Disk;
 
-/// There is no state, and nothing tells which messages it was about. If there are traces of one, downloading everything again
-/// in silence would be wrong.
+/// Called where there is no state, and nothing shows which messages it was about. Refuses if there are traces of one:
+/// silently downloading everything again would be wrong.
 pub(super) fn refuse_traces(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Result<(), StateError> {
     match trace(disk, dir, account)? {
         Some(trace) => Err(StateError::Traces { account: account.clone(), trace, dir: dir.to_owned() }),
@@ -17,8 +17,8 @@ pub(super) fn refuse_traces(disk: &dyn Disk, dir: &Path, account: &AccountName) 
     }
 }
 
-/// What shows that an account has fetched mail: the journal of what it forwarded, mail in its spool, or its hints. A spool
-/// without mail shows nothing: it is made before the first state is.
+/// Finds evidence that an account has fetched mail: the journal of its forwarder, mail in its spool, or its hints. An
+/// empty spool is no evidence: it is created before the first state.
 fn trace(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Result<Option<PathBuf>, StateError> {
     let journal = dir.join(format!("{account}.forward"));
     match disk.status(&journal) {

@@ -1,23 +1,23 @@
-//! The trouble that messages of one unique-id made. PURE.
+//! The quarantines of messages with the same unique-id. PURE.
 //!
-//! A server may list any number of messages under one unique-id, and refuse each of them: each costs the same, however many
-//! there are.
+//! A server may list any number of messages under one unique-id, and refuse each of them: the cost per message does not
+//! depend on how many there are.
 
 use std::collections::BTreeMap;
 
 use super::entry::{ListedAs, Quarantine};
 
-/// Which of them made what trouble.
+/// The quarantines, by size as listed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Troubles {
-    /// By the size that they were listed with.
+    /// Those of messages listed with a size.
     sized: BTreeMap<u64, (ListedAs, Quarantine)>,
-    /// That of one that was listed without a size, which speaks of any: then there is no other.
+    /// That of a message listed without a size. It applies to any size, and replaces all others.
     sizeless: Option<(ListedAs, Quarantine)>,
 }
 
 impl Troubles {
-    /// What the one made that is listed with this size. An unknown size fits any.
+    /// Returns the quarantine of the message listed with this size. An unknown size matches any.
     pub(super) fn get(&self, reported_size: Option<u64>) -> Option<Quarantine> {
         let made = match reported_size {
             Some(size) => self.sized.get(&size).or(self.sizeless.as_ref()),
@@ -26,7 +26,7 @@ impl Troubles {
         made.map(|(_, quarantine)| *quarantine)
     }
 
-    /// One has made this.
+    /// Sets the quarantine of a message.
     pub(super) fn set(&mut self, listed_as: ListedAs, quarantine: Quarantine) {
         let size = listed_as.reported_size;
         self.end(size);
@@ -36,7 +36,7 @@ impl Troubles {
         }
     }
 
-    /// The one that is listed with this size makes none any more.
+    /// Ends the quarantine of the message listed with this size.
     pub(super) fn end(&mut self, reported_size: Option<u64>) {
         self.sizeless = None;
         match reported_size {
@@ -45,12 +45,12 @@ impl Troubles {
         }
     }
 
-    /// All of them.
+    /// Iterates over all of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &(ListedAs, Quarantine)> {
         self.sized.values().chain(&self.sizeless)
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.sized.is_empty() && self.sizeless.is_none()
     }

@@ -1,6 +1,6 @@
 //! Finds entries by unique-id. PURE.
 //!
-//! The unique-ids themselves stand in the entries and nowhere else: of a million of them that is most of the memory.
+//! The unique-ids are stored in the entries only: for a million entries they take most of the memory.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,12 +11,12 @@ use super::entry_table::EntryTable;
 use crate::ids::EntryId;
 use crate::pop3::UniqueId;
 
-/// The entries of one unique-id, in the order in which they got it.
+/// The entries that share a unique-id, in the order in which they got it.
 #[derive(Debug, Clone)]
 struct Several {
     ids: Vec<EntryId>,
-    /// So many of the first ones have it no more. Entries go in the order in which they came, as a rule: moving all that
-    /// follow up for each of them would make a maildrop of messages that are all called alike quadratic.
+    /// How many of the first ones have been removed. Entries are mostly removed in the order in which they came:
+    /// shifting the rest each time would be quadratic for a maildrop whose messages all have the same unique-id.
     gone: usize,
 }
 
@@ -42,19 +42,20 @@ impl Several {
     }
 }
 
-/// Which entries have which unique-id. Whoever asks brings the entries along: all that were added and not removed.
+/// Maps unique-ids to entries. Callers pass the entry table, which must have exactly the entries that were added and
+/// not removed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct UniqueIdIndex {
     /// One entry for each unique-id.
     one_of_each: HashTable<EntryId>,
-    /// All entries of a unique-id in the order in which they got it, where it is more than one.
+    /// All entries of each unique-id that has more than one, in the order in which they got it.
     several: HashMap<UniqueId, Several>,
-    /// What the unique-ids, which a server chooses, are hashed by.
+    /// Randomized, since the server chooses the unique-ids.
     hasher: RandomState,
 }
 
 impl UniqueIdIndex {
-    /// The entries that have it, in the order in which they got it.
+    /// Returns the entries with this unique-id, in the order in which they got it.
     pub(super) fn get<'a>(&'a self, unique_id: &UniqueId, entries: &EntryTable) -> &'a [EntryId] {
         if let Some(ids) = self.several.get(unique_id) {
             return ids.as_slice();
@@ -64,12 +65,12 @@ impl UniqueIdIndex {
         found.map(std::slice::from_ref).unwrap_or_default()
     }
 
-    /// Whether no two entries have the same.
+    /// Whether no two entries share a unique-id.
     pub(super) fn has_each_once(&self) -> bool {
         self.several.is_empty()
     }
 
-    /// This entry, which is among the entries, has it.
+    /// Adds an entry, which must be in the table already.
     pub(super) fn add(&mut self, id: EntryId, unique_id: &UniqueId, entries: &EntryTable) {
         if let Some(several) = self.several.get_mut(unique_id) {
             several.ids.push(id);
@@ -85,7 +86,7 @@ impl UniqueIdIndex {
         }
     }
 
-    /// This entry, which is still among the entries, does not have it any more.
+    /// Removes an entry, which must still be in the table.
     pub(super) fn remove(&mut self, id: EntryId, unique_id: &UniqueId) {
         let next = self.several.get_mut(unique_id).and_then(|several| {
             several.remove(id);
@@ -104,8 +105,8 @@ impl UniqueIdIndex {
         }
     }
 
-    /// These entries, which are still among the entries, do not have theirs any more. Of those that share one, any number go
-    /// in one go, whichever they are.
+    /// Removes entries, which must still be in the table. Any number of entries that share a unique-id are removed in
+    /// one pass.
     pub(super) fn remove_all(&mut self, ids: &[EntryId], entries: &EntryTable) {
         let mut shared: HashMap<UniqueId, HashSet<EntryId>> = HashMap::new();
         for id in ids {
@@ -134,7 +135,7 @@ impl UniqueIdIndex {
         }
     }
 
-    /// Makes room for so many more.
+    /// Reserves room for this many more entries.
     pub(super) fn reserve(&mut self, additional: usize, entries: &EntryTable) {
         let Self { one_of_each, hasher, .. } = self;
         let hash_of = |id: &EntryId| unique_id_of(*id, entries).map_or(0, |one| hasher.hash_one(one));
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
     use crate::state::entry::Entry;
 
-    /// Entries with an index, and what they should have: by unique-id, in order.
+    /// Entries with their index, and the ids expected for each unique-id, in order.
     #[derive(Default)]
     struct Kept {
         entries: EntryTable,
@@ -160,7 +161,7 @@ mod tests {
     }
 
     fn named(number: u64) -> UniqueId {
-        // Some of them have room in the value itself, and some do not.
+        // Some are short enough to be stored inline, and some are not.
         UniqueId::new("x".repeat(usize::try_from(number).unwrap()).as_bytes()).unwrap()
     }
 
@@ -254,7 +255,7 @@ mod tests {
         let begun = std::time::Instant::now();
         let gone: Vec<EntryId> = ids.into_iter().step_by(2).collect();
         kept.index.remove_all(&gone, &kept.entries);
-        // One by one it takes minutes.
+        // One at a time this would take minutes.
         assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
         assert_eq!(kept.index.get(&named(7), &kept.entries).len(), 75_000);
     }

@@ -1,29 +1,29 @@
-//! Whether a poll hangs: it has been waiting so long for a disk that others are to have what it has. PURE.
+//! Decides whether a poll hangs: it has been waiting for a disk for so long that others should get what it holds. PURE.
 
 use std::time::Duration;
 
-/// A disk that has not answered for so long hangs.
+/// A disk that has not responded for this long hangs.
 pub(crate) const HUNG: Duration = Duration::from_secs(15);
 
-/// So many accounts that hang give their places to others. Each holds one of the runtime's threads for what blocks
-/// ([`crate::threads::MOST_BLOCKING`]) or some, and those that do not hang need some, too.
+/// At most this many hanging accounts give up their places to others. Each one holds at least one of the runtime's
+/// blocking threads ([`crate::threads::MOST_BLOCKING`]), and accounts that do not hang need some, too.
 pub(crate) const MOST_HUNG: usize = 1024;
 
-/// A poll that runs, as it was judged last. Times are since a moment that whoever judges it has chosen.
+/// Whether a running poll hangs, as last judged. Times count from a moment that the caller chooses.
 #[derive(Debug)]
 pub(crate) struct Hang {
-    /// It hangs once it has been waiting for so long.
+    /// How long it may wait before it counts as hanging.
     limit: Duration,
     /// Since when it has been waiting, if it hangs.
     since: Option<Duration>,
 }
 
-/// What has changed.
+/// A change of the judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It hangs from now on.
+    /// It hangs now.
     Hangs,
-    /// It does not hang any more.
+    /// It no longer hangs.
     HangsNoMore,
 }
 
@@ -34,23 +34,23 @@ impl Default for Hang {
 }
 
 impl Hang {
-    /// Does not hang, and will after so long.
+    /// Starts as not hanging, with this limit.
     pub(crate) fn after(limit: Duration) -> Self {
         Self { limit, since: None }
     }
 
-    /// Since when it has been waiting for a disk that hangs.
+    /// Returns since when it has been waiting for a hanging disk.
     #[must_use]
     pub(crate) fn since(&self) -> Option<Duration> {
         self.since
     }
 
-    /// What it waited for is done. Whether it hung.
+    /// Ends the wait. Returns whether it hung.
     pub(crate) fn end(&mut self) -> bool {
         self.since.take().is_some()
     }
 
-    /// Takes in for how long it has been waiting for a disk, if it does.
+    /// Judges it by how long it has been waiting for a disk, if it is.
     pub(crate) fn judge(&mut self, now: Duration, waits_for_disk: Option<Duration>) -> Option<Change> {
         let before = self.since;
         self.since = waits_for_disk.filter(|waited| *waited >= self.limit).map(|waited| now.saturating_sub(waited));

@@ -1,5 +1,5 @@
-//! How long a poll that runs has been waiting for a disk, and whether it is to give way. The poll says the one and heeds the
-//! other without knowing who looks; whoever runs it by itself loses nothing.
+//! Shows how long a running poll has been waiting for a disk, and tells it when to give way. The poll reports the one
+//! and obeys the other without knowing the observer, and works without one just as well.
 
 pub(crate) mod hang;
 pub(crate) mod places;
@@ -20,37 +20,37 @@ tokio::task_local! {
     static WATCH: Arc<Watch>;
 }
 
-/// A poll, as seen from outside.
+/// A poll as seen by an observer.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    /// Somebody else should have its turn soon.
+    /// Whether it is to give way to others soon.
     give_way: AtomicBool,
-    /// The poll waits until its state has room in memory.
+    /// Whether it waits for room in memory for its state.
     waits_for_room: AtomicBool,
-    /// Its state is large, and has room that others may wait for.
+    /// Whether its state is large and has room in memory that others may wait for.
     holds_room: AtomicBool,
-    /// Who gives it its places. None: it needs none.
+    /// Gives the poll its places. None: it needs none.
     places: Option<Arc<dyn Places>>,
-    /// What it logs in with is not waited for any longer.
+    /// Cancelled when the poll's credential is not to be waited for any longer.
     impatience: CancellationToken,
     /// Gives back what others need if the poll hangs.
     on_hang: OnHang,
-    /// The work that blocks and has not ended.
+    /// The blocking work in progress.
     blocking: Mutex<Outstanding>,
-    /// Rings when there is none any more.
+    /// Notified when none is left.
     idle: Notify,
 }
 
-/// What a poll has of what others need.
+/// Resources of a poll that others need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Needed {
     /// Memory for its state.
     State,
-    /// Memory for what the server lists.
+    /// Memory for the server's listing.
     Listing,
 }
 
-/// What is done if a poll hangs.
+/// What to do if a poll hangs.
 #[derive(Default)]
 struct OnHang(Mutex<BTreeMap<Needed, Box<dyn Fn() + Send>>>);
 
@@ -66,28 +66,28 @@ impl OnHang {
     }
 }
 
-/// Work on other threads.
+/// Work in progress on other threads.
 #[derive(Debug, Default)]
 struct Outstanding {
-    /// When each piece was given away, by its number.
+    /// When each piece of work began, by number.
     begun: BTreeMap<u64, Instant>,
     /// The next number.
     number: u64,
 }
 
 impl Watch {
-    /// Of a poll whose places are given by this.
+    /// Watches a poll that gets its places from here.
     pub(crate) fn with(places: Arc<dyn Places>) -> Self {
         Self { places: Some(places), ..Self::default() }
     }
 
-    /// Since when the poll has been waiting for the oldest piece of work that blocks; None if it waits for none.
+    /// Returns since when the poll has been waiting for its oldest piece of blocking work; None if there is none.
     #[must_use]
     pub(crate) fn waiting_for_disk(&self) -> Option<Instant> {
         self.lock().begun.first_key_value().map(|(_, begun)| *begun)
     }
 
-    /// Whether the poll waits until its state has room in memory.
+    /// Whether the poll waits for room in memory for its state.
     #[must_use]
     pub(crate) fn waits_for_room(&self) -> bool {
         self.waits_for_room.load(Ordering::Relaxed)
@@ -99,22 +99,22 @@ impl Watch {
         self.holds_room.load(Ordering::Relaxed)
     }
 
-    /// The poll hangs: what it has of what others need is given back.
+    /// Gives back what others need, because the poll hangs.
     pub(crate) fn hangs(&self) {
         self.on_hang.lock().values().for_each(|give_back| give_back());
     }
 
-    /// Asks the poll to let others have their turn: it begins nothing new, finishes what is under way and ends in order.
+    /// Asks the poll to give way to others: it begins nothing new, finishes what is in progress, and ends in order.
     pub(crate) fn ask_to_give_way(&self) {
         self.give_way.store(true, Ordering::Relaxed);
     }
 
-    /// Tells the poll that what it logs in with is not to be waited for any longer.
+    /// Tells the poll not to wait for its credential any longer.
     pub(crate) fn lose_patience(&self) {
         self.impatience.cancel();
     }
 
-    /// Waits until no work is left on other threads. Work may outlive the poll that wanted it.
+    /// Waits until no work is left on other threads. Work may outlive the poll that started it.
     pub(crate) async fn idle(&self) {
         loop {
             let ended = self.idle.notified();
@@ -130,19 +130,19 @@ impl Watch {
     }
 }
 
-/// Runs a poll under watch.
+/// Runs a poll under this watch.
 pub(crate) async fn watched<T>(watch: Arc<Watch>, poll: impl Future<Output = T>) -> T {
     WATCH.scope(watch, poll).await
 }
 
-/// Whether somebody else should have its turn soon.
+/// Whether the current poll is to give way to others soon.
 #[must_use]
 pub(crate) fn is_to_give_way() -> bool {
     WATCH.try_with(|watch| watch.give_way.load(Ordering::Relaxed)).unwrap_or(false)
 }
 
-/// Whether others wait for something that the poll that runs here has. Who waits for a place at another server, or for memory
-/// that this one does not have, does not.
+/// Whether others wait for something that the current poll holds. Waits for a place at another server, or for memory
+/// that this poll does not hold, do not count.
 #[must_use]
 pub(crate) fn is_in_the_way() -> bool {
     let has_it = |watch: &Arc<Watch>| {
@@ -152,8 +152,8 @@ pub(crate) fn is_in_the_way() -> bool {
     WATCH.try_with(has_it).unwrap_or(false)
 }
 
-/// Gets what the poll that runs here logs in with. It needs no place meanwhile, and others have those that it had. None if
-/// that is not to be waited for any longer.
+/// Obtains the current poll's credential. Its places are given back meanwhile, since it needs none. None if the
+/// credential is not to be waited for any longer.
 pub(crate) async fn without_places<T>(obtaining: impl Future<Output = T>) -> Option<T> {
     let Ok(watch) = WATCH.try_with(Arc::clone) else { return Some(obtaining.await) };
     if let Some(places) = &watch.places {
@@ -166,24 +166,25 @@ pub(crate) async fn without_places<T>(obtaining: impl Future<Output = T>) -> Opt
     }
 }
 
-/// Waits for the places that the poll needs which runs here.
+/// Waits for the places of the current poll.
 pub(crate) async fn have_places() {
     if let Some(places) = WATCH.try_with(|watch| watch.places.clone()).ok().flatten() {
         places.wait().await;
     }
 }
 
-/// How the poll that runs here gives back what others need, if it hangs.
+/// Sets how the current poll gives back what others need, if it hangs.
 pub(crate) fn on_hang(what: Needed, give_back: impl Fn() + Send + 'static) {
     let _ = WATCH.try_with(|watch| watch.on_hang.lock().insert(what, Box::new(give_back)));
 }
 
-/// Whether the poll that runs here has room in memory that others may wait for.
+/// Sets whether the current poll has room in memory that others may wait for.
 pub(crate) fn has_room(holds: bool) {
     let _ = WATCH.try_with(|watch| watch.holds_room.store(holds, Ordering::Relaxed));
 }
 
-/// Waits for room in memory; who watches the poll sees that it can do nothing about it. Whoever has room is in the way.
+/// Waits for room in memory, visibly to an observer, as the poll can do nothing else. Polls that hold room are in the
+/// way meanwhile.
 pub(crate) async fn waiting_for_room<T>(room: impl Future<Output = T>) -> T {
     let _waits = Line::for_room().wait();
     let set = |waits: bool| _ = WATCH.try_with(|watch| watch.waits_for_room.store(waits, Ordering::Relaxed));
@@ -193,7 +194,7 @@ pub(crate) async fn waiting_for_room<T>(room: impl Future<Output = T>) -> T {
     taken
 }
 
-/// Begins work that blocks as [`threads::blocking`] does; who watches the poll sees how long it takes.
+/// Begins blocking work like [`threads::blocking`], visibly to an observer.
 pub(crate) fn blocking<R, F>(work: F) -> threads::Blocking<R>
 where
     R: Send + 'static,
@@ -207,13 +208,13 @@ where
     })
 }
 
-/// From here on the poll that runs here waits for a disk, as long as the answer lives: somebody else looks there already.
+/// Marks the current poll as waiting for a disk until the result is dropped. For waits behind others that use the disk.
 #[must_use]
 pub(crate) fn waits_for_disk() -> impl Sized + Send {
     WATCH.try_with(Seen::begin).ok()
 }
 
-/// Begins a task that is watched as the poll is that runs here, and goes on when nobody waits for it.
+/// Spawns a task under the watch of the current poll. The task goes on even if nobody waits for it.
 pub(crate) fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     match WATCH.try_with(Arc::clone) {
         Ok(watch) => tokio::spawn(watched(watch, task)),
@@ -221,7 +222,7 @@ pub(crate) fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 's
     }
 }
 
-/// Work that is seen until this is dropped.
+/// Work that is visible to an observer until this is dropped.
 struct Seen {
     watch: Arc<Watch>,
     number: u64,
@@ -255,7 +256,7 @@ mod tests {
 
     use super::*;
 
-    /// Places that are there as soon as they are asked for.
+    /// Places that are given as soon as they are requested.
     #[derive(Debug, Default)]
     struct Given {
         waited_for: bool,

@@ -1,36 +1,37 @@
-//! What polls have that others wait for: places, and memory for a state. Whoever has it has to be worth it.
+//! What polls hold that others may wait for: places, and memory for a state. A poll must make good use of what it
+//! holds.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-/// Who gives a poll its places.
+/// Gives a poll its places.
 pub(crate) trait Places: fmt::Debug + Send + Sync {
-    /// The poll gets what it logs in with, and needs no place meanwhile.
+    /// Gives back the poll's places, while it obtains its credential.
     fn give_back(&self);
 
-    /// Whether others wait for those that the poll has. Never, if whoever looks at the poll knows by itself.
+    /// Whether others wait for the poll's places. Always false if the poll's observer knows this by itself.
     fn are_waited_for(&self) -> bool;
 
-    /// The poll needs its places from here on. They are there when this comes to its end.
+    /// Requests the poll's places, and waits until it has them.
     fn wait(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-/// Polls that wait for the same.
+/// Counts polls that wait for the same resource.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Line(Arc<AtomicUsize>);
 
-/// Those whose states wait for memory.
+/// The polls whose states wait for memory.
 static FOR_ROOM: LazyLock<Line> = LazyLock::new(Line::default);
 
 impl Line {
-    /// That for memory for a state.
+    /// The line for memory for a state.
     pub(super) fn for_room() -> &'static Self {
         &FOR_ROOM
     }
 
-    /// From here on one more waits.
+    /// Adds a waiting poll.
     #[must_use]
     pub(crate) fn wait(&self) -> Waits {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -43,7 +44,7 @@ impl Line {
     }
 }
 
-/// A poll that waits, as long as this lives.
+/// A poll that waits, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Waits(Line);
 

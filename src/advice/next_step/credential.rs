@@ -1,4 +1,4 @@
-//! Passwords and where they come from.
+//! Passwords and their sources.
 
 use std::borrow::Cow;
 use std::io;

@@ -1,4 +1,4 @@
-//! Files and the room for them.
+//! Files and disk space.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::maildir::Foreign;
 use crate::poll::error::DoesNotFit;
 use crate::user;
 
-/// What is said to calm.
+/// Reassures the user.
 const NOTHING_LOST: &str = "Nothing is lost: what was not delivered is still on the server";
 
 /// What to do about a failed system call on a Maildir.
@@ -36,7 +36,7 @@ pub(super) fn state(error: &io::Error) -> Step {
     }
     match system::step(error) {
         Some(step) => Some(format!("{step}. Nothing is lost").into()),
-        // Our own limit, not one of the system.
+        // This is our own limit, not one of the system.
         None if error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_none() => Some(
             "It remembers some ten million messages. Move it away: `mailferry uids adopt --from-maildir` begins a new one \
              with what the Maildir holds"
@@ -47,11 +47,11 @@ pub(super) fn state(error: &io::Error) -> Step {
     }
 }
 
-/// What to do where a file system has no locks.
+/// What to do if a file system has no locks.
 const NO_LOCKS: &str = "This file system has no locks, without which two processes could poll the account: put the state on \
                         another one with --state-dir or `state_dir`";
 
-/// The errors of flock(2) where there are none.
+/// Whether flock(2) failed because the file system has no locks.
 fn has_no_locks(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NOLCK | Errno::NOSYS | Errno::NOTSUP))
 }
@@ -69,15 +69,15 @@ fn common(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// What to do where root would deliver into what belongs to somebody else.
+/// What to do if root would deliver into what belongs to another user.
 fn whose(Foreign { path, owner }: &Foreign) -> String {
     let Some(owner) = *owner else { return format!("Take that away: {}", chmod(path, "o-w")) };
-    // A unit is named after a user's name.
+    // The unit is named after the user.
     let unit = user::known_name(owner).map(|name| format!("systemctl enable --now mailferry@{name}, or "));
     format!("Let mailferry run as that user: {}{}", unit.unwrap_or_default(), this_command_as(owner))
 }
 
-/// What to do where a message, or any message, does not fit.
+/// What to do if a message, or any message, does not fit on the disk.
 pub(super) fn space(message: Option<&DoesNotFit>) -> &'static str {
     match message {
         Some(DoesNotFit { never: true, .. }) => "To leave such messages on the server for good, set max_message_size",

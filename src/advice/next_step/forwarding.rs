@@ -1,4 +1,4 @@
-//! A destination that mail goes on to.
+//! A destination that mail is forwarded to.
 
 use std::io;
 
@@ -66,7 +66,7 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
 /// The port of IMAP over TLS.
 const IMAPS: u16 = 993;
 
-/// Where the destination of an account is configured.
+/// The table that configures an account's destination.
 fn table(account: &AccountName) -> String {
     format!("[accounts.{account}.forward]")
 }

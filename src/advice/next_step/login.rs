@@ -8,19 +8,20 @@ use crate::pop3::{CommandKind, Mechanism, Refusal, Response, judge_access};
 use crate::provider::Provider;
 use crate::sasl::NoLoginMethod;
 
-/// What a person has to do where the server says that it will not pass.
+/// What to do if the server says that waiting will not help.
 const WILL_NOT_PASS: &str =
     "Waiting does not help: enable POP3 in the account's web settings, or ask the server's operator";
 
-/// What is checked where nothing is known of a server.
+/// What to check if nothing is known about a server.
 const CHECK_PASSWORD: &str = "Check username and password; some providers require an app password or authorization \
                               code, or POP3 to be enabled in their web settings";
 
-/// The same of a token.
+/// The same for a token.
 const CHECK_TOKEN: &str = "Check username, and that the token is good for POP3. A server that offers neither OAUTHBEARER \
                            nor XOAUTH2 takes no token, and wants a password";
 
-/// About a login that a server of this provider refused in answer to this command; `blanks`: the password holds some.
+/// About a login that a server of this provider refused in response to this command; `blanks` says whether the password
+/// contains spaces.
 pub(super) fn refused(
     provider: Option<&Provider>,
     asked: CommandKind,
@@ -68,7 +69,7 @@ pub(super) fn access(provider: Option<&Provider>, when: When, response: &Respons
     meaning(provider, when, response).map_or(unknown.into(), Cow::from)
 }
 
-/// About a way to log in that is not there.
+/// About a login method that is not available.
 pub(super) fn no_method(error: NoLoginMethod) -> &'static str {
     match error {
         NoLoginMethod::ApopWithoutTimestamp => "Set auth = \"auto\" or remove the key",

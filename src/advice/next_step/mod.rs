@@ -23,19 +23,19 @@ use crate::poll::PollError;
 use crate::poll::report::Decision;
 use crate::schedule::{Cause, Reason};
 
-/// What to do; None where nothing is to be done.
+/// What to do; None if nothing has to be done.
 pub(super) type Step = Option<Cow<'static, str>>;
 
 const TRY_LATER: &str = "Try again later";
 
 const REPORT_IT: &str = "This is a bug in mailferry: please report it with the lines above";
 
-/// The command that goes on with what a person has decided.
+/// The command that continues after a person's decision.
 pub(super) fn fetch_with(decision: Decision, account: impl Display) -> String {
     this_program(&format!("fetch {} {account}", option(decision)))
 }
 
-/// The option of `fetch` by which a person decides so.
+/// The option of `fetch` that expresses a decision.
 fn option(decision: Decision) -> &'static str {
     match decision {
         Decision::NewState => "--new-state",
@@ -44,8 +44,8 @@ fn option(decision: Decision) -> &'static str {
     }
 }
 
-/// What is said of a decision that a poll did not need. What fetches everything again is not offered here: it may be the
-/// last thing that the user meant.
+/// Tells that a poll did not need a decision. The option that fetches everything again is not suggested here: it may be
+/// the last thing that the user meant.
 pub(crate) fn needless(decision: Decision) -> String {
     let why = match decision {
         Decision::NewState => "there is a record of what was fetched",
@@ -55,7 +55,7 @@ pub(crate) fn needless(decision: Decision) -> String {
     format!("{} has no effect: {why}", option(decision))
 }
 
-/// What to do about the end of a poll.
+/// What to do about the error that ended a poll.
 pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
     match error {
         PollError::Client(e) => session::step(e),
@@ -90,7 +90,7 @@ pub(super) fn of_network(error: &NetError) -> Step {
     network::step(error)
 }
 
-/// What a user can do instead of waiting for the next poll, behind its reason.
+/// What a user can do instead of waiting for the next poll, to follow the reason.
 pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
     let cause = match reason {
         Reason::Trouble { cause, .. } => cause,
@@ -122,15 +122,15 @@ pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
     }
 }
 
-/// What to do where messages come in another size than they are listed with.
+/// What to do if messages come in another size than listed.
 pub(crate) const OTHER_SIZES: &str = "It is retrieved again, after longer and longer times. If it stays like that, see with \
     another mail program what the server has, and delete it there. If nearly all messages come like that, because the \
     server only estimates sizes, set sizes_are_estimates = true";
 
-/// What to do where nothing is deleted on the server, because a delivery cannot be made durable.
+/// What to do if nothing is deleted on the server, because a delivery cannot be made durable.
 pub(crate) const UNSYNCABLE: &str = "Keep Maildir and state on a local disk, or set leave_on_server = true";
 
-/// What to do where a server does not show the headers by which a rule would leave messages there.
+/// What to do if a server does not show the headers by which a rule would leave messages on it.
 pub(crate) const NOT_SKIPPED: &str = "Let the rule deliver to a Maildir instead";
 
 #[cfg(test)]

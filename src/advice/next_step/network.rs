@@ -19,17 +19,17 @@ pub(super) fn step_elsewhere(error: &NetError, tls_port: u16, table: &str) -> St
     Some(if names_keys { format!("{step}. These keys are in {table}").into() } else { step })
 }
 
-/// About the connection to a server of a kind whose port for TLS is this one.
+/// About the connection to a server whose kind uses this port for TLS.
 fn step_at(error: &NetError, tls_port: u16) -> Step {
     let step = match error {
         NetError::Resolve { .. } => "Check its spelling and this machine's network",
-        // The way to the server says what it is that the account asks for.
+        // The error names what the account demands of the route.
         NetError::NoAddressOnRoute { .. } => "Change `ip` or `source_address`, or remove it",
         NetError::SourceAddress { .. } => "Set `source_address` to an address of this machine, or remove it",
         NetError::Proxy { problem, .. } => return proxy(problem),
         NetError::ClientCertificate { why, .. } => return tls::client_certificate(why),
         NetError::NoAddress { .. } => "Check its spelling in the configuration",
-        // Where this system lacks something, no address could be tried.
+        // If this system lacks something, no address could be tried.
         NetError::Connect { attempts, .. } => attempts
             .iter()
             .find_map(|(_, why)| system::step(why))

@@ -1,4 +1,4 @@
-//! What a server does that is not POP3, and what cannot be sent to it.
+//! Server behaviour that is not POP3, and commands that cannot be sent.
 
 use super::{REPORT_IT, TRY_LATER};
 use crate::pop3::{CommandError, FramingError, SendError};
@@ -21,7 +21,7 @@ pub(super) fn framing(error: &FramingError) -> &'static str {
     }
 }
 
-/// Whether this is how an IMAP server greets (RFC 9051, section 7.1).
+/// Whether this is the greeting of an IMAP server (RFC 9051, section 7.1).
 fn is_imap(excerpt: &str) -> bool {
     ["* OK", "* PREAUTH", "* BYE"].iter().any(|greeting| excerpt.starts_with(greeting))
 }

@@ -1,4 +1,4 @@
-//! What to do about a sign-in by OAuth 2.0 that came to nothing.
+//! What to do about a failed OAuth 2.0 sign-in.
 
 use super::{Step, TRY_LATER, credential, network, state, system};
 use crate::account::AccountName;
@@ -17,7 +17,7 @@ const HTTPS: u16 = 443;
 
 const BEGIN_AGAIN: &str = "Begin again";
 
-/// What whoever has begun it by hand is to do: nothing tries it again.
+/// What to do about a sign-in started by hand: nothing retries it.
 pub(in crate::advice) fn step_by_hand(error: &OAuthError, account: &AccountName) -> Step {
     match error {
         OAuthError::Http(HttpError { problem: HttpProblem::Net(_), .. }) => step(error, account),
@@ -26,26 +26,26 @@ pub(in crate::advice) fn step_by_hand(error: &OAuthError, account: &AccountName)
     }
 }
 
-/// What to do about the sign-in of an account's destination, which stands in this table.
+/// What to do about the sign-in of an account's destination, which is configured in this table.
 pub(super) fn step_of_destination(error: &OAuthError, account: &AccountName, table: &str) -> Step {
     step_in(error, account, table, &this_program(&format!("login --forward {account}")))
 }
 
-/// What to do; None where nothing is to be done.
+/// What to do; None if nothing has to be done.
 pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step {
     step_in(error, account, &format!("[accounts.{account}]"), &login(account))
 }
 
-/// The same, where `oauth2` stands in this table, and this command signs in.
+/// Does the same for `oauth2` in this table and this command to sign in.
 fn step_in(error: &OAuthError, account: &AccountName, table: &str, login: &str) -> Step {
     let words = match error {
-        // What answers there is no server of https.
+        // What responds there is not an HTTPS server.
         OAuthError::Http(HttpError {
             problem:
                 HttpProblem::Net(NetError::NotTls { .. } | NetError::TlsTimeout { .. }) | HttpProblem::NotHttp { .. },
             ..
         }) => CHECK_PORT,
-        // It is not the account's host that was asked.
+        // The contacted host is not that of the account.
         OAuthError::Http(HttpError { problem: HttpProblem::Net(NetError::Connect { attempts, .. }), .. }) => attempts
             .iter()
             .find_map(|(_, why)| system::step(why))
@@ -87,13 +87,13 @@ fn login(account: &AccountName) -> String {
     this_program(&format!("login {account}"))
 }
 
-/// A clause as a sentence.
+/// Turns a clause into a sentence.
 fn sentence(clause: &str) -> String {
     let mut chars = clause.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// About a code (RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5).
+/// What to do about an error code (RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5).
 fn refused(code: &str) -> &'static str {
     match code {
         "access_denied" => "The sign-in was declined, or an administrator must allow the client first",

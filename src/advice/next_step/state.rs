@@ -1,4 +1,4 @@
-//! States, and the Maildirs that they know.
+//! States, and the Maildirs known to them.
 
 use super::{Step, disk, fetch_with};
 use crate::account::AccountName;
@@ -68,7 +68,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
     Some(step.into())
 }
 
-/// Where a state is lost and nothing tells what was fetched.
+/// What to do if a state is lost, and nothing shows what was fetched.
 fn without_a_trace_of_what(account: &AccountName) -> String {
     format!(
         "If the state is somewhere else, or its disk is not mounted, put {account}.uids back or give --state-dir; if it is \
@@ -78,7 +78,7 @@ fn without_a_trace_of_what(account: &AccountName) -> String {
     )
 }
 
-/// About a state directory that a daemon cannot begin with: no account is concerned yet.
+/// About a state directory that a daemon cannot start with. No account is concerned yet.
 pub(crate) fn of_directory(error: &StateError) -> Step {
     match error {
         StateError::OtherOwner { owner, .. } => Some(format!("As that user: {}", this_command_as(*owner)).into()),

@@ -1,14 +1,14 @@
-//! What the system lacks.
+//! Resources that the system lacks.
 
 use std::io;
 
 use crate::system_limit::{self, SystemLimit};
 
-/// What to do where no process and no thread can be had.
+/// What to do if no process or thread can be started.
 pub(super) const THREADS: &str =
     "Allow more processes and threads (ulimit -u, TasksMax=, pids.max), or try again later";
 
-/// What to do about an error that says that the system lacks something; None for any other one.
+/// What to do about an error that says that the system lacks a resource; None for other errors.
 pub(crate) fn step(error: &io::Error) -> Option<&'static str> {
     system_limit::of(error).map(|limit| match limit {
         SystemLimit::OpenFiles => {

@@ -26,7 +26,7 @@ fn host() -> String {
     "pop.example.org".to_owned()
 }
 
-/// What a user reads.
+/// The text that a user reads.
 fn words(error: impl Into<PollError>) -> String {
     told(&error.into(), &account())
 }

@@ -7,7 +7,7 @@ use super::system;
 use crate::net::{CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem};
 use crate::provider::Provider;
 
-/// About a certificate; `host` is the name that it should be for.
+/// About a certificate; `host` is the name that it should be valid for.
 pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'static, str> {
     let is_unknown = matches!(problem, CertificateProblem::UnknownIssuer | CertificateProblem::SelfSigned);
     if let Some(provider) = Provider::of(host).filter(|_| is_unknown) {
@@ -42,7 +42,8 @@ pub(super) fn certificate(host: &str, problem: &CertificateProblem) -> Cow<'stat
     step.into()
 }
 
-/// The servers of a provider that is known have certificates that every machine trusts.
+/// Tells that a connection is probably intercepted: a known provider's servers have certificates that every machine
+/// trusts.
 fn intercepted(provider: &Provider) -> String {
     format!(
         "{} has one that every machine trusts, so this is hardly its server: a virus scanner or a proxy on the way may be \

@@ -171,7 +171,7 @@ fn truncating_goes_on_writing_at_the_cut() {
 #[test]
 #[allow(clippy::useless_conversion, reason = "on other processors the type is a smaller one")]
 fn a_file_in_memory_names_no_device_whose_threads_would_sync_it() {
-    // Where this is something else, as in some containers, there is nothing to be seen.
+    // In some containers /dev/shm is missing, or is not a tmpfs.
     let Ok(dir) = tempfile::tempdir_in("/dev/shm") else { return };
     let file = RealDisk.create(&dir.path().join("f")).unwrap();
     let in_memory = i64::from(rustix::fs::statfs(dir.path()).unwrap().f_type) == TMPFS;

@@ -1,59 +1,60 @@
-//! The records of a forwarder's journal, `ACCOUNT.forward`: text of the same kind as that of a `.uids` file. PURE.
+//! The records of a forwarder's journal, `ACCOUNT.forward`, in the same text format as a `.uids` file. PURE.
 
 use super::{Fields, Parse};
 use crate::message::Digest;
 
-/// What became of a message of the spool, which is known by its file's name.
+/// What became of a message in the spool, which is identified by its file name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForwardRecord {
-    /// `I`: it is about to be appended to an IMAP mailbox. Whether it was is found among the UIDs from this one on.
+    /// `I`: it is about to be appended to an IMAP mailbox. Whether it was can be seen among the UIDs from `uid_next`
+    /// on.
     Intent(AppendIntent),
     /// `J`: it arrived.
     Arrived {
         /// The file.
         name: String,
-        /// The digest of all its octets as they went over the wire, if it is known.
+        /// The digest of all its octets as sent, if known.
         whole: Option<Digest>,
-        /// Under this UID of the mailbox, if that is known.
+        /// Its UID in the mailbox, if known.
         uid: Option<MailboxUid>,
     },
-    /// `K`: it was refused for good, and is left alone.
+    /// `K`: it was permanently refused, and is left alone.
     SetAside {
         /// The file.
         name: String,
         /// When, in seconds since 1970.
         since: i64,
-        /// Why, in words for people.
+        /// The reason, in words for people.
         reason: String,
     },
-    /// `N`: it was refused, and is tried again.
+    /// `N`: it was refused, and will be retried.
     Refused {
         /// The file.
         name: String,
-        /// So often.
+        /// How many times it was refused.
         times: u32,
-        /// So often, in a row, a try has broken off at it.
+        /// How many tries in a row broke off at it.
         breaks: u32,
     },
-    /// `t`: a try with it came to nothing, or is not over after a while. A hint: it decides only what is tried first.
+    /// `t`: a try failed, or has not ended after a while. A hint: it only decides which message is tried first.
     Troubled {
         /// The file.
         name: String,
-        /// When, how often, and who is at fault.
+        /// When, how often, and whether the destination is at fault.
         trouble: Trouble,
     },
-    /// `Z`: nothing is on record of it any more.
+    /// `Z`: nothing is recorded about it any more.
     Released(String),
 }
 
-/// What is known of tries with a message that came to nothing.
+/// What is known of failed tries with a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Trouble {
-    /// The last pass in which one did, as those are counted in which something came to nothing.
+    /// The last pass in which a try failed, counting only passes with failures.
     pub turn: u64,
-    /// So many did in a row. One that did not come to an end counts for several.
+    /// How many tries failed in a row. One that hung counts for several.
     pub strikes: u32,
-    /// Others arrived meanwhile, so it is not the destination's fault.
+    /// Whether other messages arrived meanwhile, so that the destination is not at fault.
     pub behind: bool,
 }
 
@@ -62,14 +63,14 @@ pub struct Trouble {
 pub struct AppendIntent {
     /// The file.
     pub name: String,
-    /// The mailbox, in words that tell it from others.
+    /// A text that identifies the mailbox.
     pub mailbox: String,
     /// The UIDVALIDITY of the mailbox.
     pub uid_validity: u32,
-    /// No message that is appended from now on gets a lower UID.
+    /// The lower bound for the UID of any message appended from now on.
     pub uid_next: u32,
-    /// So many messages were in the mailbox: where it is made anew, with other UIDs, those that come later stand behind them.
-    /// None if the server did not tell, and in what an earlier version wrote.
+    /// The number of messages in the mailbox. If the mailbox is created anew with other UIDs, later messages come after
+    /// these. None if the server did not report it, or if an earlier version wrote the record.
     pub count: Option<u32>,
 }
 
@@ -116,7 +117,7 @@ impl ForwardRecord {
         }
     }
 
-    /// Reads the fields behind a letter. None if they are not those of one of these records.
+    /// Parses the fields after a letter. None if they do not belong to one of these records.
     pub(super) fn parse(letter: u8, fields: &mut Parse<'_>) -> Option<Self> {
         let name = fields.string()?;
         Some(match letter {

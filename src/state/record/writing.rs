@@ -1,5 +1,5 @@
-//! How a record is written. A delivery costs a line of some 200 octets, so each kind of field has its own way, and none goes
-//! through the standard library's formatting.
+//! Writes records. A delivery takes a line of some 200 octets, so each kind of field is written directly, without the
+//! standard library's formatting.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// At the end of this.
+    /// Appends to this line.
     pub(super) fn of(line: &'a mut Vec<u8>) -> Self {
         Self { line }
     }
@@ -24,17 +24,17 @@ impl<'a> Fields<'a> {
         self
     }
 
-    /// A line that is kept as it was read.
+    /// Writes a line that is kept as it was read.
     pub(super) fn line(&mut self, line: &[u8]) {
         self.line.extend_from_slice(line);
     }
 
-    /// A record that is about these and says no more.
+    /// Writes a record that consists of ids only.
     pub(super) fn only_ids(&mut self, letter: char, ids: &[EntryId]) {
         self.letter(letter).ids(ids);
     }
 
-    /// A field that needs no escapes.
+    /// Writes a field that needs no escapes.
     pub(super) fn plain(&mut self, field: impl Plain) -> &mut Self {
         self.line.push(b' ');
         field.write(self.line);
@@ -80,7 +80,7 @@ impl<'a> Fields<'a> {
         self.text(path.as_os_str().as_bytes())
     }
 
-    /// A unique-id, and a size if it is known.
+    /// Writes a unique-id, and the size if it is known.
     pub(super) fn listed_as(&mut self, listed_as: &ListedAs) {
         self.text(listed_as.unique_id.as_bytes());
         if let Some(size) = listed_as.reported_size {
@@ -88,12 +88,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A record that is about a message so listed and says no more.
+    /// Writes a record that consists only of how a message is listed.
     pub(super) fn only_listed_as(&mut self, letter: char, listed_as: &ListedAs) {
         self.letter(letter).listed_as(listed_as);
     }
 
-    /// A record that is about this one, or none, and says no more.
+    /// Writes a record that consists of one id or none.
     pub(super) fn only_optional(&mut self, letter: char, id: Option<EntryId>) {
         self.letter(letter).optional(id);
     }
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
         self.letter('L').plain(id).ids(&numbers);
     }
 
-    /// Runs of ids as `3-7`, joined by commas.
+    /// Writes ids, runs as `3-7`, joined by commas.
     pub(super) fn ids(&mut self, ids: &[EntryId]) -> &mut Self {
         let mut before = b' ';
         for run in ids.chunk_by(|a, b| a < b && a.next() == *b) {
@@ -149,12 +149,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Whether an octet stands for itself.
+/// Whether an octet is written as it is.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~') && byte != b'%'
 }
 
-/// What is written in octets that stand for themselves.
+/// A value whose text needs no escapes.
 pub(super) trait Plain {
     /// Appends it.
     fn write(&self, line: &mut Vec<u8>);
@@ -174,7 +174,7 @@ impl Plain for &str {
 
 impl Plain for u64 {
     fn write(&self, line: &mut Vec<u8>) {
-        // 2^64 has as many.
+        // 2^64 has 20 digits.
         let mut digits = [b'0'; 20];
         let (mut left, mut count) = (*self, 0);
         for digit in digits.iter_mut().rev() {

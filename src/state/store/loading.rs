@@ -1,4 +1,4 @@
-//! How a state is opened: its lock, its file, and what must not be taken for it.
+//! Opens a state: takes its lock, reads its file, and refuses a wrong one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,19 +18,19 @@ use crate::state::record::Record;
 use crate::state::shown::{Shown, Unshown};
 use crate::state::traces::refuse_traces;
 
-/// A state that nobody else can write to.
+/// A state that is locked against other writers.
 struct Locked {
     lock: AccountLock,
     /// The state directory.
     dir: Dir,
-    /// None if there is no file yet.
+    /// The file. None if it does not exist yet.
     file: Option<LockedFile>,
 }
 
-/// The state of one account, locked and not read.
+/// An account's state, locked but not read.
 pub struct LockedState {
     disk: Arc<dyn Disk>,
-    /// The state directory, as it was given.
+    /// The state directory as given.
     dir: PathBuf,
     /// The file.
     path: PathBuf,
@@ -44,20 +44,20 @@ impl std::fmt::Debug for LockedState {
 }
 
 impl LockedState {
-    /// How many octets the file has; 0 if there is none.
+    /// The size of the file in octets; 0 if there is none.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.locked.file.as_ref().map_or(0, LockedFile::size)
     }
 
-    /// What is known of the file without reading it. None if there is none.
+    /// Returns the status of the file without reading it. None if there is none.
     #[must_use]
     pub fn status(&self) -> Option<FileStatus> {
         self.locked.file.as_ref()?;
         self.disk.status(&self.path).ok()
     }
 
-    /// Reads what is remembered. Blocks.
+    /// Reads the state. Blocks.
     ///
     /// # Errors
     /// [`StateError`]: the state cannot be used as it is.
@@ -68,10 +68,10 @@ impl LockedState {
 }
 
 impl Store {
-    /// Takes the account's lock and reads what is remembered. Blocks.
+    /// Takes the account's lock and reads the state. Blocks.
     ///
     /// # Errors
-    /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
+    /// [`StateError`]: another process polls the account, or the state cannot be used as it is.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -81,10 +81,10 @@ impl Store {
         Self::lock(disk, dir, account, open_options)?.read(account, open_options)
     }
 
-    /// Takes the account's lock and reads nothing yet. Blocks.
+    /// Takes the account's lock without reading anything. Blocks.
     ///
     /// # Errors
-    /// [`StateError`]: somebody else polls the account, or the state cannot be used as it is.
+    /// [`StateError`]: another process polls the account, or the state cannot be used as it is.
     pub fn lock(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -97,14 +97,14 @@ impl Store {
         let path = lock_file(dir, account.name.as_str());
         let held = |holder| StateError::Locked { account: account.name.clone(), holder };
         let locked = disk.lock(&path, &open_options.holder);
-        // Behind the lock, so that there is a file to see it by; and who holds it may be the twin.
+        // Checked after locking, so that there is a file to detect it by; the holder of the lock may be the twin.
         refuse_twins(&*disk, dir, &account.name, &open_options.configured_accounts)?;
         let lock = match locked {
             Ok(Lock::Acquired(lock)) => AccountLock { path, lock },
             Ok(Lock::Held(holder)) => return Err(held(holder)),
             Err(e) => return Err(StateError::io("lock", &path, e)),
         };
-        // The file has a lock of its own: it may have come here under another name while it is written to.
+        // The file has a lock of its own: a process that knows it by another name may be writing to it.
         let uids = uids_file(dir, account.name.as_str());
         let file = match LockedFile::open(&*disk, &uids) {
             Ok(Some(file)) => Some(file),
@@ -112,13 +112,13 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(StateError::io("open", &uids, e)),
         };
-        // What is rewritten goes where the lock is, whatever takes the directory's place meanwhile.
+        // Rewritten files go into the directory with the lock, even if it is replaced meanwhile.
         let opened = disk.resolve(dir).and_then(|dir| disk.open_dir(&dir));
         let opened = opened.map_err(|e| StateError::io("open", dir, e))?;
         Ok(LockedState { disk, dir: dir.to_owned(), path: uids, locked: Locked { lock, dir: opened, file } })
     }
 
-    /// Reads what is remembered without taking the lock or writing anything. Blocks.
+    /// Reads the state without taking the lock or writing anything. Blocks.
     ///
     /// # Errors
     /// [`StateError`].

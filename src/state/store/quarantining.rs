@@ -1,4 +1,4 @@
-//! Messages that are left on the server: how long one that failed is quarantined, and what a rule says of others.
+//! Messages that are left on the server: how long a failed one is quarantined, and which ones rules skip.
 
 use super::Store;
 use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
@@ -6,14 +6,14 @@ use crate::state::error::StateError;
 use crate::state::journal::Durability;
 use crate::state::record::Record;
 
-/// After so many times in a row a message is quarantined.
+/// A message is quarantined after this many failures in a row.
 const FIRST_QUARANTINE: u32 = 3;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
-/// How long a message is quarantined after it failed so often, in seconds: not at all twice, since most trouble
-/// passes; then from so long on, doubling, up to a week.
+/// How long a message is quarantined after `count` failures, in seconds: not at all after the first two, since most
+/// trouble passes; then for `first`, doubled each time, up to a week.
 fn quarantined_for(count: u32, first: u64) -> u64 {
     match count.checked_sub(FIRST_QUARANTINE) {
         None => 0,
@@ -21,10 +21,10 @@ fn quarantined_for(count: u32, first: u64) -> u64 {
     }
 }
 
-/// What is known of a message that a server's limit for the day keeps back once more; None if that counted today. Each day
-/// has a limit of its own, and a message that comes on none of several is larger than any of them.
+/// Returns the quarantine of a message that the server's daily limit held back once more; None if that has already
+/// counted today. Each day has its own limit, so a message that fails on several days is larger than the limit.
 fn over_limit(before: Option<Quarantine>, now: u64) -> Option<Quarantine> {
-    /// Polls of one day are not at the same hour.
+    /// The polls of two days may be less than 24 hours apart.
     const APART: u64 = 20 * HOUR;
     let counted_today = |before: Quarantine| {
         before.kind == QuarantineReason::OverLimit
@@ -40,16 +40,16 @@ fn over_limit(before: Option<Quarantine>, now: u64) -> Option<Quarantine> {
 }
 
 impl Store {
-    /// These messages failed. How long each is quarantined grows with how often it did.
+    /// Records that these messages failed. The more often a message has failed, the longer its quarantine.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_quarantine(&mut self, messages: Vec<ListedAs>, kind: QuarantineReason) -> Result<(), StateError> {
         let records = self.once_more(messages.into_iter(), kind);
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
-    /// The records of that. That a message came in another size counts by itself: it came.
+    /// Makes those records. Coming in another size is counted separately: the message did come.
     pub(super) fn once_more(&self, messages: impl Iterator<Item = ListedAs>, kind: QuarantineReason) -> Vec<Record> {
         let came = |kind: QuarantineReason| kind == QuarantineReason::OtherSize;
         let record = |listed_as: ListedAs| {
@@ -62,11 +62,11 @@ impl Store {
         messages.map(record).collect()
     }
 
-    /// When this message was asked for the server gave no more for the day. On the third such day it is quarantined for a day,
-    /// then for two, up to a week.
+    /// Records that the server's daily limit was reached at this message. On the third such day it is quarantined for a
+    /// day, then for two, up to a week.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_over_limit(&mut self, listed_as: ListedAs) -> Result<(), StateError> {
         let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
         match over_limit(before, self.mark.trusted) {
@@ -75,11 +75,11 @@ impl Store {
         }
     }
 
-    /// These messages could not be delivered, and not by any fault of theirs: others come first next time, but none of these is
-    /// ever left alone for that.
+    /// Records that these messages could not be delivered through no fault of their own: others come first next time,
+    /// but this never quarantines them.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_others_first(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
         let until = self.mark.trusted;
         let is_new = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_none();
@@ -89,19 +89,19 @@ impl Store {
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
-    /// Whichever of these messages made trouble does not any more: it is not on the server, or had its turn.
+    /// Ends the quarantine of these messages, if any: they are not on the server any more, or had their turn.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_quarantine_over(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
         let records = self.troubles_over(messages.into_iter());
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
-    /// Rules with this digest leave these messages on the server, and not those any more.
+    /// Records that rules with this digest leave `skipped` on the server, and that `over` are not left there any more.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Disk errors.
     pub fn record_skipped(
         &mut self,
         skipped: Vec<ListedAs>,
