@@ -464,8 +464,8 @@ impl Client {
     /// Like [`Client::converse`], but the listener may break: then no further command is sent, and the answers still in
     /// flight are read.
     ///
+    /// # Errors
     /// [`ClientError`], including those of the listener: the session is over.
-    /// [`ClientError`], that of the listener included: the session is over.
     pub async fn try_converse(
         &mut self,
         commands: impl IntoIterator<Item = Command>,

@@ -31,7 +31,7 @@ pub(super) struct Place {
 pub(super) enum Ended {
     /// None of the remaining addresses got as far as the login.
     Unreached(ClientError),
-    /// The server did not let us in.
+    /// The session ended before the login succeeded.
     Broken {
         /// The address.
         peer: SocketAddr,

@@ -291,7 +291,6 @@ fn platform_verifier(
 /// It accepts one thing more: a certificate that is itself in `tls_ca_file` or among the platform's, even if it is
 /// marked as an authority's, as `openssl req -x509` makes them for a server at home. Its dates and its name must still
 /// be right.
-/// be right all the same.
 #[derive(Debug)]
 struct TrustVerifier {
     /// Decides first.
