@@ -69,7 +69,8 @@ pub struct LoginError {
 /// tried, in the same session or, if the server hangs up, in a new one.
 ///
 /// # Errors
-/// [`LoginError`]. At most one credential is refused: after that nothing is offered again in any form.
+/// [`LoginError`]. A refused credential is not offered again, with one exception: if a method that hides the password
+/// was refused where nobody can read the connection, `auto` tries one that sends it.
 pub async fn log_in(
     dialer: &dyn Dial,
     account: &Account,

@@ -39,7 +39,7 @@ pub const NAME: &str = "control.sock";
 /// The maximum length of a request, in bytes: the names of some thousand accounts.
 const LONGEST_QUESTION: u64 = 256 << 10;
 
-/// The maximum total length of the names in a status request, in bytes: JSON may need six for each of them.
+/// The maximum total length of the names in a status request, in bytes: each may take six in JSON.
 const MOST_NAMES: usize = 32 << 10;
 
 /// How long a request may take to arrive, and an answer, or a piece of it, to be made or to be read.

@@ -55,9 +55,9 @@ pub(super) struct AccountState {
     too_large: u64,
     /// Messages that caused problems, and until when each is skipped, in seconds since 1970.
     quarantine: Vec<Quarantine>,
-    /// What the last poll that looked found in its spool although it forwards nothing.
+    /// What waits in its spool although it forwards nothing, as of the last poll that looked.
     stranded: Option<Box<Stranded>>,
-    /// The lifetime of the tokens that the last poll logged in with.
+    /// When the tokens of the last poll's login were issued and when they expire.
     token: Option<Box<TokenTimes>>,
     /// The digest of the saved standing.
     written: u64,
@@ -184,8 +184,8 @@ impl AccountState {
         matches!(reason, Some(Reason::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
-    /// Handles a poll that ran from `polled.start` to `polled.end`; `wall` is the same end in seconds since 1970, and
-    /// `local` is it in local time.
+    /// Handles a poll that ran from `polled.start` to `polled.end`; `wall` is the end in seconds since 1970, and `local`
+    /// as local time of the week.
     pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64, local: TimeOfWeek) {
         self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall, local);
         self.last_poll = Some(wall);

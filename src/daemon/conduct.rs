@@ -1,9 +1,9 @@
 //! Judges how a running poll behaves and what that means for its slots. PURE.
 //!
 //! Slots are for polls that make progress. A poll that takes long stands aside, so that its slot in the total goes to
-//! an account that waits. If others wait at its server, it is asked to give way, which it does between two messages,
-//! and a poll that retrieves next to nothing is stopped. A poll that waits for a disk that hangs cannot be stopped, and
-//! gives up all slots.
+//! an account that waits. If others still wait, it is asked to give way, which it does between two messages. If others
+//! wait, a poll that retrieves next to nothing is stopped. A poll that waits for a disk that hangs cannot be stopped,
+//! and gives up all slots.
 
 use std::time::Duration;
 

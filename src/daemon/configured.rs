@@ -1,8 +1,8 @@
 //! Compares the accounts of a configuration that was read with those in force. PURE.
 //!
 //! A configuration of a hundred thousand accounts may be reloaded because of one. Unchanged accounts keep their current
-//! value, and the one just read is dropped before the next is read: otherwise both sets would be held in memory, and
-//! freeing one later would leave it fragmented.
+//! value, and the one just read is dropped before the next is read: otherwise memory would hold both sets, and would be
+//! fragmented when one is freed.
 
 use std::collections::BTreeMap;
 use std::path::Path;

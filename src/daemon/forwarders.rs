@@ -26,7 +26,7 @@ use crate::watch::blocking;
 
 mod forwarder;
 
-/// How many password files are looked at at once: each look takes a thread, and keeps it if the disk hangs.
+/// How many password files are checked at once: each check takes a thread, and keeps it if the disk hangs.
 const MOST_LOOKS: usize = 256;
 
 /// All forwarders.

@@ -294,7 +294,7 @@ impl Queue {
         }
     }
 
-    /// Counts off the slots that an account gave up.
+    /// Subtracts the slots that an account gave up.
     fn leave(&mut self, holds: &Holds, turn: Turn) {
         *self.counts.of(holds) -= 1;
         match holds {
@@ -393,7 +393,7 @@ impl Queue {
         self.accounts.insert(account, place);
     }
 
-    /// Removes an account and counts it off at its server.
+    /// Removes an account and no longer counts it at its server.
     fn forget(&mut self, account: &AccountName) -> Option<Place> {
         let place = self.accounts.remove(account)?;
         if !place.slow {

@@ -12,7 +12,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::name::Name;
 
-/// How many characters are kept of a name in a certificate, which the server chooses.
+/// How many characters are kept of a name in a certificate: the server chooses it.
 const NAME: usize = 200;
 
 /// Describes the result of a handshake that has just completed.

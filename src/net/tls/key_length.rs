@@ -28,7 +28,7 @@ impl fmt::Display for ShortKey {
 
 impl std::error::Error for ShortKey {}
 
-/// Replaces the rejection of a signature by one of the key if the key is too short.
+/// Names the key in the rejection of a signature if the key is too short.
 pub(super) fn name_short_key<'a, 'b: 'a>(
     refusal: Error,
     certificates: impl IntoIterator<Item = &'a CertificateDer<'b>>,

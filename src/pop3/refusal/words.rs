@@ -46,7 +46,7 @@ pub(super) const CREDENTIALS: &[&str] = &[
     "bad authentication",
     "auth failed",
     "auth failure",
-    // Here a failure is one of the server itself.
+    // Only in the plural: an error of the server itself is a "failure".
     "failures",
     "locked out",
     "brute force",
