@@ -184,8 +184,8 @@ impl AccountState {
         matches!(reason, Some(Reason::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
-    /// Handles a poll that ran from `polled.start` to `polled.end`; `wall` is the end in seconds since 1970, and `local`
-    /// as local time of the week.
+    /// Handles a poll that ran from `polled.start` to `polled.end`; `wall` is the end in seconds since 1970, and
+    /// `local` as local time of the week.
     pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64, local: TimeOfWeek) {
         self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall, local);
         self.last_poll = Some(wall);

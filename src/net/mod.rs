@@ -44,8 +44,7 @@ pub struct Connection {
     pub protected: bool,
     /// Whether it never leaves this machine.
     pub loopback: bool,
-    /// When the server's certificate expires, in seconds since 1970. None without TLS, and for a certificate whose dates
-    /// cannot be read.
+    /// When the server's certificate expires, in seconds since 1970. None without TLS, or if its dates cannot be read.
     pub certificate_expires: Option<i64>,
     /// When the client certificate expires, in seconds since 1970, if there is one.
     pub client_certificate_expires: Option<i64>,
