@@ -1,61 +1,61 @@
-//! What all listings of this process may hold in memory together: a server decides how much it lists, and ten of them may
-//! do so at the same time.
+//! The memory that all listings of this process may hold together: the server decides how much it lists, and ten
+//! servers may do so at once.
 //!
-//! Nobody can take everything: a listing may hold at most twice what it leaves to others, so the first gets two thirds of
-//! all, the next two thirds of the rest, and an account with an endless listing is in nobody's way.
+//! No listing can take everything: it may hold at most twice what it leaves to others. The first can get two thirds of
+//! the total, the next two thirds of the rest, and so on, so an endless listing does not block the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What the listings of all sessions of this process may hold together, in bytes.
+/// How many bytes the listings of all sessions of this process may hold together.
 pub(crate) const LISTINGS: usize = 80 << 20;
 
-/// What a line of UIDL costs beside its octets, in bytes: the message in the listing and in the plan.
+/// What a line of UIDL costs besides its octets, in bytes: the message's entries in the listing and in the plan.
 pub(super) const UNIQUE_ID: usize = 128;
 
 /// What a line of LIST costs, in bytes.
 pub(super) const SIZE: usize = 40;
 
-/// A share grows in steps of so many bytes.
+/// A share grows in steps of at least this many bytes.
 const STEP: usize = 64 * 1024;
 
 /// The budget of this process.
 static PROCESS: Budget = Budget::new(LISTINGS);
 
-/// A number of bytes that several share.
+/// A number of bytes shared by several listings.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// What nobody has taken, in bytes.
+    /// How many bytes are free.
     left: AtomicUsize,
 }
 
 impl Budget {
-    /// Of so many bytes.
+    /// Makes a budget of this many bytes.
     #[must_use]
     pub(crate) const fn new(bytes: usize) -> Self {
         Self { left: AtomicUsize::new(bytes) }
     }
 
-    /// Takes so many bytes for somebody who holds so many already; false if that would leave too little to others.
+    /// Takes `bytes` for a share that already holds `held`. Returns false if that would leave too little for others.
     fn take(&self, bytes: usize, held: usize) -> bool {
         let most = |left: usize| left.checked_sub(bytes).filter(|rest| held + bytes <= rest.saturating_mul(2));
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, most).is_ok()
     }
 }
 
-/// What one listing holds. Given back when it is dropped.
+/// The bytes held by one listing. Dropping it gives them back.
 #[derive(Debug)]
 pub struct Share {
     held: Arc<Held>,
-    /// Of that, what is not used yet.
+    /// How many of the held bytes are not used yet.
     spare: usize,
 }
 
-/// Taken from a budget.
+/// Bytes taken from a budget.
 #[derive(Debug)]
 struct Held {
     budget: &'static Budget,
-    /// So much, in bytes.
+    /// How many.
     bytes: AtomicUsize,
 }
 
@@ -66,7 +66,7 @@ impl Held {
 }
 
 impl Default for Share {
-    /// Nothing yet, of the budget of this process.
+    /// Holds nothing yet; draws on the budget of this process.
     fn default() -> Self {
         Self::of(&PROCESS)
     }
@@ -77,7 +77,7 @@ impl Share {
         Self { held: Arc::new(Held { budget, bytes: AtomicUsize::new(0) }), spare: 0 }
     }
 
-    /// Takes so many bytes more. False if there are none.
+    /// Takes more bytes. Returns false if there are not enough.
     #[must_use]
     pub fn take(&mut self, bytes: usize) -> bool {
         if bytes > self.spare {
@@ -92,14 +92,14 @@ impl Share {
         true
     }
 
-    /// What it holds, in bytes.
+    /// Returns how many bytes it holds.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held.bytes.load(Ordering::Relaxed)
     }
 
-    /// Gives all of it back though the listing is still there: a poll that waits for a disk that hangs does so for hours, and
-    /// others have to list meanwhile.
+    /// Returns a function that gives everything back although the listing still exists: a poll that waits for a hung
+    /// disk may do so for hours, and other accounts need to list meanwhile.
     pub(crate) fn giver(&self) -> impl Fn() + Send + 'static {
         let held = Arc::clone(&self.held);
         move || held.give_back()

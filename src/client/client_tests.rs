@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A client and the server's end of its connection, with room for so many bytes on the way.
+/// A client and the server's end of its connection, with a buffer of `room` bytes between them.
 fn pair(room: usize) -> (Client, DuplexStream) {
     let (ours, theirs) = duplex(room);
     let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 110));
@@ -12,7 +12,7 @@ fn pair(room: usize) -> (Client, DuplexStream) {
     (Client::new(connection, Timeouts::new(60 * SECOND)), theirs)
 }
 
-/// A client whose server has greeted it, logged it in without looking, and takes commands ahead.
+/// A client whose server has greeted it, let it in without checking, and supports PIPELINING.
 async fn logged_in(room: usize) -> (Client, DuplexStream) {
     let (mut client, mut server) = pair(room.max(64));
     server.write_all(b"+OK\r\n").await.unwrap();
@@ -46,7 +46,7 @@ async fn a_silent_server_is_given_up() {
     assert_eq!(before.elapsed().as_secs(), 60);
 }
 
-/// Sends a message of so many octets, so many of them a second.
+/// Sends a message of this many octets at this rate a second.
 async fn drip(octets: usize, a_second: usize) -> Result<usize, ClientError> {
     let (mut client, mut server) = logged_in(1 << 20).await;
     client.ask(retrieve(1))?;
@@ -85,7 +85,7 @@ async fn a_server_that_drips_is_given_up_and_a_slow_line_is_not() {
 
 #[tokio::test]
 async fn both_sides_may_write_at_the_same_time() {
-    // With hardly any room on the way, a client that wrote everything before it read would wait for ever.
+    // With hardly any buffer, a client that wrote everything before reading would wait forever.
     let (mut client, mut server) = logged_in(64).await;
     for n in 1..=WINDOW {
         client.ask(retrieve(u32::try_from(n).unwrap())).unwrap();
@@ -115,7 +115,7 @@ async fn a_connection_that_ends_is_noticed_at_once() {
     assert!(matches!(error, ClientError::Closed | ClientError::Lost { .. }), "{error}");
 }
 
-/// The messages that are suspected when the server answers three RETRs like this and hangs up.
+/// The suspects when the server answers three RETRs like this and hangs up.
 async fn suspects(answers: &[u8]) -> Vec<u32> {
     let (mut client, mut server) = logged_in(4096).await;
     (1..=3).for_each(|n| client.ask(retrieve(n)).unwrap());
@@ -178,7 +178,8 @@ async fn numbers_that_look_like_a_password_stay_numbers() {
     assert_eq!(client.exchange(Command::Stat).await.unwrap().text, "2 12345");
 }
 
-/// Looks at so many headers at a server that answers each TOP like this: what came of it, and how often it was asked.
+/// Asks for this many headers from a server that answers each TOP like this. Returns the result and how many were asked
+/// for.
 async fn look_at(
     headers: u32,
     answer: impl Fn(usize) -> Vec<u8> + Send + 'static,
@@ -232,7 +233,7 @@ async fn a_header_is_read_up_to_a_bound() {
 async fn headers_that_drip_are_given_up() {
     let (mut client, mut server) = logged_in(1 << 20).await;
     let dripping = tokio::spawn(async move {
-        // Two hundred octets in each answer, a second for each.
+        // Two hundred octets in each answer, one answer a second.
         while server.write_all(format!("+OK\r\nX: {}\r\n\r\n.\r\n", "x".repeat(190)).as_bytes()).await.is_ok() {
             tokio::time::sleep(SECOND).await;
         }

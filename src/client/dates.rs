@@ -1,4 +1,4 @@
-//! When messages came, by their headers: for a person who adopts what is older than a day.
+//! When messages arrived, from their headers: for a user who adopts only what is older than a day.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -7,11 +7,12 @@ use super::in_step::InStep;
 use super::{Client, ClientError, ResponsePart, header_flight};
 use crate::pop3::{CommandKind, MessageNumber};
 
-/// So many octets of a header are looked through.
+/// How many octets of a header are searched.
 const HEADER: usize = 64 << 10;
 
-/// When these messages came, in seconds since 1970, by TOP n 0: what the last hop wrote (Received, RFC 5322, section 3.6.7).
-/// Those that the server does not show or that have none are missing: their Date is what their sender takes for the time.
+/// Returns when these messages arrived, in seconds since 1970, according to the last hop (Received, RFC 5322, section
+/// 3.6.7), which TOP n 0 shows. Messages that the server does not show or that have no such field are left out: their
+/// Date only says what the sender's clock showed.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -41,7 +42,7 @@ pub(crate) async fn dates(
     Ok(dates)
 }
 
-/// When a message came, by its header.
+/// Returns when a message arrived, according to its header.
 fn date_of(header: &[u8]) -> Option<i64> {
     let mut fields: Vec<Vec<u8>> = Vec::new();
     for line in header.split(|c| *c == b'\n') {

@@ -1,26 +1,26 @@
-//! The dialogue in the log, which `-v` shows. A server chooses what it says and how much of it; so a line is cut off, and
-//! of a session only so much is logged.
+//! Logs the dialogue with the server, which `-v` shows. The server chooses what it says and how much, so long lines are
+//! cut off and each session has a limit.
 
 use std::fmt::Display;
 
 use tracing::{Level, debug, enabled, trace};
 
-/// Where the dialogue is logged to.
+/// The log target of the dialogue.
 pub(super) const TARGET: &str = "mailferry::dialogue";
 
-/// The most characters of a line that are shown.
+/// The maximum number of characters shown of a line.
 const LINE: usize = 200;
 
-/// The most octets of one session that are shown.
+/// The maximum number of octets shown of a session.
 const SESSION: usize = 512 * 1024;
 
-/// What a line costs beside its text, in octets: time, level, account.
+/// What a line costs besides its text, in octets: time, level, account.
 const OVERHEAD: usize = 64;
 
-/// What of the dialogue of one session is still shown.
+/// How much more of a session's dialogue is shown.
 #[derive(Debug)]
 pub(crate) struct Dialogue {
-    /// So many octets more.
+    /// The remaining octets.
     left: usize,
 }
 
@@ -31,7 +31,7 @@ impl Default for Dialogue {
 }
 
 impl Dialogue {
-    /// A command, an answer. The words are only made where they are shown.
+    /// Logs a command or an answer. The words are only made if they are shown.
     pub(crate) fn line<W: Display>(&mut self, who: char, words: impl FnOnce() -> W) {
         if enabled!(target: TARGET, Level::DEBUG)
             && let Some(line) = self.shown(&words().to_string())
@@ -40,7 +40,7 @@ impl Dialogue {
         }
     }
 
-    /// An answer, and what it is to.
+    /// Logs an answer and what it answers.
     pub(super) fn answer<W: Display, T: Display>(&mut self, words: impl FnOnce() -> W, to: impl FnOnce() -> T) {
         if enabled!(target: TARGET, Level::DEBUG)
             && let Some(line) = self.shown(&words().to_string())
@@ -49,7 +49,7 @@ impl Dialogue {
         }
     }
 
-    /// A line of a listing, of which there may be many.
+    /// Logs a line of a listing, of which there may be many.
     pub(crate) fn detail<W: Display>(&mut self, who: char, words: impl FnOnce() -> W) {
         if enabled!(target: TARGET, Level::TRACE)
             && let Some(line) = self.shown(&words().to_string())
@@ -58,12 +58,12 @@ impl Dialogue {
         }
     }
 
-    /// Whether the lines of listings are shown.
+    /// Whether the lines of listings are logged.
     pub(super) fn shows_lines() -> bool {
         enabled!(target: TARGET, Level::TRACE)
     }
 
-    /// The line as it is shown; None once there was enough.
+    /// Returns the line as shown; None once the limit is reached.
     fn shown(&mut self, words: &str) -> Option<String> {
         if self.left == 0 {
             return None;

@@ -1,4 +1,4 @@
-//! How a session ends early.
+//! Errors that end a session.
 
 use std::fmt;
 use std::io;
@@ -14,7 +14,7 @@ use crate::text::Size;
 /// Why a session is over.
 #[derive(Debug)]
 pub enum ClientError {
-    /// No connection, or no trusted one.
+    /// There is no connection, or no trusted one.
     Net(Box<NetError>),
     /// The connection broke.
     Lost {
@@ -30,53 +30,53 @@ pub enum ClientError {
         /// How long.
         after: Duration,
     },
-    /// The server says something, but too little.
+    /// The server sent data, but too slowly.
     TooSlow {
-        /// So many octets.
+        /// How many octets arrived.
         octets: u64,
-        /// In so much time.
+        /// In how much time.
         window: Duration,
     },
-    /// What the server says is not POP3.
+    /// What the server sent is not POP3.
     Framing(FramingError),
-    /// The server does not want to talk to anybody now.
+    /// The server refused the connection with its greeting.
     Unwilling {
-        /// Whose server it is, if that is known.
+        /// The provider that runs the server, if known.
         provider: Option<&'static Provider>,
-        /// Its words.
+        /// Its response.
         response: Response,
     },
-    /// A plaintext connection was asked for, and the server waits for TLS to begin.
+    /// A plaintext greeting was expected, but the server waits for a TLS handshake.
     SpeaksTls {
         /// The port.
         port: u16,
     },
     /// STLS was refused.
     NoStls {
-        /// The server's words.
+        /// The server's response.
         response: Response,
     },
-    /// The connection is neither protected nor on this machine, and the user has not allowed a password there.
+    /// The connection is neither encrypted nor local, and the user has not allowed sending a password over it.
     Cleartext {
-        /// Where it leads: an address, or behind a proxy a name.
+        /// The other end: an address, or a name behind a proxy.
         peer: String,
     },
-    /// The chosen way to log in is not there.
+    /// The chosen login method is not available.
     NoLogin(NoLoginMethod),
     /// The login was refused.
     Login {
-        /// Whose server it is, if that is known.
+        /// The provider that runs the server, if known.
         provider: Option<&'static Provider>,
-        /// The last command.
+        /// The command that was refused.
         asked: CommandKind,
-        /// The server's words.
+        /// The server's response.
         response: Response,
-        /// What they mean.
+        /// What it means.
         refusal: Refusal,
-        /// Whether the password holds blanks, which most of those that are shown in groups do not.
+        /// Whether the password contains blanks. Passwords that are displayed in groups rarely do.
         blanks: bool,
     },
-    /// The mechanism of the login was not spoken as it has to be.
+    /// The exchange of the SASL mechanism went wrong.
     Sasl {
         /// The mechanism.
         mechanism: Mechanism,
@@ -85,72 +85,72 @@ pub enum ClientError {
     },
     /// The server ended the session before the maildrop was listed, and said why.
     Goodbye {
-        /// Whose server it is, if that is known.
+        /// The provider that runs the server, if known.
         provider: Option<&'static Provider>,
-        /// Its words.
+        /// Its response.
         response: Response,
-        /// Whether it had let us in.
+        /// Whether the login had succeeded.
         logged_in: bool,
     },
-    /// A command that every server has to know was refused, behind a good login.
+    /// A command that every server must support was refused after a successful login.
     Refused {
-        /// Whose server it is, if that is known.
+        /// The provider that runs the server, if known.
         provider: Option<&'static Provider>,
         /// The command.
         asked: CommandKind,
-        /// The server's words.
+        /// The server's response.
         response: Response,
     },
-    /// The server gives no more messages for now: it has given as many as it gives in a time.
+    /// The server delivers no more messages for now: a download limit is reached.
     DownloadLimit {
-        /// Whose server it is, if that is known.
+        /// The provider that runs the server, if known.
         provider: Option<&'static Provider>,
-        /// Its words.
+        /// Its response.
         response: Response,
     },
     /// The server has no unique-ids, and mail is to stay there.
     NoUniqueIds,
-    /// The server refuses UIDL, and had it before.
+    /// The server refuses UIDL, which it supported before.
     UniqueIdsRefused,
-    /// The server lists more than this process has memory for.
+    /// The listing needs more memory than this process may use.
     ListedTooMuch {
-        /// What this listing held already, in bytes.
+        /// How many bytes this listing already held.
         held: usize,
     },
-    /// A message goes on beyond what it may have.
+    /// A message is longer than it may be.
     TooLong(TooLong),
     /// A command could not be sent.
     Send(SendError),
 }
 
-/// A message that went on beyond what it may have.
+/// A message that is longer than it may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TooLong {
-    /// The message, as a person would name it.
+    /// The message, as shown to the user.
     pub what: String,
-    /// How many octets had come.
+    /// How many octets had arrived.
     pub came: u64,
-    /// How many there may be.
+    /// How many octets are allowed.
     pub most: u64,
-    /// Why no more.
+    /// Where the limit comes from.
     pub because: TooLongFor,
 }
 
-/// Why a message may have no more octets.
+/// Where the limit on a message's size comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooLongFor {
-    /// The account has max_message_size.
+    /// The account's max_message_size.
     Account,
-    /// It was listed as much smaller.
+    /// The listing, which gave a much smaller size.
     Listing,
-    /// It would take too much of the free room.
+    /// The free disk space, of which the message would take too much.
     FreeSpace,
-    /// No header has so many.
+    /// The limit on headers.
     Header,
 }
 
 impl TooLong {
-    /// A header of which so many octets came.
+    /// Makes the error for a header of which this many octets arrived.
     #[must_use]
     pub fn header(number: MessageNumber, came: u64, most: u64) -> Self {
         Self { what: format!("the header of message {number}"), came, most, because: TooLongFor::Header }
@@ -158,7 +158,7 @@ impl TooLong {
 }
 
 impl TooLong {
-    /// What came, and why no more was taken.
+    /// Describes how much arrived and why no more was accepted.
     #[must_use]
     pub fn reason(&self) -> String {
         let (came, most) = (Size(self.came), Size(self.most));
@@ -185,20 +185,20 @@ impl fmt::Display for TooLong {
 }
 
 impl ClientError {
-    /// Whether a server that cannot bear commands ahead of their answers might end a session so.
+    /// Whether a server that cannot handle pipelining might end a session with this error.
     #[must_use]
     pub fn may_be_because_of_pipelining(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::Closed | Self::Silence { .. } | Self::Framing(_))
     }
 
-    /// Whether a listing is too long even if no other account lists anything at the same time.
+    /// Whether the listing would be too large even if no other account were listing.
     #[must_use]
     pub fn is_too_much_alone(&self) -> bool {
         matches!(self, Self::ListedTooMuch { held } if *held > budget::LISTINGS / 2)
     }
 
-    /// What a server says without being asked, before anything was retrieved: the reason for its hanging up, where it is
-    /// a refusal.
+    /// Turns an unsolicited response into a goodbye, if it is a refusal: the reason why the server hung up. Only valid
+    /// before anything was retrieved.
     #[must_use]
     pub(super) fn or_goodbye(self, provider: Option<&'static Provider>, logged_in: bool) -> Self {
         match &self {
@@ -211,8 +211,8 @@ impl ClientError {
     }
 }
 
-/// A server's words in quotes, with its response code; they are escaped already. The full stop of its sentence is left to
-/// ours.
+/// Quotes a server's response with its response code; the text is escaped already. Its full stop is dropped, because
+/// our own sentence has one.
 fn words(response: &Response) -> String {
     let code = response.code.as_ref().map(|code| format!("[{code}] ")).unwrap_or_default();
     if code.is_empty() && response.text.is_empty() {
@@ -224,7 +224,7 @@ fn words(response: &Response) -> String {
 }
 
 impl ClientError {
-    /// What the server said no to.
+    /// Formats the errors that carry a refusal.
     fn fmt_refusal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unwilling { response, .. } => write!(f, "the server refused the connection, {}", words(response)),

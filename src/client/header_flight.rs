@@ -1,7 +1,7 @@
-//! Headers in one flight, by TOP n 0 (RFC 1939, section 7).
+//! Asks for headers in one flight, by TOP n 0 (RFC 1939, section 7).
 //!
-//! An answer that comes twice gives each message behind it the header of another one. So where something is written down, or
-//! deleted, by headers, it is asked behind them, in the same flight, whether the answers were in step.
+//! An answer that arrives twice would give every later message the header of another one. So where headers decide what
+//! is recorded or deleted, the same flight ends with a command that shows whether the answers were in step.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use super::in_step::InStep;
 use super::{Client, ClientError, ResponsePart};
 use crate::pop3::{Command, CommandKind, MessageNumber};
 
-/// Asks for these headers, and behind them for what shows whether the answers were in step, where that matters.
+/// Asks for these headers and, where that matters, then checks that the answers were in step.
 pub(super) async fn ask(
     client: &mut Client,
     numbers: &[MessageNumber],
@@ -32,7 +32,7 @@ pub(super) async fn ask(
         error => error,
     };
     client.try_converse(commands, on_event).await.map_err(|error| unmasked(client, error))?;
-    // It was not asked yet where not all headers were.
+    // If not all headers were asked for, the check was not sent yet.
     question = heard.unwrap_or(question);
     while let Some((command, in_step)) = question.take().zip(in_step.as_mut()) {
         let asked = command.asked();

@@ -1,4 +1,4 @@
-//! The headers of some messages as they are, by TOP n 0 (RFC 1939, section 7): where their text decides something.
+//! Fetches headers verbatim, by TOP n 0 (RFC 1939, section 7), where their text decides something.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -9,22 +9,23 @@ use super::listing::{HEADER, LOOKING, MOST_HEADERS_REFUSED, up_to};
 use super::{Client, ClientError, ResponsePart, header_flight};
 use crate::pop3::{CommandKind, MessageNumber, Status};
 
-/// What the server showed.
+/// What the server showed of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown<'a> {
-    /// The header, with the empty line behind it where the server sends that.
+    /// The header, with the empty line after it if the server sends one.
     Header(&'a [u8]),
-    /// It is longer than was asked for.
+    /// It is longer than the limit.
     TooLong,
-    /// Nothing: the server refused.
+    /// The server refused.
     Refused,
 }
 
-/// Asks for the headers of these messages and passes each on. Those that the server was not asked for any more, since it
-/// refused hundreds in a row or an hour was over, are left out. What was passed on counts for nothing if this fails.
+/// Asks for the headers of these messages and passes each one to `each`. Headers that are no longer asked for, because
+/// the server refused hundreds in a row or an hour has passed, are left out. If this fails, what was passed on must be
+/// discarded.
 ///
 /// # Errors
-/// [`ClientError`], that the answers were out of step included.
+/// [`ClientError`], also if the answers were out of step.
 pub(crate) async fn headers(
     client: &mut Client,
     numbers: &[MessageNumber],

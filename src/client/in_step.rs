@@ -1,45 +1,46 @@
-//! Whether the server's answers belong to our commands. PURE.
+//! Checks that the server's answers belong to our commands. PURE.
 //!
-//! A line in a message that looks like the answer to something else, behind an end in the wrong place, would shift all
-//! answers by one. So what is asked behind the messages is something that nothing else answers: STAT, with the number of
-//! messages that the session began with. Some servers count while the session goes on, what has come meanwhile or without
-//! what was retrieved; they are asked for the unique-id of one message. Where STAT tells nothing, NOOP must do.
+//! A message that ends in the wrong place may be followed by a line that looks like an answer, and shift all answers by
+//! one. So after the messages something is asked that no other command answers: STAT, which must report the number of
+//! messages from the start of the session. Some servers update that count during the session, adding new messages or
+//! leaving out retrieved ones; they are asked for the unique-id of one message instead. If STAT gave no count, NOOP has
+//! to do.
 //!
-//! Where sizes are asked for beside the messages, the answer to the LIST of the last one looks like STAT's, but for the sum
-//! of the sizes: then that has to be the one that the session began with, too. So it has behind headers, whose answers decide
-//! what is written down.
+//! If sizes are asked for beside the messages, the answer to the last LIST looks like one to STAT except for the total
+//! size, so that must match, too. The same holds after headers, whose answers decide what is recorded.
 //!
-//! The first line of a message may pass for the answer to NOOP, and on some servers, which tell its number and size, for one
-//! to STAT with another sum. Such an answer is not sure: one behind it has to come in order, too, if only that to QUIT.
+//! The first line of a message may pass for the answer to NOOP and, on some servers, which put its number and size
+//! there, for one to STAT with another total. Such an answer is not certain: a later one, if only that to QUIT, must
+//! also come in order.
 
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{Command, CommandKind, DropListing, FramingError, MessageNumber, Response, Status, UniqueId};
 
-/// What the right answers are.
+/// What the correct answers are.
 #[derive(Debug, Clone)]
 pub(crate) struct InStep {
-    /// The number of messages that STAT told when the session began, if it did.
+    /// The number of messages that STAT reported at the start of the session, if it did.
     count: Option<u32>,
-    /// The sum of their sizes that it told.
+    /// The total size that it reported, in octets.
     octets: Option<u64>,
-    /// The sum has to be the same.
+    /// Whether the total must match as well.
     wants_the_sum: bool,
-    /// Nothing but the right command gives the answer that came last.
+    /// Whether only the right command can have produced the last answer.
     is_sure: bool,
-    /// The message that was asked for last, if the listing told its unique-id.
+    /// The message that was asked for last, if its unique-id is known.
     last: Option<(MessageNumber, UniqueId)>,
-    /// The one whose unique-id was asked for because STAT told something else.
+    /// The message whose unique-id was asked for because STAT's answer did not match.
     asked: Option<(MessageNumber, UniqueId)>,
 }
 
 impl InStep {
-    /// In a session in which STAT told this when it began.
+    /// Expects what STAT reported at the start of the session.
     pub(crate) fn new(told: Option<DropListing>) -> Self {
         let (count, octets) = told.map(|told| (told.count, told.reported_size)).unzip();
         Self { count, octets, wants_the_sum: false, is_sure: false, last: None, asked: None }
     }
 
-    /// Behind headers, the last of which is that of one of these messages.
+    /// Expects what follows headers, the last of which is that of `last`.
     pub(crate) fn behind_headers(maildrop: &Maildrop, last: Option<MessageNumber>) -> Self {
         let mut in_step = Self::new(maildrop.told);
         in_step.wants_the_sum();
@@ -50,33 +51,33 @@ impl InStep {
         in_step
     }
 
-    /// What else is asked may be answered as STAT is, but for the sum of the sizes.
+    /// Makes the total size count: other commands in flight have answers like STAT's, except for the total.
     pub(crate) fn wants_the_sum(&mut self) {
         self.wants_the_sum = true;
     }
 
-    /// Whether nothing but the right command gives the answer that came last. If not, it tells once a later one has come.
+    /// Whether only the right command can have produced the last answer. If not, a later answer decides.
     pub(crate) fn is_sure(&self) -> bool {
         self.is_sure
     }
 
-    /// This one is asked for.
+    /// Records that this message is being asked for.
     pub(crate) fn retrieves(&mut self, listed: &Listed) {
         let named = listed.unique_id.as_ref().map(|unique_id| (listed.number, unique_id.clone()));
         self.last = named.or(self.last.take());
     }
 
-    /// What is asked first.
+    /// Returns the command to ask first.
     pub(crate) fn question(&self) -> Command {
         if self.count.is_some() { Command::Stat } else { Command::Noop }
     }
 
-    /// Whether that may be asked between messages: what nothing else answers.
+    /// Whether that command may be asked between messages, because no other command has the same answer.
     pub(crate) fn tells_between_messages(&self) -> bool {
         self.count.is_some()
     }
 
-    /// Hears an answer. None: it is the right one; Some: that has to be asked to be sure.
+    /// Checks an answer. Returns the command to ask next to be sure, or None if the answer is right.
     pub(crate) fn hear(&mut self, to: CommandKind, response: &Response) -> Result<Option<Command>, FramingError> {
         let out_of_step = || FramingError::out_of_step(to, &response.text);
         let listing = || DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
@@ -90,7 +91,7 @@ impl InStep {
                     self.is_sure = has_the_sum;
                     return Ok(None);
                 }
-                // A refusal and another number may be STAT's answer, any other words are none.
+                // A refusal or another number may be STAT's answer; any other text cannot be.
                 let may_be = listing.is_some() || response.status == Status::Err;
                 let asked = self.last.clone().filter(|_| may_be).ok_or_else(out_of_step)?;
                 let number = asked.0;
@@ -103,7 +104,7 @@ impl InStep {
                     return Err(out_of_step());
                 }
                 self.is_sure = true;
-                // "+OK 4 400" may be STAT's answer. Then the next one is this one's, and not that to NOOP.
+                // "+OK 4 400" may be STAT's answer. Then the next answer is that to UIDL, not that to NOOP.
                 Ok(listing().map(|_| Command::Noop))
             }
             CommandKind::Noop if self.asked.is_some() && listing().is_some() => Err(out_of_step()),
@@ -124,7 +125,7 @@ mod tests {
 
     const NAMES: [&[u8]; 2] = [b"abc", b"400"];
 
-    /// A status line, as the session reads it in answer to this.
+    /// A status line, as the session parses it in answer to this command.
     fn response(to: CommandKind, line: &str) -> Response {
         let status = if line.starts_with("+OK") { Status::Ok } else { Status::Err };
         let text = line.split_once(' ').map_or("", |(_, text)| text).to_owned();
@@ -133,7 +134,7 @@ mod tests {
         Response { status, code: None, text, decoded: None, unique_id: unique_id.map(Box::new) }
     }
 
-    /// What is asked behind these answers, which are about the fourth of four messages.
+    /// What is asked next after these answers, which are about the fourth of four messages.
     fn hear(name: &[u8], answers: &[(CommandKind, &str)]) -> Result<Option<CommandKind>, FramingError> {
         let number = MessageNumber::new(4).unwrap();
         let mut in_step = InStep::new(STAT);

@@ -1,7 +1,7 @@
-//! What is in the maildrop: CAPA once more, STAT, UIDL and LIST, in one flight where the server takes it.
+//! Lists the maildrop: CAPA once more, STAT, UIDL and LIST, in one flight if the server supports PIPELINING.
 //!
-//! Where a listing is to be recognised, LIST waits: the same one needs no sizes, and of another one those of what is new
-//! may come beside the messages.
+//! If a listing may be recognised, LIST is put off: an unchanged listing needs no sizes, and for a changed one those of
+//! the new messages can be asked for beside the messages.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -28,56 +28,56 @@ use crate::provider::Provider;
 use crate::sasl::LoginMethod;
 use crate::watch::{self, Needed};
 
-/// So many messages that UIDL left out are asked for one by one at a time.
+/// How many messages that UIDL left out are asked for one by one in one batch.
 const LEFT_OUT: usize = 10_000;
 
-/// So many refusals in a row show that asking for further ones is of no use.
+/// After this many refusals in a row UIDL is not sent for further single messages.
 const MOST_REFUSALS: usize = 20;
 
-/// So many headers refused in a row show that the server does not show any more of them.
+/// After this many refusals in a row no further header is asked for.
 pub(super) const MOST_HEADERS_REFUSED: usize = 300;
 
-/// After so long no further header is asked for; those that were not seen are treated like refused ones.
+/// After this long no further header is asked for. Those not seen count as refused.
 pub(super) const LOOKING: Duration = Duration::from_secs(3600);
 
-/// The most octets that are read of a header. Some servers send the whole message; nothing of it is kept.
+/// How many octets of a header are read at most. Some servers send the whole message, of which nothing is kept.
 pub(super) const HEADER: u64 = 32 << 20;
 
-/// A maildrop that was listed.
+/// A maildrop with its listing.
 #[derive(Debug)]
 pub struct Opened {
     /// The client, in the TRANSACTION state.
     pub client: Client,
     /// What the server announced before the login, in this session or an earlier one.
     pub before_login: Option<Capabilities>,
-    /// What it announces after the login; None if it refuses to say.
+    /// What it announces after the login; None if it refuses CAPA.
     pub after_login: Option<Capabilities>,
-    /// The way that we were let in.
+    /// The login method that succeeded.
     pub login: LoginMethod,
-    /// The ways to log in that were tried before it, and that the server does not know.
+    /// The login methods tried before it that the server does not know.
     pub failed_logins: Vec<LoginMethod>,
-    /// The listing; empty, if it was recognised.
+    /// The listing; empty if it was recognised.
     pub maildrop: Maildrop,
-    /// What it is recognised by. None: it cannot be.
+    /// The digest by which the listing can be recognised. None: it cannot be.
     pub digest: Option<ListingDigest>,
-    /// It is the one that was to be recognised, so there is nothing to do.
+    /// Whether it is the expected listing, so that there is nothing to do.
     pub is_recognised: bool,
-    /// The memory that it may take, as long as this lives.
+    /// The memory that the listing takes; given back when this is dropped.
     pub share: Share,
 }
 
 impl Opened {
-    /// What the server can do: what it announces after the login, or before it if it does not repeat itself.
+    /// Returns what the server supports: what it announces after the login or, if that is missing, before it.
     #[must_use]
     pub fn capabilities(&self) -> Option<&Capabilities> {
         self.after_login.as_ref().or(self.before_login.as_ref())
     }
 }
 
-/// Asks for the sizes of all messages of a listing where that was put off.
+/// Asks for the sizes of all messages of a listing if that was put off.
 ///
 /// # Errors
-/// [`ClientError`]; that LIST is refused is none, unless it says that the maildrop cannot be had.
+/// [`ClientError`]. A refused LIST is not an error unless it says that the maildrop is not accessible.
 pub async fn ask_for_sizes(
     client: &mut Client,
     maildrop: Maildrop,
@@ -97,7 +97,7 @@ pub async fn ask_for_sizes(
     }
 }
 
-/// The sizes of some messages, each asked for by itself. Those that the server refuses are missing.
+/// Asks for the sizes of some messages, one LIST each. Those that the server refuses are left out.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -120,10 +120,10 @@ pub async fn sizes_of(
     }
 }
 
-/// What the answer to LIST says of this message; None if it is refused.
+/// Reads the size of a message from the answer to its LIST; None if that is a refusal.
 ///
 /// # Errors
-/// It speaks of something else, so it is the answer to another command.
+/// If the answer is about something else, so that it belongs to another command.
 pub(crate) fn size_of(number: MessageNumber, response: &Response) -> Result<Option<u64>, FramingError> {
     if response.status == Status::Err {
         return Ok(None);
@@ -138,18 +138,19 @@ pub(crate) fn size_of(number: MessageNumber, response: &Response) -> Result<Opti
 pub struct OpenError {
     /// Why.
     pub error: ClientError,
-    /// Whether several commands were under way.
+    /// Whether several commands were in flight.
     pub ahead: bool,
 }
 
-/// Lists the maildrop. Some servers announce PIPELINING, TOP or UIDL only after the login, so CAPA is asked again, and
-/// what was expected of the server is compared.
+/// Lists the maildrop. CAPA is asked again, because some servers announce PIPELINING, TOP or UIDL only after the login,
+/// and because the cached capabilities may be outdated.
 ///
-/// Some servers let everybody in and open the maildrop only then. What such a one says when it cannot, and hangs up, is
-/// the reason, whichever command it came in answer to, or to none.
+/// Some servers accept every login and open the maildrop only afterwards. If they cannot, what they say before they
+/// hang up is taken as the reason, whichever command it answers, if any.
 ///
 /// # Errors
-/// [`OpenError`]; a refused UIDL is none unless it was announced, or if there is nothing to list.
+/// [`OpenError`]. A refused UIDL is not an error unless it was announced; nor is a refusal when there is nothing to
+/// list.
 pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, OpenError> {
     let LoggedIn { mut client, capabilities, bears_capa, method, failed } = logged_in;
     client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
@@ -161,7 +162,7 @@ pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Op
     let mut listed = asked.map_err(|error| answers.why_it_ended(error, client.provider));
     if listed.is_ok() && !client.careful && !answers.is_recognised() {
         listed = answers.ask_for_what_was_left_out(&mut client).await;
-        // A server that answers a question about one message by more than a line is not asked that in a careful session.
+        // Such a server may answer a question about one message with several lines. A careful session does not ask.
         ahead |= listed.is_err();
     }
     answers.tell(&client);
@@ -169,26 +170,26 @@ pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Op
     finished.map_err(|error| OpenError { error, ahead })
 }
 
-/// The answers of the flight.
+/// The answers to the flight.
 #[derive(Default)]
 struct Answers {
     capabilities: Option<Capabilities>,
     builder: MaildropBuilder,
-    /// What they hold in memory.
+    /// The memory that they hold.
     share: Share,
-    /// What STAT told, if it did.
+    /// What STAT reported, if anything.
     drop: Option<DropListing>,
     /// The refusals of UIDL and LIST.
     no_uidl: Option<Response>,
     no_list: Option<Response>,
-    /// The first refusal that says that the maildrop cannot be had, now or at all.
+    /// The first refusal that says that the maildrop is not accessible, now or at all.
     no_access: Option<(CommandKind, Response)>,
-    /// The listing that is to be recognised, if one is.
+    /// The listing to recognise, if any.
     expected: Option<ListingDigest>,
     digester: ListingDigester,
-    /// The lines of UIDL, as long as it may be the expected one.
+    /// The lines of UIDL, kept as long as it may be the expected listing.
     kept: KeptLines,
-    /// Lines that were too long: how many, and the beginning of the first one with its command.
+    /// How many lines were too long.
     too_long: usize,
     first_too_long: Option<(CommandKind, Vec<u8>)>,
 }
@@ -202,7 +203,7 @@ impl Answers {
             commands.push(Command::List(None));
         }
         if bears_capa && client.window() == 1 {
-            // The answer to CAPA may allow to send the rest in one flight.
+            // The answer to CAPA may allow pipelining the rest.
             client.try_converse(commands.drain(..1), |asked, part| self.on_event(asked, part)).await?;
             client.pipelining = self.capabilities.as_ref().is_some_and(Capabilities::pipelining);
         }
@@ -210,13 +211,13 @@ impl Answers {
         if puts_sizes_off && !self.is_recognised() { self.ask_for_another_listing(client).await } else { Ok(()) }
     }
 
-    /// Whether it is the expected listing.
+    /// Whether this is the expected listing.
     fn is_recognised(&self) -> bool {
         self.expected.is_some() && self.expected == self.digester.finish()
     }
 
-    /// It is another listing than the expected one: what was not kept of it is asked for, and the sizes, unless these can
-    /// wait.
+    /// Handles a listing other than the expected one: asks for what was not kept of it, and for the sizes unless they
+    /// can wait.
     async fn ask_for_another_listing(&mut self, client: &mut Client) -> Result<(), ClientError> {
         if self.expected.take().is_some() {
             match self.kept.take() {
@@ -233,7 +234,8 @@ impl Answers {
         Ok(())
     }
 
-    /// The messages that STAT told. Another sum than the expected one is another listing, so its lines are taken at once.
+    /// Takes the answer to STAT. If the total is not the expected one, the listing has changed and its lines are taken
+    /// at once.
     fn take_drop(&mut self, listing: DropListing) {
         self.drop = Some(listing);
         self.builder.stat(listing);
@@ -242,7 +244,7 @@ impl Answers {
             .take_if(|expected| (expected.messages, expected.octets) != (listing.count, listing.reported_size));
     }
 
-    /// A line of LIST's answer.
+    /// Takes a line of LIST's answer.
     fn take_size(&mut self, line: &[u8]) -> Result<(), ClientError> {
         match ScanListing::parse(line) {
             Ok(listing) => {
@@ -254,12 +256,12 @@ impl Answers {
         Ok(())
     }
 
-    /// Lines of LIST's answer.
+    /// Takes several lines of LIST's answer.
     fn take_sizes(&mut self, lines: &[u8]) -> Result<(), ClientError> {
         each_line(lines).try_for_each(|line| self.take_size(line))
     }
 
-    /// A line of UIDL's answer.
+    /// Takes a line of UIDL's answer.
     fn take_unique_id(&mut self, line: &[u8]) -> Result<(), ClientError> {
         match UniqueIdListing::parse(line) {
             Ok(listing) => {
@@ -271,7 +273,7 @@ impl Answers {
         Ok(())
     }
 
-    /// UIDL with a number, for each message that UIDL without one left out.
+    /// Sends UIDL with a number for each message that the full UIDL left out.
     async fn ask_for_what_was_left_out(&mut self, client: &mut Client) -> Result<(), ClientError> {
         let (mut refused, mut in_a_row, mut odd, mut last) = (HashSet::new(), 0, false, None);
         let begun = Instant::now();
@@ -314,7 +316,7 @@ impl Answers {
             );
         }
         if odd {
-            // It may be the first line of more: better known now than at a retrieval.
+            // An odd answer may be the first line of several: better to find that out now than during a retrieval.
             client.exchange(Command::Noop).await?;
         }
         Ok(())
@@ -386,7 +388,7 @@ impl Answers {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Tells of what was passed over.
+    /// Logs which lines were skipped.
     fn tell(&self, client: &Client) {
         let Some((asked, head)) = &self.first_too_long else { return };
         let head = client.redactor.hide(&head.escape_ascii().to_string());
@@ -398,7 +400,7 @@ impl Answers {
         );
     }
 
-    /// The reason for the end of a session in which a refusal said that the maildrop cannot be had.
+    /// Returns why a session ended in which a refusal said that the maildrop is not accessible.
     fn why_it_ended(&mut self, error: ClientError, provider: Option<&'static Provider>) -> ClientError {
         let hung_up = matches!(error, ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(_));
         match self.no_access.take_if(|_| hung_up) {
@@ -419,11 +421,11 @@ impl Answers {
         client.pipelining = capabilities.is_some_and(Capabilities::pipelining);
         let announced = capabilities.is_some_and(Capabilities::uidl);
         let refused = self.no_uidl.is_some() || self.no_list.is_some();
-        // In words alone, a UIDL that is not announced may well not be there.
+        // Without a response code, a refused UIDL that was not announced is probably just not supported.
         let only_unannounced = !announced && self.no_list.is_none();
         let refused_by = |asked, response| ClientError::Refused { provider: client.provider, asked, response };
         match (self.no_access, self.no_uidl, self.no_list) {
-            // Some servers refuse to list what is empty, in words that may sound like trouble.
+            // Some servers refuse to list an empty maildrop, in words that may sound like trouble.
             (no_access, ..)
                 if refused
                     && self.drop.is_some_and(|listing| listing.count == 0)
@@ -431,7 +433,7 @@ impl Answers {
             {
                 self.builder.unique_ids_follow();
             }
-            // One of them failed because the maildrop cannot be had, so the rest says nothing either.
+            // One command failed because the maildrop is not accessible, so the other answers mean nothing either.
             (Some((asked, response)), _, _) if refused && (has_access_code(&response) || !only_unannounced) => {
                 return Err(refused_by(asked, response));
             }
@@ -450,8 +452,8 @@ impl Answers {
     }
 }
 
-/// The header digests of some messages, by TOP n 0 (RFC 1939, section 7). Those that the server refuses are missing. With
-/// `in_step`, answers that were out of step are an error.
+/// Digests the headers of some messages, by TOP n 0 (RFC 1939, section 7). Headers that the server refuses are left
+/// out. With `in_step`, answers that were out of step are an error.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -489,7 +491,7 @@ pub(crate) async fn look(
     Ok(seen)
 }
 
-/// Enough, once so many were refused in a row.
+/// Breaks once `refused` has reached `most`.
 pub(super) fn up_to(most: usize, refused: usize) -> ControlFlow<()> {
     if refused < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }

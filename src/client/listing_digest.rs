@@ -1,73 +1,72 @@
-//! A digest of what a server lists, made while it streams in: the same listing as last time is recognised without keeping
-//! any of it.
+//! A digest of a listing, made while it streams in, so that an unchanged listing is recognised without keeping it.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::pop3::DropListing;
 
-/// As much of UIDL's answer as is kept in case the listing is another one, in bytes. A larger one is asked for again.
+/// How many bytes of UIDL's answer are kept in case the listing has changed. A larger answer is asked for again.
 const KEPT: usize = 64 << 10;
 
-/// The octets of the shortest line that tells of a message: `1 a`, and CRLF.
+/// The octets of the shortest line that lists a message: `1 a` and CRLF.
 const LEAST_LINE: usize = 5;
 
-/// A listing, as far as it takes to recognise it: the answers to STAT and UIDL. The total of STAT changes with the size of
-/// any one message, the rest with any unique-id, number or order.
+/// Identifies a listing by the answers to STAT and UIDL. STAT's total changes with the size of any message, the rest
+/// with any unique-id, number or order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingDigest {
-    /// How many messages STAT told.
+    /// The number of messages that STAT reported.
     pub messages: u32,
-    /// Their size in octets, as STAT told.
+    /// Their total size in octets, as STAT reported it.
     pub octets: u64,
-    /// The digest of the lines of UIDL, in hexadecimal digits.
+    /// The digest of UIDL's lines, in hexadecimal.
     pub unique_ids: String,
 }
 
-/// Makes a digest of the answers.
+/// Computes a digest of the answers.
 #[derive(Debug, Default)]
 pub struct ListingDigester {
     drop: Option<DropListing>,
     lines: Sha256,
-    /// UIDL was answered by +OK and to its end, and every line could be read.
+    /// Whether UIDL was answered with +OK and completely.
     is_whole: bool,
-    /// Some line was not one of a listing.
+    /// Whether some line could not be parsed.
     is_odd: bool,
 }
 
 impl ListingDigester {
-    /// The answer to STAT.
+    /// Takes the answer to STAT.
     pub fn stat(&mut self, listing: DropListing) {
         self.drop = Some(listing);
     }
 
-    /// UIDL begins to answer.
+    /// Begins the answer to UIDL.
     pub fn begin(&mut self) {
         self.lines = Sha256::new();
         self.is_whole = false;
     }
 
-    /// A line of UIDL's answer, without its end.
+    /// Takes a line of UIDL's answer, without its CRLF.
     pub fn line(&mut self, line: &[u8]) {
         self.lines.update(line);
         self.lines.update(b"\r\n");
     }
 
-    /// Lines of it as they came, each with CRLF behind it: the same as each by itself.
+    /// Takes several lines as received, each with its CRLF; the same as taking each one by itself.
     pub fn lines(&mut self, lines: &[u8]) {
         self.lines.update(lines);
     }
 
-    /// The answer to UIDL is complete.
+    /// Ends the answer to UIDL.
     pub fn end(&mut self) {
         self.is_whole = true;
     }
 
-    /// Something was not as it should be, so nothing is recognised by this listing.
+    /// Records that something was malformed, so this listing cannot be recognised.
     pub fn odd(&mut self) {
         self.is_odd = true;
     }
 
-    /// The digest, if there is a whole listing.
+    /// Returns the digest, if the listing is complete.
     #[must_use]
     pub fn finish(&self) -> Option<ListingDigest> {
         let drop = self.drop.filter(|_| self.is_whole && !self.is_odd)?;
@@ -76,40 +75,40 @@ impl ListingDigester {
     }
 }
 
-/// Lines of UIDL's answer, kept as long as they are few.
+/// The lines of UIDL's answer, kept as long as they are few.
 #[derive(Debug, Default)]
 pub(super) struct KeptLines {
-    /// The lines, each with CRLF behind it. None: there were too many.
+    /// The lines, each with its CRLF. None: there were too many.
     lines: Option<Vec<u8>>,
 }
 
 impl KeptLines {
-    /// None yet, of so many messages; none at all, if these cannot be few enough.
+    /// Keeps lines for this many messages; none at all if they cannot be few enough.
     pub(super) fn of(messages: u32) -> Self {
         let is_few = usize::try_from(messages).is_ok_and(|messages| messages <= KEPT / LEAST_LINE);
         Self { lines: is_few.then(Vec::new) }
     }
 
-    /// One more, without its end.
+    /// Adds a line without its CRLF.
     pub(super) fn push(&mut self, line: &[u8]) {
         self.extend(line);
         self.extend(b"\r\n");
     }
 
-    /// More of them, each with CRLF behind it.
+    /// Adds lines, each with its CRLF.
     pub(super) fn extend(&mut self, more: &[u8]) {
         self.lines.take_if(|lines| lines.len() + more.len() > KEPT);
         self.lines.iter_mut().for_each(|lines| lines.extend_from_slice(more));
     }
 
-    /// All of them; None if there were too many to be kept.
+    /// Returns all lines; None if there were too many to keep.
     pub(super) fn take(&mut self) -> Option<Vec<Vec<u8>>> {
         let lines = self.lines.take()?;
         Some(each_line(&lines).map(<[u8]>::to_vec).collect())
     }
 }
 
-/// Each of some lines that have CRLF behind them, without it.
+/// Splits lines that end in CRLF, and strips it.
 pub(super) fn each_line(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r\n").unwrap_or(line))
 }

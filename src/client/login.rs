@@ -1,4 +1,4 @@
-//! From the connection into the TRANSACTION state: greeting, STLS, CAPA, UTF8, login.
+//! Takes a connection to the TRANSACTION state: greeting, STLS, CAPA, UTF8, login.
 
 use std::io;
 use std::time::Duration;
@@ -20,24 +20,23 @@ use attempt::Attempt;
 mod addresses;
 mod attempt;
 
-/// After so much silence on a plaintext connection it is worth asking whether the server waits for TLS.
+/// After this much silence on a plaintext connection, check whether the server waits for a TLS handshake.
 const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(3);
 
-/// What is expected of a server, from earlier sessions. It saves round trips where it is right and is noticed where it is
-/// wrong.
+/// What is expected of a server from earlier sessions. It saves round trips if right, and is noticed if wrong.
 #[derive(Debug, Clone, Default)]
 pub struct CachedCapabilities {
-    /// The listing behind which nothing was left to do, if it is to be recognised.
+    /// The last listing after which nothing was left to do, if it may be recognised.
     pub listing: Option<ListingDigest>,
-    /// What CAPA announced before the login: then it is not asked for. None if it is to be asked.
+    /// What CAPA announced before the login. If set, CAPA is not sent there again.
     pub before_login: Option<Capabilities>,
     /// What it announced after the login.
     pub after_login: Option<Capabilities>,
-    /// Ways to log in that came to nothing, the one that did so last at the end: others are tried before them.
+    /// Login methods that failed, the most recent last: others are tried first.
     pub failed_logins: Vec<LoginMethod>,
-    /// Commands are sent one at a time, whatever is announced.
+    /// Whether commands are sent one at a time, whatever is announced.
     pub one_at_a_time: bool,
-    /// TLS comes about only without the large key share of [`crate::account::KeyExchange::Auto`].
+    /// Whether TLS succeeds only without the large key share of [`crate::account::KeyExchange::Auto`].
     pub classical: bool,
 }
 
@@ -46,30 +45,32 @@ pub struct CachedCapabilities {
 pub struct LoggedIn {
     /// The client.
     pub client: Client,
-    /// What CAPA announced before the login, in this session or an earlier one; None if the server does not know CAPA.
+    /// What CAPA announced before the login, in this session or an earlier one; None if the server does not support
+    /// CAPA.
     pub capabilities: Option<Capabilities>,
-    /// False if the server hung up at CAPA.
+    /// False if the server hung up on CAPA.
     pub bears_capa: bool,
-    /// The way that was let in.
+    /// The login method that succeeded.
     pub method: LoginMethod,
-    /// Those that were tried before it, and that the server does not know.
+    /// The methods tried before it that the server does not know.
     pub failed: Vec<LoginMethod>,
 }
 
-/// A login that came to nothing.
+/// A failed login.
 #[derive(Debug)]
 pub struct LoginError {
     /// Why.
     pub error: ClientError,
-    /// The ways to log in that another one should be tried before.
+    /// The login methods before which another one should be tried next time.
     pub failed: Vec<LoginMethod>,
 }
 
-/// Connects and logs in. A way to log in that the server does not know is no refused credential: the next one is tried,
-/// in the same session or, if the server hangs up at it, in a new one.
+/// Connects and logs in. If the server does not know a login method, the credential was not refused: the next method is
+/// tried, in the same session or, if the server hangs up, in a new one.
 ///
 /// # Errors
-/// [`LoginError`]. One credential is refused, never more: what was refused is not offered again, in no form.
+/// [`LoginError`]. A refused credential is not offered again, with one exception: if a method that hides the password
+/// was refused where nobody can read the connection, `auto` tries one that sends it.
 pub async fn log_in(
     dialer: &dyn Dial,
     account: &Account,
@@ -79,30 +80,30 @@ pub async fn log_in(
     Attempt::new(account, password, cached).run(dialer).await
 }
 
-/// What a login is made of.
+/// What a login needs.
 struct Login<'a> {
     account: &'a Account,
     password: &'a Secret,
     /// The timestamp of the greeting, which APOP needs.
     timestamp: Option<&'a str>,
-    /// UTF8 may be asked for.
+    /// Whether UTF8 may be requested.
     utf8: bool,
 }
 
-/// A way to log in came to nothing, and the session goes on.
+/// Why a login method failed in a session that goes on.
 enum Failure {
     /// It was refused.
     Refused {
         /// The command.
         asked: CommandKind,
-        /// The server's words.
+        /// The server's response.
         response: Response,
-        /// Whether the credential was sent: a challenge that did not come was not answered.
+        /// Whether the credential was sent. If no challenge came, it was not.
         offered: bool,
         /// Whether the mechanism itself said that the credential is wrong.
         certain: bool,
     },
-    /// The mechanism could not be spoken to its end.
+    /// The exchange of the mechanism could not be completed.
     Broken {
         /// The mechanism.
         mechanism: Mechanism,
@@ -135,14 +136,14 @@ impl Client {
         }
     }
 
-    /// STLS (RFC 2595, section 4). It is not looked up in CAPA first: who could strip it there could strip it here, and
-    /// a refusal ends the session either way.
+    /// Sends STLS (RFC 2595, section 4). CAPA is not consulted: an attacker who could strip STLS there could also strip
+    /// it here, and a refusal ends the session either way.
     pub(super) async fn start_tls(mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<Self, ClientError> {
         let response = self.exchange(Command::Stls).await?;
         if response.status != Status::Ok {
             return Err(ClientError::NoStls { response });
         }
-        // Bytes behind the answer came in clear and could come from anybody: the session refuses them.
+        // Bytes after the answer were not encrypted and could come from anybody: the session refuses them.
         let left = self.buffer.get(self.unread.clone()).unwrap_or_default();
         self.session.receive(left).map_err(|e| self.masked(e))?;
         let Self { stream, mut session, info, provider, timeouts, redactor, round_trips, .. } = self;
@@ -160,7 +161,7 @@ impl Client {
             round_trips,
         };
         let handshake = timeout(timeouts.silence, dialer.start_tls(endpoint, plain)).await;
-        // Nobody knows any more whether it had begun to answer.
+        // Whether the server had begun to answer is no longer known.
         let silent = |_| NetError::TlsTimeout {
             host: endpoint.host.clone(),
             port: endpoint.port,
@@ -185,7 +186,7 @@ impl Client {
         Err(ClientError::Cleartext { peer })
     }
 
-    /// CAPA (RFC 2449, section 5); None if the server refuses it.
+    /// Sends CAPA (RFC 2449, section 5); None if the server refuses it.
     pub(super) async fn capabilities(&mut self) -> Result<Option<Capabilities>, ClientError> {
         let mut capabilities = None;
         self.converse([Command::Capa], |_, part| match part {
@@ -203,7 +204,7 @@ impl Client {
         Ok(capabilities)
     }
 
-    /// Who can listen to this connection.
+    /// Returns who can read this connection.
     fn link(&self) -> Link {
         match &self.info {
             ConnectionInfo { protected: true, .. } => Link::Protected,
@@ -212,7 +213,7 @@ impl Client {
         }
     }
 
-    /// Tries a way to log in; why it came to nothing, if it did.
+    /// Tries a login method. Returns why it failed, if it did.
     async fn authenticate(
         &mut self,
         login: &Login<'_>,
@@ -242,7 +243,7 @@ impl Client {
         self.attempt(utf8.into_iter().chain(commands), speaking).await
     }
 
-    /// Begins an exchange of a mechanism.
+    /// Begins the exchange of a mechanism.
     fn exchange_of(&self, login: &Login<'_>, mechanism: Mechanism) -> Result<Result<Exchange, SaslError>, ClientError> {
         let Account { username, endpoint, .. } = login.account;
         let nonce = nonce().map_err(|source| NetError::System { source })?;
@@ -257,7 +258,7 @@ impl Client {
         Ok(Exchange::new(mechanism, &credentials))
     }
 
-    /// Sends the login, with UTF8 in front of its first command where it is known, and speaks the mechanism.
+    /// Sends the login, preceded by UTF8 if that is announced, and carries out the exchange.
     async fn attempt(
         &mut self,
         commands: impl Iterator<Item = Command>,
@@ -278,7 +279,7 @@ impl Client {
                 break;
             }
             match (self.event().await?, &mut speaking) {
-                // UTF8 is a wish: a server that thinks better of it goes on as before.
+                // UTF8 is optional: if the server refuses it, the login goes on.
                 (Event::Response { to: CommandKind::Utf8, .. }, _) => self.login.utf8_answered = true,
                 (Event::Response { to: CommandKind::Auth(_), response }, Some(speaking)) => {
                     failure = speaking.judge(response)?;
@@ -306,22 +307,22 @@ impl Client {
     }
 }
 
-/// A mechanism that is being spoken.
+/// A mechanism whose exchange is in progress.
 struct Speaking {
     mechanism: Mechanism,
-    /// None while it computes.
+    /// None while it computes on another thread.
     exchange: Option<Exchange>,
-    /// Why it was given up.
+    /// Why the exchange was given up.
     broken: Option<SaslError>,
 }
 
 impl Speaking {
-    /// Whether the server has got something by which it can judge the credential.
+    /// Whether the server has received anything from which it can judge the credential.
     fn is_offered(&self) -> bool {
         self.exchange.as_ref().is_some_and(Exchange::is_offered)
     }
 
-    /// The answer to a challenge; None if there is none.
+    /// Returns the answer to a challenge; None if there is none.
     async fn answer(&mut self, challenge: Vec<u8>) -> Result<Option<Secret>, ClientError> {
         let Some(mut exchange) = self.exchange.take().filter(|_| self.broken.is_none()) else { return Ok(None) };
         if !exchange.takes_long() {
@@ -343,7 +344,7 @@ impl Speaking {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if error.is_impostor() => Err(self.failed(error)),
             Err(error) => {
-                // A server that has named its error still has its last word: what it says to a person.
+                // A server that has named its error still sends a final response, with text for the user.
                 let goes_on = matches!(error, SaslError::Refused { .. });
                 self.broken = Some(error);
                 Ok(goes_on.then(|| Secret::new(Vec::new())))
@@ -351,7 +352,7 @@ impl Speaking {
         }
     }
 
-    /// What the server's last word means.
+    /// Judges the server's final response.
     fn judge(&mut self, response: Response) -> Result<Option<Failure>, ClientError> {
         let (mechanism, broken) = (self.mechanism, self.broken.take());
         match (response.status, broken) {
@@ -359,7 +360,7 @@ impl Speaking {
                 let accepted = self.exchange.as_ref().map_or(Ok(()), Exchange::accept);
                 accepted.map(|()| None).map_err(|error| self.failed(error))
             }
-            // It lets us in although the exchange was given up.
+            // The server accepts the login although the exchange was given up.
             (Status::Ok, Some(error)) => Err(self.failed(error)),
             (Status::Err, broken @ (None | Some(SaslError::Refused { .. }))) => {
                 let offered = self.is_offered();
@@ -375,10 +376,10 @@ impl Speaking {
     }
 }
 
-/// So many random octets are never made up twice.
+/// How many random octets make a nonce that never repeats.
 const NONCE: usize = 18;
 
-/// A text that is used once (RFC 5802, section 5.1).
+/// Makes a nonce (RFC 5802, section 5.1).
 fn nonce() -> io::Result<String> {
     let mut octets = [0; NONCE];
     let mut filled = 0;

@@ -1,9 +1,9 @@
-//! Drives a [`Session`] over a connection. The only place that sends DELE: for a poll, [`Client::delete`], which takes a
-//! proof; for a person at a prompt, `delete_by_hand`.
+//! Drives a [`Session`] over a connection. DELE is sent from here and nowhere else: polls use [`Client::delete`], which
+//! takes a proof, and the console uses `delete_by_hand`.
 //!
-//! [`Client`] is the connection with its rules; [`login`] brings it from the greeting into the TRANSACTION state,
-//! [`listing`] asks for what is in the maildrop. Retrieving is [`crate::poll`]'s: it uses [`Client::ask`] and
-//! [`Client::event`] itself.
+//! [`Client`] is the connection and its rules; [`login`] takes it from the greeting to the TRANSACTION state, and
+//! [`listing`] asks what the maildrop holds. [`crate::poll`] retrieves messages itself, with [`Client::ask`] and
+//! [`Client::event`].
 
 pub(crate) mod budget;
 pub mod dates;
@@ -46,18 +46,18 @@ use crate::sasl::ChannelBinding;
 use crate::watch;
 use stall_detector::{StallDetector, TooSlow, Window};
 
-/// What is read from the server at a time, in bytes. Larger than any line that the session waits for.
+/// How many bytes are read from the server at a time. Larger than any line that the session waits for.
 const BUFFER: usize = 64 * 1024;
 
-/// How many commands are sent ahead of their answers where the server announces PIPELINING.
+/// How many commands may be in flight where the server announces PIPELINING.
 pub const WINDOW: usize = 256;
 
-/// A message that a person at a prompt has named and confirmed. Only `cli::console` makes one.
+/// A message that a user has named and confirmed at a prompt. Only `cli::console` makes one.
 #[derive(Debug)]
 pub(crate) struct ByHand(MessageNumber);
 
 impl ByHand {
-    /// The person has said yes.
+    /// Makes one once the user has said yes.
     pub(crate) fn confirmed(number: MessageNumber) -> Self {
         Self(number)
     }
@@ -66,67 +66,67 @@ impl ByHand {
 /// How patient a client is.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// How long the server may say nothing at all.
+    /// How long the server may stay silent.
     pub silence: Duration,
     /// The time over which throughput is judged.
     pub window: Duration,
-    /// The least number of octets in a window of waiting for one answer.
+    /// The fewest octets that may arrive in one window while waiting for an answer.
     pub least: u64,
 }
 
 impl Timeouts {
-    /// That of an account: its own limit on silence, and a throughput (100 octets a second over two minutes) that the
-    /// slowest line exceeds and a server that drips does not.
+    /// The timeouts of an account: its own limit on silence, and a minimum throughput (100 octets a second over two
+    /// minutes) that even the slowest line exceeds but a dripping server does not.
     #[must_use]
     pub fn new(silence: Duration) -> Self {
         Self { silence, window: Duration::from_secs(120), least: 12_000 }
     }
 }
 
-/// A connection to a server, with its rules.
+/// A connection to a server and the rules that it follows.
 pub struct Client {
     stream: Stream,
     session: Session,
-    /// What was read. Allocated once.
+    /// The read buffer. Allocated once.
     buffer: Vec<u8>,
-    /// The part of the buffer that the session has not dealt with.
+    /// The part of the buffer that the session has not processed.
     unread: Range<usize>,
-    /// Something was written that may still be in a buffer of TLS.
+    /// Whether something was written that TLS may still be buffering.
     unflushed: bool,
     timeouts: Timeouts,
     stall_detector: StallDetector,
-    /// Whether the server announces that commands may be sent ahead of their answers.
+    /// Whether the server announces PIPELINING.
     pipelining: bool,
-    /// Whether one command at a time is sent all the same.
+    /// Whether commands are sent one at a time all the same.
     careful: bool,
-    /// How far the login has come.
+    /// How far the login has got.
     login: LoginProgress,
-    /// Which message is being received, and which were.
+    /// Which commands are in flight, and which message was received last.
     in_flight: InFlight,
-    /// Hides what a server may send back and must not be shown.
+    /// Hides secrets that the server may echo.
     redactor: Redactor,
-    /// What of the dialogue is still logged.
+    /// How much more of the dialogue is logged.
     dialogue: Dialogue,
-    /// When each command that waits for its answer was sent, the oldest first.
+    /// When each outstanding command was sent, oldest first.
     sent: VecDeque<Instant>,
-    /// The connection as it was made, without its stream.
+    /// What is known of the connection besides its stream.
     info: ConnectionInfo,
-    /// Whose server it is, if that is known.
+    /// The provider that runs the server, if known.
     provider: Option<&'static Provider>,
-    /// Which session of this process it is.
+    /// Identifies this session within the process.
     serial: SessionSerial,
-    /// Counts what it waits for, with the other sessions of the poll.
+    /// Counts round trips, together with the poll's other sessions.
     round_trips: RoundTrips,
 }
 
-/// Where a session is among the messages, so that the one at which it breaks can be named.
+/// Tracks which message is being transferred, so that the one at which a session breaks can be named.
 #[derive(Debug, Default)]
 struct InFlight {
-    /// The commands that wait for answers, the oldest first.
+    /// The outstanding commands, oldest first.
     awaited: VecDeque<CommandKind>,
-    /// The answer to the oldest one has begun.
+    /// Whether the answer to the oldest one has begun.
     begun: bool,
-    /// The message whose answer was complete last.
+    /// The message whose answer was completed last.
     previous: Option<MessageNumber>,
 }
 
@@ -142,8 +142,8 @@ impl InFlight {
                 if response.status == Status::Ok => {}
             Event::Response { .. } | Event::End { .. } => {
                 let asked = self.awaited.pop_front();
-                // These are only asked to see whether the message before them ended where it should, and LIST beside the
-                // next one.
+                // These only check that the message before them ended where it should; LIST is asked beside the next
+                // message.
                 let is_beside = |asked: &CommandKind| {
                     matches!(
                         asked,
@@ -167,16 +167,16 @@ fn message_of(asked: CommandKind) -> Option<MessageNumber> {
     }
 }
 
-/// What has passed of a login, for whoever has to explain why the server hung up.
+/// How far a login got, to explain why the server hung up.
 #[derive(Debug, Clone, Copy, Default)]
 struct LoginProgress {
-    /// Something was sent by which the server can judge the credential.
+    /// Whether anything was sent from which the server can judge the credential.
     offered: bool,
-    /// UTF8 was answered.
+    /// Whether the server has answered UTF8.
     utf8_answered: bool,
 }
 
-/// What is known of a connection beside its bytes.
+/// What is known of a connection besides its bytes.
 #[derive(Debug, Clone)]
 struct ConnectionInfo {
     peer: std::net::SocketAddr,
@@ -184,11 +184,11 @@ struct ConnectionInfo {
     loopback: bool,
     /// When the server's certificate expires, in seconds since 1970.
     certificate_expires: Option<i64>,
-    /// The same of the certificate of this side.
+    /// When the client certificate expires, in seconds since 1970.
     client_certificate_expires: Option<i64>,
-    /// TLS came about only without the large key share.
+    /// Whether TLS succeeded only without the large key share.
     classical: bool,
-    /// What a login can be bound to.
+    /// The channel binding that a login can use.
     binding: Option<ChannelBinding>,
 }
 
@@ -199,18 +199,18 @@ pub enum ResponsePart<'a> {
     Response(&'a Response),
     /// A line of CAPA, LIST or UIDL.
     Line(&'a [u8]),
-    /// Whole lines of LIST or UIDL as they came, after [`Client::take_lines_together`].
+    /// Whole lines of LIST or UIDL as received, after [`Client::take_lines_together`].
     Lines(&'a [u8]),
-    /// The first octets of a line of CAPA, LIST or UIDL that is too long and passed over.
+    /// The first octets of a line of CAPA, LIST or UIDL that is too long and is skipped.
     LongLine(&'a [u8]),
-    /// A piece of RETR or TOP.
+    /// A piece of the answer to RETR or TOP.
     Data(&'a [u8]),
-    /// A multi-line answer is complete.
+    /// The end of a multi-line answer.
     End,
 }
 
 impl Client {
-    /// A client for a connection that has just been made.
+    /// Creates a client for a connection that was just made.
     #[must_use]
     pub fn new(connection: Connection, timeouts: Timeouts) -> Self {
         let Connection { stream, peer, protected, loopback, certificate_expires, classical, binding, .. } = connection;
@@ -245,74 +245,73 @@ impl Client {
         }
     }
 
-    /// Which session of this process it is.
+    /// Returns the serial of this session, unique within the process.
     #[must_use]
     pub fn serial(&self) -> SessionSerial {
         self.serial
     }
 
-    /// The dots that were taken off the lines of the message that comes, or came last.
+    /// Returns the dots that were removed from the current message, or from the last one.
     #[must_use]
     pub fn taken_dots(&self) -> TakenDots {
         self.session.taken_dots()
     }
 
-    /// How far the session has come.
+    /// Returns the state of the session.
     #[must_use]
     pub fn state(&self) -> SessionState {
         self.session.state()
     }
 
-    /// When the server's certificate expires, in seconds since 1970. None without TLS, and where that cannot be read.
+    /// Returns when the server's certificate expires, in seconds since 1970. None without TLS or if it cannot be read.
     #[must_use]
     pub fn certificate_expires(&self) -> Option<i64> {
         self.info.certificate_expires
     }
 
-    /// When the certificate of this side expires, in seconds since 1970, if there is one.
+    /// Returns when the client certificate expires, in seconds since 1970, if there is one.
     #[must_use]
     pub fn client_certificate_expires(&self) -> Option<i64> {
         self.info.client_certificate_expires
     }
 
-    /// Whether it was found out that TLS comes about only without the large key share of
-    /// [`crate::account::KeyExchange::Auto`].
+    /// Whether TLS turned out to succeed only without the large key share of [`crate::account::KeyExchange::Auto`].
     #[must_use]
     pub fn needs_classical(&self) -> bool {
         self.info.classical
     }
 
-    /// Hides the password in the server's words.
+    /// Returns what hides the password in the server's words.
     #[must_use]
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
-    /// How many commands wait for their answers.
+    /// Returns the number of outstanding commands.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.session.outstanding()
     }
 
-    /// How many commands may wait for their answers at the same time.
+    /// Returns how many commands may be outstanding at once.
     #[must_use]
     pub fn window(&self) -> usize {
         if self.pipelining && !self.careful { WINDOW } else { 1 }
     }
 
-    /// From here on one command at a time, so that a message that breaks the session is the only one under way.
+    /// Sends one command at a time from now on, so that a message that breaks the session is the only one in flight.
     pub fn one_at_a_time(&mut self) {
         self.careful = true;
     }
 
-    /// Whether several commands waited for their answers when the session ended.
+    /// Whether several commands were outstanding when the session ended.
     #[must_use]
     pub fn was_ahead(&self) -> bool {
         self.in_flight.awaited.len() > 1
     }
 
-    /// The messages at which the session may have ended with this error: the one whose answer was awaited or coming in,
-    /// and, if what stood in the place of an answer was none, the one before: its end may have been in the wrong place.
+    /// Returns the messages that may have caused this error: the one whose answer was awaited or being received and, if
+    /// something other than a response arrived in its place, the one before, which may have ended in the wrong place.
     #[must_use]
     pub fn suspects(&self, error: &ClientError) -> Vec<MessageNumber> {
         let framing = matches!(error, ClientError::Framing(_));
@@ -321,24 +320,24 @@ impl Client {
         previous.into_iter().chain(current).collect()
     }
 
-    /// The message that came last.
+    /// Returns the message that was received last.
     #[must_use]
     pub fn last_message(&self) -> Option<MessageNumber> {
         self.in_flight.previous
     }
 
-    /// The message that is coming in.
+    /// Returns the message that is being received.
     #[must_use]
     pub fn receiving(&self) -> Option<MessageNumber> {
         self.in_flight.awaited.front().copied().filter(|_| self.in_flight.begun).and_then(message_of)
     }
 
-    /// From here on the lines of LIST and UIDL may come many at a time, as [`ResponsePart::Lines`]; not if each is logged.
+    /// Lets lines of LIST and UIDL arrive many at a time, as [`ResponsePart::Lines`], unless each line is logged.
     pub(super) fn take_lines_together(&mut self) {
         self.session.take_lines_together(!Dialogue::shows_lines());
     }
 
-    /// Queues a command; it leaves with the next [`Client::event`]. DELE is [`Client::delete`]'s.
+    /// Queues a command, which is sent by the next [`Client::event`]. For DELE there is [`Client::delete`].
     ///
     /// # Errors
     /// [`ClientError::Send`]; a DELE is always out of turn here.
@@ -350,8 +349,8 @@ impl Client {
         self.send(command)
     }
 
-    /// Queues the DELE of a message that is safe to delete. One that was shown to be so in another session is refused: there
-    /// its number may be another message's.
+    /// Queues the DELE of a message that is safe to delete. A proof from another session is refused, because there the
+    /// same number may mean another message.
     ///
     /// # Errors
     /// [`ClientError::Send`].
@@ -362,7 +361,7 @@ impl Client {
         self.send(Command::Dele(removable.number()))
     }
 
-    /// Sends the DELE of a message that the user wants to be deleted, at a prompt: no poll comes this way.
+    /// Sends the DELE of a message that the user has chosen to delete at a prompt. Polls do not use this.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -377,7 +376,7 @@ impl Client {
 
     fn send(&mut self, command: Command) -> Result<(), ClientError> {
         if self.outstanding() == 0 {
-            // What came before anything was asked for must not pass for the answer.
+            // What arrived before anything was asked must not pass for the answer.
             let input = self.buffer.get(self.unread.clone()).unwrap_or_default();
             self.session.receive(input).map_err(|e| self.masked(e))?;
         }
@@ -389,7 +388,7 @@ impl Client {
         Ok(())
     }
 
-    /// The next thing that the server says. Ranges in it are for [`Client::bytes`], until the next call.
+    /// Waits for the server's next event. Its ranges are for [`Client::bytes`] and valid until the next call.
     ///
     /// # Errors
     /// [`ClientError`]: the session is over.
@@ -411,7 +410,7 @@ impl Client {
                 Event::Lines(range) => Event::Lines(shift(range)),
                 Event::LongLine(range) => Event::LongLine(shift(range)),
                 Event::Data(range) => Event::Data(shift(range)),
-                // Of the answers to STAT and LIST only the numbers are used, and these may look like a password.
+                // Only the numbers of the answers to STAT and LIST are used, and they may look like a password.
                 Event::Response { to, response } if !matches!(to, CommandKind::Stat | CommandKind::List(Some(_))) => {
                     Event::Response { to, response: self.redactor.response(response) }
                 }
@@ -427,7 +426,7 @@ impl Client {
         }
     }
 
-    /// The bytes that the last event spoke of.
+    /// Returns the bytes of a range in the last event.
     #[must_use]
     pub fn bytes(&self, range: Range<usize>) -> &[u8] {
         self.buffer.get(range).unwrap_or_default()
@@ -446,7 +445,7 @@ impl Client {
         }
     }
 
-    /// Sends commands, as many ahead as the server takes, and hands over what it says to each.
+    /// Sends commands, pipelined as far as the server allows, and passes each part of the answers on.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -462,11 +461,11 @@ impl Client {
         self.try_converse(commands, on_event).await
     }
 
-    /// The same with a listener that may have enough: at a break no further command is sent, and what is under way is
-    /// still heard.
+    /// Like [`Client::converse`], but the listener may break: then no further command is sent, and the answers still in
+    /// flight are read.
     ///
     /// # Errors
-    /// [`ClientError`], that of the listener included: the session is over.
+    /// [`ClientError`], including those of the listener: the session is over.
     pub async fn try_converse(
         &mut self,
         commands: impl IntoIterator<Item = Command>,
@@ -505,20 +504,21 @@ impl Client {
         }
     }
 
-    /// Ends the session in order: everything that was marked as deleted is removed. True if the server said so.
+    /// Ends the session with QUIT, upon which the server removes the messages marked as deleted. True if it answered
+    /// +OK.
     ///
     /// # Errors
     /// [`ClientError`]: whether the server removed anything is unknown.
     pub async fn quit(mut self) -> Result<bool, ClientError> {
         let response = self.exchange(Command::Quit).await?;
-        // A goodbye to TLS, so that the server can tell the end from a cut. It has all it needs, so no waiting for it.
+        // Closes TLS, so that the server can tell the end from a truncation. It needs nothing more, so there is no long
+        // wait.
         let closing = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx));
         let _ = timeout(Duration::from_millis(200), closing).await;
         Ok(response.status == Status::Ok)
     }
 
-    /// Reads at least one byte, writing meanwhile whatever is to be written, so that the two sides never wait for each
-    /// other.
+    /// Reads at least one byte, and writes pending output meanwhile, so that the two sides never wait for each other.
     async fn read_more(&mut self) -> Result<(), ClientError> {
         self.make_room();
         let before = Instant::now();
@@ -526,7 +526,7 @@ impl Client {
         let read = timeout(silence, poll_fn(|cx| self.poll_exchange(cx))).await;
         match read {
             Err(_) => Err(ClientError::Silence { after: silence }),
-            // The end of the connection without TLS's goodbye is an end all the same.
+            // A connection closed without close_notify counts as closed, too.
             Ok(Err(source)) if source.kind() == io::ErrorKind::UnexpectedEof => Err(ClientError::Closed),
             Ok(Err(source)) => Err(ClientError::Lost { source }),
             Ok(Ok(0)) => Err(ClientError::Closed),
@@ -539,7 +539,7 @@ impl Client {
         }
     }
 
-    /// Moves what is unread to the front of the buffer: never more than a line.
+    /// Moves the unread part, never more than a line, to the start of the buffer.
     fn make_room(&mut self) {
         if self.unread.start > 0 {
             self.buffer.copy_within(self.unread.clone(), 0);
@@ -555,7 +555,7 @@ impl Client {
                     self.session.advance_output(written);
                     self.unflushed = true;
                 }
-                // What the server has said may still be there to be read, and may tell why it hung up.
+                // The server's last words may still be readable, and may say why it hung up.
                 Poll::Ready(Err(e)) => {
                     return self.poll_read(cx).map(|read| read.and_then(|n| if n == 0 { Err(e) } else { Ok(n) }));
                 }
@@ -574,12 +574,12 @@ impl Client {
         Poll::Ready(Ok(room.filled().len()))
     }
 
-    /// An error of framing as it may be shown.
+    /// Turns a framing error into one that is safe to show.
     pub(crate) fn masked(&self, error: FramingError) -> ClientError {
         ClientError::Framing(self.redactor.framing(error))
     }
 
-    /// Logs what was said and notes that an answer arrived.
+    /// Logs an event and resets the throughput window when an answer arrived.
     fn note(&mut self, event: &Event) {
         let Self { dialogue, redactor, buffer, sent, in_flight, .. } = self;
         let capabilities = in_flight.awaited.front() == Some(&CommandKind::Capa);
@@ -598,7 +598,7 @@ impl Client {
             }
             Event::Challenge(_) | Event::BadChallenge => dialogue.line('S', || "+ [challenge]"),
             Event::End { to } => dialogue.detail('S', || format!(". (end of {to}, {:.3} s)", after())),
-            // They come one by one where they are shown.
+            // Where lines are logged, they arrive one by one.
             Event::Lines(_) | Event::Data(_) | Event::NeedInput => {}
         }
         if !matches!(event, Event::Data(_) | Event::Line(_) | Event::Lines(_) | Event::LongLine(_)) {
@@ -607,7 +607,7 @@ impl Client {
     }
 }
 
-/// A response as it is shown to a person; the text is escaped already.
+/// A response as it is shown to the user; its text is escaped already.
 struct Spoken<'a>(&'a Response);
 
 impl std::fmt::Display for Spoken<'_> {

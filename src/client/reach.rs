@@ -1,5 +1,5 @@
-//! From an account to a server that has greeted, protected as far as it is to be before the login. An address that takes
-//! connections and does not come so far does not hide the others.
+//! Connects to an account's server up to the greeting, with whatever encryption is required before the login. An
+//! address that accepts connections but gets no further does not keep the others from being tried.
 
 use std::net::SocketAddr;
 
@@ -12,9 +12,8 @@ use crate::pop3::{FramingError, Greeting};
 use crate::provider::Provider;
 use crate::secret::Secret;
 
-/// Connects, hears the greeting and begins TLS by STLS where that is configured. `known_classical`: TLS came about only
-/// without the large key share, in an earlier session. Addresses to avoid are not tried, and those that do not come so
-/// far are added to them.
+/// Connects, reads the greeting and starts TLS with STLS if configured. `known_classical` says that in an earlier
+/// session TLS succeeded only without the large key share. Skips the addresses in `avoid`, and adds those that fail.
 pub(super) async fn reach(
     dialer: &dyn Dial,
     account: &Account,
@@ -24,7 +23,7 @@ pub(super) async fn reach(
 ) -> Result<(Client, Greeting), ClientError> {
     let mut endpoint = Endpoint::clone(&account.endpoint);
     let mut first: Option<ClientError> = None;
-    // Found out by STLS in this session; by implicit TLS the dialer does.
+    // Set if STLS finds this out in this session; with implicit TLS the dialer does.
     let mut classical = false;
     if known_classical && endpoint.key_exchange == KeyExchange::Auto {
         endpoint.key_exchange = KeyExchange::Classical;
@@ -36,7 +35,7 @@ pub(super) async fn reach(
         };
         let peer = connection.peer;
         let mut client = Client::new(connection, Timeouts::new(account.timeout));
-        // Before the greeting: the server may know the password from an earlier session.
+        // Before the greeting, because the server may know the password from an earlier session.
         client.redactor = Redactor::new(&account.username, password);
         client.provider = Provider::of(&endpoint.host);
         let failed = match client.meet(dialer, &endpoint).await {
@@ -60,20 +59,20 @@ pub(super) async fn reach(
     }
 }
 
-/// Connects and hears the greeting, over TLS as configured, then says QUIT: whether such a server is there at all. Nothing of
-/// the user's goes there.
+/// Connects, reads the greeting, over TLS as configured, and sends QUIT, to see whether there is such a server. Sends
+/// nothing that belongs to the user.
 ///
 /// # Errors
 /// [`ClientError`].
 pub async fn greet(dialer: &dyn Dial, account: &Account) -> Result<(), ClientError> {
     let (client, _) = reach(dialer, account, &Secret::new(Vec::new()), false, &mut Vec::new()).await?;
-    // It was polite; what comes of it is the server's.
+    // A courtesy; the result does not matter.
     let _ = client.quit().await;
     Ok(())
 }
 
-/// Whether another address of the same host may do better: this one did not greet, greeted by a refusal or by something that
-/// is not POP3, or did not come to TLS.
+/// Whether another address of the host may do better: this one did not greet, greeted with a refusal or with something
+/// other than POP3, or failed at TLS.
 fn is_of_one_address(error: &ClientError) -> bool {
     match error {
         ClientError::Lost { .. } | ClientError::NoGreeting | ClientError::Closed | ClientError::Silence { .. } => true,
@@ -84,7 +83,7 @@ fn is_of_one_address(error: &ClientError) -> bool {
     }
 }
 
-/// What TLS refuses where the server should speak is an error of TLS, and not a broken connection.
+/// Unwraps an error of TLS that surfaced as a broken connection.
 pub(super) fn of_tls(error: ClientError) -> ClientError {
     match error {
         ClientError::Lost { source } => match source.downcast::<NetError>() {
@@ -96,7 +95,7 @@ pub(super) fn of_tls(error: ClientError) -> ClientError {
 }
 
 impl Client {
-    /// The greeting, and TLS behind it.
+    /// Reads the greeting and starts TLS if configured.
     async fn meet(mut self, dialer: &dyn Dial, endpoint: &Endpoint) -> Result<(Self, Greeting), ClientError> {
         let greeting = self.greeting(dialer, endpoint).await?;
         if endpoint.tls == TlsMode::StartTls {

@@ -1,50 +1,51 @@
-//! A server that says one byte a second is never silent, and must not hold an account, or the place of another one, for
-//! ever all the same. PURE: times and octets go in.
+//! Detects a server that is too slow: one that sends a byte a second is never silent, but must not hold an account or a
+//! slot forever. PURE: times and octets go in.
 //!
-//! Only time spent waiting for the server counts, so that a slow disk is not taken for a slow server. Three rules:
+//! Only time spent waiting for the server counts, so a slow disk is not mistaken for a slow server. There are three
+//! rules:
 //!
-//! - Within one answer that has begun, so many octets must come in each window of time.
-//! - A session is worth its place as long as the time it took is worth what it brought ([`worth`]), with a grace for
-//!   servers that think long before they answer.
-//! - While other accounts wait for a place, the grace is shorter, above all for an answer that drips.
+//! - Once an answer has begun, each time window must bring a minimum number of octets.
+//! - A session may take as long as the octets it brought are worth ([`worth`]), plus a grace period for servers that
+//!   think long before they answer.
+//! - While other accounts wait for a slot, the grace period is shorter, above all for answers that drip.
 
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So much time is a session's own, whatever it brings.
+/// How much time every session has, whatever it brings.
 const GRACE: Duration = Duration::from_secs(600);
 
-/// The same while others wait for a place.
+/// The same while others wait for a slot.
 const GRACE_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(120);
 
-/// Of that, answers that have begun may take so much.
+/// How much of that may be spent in the middle of answers.
 const GRACE_FOR_DRIPPING: Duration = Duration::from_secs(30);
 
-/// The least throughput of a session that is worth its time, in octets a second: half of what the slowest modem brings.
+/// The minimum throughput of a session, in octets a second: half of what the slowest modem delivers.
 const LEAST: u64 = 512;
 
-/// What else is expected of a session for which others wait: so many octets, at so many a second.
+/// What a session must deliver while others wait for a slot: up to so many octets, at so many octets a second.
 const STEPS: [(u64, u64); 2] = [(1 << 20, LEAST), (8 << 20, 4 << 10)];
 
-/// Behind the steps, in octets a second.
+/// The rate after these steps, in octets a second.
 const LAST_STEP: u64 = 16 << 10;
 
-/// How patient a session is, without the limit on silence.
+/// The limits on a slow answer, apart from silence.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
-    /// The time to judge an answer over.
+    /// The time over which an answer is judged.
     pub(super) time: Duration,
-    /// The least number of octets in it.
+    /// The fewest octets that may arrive in that time.
     pub(super) least: u64,
 }
 
 /// Too few octets in too long a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooSlow {
-    /// So many octets.
+    /// How many octets arrived.
     pub(super) octets: u64,
-    /// In so much time of waiting for them.
+    /// How long was waited for them.
     pub(super) time: Duration,
 }
 
@@ -52,17 +53,17 @@ pub(super) struct TooSlow {
 #[derive(Debug)]
 pub(super) struct StallDetector {
     window: Window,
-    /// How long the server was waited for in this window of this answer.
+    /// How long was waited for the server in this window of the current answer.
     waited: Duration,
-    /// What came in this window, in octets.
+    /// How many octets arrived in this window.
     octets: u64,
-    /// Some of this answer has come.
+    /// Whether part of this answer has arrived.
     begun: bool,
-    /// How long the server was waited for in this session.
+    /// How long was waited for the server in this session.
     all_waited: Duration,
-    /// Of that, in the middle of answers.
+    /// How much of that was in the middle of answers.
     dripped: Duration,
-    /// What came in this session, in octets.
+    /// How many octets arrived in this session.
     all_octets: u64,
 }
 
@@ -72,12 +73,12 @@ impl StallDetector {
         Self { window, waited, octets: 0, begun: false, all_waited, dripped, all_octets: 0 }
     }
 
-    /// So many octets came after so long a wait.
+    /// Records that `octets` arrived after waiting for `time`.
     pub(super) fn waited(&mut self, time: Duration, octets: usize, others_wait: bool) -> Result<(), TooSlow> {
         let octets = u64::try_from(octets).unwrap_or(u64::MAX);
         self.all_waited = self.all_waited.saturating_add(time);
         self.all_octets = self.all_octets.saturating_add(octets);
-        // What is waited for the first octets of an answer is a server that thinks, and silence has a limit of its own.
+        // Before the first octets of an answer the server is thinking, and silence has a limit of its own.
         if std::mem::replace(&mut self.begun, true) {
             self.dripped = self.dripped.saturating_add(time);
             self.waited = self.waited.saturating_add(time);
@@ -102,14 +103,14 @@ impl StallDetector {
         if too_slow { Err(TooSlow { octets: self.all_octets, time: self.all_waited }) } else { Ok(()) }
     }
 
-    /// An answer is complete, or another part of it begins: a new window.
+    /// Starts a new window, when an answer is complete or its next part begins.
     pub(super) fn answered(&mut self) {
         (self.waited, self.octets, self.begun) = (Duration::ZERO, 0, false);
     }
 }
 
-/// The time that so many octets are worth while others wait: the more there are, the faster they must come, so that
-/// nobody holds a place for a day with a message of any size.
+/// Returns the time that this many octets are worth while others wait: the more there are, the faster they must arrive,
+/// so that no message, of whatever size, holds a slot for a day.
 fn worth(octets: u64) -> Duration {
     let mut left = octets;
     let mut time = Duration::ZERO;
@@ -121,7 +122,7 @@ fn worth(octets: u64) -> Duration {
     time.saturating_add(at(left, LAST_STEP))
 }
 
-/// The time that so many octets take at so many a second.
+/// Returns how long this many octets take at this rate.
 fn at(octets: u64, rate: u64) -> Duration {
     SECOND.saturating_mul(u32::try_from(octets / rate).unwrap_or(u32::MAX))
 }
@@ -134,7 +135,7 @@ mod tests {
         StallDetector::new(Window { time: 120 * SECOND, least: 12_000 })
     }
 
-    /// One answer that brings so many octets a second: after how many seconds it is given up, if that is.
+    /// After how many seconds an answer that arrives at this rate is given up, if it is.
     fn given_up(octets_a_second: usize, seconds: u64, others_wait: bool) -> Option<u64> {
         let mut stall_detector = stall_detector();
         (1..=seconds).find(|_| stall_detector.waited(SECOND, octets_a_second, others_wait).is_err())
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(given_up(8_000, 2_600, true), None);
     }
 
-    /// Answers of so many octets, each after so long: after how many the server is given up.
+    /// After how many answers of this size, each after such a delay, the server is given up.
     fn answers(octets: usize, thinking: Duration, others_wait: bool) -> Option<u32> {
         let mut stall_detector = stall_detector();
         (1..=1000).find(|_| {

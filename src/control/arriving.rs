@@ -1,30 +1,30 @@
-//! An answer about the status while it comes: each account is given away as soon as it is there, so that nobody has to
-//! hold all of them.
+//! Reads a status while it arrives: each account is passed on as soon as it is complete, so that not all of them have
+//! to be held.
 
 use std::io;
 
 use super::Response;
 use super::status::{AccountStatus, Status};
 
-/// Takes in a status as it comes.
+/// Receives a status as it arrives.
 pub trait StatusReader {
-    /// What stands above the accounts. It comes first, and without any account.
+    /// Receives the head of the document. It comes first, without accounts.
     fn head(&mut self, head: Status);
 
-    /// The next account.
+    /// Receives the next account.
     fn account(&mut self, account: AccountStatus);
 }
 
-/// What the list of accounts is called.
+/// The key of the list of accounts.
 const KEY: &[u8] = b"\"accounts\"";
 
-/// How deep in brackets and braces the list of accounts is.
+/// The nesting depth inside the list of accounts.
 const IN_LIST: u32 = 2;
 
-/// An answer, as far as it has come.
+/// An answer, as far as it has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Arriving {
-    /// What has come and is not complete yet: what stands above the accounts, or one of them.
+    /// What has arrived but is not complete: the head or an account.
     text: Vec<u8>,
     part: Part,
     depth: Depth,
@@ -33,17 +33,17 @@ pub(super) struct Arriving {
 /// Where in the answer the next octet is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Part {
-    /// Above the accounts, or in an answer that has none.
+    /// Before the accounts, or in an answer without accounts.
     #[default]
     Head,
-    /// In their list.
+    /// In the list of accounts.
     Accounts,
-    /// Behind it, where a newer daemon may say more.
+    /// After the list, where a newer daemon may send more.
     Tail,
 }
 
 impl Arriving {
-    /// Takes in more of it, and gives away what is complete.
+    /// Takes more of the answer, and passes on what is complete.
     pub(super) fn take_in(&mut self, octets: &[u8], reader: &mut impl StatusReader) -> io::Result<()> {
         for &octet in octets {
             let before = self.depth.count;
@@ -64,14 +64,14 @@ impl Arriving {
                         self.text.clear();
                     }
                 }
-                // What stands between two accounts, or behind them.
+                // Anything between two accounts or after them.
                 Part::Accounts | Part::Tail => {}
             }
         }
         Ok(())
     }
 
-    /// All of it has come. None: it was a status, and has been given away.
+    /// Ends the answer. None: it was a status, and was passed on.
     pub(super) fn finish(self) -> io::Result<Option<Response>> {
         match self.part {
             Part::Head if self.text.is_empty() => {
@@ -83,7 +83,7 @@ impl Arriving {
         }
     }
 
-    /// Whether the bracket that came last opens the list of accounts.
+    /// Whether the last bracket opens the list of accounts.
     fn is_behind_key(&self) -> bool {
         let key = self.text.strip_suffix(b"[").and_then(|text| text.trim_ascii_end().strip_suffix(b":"));
         key.is_some_and(|text| text.trim_ascii_end().ends_with(KEY))
@@ -101,14 +101,14 @@ impl Arriving {
     }
 }
 
-/// How deep in brackets and braces of a JSON text one is.
+/// The nesting depth in a JSON text.
 #[derive(Debug, Default)]
 struct Depth {
-    /// How many are open.
+    /// How many brackets and braces are open.
     count: u32,
-    /// In a string, where they do not count.
+    /// Whether in a string, where they do not count.
     in_string: bool,
-    /// Behind a backslash in one.
+    /// Whether after a backslash in a string.
     is_escaped: bool,
 }
 
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::control::status::examples::{account, status};
 
-    /// Reads all of it.
+    /// Reads the whole status.
     #[derive(Debug, Default)]
     struct Whole(Option<Status>);
 

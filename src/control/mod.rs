@@ -1,7 +1,7 @@
-//! The control socket: one question and one answer, a line of JSON each.
+//! The control socket: one request and one answer, each a line of JSON.
 //!
-//! The daemon answers its own user and root only. A question is short and comes soon, or the connection is closed; nobody
-//! who asks can keep the daemon from its work.
+//! The daemon answers only its own user and root. A request must be short and arrive soon, or the connection is closed;
+//! no client can keep the daemon from its work.
 
 mod arriving;
 pub(crate) mod pieces;
@@ -33,70 +33,70 @@ use crate::advice::next_step::system;
 use crate::notify::command_runner;
 use crate::text;
 
-/// The name of the socket in its directory.
+/// The file name of the socket.
 pub const NAME: &str = "control.sock";
 
-/// The longest question, in bytes: the names of some thousand accounts.
+/// The maximum length of a request, in bytes: the names of some thousand accounts.
 const LONGEST_QUESTION: u64 = 256 << 10;
 
-/// The names in a question about the status have so many bytes at the most: each may take six when it is written.
+/// The maximum total length of the names in a status request, in bytes: each may take six in JSON.
 const MOST_NAMES: usize = 32 << 10;
 
-/// How long a question may take to come, and an answer, or a piece of it, to be made or to be taken.
+/// How long a request may take to arrive, and an answer, or a piece of it, to be made or to be read.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long all pieces of a status may take together.
+/// How long all pieces of a status may take in total.
 const ALL_PIECES: Duration = Duration::from_secs(120);
 
-/// So much of an answer is read at a time, in bytes.
+/// How much of an answer is read at a time, in bytes.
 const READ: usize = 64 << 10;
 
-/// The longest time for which accounts are polled often, because somebody waits for mail.
+/// How long accounts may be polled often at most, because the user waits for mail.
 pub const LONGEST_OFTEN: Duration = Duration::from_secs(3600);
 
-/// How many questions may wait for the supervisor.
+/// How many requests may wait for the supervisor.
 const QUESTIONS: usize = 16;
 
-/// How many connections there may be. Of more, the one goes that has been waited for longest.
+/// The maximum number of connections. Beyond it, the one that has kept the daemon waiting longest is closed.
 const MOST: usize = 64;
 
-/// How often it is looked whether the socket is still there: somebody may tidy up old files.
+/// How often to check that the socket still exists: someone may clean up old files.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A question.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub enum Request {
-    /// How are you?
+    /// Asks for the status.
     Status {
-        /// Only these accounts are asked about; all, if none is named. A daemon that does not know it tells of all.
+        /// Only of these accounts; of all if none is named. A daemon that does not know this field returns all.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         accounts: Vec<String>,
     },
-    /// Poll these accounts now; all, if none is named.
+    /// Polls these accounts now; all if none is named.
     Poll {
         /// Their names.
         accounts: Vec<String>,
-        /// Poll them often for so many seconds. A daemon or client that does not know it leaves it out.
+        /// Polls them often for this many seconds. Daemons and clients without this feature leave it out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         often_for: Option<u64>,
     },
-    /// Somebody else has forwarded mail of these accounts: look at what is left.
+    /// Another process has forwarded mail of these accounts: look at what is left.
     Forwarded {
         /// Their names.
         accounts: Vec<String>,
     },
-    /// Somebody else has polled these accounts, which forward: look at what is in their spools.
+    /// Another process has polled these accounts, which forward mail: look into their spools.
     Fetched {
         /// Their names.
         accounts: Vec<String>,
     },
-    /// Run the command of `[notify]`, and say what became of it.
+    /// Runs the command of `[notify]`, and reports the result.
     TestNotify,
 }
 
 impl Request {
-    /// How these accounts are; all, if none is named, or more than fit into a question.
+    /// Asks for the status of these accounts; of all if none is named, or if they do not fit into a request.
     #[must_use]
     pub fn status_of(accounts: &[String]) -> Self {
         let octets: usize = accounts.iter().map(|name| name.len() + 3).sum();
@@ -104,7 +104,7 @@ impl Request {
         Self::Status { accounts: accounts.iter().filter(|_| fits).cloned().collect() }
     }
 
-    /// How long its answer may take to come.
+    /// Returns how long the answer may take.
     fn timeout(&self) -> Duration {
         match self {
             Self::Status { .. } | Self::Poll { .. } | Self::Forwarded { .. } | Self::Fetched { .. } => TIMEOUT,
@@ -117,65 +117,65 @@ impl Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Response {
-    /// To [`Request::Status`].
+    /// Answers [`Request::Status`].
     Status(Box<Status>),
-    /// To [`Request::Poll`].
+    /// Answers [`Request::Poll`].
     Poll {
-        /// The accounts that are polled now.
+        /// The accounts that are now polled.
         woken: Vec<String>,
-        /// Those that are not configured.
+        /// The accounts that are not configured.
         unknown: Vec<String>,
-        /// They are polled often until then, in seconds since 1970.
+        /// Until when they are polled often, in seconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         often_until: Option<i64>,
-        /// Those of them that are in trouble.
+        /// The accounts among them that are in trouble.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         troubles: Vec<TriedAgain>,
     },
-    /// To [`Request::Forwarded`] and [`Request::Fetched`].
+    /// Answers [`Request::Forwarded`] and [`Request::Fetched`].
     Noted,
-    /// To [`Request::TestNotify`].
+    /// Answers [`Request::TestNotify`].
     Notified {
-        /// Whether the command ended well.
+        /// Whether the command succeeded.
         well: bool,
-        /// Whether there is a command.
+        /// Whether a command is configured.
         configured: bool,
-        /// What became of it, in a sentence.
+        /// The result in a sentence.
         text: String,
     },
-    /// The question made no sense to this version.
+    /// This version does not understand the request.
     NotUnderstood {
         /// Why.
         why: String,
     },
 }
 
-/// An account that was in trouble when somebody asked for a poll.
+/// An account that was in trouble when a poll was requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriedAgain {
     /// Its name.
     pub account: String,
-    /// For how long it has been in trouble, in seconds.
+    /// How long it has been in trouble, in seconds.
     pub for_seconds: u64,
-    /// What happened and what to do about it.
+    /// What happened, and what to do about it.
     pub text: String,
-    /// How long it waits if it happens once more, in seconds.
+    /// How long it waits if the poll fails again, in seconds.
     pub next_wait: u64,
 }
 
-/// A question with the place for its answer.
+/// A request with the sender for its answer.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// About the status, a piece of which is the answer.
+    /// A request for a piece of the status.
     Status { wanted: Wanted, answer: oneshot::Sender<Piece> },
-    /// Any other.
+    /// Any other request.
     Request { request: Request, answer: oneshot::Sender<Response> },
 }
 
 /// Why there is no control socket.
 #[derive(Debug)]
 pub struct ControlError {
-    /// The places that were tried, and why each did not do.
+    /// The paths that were tried, each with its error.
     tried: Vec<(PathBuf, io::Error)>,
 }
 
@@ -201,28 +201,28 @@ impl fmt::Display for ControlError {
 
 impl std::error::Error for ControlError {}
 
-/// The socket and who listens at it. The file goes with this value.
+/// The socket and its listener. The file is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Control {
     questions: mpsc::Receiver<Pending>,
-    /// For others who ask on behalf of somebody.
+    /// Lets others in the process make requests.
     sender: mpsc::Sender<Pending>,
-    /// Where it is.
+    /// The path of the socket.
     path: Arc<Mutex<PathBuf>>,
-    /// Asks for a look whether it is still there.
+    /// Triggers a check that the socket still exists.
     look: Arc<Notify>,
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // Who comes later finds no daemon either way.
+        // Later clients find no daemon either way.
         let _ = fs::remove_file(self.path());
     }
 }
 
 impl Control {
-    /// Listens in the first of these directories that will do. The caller has made sure that it is the only daemon there,
-    /// so a socket that is there already was left behind.
+    /// Listens in the first usable one of these directories. The caller has ensured that there is no other daemon, so
+    /// an existing socket was left behind.
     pub(super) fn listen(dirs: &[PathBuf]) -> Result<Self, ControlError> {
         let mut tried = Vec::new();
         for dir in dirs {
@@ -240,40 +240,40 @@ impl Control {
         Err(ControlError { tried })
     }
 
-    /// Where it is now.
+    /// Returns the current path.
     pub(super) fn path(&self) -> PathBuf {
         self.path.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Makes the socket anew now if somebody removed it. That is looked at every [`LOOK`] as well.
+    /// Makes the socket again now if someone removed it. Also checked every [`LOOK`].
     pub(super) fn restore(&self) {
         self.look.notify_one();
     }
 
-    /// A way to ask for those who do not come through the socket.
+    /// Returns a sender for requests that do not come through the socket.
     pub(super) fn sender(&self) -> mpsc::Sender<Pending> {
         self.sender.clone()
     }
 
-    /// A question that waits.
+    /// Returns a pending request, if any.
     pub(super) fn waiting(&mut self) -> Option<Pending> {
         self.questions.try_recv().ok()
     }
 
-    /// The next question.
+    /// Waits for the next request.
     pub(super) async fn next(&mut self) -> Pending {
         match self.questions.recv().await {
             Some(asked) => asked,
-            // Nobody listens any more.
+            // Nobody is listening any more.
             None => std::future::pending().await,
         }
     }
 }
 
-/// The longest path of a socket, in bytes: `sun_path` of unix(7) without its NUL.
+/// The maximum length of a socket's path, in bytes: `sun_path` of unix(7) without its NUL.
 const LONGEST_PATH: usize = 107;
 
-/// The socket in a directory, by a path that fits into a socket's address; good as long as `opened` is open.
+/// Returns a path for the socket in a directory that fits into a socket address; valid as long as `opened` is open.
 fn address(dir: &Path, opened: &File) -> PathBuf {
     let path = dir.join(NAME);
     if path.as_os_str().len() <= LONGEST_PATH {
@@ -282,7 +282,7 @@ fn address(dir: &Path, opened: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/{NAME}", opened.as_raw_fd()))
 }
 
-/// Opens a directory, so that a socket in it can be reached by a short path.
+/// Opens a directory, so that a socket in it can be reached through a short path.
 fn open_dir(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
     fs::OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(path)
@@ -309,17 +309,17 @@ fn bind(dir: &Path) -> io::Result<UnixListener> {
 
 /// Where the socket is.
 struct Place {
-    /// In this directory.
+    /// Its directory.
     dir: PathBuf,
-    /// Where it may be, the best place first.
+    /// Candidates for the directory, best first.
     others: Vec<PathBuf>,
-    /// Its path, for who asks.
+    /// Its path, shared.
     path: Arc<Mutex<PathBuf>>,
 }
 
 impl Place {
-    /// Makes the socket anew if its name is gone, elsewhere if its directory has gone, too. None if it is there, or cannot be
-    /// made.
+    /// Makes the socket again if its name is gone, and elsewhere if its directory is gone, too. None if it exists or
+    /// cannot be made.
     fn restored(&mut self, troubled: &mut bool) -> Option<UnixListener> {
         let dir = &self.dir;
         let there = open_dir(dir).and_then(|opened| fs::symlink_metadata(address(dir, &opened)));
@@ -343,7 +343,7 @@ impl Place {
             self.dir = other.clone();
             return Some(listener);
         }
-        // Once is enough.
+        // Reported only once.
         if !std::mem::replace(troubled, true) {
             let dir = dir.display();
             warn!(event = "control", "the control socket in {dir} was removed and cannot be made again: {error}");
@@ -393,7 +393,7 @@ async fn accept(mut listener: UnixListener, mut at: Place, look: Arc<Notify>, se
     }
 }
 
-/// One question and its answer.
+/// Handles one request.
 async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>, visit: &Visit) -> Option<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
@@ -419,7 +419,7 @@ async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>, visit: &Visit) 
     tell(&text, &mut write, visit).await
 }
 
-/// Answers a question about the status. The next piece is asked for when the one before it was taken.
+/// Answers a status request. The next piece is requested after the previous one was read.
 async fn tell_status(mut pieces: Pieces, write: &mut OwnedWriteHalf, visit: &Visit) -> Option<()> {
     let (mut document, mut text) = (Document::answer(), Vec::new());
     while let Some(piece) = pieces.next().await.ok()? {
@@ -442,21 +442,21 @@ async fn tell(text: &[u8], write: &mut OwnedWriteHalf, visit: &Visit) -> Option<
 /// Why a daemon did not answer.
 #[derive(Debug)]
 pub enum AskError {
-    /// There is none in these places.
+    /// There is no daemon at these paths.
     NoDaemon {
-        /// The sockets that were looked for.
+        /// The paths that were tried.
         looked: Vec<PathBuf>,
     },
-    /// One works with this state, and its socket is gone.
+    /// A daemon uses this state directory, but its socket is gone.
     NoSocket {
-        /// What it left in its lock for others to read.
+        /// What it wrote into its lock file for others to read.
         holder: String,
         /// The state directory.
         state_dir: PathBuf,
-        /// The sockets that were looked for.
+        /// The paths that were tried.
         looked: Vec<PathBuf>,
     },
-    /// One is there and did not answer as it should.
+    /// There is a daemon, but it did not answer properly.
     NoAnswer {
         /// Its socket.
         socket: PathBuf,
@@ -509,11 +509,11 @@ pub async fn ask(dirs: &[PathBuf], request: &Request) -> Result<Response, AskErr
     answer.map_err(|e| AskError::NoAnswer { socket, why: e.to_string() })
 }
 
-/// Asks it about the status of these accounts, of all if none is named; what it says is read as it comes. The answer, if it
-/// is another one.
+/// Asks the daemon for the status of these accounts, of all if none is named, and reads it as it arrives. Returns the
+/// answer if it is not a status.
 ///
 /// # Errors
-/// [`AskError`]; some of the status may have been read.
+/// [`AskError`]; part of the status may have been read.
 pub async fn ask_status(
     dirs: &[PathBuf],
     accounts: &[String],

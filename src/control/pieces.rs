@@ -1,8 +1,8 @@
-//! The status piece by piece: no answer takes memory, or time of the supervisor's, that grows with the number of
-//! accounts, and whoever reads slowly keeps one piece waiting.
+//! Sends the status in pieces, so that neither memory nor the supervisor's time per answer grows with the number of
+//! accounts, and a slow reader holds up only one piece.
 //!
-//! The figures of an account are of one moment, and so is what stands above the accounts; one account may be of a later
-//! moment than another.
+//! The values of one account are of the same moment, and so is the head of the document; different accounts may be of
+//! different moments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,27 +16,27 @@ use super::status::Status;
 use super::{Pending, Response, TIMEOUT};
 use crate::account::AccountName;
 
-/// So much text is a piece, in bytes and nearly: more than a hundred accounts, or fewer that have much to tell.
+/// The approximate size of a piece as text, in bytes: over a hundred accounts, or fewer with much to tell.
 const PIECE: usize = 128 << 10;
 
-/// Which piece is wanted.
+/// Which piece to send.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     /// Only these accounts. None: all.
     named: Option<Arc<BTreeSet<AccountName>>>,
-    /// Those behind this one.
+    /// Only accounts after this one.
     behind: Option<AccountName>,
 }
 
 impl Wanted {
-    /// The first piece of these accounts; of all, if none is named.
+    /// Selects the first piece of these accounts, or of all if none is named.
     fn first(names: &[String]) -> Self {
         let named = || names.iter().filter_map(|name| AccountName::new(name).ok()).collect();
         Self { named: (!names.is_empty()).then(|| Arc::new(named())), behind: None }
     }
 
-    /// Those of all accounts that make the piece, and the last of them if there are more behind it; `length` is nearly that
-    /// of an account's text, in bytes.
+    /// Returns the accounts in the piece, and the last of them if more follow; `length` estimates the size of an
+    /// account as text, in bytes.
     pub(crate) fn among<'a, T>(
         &self,
         all: &'a BTreeMap<AccountName, T>,
@@ -53,7 +53,7 @@ impl Wanted {
     }
 }
 
-/// Takes what fits into a piece, one account at least.
+/// Takes as many accounts as fit into a piece, at least one.
 fn fill<'a, T>(
     accounts: impl Iterator<Item = (&'a AccountName, &'a T)>,
     length: impl Fn(&T) -> usize,
@@ -72,12 +72,12 @@ fn fill<'a, T>(
     (piece, None)
 }
 
-/// A piece.
+/// A piece of the status.
 #[derive(Debug)]
 pub(crate) struct Piece {
-    /// What stands above the accounts, and some of them.
+    /// The head of the document, with some of the accounts.
     pub(crate) status: Status,
-    /// The last of those, if there are more behind it.
+    /// The last of these accounts, if more follow.
     pub(crate) last: Option<AccountName>,
 }
 
@@ -93,21 +93,21 @@ impl fmt::Display for NoAnswer {
 
 impl std::error::Error for NoAnswer {}
 
-/// Asks for one piece after the other.
+/// Asks for one piece after another.
 #[derive(Debug)]
 pub(crate) struct Pieces {
     supervisor: mpsc::Sender<Pending>,
-    /// The next one. None: there is none.
+    /// The next piece. None: there are no more.
     next: Option<Wanted>,
 }
 
 impl Pieces {
-    /// Those of these accounts; of all, if none is named.
+    /// The pieces for these accounts, or for all if none is named.
     pub(crate) fn of(supervisor: mpsc::Sender<Pending>, names: &[String]) -> Self {
         Self { supervisor, next: Some(Wanted::first(names)) }
     }
 
-    /// The next one; the first comes even if there are no accounts. None: that was all.
+    /// Returns the next piece; there is always a first one, even without accounts. None: there are no more.
     pub(crate) async fn next(&mut self) -> Result<Option<Status>, NoAnswer> {
         let Some(wanted) = self.next.take() else { return Ok(None) };
         let (answer, answered) = oneshot::channel();
@@ -121,38 +121,38 @@ impl Pieces {
         Ok(Some(status))
     }
 
-    /// Whether there is another one.
+    /// Whether there are more pieces.
     pub(crate) fn has_more(&self) -> bool {
         self.next.is_some()
     }
 }
 
-/// Writes the pieces of a status as the one document that they are.
+/// Writes the pieces of a status as a single JSON document.
 #[derive(Debug)]
 pub(crate) struct Document {
-    /// Whether it is an answer at the control socket.
+    /// Whether it is an answer on the control socket.
     is_answer: bool,
-    /// Whether what stands above the accounts is written.
+    /// Whether the head is written.
     has_head: bool,
     /// Whether an account is written.
     has_account: bool,
 }
 
 impl Document {
-    /// How a document ends, in which the accounts stand last.
+    /// The end of a document, which comes after the accounts.
     pub(crate) const END: &'static [u8] = b"]}";
 
-    /// The document alone.
+    /// Writes only the document.
     pub(crate) fn alone() -> Self {
         Self { is_answer: false, has_head: false, has_account: false }
     }
 
-    /// As a [`Response`].
+    /// Writes the document as a [`Response`].
     pub(crate) fn answer() -> Self {
         Self { is_answer: true, ..Self::alone() }
     }
 
-    /// Writes a piece behind those before it. Of the first one that is what stands above the accounts, too.
+    /// Appends a piece. The first one also writes the head.
     pub(crate) fn add(&mut self, mut piece: Status, text: &mut Vec<u8>) -> serde_json::Result<()> {
         let accounts = std::mem::take(&mut piece.accounts);
         if !self.has_head {
@@ -182,7 +182,7 @@ mod tests {
         numbers.map(|number| format!("a{number:04}")).collect()
     }
 
-    /// All pieces of these, as the names in them.
+    /// All pieces of these accounts, as lists of the names in them.
     fn pieces(named: &[String], all: &BTreeMap<AccountName, String>) -> Vec<Vec<String>> {
         let (mut wanted, mut pieces) = (Wanted::first(named), Vec::new());
         loop {
@@ -204,7 +204,7 @@ mod tests {
             let (huge, _) = Wanted::first(&[]).among(&all, |_| 2 * PIECE);
             assert_eq!(huge.len(), count.min(1), "what is larger than a piece is one");
             assert_eq!(made.concat(), wanted);
-            // Those that are not known are in none, however many they are.
+            // Unknown accounts are in no piece, however many they are.
             let named = [names(500..900), names((0..count).step_by(2)), vec![".?".to_owned()]].concat();
             assert_eq!(pieces(&named, &all).concat(), names((0..count).step_by(2)));
         }

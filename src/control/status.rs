@@ -1,7 +1,8 @@
-//! What a daemon says of itself: the document behind `mailferry status`, as it travels over the control socket.
+//! The daemon's status: the document behind `mailferry status`, as sent over the control socket.
 //!
-//! `mailferry status --json` prints it as it is. Its version grows when a field changes its meaning or goes; new fields
-//! may come at any time. Times are seconds since 1970, durations seconds, sizes octets.
+//! `mailferry status --json` prints it unchanged. Its version is increased when a field changes its meaning or is
+//! removed; new fields may be added at any time. Times are in seconds since 1970, durations in seconds, sizes in
+//! octets.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,23 +21,23 @@ pub struct Status {
     pub version: u32,
     /// The program's version.
     pub program: String,
-    /// The daemon's process.
+    /// The daemon's process ID.
     pub pid: u32,
-    /// When it began.
+    /// When it started.
     pub started: i64,
-    /// The time of this document.
+    /// When this document was made.
     pub now: i64,
-    /// The configuration.
+    /// The path of the configuration.
     pub config: String,
     /// The state directory.
     pub state_dir: String,
-    /// What is wrong with the configuration as it stands in the file now; the one before it is in force. None: nothing.
+    /// What is wrong with the configuration file now; the previous configuration is in force. None: nothing.
     pub config_problem: Option<String>,
-    /// How many polls run.
+    /// How many polls are running.
     pub polling: usize,
-    /// How many accounts wait for a place.
+    /// How many accounts wait for a slot.
     pub queued: usize,
-    /// The accounts, by name.
+    /// The accounts, ordered by name.
     pub accounts: Vec<AccountStatus>,
 }
 
@@ -49,73 +50,73 @@ pub struct AccountStatus {
     pub host: String,
     /// Its Maildir.
     pub maildir: String,
-    /// In a word.
+    /// What it is doing, in a word.
     pub state: State,
-    /// The last poll's end. None: not since the daemon began.
+    /// When the last poll ended. None: not since the daemon started.
     pub last_poll: Option<i64>,
-    /// The last successful poll.
+    /// When the last successful poll ended.
     pub last_success: Option<i64>,
-    /// When the last message came.
+    /// When the last message was retrieved.
     pub last_new_mail: Option<i64>,
-    /// The next poll. None: it runs now.
+    /// When it is polled next. None: now.
     pub next_poll: Option<i64>,
-    /// Why then, in words.
+    /// Why at that time, in words.
     pub next_poll_why: String,
-    /// It is polled often until then, because somebody waits for mail. None: it is not.
+    /// Until when it is polled often, because the user waits for mail. None: it is not.
     #[serde(default)]
     pub often_until: Option<i64>,
-    /// What the poll that runs has delivered so far. None: none runs.
+    /// What the running poll has delivered so far. None: none is running.
     #[serde(default)]
     pub this_poll: Option<Came>,
-    /// What came today.
+    /// What was delivered today.
     pub today: Came,
-    /// What ever came.
+    /// What was ever delivered.
     pub total: Came,
     /// How many messages the server lists.
     pub on_server: Option<u64>,
     /// How many of those are larger than `max_message_size`.
     pub too_large: u64,
-    /// Messages that made trouble.
+    /// Messages that caused problems.
     pub quarantine: Vec<Quarantine>,
-    /// What keeps it from its work. None: nothing.
+    /// What keeps it from working. None: nothing.
     pub trouble: Option<Trouble>,
-    /// Another mailferry holds it, and not for long yet. None: none does, or it is a trouble by now.
+    /// Another mailferry that holds it, so far only briefly. None: there is none, or this counts as trouble by now.
     #[serde(default)]
     pub held: Option<Hold>,
-    /// The polls since the daemon began.
+    /// The polls since the daemon started.
     #[serde(default)]
     pub polls: PollCounts,
     /// How long the last poll took, in milliseconds. None: none yet.
     #[serde(default)]
     pub last_poll_milliseconds: Option<u64>,
-    /// How many octets it delivered, as they are stored. None: none yet.
+    /// How many octets it delivered, as stored. None: there was none yet.
     #[serde(default)]
     pub last_poll_octets: Option<u64>,
-    /// How many round trips its sessions took, those of connecting and of TLS not counted. None: none yet.
+    /// How many round trips its sessions took, not counting those of TCP and TLS. None: there was none yet.
     #[serde(default)]
     pub last_poll_round_trips: Option<u32>,
-    /// When the server's certificate expires. None: not known.
+    /// When the server's certificate expires. None: unknown.
     #[serde(default)]
     pub certificate_expires: Option<i64>,
-    /// The hours of the last seven days in which something came or failed, the oldest first.
+    /// The hours of the last seven days in which mail was delivered or a poll failed, oldest first.
     #[serde(default)]
     pub hours: Vec<Hour>,
-    /// The last polls that brought mail or failed, the oldest first.
+    /// The last polls that retrieved mail or failed, oldest first.
     #[serde(default)]
     pub recent: Vec<PastPoll>,
     /// Since when it has been waiting for a disk that hangs. None: it does not.
     #[serde(default)]
     pub hung_since: Option<i64>,
-    /// The token that it logged in with last. None: it logs in with a password.
+    /// The token of its last login. None: it uses a password.
     #[serde(default)]
     pub token: Option<Token>,
-    /// Where its mail goes on to. None: it stays in the Maildir.
+    /// Where its mail is forwarded. None: it stays in the Maildir.
     #[serde(default)]
     pub forward: Option<Forwarding>,
 }
 
 impl AccountStatus {
-    /// Whether a person should look at it: its polls fail or hang, or its mail does not go on.
+    /// Whether the user should look at it: its polls fail or hang, or its mail is not forwarded.
     #[must_use]
     pub fn is_in_trouble(&self) -> bool {
         self.is_poll_in_trouble() || self.not_forwarded().is_some()
@@ -127,65 +128,66 @@ impl AccountStatus {
         self.trouble.is_some() || self.hung_since.is_some()
     }
 
-    /// Whether nothing is known of it yet: it has not been polled since the daemon began, and was in no trouble before.
+    /// Whether nothing is known about it yet: it has not been polled since the daemon started, and was not in trouble
+    /// before.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.last_poll.is_none() && !self.is_in_trouble() && !self.is_held()
     }
 
-    /// Whether another mailferry holds it, which is no trouble yet.
+    /// Whether another mailferry holds it, which is not trouble yet.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.held.is_some() && !self.is_in_trouble()
     }
 
-    /// How its mail would go on, if it does not get there: something keeps it waiting, or was refused for good.
+    /// Returns its forwarding, if mail does not get through: it is held up, or was rejected for good.
     #[must_use]
     pub fn not_forwarded(&self) -> Option<&Forwarding> {
         self.forward.as_ref().filter(|forward| forward.set_aside > 0 || forward.is_held_up())
     }
 }
 
-/// How mail goes on from the spool.
+/// The forwarding of mail from the spool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forwarding {
     /// The destination, in words.
     pub to: String,
-    /// Whether it is being tried now.
+    /// Whether a pass is running.
     pub running: bool,
-    /// When it was looked what is in the spool. None: not yet.
+    /// When the messages in the spool were counted. None: not yet.
     #[serde(default)]
     pub counted: Option<i64>,
-    /// How many messages wait, without those that are set aside.
+    /// How many messages wait, not counting those set aside.
     pub messages: u64,
-    /// Their octets.
+    /// Their total size in octets.
     pub octets: u64,
-    /// When the oldest of them came.
+    /// When the oldest of them was retrieved.
     pub oldest: Option<i64>,
-    /// Why they wait. None: they do not have to.
+    /// Why they wait. None: they are not held up.
     pub why: Option<String>,
     /// Since when.
     pub since: Option<i64>,
-    /// When they are tried again. None: when something comes, or now.
+    /// When they are tried again. None: when something arrives, or now.
     pub next_try: Option<i64>,
-    /// How many have arrived since the daemon began.
+    /// How many messages the destination has accepted since the daemon started.
     pub forwarded: u64,
-    /// When the last one did.
+    /// When it accepted the last one.
     pub last_forwarded: Option<i64>,
     /// How many are set aside.
     pub set_aside: u64,
-    /// The first few of those.
+    /// The first few of these.
     pub first_set_aside: Vec<SetAside>,
-    /// Whether no more is fetched for now, because the spool is full.
+    /// Whether retrieval is suspended because the spool is full.
     #[serde(default)]
     pub spool_full: bool,
-    /// Whether the account forwards nothing any more: what waits stays until somebody decides.
+    /// Whether the account no longer forwards: what waits stays until the user decides.
     #[serde(default)]
     pub stranded: bool,
 }
 
 impl Forwarding {
-    /// Whether something keeps what waits from going on.
+    /// Whether something holds up what waits.
     #[must_use]
     pub fn is_held_up(&self) -> bool {
         self.messages > 0 && self.why.is_some()
@@ -197,13 +199,13 @@ impl Forwarding {
 pub struct Token {
     /// When the user signed in.
     pub signed_in: i64,
-    /// When the access token came.
+    /// When the access token was received.
     pub renewed: i64,
-    /// When it ends, as far as the server told.
+    /// When the access token expires, as far as the server said.
     pub access_ends: Option<i64>,
-    /// When the sign-in ends, as far as that is known.
+    /// When the sign-in expires, as far as known.
     pub sign_in_ends: Option<i64>,
-    /// Only a new sign-in puts that off; else every renewal does.
+    /// Whether only a new sign-in extends that; otherwise every renewal does.
     pub end_is_fixed: bool,
 }
 
@@ -213,17 +215,17 @@ pub struct Token {
 pub enum State {
     /// It has not been polled yet.
     New,
-    /// It waits for its time, and all is well.
+    /// It waits for its time, without problems.
     Idle,
     /// It is being polled.
     Polling,
-    /// It is due, and waits for a place.
+    /// It is due, and waits for a slot.
     Queued,
-    /// Its poll has been waiting for a disk for so long that its place was given to others.
+    /// Its poll has been waiting for a disk for so long that its slot was given to others.
     Hung,
-    /// Another mailferry holds it, and not for long yet.
+    /// Another mailferry holds it, so far only briefly.
     Held,
-    /// The last poll did not come to its end.
+    /// The last poll failed.
     Trouble,
 }
 
@@ -236,43 +238,43 @@ pub struct Hold {
     pub text: String,
 }
 
-/// How many polls there were.
+/// Numbers of polls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollCounts {
-    /// Those that came to their end.
+    /// Polls that succeeded.
     pub succeeded: u64,
-    /// Those that did not.
+    /// Polls that failed.
     pub failed: u64,
 }
 
-/// Messages and their size.
+/// A number of messages and their size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Came {
     /// How many.
     pub messages: u64,
-    /// Their octets, as they are stored.
+    /// Their total size in octets, as stored.
     pub octets: u64,
 }
 
 /// A message in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
-    /// Its unique-id, control characters escaped.
+    /// Its unique-id, with control characters escaped.
     pub unique_id: String,
     /// Why it is in quarantine.
     pub kind: QuarantineReason,
-    /// How often in a row.
+    /// How often in a row it failed.
     pub times: u32,
-    /// It is left alone until then.
+    /// Until when it is skipped.
     pub until: i64,
 }
 
-/// What keeps an account from its work.
+/// What keeps an account from working.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
-    /// What kind of trouble, as in the list of `docs/operations.md`.
+    /// The cause, as listed in `docs/operations.md`.
     pub cause: Cause,
-    /// How many polls in a row.
+    /// How many polls in a row have failed.
     pub times: u32,
     /// Since when.
     pub since: i64,
@@ -284,7 +286,7 @@ pub struct Trouble {
 pub(crate) mod examples {
     use super::*;
 
-    /// A status of these accounts.
+    /// A status with these accounts.
     pub(crate) fn status(accounts: Vec<AccountStatus>) -> Status {
         Status {
             version: VERSION,
@@ -301,7 +303,7 @@ pub(crate) mod examples {
         }
     }
 
-    /// An account that is well.
+    /// An account without problems.
     pub(crate) fn account(name: &str) -> AccountStatus {
         AccountStatus {
             account: name.into(),

@@ -1,4 +1,4 @@
-//! Who is connected to a socket: whoever only holds a connection, or does not read, makes room for one that asks.
+//! The connections to a socket: one that is merely held, or not read from, makes room for a new one.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -12,45 +12,47 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-/// So long nobody has to go: who comes in the same moment as many others is about to ask.
+/// How long a new connection is safe: if many arrive at once, they are about to send their requests.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// The connections of a socket.
+/// The connections to a socket.
 #[derive(Debug)]
 pub(crate) struct Visitors {
-    /// So many there may be.
+    /// The maximum number of connections.
     most: usize,
-    /// Those that are there.
+    /// The current connections.
     inside: Mutex<Inside>,
-    /// One has gone, or may have to.
+    /// Notified when one is closed or may have become closable.
     changed: Notify,
 }
 
-/// Those that are there.
+/// The current connections.
 #[derive(Debug, Default)]
 struct Inside {
-    /// How many have come.
+    /// How many have been accepted so far.
     count: u64,
-    /// By number: the first who came first.
+    /// The connections by number, oldest first.
     all: BTreeMap<u64, Visitor>,
 }
 
 /// A connection.
 #[derive(Debug)]
 struct Visitor {
-    /// Since when it has been waited for: it does not ask, or does not take what it asked for. None while it waits for us.
+    /// Since when we have been waiting for it: for its request, or for it to read its answer. None while it waits for
+    /// us.
     awaited_since: Option<Instant>,
-    /// Its task. None: it is not known yet.
+    /// Its task. None: not known yet.
     task: Option<AbortHandle>,
 }
 
 impl Visitors {
-    /// Room for so many.
+    /// Makes room for at most `most` connections.
     pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, inside: Mutex::default(), changed: Notify::new() })
     }
 
-    /// Waits until there is room for one more. Where there is none, the one goes that has been waited for longest.
+    /// Waits until there is room for another connection. If there is none, closes the one that has kept us waiting
+    /// longest.
     pub(crate) async fn make_room(&self) {
         loop {
             let now = Instant::now();
@@ -68,7 +70,7 @@ impl Visitors {
         }
     }
 
-    /// One has come; `serve` begins the task that serves it.
+    /// Adds a connection; `serve` starts the task that serves it.
     pub(crate) fn receive(self: &Arc<Self>, serve: impl FnOnce(Arc<Visit>) -> AbortHandle) {
         let number = {
             let mut inside = self.inside();
@@ -78,7 +80,7 @@ impl Visitors {
             number
         };
         let task = serve(Arc::new(Visit { number, visitors: Arc::clone(self) }));
-        // It may be over already.
+        // It may have ended already.
         if let Some(visitor) = self.inside().all.get_mut(&number) {
             visitor.task = Some(task);
         }
@@ -89,11 +91,11 @@ impl Visitors {
     }
 }
 
-/// Nobody is waited for.
+/// We are waiting for none of the connections.
 struct AllServed;
 
 impl Inside {
-    /// Since when the one has been waited for that goes next. None: there is room.
+    /// Returns since when we have been waiting for the connection to be closed next. None: there is room.
     fn longest_awaited(&self, most: usize) -> Result<Option<Instant>, AllServed> {
         if self.all.len() < most {
             return Ok(None);
@@ -111,7 +113,7 @@ impl Inside {
     }
 }
 
-/// One that is there; it is gone with this value.
+/// A registered connection; dropping this removes it.
 #[derive(Debug)]
 pub(crate) struct Visit {
     number: u64,
@@ -119,18 +121,18 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    /// From now on it waits for us.
+    /// Records that it now waits for us.
     pub(crate) fn is_served(&self) {
         self.set(|_| None);
     }
 
-    /// From now on it is waited for.
+    /// Records that we now wait for it.
     pub(crate) fn is_awaited(&self) {
         self.set(|_| Some(Instant::now()));
         self.visitors.changed.notify_one();
     }
 
-    /// It has taken something: if it is waited for, then from now on.
+    /// Records that it has read something: if we wait for it, the wait starts again.
     fn has_taken(&self) {
         self.set(|since| since.map(|_| Instant::now()));
     }
@@ -149,7 +151,7 @@ impl Drop for Visit {
     }
 }
 
-/// A connection of which it is noted when it takes something. What comes from it does not count: that may be a byte now and
+/// A stream that records when its peer reads something. What the peer sends does not count: that may be a byte now and
 /// then.
 #[derive(Debug)]
 pub(crate) struct Noted<S> {
@@ -207,7 +209,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
 mod tests {
     use super::*;
 
-    /// Somebody who stays until he has to go; what tells whether he is still there.
+    /// A connection that stays until it has to go. Returns what tells whether it is still there.
     fn come(visitors: &Arc<Visitors>) -> Arc<Visit> {
         let mut there = None;
         visitors.receive(|visit| {
@@ -225,7 +227,7 @@ mod tests {
         visit.visitors.inside().all.contains_key(&visit.number)
     }
 
-    /// How long it takes until one more may come in, which is at most a minute.
+    /// Returns how long it takes until another one may come in, at most a minute.
     async fn wait(visitors: &Visitors) -> Duration {
         let begun = Instant::now();
         let _ = timeout(Duration::from_secs(60), visitors.make_room()).await;

@@ -1,4 +1,4 @@
-//! What the daemon knows of an account between two polls.
+//! The daemon's state of an account between polls.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,65 +22,65 @@ use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed};
 use crate::state::hints::Past;
 use crate::state::saved::{Files, Saved};
 
-/// So long is it at most until failures are kept in the history on the disk, in seconds: a network that is down would have
-/// all accounts written again and again. What came is kept at once.
+/// How long failures may wait before they are saved to the history, in seconds: while the network is down, all accounts
+/// would be written again and again. Retrieved mail is saved at once.
 const HISTORY_EVERY: i64 = 600;
 
-/// The days of a history that are shown.
+/// How many days of history are shown.
 const DAYS_SHOWN: u8 = 7;
 
-/// So many messages in quarantine are kept and shown of one account.
+/// How many quarantined messages of an account are kept and shown.
 const MOST_QUARANTINED: usize = 100;
 
 /// An account between two polls.
 #[derive(Debug)]
 pub(super) struct AccountState {
-    /// As the configuration has it. The polls that run have it, too.
+    /// The account as configured, shared with its running poll.
     pub(super) account: Arc<Account>,
-    /// For the jitter of its schedule.
+    /// Seeds the jitter of its schedule.
     seed: u64,
-    /// What happened in the polls before, and what people were told.
+    /// The history that matters for its schedule, its problem if any, and what was notified.
     pub(super) standing: Standing,
-    /// When it is polled next, and why.
+    /// When it is polled next and why.
     pub(super) next: Next,
-    /// What came so far.
+    /// What was retrieved so far.
     past: Past,
-    /// The end of the last poll, in seconds since 1970.
+    /// When the last poll ended, in seconds since 1970.
     last_poll: Option<i64>,
-    /// The last successful poll, in seconds since 1970.
+    /// When the last successful poll ended, in seconds since 1970.
     last_success: Option<i64>,
     /// How many messages the server listed.
     on_server: Option<u64>,
     /// How many of those were too large.
     too_large: u64,
-    /// Messages that made trouble, and until when each is left alone, in seconds since 1970.
+    /// Messages that caused problems, and until when each is skipped, in seconds since 1970.
     quarantine: Vec<Quarantine>,
-    /// What waits in its spool, as of the last poll that saw it, although it forwards nothing.
+    /// What waits in its spool although it forwards nothing, as of the last poll that looked.
     stranded: Option<Box<Stranded>>,
-    /// The times of the tokens that the last poll logged in with.
+    /// When the tokens of the last poll's login were issued and when they expire.
     token: Option<Box<TokenTimes>>,
-    /// The digest of the standing that is kept on the disk.
+    /// The digest of the saved standing.
     written: u64,
-    /// What its polls brought, those that `fetch` made included.
+    /// The history of its polls, including those by `fetch`.
     history: History,
-    /// What of that is not on the disk yet.
+    /// The part of it that is not saved yet.
     unwritten: History,
-    /// When that is to be written, in seconds since 1970.
+    /// When to save that, in seconds since 1970.
     write_history_at: Option<i64>,
-    /// How many polls came to their end since the daemon began, and how many failed.
+    /// How many polls succeeded and how many failed since the daemon started.
     polls: PollCounts,
     /// How long the last poll took, in milliseconds.
     last_poll_milliseconds: u64,
-    /// How many octets it delivered, as they are stored.
+    /// How many octets it delivered, as stored.
     last_poll_octets: u64,
     /// How many round trips it took.
     last_poll_round_trips: u32,
-    /// When the server's certificate expires, in seconds since 1970, as the last poll that got so far saw it.
+    /// When the server's certificate expires, in seconds since 1970, as seen by the last poll that logged in.
     certificate_expires: Option<i64>,
 }
 
 impl AccountState {
-    /// An account that has not been polled, one of so many.
+    /// Makes an account that has not been polled yet, one of this many.
     pub(super) fn new(account: Arc<Account>, installation: u64, accounts: usize, now: Duration) -> Self {
         let seed = seed(installation, &account.name);
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
@@ -109,8 +109,8 @@ impl AccountState {
         }
     }
 
-    /// What an earlier daemon or `fetch` left of it. A back-off goes on where it was, unless `is_mended`: somebody may have
-    /// put right what it is about. Tells whether one goes on.
+    /// Restores what an earlier daemon or `fetch` saved. A back-off continues unless `is_mended`: the user may have
+    /// fixed its cause. Returns whether one continues.
     pub(super) fn recall(
         &mut self,
         past: Past,
@@ -123,7 +123,7 @@ impl AccountState {
         let Some((saved, is_mended)) = saved else { return false };
         let awaited_until = self.standing.history.awaited_until;
         self.standing = Standing::restore(&saved, now, clock);
-        // The forwarders of the daemon look by themselves.
+        // The daemon's forwarders check for themselves.
         self.standing.forwarding = None;
         self.standing.history.awaited_until = awaited_until;
         self.written = saved.digest();
@@ -131,7 +131,7 @@ impl AccountState {
             self.standing.history.begin_anew();
             return false;
         }
-        // What costs nobody anything is tried at once: the machine may have been started in another network.
+        // A cheap attempt is made at once: the machine may have been started in another network.
         let goes_on = self.trouble().is_some_and(Trouble::outlives_a_restart);
         if goes_on {
             self.keep_waiting();
@@ -139,20 +139,20 @@ impl AccountState {
         goes_on
     }
 
-    /// What a person should be told of a trouble that was met before the daemon began.
+    /// Returns the notification that is due for a problem from before the daemon started.
     pub(super) fn remembered(&mut self, now: Duration) -> Option<Notification> {
         let Standing { trouble, told, .. } = &mut self.standing;
         told.remembered(trouble.as_ref()?.reason, &trouble.as_ref()?.text, now)
     }
 
-    /// An account in a back-off is due when that is over.
+    /// Makes an account in a back-off wait until that is over.
     pub(super) fn keep_waiting(&mut self) {
         if let Some(trouble) = &self.standing.trouble {
             self.next = Next { at: trouble.due.max(self.next.at), reason: trouble.reason };
         }
     }
 
-    /// The same account as it is configured now. What was learned of it stays; what a person changed is tried soon.
+    /// Applies a changed configuration. What was learnt about the account stays; changes by the user are tried soon.
     pub(super) fn reconfigure(&mut self, account: Arc<Account>, accounts: usize, now: Duration) {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         self.account = account;
@@ -160,32 +160,32 @@ impl AccountState {
         self.next = first(&timing, accounts, self.seed, now);
     }
 
-    /// It is configured again, as it was.
+    /// Restores an account that is configured again, unchanged.
     pub(super) fn come_back(&mut self, accounts: usize, now: Duration) {
         let timing = PollTiming::new(self.account.interval, &self.account.endpoint.host);
         self.next = first(&timing, accounts, self.seed, now);
         self.keep_waiting();
     }
 
-    /// Whether mail ever came to it, so that it has a state.
+    /// Whether mail was ever delivered to it, so that it has a state.
     pub(super) fn has_delivered(&self) -> bool {
         self.past.messages > 0
     }
 
-    /// Whether its last login was good, as far as is known.
+    /// Whether its last login worked, as far as known.
     pub(super) fn is_proven(&self) -> bool {
         let refused = matches!(self.trouble().map(Trouble::cause), Some(Cause::LoginRefused | Cause::AccessRefused));
         self.last_success.is_some() && !refused
     }
 
-    /// Whether there is no login because of its password, so that a changed one is worth another try.
+    /// Whether its password prevents a login, so that a changed one is worth another attempt.
     pub(super) fn wants_password(&self) -> bool {
         let reason = self.trouble().map(|trouble| trouble.reason);
         matches!(reason, Some(Reason::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
-    /// Takes in how a poll ended that ran from `polled.start` to `polled.end`; `wall` is the same end since 1970, and `local` that in the
-    /// user's week.
+    /// Handles a poll that ran from `polled.start` to `polled.end`; `wall` is the end in seconds since 1970, and
+    /// `local` as local time of the week.
     pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64, local: TimeOfWeek) {
         self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall, local);
         self.last_poll = Some(wall);
@@ -193,7 +193,7 @@ impl AccountState {
         if report.end.is_ok() {
             self.last_success = Some(wall);
         }
-        // A poll that did not come so far has nothing to tell.
+        // A poll that did not get that far does not know it.
         if report.past != Past::default() {
             self.past = report.past.clone();
         }
@@ -212,7 +212,7 @@ impl AccountState {
         }
     }
 
-    /// What a person should be told after a poll that [`Self::on_poll_end`] took in.
+    /// Returns the notifications due after a poll that [`Self::on_poll_end`] handled.
     pub(super) fn notifications(
         &mut self,
         settings: &NotifySettings,
@@ -223,7 +223,7 @@ impl AccountState {
         self.standing.notifications(settings, report, &self.next.reason, now, wall)
     }
 
-    /// Counts a poll that ended at `wall`, in seconds since 1970.
+    /// Adds a poll that ended at `wall`, in seconds since 1970, to the history.
     fn take_in_history(&mut self, report: &PollReport, wall: i64) {
         let cause = report.end.is_err().then(|| self.trouble().map(Trouble::cause)).flatten();
         let poll = past_poll(report, wall, cause);
@@ -248,13 +248,12 @@ impl AccountState {
         }
     }
 
-    /// Where it stands, if that is not what is kept on the disk, and what is not in the history there; then they are taken
-    /// as kept.
+    /// Returns the standing and the new history if they need to be saved; they then count as saved.
     pub(super) fn unwritten(&mut self, files: &Files, now: Duration, clock: ClockReading) -> Option<(Saved, History)> {
         let saved = self.standing.save(files, now, clock);
         let digest = saved.digest();
         let is_new = std::mem::replace(&mut self.written, digest) != digest;
-        // A clock that went back is waited for no longer than that.
+        // If the clock was set back, do not wait longer than that.
         let in_seconds = self.write_history_at.map(|at| at.saturating_sub(clock.wall));
         if !is_new && in_seconds.is_none_or(|seconds| (1..=HISTORY_EVERY).contains(&seconds)) {
             return None;
@@ -263,14 +262,14 @@ impl AccountState {
         Some((saved, std::mem::take(&mut self.unwritten)))
     }
 
-    /// Nearly how long that is which there is to show, as text, in bytes.
+    /// Estimates the length of its status as text, in bytes.
     pub(super) fn status_length(&self) -> usize {
         1024 + 128 * (self.history.len() + self.quarantine.len())
     }
 
-    /// What there is to show at a time, given as that since boot and that since 1970.
+    /// Returns the status at a time, given both since boot and since 1970.
     ///
-    /// `hung` is since when it has been waiting for a disk that hangs, `this_poll` what the poll that runs has delivered.
+    /// `hung` is since when it has been waiting for a disk that hangs, `this_poll` what the running poll has delivered.
     pub(super) fn status(
         &self,
         doing: Option<Doing>,
@@ -329,7 +328,7 @@ impl AccountState {
         }
     }
 
-    /// Mail that waits in its spool although it forwards nothing.
+    /// Describes mail in its spool although it forwards nothing.
     fn stranded(&self, stranded: &Stranded) -> status::Forwarding {
         status::Forwarding {
             to: "nowhere any more".to_owned(),
@@ -350,27 +349,28 @@ impl AccountState {
         }
     }
 
-    /// Why it is polled at a time that may be another than was planned.
+    /// Returns why it is polled at `due`, which may be earlier than planned.
     fn reason(&self, due: Duration) -> Reason {
         if due < self.next.at { Reason::Asked } else { self.next.reason }
     }
 
-    /// Until when somebody waits for mail, since boot.
+    /// Returns until when the user waits for mail, since boot.
     fn awaited_until(&self, now: Duration) -> Option<Duration> {
         self.standing.history.awaited_until.filter(|until| *until > now)
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(super) fn name(&self) -> &AccountName {
         &self.account.name
     }
 
-    /// What keeps it from its work.
+    /// Returns its current problem.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         self.standing.trouble.as_deref()
     }
 
-    /// What somebody is told who has it polled although it is in trouble, at a time in seconds since 1970.
+    /// Describes a problem to the user who asks for a poll all the same. `wall` is the current time in seconds since
+    /// 1970.
     pub(super) fn tried_again(&self, wall: i64) -> Option<TriedAgain> {
         let trouble = self.trouble()?;
         let cause = match trouble.reason {
@@ -386,7 +386,7 @@ impl AccountState {
         })
     }
 
-    /// What keeps it from its work, where a person should look at it, at a time in seconds since 1970.
+    /// Returns its current problem if a user should look at it; `wall` is the current time in seconds since 1970.
     pub(super) fn trouble_at(&self, wall: i64) -> Option<&Trouble> {
         self.trouble().filter(|trouble| !trouble.is_brief_hold(wall))
     }

@@ -1,85 +1,86 @@
-//! How a poll that runs conducts itself, and what follows for its place. PURE.
+//! Judges how a running poll behaves and what that means for its slots. PURE.
 //!
-//! Places are for those that get something done. A poll that takes long stands aside, so that its place among all goes to
-//! whoever waits; at its server it is asked to give way, which it does between two messages; and one that brings next to
-//! nothing is ended. One that waits for a disk that hangs cannot be ended, and has no place at all.
+//! Slots are for polls that make progress. A poll that takes long stands aside, so that its slot in the total goes to
+//! an account that waits. If others still wait, it is asked to give way, which it does between two messages. If others
+//! wait, a poll that retrieves next to nothing is stopped. A poll that waits for a disk that hangs cannot be stopped,
+//! and gives up all slots.
 
 use std::time::Duration;
 
 use crate::watch::hang::{Change, Hang};
 
-/// A poll that has run for so long stands aside, if others wait.
+/// After running this long, a poll stands aside if others wait.
 const LONG: Duration = Duration::from_secs(10);
 
-/// One that only waits, for the server or for a disk, does so sooner: to wait is no load.
+/// A poll that only waits, for the server or for a disk, does so sooner: waiting is no load.
 const SHORT: Duration = Duration::from_secs(3);
 
-/// One that has run for so long gives way, if others still wait.
+/// After running this long, a poll gives way if others still wait.
 const TURN: Duration = Duration::from_secs(60);
 
-/// Over this time a poll has to bring something, if others wait.
+/// If others wait, a poll has to make progress within this time.
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 
-/// So many octets of messages are something. The same pace as that of a single answer, which the client judges.
+/// How many octets of messages count as progress. The same rate as the client requires of a single answer.
 const SOMETHING: u64 = 6000;
 
-/// A poll that runs, as it was judged last. Times are since boot.
+/// A running poll as last judged. Times are since boot.
 #[derive(Debug)]
 pub(super) struct Conduct {
     /// When it began.
     pub(super) begun: Duration,
-    /// Since when it has had its places.
+    /// Since when it has had its slots.
     placed: Duration,
-    /// When it had brought something last.
+    /// When it last made progress.
     progress: Duration,
-    /// How many octets of messages had come by then.
+    /// How many octets of messages had arrived by then.
     octets: u64,
     /// Whether it stands aside.
     aside: bool,
-    /// It was asked to give way.
+    /// Whether it was asked to give way.
     gives_way: bool,
-    /// It was told to end: so many octets of messages had come in the last [`WINDOW`].
+    /// If it was told to stop: how many octets of messages had arrived in the last [`WINDOW`].
     pub(super) too_slow: Option<u64>,
     /// Whether it waits for a disk that hangs.
     hang: Hang,
 }
 
-/// What is seen of a poll.
+/// An observation of a poll.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
-    /// The time.
+    /// The time, since boot.
     pub(super) now: Duration,
-    /// How many octets of messages came so far.
+    /// How many octets of messages have arrived so far.
     pub(super) octets: u64,
-    /// For how long it has been waiting for a disk.
+    /// How long it has been waiting for a disk.
     pub(super) waits_for_disk: Option<Duration>,
-    /// Whether its state waits for room in memory.
+    /// Whether its state waits for memory.
     pub(super) waits_for_room: bool,
-    /// Whether others wait for a place that it has.
+    /// Whether others wait for a slot that it holds.
     pub(super) in_the_way: bool,
 }
 
 impl Seen {
-    /// Next to nothing has come yet, or the disk is waited for.
+    /// Whether it has retrieved next to nothing yet or waits for the disk.
     fn only_waits(&self) -> bool {
         self.octets < SOMETHING || self.waits_for_disk.is_some_and(|waited| waited >= SHORT)
     }
 }
 
-/// What follows.
+/// What to do with a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It goes on.
+    /// Let it go on.
     GoOn,
-    /// It goes on, and its place among all is another's.
+    /// Let it go on, and pass on its slot in the total.
     StandAside,
-    /// It is to end between two messages.
+    /// Ask it to end between two messages.
     GiveWay,
-    /// It is to end.
+    /// Stop it.
     End,
-    /// It hangs: its places are others'.
+    /// It hangs: take its slots.
     Hangs,
-    /// It does not hang any more.
+    /// It no longer hangs.
     HangsNoMore,
 }
 
@@ -97,21 +98,21 @@ impl Conduct {
         }
     }
 
-    /// Since when it has been waiting for a disk that hangs.
+    /// Returns since when it has been waiting for a disk that hangs.
     pub(super) fn hung(&self) -> Option<Duration> {
         self.hang.since()
     }
 
-    /// It has ended, and what is done behind it does not hang yet. Whether it hung.
+    /// Records that the poll has ended; the work after it does not hang yet. Returns whether the poll hung.
     pub(super) fn ends(&mut self) -> bool {
         self.hang.end()
     }
 
-    /// Judges it.
+    /// Judges an observation.
     pub(super) fn judge(&mut self, seen: Seen) -> Verdict {
         if seen.waits_for_disk.is_some() || seen.waits_for_room || seen.octets >= self.octets.saturating_add(SOMETHING)
         {
-            // What waits for a disk, or for room, is not slow.
+            // A poll that waits for a disk or for memory is not slow.
             (self.progress, self.octets) = (seen.now, seen.octets);
         }
         match self.hang.judge(seen.now, seen.waits_for_disk) {
@@ -137,17 +138,17 @@ impl Conduct {
         }
     }
 
-    /// It has its places from now on: what it waited for before, it did at nobody's cost.
+    /// Records that it has its slots from now on: before that it waited at nobody's cost.
     pub(super) fn has_places(&mut self, now: Duration) {
         (self.placed, self.progress, self.aside) = (now, now, false);
     }
 
-    /// Whether it has had its places for long and brought next to nothing.
+    /// Whether it has had its slots for long and retrieved next to nothing.
     pub(super) fn is_slow(&self, seen: Seen) -> bool {
         seen.octets < SOMETHING && seen.now.saturating_sub(self.placed) >= LONG
     }
 
-    /// It was found a place aside.
+    /// Records that it stands aside.
     pub(super) fn stands_aside(&mut self) {
         self.aside = true;
     }
@@ -157,7 +158,7 @@ impl Conduct {
 mod tests {
     use super::*;
 
-    /// What follows for a poll second by second: the verdicts other than to go on, with their seconds.
+    /// Judges a poll each second. Returns the verdicts other than to go on, each with its second.
     fn verdicts(seconds: u64, seen: impl Fn(u64) -> Seen) -> Vec<(u64, Verdict)> {
         let mut conduct = Conduct::new(Duration::ZERO);
         let judge = |second| {
@@ -211,7 +212,7 @@ mod tests {
         let expected =
             [(15, Verdict::Hangs), (401, Verdict::HangsNoMore), (402, Verdict::GiveWay), (403, Verdict::StandAside)];
         assert_eq!(verdicts(420, hung), expected);
-        // A disk that is slow, and answers.
+        // A disk that is slow but responds.
         let slow =
             |second: u64| Seen { waits_for_disk: Some(Duration::from_secs(second % 14)), in_the_way: false, ..IDLE };
         assert_eq!(verdicts(1000, slow), []);

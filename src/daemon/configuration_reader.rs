@@ -1,26 +1,26 @@
-//! The thread that reads the configuration anew. It is always the same one: glibc has an arena of memory for each thread,
-//! and what a reading of a hundred thousand accounts has taken and given back there serves the next one. On another thread
-//! it would be taken once more.
+//! The thread that reloads the configuration. It is always the same one, because glibc has a memory arena for each
+//! thread: what reading a hundred thousand accounts allocated and freed is reused by the next reading. Another thread
+//! would allocate it again.
 
 use std::sync::mpsc::{SendError, Sender, channel};
 
 use crate::threads;
 
-/// One reading.
+/// The work of one reload.
 pub(super) type Reading = Box<dyn FnOnce() + Send>;
 
-/// That thread.
+/// A handle to that thread.
 #[derive(Default)]
 pub(super) struct ConfigurationReader {
-    /// What it is told to do, once it has begun. It ends with this.
+    /// The thread's queue, once it was started. It ends when this is dropped.
     readings: Option<Sender<Reading>>,
 }
 
 impl ConfigurationReader {
-    /// Does a reading behind those that are under way. It comes back where the system has no thread for it.
+    /// Queues a reading. Returns it if the system has no thread for it.
     pub(super) fn read(&mut self, reading: Reading) -> Result<(), Reading> {
         let reading = match &self.readings {
-            // A reading that panicked has ended the thread.
+            // If a reading panicked, the thread has ended.
             Some(readings) => match readings.send(reading) {
                 Ok(()) => return Ok(()),
                 Err(SendError(reading)) => reading,
@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
 
-    /// The thread of a reading.
+    /// Returns the thread on which a reading runs.
     fn thread_of(reader: &mut ConfigurationReader) -> ThreadId {
         let (sender, told) = channel();
         reader.read(Box::new(move || sender.send(thread::current().id()).unwrap())).ok().unwrap();
@@ -62,14 +62,14 @@ mod tests {
     fn a_reading_that_panics_is_not_the_last_one() {
         let mut reader = ConfigurationReader::default();
         let (begun, told) = channel::<()>();
-        // The sender goes when the panic has unwound it.
+        // The sender is dropped once the panic has unwound.
         let faulty = move || {
             let _begun = begun;
             std::panic::resume_unwind(Box::new("odd"))
         };
         reader.read(Box::new(faulty)).ok().unwrap();
         assert!(told.recv().is_err());
-        // The thread may still be about to end, and drop what it is told.
+        // The ending thread may still accept readings and drop them.
         while {
             let (sender, told) = channel();
             reader.read(Box::new(move || sender.send(()).unwrap())).ok().unwrap();

@@ -1,8 +1,8 @@
-//! The accounts of a configuration that was read, beside those that are in force. PURE.
+//! Compares the accounts of a configuration that was read with those in force. PURE.
 //!
-//! A configuration of a hundred thousand accounts is read anew for the sake of one of them. What is as it was stays the same
-//! value, and what was read of it is dropped before the next one is read: else both would be held, and what is freed later
-//! would lie in pieces between what is kept.
+//! A configuration of a hundred thousand accounts may be reloaded because of one. Unchanged accounts keep their current
+//! value, and the one just read is dropped before the next is read: otherwise memory would hold both sets, and would be
+//! fragmented when one is freed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,24 +12,24 @@ use crate::account::{Account, AccountName};
 use crate::config::Config;
 use crate::state::store::ConfiguredAccounts;
 
-/// A configuration that was read, with its accounts as the daemon has them.
+/// A configuration that was read, with its accounts in the daemon's form.
 pub(super) struct Configured {
-    /// The rest of it: its list of accounts is empty.
+    /// Everything else; its account list is empty.
     pub(super) config: Config,
-    /// The accounts that are enabled.
+    /// The enabled accounts.
     pub(super) accounts: BTreeMap<AccountName, Arc<Account>>,
     /// The names of all accounts.
     pub(super) names: ConfiguredAccounts,
 }
 
 impl Configured {
-    /// Of the configuration that a daemon begins with.
+    /// Makes it from the configuration that a daemon starts with.
     pub(super) fn first(mut config: Config, state_dir: &Path) -> Self {
         let accounts = std::mem::take(&mut config.accounts);
         Self::new(config, accounts.into_iter().map(|account| Arc::new(account.with_spool(state_dir))).collect())
     }
 
-    /// Of a configuration without its list of accounts, and of these, each [as it was](as_it_was).
+    /// Makes it from a configuration without its account list, and from the accounts, each [as it was](as_it_was).
     pub(super) fn new(config: Config, all: Vec<Arc<Account>>) -> Self {
         let names = ConfiguredAccounts::new(all.iter().map(|account| account.name.clone()));
         let enabled = all.into_iter().filter(|account| account.enabled);
@@ -37,7 +37,7 @@ impl Configured {
     }
 }
 
-/// The account that is in force, if it is the same as one that was read; `in_force` is in the order of the names.
+/// Returns the account in force if it equals the one just read; `in_force` is ordered by name.
 pub(super) fn as_it_was(account: Account, in_force: &[Arc<Account>], state_dir: &Path) -> Arc<Account> {
     let account = account.with_spool(state_dir);
     let place = in_force.binary_search_by(|other| other.name.cmp(&account.name)).ok();

@@ -1,5 +1,5 @@
-//! The forwarders of the daemon: one task for each account whose mail goes on from its spool, apart from all polls. A
-//! destination that is slow or dead holds nobody but its own mail.
+//! The daemon's forwarders: one task for each account whose mail is forwarded from its spool, independent of polls. A
+//! destination that is slow or dead holds up only its own mail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,46 +26,46 @@ use crate::watch::blocking;
 
 mod forwarder;
 
-/// So many look at the file of a password at the same time: each takes a thread, and on a disk that hangs keeps it.
+/// How many password files are checked at once: each check takes a thread, and keeps it if the disk hangs.
 const MOST_LOOKS: usize = 256;
 
-/// All of them.
+/// All forwarders.
 pub(super) struct Forwarders {
     runtime: Handle,
     tasks: JoinSet<(AccountName, ForwardReport)>,
     accounts: BTreeMap<AccountName, Forwarder>,
-    /// Looks into spools beside passes; one at a disk that hangs holds up nothing.
+    /// Looks into spools outside of passes; one at a disk that hangs holds up nothing.
     looks: JoinSet<(AccountName, Option<Waiting>)>,
-    /// Whose spools are to be looked into.
+    /// The accounts whose spools are to be looked into.
     to_look: BTreeSet<AccountName>,
-    /// Those that wait for a time, by that: all changes go through [`Self::change`].
+    /// When the waiting forwarders are due, in order. Changed only through [`Self::change`].
     waiting: BTreeSet<(Duration, AccountName)>,
-    /// Those that look at files with passwords.
+    /// Limits the looks at password files.
     file_looks: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
-/// What has come to its end.
+/// A task that has ended.
 pub(super) enum Done {
     /// A pass.
     Pass(AccountName, Box<ForwardReport>),
-    /// A look into a spool. None: it cannot be read.
+    /// A look into a spool. None: it could not be read.
     Look(AccountName, Option<Waiting>),
 }
 
-/// What follows from that.
+/// What to do after a task has ended.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
     /// The account.
     pub(super) account: Option<AccountName>,
-    /// It should be polled, because there is room in its spool again.
+    /// Whether to poll the account because its spool has room again.
     pub(super) has_room: bool,
-    /// What a person should know.
+    /// What to notify the user of.
     pub(super) news: Vec<Notification>,
 }
 
 impl Forwarders {
-    /// None, in this runtime.
+    /// Starts without forwarders, in this runtime.
     pub(super) fn new(runtime: Handle) -> Self {
         let (accounts, waiting, to_look) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let (tasks, looks, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
@@ -73,13 +73,13 @@ impl Forwarders {
         Self { runtime, tasks, accounts, looks, to_look, waiting, file_looks, stop }
     }
 
-    /// These accounts are configured. What waits in their spools is looked at once.
+    /// Sets the configured accounts. Their spools are looked at now.
     pub(super) fn take_in<'a>(&mut self, accounts: impl Iterator<Item = &'a Account>, now: Duration) {
         let mut kept = std::mem::take(&mut self.accounts);
         for account in accounts {
             let Some(to) = &account.forward else { continue };
             let mut forwarder = kept.remove(&account.name).unwrap_or_default();
-            // Whoever has changed something may have mended it.
+            // If the configuration changed, the problem may be fixed.
             (forwarder.due, forwarder.to) = (Some(now), to.to.to_string());
             self.accounts.insert(account.name.clone(), forwarder);
         }
@@ -104,14 +104,14 @@ impl Forwarders {
         Some(result)
     }
 
-    /// A poll has brought so much.
+    /// Records that a poll has delivered this many messages.
     pub(super) fn on_poll_end(&mut self, account: &AccountName, messages: u64, spool_is_full: bool, now: Duration) {
         let is_other = self.change(account, |forwarder| {
             forwarder.wants_room = spool_is_full;
             if messages > 0 {
                 forwarder.something_came(now);
             }
-            // What waits or is set aside may have been given up by hand, which a poll takes note of.
+            // Messages that wait or are set aside may have been dropped by hand, which a poll notices.
             messages > 0 || forwarder.waiting.in_all() > 0
         });
         if is_other == Some(true) {
@@ -119,41 +119,41 @@ impl Forwarders {
         }
     }
 
-    /// There may be something else in the spool of an account than was seen there last.
+    /// Schedules a look into the spool of an account, whose content may have changed.
     pub(super) fn look(&mut self, account: &AccountName) {
         if self.accounts.contains_key(account) {
             self.to_look.insert(account.clone());
         }
     }
 
-    /// Somebody wants it to be tried now.
+    /// Makes a forwarder due at the user's request.
     pub(super) fn try_now(&mut self, account: &AccountName, now: Duration) {
         self.change(account, |forwarder| forwarder.due = Some(now));
     }
 
-    /// Whose destination refused the password.
+    /// Returns the accounts whose destination refused the password.
     pub(super) fn refused(&self) -> impl Iterator<Item = &AccountName> {
         let wants = |forwarder: &Forwarder| forwarder.wants_password && !forwarder.running;
         self.accounts.iter().filter(move |(_, forwarder)| wants(forwarder)).map(|(name, _)| name)
     }
 
-    /// Whether the password of a destination that refused it is another one now, by what its file looks like.
+    /// Whether the password that a destination refused has changed, according to its file's stamp.
     pub(super) fn password_changed(&self, account: &AccountName, now: &str) -> bool {
         let refused = self.accounts.get(account).filter(|forwarder| forwarder.wants_password && !forwarder.running);
         refused.and_then(|forwarder| forwarder.password.get()).is_some_and(|then| then != now)
     }
 
-    /// When the next pass begins, since boot.
+    /// Returns when the next pass begins, since boot.
     pub(super) fn next_wake(&self) -> Option<Duration> {
         self.waiting.first().map(|(due, _)| *due)
     }
 
-    /// Who is due first.
+    /// Returns the forwarder that is due first.
     fn first_due(&self, now: Duration) -> Option<AccountName> {
         self.waiting.first().filter(|(due, _)| *due <= now).map(|(_, name)| name.clone())
     }
 
-    /// Begins the passes that are due; `configured` gives an account.
+    /// Begins the passes that are due; `configured` looks up an account.
     pub(super) fn begin_due<'a>(
         &mut self,
         context: &Arc<PollContext>,
@@ -167,7 +167,7 @@ impl Forwarders {
                 continue;
             };
             let Some((live, password)) = self.change(&name, Forwarder::begin) else { continue };
-            // It sees what is there itself.
+            // The pass looks into the spool itself.
             self.to_look.remove(&name);
             let span = tracing::error_span!("forward", account = %name);
             let (account, stop) = (account.clone(), self.stop.child_token());
@@ -175,7 +175,7 @@ impl Forwarders {
             let work = async move {
                 if let Some(file) = to.password_file().map(Path::to_owned) {
                     let (look, turn) = (looks.acquire_owned().await, turn_at(&file).await);
-                    // Before it is read: what is changed meanwhile is seen as a change.
+                    // Taken before the file is read, so that a change meanwhile is noticed.
                     let looked = blocking(move || {
                         let seen = stamp(&file);
                         drop((turn, look));
@@ -192,7 +192,7 @@ impl Forwarders {
         self.begin_looks(context);
     }
 
-    /// Looks into the spools that are to be looked into; a pass that runs does so itself.
+    /// Begins the scheduled looks into spools; a running pass does that itself.
     fn begin_looks(&mut self, context: &Arc<PollContext>) {
         for name in std::mem::take(&mut self.to_look) {
             let Some(forwarder) = self.accounts.get_mut(&name) else { continue };
@@ -212,8 +212,8 @@ impl Forwarders {
         }
     }
 
-    /// Waits for the end of a pass or a look; never, if there is none. None: the task of a pass panicked, and nobody knows
-    /// whose it was.
+    /// Waits for the end of a pass or a look; forever if there is none. None: the task of a pass panicked, and it is
+    /// unknown whose it was.
     pub(super) async fn next(&mut self) -> Option<Done> {
         tokio::select! {
             Some(ended) = self.tasks.join_next() => ended.ok().map(|(name, report)| Done::Pass(name, Box::new(report))),
@@ -222,7 +222,7 @@ impl Forwarders {
         }
     }
 
-    /// A pass or a look has ended; `wall` is now in seconds since 1970.
+    /// Handles the end of a pass or a look; `wall` is the current time in seconds since 1970.
     pub(super) fn after(&mut self, done: Option<Done>, now: Duration, wall: i64) -> Aftermath {
         match done {
             Some(Done::Pass(name, report)) => self.after_pass(Some((name, *report)), now, wall),
@@ -245,7 +245,7 @@ impl Forwarders {
 
     fn after_pass(&mut self, ended: Option<(AccountName, ForwardReport)>, now: Duration, wall: i64) -> Aftermath {
         let Some((name, report)) = ended else {
-            // The panic has been printed. Whoever it was goes on after a while.
+            // The panic was printed. The forwarder concerned retries after a while.
             if self.tasks.is_empty() {
                 let runs = |(name, forwarder): (&AccountName, &Forwarder)| forwarder.running.then(|| name.clone());
                 for name in self.accounts.iter().filter_map(runs).collect::<Vec<_>>() {
@@ -259,7 +259,7 @@ impl Forwarders {
             log(&name, &report, forwarder.trouble.is_some());
             let before = forwarder.waiting.in_all();
             let news = forwarder.take_in(&report, now, wall);
-            // Somebody else may have forwarded, too.
+            // Another process may have forwarded mail, too.
             let has_room = (report.forwarded > 0 || forwarder.waiting.in_all() < before)
                 && std::mem::take(&mut forwarder.wants_room);
             Aftermath { account: Some(name.clone()), has_room, news }
@@ -267,12 +267,12 @@ impl Forwarders {
         aftermath.unwrap_or_default()
     }
 
-    /// What there is to show of an account's forwarder.
+    /// Returns the status of an account's forwarder.
     pub(super) fn status(&self, account: &AccountName, now: Duration, wall: i64) -> Option<status::Forwarding> {
         let forwarder = self.accounts.get(account)?;
         let live = Some(&forwarder.live).filter(|_| forwarder.running);
         let waits = live.and_then(Live::waiting);
-        // A pass counts as it goes.
+        // A running pass keeps its count up to date.
         let counted = if waits.is_some() { Some(wall) } else { forwarder.counted };
         let waiting = waits.as_ref().unwrap_or(&forwarder.waiting);
         let seconds = |due: Duration| i64::try_from(due.saturating_sub(now).as_secs()).unwrap_or(i64::MAX);
@@ -295,12 +295,12 @@ impl Forwarders {
         })
     }
 
-    /// Tells all to end.
+    /// Tells all passes to stop.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Waits for those that were told to end, and says what they leave.
+    /// Waits for the passes that were told to stop, and logs what they leave.
     pub(super) async fn finish(&mut self) {
         while let Some(ended) = self.tasks.join_next().await {
             let Ok((name, report)) = ended else { continue };
@@ -313,13 +313,13 @@ impl Forwarders {
         }
     }
 
-    /// How many passes run.
+    /// Returns how many passes are running.
     pub(super) fn count(&self) -> usize {
         self.tasks.len()
     }
 }
 
-/// What a pass did, in a line of the log; the same trouble again is not news.
+/// Logs what a pass did in one line; a problem that persists is not news.
 fn log(account: &AccountName, report: &ForwardReport, again: bool) {
     let to = &report.to;
     if report.forwarded > 0 || report.newly_set_aside > 0 {
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
         assert!(forwarders.after_pass(Some((name.clone(), report(6, 0, Ok(())))), now, 60).has_room);
         assert_eq!(forwarders.next_wake(), None);
-        // One message is put off: new ones do not wait for it.
+        // One message is put off; new ones do not wait for it.
         drop(forwarders.after_pass(Some((name.clone(), report(0, 1, Ok(())))), now, 70));
         assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
         forwarders.on_poll_end(&name, 1, false, now);
@@ -395,7 +395,7 @@ mod tests {
         let (name, now) = (AccountName::new("a").unwrap(), Duration::from_secs(1000));
         forwarders.accounts.insert(name.clone(), Forwarder::default());
         drop(forwarders.after_pass(Some((name.clone(), report(0, 3, down()))), now, 50));
-        // A pause goes on, and what came meanwhile is counted; so is what somebody took out.
+        // A pause continues, but new messages are counted, and so is what a user took out.
         forwarders.on_poll_end(&name, 2, true, now);
         assert!(forwarders.to_look.contains(&name));
         for (there, has_room) in [(5, false), (2, true), (1, false)] {
@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
         drop(forwarders.after_look(name.clone(), None, now, 65));
         assert_eq!(forwarders.status(&name, now, 70).unwrap().counted, Some(60), "what cannot be read is no news");
-        // What another process has left goes on.
+        // What another process left behind is forwarded.
         drop(forwarders.after_pass(Some((name.clone(), report(1, 0, Ok(())))), now, 80));
         assert_eq!(forwarders.next_wake(), None);
         drop(forwarders.after_look(name, Some(Waiting { messages: 1, ..Waiting::default() }), now, 90));

@@ -1,4 +1,4 @@
-//! The lines that the daemon writes into the log about a poll that has ended.
+//! The log lines about a poll that has ended.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::advice;
 use crate::poll::{PollError, PollReport};
 use crate::schedule::Cause;
 
-/// So many warnings of one poll are written to the log.
+/// How many warnings of one poll are logged.
 const MOST_WARNINGS: usize = 20;
 
-/// One line for a poll that did something or changed something; none for an idle one.
+/// Logs one line for a poll that did or changed something, and none for an idle one.
 ///
-/// `before` is what was in its way before that poll, `wall` its end, in seconds since 1970.
+/// `before` is the problem before that poll, if any; `wall` is when it ended, in seconds since 1970.
 pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause>, now: Duration, wall: i64) {
     let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
     let next = advice::polled_next(&kept.next, now);
@@ -27,7 +27,7 @@ pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause
         (Err(_), Some(trouble)) if before == Some(trouble.cause()) && !trouble.times().is_power_of_two() => {
             debug!(account = %name, host, event = "trouble", cause = trouble.cause().name(), "{name}: still: {words}");
         }
-        // The first time, the second, the fourth and so on: nobody reads the same line a hundred times.
+        // The first, second, fourth time and so on: nobody reads the same line a hundred times.
         (Err(_), trouble) => {
             let cause = trouble.map_or("", |trouble| trouble.cause().name());
             warn!(account = %name, host, event = "trouble", cause, "{name}: {words}. Next poll {next}");
@@ -47,7 +47,7 @@ pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause
     }
 }
 
-/// One line for an account whose back-off goes on although the daemon has begun anew.
+/// Logs an account whose back-off continues after a restart of the daemon.
 pub(super) fn log_back_off(kept: &AccountState, now: Duration) {
     let Some(trouble) = kept.trouble() else { return };
     let (name, host, cause) = (kept.name(), kept.account.endpoint.host.as_str(), trouble.cause().name());
@@ -55,7 +55,7 @@ pub(super) fn log_back_off(kept: &AccountState, now: Duration) {
     warn!(account = %name, host, event = "trouble", cause, "{name}: from before: {words}. Next poll {next}");
 }
 
-/// What is warned of for the first time in a row, and not more than anybody reads.
+/// Logs the warnings that the last poll did not have, up to a limit.
 pub(super) fn log_warnings(kept: &mut AccountState, report: &PollReport) {
     let fresh = kept.standing.told.fresh(report.warnings());
     let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());

@@ -1,9 +1,9 @@
 //! The daemon: polls every account on its own schedule, for years.
 //!
-//! One task decides ([`supervisor`]): it knows which account is due, starts polls as tasks of their own, hears how they
-//! ended, and answers whoever asks. Everything that it waits for is in one `select!`: the next account that is due
-//! ([`alarm`]), the end of a poll, a signal, a question from the control socket ([`control`]), the watchdog ([`systemd`]).
-//! So nothing needs a lock, and a panic in an account's work is that account's trouble only.
+//! One task makes all decisions ([`supervisor`]): it knows which accounts are due, starts each poll as a task of its
+//! own, handles its end, and answers requests. It waits for everything in one `select!`: the next due account
+//! ([`alarm`]), the end of a poll, a signal, a request on the control socket ([`control`]), the watchdog ([`systemd`]).
+//! So no locks are needed, and a panic while working for one account affects only that account.
 
 mod accounts;
 mod conduct;
@@ -41,45 +41,46 @@ use crate::state::ownership;
 use crate::{advice, system_limit, text, threads};
 use supervisor::{Parts, Supervisor};
 
-/// What a daemon is made of.
+/// What a daemon starts with.
 pub(crate) struct Start {
-    /// The configuration that is in force.
+    /// The configuration in force.
     pub config: Config,
-    /// What its file looked like before it was read.
+    /// The stamp of its file, taken before it was read.
     pub config_stamp: String,
     /// What all polls share.
     pub context: PollContext,
     /// Reads the configuration again.
     pub load: Load,
-    /// Where the control socket may be, the best place first.
+    /// Candidates for the path of the control socket, best first.
     pub sockets: Vec<PathBuf>,
-    /// What systemd or a user's shell says.
+    /// Signals from systemd or a user's shell.
     pub signals: mpsc::UnboundedReceiver<SignalRequest>,
 }
 
-/// Reads the configuration again, and shares each account as soon as it is read. The list in the configuration is empty.
+/// Reads the configuration again, and shares each account as soon as it is read. The account list in the returned
+/// configuration is empty.
 pub(crate) type Load = Box<dyn Fn(Share<'_>) -> Result<(Config, Vec<Arc<Account>>), ConfigError> + Send + Sync>;
 
-/// Makes of an account what the daemon has of it.
+/// Turns an account into the shared one that the daemon keeps.
 pub(crate) type Share<'a> = &'a dyn Fn(Account) -> Arc<Account>;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SignalRequest {
-    /// SIGTERM or SIGINT: the end, in order; the status to end with.
+    /// SIGTERM or SIGINT: shut down in order, with this exit status.
     Stop(ExitStatus),
-    /// SIGHUP: the configuration anew.
+    /// SIGHUP: reload the configuration.
     Reload,
-    /// SIGUSR1: all accounts, now.
+    /// SIGUSR1: poll all accounts now.
     PollNow,
 }
 
-/// Why a daemon cannot begin. The text ends with the next step.
+/// Why a daemon cannot start. The text ends with the next step.
 #[derive(Debug)]
 pub(crate) enum StartError {
-    /// Another daemon works with the same state.
+    /// Another daemon uses the same state directory.
     AnotherDaemon {
-        /// What it left for others to read.
+        /// What it wrote into its lock file for others to read.
         holder: String,
         /// The state directory.
         dir: PathBuf,
@@ -88,21 +89,21 @@ pub(crate) enum StartError {
     State {
         /// The directory.
         dir: PathBuf,
-        /// Why not.
+        /// Why.
         source: std::io::Error,
     },
     /// The state directory belongs to another user.
     Owner(StateError),
-    /// No control socket.
+    /// The control socket cannot be opened.
     Control(ControlError),
-    /// No timer that goes on while the machine is suspended.
+    /// There is no timer that keeps running while the machine is suspended.
     Alarm(std::io::Error),
-    /// No thread to decide in.
+    /// The supervisor's thread cannot be started.
     Thread(std::io::Error),
 }
 
 impl StartError {
-    /// The exit status that tells a script about it.
+    /// Returns the exit status that tells scripts about it.
     #[must_use]
     pub(crate) fn exit_status(&self) -> ExitStatus {
         match self {
@@ -142,13 +143,13 @@ impl std::fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// How long may be waited for what is given back at the end: it may be on a disk that hangs.
+/// How long the final clean-up may take: it may involve a disk that hangs.
 const GIVING_BACK: Duration = Duration::from_secs(1);
 
-/// Runs until it is asked to end; says how it ended. Polls run in the runtime that this is called in.
+/// Runs until asked to stop. Returns the exit status. Polls run in the runtime that calls this.
 ///
 /// # Errors
-/// [`StartError`]: it has not begun.
+/// [`StartError`], if it could not start.
 pub(crate) async fn run(start: Start) -> Result<ExitStatus, StartError> {
     let (ended, mut ends) = mpsc::unbounded_channel();
     let polls = Handle::current();
@@ -157,7 +158,8 @@ pub(crate) async fn run(start: Start) -> Result<ExitStatus, StartError> {
     let start = Start { signals: signals_of_supervisor, ..start };
     let late = ended.clone();
     begin_thread("signals", move || pass_on(signals, &forward, &late))?;
-    // A thread and a runtime of its own: a poll that blocks where it should not, holds up polls, and not who decides.
+    // On its own thread and runtime: a poll that blocks where it should not then holds up polls, but not the
+    // supervisor.
     begin_thread("supervisor", move || {
         let end = catch_unwind(AssertUnwindSafe(|| supervise(start, polls)));
         let _ = ended.send(end.unwrap_or_else(|_| {
@@ -172,15 +174,15 @@ fn begin_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), 
     threads::start(name, work).map_err(StartError::Thread)
 }
 
-/// Passes signals on, and sees to it that the one that asks for the end is obeyed in time, even by a supervisor that hangs
-/// where it should not.
+/// Passes signals on, and ensures that a request to stop is obeyed in time, even if the supervisor hangs where it
+/// should not.
 fn pass_on(
     mut signals: mpsc::UnboundedReceiver<SignalRequest>,
     supervisor: &mpsc::UnboundedSender<SignalRequest>,
     late: &mpsc::UnboundedSender<Result<ExitStatus, StartError>>,
 ) {
     while let Some(request) = signals.blocking_recv() {
-        // It may have ended.
+        // The supervisor may have ended.
         let _ = supervisor.send(request);
         if let SignalRequest::Stop(status) = request {
             thread::sleep(supervisor::ENDING + supervisor::NOTIFYING + GIVING_BACK);
@@ -201,7 +203,7 @@ fn supervise(start: Start, polls: Handle) -> Result<ExitStatus, StartError> {
         let parts = Parts { config, config_stamp, context, load, alarm, control, signals, polls };
         let mut supervisor = Supervisor::new(parts);
         let status = supervisor.run().await;
-        // The socket and the lock.
+        // Closes the socket and releases the lock.
         let give_back = threads::blocking(move || drop((supervisor, alone)));
         let _ = tokio::time::timeout(GIVING_BACK, give_back).await;
         Ok(status)
@@ -210,10 +212,10 @@ fn supervise(start: Start, polls: Handle) -> Result<ExitStatus, StartError> {
     ended
 }
 
-/// The name of the lock, which cannot be an account's.
+/// The name of the lock file, which cannot be that of an account.
 const LOCK: &str = ".daemon.lock";
 
-/// Only one daemon works with a state; the answer ends the claim when it is dropped.
+/// Claims the state directory, which only one daemon may use. Dropping the result releases the claim.
 fn take_daemon_lock(context: &PollContext) -> Result<Box<dyn Send + Sync>, StartError> {
     let dir = &context.state_dir;
     let failed = |source| StartError::State { dir: dir.clone(), source };
@@ -224,23 +226,24 @@ fn take_daemon_lock(context: &PollContext) -> Result<Box<dyn Send + Sync>, Start
         tries += 1;
         match RealDisk.lock(&dir.join(LOCK), &context.holder).map_err(failed)? {
             Lock::Acquired(lock) => return Ok(lock),
-            // Somebody may have just looked whether it is held.
+            // Another process may just be checking whether it is held.
             Lock::Held(_) if tries < 3 => thread::sleep(Duration::from_millis(50)),
             Lock::Held(holder) => return Err(StartError::AnotherDaemon { holder, dir: dir.clone() }),
         }
     }
 }
 
-/// What the daemon that works with this state left for others to read. None if there is none, or one of another user.
+/// Returns what the daemon that uses this state directory wrote into its lock file. None if there is none or it belongs
+/// to another user.
 #[must_use]
 pub(crate) fn holder(state_dir: &Path) -> Option<String> {
     let mut lock = File::open(state_dir.join(LOCK)).ok()?;
-    // A shared lock, for a moment: it is refused only where the daemon's is held.
+    // A shared lock, held for a moment, is refused only if the daemon holds its own.
     if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return None;
     }
     let mut words = Vec::new();
-    // Who holds it is for people only.
+    // The holder's name is only for display.
     let _ = (&mut lock).take(1000).read_to_end(&mut words);
     Some(String::from_utf8_lossy(&words).into_owned())
 }

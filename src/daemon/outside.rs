@@ -1,5 +1,5 @@
-//! Looks at what is outside and may hang: the configuration, the hints of accounts, the files of passwords. Each look is
-//! made on a thread of its own, and says what it found when it comes to that; nobody waits for it.
+//! Looks at things outside that may hang: the configuration, the saved state of accounts, password files. Each look
+//! runs on a thread of its own and reports when it is done; nothing waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,57 +22,57 @@ use crate::state::hints::{HintsFile, Past, keep_outcome};
 use crate::state::saved::{Files, Saved};
 use crate::threads::{self, NotDone};
 
-/// So many directories with password files are looked into at the same time: some may hang for ever.
+/// How many directories with password files are looked into at once: some may hang forever.
 const MOST_LOOKS: usize = 64;
 
-/// So much of what was found waits to be noted; who finds more waits as well.
+/// How many results may wait to be handled; further looks wait, too.
 const WAITING: usize = 16;
 
-/// So many accounts are recalled in one go.
+/// How many accounts' states are passed on in one batch.
 const GO: usize = 256;
 
-/// Where the system had no thread for a look, it is asked again after so long.
+/// If the system has no thread for a look, retry after this time.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What was found.
+/// What a look found.
 pub(super) enum Found {
-    /// The configuration, and what its file looks like.
+    /// The configuration, and the stamp of its file.
     Config(Box<Result<Configured, ConfigError>>, String),
-    /// What is kept of accounts.
+    /// The saved states of accounts.
     AccountState(Vec<Recalled>),
-    /// What the files of passwords in a directory look like.
+    /// The stamps of the password files in a directory.
     Passwords(PathBuf, Vec<(Login, String)>),
 }
 
-/// A login of an account, whose password may have changed.
+/// A login whose password may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Login {
     /// At its POP3 server.
     Source(AccountName),
-    /// Where its mail goes on to.
+    /// At the destination to which its mail is forwarded.
     Destination(AccountName),
 }
 
-/// What is kept of an account.
+/// The saved state of an account.
 pub(super) struct Recalled {
     pub(super) account: AccountName,
-    /// What came.
+    /// What was retrieved so far.
     pub(super) past: Past,
-    /// Where it stood.
+    /// Its schedule and its problems, if saved.
     pub(super) saved: Option<Saved>,
-    /// What its polls brought.
+    /// The history of its polls.
     pub(super) history: History,
-    /// What its credential of systemd looks like, if it has one.
+    /// The stamp of its systemd credential or of its sign-in, if it has one.
     pub(super) credential: Option<String>,
 }
 
-/// Those who look.
+/// The looks in progress.
 pub(super) struct Outside {
     sender: mpsc::Sender<Found>,
     found: mpsc::Receiver<Found>,
     /// The directories that are being looked into.
     looks: BTreeSet<PathBuf>,
-    /// Who reads the configuration.
+    /// Reads the configuration.
     reader: ConfigurationReader,
 }
 
@@ -82,7 +82,7 @@ impl Outside {
         Self { sender, found, looks: BTreeSet::new(), reader: ConfigurationReader::default() }
     }
 
-    /// What was found next.
+    /// Waits for the next result.
     pub(super) async fn next(&mut self) -> Found {
         match self.found.recv().await {
             Some(found) => {
@@ -91,19 +91,19 @@ impl Outside {
                 }
                 found
             }
-            // There is a sender here.
+            // Never reached, as `self` holds a sender.
             None => std::future::pending().await,
         }
     }
 
-    /// Reads the configuration; `in_force` are the accounts that are in force, in the order of their names.
+    /// Reads the configuration; `in_force` are the current accounts, ordered by name.
     pub(super) fn read_config(&mut self, load: &Arc<Load>, path: &Path, in_force: Vec<Arc<Account>>, state_dir: &Path) {
         let (load, sender) = (Arc::clone(load), self.sender.clone());
         let (path, state_dir) = (path.to_owned(), state_dir.to_owned());
         let reading = Arc::new(move || {
-            // Before it is read: what is changed meanwhile is seen as a change.
+            // Taken before reading, so that a change meanwhile is noticed.
             let stamp = stamp(&path);
-            // Who wanted it may have ended.
+            // The supervisor may have ended.
             let loaded = load(&|account| as_it_was(account, &in_force, &state_dir));
             let configured = loaded.map(|(config, accounts)| Configured::new(config, accounts));
             let _ = sender.blocking_send(Found::Config(Box::new(configured), stamp));
@@ -114,7 +114,7 @@ impl Outside {
         }
     }
 
-    /// Reads what is kept of these accounts.
+    /// Reads the saved states of these accounts.
     pub(super) fn recall(&self, context: &Arc<PollContext>, accounts: Vec<Arc<Account>>) {
         let (context, sender) = (Arc::clone(context), self.sender.clone());
         begin(move || {
@@ -127,7 +127,7 @@ impl Outside {
         });
     }
 
-    /// Keeps where an account stands that waits for its next poll, and what is new in its history.
+    /// Saves the state of an account that waits for its next poll, and what is new in its history.
     pub(super) fn keep(&self, context: &Arc<PollContext>, account: &AccountName, (saved, brought): (Saved, History)) {
         let (context, name) = (Arc::clone(context), account.clone());
         begin(move || {
@@ -138,7 +138,7 @@ impl Outside {
         });
     }
 
-    /// Looks at the files of these passwords; those of one directory by one look at a time.
+    /// Takes the stamps of these password files, with one look at a time per directory.
     pub(super) fn look_at_passwords<'a>(&mut self, passwords: impl Iterator<Item = (Login, &'a Path)>) {
         let mut directories: BTreeMap<PathBuf, Vec<(Login, PathBuf)>> = BTreeMap::new();
         for (login, file) in passwords {
@@ -158,7 +158,7 @@ impl Outside {
     }
 }
 
-/// Begins work that may hang; where the system has no thread for it, as soon as it has one.
+/// Begins work that may hang. If the system has no thread for it, retries until it has.
 fn begin(work: impl Fn() + Send + Sync + 'static) {
     let work = Arc::new(work);
     tokio::spawn(async move {
@@ -175,7 +175,7 @@ fn begin(work: impl Fn() + Send + Sync + 'static) {
 fn recall(context: &PollContext, account: &Account) -> Recalled {
     let (account, source) = (&account.name, &account.credential);
     let hints = HintsFile::read(&*context.disk, &context.state_dir, account).hints;
-    // The directory of credentials is in memory, and not on a disk that may hang.
+    // The credentials directory is in memory, not on a disk that may hang.
     let is_credential = hints.standing.is_some() && matches!(source, CredentialSource::Credential(_));
     let directory = context.credentials.credentials_directory.as_deref();
     let mut credential = is_credential.then(|| Files::password_of(source, directory));

@@ -1,4 +1,4 @@
-//! The polls that run, each as a task, and what is done for an account when its poll has ended.
+//! The running polls, each a task, and what is done for an account when its poll has ended.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -29,35 +29,35 @@ use crate::watch::hang::MOST_HUNG;
 use crate::watch::places::Places;
 use crate::watch::{Watch, blocking, watched};
 
-/// All of them.
+/// All running tasks of accounts.
 pub(super) struct Polls {
-    /// Where they run: their own runtime, so that what hangs there does not keep the supervisor from its work.
+    /// Where they run: in a runtime of their own, so that what hangs there does not block the supervisor.
     runtime: Handle,
     tasks: JoinSet<Done>,
     running: HashMap<Id, Running>,
-    /// The tasks of the accounts.
+    /// The current task of each account.
     tasks_of: HashMap<AccountName, Id>,
-    /// Tells all polls to end.
+    /// Tells all polls to stop.
     stop: CancellationToken,
-    /// What they say of their places.
+    /// What polls say about their slots.
     said: mpsc::UnboundedSender<Said>,
     heard: mpsc::UnboundedReceiver<Said>,
 }
 
-/// What a poll says of its places.
+/// What a poll says about its slots.
 #[derive(Debug)]
 pub(super) struct Said {
     account: AccountName,
-    /// It needs them from here on; or none for now.
+    /// Whether it needs them from now on, or not for now.
     needs: bool,
 }
 
-/// The places of a poll, as it sees them.
+/// A poll's view of its slots.
 #[derive(Debug)]
 struct Seat {
     account: AccountName,
     said: mpsc::UnboundedSender<Said>,
-    /// Rings when it is given its places.
+    /// Notified when it gets its slots.
     given: Notify,
 }
 
@@ -88,11 +88,11 @@ struct Running {
     account: AccountName,
     conduct: Conduct,
     watch: Arc<Watch>,
-    /// None: it only keeps something.
+    /// None: it only saves something.
     seat: Option<Arc<Seat>>,
     progress: Arc<Progress>,
     stop: CancellationToken,
-    /// It is waited for, and then the account is due at this time, since boot.
+    /// If set, the task is awaited, and then the account is due at this time, since boot.
     due: Option<Duration>,
 }
 
@@ -101,31 +101,31 @@ enum Done {
     /// It polled.
     Polled {
         report: Box<PollReport>,
-        /// What the file of the password looked like before.
+        /// The stamp of the password file before the poll.
         password: String,
     },
-    /// It kept where the account stands.
+    /// It saved the account's state.
     AccountState,
 }
 
-/// What is heard of a task.
+/// What a task reports.
 pub(super) enum News {
-    /// A poll says something of its places.
+    /// A poll says something about its slots.
     Said(Said),
-    /// Its end.
+    /// A task has ended.
     Ended(Ended),
 }
 
 /// A task that has ended, or panicked.
 pub(super) struct Ended(Result<(Id, Done), JoinError>);
 
-/// What follows from the end of a task.
+/// What to do after a task has ended.
 pub(super) enum After {
-    /// Nothing: nobody waits for it.
+    /// Nothing: it is not awaited.
     Nothing,
-    /// The account was polled.
+    /// Handle the poll of the account.
     Polled(Box<Polled>),
-    /// What was to be done after a poll is done, and the account is due at this time, since boot.
+    /// The work after a poll is done, and the account is due at this time, since boot.
     Rests(AccountName, Duration),
 }
 
@@ -135,31 +135,31 @@ pub(super) struct Polled {
     /// When it had begun, since boot.
     pub(super) begun: Duration,
     pub(super) report: PollReport,
-    /// What the file of the password looked like before.
+    /// The stamp of the password file before the poll.
     pub(super) password: String,
-    /// Goes on with it.
+    /// Used for what follows the poll.
     watch: Arc<Watch>,
     conduct: Conduct,
 }
 
 impl Polls {
-    /// None, in this runtime.
+    /// Starts without tasks, in this runtime.
     pub(super) fn new(runtime: Handle) -> Self {
         let (tasks, stop, (said, heard)) = (JoinSet::new(), CancellationToken::new(), mpsc::unbounded_channel());
         Self { runtime, tasks, running: HashMap::new(), tasks_of: HashMap::new(), stop, said, heard }
     }
 
-    /// Where they run.
+    /// Returns the runtime for polls.
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
-    /// How many there are.
+    /// Returns how many tasks there are.
     pub(super) fn count(&self) -> usize {
         self.running.len()
     }
 
-    /// Begins to poll an account; `has_delivered` says that mail came to it before.
+    /// Starts to poll an account; `has_delivered` says that mail was delivered to it before.
     pub(super) fn begin(
         &mut self,
         context: &Arc<PollContext>,
@@ -180,7 +180,7 @@ impl Polls {
             let password = password_of(&account, &context).await;
             let options = PollOptions { must_exist: has_delivered, ..PollOptions::default() };
             let report = Box::new(poll(context, Account::clone(&account), options, theirs, observers).await);
-            // Work that it has left behind may hang: as long as it does, the account is not polled again.
+            // Work that it left behind may hang; until that is done, the account is not polled again.
             seen.idle().await;
             Done::Polled { report, password }
         };
@@ -190,7 +190,8 @@ impl Polls {
         );
     }
 
-    /// An account has its places. False if it is not being polled yet; if it is, it goes on.
+    /// Gives an account its slots. Returns true if its poll is waiting for them and goes on, false if it has not been
+    /// started.
     pub(super) fn goes_on(&mut self, account: &AccountName, now: Duration) -> bool {
         let Some(Running { seat: Some(seat), conduct, .. }) =
             self.tasks_of.get(account).and_then(|id| self.running.get_mut(id))
@@ -202,7 +203,7 @@ impl Polls {
         true
     }
 
-    /// Keeps where an account stands after a poll, which is over only then, and what is new in its history.
+    /// Saves an account's state after a poll, which is over only then, and what is new in its history.
     pub(super) fn keep(
         &mut self,
         context: &Arc<PollContext>,
@@ -234,19 +235,19 @@ impl Polls {
         self.running.insert(id, running);
     }
 
-    /// What the next task says, or its end; never, if there is none.
+    /// Waits for the next message of a task or its end; forever if there is no task.
     pub(super) async fn next(&mut self) -> News {
         tokio::select! {
             biased;
-            // What a poll has said before its end is heard before that.
+            // What a poll said before it ended is handled first.
             Some(said) = self.heard.recv() => News::Said(said),
             Some(ended) = self.tasks.join_next_with_id() => News::Ended(Ended(ended)),
-            // There is a sender here: somebody may say something yet.
+            // `self` holds a sender, so more messages may come.
             else => std::future::pending().await,
         }
     }
 
-    /// What follows from an end.
+    /// Decides what to do after a task has ended.
     pub(super) fn after(&mut self, Ended(ended): Ended) -> After {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(Running { account, mut conduct, watch, due, .. }) = self.running.remove(&id) else {
@@ -259,7 +260,7 @@ impl Polls {
         let (mut report, password) = match (ended, due) {
             (_, Some(due)) => return After::Rests(account, due),
             (Ok((_, Done::Polled { report, password })), _) => (*report, password),
-            // A panic, which has been printed: that account's trouble, and nobody else's.
+            // A panic, which was printed: it affects only that account.
             (Err(e), _) => (failed(&account, NotDone::from(e)), String::new()),
             (Ok((_, Done::AccountState)), _) => (failed(&account, NotDone::Cancelled), String::new()),
         };
@@ -271,7 +272,7 @@ impl Polls {
         After::Polled(Box::new(Polled { account, begun: conduct.begun, report, password, watch, conduct }))
     }
 
-    /// Looks at how they get on, and gives places to those that wait.
+    /// Checks the running polls, and frees slots for accounts that wait.
     pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
         let mut hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
         let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
@@ -311,35 +312,35 @@ impl Polls {
         }
     }
 
-    /// Since when an account has been waiting for a disk that hangs, since boot.
+    /// Returns since when an account has been waiting for a disk that hangs, since boot.
     pub(super) fn hung_since(&self, account: &AccountName) -> Option<Duration> {
         self.running.get(self.tasks_of.get(account)?)?.conduct.hung()
     }
 
-    /// What the poll of an account has delivered so far. None if none runs.
+    /// Returns what the account's poll has delivered so far. None if none is running.
     pub(super) fn delivered(&self, account: &AccountName) -> Option<Came> {
         let (messages, octets) = self.running.get(self.tasks_of.get(account)?)?.progress.delivered();
         Some(Came { messages, octets })
     }
 
-    /// Whether all that are left wait for disks that hang.
+    /// Whether all remaining tasks wait for disks that hang.
     pub(super) fn all_hang(&self) -> bool {
         self.running.values().all(|running| running.conduct.hung().is_some())
     }
 
-    /// Tells all to end.
+    /// Tells all polls to stop.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 }
 
-/// The report of a poll whose task came to nothing.
+/// Makes the report of a poll whose task failed.
 fn failed(account: &AccountName, why: NotDone) -> PollReport {
     PollReport::of_failure(account.clone(), why.doing("poll").into())
 }
 
 impl Said {
-    /// What follows from it for the queue.
+    /// Tells the queue.
     pub(super) fn tell(&self, queue: &mut Queue, now: Duration) {
         if self.needs {
             queue.is_prepared(&self.account, now);
@@ -349,7 +350,7 @@ impl Said {
     }
 }
 
-/// What the file of an account's password looks like; nothing, if it has none.
+/// Returns the stamp of an account's password file or sign-in; empty if it has none.
 async fn password_of(account: &Account, context: &PollContext) -> String {
     let source = account.credential.clone();
     let directory = context.credentials.credentials_directory.clone();

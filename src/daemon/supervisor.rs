@@ -1,4 +1,4 @@
-//! The one task that decides: which account is polled when, what is made of its end, and what is answered to whom.
+//! The one task that makes decisions: when each account is polled, what follows a poll, and how requests are answered.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -41,33 +41,33 @@ mod answers;
 mod news;
 mod reload;
 
-/// How often what only changes outside is looked at: the file of a refused password, the line for `systemctl status`.
+/// How often to look at what changes without notice: files of refused passwords, and the line for `systemctl status`.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
 
-/// How often the polls that run are looked at.
+/// How often to check the running polls.
 const LOOK_AT_POLLS: Duration = Duration::from_secs(1);
 
-/// How long polls may take to end in order once the end was asked for. A session drains for 10 s, then the disk.
+/// How long polls may take to finish after a request to stop. A session drains for 10 s, then come the disk writes.
 pub(super) const ENDING: Duration = Duration::from_secs(25);
 
-/// How long commands that tell people something may take to end.
+/// How long notification commands may take to finish.
 pub(super) const NOTIFYING: Duration = Duration::from_secs(3);
 
-/// Everything there is to know between two events.
+/// The state of the daemon between two events.
 pub(super) struct Supervisor {
     context: Arc<PollContext>,
     load: Arc<Load>,
     config: std::path::PathBuf,
-    /// What its file looked like when it was read.
+    /// The stamp of its file, taken when it was read.
     config_stamp: String,
-    /// Why the configuration was refused when it was read last.
+    /// Why the last reload of the configuration was refused, if it was.
     config_problem: Option<String>,
     /// Makes this installation's schedule differ from others'.
     installation: u64,
     accounts: BTreeMap<AccountName, Box<AccountState>>,
-    /// Those of which is not known yet where they stood; true: somebody asked for a poll meanwhile.
+    /// Accounts whose saved state is not read yet; true: the user asked for a poll meanwhile.
     unrecalled: BTreeMap<AccountName, bool>,
-    /// Those that are not configured any more.
+    /// Accounts that are no longer configured.
     gone: BTreeMap<AccountName, Box<AccountState>>,
     queue: Queue,
     polls: Polls,
@@ -77,27 +77,27 @@ pub(super) struct Supervisor {
     alarm: Alarm,
     control: Control,
     signals: mpsc::UnboundedReceiver<SignalRequest>,
-    /// When it began, in seconds since 1970.
+    /// When the daemon started, in seconds since 1970.
     started: i64,
-    /// What the files looked like whose passwords did not do.
+    /// The stamps of the files whose passwords were refused.
     refused: HashMap<AccountName, String>,
-    /// What is told to people, and how.
+    /// How the user is notified.
     notify: NotifySettings,
-    /// What waits to be told with more of its kind.
+    /// Notifications held back to be sent together with others of their kind.
     grouping: Grouping,
-    /// When it was looked whether anybody may join what waits, since boot.
+    /// When it was last checked whether more may join them, since boot.
     looked_at_groups: Duration,
-    /// Runs the commands that tell it.
+    /// Runs the notification commands.
     command_runner: CommandRunner,
-    /// Slows down logins where some were refused.
+    /// Slows down logins at servers that refused some.
     login_pace: LoginPace,
-    /// What all polls add up to.
+    /// Totals over all polls.
     metrics: PollMetrics,
     /// Serves the status page.
     http: http::Listener,
 }
 
-/// What happened.
+/// What the supervisor reacts to.
 enum Event {
     Due,
     Forwarded(Option<Done>),
@@ -111,7 +111,7 @@ enum Event {
     LookAround,
 }
 
-/// The clocks that ring again and again.
+/// The periodic timers.
 struct Rhythms {
     alive: Option<tokio::time::Interval>,
     polls: tokio::time::Interval,
@@ -130,17 +130,17 @@ impl Rhythms {
     }
 }
 
-/// What a supervisor is made of.
+/// What a supervisor is made from.
 pub(super) struct Parts {
     pub(super) config: Config,
-    /// What its file looked like before it was read.
+    /// The stamp of its file, taken before it was read.
     pub(super) config_stamp: String,
     pub(super) context: Arc<PollContext>,
     pub(super) load: Load,
     pub(super) alarm: Alarm,
     pub(super) control: Control,
     pub(super) signals: mpsc::UnboundedReceiver<SignalRequest>,
-    /// Where polls run.
+    /// The runtime for polls.
     pub(super) polls: Handle,
 }
 
@@ -149,7 +149,7 @@ impl Supervisor {
         let Parts { config, config_stamp, context, load, alarm, control, signals, polls } = parts;
         let installation = installation(&context.state_dir, uname().nodename().to_bytes());
         let command_runner = {
-            // To start a command may take long, too.
+            // Starting a command may take long, too.
             let _there = polls.enter();
             CommandRunner::new()
         };
@@ -192,7 +192,7 @@ impl Supervisor {
         supervisor
     }
 
-    /// Works until the end is asked for.
+    /// Works until it is asked to stop.
     pub(super) async fn run(&mut self) -> ExitStatus {
         info!(
             event = "ready",
@@ -209,7 +209,7 @@ impl Supervisor {
             match self.next_event(&mut rhythms).await {
                 Event::Due => {}
                 Event::Alive => {
-                    // It is the work that has to go on, so it is said from there.
+                    // The polls' runtime is what has to stay alive, so the message comes from there.
                     let _there = self.polls.runtime().enter();
                     systemd::alive();
                 }
@@ -257,12 +257,12 @@ impl Supervisor {
             _ = rhythms.polls.tick(), if has_polls => Event::LookAtPolls,
             () = self.alarm.wait_until(wake) => Event::Due,
             _ = rhythms.around.tick() => Event::LookAround,
-            // Whoever asks without end keeps the supervisor from nothing else.
+            // Last, so that endless requests keep the supervisor from nothing else.
             asked = self.control.next() => Event::Pending(asked),
         }
     }
 
-    /// Begins as many polls as are due and have a place.
+    /// Starts all polls that are due and have a slot.
     fn begin_polls(&mut self) {
         let now = since_boot();
         while let Some((name, begin)) = self.queue.take_startable(now) {
@@ -285,7 +285,7 @@ impl Supervisor {
         self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &*kept.account), now);
     }
 
-    /// A task for an account has ended, or a poll says something of its places.
+    /// Handles the end of an account's task, or what a poll says about its slots.
     fn hear(&mut self, heard: polls::News) {
         match heard {
             polls::News::Said(said) => said.tell(&mut self.queue, since_boot()),
@@ -293,7 +293,7 @@ impl Supervisor {
         }
     }
 
-    /// A task for an account has ended.
+    /// Handles the end of an account's task.
     fn after(&mut self, ended: Ended) {
         match self.polls.after(ended) {
             After::Nothing => {}
@@ -302,7 +302,7 @@ impl Supervisor {
         }
     }
 
-    /// A poll has ended.
+    /// Handles the end of a poll.
     fn on_poll_end(&mut self, polled: Polled) {
         let (now, clock) = (since_boot(), self.context.clock.read());
         let (name, report) = (&polled.account, &polled.report);
@@ -335,13 +335,14 @@ impl Supervisor {
         let due = kept.next.at;
         let files = Files { config: self.config_stamp.clone(), password: polled.password.clone() };
         match kept.unwritten(&files, now, clock) {
-            // One that was stopped says nothing new, and whoever polls the account meanwhile keeps it itself.
+            // A stopped poll has nothing new to say; if another process polls the account, that process saves its
+            // state.
             Some(unwritten) if is_worth_keeping(&report.end) => self.polls.keep(&self.context, polled, due, unwritten),
             _ => self.queue.finished(name, due),
         }
     }
 
-    /// A pass of a forwarder has ended, or a look into a spool.
+    /// Handles the end of a forwarder's pass, or of a look into a spool.
     fn on_forwarded(&mut self, done: Option<Done>) {
         let wall = self.context.clock.read().wall;
         let Aftermath { account, has_room, news } = self.forwarders.after(done, since_boot(), wall);
@@ -357,7 +358,7 @@ impl Supervisor {
         }
     }
 
-    /// Looks at what changes without telling us.
+    /// Looks at what changes without notice.
     fn look_around(&mut self) {
         let account = |name| self.accounts.get(name).map(|kept| &*kept.account);
         let source = |name| Some((Login::Source(AccountName::clone(name)), account(name)?.credential.file()?));
@@ -372,7 +373,7 @@ impl Supervisor {
         self.http.try_again();
     }
 
-    /// Something was found outside.
+    /// Handles what was found outside.
     fn take_note(&mut self, found: Found) {
         match found {
             Found::Config(config, stamp) => self.reloaded(*config, stamp),
@@ -381,7 +382,7 @@ impl Supervisor {
         }
     }
 
-    /// What the files of passwords look like now.
+    /// Compares the stamps of password files with those of refused passwords.
     fn saw_passwords(&mut self, files: Vec<(Login, String)>) {
         let mut changed = Vec::new();
         for (login, now) in files {
@@ -405,7 +406,7 @@ impl Supervisor {
         self.poll_now(&changed);
     }
 
-    /// What is kept of an account: from now on it is polled.
+    /// Restores an account's saved state: from now on it is polled.
     fn recalled(&mut self, Recalled { account: name, past, saved, history, credential }: Recalled) {
         let Some(asked) = self.unrecalled.remove(&name) else { return };
         let Some(kept) = self.accounts.get_mut(&name) else { return };
@@ -423,14 +424,14 @@ impl Supervisor {
             if let Some(notification) = kept.remembered(now) {
                 let news = self.grouping.take(notification, &kept.account, now);
                 news.into_iter().for_each(|news| tell(&self.command_runner, &self.notify, news));
-                // Or it would be told by the next daemon, too.
+                // Otherwise the next daemon would send the notification again.
                 let files = Files { config: self.config_stamp.clone(), password: password.clone() };
                 let unwritten = kept.unwritten(&files, now, clock);
                 unwritten.into_iter().for_each(|unwritten| self.outside.keep(&self.context, &name, unwritten));
             }
         }
         if let Some(file) = kept.account.credential.file().filter(|_| kept.wants_password()) {
-            // A changed one is noticed, and tried.
+            // A changed password is noticed and tried.
             self.refused.insert(name.clone(), password);
             self.outside.look_at_passwords(std::iter::once((Login::Source(name.clone()), file)));
         }
@@ -438,7 +439,7 @@ impl Supervisor {
         stand_in_line(&mut self.queue, &kept.account, due);
     }
 
-    /// Ends in order: no further message is asked for, what is under way is delivered within a bound.
+    /// Shuts down in order: no further message is asked for, and what is in flight is delivered within a time limit.
     async fn end(&mut self) {
         let under_way = format!("ending, {} under way", Count::of(self.polls.count(), "poll"));
         info!(event = "stopping", "{under_way}");
@@ -481,12 +482,12 @@ impl Supervisor {
     }
 }
 
-/// Has an account polled when it is due then.
+/// Queues an account to be polled when it is due.
 fn stand_in_line(queue: &mut Queue, account: &Account, due: Duration) {
     queue.insert(account.name.clone(), &account.endpoint.server(), account.credential.may_take_long(), due);
 }
 
-/// Whether an end says something about the account that should outlive the process.
+/// Whether an outcome says something about the account that should survive a restart.
 fn is_worth_keeping(end: &Result<(), PollError>) -> bool {
     let is_locked = |e: &PollError| matches!(e, PollError::State(crate::state::error::StateError::Locked { .. }));
     !matches!(end, Err(PollError::Stopped)) && !end.as_ref().is_err_and(is_locked)

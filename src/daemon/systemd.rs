@@ -1,4 +1,4 @@
-//! What the daemon tells systemd (sd_notify(3)); nothing, where nobody asked.
+//! Notifies systemd (sd_notify(3)). Does nothing if not started by it.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use tracing::debug;
 
 use crate::threads::blocking;
 
-/// How long systemd is asked to wait for the end, once it has begun.
+/// How long systemd is asked to wait for the shutdown, once it has begun.
 const ENDING: Duration = Duration::from_secs(30);
 
-/// Sends what cannot fail in a way that matters.
+/// Sends a notification; a failure does not matter.
 fn send(states: &[NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(states) {
         debug!("cannot tell systemd: {e}");
     }
 }
 
-/// It is ready to work, with a line for `systemctl status`.
+/// Reports that the daemon is ready, with a line for `systemctl status`.
 pub(super) fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The configuration is being read again; [`ready`] follows. Since systemd 253 `Type=notify-reload` waits for it.
+/// Reports a reload; [`ready`] follows. Since systemd 253 `Type=notify-reload` waits for it.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send(&[NotifyState::Reloading, now]),
@@ -30,19 +30,19 @@ pub(super) fn reloading() {
     }
 }
 
-/// A line for `systemctl status`.
+/// Updates the line for `systemctl status`.
 pub(super) fn status(status: &str) {
     send(&[NotifyState::Status(status)]);
 }
 
-/// The end has begun.
+/// Reports that the shutdown has begun.
 pub(super) fn stopping(status: &str) {
     let micros = u32::try_from(ENDING.as_micros()).unwrap_or(u32::MAX);
     send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(micros), NotifyState::Status(status)]);
 }
 
-/// The work goes on: said by the threads that do it, those of the polls and those that wait for the disk, and only once
-/// they come to it.
+/// Feeds the watchdog. The message is sent by the threads that do the work, those of the polls and those that wait for
+/// the disk, and only once they get to it.
 pub(super) fn alive() {
     tokio::spawn(async {
         if blocking(|| ()).await.is_ok() {
@@ -51,7 +51,7 @@ pub(super) fn alive() {
     });
 }
 
-/// How often [`alive`] is to be called, if anybody watches: twice in the time after which systemd would act.
+/// How often to call [`alive`] if the watchdog is enabled: twice per timeout.
 pub(super) fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }

@@ -1,5 +1,5 @@
-//! A connection that is not listened to before the request is on its way: what a server of another protocol greets
-//! with, and what an overloaded one says unasked, is then read as the answer, whichever comes first.
+//! A connection that is not read before the request is being sent: the greeting of a server of another protocol, or an
+//! unsolicited response of an overloaded one, is then read as the answer, whichever arrives first.
 
 use std::io;
 use std::pin::Pin;
@@ -7,12 +7,12 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A connection that is read from once something was written to it.
+/// A connection that is read only after something was written to it.
 pub(super) struct AfterTheRequest<S> {
     stream: S,
     /// Whether something was written.
     spoken: bool,
-    /// Who wants to read, until something is written.
+    /// The waiting reader, until something is written.
     reader: Option<Waker>,
 }
 
@@ -35,7 +35,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for AfterTheRequest<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for AfterTheRequest<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        // A failure counts as well: what the server said before it closed says why.
+        // A failure counts as well: what the server sent before it closed the connection says why.
         if written.is_ready() {
             self.spoken = true;
             self.reader.take().into_iter().for_each(Waker::wake);

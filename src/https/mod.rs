@@ -1,5 +1,5 @@
-//! A request to a server and its answer: HTTP/1.1 over a connection of [`crate::net`], bounded in time and size.
-//! Redirections are not followed: a token endpoint has no use for them, and a secret must not go elsewhere.
+//! Sends a request to a server: HTTP/1.1 over a connection of [`crate::net`], limited in time and size. Redirects are
+//! not followed: a token endpoint does not need them, and a secret must not go elsewhere.
 
 mod after_the_request;
 
@@ -28,29 +28,29 @@ pub type HttpRequest = hyper::Request<Vec<u8>>;
 /// An answer with its body.
 pub type HttpResponse = hyper::Response<Vec<u8>>;
 
-/// How long a request may take, from connecting to the last octet of the answer.
+/// How long a request may take, from connecting to the last octet of the response.
 pub const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// The longest answer, in octets. Tokens are a few thousand.
+/// The maximum length of a response, in octets. Tokens take a few thousand.
 const MOST: usize = 256 * 1024;
 
-/// So many times a request is tried that fails for a reason which may pass.
+/// How often a request is tried that fails for a reason that may be temporary.
 const TRIES: u32 = 3;
 
-/// What is waited before the second try; then twice as long each time.
+/// The pause before the second try, doubled for each further one.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Asks servers.
+/// An HTTP client.
 #[derive(Debug, Clone)]
 pub struct Http {
     dialer: Arc<dyn Dial>,
-    /// PEM file of the authorities to trust in place of the system's.
+    /// A PEM file of the authorities to trust instead of the system's.
     ca_file: Option<PathBuf>,
-    /// How the servers are reached.
+    /// How to reach the servers.
     route: Route,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub struct HttpError {
     /// The server.
@@ -62,27 +62,27 @@ pub struct HttpError {
 /// What happened to a request.
 #[derive(Debug)]
 pub enum HttpProblem {
-    /// It was for an address that secrets must not go to.
+    /// The address is one that secrets must not be sent to.
     Address,
-    /// There is no connection.
+    /// No connection could be made.
     Net(NetError),
     /// It took too long.
     TimedOut(Duration),
-    /// The connection broke, or what came is incomplete.
+    /// The connection broke, or the response is incomplete.
     Broken(String),
-    /// What came is not HTTP.
+    /// The response is not HTTP.
     NotHttp {
         /// The port that answered.
         port: u16,
     },
-    /// The answer is too long.
+    /// The response is longer than this.
     TooLarge(usize),
-    /// The server cannot answer now, and said so by this status.
+    /// The server cannot answer now, according to this status.
     Status(u16),
 }
 
 impl HttpError {
-    /// Whether the same request may well be answered a little later.
+    /// Whether the same request may succeed a little later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match &self.problem {
@@ -92,7 +92,7 @@ impl HttpError {
         }
     }
 
-    /// Whether the server cannot have acted on it: what can be used once only may be sent again.
+    /// Whether the server cannot have acted on the request: then even what can be used only once may be sent again.
     fn was_not_accepted(&self) -> bool {
         matches!(self.problem, HttpProblem::Net(_) | HttpProblem::Status(_))
     }
@@ -118,7 +118,7 @@ impl std::error::Error for HttpError {}
 /// How often a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// Until it is answered, within the bounds.
+    /// Until it is answered, within limits.
     WhileTemporary,
     /// Only while the server cannot have acted on it.
     WhileNotAccepted,
@@ -127,19 +127,19 @@ pub enum Repeat {
 }
 
 impl Http {
-    /// Asks over these connections, made in this way.
+    /// Creates a client that makes its connections with this dialer.
     #[must_use]
     pub fn new(dialer: Arc<dyn Dial>, ca_file: Option<PathBuf>) -> Self {
         Self { dialer, ca_file, route: Route::default() }
     }
 
-    /// The same by this route.
+    /// Returns the same client with another route.
     #[must_use]
     pub fn by(self, route: Route) -> Self {
         Self { route, ..self }
     }
 
-    /// Sends a request, again after a pause if what went wrong may pass.
+    /// Sends a request, and repeats it after a pause if the failure may be temporary.
     ///
     /// # Errors
     /// [`HttpError`] of the last try.
@@ -203,7 +203,7 @@ impl Http {
                 })?;
             Ok(HttpResponse::from_parts(parts, body.to_bytes().to_vec()))
         });
-        // The link carries what the exchange says and hears; when it ends first, all that came is there already.
+        // The link carries the exchange; if it ends first, everything has already arrived.
         tokio::select! {
             biased;
             done = &mut exchange => done,
@@ -212,7 +212,7 @@ impl Http {
     }
 }
 
-/// The request as a server expects it: its path alone in the first line, and the server's name in a field.
+/// Returns the request in the form a server expects: only the path in the first line, and the server's name in a field.
 fn for_the_wire(url: &ServerUrl, request: &HttpRequest) -> Result<hyper::Request<Full<Bytes>>, HttpProblem> {
     let invalid = |_| HttpProblem::Broken("its address cannot stand in a request".to_owned());
     let url = url.url();
@@ -239,7 +239,8 @@ mod tests {
     use crate::account::Endpoint;
     use crate::net::{Connection, Dialer, Dialling, NetLimits};
 
-    /// A server that answers each connection with the next of these; what it was asked.
+    /// Sends a request to a server that gives one of these answers per connection. Returns the result and what it was
+    /// asked.
     async fn ask(answers: Vec<Vec<u8>>, repeat: Repeat) -> (Result<HttpResponse, HttpError>, Vec<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://127.0.0.1:{}/token?x=1", listener.local_addr().unwrap().port());
@@ -250,7 +251,7 @@ mod tests {
                 let mut request = vec![0; 4096];
                 let length = connection.read(&mut request).await.unwrap();
                 asked.push(String::from_utf8_lossy(&request[..length]).into_owned());
-                // Who has heard enough may be gone.
+                // The client may have heard enough and gone.
                 let _ = connection.write_all(&answer).await;
             }
             asked
@@ -297,7 +298,7 @@ mod tests {
         let good = || response("200 OK", "{}");
         let (answer, asked) = ask(vec![response("503 X", ""), good()], Repeat::WhileNotAccepted).await;
         assert!(answer.is_ok() && asked.len() == 2);
-        // It may have been accepted, and the answer was lost.
+        // It may have been accepted with the answer lost.
         let (answer, asked) = ask(vec![Vec::new()], Repeat::WhileNotAccepted).await;
         assert!(answer.unwrap_err().is_temporary() && asked.len() == 1);
         let (answer, asked) = ask(vec![Vec::new(), good()], Repeat::WhileTemporary).await;
@@ -312,7 +313,7 @@ mod tests {
         assert_eq!(asked.len(), 1);
     }
 
-    /// Connections on which the server has said this already.
+    /// Connections on which the server has already sent this.
     #[derive(Debug)]
     struct Greeted(&'static [u8]);
 

@@ -1,4 +1,4 @@
-//! From a host name to a TCP connection: every address is tried, the first that answers wins (RFC 8305).
+//! Makes a TCP connection to a host by name: tries all its addresses, and the first that answers wins (RFC 8305).
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -18,11 +18,11 @@ use super::host::bare_host;
 use super::proxy::tunnel;
 use super::{NetError, ProxyProblem, Stream};
 
-/// How long one address is waited for before the next one is tried beside it (RFC 8305, section 5).
+/// How long to wait for one address before the next one is tried as well (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Resolves the endpoint's host, or its proxy's, and connects to one of its addresses within `limit`, but to none of those to
-/// avoid. Through a proxy, the address is the proxy's.
+/// Resolves the endpoint's host, or its proxy's, and connects to one of its addresses within `limit`, except those to
+/// avoid. Through a proxy, the address is that of the proxy.
 pub(super) async fn connect(
     endpoint: &Endpoint,
     avoid: &[SocketAddr],
@@ -82,7 +82,7 @@ async fn reach(
     match race(&addresses, deadline, move |address| watched(source, address).in_current_span()).await {
         Ok((peer, tcp)) => {
             if target.route.resets {
-                // Where that cannot be had, what was on its way may arrive a little later.
+                // If it cannot be set, data in transit may arrive a little later.
                 let _ = rustix::net::sockopt::set_socket_linger(&tcp, Some(Duration::ZERO));
             }
             Ok((peer, tcp))
@@ -92,7 +92,7 @@ async fn reach(
     }
 }
 
-/// Opens another connection to where one led already.
+/// Opens another connection to an address that accepted one before.
 pub(super) async fn again(endpoint: &Endpoint, peer: SocketAddr) -> Option<Stream> {
     let tcp = open(endpoint.route.source_address, peer).await.ok()?;
     match &endpoint.route.proxy {
@@ -101,7 +101,7 @@ pub(super) async fn again(endpoint: &Endpoint, peer: SocketAddr) -> Option<Strea
     }
 }
 
-/// The same, and the log tells how it went.
+/// Opens one TCP connection and logs how it went.
 async fn watched(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
     let begun = Instant::now();
     let opened = open(source, address).await;
@@ -113,7 +113,7 @@ async fn watched(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpS
     opened
 }
 
-/// Opens one TCP connection. Its small writes leave at once, because every command waits for an answer.
+/// Opens one TCP connection. Small writes are sent at once, because every command waits for an answer.
 async fn open(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
     let stream = match source {
         Some(source) => bound(source)?.connect(address).await?,
@@ -123,15 +123,15 @@ async fn open(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStre
     Ok(stream)
 }
 
-/// A socket that comes from this address of ours.
+/// Makes a socket bound to this source address.
 fn bound(source: IpAddr) -> io::Result<TcpSocket> {
     let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.bind(SocketAddr::new(source, 0))?;
     Ok(socket)
 }
 
-/// The target's addresses in the order in which they are to be tried. The system's resolver is asked, because it
-/// knows what an administrator has set: the hosts file, nsswitch, search domains.
+/// Returns the target's addresses in the order in which to try them. Uses the system's resolver, which knows what an
+/// administrator has configured: the hosts file, nsswitch, search domains.
 async fn resolve(target: &Target<'_>) -> Result<Vec<SocketAddr>, NetError> {
     let host = target.host.to_owned();
     let (name, port) = (bare_host(&host).to_owned(), target.port);
@@ -146,8 +146,8 @@ async fn resolve(target: &Target<'_>) -> Result<Vec<SocketAddr>, NetError> {
     }
 }
 
-/// Alternates between the address families, beginning with the one that the resolver put first, so that a family which
-/// does not work here costs one stagger (RFC 8305, section 4). Repeated addresses go.
+/// Alternates between the address families, starting with that of the resolver's first address, so that a family that
+/// does not work here costs one stagger (RFC 8305, section 4). Drops repeated addresses.
 fn interleave(found: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut unique: Vec<SocketAddr> = Vec::new();
     for address in found {
@@ -170,13 +170,13 @@ fn interleave(found: impl IntoIterator<Item = SocketAddr>) -> Vec<SocketAddr> {
 /// Why no address was reached.
 #[derive(Debug)]
 struct Lost {
-    /// The addresses that failed, in the order in which they did.
+    /// The addresses that failed, in the order of failure.
     attempts: Vec<(SocketAddr, io::Error)>,
-    /// The addresses that had said nothing when the time was up. Empty when every address failed.
+    /// The addresses that had not answered when the time was up. Empty if every address failed.
     unanswered: Vec<SocketAddr>,
 }
 
-/// Attempts the addresses in turn: the next one begins when the one before it fails or [`STAGGER`] has passed. The
+/// Tries the addresses in turn: the next attempt begins when the previous one fails or [`STAGGER`] has passed. The
 /// first success wins and the other attempts are dropped.
 async fn race<T, F, A>(addresses: &[SocketAddr], deadline: Instant, attempt: F) -> Result<(SocketAddr, T), Lost>
 where
@@ -197,7 +197,7 @@ where
                     attempts.push((address, failure));
                     next_start = Instant::now();
                 }
-                // An attempt that ended without a word can only have panicked: that address is out.
+                // An attempt that ended without a result can only have panicked: that address is out.
                 Err(_panicked) => next_start = Instant::now(),
             },
             () = sleep_until(deadline) => {

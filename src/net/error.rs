@@ -1,4 +1,4 @@
-//! Why a connection could not be had. Every text is one line.
+//! Why a connection could not be made. Every text is one line.
 
 mod text;
 
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::account::TlsMode;
 
-/// Why a connection could not be had.
+/// Why a connection could not be made.
 #[derive(Debug)]
 pub enum NetError {
     /// The host's name could not be resolved.
@@ -21,28 +21,28 @@ pub enum NetError {
         /// What the resolver said.
         source: io::Error,
     },
-    /// The host's name is known, but no address belongs to it.
+    /// The host's name exists, but has no address.
     NoAddress {
         /// As configured.
         host: String,
     },
-    /// The host has addresses, but none of the version of IP that was asked for.
+    /// The host has addresses, but none of the requested IP version.
     NoAddressOnRoute {
         /// As configured.
         host: String,
     },
-    /// No connection can come from the source address that was asked for.
+    /// The requested source address cannot be used.
     SourceAddress {
         /// As configured.
         address: IpAddr,
-        /// Why not.
+        /// Why.
         source: io::Error,
     },
     /// The proxy could not connect to the server.
     Proxy {
         /// The proxy, without its credentials.
         proxy: String,
-        /// Why not.
+        /// Why.
         problem: ProxyProblem,
     },
     /// Every address failed.
@@ -54,39 +54,39 @@ pub enum NetError {
         /// What happened at each address.
         attempts: Vec<(SocketAddr, io::Error)>,
     },
-    /// Resolving and connecting took too long together.
+    /// Resolving and connecting together took too long.
     ConnectTimeout {
         /// As configured.
         host: String,
         /// As configured.
         port: u16,
-        /// The time it was given.
+        /// How long was allowed.
         limit: Duration,
         /// The addresses that failed.
         attempts: Vec<(SocketAddr, io::Error)>,
-        /// The addresses that had not answered. When this and `attempts` are empty, the resolver had not.
+        /// The addresses that had not answered. If this and `attempts` are empty, the resolver had not answered.
         unanswered: Vec<SocketAddr>,
     },
-    /// The server let the TLS handshake hang.
+    /// The server did not complete the TLS handshake in time.
     TlsTimeout {
         /// As configured.
         host: String,
         /// As configured.
         port: u16,
-        /// How TLS had begun.
+        /// How TLS was begun.
         tls: TlsMode,
-        /// The time it was given.
+        /// How long was allowed.
         limit: Duration,
-        /// Whether the server had said anything.
+        /// Whether the server had sent anything.
         heard: bool,
     },
-    /// The server answered the beginning of TLS in plain text.
+    /// The server answered the TLS handshake in plain text.
     NotTls {
         /// As configured.
         host: String,
         /// As configured.
         port: u16,
-        /// How TLS had begun.
+        /// How TLS was begun.
         tls: TlsMode,
     },
     /// The server's certificate cannot be trusted.
@@ -102,9 +102,9 @@ pub enum NetError {
         host: String,
         /// As configured.
         port: u16,
-        /// On what they could not agree.
+        /// What they could not agree on.
         problem: HandshakeProblem,
-        /// Whether anything of a ServerHello had come.
+        /// Whether any part of a ServerHello had arrived.
         answered: bool,
     },
     /// The connection ended before the TLS handshake did.
@@ -115,34 +115,34 @@ pub enum NetError {
         port: u16,
         /// How it ended.
         source: io::Error,
-        /// Whether the server had said anything but goodbye.
+        /// Whether the server had sent anything other than close_notify.
         heard: bool,
     },
-    /// The file of trusted authorities cannot be used.
+    /// The file of trusted authorities (`tls_ca_file`) cannot be used.
     CaFile {
         /// As configured.
         path: PathBuf,
-        /// Why not.
+        /// Why.
         why: CaFileProblem,
     },
-    /// The certificate of this side, or its key, cannot be used.
+    /// The client certificate or its key cannot be used.
     ClientCertificate {
         /// The file, as configured.
         path: PathBuf,
-        /// Why not.
+        /// Why.
         why: ClientCertificateProblem,
     },
-    /// This machine has no certificates of authorities.
+    /// This machine has no trusted certificates.
     NoTrustStore {
-        /// What was said when they were looked for.
+        /// What looking for them reported.
         why: String,
     },
-    /// The host cannot stand in a certificate.
+    /// The host cannot be a name in a certificate.
     InvalidName {
         /// As configured.
         host: String,
     },
-    /// The system has no thread or no file for it.
+    /// The system lacks a thread or a file descriptor.
     System {
         /// What it lacks.
         source: io::Error,
@@ -153,35 +153,35 @@ pub enum NetError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateProblem {
-    /// Its time is over.
+    /// It has expired.
     Expired {
         /// The last moment of its validity, if it could be read.
         not_after: Option<Timestamp>,
     },
-    /// Its time has not come.
+    /// It is not valid yet.
     NotYetValid {
         /// The first moment of its validity, if it could be read.
         not_before: Option<Timestamp>,
     },
-    /// It is for other names.
+    /// It was issued for other names.
     WrongName {
-        /// The names and addresses it is for, as the server wrote them.
+        /// The names and addresses it was issued for, as in the certificate.
         presented: Vec<String>,
-        /// The name that was verified is that of `tls_server_name`, and not the host's.
+        /// Whether the verified name was that of `tls_server_name` rather than the host's.
         is_server_name: bool,
     },
     /// No trusted authority has signed it.
     UnknownIssuer,
-    /// It is signed by itself alone.
+    /// It is self-signed.
     SelfSigned,
-    /// Its key is none of those that are pinned.
+    /// Its key is not one of the pinned ones.
     WrongKey {
-        /// The pin that it has.
+        /// The pin of its key.
         pin: String,
     },
-    /// Its authority took it back.
+    /// Its authority revoked it.
     Revoked,
-    /// Anything else, in words that follow "the certificate of HOST".
+    /// Anything else, in words that can follow "the certificate of HOST".
     Other(String),
 }
 
@@ -189,20 +189,20 @@ pub enum CertificateProblem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeProblem {
-    /// The server knows only versions before TLS 1.2.
+    /// The server supports only versions before TLS 1.2.
     OldVersions,
-    /// No cipher or key exchange is known to both sides.
+    /// The two sides have no cipher or key exchange in common.
     NothingInCommon,
-    /// The account asks for a post-quantum key exchange, and nothing is known to both sides.
+    /// The account requires a post-quantum key exchange, and the two sides have none in common.
     NoPostQuantum,
-    /// The server does not answer to the name it was called by.
+    /// The server does not accept the name it was called by.
     NameRefused,
-    /// The server wants a certificate from its clients.
+    /// The server requires a client certificate.
     ClientCertificateWanted,
-    /// The server refused the certificate that it was shown.
+    /// The server refused our client certificate.
     ClientCertificateRefused,
-    /// The first message of TLS was answered by this alert, in words of the TLS library: the server, or something in
-    /// between, could make nothing of it.
+    /// The ClientHello was answered with this alert, in words of the TLS library: the server, or something in between,
+    /// could not parse it.
     NotUnderstood(String),
     /// Anything else, in words of the TLS library.
     Other(String),
@@ -214,13 +214,13 @@ pub enum HandshakeProblem {
 pub enum CaFileProblem {
     /// It cannot be read.
     Read(io::Error),
-    /// It is something else than a regular file.
+    /// It is not a regular file.
     NotAFile,
     /// It is larger than any collection of certificates: this many octets.
     TooLarge(u64),
     /// Reading it took longer than this.
     TooSlow(Duration),
-    /// It holds no certificate in PEM form.
+    /// It contains no certificate in PEM form.
     NoCertificate,
     /// This certificate, counted from one, cannot be read.
     Damaged {
@@ -235,11 +235,11 @@ pub enum CaFileProblem {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProxyProblem {
-    /// It could not be reached itself.
+    /// The proxy itself could not be reached.
     Unreachable(Box<NetError>),
-    /// It speaks something else.
+    /// It does not speak the expected protocol.
     NotAProxy,
-    /// It wants a name and a password, or others.
+    /// It requires credentials, or refused ours.
     CredentialsRefused,
     /// It refused or failed, in these words.
     Refused(String),
@@ -249,34 +249,34 @@ pub enum ProxyProblem {
     TimedOut(Duration),
 }
 
-/// Why a file of this side's certificate or key cannot be used.
+/// Why a client certificate or key file cannot be used.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientCertificateProblem {
     /// It cannot be read.
     Read(io::Error),
-    /// It is something else than a regular file.
+    /// It is not a regular file.
     NotAFile,
     /// It is larger than any certificate or key.
     TooLarge,
-    /// It holds no certificate in PEM form.
+    /// It contains no certificate in PEM form.
     NoCertificate,
-    /// It holds no private key in PEM form that is not encrypted.
+    /// It contains no unencrypted private key in PEM form.
     NoKey,
-    /// It is a key, and every user of this machine can read it.
+    /// It contains a key that every user of this machine can read.
     Exposed {
         /// Its permissions.
         mode: u32,
     },
     /// The key does not belong to the certificate.
     Mismatch,
-    /// The TLS library makes nothing of it, in these words.
+    /// The TLS library cannot use it, in these words.
     Unusable(String),
 }
 
 impl NetError {
-    /// Whether nothing of an answer came to the first message of TLS: what a box does that expects it in one packet, and
-    /// finds it larger.
+    /// Whether the ClientHello got no answer at all, as happens with a device that expects it in one packet when it is
+    /// larger.
     #[must_use]
     pub fn is_unanswered_hello(&self) -> bool {
         matches!(

@@ -1,7 +1,7 @@
-//! Connections: from a host name to a stream of bytes that is protected as the account says.
+//! Makes connections: from a host name to a byte stream that is protected as the account requires.
 //!
-//! `dial` finds and reaches the server, `proxy` does so by a proxy, `tls` protects the connection and is the only place that names rustls. No user
-//! name and no password passes here.
+//! `dial` finds and reaches the server, `proxy` does so through a proxy, and `tls` protects the connection and is the
+//! only place that names rustls. No user name and no password passes through here.
 
 mod dial;
 mod error;
@@ -26,59 +26,59 @@ pub use error::{
 };
 pub use round_trips::RoundTrips;
 
-/// What a session is read from and written to.
+/// What a session reads from and writes to.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-/// A connection's bytes, whatever carries them.
+/// The byte stream of a connection, whatever carries it.
 pub type Stream = Box<dyn Transport>;
 
 /// A connection to a server.
 pub struct Connection {
-    /// Its bytes.
+    /// Its byte stream.
     pub stream: Stream,
     /// The address that answered.
     pub peer: SocketAddr,
-    /// Whether TLS is up and the server's certificate was verified.
+    /// Whether TLS is established and the server's certificate was verified.
     pub protected: bool,
     /// Whether it never leaves this machine.
     pub loopback: bool,
-    /// When the server's certificate expires, in seconds since 1970. None without TLS, and for a certificate whose dates
-    /// cannot be read.
+    /// When the server's certificate expires, in seconds since 1970. None without TLS, or if its dates cannot be read.
     pub certificate_expires: Option<i64>,
-    /// The same of the certificate of this side, if there is one.
+    /// When the client certificate expires, in seconds since 1970, if there is one.
     pub client_certificate_expires: Option<i64>,
-    /// Whether TLS came about only without the large key share of [`KeyExchange::Auto`].
+    /// Whether TLS succeeded only without the large key share of [`KeyExchange::Auto`].
     pub classical: bool,
-    /// What a login can be bound to, so that nobody in between can pass it on (RFC 5056). None without TLS.
+    /// The channel binding for logins, so that nobody in between can relay them (RFC 5056). None without TLS.
     pub binding: Option<ChannelBinding>,
-    /// What the two sides agreed on, for people to read. None without TLS.
+    /// What the two sides agreed on, for display. None without TLS.
     pub tls: Option<Box<TlsFacts>>,
-    /// Counts what its session waits for.
+    /// Counts the round trips of its session.
     pub round_trips: RoundTrips,
 }
 
-/// What the two sides of a TLS connection agreed on, and what the certificate says. For people: nothing is decided by it.
+/// What the two sides of a TLS connection agreed on, and what the certificate says. For display: nothing is decided by
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFacts {
     /// The version, such as `TLS 1.3`.
     pub version: String,
-    /// How the secret was agreed on, such as `X25519MLKEM768`.
+    /// The key exchange, such as `X25519MLKEM768`.
     pub key_exchange: Option<String>,
-    /// How what is sent is encrypted, such as `TLS_AES_256_GCM_SHA384` (RFC 8446, appendix B.4).
+    /// The cipher suite, such as `TLS_AES_256_GCM_SHA384` (RFC 8446, appendix B.4).
     pub cipher_suite: Option<String>,
-    /// Whose certificate it is, by its own words (RFC 5280, section 4.1.2.6), control characters escaped.
+    /// The subject of the certificate (RFC 5280, section 4.1.2.6), with control characters escaped.
     pub subject: Option<String>,
     /// The SHA-256 of the server's public key, as a pin is written.
     pub pin: Option<String>,
-    /// Who has signed the server's certificate (RFC 5280, section 4.1.2.4), control characters escaped.
+    /// The issuer of the server's certificate (RFC 5280, section 4.1.2.4), with control characters escaped.
     pub issuer: Option<String>,
-    /// The first moment of its validity, in seconds since 1970.
+    /// When its validity begins, in seconds since 1970.
     pub not_before: Option<i64>,
-    /// The last moment of its validity, in seconds since 1970.
+    /// When its validity ends, in seconds since 1970.
     pub not_after: Option<i64>,
-    /// The session was begun earlier: the certificate is the one that was shown then.
+    /// Whether the session was resumed: then the certificate is the one shown when it began.
     pub resumed: bool,
     /// How long the handshake took.
     pub took: Duration,
@@ -110,16 +110,15 @@ impl fmt::Display for TlsFacts {
     }
 }
 
-/// So many addresses of a host that take connections and do not work are tried.
+/// How many addresses of a host are tried that accept connections but do not work.
 pub(crate) const MOST_ADDRESSES: usize = 8;
 
-/// What a connection in the making is. Boxed, so that whoever makes it can be chosen at run time.
+/// A connection being made. Boxed, so that its maker can be chosen at run time.
 pub type Dialling<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Makes connections: [`Dialer`] over the network, a test over memory.
 pub trait Dial: Send + Sync + fmt::Debug {
-    /// Connects to one of the endpoint's addresses, but to none of those to avoid, and begins TLS when its mode is
-    /// implicit.
+    /// Connects to one of the endpoint's addresses, except those to avoid, and begins TLS if its mode is implicit.
     fn connect<'a>(
         &'a self,
         endpoint: &'a Endpoint,
@@ -133,10 +132,10 @@ pub trait Dial: Send + Sync + fmt::Debug {
         connection: Connection,
     ) -> Dialling<'a, Result<Connection, NetError>>;
 
-    /// Whether that port begins with TLS, as far as a second connection can tell.
+    /// Whether this port begins with TLS, as far as a second connection can tell.
     fn speaks_tls<'a>(&'a self, peer: SocketAddr, endpoint: &'a Endpoint) -> Dialling<'a, bool>;
 
-    /// What is trusted is read again for the next connection.
+    /// Makes the next connection read the trusted certificates again.
     fn read_trust_anew(&self) {}
 }
 
@@ -169,9 +168,9 @@ impl Dial for Dialer {
 /// How long each step of connecting may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NetLimits {
-    /// Finding the addresses and reaching one of them, for all addresses together.
+    /// Resolving the name and reaching an address, for all addresses together.
     pub connect: Duration,
-    /// Reading the trusted certificates, and then once more as long for the TLS handshake.
+    /// Reading the trusted certificates; the TLS handshake may then take as long again.
     pub tls_handshake: Duration,
 }
 
@@ -181,29 +180,29 @@ impl Default for NetLimits {
     }
 }
 
-/// Makes connections. Built once per process and shared by all accounts, so that TLS sessions are resumed between
-/// polls and trusted certificates are read once.
+/// Makes connections. Built once per process and shared by all accounts, so that TLS sessions are resumed between polls
+/// and trusted certificates are read only once.
 #[derive(Debug)]
 pub struct Dialer {
     /// How long each step may take.
     limits: NetLimits,
-    /// What is trusted, and the sessions that can be resumed.
+    /// The trusted certificates, and the sessions that can be resumed.
     tls: tls::Tls,
 }
 
 impl Dialer {
-    /// A dialer that has read nothing and connected nowhere yet.
+    /// Creates a dialer that has not read or connected anything yet.
     #[must_use]
     pub fn new(limits: NetLimits) -> Self {
         Self { limits, tls: tls::Tls::new(limits.tls_handshake) }
     }
 
-    /// Opens a TCP connection, and begins TLS when the endpoint's mode is implicit (RFC 8314, section 3.1). An address that
-    /// takes connections and does not come as far as TLS does not hide the others.
+    /// Opens a TCP connection, and begins TLS if the endpoint's mode is implicit (RFC 8314, section 3.1). An address
+    /// that accepts connections but fails at TLS does not keep the others from being tried.
     ///
     /// # Errors
-    /// [`NetError`] says which step failed, at the first address that got so far. What the configuration gets wrong about
-    /// TLS shows here for a STARTTLS endpoint too, before any byte is sent.
+    /// [`NetError`] says which step failed, at the first address that got that far. Errors in the TLS configuration
+    /// show here even for a STARTTLS endpoint, before any byte is sent.
     pub async fn connect(&self, endpoint: &Endpoint, avoid: &[SocketAddr]) -> Result<Connection, NetError> {
         let mut avoid = avoid.to_vec();
         let mut first: Option<NetError> = None;
@@ -240,8 +239,8 @@ impl Dialer {
         }
     }
 
-    /// TLS from the first byte. A hello that nobody answers is sent once more, without what makes it too large for one
-    /// packet.
+    /// Begins TLS from the first byte. If a ClientHello gets no answer, it is sent again without what makes it too
+    /// large for one packet.
     async fn begin_tls(
         &self,
         endpoint: &Endpoint,
@@ -269,21 +268,21 @@ impl Dialer {
 
     /// Begins TLS on a connection whose server has just agreed to STLS (RFC 2595, section 4).
     ///
-    /// The caller must have read nothing beyond the line that agreed: bytes that came with it in clear are not the
-    /// server's word and must end the session.
+    /// The caller must have read nothing beyond the server's answer: unencrypted bytes that came with it are not to be
+    /// trusted and must end the session.
     ///
     /// # Errors
-    /// [`NetError`] says why no trusted TLS connection could be had. The connection is closed then.
+    /// [`NetError`] says why no trusted TLS connection could be established. The connection is then closed.
     pub async fn start_tls(&self, endpoint: &Endpoint, connection: Connection) -> Result<Connection, NetError> {
         let prepared = self.tls.prepare(endpoint).await?;
         self.tls.handshake(endpoint, prepared, connection, TlsMode::StartTls).await
     }
 
-    /// Asks on a second connection whether that port begins with TLS: for servers that stay silent on a plaintext
+    /// Checks with a second connection whether this port begins with TLS: for servers that stay silent on a plaintext
     /// connection.
     ///
-    /// It is true only when a TLS record came back within 3 seconds. Nothing is verified and no secret is sent, so the
-    /// answer is good for advice to the user and for nothing else.
+    /// Returns true only if a TLS record came back within 3 seconds. Nothing is verified and no secret is sent, so the
+    /// result is only good for advice to the user.
     pub async fn speaks_tls(&self, peer: SocketAddr, endpoint: &Endpoint) -> bool {
         const LIMIT: Duration = Duration::from_secs(3);
         let ask = async {
@@ -294,8 +293,8 @@ impl Dialer {
     }
 }
 
-/// Whether what is sent stays on this machine. Through a proxy that is here, only what is for this machine does: a server's name
-/// says so, never the proxy's address.
+/// Whether what is sent stays on this machine. Through a local proxy, only what is for this machine does: that is
+/// judged by the server's name, never by the proxy's address.
 fn stays_here(endpoint: &Endpoint, peer: SocketAddr) -> bool {
     let host = host::bare_host(&endpoint.host);
     let named = match host.parse() {
@@ -305,13 +304,13 @@ fn stays_here(endpoint: &Endpoint, peer: SocketAddr) -> bool {
     is_loopback(peer.ip()) && (endpoint.route.proxy.is_none() || named)
 }
 
-/// Whether an address is this machine itself; `::ffff:127.0.0.1` is, too.
+/// Whether an address is this machine itself, including `::ffff:127.0.0.1`.
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
 impl Connection {
-    /// A connection that nothing protects, to `peer`.
+    /// Makes an unprotected connection to `peer`.
     #[must_use]
     pub fn in_clear(stream: impl Transport + 'static, peer: SocketAddr) -> Self {
         Self {

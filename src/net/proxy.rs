@@ -1,6 +1,7 @@
-//! Through a proxy: SOCKS 5 (RFC 1928) and HTTP's CONNECT (RFC 9110, section 9.3.6). The proxy resolves the server's name.
+//! Connects through a proxy: SOCKS 5 (RFC 1928) and HTTP's CONNECT (RFC 9110, section 9.3.6). The proxy resolves the
+//! server's name.
 //!
-//! A POP3 server speaks first, so its greeting may arrive together with the proxy's answer: nothing of it may be lost.
+//! A POP3 server speaks first, so its greeting may arrive together with the proxy's answer and must not be lost.
 
 use std::io;
 
@@ -20,7 +21,7 @@ use super::host::bare_host;
 use super::{ProxyProblem, Stream};
 use crate::account::{Endpoint, Proxy, ProxyCredentials, ProxyKind};
 
-/// Asks the proxy at the other end of this connection for one to the endpoint.
+/// Asks the proxy at the other end of this connection to connect to the endpoint.
 pub(super) async fn tunnel(tcp: TcpStream, proxy: &Proxy, endpoint: &Endpoint) -> Result<Stream, ProxyProblem> {
     match proxy.kind {
         ProxyKind::Socks5 => socks5(tcp, proxy, endpoint).await,
@@ -67,10 +68,10 @@ async fn http_connect(tcp: TcpStream, proxy: &Proxy, endpoint: &Endpoint) -> Res
     let upgraded = tokio::select! {
         biased;
         upgraded = &mut exchange => upgraded,
-        // It is over once it is handed on; if it broke, the exchange knows why.
+        // It ends once the stream is handed on; if it broke, the exchange knows why.
         _ = &mut connection => exchange.await,
     };
-    // What the proxy sent behind its answer is in there.
+    // This includes what the proxy sent after its answer.
     Ok(Box::new(TokioIo::new(upgraded?)))
 }
 
@@ -92,7 +93,7 @@ fn connect_request(proxy: &Proxy, endpoint: &Endpoint) -> Result<Request<Empty<B
     Ok(request)
 }
 
-/// A proxy that speaks no HTTP, or one that hung up.
+/// Explains the error of a proxy that does not speak HTTP or that hung up.
 fn of_hyper(error: hyper::Error) -> ProxyProblem {
     if error.is_parse() { ProxyProblem::NotAProxy } else { ProxyProblem::Lost(io::Error::other(error)) }
 }

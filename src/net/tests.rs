@@ -16,7 +16,7 @@ async fn a_plain_connection_is_what_the_account_asked_for() {
         tcp.read_to_end(&mut heard).await.unwrap();
         heard
     });
-    // The file does not exist: nobody looks for it, since no TLS is wanted.
+    // The file does not exist: nobody looks for it, since TLS is not used.
     let endpoint = Endpoint {
         host: "127.0.0.1".to_owned(),
         port: address.port(),

@@ -1,18 +1,17 @@
-//! What a server announces by CAPA (RFC 2449).
+//! What a server announces in answer to CAPA (RFC 2449).
 
 use super::limits;
 use super::mechanism::Mechanism;
 use crate::text;
 
-/// The capabilities of a server at one moment. They may differ before and after TLS and before and after the login,
-/// so ask again at each of these steps.
+/// The capabilities of a server at one moment. They may change with TLS and with the login, so ask again after each.
 ///
-/// Tags and arguments are compared without regard to case. Where a tag comes twice, the first one counts; SASL
-/// mechanisms are collected from all lines.
+/// Tags and arguments are compared ignoring case. If a tag occurs twice, the first one counts; SASL mechanisms are
+/// collected from all lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The lines as sent, control characters escaped; at most [`limits::CAPABILITY_LINES`], and
-    /// [`limits::CAPABILITIES_KEPT`] octets in all.
+    /// The lines as sent, with control characters escaped; at most [`limits::CAPABILITY_LINES`] lines and
+    /// [`limits::CAPABILITIES_KEPT`] octets in total.
     lines: Vec<String>,
 }
 
@@ -21,28 +20,28 @@ pub struct Capabilities {
 pub enum Expire {
     /// At least this many days. With 0 the server may remove what was retrieved as soon as the session ends.
     Days(u32),
-    /// It is never removed by the server's own will.
+    /// The server never removes mail by itself.
     Never,
 }
 
-/// The least time between two logins (RFC 2449, section 6.5).
+/// The minimum time between two logins (RFC 2449, section 6.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginDelay {
     /// Seconds from one login to the next. Before the login this is the largest value of any user.
     pub seconds: u64,
-    /// The time differs from user to user; the exact one is announced after the login.
+    /// Whether the time differs between users; the exact one is announced after the login.
     pub per_user: bool,
 }
 
 impl Capabilities {
-    /// None yet; [`add_line`](Self::add_line) fills it.
+    /// Creates an empty list; [`add_line`](Self::add_line) fills it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes one line of CAPA's answer, without its line end. Empty lines are passed over, and so are those that do not
-    /// fit into [`limits::CAPABILITY_LINES`] and [`limits::CAPABILITIES_KEPT`] any more.
+    /// Adds one line of CAPA's answer, without its line end. Skips empty lines, and lines that no longer fit into
+    /// [`limits::CAPABILITY_LINES`] and [`limits::CAPABILITIES_KEPT`].
     pub fn add_line(&mut self, line: &[u8]) {
         let line = line.trim_ascii();
         if line.is_empty() || self.lines.len() >= limits::CAPABILITY_LINES || line.len() > limits::CAPABILITIES_KEPT {
@@ -55,7 +54,7 @@ impl Capabilities {
         }
     }
 
-    /// The lines in the order they came, control characters escaped.
+    /// Returns the lines in order, with control characters escaped.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().map(String::as_str)
     }
@@ -66,37 +65,37 @@ impl Capabilities {
         self.arguments(tag).is_some()
     }
 
-    /// TOP (RFC 2449, section 6.1).
+    /// Whether TOP is announced (RFC 2449, section 6.1).
     #[must_use]
     pub fn top(&self) -> bool {
         self.has("TOP")
     }
 
-    /// USER and PASS (RFC 2449, section 6.2).
+    /// Whether USER and PASS are announced (RFC 2449, section 6.2).
     #[must_use]
     pub fn user(&self) -> bool {
         self.has("USER")
     }
 
-    /// UIDL (RFC 2449, section 6.8).
+    /// Whether UIDL is announced (RFC 2449, section 6.8).
     #[must_use]
     pub fn uidl(&self) -> bool {
         self.has("UIDL")
     }
 
-    /// Several commands may be sent before the first is answered (RFC 2449, section 6.6).
+    /// Whether several commands may be sent before the first is answered (RFC 2449, section 6.6).
     #[must_use]
     pub fn pipelining(&self) -> bool {
         self.has("PIPELINING")
     }
 
-    /// The command UTF8 is there (RFC 6856, section 2.1), with or without the argument USER.
+    /// Whether UTF8 is announced (RFC 6856, section 2.1), with or without the argument USER.
     #[must_use]
     pub fn utf8(&self) -> bool {
         self.has("UTF8")
     }
 
-    /// LOGIN-DELAY (RFC 2449, section 6.5). `None` when it is missing or names no number.
+    /// Returns LOGIN-DELAY (RFC 2449, section 6.5). `None` if it is missing or not a number.
     #[must_use]
     pub fn login_delay(&self) -> Option<LoginDelay> {
         let arguments = self.arguments("LOGIN-DELAY")?;
@@ -104,7 +103,7 @@ impl Capabilities {
         Some(LoginDelay { seconds, per_user: has_word(arguments, "USER") })
     }
 
-    /// EXPIRE (RFC 2449, section 6.7). `None` when it is missing or names neither days nor NEVER.
+    /// Returns EXPIRE (RFC 2449, section 6.7). `None` if it is missing or neither a number of days nor NEVER.
     #[must_use]
     pub fn expire(&self) -> Option<Expire> {
         let term = self.arguments("EXPIRE")?.split_ascii_whitespace().next()?;
@@ -114,19 +113,19 @@ impl Capabilities {
         saturating_number(term).map(|days| Expire::Days(u32::try_from(days).unwrap_or(u32::MAX)))
     }
 
-    /// Whether the server removes at QUIT whatever was retrieved in the session (EXPIRE 0, RFC 2449, section 6.7).
+    /// Whether the server removes all retrieved messages at QUIT (EXPIRE 0, RFC 2449, section 6.7).
     #[must_use]
     pub fn removes_what_was_retrieved(&self) -> bool {
         self.expire() == Some(Expire::Days(0))
     }
 
-    /// Whether AUTH takes this mechanism (RFC 2449, section 6.3; RFC 5034, section 3).
+    /// Whether AUTH supports this mechanism (RFC 2449, section 6.3; RFC 5034, section 3).
     #[must_use]
     pub fn sasl(&self, mechanism: Mechanism) -> bool {
         self.sasl_names().any(|name| name.eq_ignore_ascii_case(mechanism.name()))
     }
 
-    /// All SASL mechanisms, as the server writes them.
+    /// Returns all SASL mechanisms, as the server writes them.
     pub fn sasl_names(&self) -> impl Iterator<Item = &str> {
         self.entries().filter(|(tag, _)| tag.eq_ignore_ascii_case("SASL")).flat_map(|(_, a)| a.split_ascii_whitespace())
     }
@@ -135,7 +134,7 @@ impl Capabilities {
         self.entries().find(|(announced, _)| announced.eq_ignore_ascii_case(tag)).map(|(_, arguments)| arguments)
     }
 
-    /// Tag and arguments of each line.
+    /// Returns the tag and the arguments of each line.
     fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
         self.lines.iter().map(|line| match line.split_once(' ') {
             Some((tag, arguments)) => (tag, arguments.trim()),
@@ -148,7 +147,7 @@ fn has_word(arguments: &str, wanted: &str) -> bool {
     arguments.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(wanted))
 }
 
-/// Digits only. A number beyond 64 bits is as good as the largest one: it is a time nobody waits for.
+/// Parses digits only. A number beyond 64 bits becomes the largest one: nobody waits that long.
 fn saturating_number(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
         return None;

@@ -1,4 +1,4 @@
-//! What the client says: how it is written on the wire, and how it may appear in a log.
+//! Commands: how they are written on the wire, and how they may appear in a log.
 
 use std::fmt;
 
@@ -11,63 +11,63 @@ use super::mechanism::Mechanism;
 use crate::secret::Secret;
 use crate::text;
 
-/// A command with its arguments. They are checked when the command is sent.
+/// A command with its arguments, which are checked when it is sent.
 ///
 /// `Display` and `Debug` show what a log may hold: no password, no digest, no control character.
 #[derive(Clone)]
 pub enum Command {
-    /// What can the server do? (RFC 2449, section 5)
+    /// Asks for the capabilities (RFC 2449, section 5).
     Capa,
-    /// Begin TLS (RFC 2595, section 4).
+    /// Begins TLS (RFC 2595, section 4).
     Stls,
-    /// Send text as UTF-8 and messages as they are (RFC 6856, section 2.1).
+    /// Asks for text in UTF-8 and for messages as they are (RFC 6856, section 2.1).
     Utf8,
     /// The name of the maildrop (RFC 1939, section 7).
     User(String),
-    /// The password, blanks and all (RFC 1939, section 7).
+    /// The password, verbatim with all blanks (RFC 1939, section 7).
     Pass(Secret),
-    /// The name and the proof that we know the secret (RFC 1939, section 7).
+    /// The name, and the proof of knowing the secret (RFC 1939, section 7).
     Apop {
         /// The name of the maildrop.
         username: String,
-        /// What [`apop_digest`](crate::sasl::apop_digest) made.
+        /// The result of [`apop_digest`](crate::sasl::apop_digest).
         digest: String,
     },
-    /// Log in by SASL (RFC 5034).
+    /// Logs in with SASL (RFC 5034).
     Auth {
-        /// By which mechanism.
+        /// The mechanism.
         mechanism: Mechanism,
-        /// The first thing the mechanism has to say, not encoded. When the line would be longer than
-        /// [`limits::COMMAND_LINE`], the session holds it back and answers the server's first challenge with it.
+        /// The first message of the mechanism, not encoded. If the line would be longer than [`limits::COMMAND_LINE`],
+        /// the session holds it back and answers the server's first challenge with it.
         initial_response: Option<Secret>,
     },
-    /// How much is there? (RFC 1939, section 5)
+    /// Asks for the number and total size of the messages (RFC 1939, section 5).
     Stat,
-    /// How large is this message, or is each of them? (RFC 1939, section 5)
+    /// Asks for the size of one message, or of each (RFC 1939, section 5).
     List(Option<MessageNumber>),
-    /// What is the unique-id of this message, or of each of them? (RFC 1939, section 7)
+    /// Asks for the unique-id of one message, or of each (RFC 1939, section 7).
     Uidl(Option<MessageNumber>),
-    /// Send a message (RFC 1939, section 5).
+    /// Retrieves a message (RFC 1939, section 5).
     Retr(MessageNumber),
-    /// Send the header of a message and the first lines of its body (RFC 1939, section 7).
+    /// Retrieves the header of a message and the first lines of its body (RFC 1939, section 7).
     Top {
         /// Which message.
         number: MessageNumber,
         /// How many lines of the body.
         lines: u32,
     },
-    /// Mark a message as deleted; it goes when QUIT is answered (RFC 1939, section 5).
+    /// Marks a message as deleted; the server removes it after QUIT (RFC 1939, section 5).
     Dele(MessageNumber),
-    /// Say something (RFC 1939, section 5).
+    /// Does nothing (RFC 1939, section 5).
     Noop,
-    /// Take all marks back (RFC 1939, section 5).
+    /// Unmarks all messages (RFC 1939, section 5).
     Rset,
-    /// End the session; after a login, remove what is marked (RFC 1939, sections 4 and 6).
+    /// Ends the session; after a login the server then removes the marked messages (RFC 1939, sections 4 and 6).
     Quit,
 }
 
 impl Command {
-    /// What the answer to this command answers.
+    /// Returns which kind of command this is.
     #[must_use]
     pub fn asked(&self) -> CommandKind {
         match self {
@@ -90,8 +90,8 @@ impl Command {
         }
     }
 
-    /// Appends the command's line to `output`. Returns the initial response when it did not fit and has to wait for
-    /// the server's challenge. On an error `output` is as before.
+    /// Appends the command's line to `output`. Returns the initial response if it did not fit and has to wait for the
+    /// server's challenge. On an error `output` is unchanged.
     pub(super) fn write_to(self, output: &mut Vec<u8>) -> Result<Option<Secret>, CommandError> {
         match &self {
             Self::User(username) => write_line(output, "USER", &[("the user name", username.as_bytes())])?,
@@ -115,14 +115,14 @@ impl Command {
                 }
                 write_line(output, "AUTH", &[name, ("the initial response", encoded.expose())])?;
             }
-            // The others hold words and numbers only, so what a log shows is what the wire gets.
+            // The others contain only words and numbers, so the log shows what is sent.
             _ => write_line(output, &self.to_string(), &[])?,
         }
         Ok(None)
     }
 }
 
-/// Appends a line made of a keyword and arguments, or nothing at all.
+/// Appends a line with a keyword and arguments, or nothing at all on an error.
 fn write_line(output: &mut Vec<u8>, keyword: &str, arguments: &[(&'static str, &[u8])]) -> Result<(), CommandError> {
     for (argument, octets) in arguments {
         if let Some(&octet) = octets.iter().find(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
@@ -135,7 +135,7 @@ fn write_line(output: &mut Vec<u8>, keyword: &str, arguments: &[(&'static str, &
         let argument = longest.map_or("the command", |(argument, _)| argument);
         return Err(CommandError::TooLong { argument, octets });
     }
-    // At once, so that growing leaves no copy of a password behind in freed memory.
+    // Reserved at once, so that growing leaves no copy of a password in freed memory.
     output.reserve(octets);
     output.extend_from_slice(keyword.as_bytes());
     for (_, octets) in arguments {
@@ -146,10 +146,10 @@ fn write_line(output: &mut Vec<u8>, keyword: &str, arguments: &[(&'static str, &
     Ok(())
 }
 
-/// Refuses a response that the server would take for something else.
+/// Rejects a response that the server would misread.
 pub(super) fn check_response(mechanism: Mechanism, response: &Secret) -> Result<(), CommandError> {
     match mechanism {
-        // PLAIN has two NULs between its three parts; a further one comes from inside a part (RFC 4616, section 2).
+        // PLAIN has two NULs between its three parts; any other is inside a part (RFC 4616, section 2).
         Mechanism::Plain if response.expose().iter().filter(|&&octet| octet == 0).count() != 2 => {
             Err(CommandError::NulInCredentials)
         }
@@ -157,13 +157,12 @@ pub(super) fn check_response(mechanism: Mechanism, response: &Secret) -> Result<
     }
 }
 
-/// Base64, kept secret: it is the password in other letters.
+/// Encodes in base64. Stays secret, because it is easily decoded.
 pub(super) fn encode_response(response: &Secret) -> Secret {
     Secret::new(STANDARD.encode(response.expose()).into_bytes())
 }
 
-/// The same for the AUTH line, where an empty response is written as "=", or it could not be told from none (RFC 5034,
-/// section 4).
+/// Encodes for the AUTH line, where an empty response is written as "=" to tell it from none (RFC 5034, section 4).
 fn encode_initial_response(response: &Secret) -> Secret {
     if response.expose().is_empty() { Secret::new(b"=".to_vec()) } else { encode_response(response) }
 }
@@ -188,7 +187,7 @@ impl fmt::Debug for Command {
     }
 }
 
-/// Which command a response answers.
+/// A kind of command, to tell which one a response answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CommandKind {
     /// No command: the server speaks first.
@@ -258,19 +257,19 @@ impl fmt::Display for CommandKind {
 pub enum CommandError {
     /// CR, LF or NUL in an argument: it would end the line and begin another command.
     Forbidden {
-        /// The argument in words.
+        /// The argument that contains it, in words.
         argument: &'static str,
         /// The octet.
         octet: u8,
     },
     /// The line is longer than [`limits::COMMAND_LINE`].
     TooLong {
-        /// The longest argument in words.
+        /// The longest argument, in words.
         argument: &'static str,
-        /// The line's octets, CRLF included.
+        /// The length of the line in octets, including CRLF.
         octets: usize,
     },
-    /// The user name or the password of PLAIN holds a NUL (RFC 4616, section 2).
+    /// The user name or the password of PLAIN contains a NUL (RFC 4616, section 2).
     NulInCredentials,
 }
 

@@ -1,4 +1,4 @@
-//! What ends a session, and what may not be sent.
+//! Errors that end a session, and reasons not to send a command.
 
 use std::fmt;
 
@@ -8,57 +8,57 @@ use super::printable::excerpt;
 use super::state::SessionState;
 
 /// The server broke the rules on where an answer begins or ends. The session is over: no later byte can be trusted to
-/// belong to the command it seems to answer.
+/// belong to the command that it seems to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FramingError {
-    /// A status line that begins with neither `+` nor `-` (RFC 1939, section 3).
+    /// A status line begins with neither `+` nor `-` (RFC 1939, section 3).
     NotPop3 {
         /// The line's beginning, escaped.
         excerpt: String,
     },
-    /// The first bytes are a TLS record: the port wants TLS from the start (RFC 8314, section 3.1).
+    /// The first bytes are a TLS record: the port expects TLS from the start (RFC 8314, section 3.1).
     LooksLikeTls,
-    /// A line without an end within its limit.
+    /// A line has no end within its limit.
     LineTooLong {
-        /// The command whose answer it is in.
+        /// The command whose answer contains it.
         to: CommandKind,
-        /// The most octets such a line may have.
+        /// The maximum length of such a line, in octets.
         limit: usize,
     },
-    /// An answer of more lines than [`limits`](super::limits) allows.
+    /// An answer has more lines than [`limits`](super::limits) allows.
     TooManyLines {
         /// The command whose answer it is.
         to: CommandKind,
-        /// The most lines such an answer may have.
+        /// The maximum number of lines in such an answer.
         limit: usize,
     },
-    /// An answer of more octets than [`limits`](super::limits) allows.
+    /// An answer has more octets than [`limits`](super::limits) allows.
     TooManyOctets {
         /// The command whose answer it is.
         to: CommandKind,
-        /// The most octets such an answer may have.
+        /// The maximum length of such an answer, in octets.
         limit: u64,
     },
-    /// Bytes came although no command was waiting for an answer.
+    /// Bytes arrived although no command was outstanding.
     Unsolicited {
         /// The beginning of those bytes, escaped.
         excerpt: String,
     },
-    /// What should be the answer to STAT, or to LIST or UIDL about one message, is none: an answer too many stands before
-    /// it, so none can be trusted to belong to the command that it seems to answer.
+    /// What should be the answer to STAT, or to LIST or UIDL for one message, is not: there was an answer too many
+    /// before it, so no answer can be trusted to belong to the command that it seems to answer.
     OutOfStep {
         /// The command whose answer is due.
         to: CommandKind,
         /// The beginning of that answer's text, escaped.
         excerpt: String,
     },
-    /// Bytes came in clear behind the `+OK` to STLS. They were not sent under TLS and must not be used there
-    /// (the response injection of CVE-2020-14954 and others).
+    /// Unencrypted bytes followed the `+OK` to STLS. They were not sent under TLS and must not be used there (the
+    /// response injection of CVE-2020-14954 and others).
     BytesBeforeTls,
 }
 
 impl FramingError {
-    /// Where the answer to this command is due, an `+OK` or `-ERR` with this text came.
+    /// Makes the error for a response with this text that cannot be the answer to this command.
     #[must_use]
     pub fn out_of_step(to: CommandKind, text: &str) -> Self {
         Self::OutOfStep { to, excerpt: excerpt(text.as_bytes()) }
@@ -102,14 +102,14 @@ impl fmt::Display for FramingError {
 
 impl std::error::Error for FramingError {}
 
-/// A command was not sent. Nothing has been written, and the session goes on as before.
+/// Why a command was not sent. Nothing was written, and the session goes on as before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendError {
-    /// The command does not belong to this state of the session (RFC 1939, section 3).
+    /// The command is not allowed in this state of the session (RFC 1939, section 3).
     OutOfTurn {
         /// The command.
         command: CommandKind,
-        /// The state it was tried in.
+        /// The state of the session.
         state: SessionState,
     },
     /// A command that must be the last of its flight is outstanding: PASS, APOP, AUTH, STLS or QUIT (RFC 2449,
@@ -117,11 +117,11 @@ pub enum SendError {
     MustWait,
     /// The server is not waiting for an answer to a challenge (RFC 5034, section 4).
     NoChallenge,
-    /// No `+OK` to STLS came just before (RFC 2595, section 4).
+    /// The last answer was not the `+OK` to STLS (RFC 2595, section 4).
     NoHandshakeDue,
     /// The command cannot be written as one line.
     Command(CommandError),
-    /// The message to be deleted has its number in another session.
+    /// The proof that the message may be deleted comes from another session.
     OtherSession {
         /// Its number there.
         number: MessageNumber,

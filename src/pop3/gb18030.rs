@@ -1,16 +1,16 @@
-//! Words of a server in GB 18030, which holds GBK and GB 2312: Coremail, which many providers in China run, speaks so.
-//! For people alone: nothing is decided by what is read here.
+//! Text of a server in GB 18030, a superset of GBK and GB 2312: Coremail, which many providers in China run, sends it.
+//! Only for display: nothing is decided by it.
 
 use encoding_rs::GB18030;
 
-/// What refusals speak of. Other encodings have octets that could be read as Chinese, but hardly as one of these words.
+/// What refusals mention. Other encodings have octets that could be read as Chinese, but hardly as one of these words.
 const SPOKEN_OF: [&str; 24] = [
     "密码", "口令", "帐号", "账号", "帐户", "账户", "用户", "登录", "登陆", "邮箱", "邮件", "信箱", "授权", "验证",
     "认证", "错误", "失败", "系统", "服务", "协议", "连接", "频繁", "锁定", "稍后",
 ];
 
-/// The text of octets that are not UTF-8, if they are Chinese. ASCII stays what it is: no octet of it becomes part of another
-/// character, so that a secret in it is found as it is elsewhere.
+/// Decodes octets that are not UTF-8, if they are Chinese. ASCII stays what it is: no ASCII octet becomes part of
+/// another character, so secrets in it are still found.
 pub(super) fn decoded(octets: &[u8]) -> Option<String> {
     if str::from_utf8(octets).is_ok() {
         return None;
@@ -25,7 +25,7 @@ pub(super) fn decoded(octets: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Octets as a server sends them.
+    /// Encodes text as a server sends it.
     fn encoded(text: &str) -> Vec<u8> {
         GB18030.encode(text).0.into_owned()
     }
@@ -44,7 +44,7 @@ mod tests {
             b"wrong password",
             "密码错误".as_bytes(),
             b"mot de passe erron\xe9, r\xe9essayez",
-            // "Неверный пароль" in windows-1251 and in KOI8-R, "비밀번호" in EUC-KR, and half of a character.
+            // "Неверный пароль" in windows-1251 and in KOI8-R, "비밀번호" in EUC-KR, and half a character.
             b"\xcd\xe5\xe2\xe5\xf0\xed\xfb\xe9 \xef\xe0\xf0\xee\xeb\xfc",
             b"\xee\xc5\xd7\xc5\xd2\xce\xd9\xca \xd0\xc1\xd2\xcf\xcc\xd8",
             b"\xba\xf1\xb9\xd0\xb9\xf8\xc8\xa3",

@@ -1,7 +1,7 @@
-//! What the lines of STAT, LIST and UIDL say (RFC 1939, sections 5 and 7).
+//! Parses the lines of STAT, LIST and UIDL (RFC 1939, sections 5 and 7).
 //!
-//! These parsers are lenient where real servers are odd and the meaning is still certain, and refuse the rest. A
-//! refused line concerns one message; the session goes on.
+//! The parsers are lenient where real servers deviate but the meaning is still certain, and reject the rest. A rejected
+//! line concerns one message; the session goes on.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,18 +12,18 @@ use std::sync::Arc;
 use super::limits;
 use super::printable::excerpt;
 
-/// The number of a message in this session, from 1. It means nothing in the next session (RFC 1939, section 4).
+/// The number of a message in this session, from 1. It has no meaning in another session (RFC 1939, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageNumber(NonZeroU32);
 
 impl MessageNumber {
-    /// `None` for 0: no message has it.
+    /// Returns `None` for 0, which no message has.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
         NonZeroU32::new(number).map(Self)
     }
 
-    /// The number as it stands in commands.
+    /// Returns the number as written in commands.
     #[must_use]
     pub fn get(self) -> u32 {
         self.0.get()
@@ -36,16 +36,16 @@ impl fmt::Display for MessageNumber {
     }
 }
 
-/// The server's lasting name for a message (RFC 1939, section 7).
+/// The server's permanent name for a message (RFC 1939, section 7).
 ///
 /// The RFC allows 1 to 70 octets between 0x21 and 0x7E. Servers send blanks, slashes, 8-bit octets and a thousand
-/// characters, and such a name serves its purpose as well, so 1 to [`limits::UNIQUE_ID`] octets of anything but CR, LF
-/// and NUL are taken. They are compared octet by octet. A million of them may be remembered: a usual one needs no
-/// allocation, and copies of a long one share the octets.
+/// characters, and such names work as well, so 1 to [`limits::UNIQUE_ID`] octets other than CR, LF and NUL are
+/// accepted. Unique-ids are compared octet by octet. There may be a million of them: a typical one needs no allocation,
+/// and copies of a long one share the octets.
 #[derive(Clone)]
 pub struct UniqueId(Octets);
 
-/// So many octets stand in the value itself: those of most servers' unique-ids.
+/// How many octets are stored inline: enough for most servers' unique-ids.
 const INLINE: usize = 22;
 
 #[derive(Clone)]
@@ -77,14 +77,14 @@ impl Octets {
 /// Why some octets cannot be a unique-id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidUniqueId {
-    /// There are none.
+    /// They are empty.
     Empty,
-    /// There are more than [`limits::UNIQUE_ID`].
+    /// They are longer than [`limits::UNIQUE_ID`].
     TooLong {
-        /// How many.
+        /// How long, in octets.
         octets: usize,
     },
-    /// CR, LF or NUL is among them.
+    /// They contain CR, LF or NUL.
     Forbidden {
         /// Which.
         octet: u8,
@@ -119,7 +119,7 @@ impl UniqueId {
 impl PartialEq for UniqueId {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            // What is behind their ends is 0 in both.
+            // Unused octets are 0 in both.
             (Octets::Inline { length, octets }, Octets::Inline { length: other_length, octets: others }) => {
                 length == other_length && octets == others
             }
@@ -154,7 +154,8 @@ impl fmt::Debug for UniqueId {
     }
 }
 
-/// Printable ASCII as it is, a backslash doubled, every other octet as `\xNN`: different unique-ids never look alike.
+/// Writes printable ASCII as it is, a backslash doubled, any other octet as `\xNN`: different unique-ids never look
+/// alike.
 impl fmt::Display for UniqueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for &octet in self.as_bytes() {
@@ -184,14 +185,14 @@ impl fmt::Display for InvalidUniqueId {
 
 impl std::error::Error for InvalidUniqueId {}
 
-/// One message of the listing. The number is valid in this session only, and only together with the rest.
+/// One message of the listing. Its number is valid only in this session, and only together with the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its number in this session.
     pub number: MessageNumber,
-    /// The server's name for it; None if UIDL had none for it.
+    /// The server's unique-id for it; None if UIDL gave none.
     pub unique_id: Option<UniqueId>,
-    /// Its size in octets, as the server reports it: a hint, never to be relied on.
+    /// Its size in octets as reported by the server: only a hint.
     pub reported_size: Option<u64>,
 }
 
@@ -205,8 +206,8 @@ pub struct UniqueIdListing {
 }
 
 impl UniqueIdListing {
-    /// Reads `n  unique-id`. Several blanks may part the two; blanks inside the unique-id belong to it, blanks at the
-    /// end do not. A `+OK ` in front of the line, which some servers put there, is passed over.
+    /// Parses `n  unique-id`. The two may be separated by several blanks; blanks within the unique-id belong to it,
+    /// trailing ones do not. Skips a `+OK ` before them, which some servers send.
     ///
     /// # Errors
     /// [`ListingError`] when there is no valid number or no valid unique-id.
@@ -219,18 +220,17 @@ impl UniqueIdListing {
     }
 }
 
-/// A line of LIST's answer: how large a message is said to be (RFC 1939, section 5).
+/// A line of LIST's answer: the reported size of a message (RFC 1939, section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScanListing {
     /// The message's number in this session.
     pub number: MessageNumber,
-    /// Its size in octets as the server reports it: a hint, often wrong. Never allocate by it.
+    /// Its size in octets as reported by the server: only a hint, often wrong. Never allocate by it.
     pub reported_size: u64,
 }
 
 impl ScanListing {
-    /// Reads `n size`; whatever follows after a blank is passed over, as RFC 1939 asks. A `+OK ` in front of the line
-    /// is passed over too.
+    /// Parses `n size`; ignores what follows after a blank, as RFC 1939 asks, and a `+OK ` before it.
     ///
     /// # Errors
     /// [`ListingError`] when there is no valid number or the size is missing, negative or beyond 64 bits.
@@ -242,18 +242,18 @@ impl ScanListing {
     }
 }
 
-/// The answer to STAT: how much waits in the maildrop (RFC 1939, section 5).
+/// The answer to STAT: what the maildrop contains (RFC 1939, section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropListing {
-    /// How many messages, without those marked as deleted.
+    /// The number of messages, without those marked as deleted.
     pub count: u32,
-    /// Their size in octets as the server reports it: a hint.
+    /// Their size in octets as reported by the server: only a hint.
     pub reported_size: u64,
 }
 
 impl DropListing {
-    /// Reads `count size` from the text of STAT's `+OK`; whatever follows after a blank is passed over. Nothing has a size
-    /// of 0, whether that is said or not.
+    /// Parses `count size` from the text of STAT's `+OK`; ignores what follows after a blank. For 0 messages the size
+    /// is 0, whether given or not.
     ///
     /// # Errors
     /// [`ListingError`] when one of the two is missing, negative or too large.
@@ -270,20 +270,20 @@ impl DropListing {
     }
 }
 
-/// A line of a listing that cannot be understood. Its message is left alone; the others are not concerned.
+/// A line of a listing that cannot be parsed. Its message is left alone; others are not affected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListingError {
-    /// There is no message number from 1 to 4294967295 where one is due.
+    /// There is no message number from 1 to 4294967295 in its place.
     Number {
         /// The line's beginning, escaped.
         excerpt: String,
     },
-    /// There is no number of messages from 0 to 4294967295 where one is due.
+    /// There is no number of messages from 0 to 4294967295 in its place.
     Count {
         /// The line's beginning, escaped.
         excerpt: String,
     },
-    /// There is no size from 0 to 18446744073709551615 where one is due.
+    /// There is no size from 0 to 18446744073709551615 in its place.
     Size {
         /// The line's beginning, escaped.
         excerpt: String,
@@ -315,7 +315,7 @@ impl fmt::Display for ListingError {
 
 impl std::error::Error for ListingError {}
 
-/// The message number at the beginning of a line, and the rest without the blanks around it.
+/// Splits off the message number at the beginning of a line; the rest is returned without surrounding blanks.
 fn message_number(line: &[u8]) -> Result<(MessageNumber, &[u8]), ListingError> {
     let mut entry = trim_blanks(line);
     if let Some((status, rest)) = entry.split_at_checked(4)
@@ -331,14 +331,14 @@ fn message_number(line: &[u8]) -> Result<(MessageNumber, &[u8]), ListingError> {
     }
 }
 
-/// Everything up to the first blank, and everything after the blanks that follow.
+/// Splits at the first blank; the rest is returned without surrounding blanks.
 fn first_word(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&octet| is_blank(octet)).unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(end).unwrap_or((text, &[]));
     (word, trim_blanks(rest))
 }
 
-/// Only blanks go: a stray CR or NUL must stay visible, so that it is refused.
+/// Trims only blanks: a stray CR or NUL must stay visible, so that it is rejected.
 fn trim_blanks(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && is_blank(*first)
@@ -357,10 +357,10 @@ fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
 
-/// So many digits always fit into 64 bits.
+/// This many digits always fit into 64 bits.
 const SAFE_DIGITS: usize = 19;
 
-/// Digits only, no sign. `None` when there are none, something else, or too many.
+/// Parses digits only, no sign. `None` if there are none, something else, or too many.
 #[must_use]
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {

@@ -1,17 +1,17 @@
-//! The SASL mechanisms that AUTH can be given here.
+//! The SASL mechanisms supported for AUTH.
 
 use std::fmt;
 
-/// A SASL mechanism (RFC 4422) by which AUTH logs in (RFC 5034).
+/// A SASL mechanism (RFC 4422) for AUTH (RFC 5034).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mechanism {
     /// User name and password in one message (RFC 4616).
     Plain,
-    /// User name and password, each when it is asked for (draft-murchison-sasl-login).
+    /// User name and password, each on request (draft-murchison-sasl-login).
     Login,
     /// A keyed digest of what the server sends (RFC 2195).
     CramMd5,
-    /// Salted, with a proof by the server (RFC 5802).
+    /// SCRAM with SHA-1: a salted proof, with one by the server in return (RFC 5802).
     ScramSha1,
     /// The same, bound to the TLS connection (RFC 5802, section 6).
     ScramSha1Plus,
@@ -19,16 +19,16 @@ pub enum Mechanism {
     ScramSha256,
     /// The same, bound to the TLS connection.
     ScramSha256Plus,
-    /// Who we are was shown by the certificate of this side (RFC 4422, appendix A).
+    /// Our identity comes from the TLS client certificate (RFC 4422, appendix A).
     External,
-    /// An OAuth 2.0 access token, as Google and Microsoft take it.
+    /// An OAuth 2.0 access token, in the form of Google and Microsoft.
     XOAuth2,
     /// An OAuth 2.0 access token (RFC 7628).
     OAuthBearer,
 }
 
 impl Mechanism {
-    /// The registered name.
+    /// Returns the registered name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

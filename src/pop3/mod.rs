@@ -1,7 +1,7 @@
-//! The client's side of POP3: what may be said when, and what the answers mean.
+//! The client side of POP3: which command may be sent when, and what the answers mean.
 //!
-//! Nothing in here touches a socket, a file, a clock or a log. Bytes from the server go in, events and bytes for the
-//! server come out, so every rule can be tested with a string, and a hostile server meets code that cannot open
+//! Nothing here touches a socket, a file, a clock or a log. Bytes from the server go in, events and bytes for the
+//! server come out, so every rule can be tested with a string, and a hostile server only meets code that cannot open
 //! anything.
 //!
 //! In reading order:
@@ -11,14 +11,15 @@
 //! - [`multi_line`]: where a long answer ends and which dots are not part of it (RFC 1939, section 3).
 //! - [`listing`]: the lines of STAT, LIST and UIDL.
 //! - [`capability`]: what CAPA announces (RFC 2449).
-//! - [`mechanism`]: the mechanisms that AUTH can be given; [`crate::sasl`] has what they say.
+//! - [`mechanism`]: the mechanisms for AUTH; [`crate::sasl`] implements their messages.
 //! - [`refusal`]: what a server means when it refuses a login.
-//! - [`session`]: the queue of outstanding commands that ties an answer to its question; [`state`]: how far it has come.
+//! - [`session`]: the queue of outstanding commands, which matches each answer to its command; [`state`]: how far a
+//!   session has got.
 //! - [`error`] and [`limits`]: what ends a session, and how much a server may say.
 //!
-//! Framing stands before parsing. Where a line or a message ends is decided first, and a mistake there is a
+//! Framing comes before parsing. Where a line or a message ends is decided first, and an error there is a
 //! [`FramingError`] that ends the session, because from then on no byte can be trusted to belong to a command. What a
-//! line means is decided afterwards, and a mistake there ([`ListingError`], [`InvalidUniqueId`]) concerns one message.
+//! line means is decided afterwards, and an error there ([`ListingError`], [`InvalidUniqueId`]) concerns one message.
 
 pub mod capability;
 pub mod command;

@@ -1,11 +1,12 @@
-//! Where a multi-line response ends, and which dots are not part of it (RFC 1939, section 3).
+//! Finds the end of a multi-line response, and removes stuffed dots (RFC 1939, section 3).
 //!
-//! The answer ends with a line that holds a single dot. A line of the answer that begins with a dot is sent with one
-//! dot more ("byte-stuffed"), and that one is taken off here.
+//! The answer ends with a line that consists of a single dot. A line of the answer that begins with a dot is sent with
+//! an additional dot ("byte-stuffed"), which is removed here.
 //!
-//! What a line is matters, because a mail can hold any octets. In a session whose lines end in CRLF, only CRLF ends a
-//! line of a message: a bare LF, a bare CR and a NUL are content, so a mail with LF "." LF in it ends nothing. Some
-//! servers end their lines in a bare LF; there, LF ends a line and a CR before it is content, save in the last line.
+//! What counts as a line matters, because mail may contain any octets. In a session whose lines end in CRLF, only CRLF
+//! ends a line of a message: a bare LF, a bare CR and a NUL are content, so LF "." LF in a mail ends nothing. Some
+//! servers end their lines with a bare LF; there, LF ends a line, and a CR before it is content except in the last
+//! line.
 
 use super::limits;
 use std::ops::Range;
@@ -21,54 +22,54 @@ pub enum LineEnd {
     Lf,
 }
 
-/// What a decoder makes of the beginning of its input.
+/// What a decoder finds at the beginning of its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// It takes more input to say anything. None of this input is consumed.
+    /// More input is needed. None of this input is consumed.
     NeedInput,
     /// Content: these octets of the input.
     Content {
-        /// How many octets of the input are dealt with.
+        /// How many octets of the input are consumed.
         consumed: usize,
         /// Which of them are content. Never empty for a message.
         range: Range<usize>,
     },
-    /// The beginning of a line that is longer than a listing may have: its first octets. The rest is passed over.
+    /// The beginning of a line that is longer than allowed in a listing. The rest is skipped.
     LongLine {
-        /// How many octets of the input are dealt with.
+        /// How many octets of the input are consumed.
         consumed: usize,
         /// The first octets of the line.
         range: Range<usize>,
     },
-    /// More of a line that is passed over.
+    /// More of a line that is skipped.
     PassedOver {
-        /// How many octets of the input are dealt with.
+        /// How many octets of the input are consumed.
         consumed: usize,
     },
     /// The answer ends here.
     End {
-        /// How many octets of the input are dealt with: the line with the dot.
+        /// How many octets of the input are consumed, including the line with the dot.
         consumed: usize,
     },
 }
 
-/// Where in a line the next octet stands.
+/// Where in a line the next octet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Position {
     /// At its beginning.
     LineStart,
-    /// Behind a CR, which is passed on already; an LF would end the line.
+    /// After a CR, which is passed on already; an LF would end the line.
     BehindCr,
     /// Elsewhere.
     Inside,
 }
 
-/// The dots that were taken off the lines of an answer.
+/// The dots that were removed from the lines of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TakenDots {
     /// How many.
     pub count: u64,
-    /// One of them was not doubled, so the server does not double any, and they were part of the message.
+    /// Whether one of them was not doubled: then the server stuffs no dots, and they were part of the message.
     pub was_single: bool,
 }
 
@@ -77,16 +78,16 @@ pub struct TakenDots {
 pub struct MultiLineDecoder {
     /// What ends a line.
     line_end: LineEnd,
-    /// Where the next octet of the input stands.
+    /// Where in a line the next octet is.
     position: Position,
-    /// Finds a line end with a dot behind it: the only places where something is to be done.
+    /// Finds a line end followed by a dot: the only place that needs attention.
     dotted_line: Finder<'static>,
-    /// What was taken off so far.
+    /// The dots removed so far.
     taken: TakenDots,
 }
 
 impl MultiLineDecoder {
-    /// Awaits the first octet behind the status line.
+    /// Expects the first octet after the status line.
     #[must_use]
     pub fn new(line_end: LineEnd) -> Self {
         let dotted_line: &[u8] = match line_end {
@@ -101,13 +102,13 @@ impl MultiLineDecoder {
         }
     }
 
-    /// The dots that were taken off so far.
+    /// Returns the dots removed so far.
     #[must_use]
     pub fn taken_dots(&self) -> TakenDots {
         self.taken
     }
 
-    /// Deals with as much of `input` as is content in one piece. What is not consumed is to be given again, with more.
+    /// Takes as much of `input` as is content in one piece. What is not consumed must be passed again, with more.
     pub fn decode(&mut self, input: &[u8]) -> Piece {
         if self.position == Position::LineStart {
             return match (input, self.line_end) {
@@ -125,7 +126,7 @@ impl MultiLineDecoder {
         if input.is_empty() { Piece::NeedInput } else { self.content(input, 0) }
     }
 
-    /// Takes `content`, which stands behind `skipped` octets of the input, up to the next line with a dot.
+    /// Takes `content`, which follows `skipped` octets of the input, up to the next line that begins with a dot.
     fn content(&mut self, content: &[u8], skipped: usize) -> Piece {
         let length = self.up_to_dotted_line(content);
         let (piece, _) = content.split_at_checked(length).unwrap_or((content, &[]));
@@ -134,7 +135,7 @@ impl MultiLineDecoder {
         Piece::Content { consumed, range: skipped..consumed }
     }
 
-    /// The octets before the first dot at the beginning of a line; all of them if there is none.
+    /// Returns the number of octets before the first dot at the beginning of a line; all if there is none.
     fn up_to_dotted_line(&self, content: &[u8]) -> usize {
         if self.position == Position::BehindCr && content.starts_with(b"\n.") {
             return 1;
@@ -160,43 +161,44 @@ impl MultiLineDecoder {
 pub struct ListingDecoder {
     /// What ends a line.
     line_end: LineEnd,
-    /// Whether the line before ended as lines do here, so that a dot now is the server's and not content.
+    /// Whether the previous line ended as lines do here, so that a dot now is stuffed and not content.
     at_line_start: bool,
-    /// Some in the middle of a line that is too long and passed over: whether its last octet so far was a CR.
+    /// Some in the middle of a line that is too long and is skipped: whether its last octet so far was a CR.
     passing_over: Option<bool>,
-    /// How many lines came so far.
+    /// How many lines have arrived so far.
     lines: usize,
-    /// How many octets came so far.
+    /// How many octets have arrived so far.
     octets: u64,
 }
 
 impl ListingDecoder {
-    /// Awaits the first octet behind the status line.
+    /// Expects the first octet after the status line.
     #[must_use]
     pub fn new(line_end: LineEnd) -> Self {
         Self { line_end, at_line_start: true, passing_over: None, lines: 0, octets: 0 }
     }
 
-    /// How many lines came so far.
+    /// Returns how many lines have arrived so far.
     #[must_use]
     pub fn lines(&self) -> usize {
         self.lines
     }
 
-    /// How many octets came so far.
+    /// Returns how many octets have arrived so far.
     #[must_use]
     pub fn octets(&self) -> u64 {
         self.octets
     }
 
-    /// As if that much had come: giving millions of lines takes a test too long.
+    /// Pretends that this much has arrived, because sending millions of lines takes a test too long.
     #[cfg(test)]
     pub(super) fn skip_to(&mut self, lines: usize, octets: u64) {
         (self.lines, self.octets) = (lines, octets);
     }
 
-    /// Takes as many whole lines as begin the input and are plain, and tells how many octets they have, line ends included:
-    /// each ends in CRLF as lines do here, begins with no dot and has at most `limit` octets. None: the first line is not.
+    /// Takes all plain lines at the beginning of the input, and returns their length in octets, including line ends. A
+    /// plain line ends in CRLF as lines do here, does not begin with a dot and has at most `limit` octets. None if the
+    /// first line is not plain.
     pub fn decode_plain_lines(&mut self, input: &[u8], limit: usize) -> Option<usize> {
         if !self.at_line_start || self.passing_over.is_some() || self.line_end != LineEnd::CrLf {
             return None;
@@ -214,8 +216,8 @@ impl ListingDecoder {
         (start > 0).then_some(start)
     }
 
-    /// Takes one line of at most `limit` octets from `input`. The content has neither line end nor stuffed dot. Of a
-    /// longer line the beginning is told; no octet of it is held.
+    /// Takes one line of at most `limit` octets from `input`. The content has neither line end nor stuffed dot. Only
+    /// the beginning of a longer line is returned, and none of it is held.
     pub fn decode(&mut self, input: &[u8], limit: usize) -> Piece {
         let piece = match self.passing_over {
             Some(_) if input.is_empty() => Piece::NeedInput,
@@ -252,7 +254,7 @@ impl ListingDecoder {
         }
     }
 
-    /// Up to the line's end, or as much of it as is there.
+    /// Skips to the end of the line, or as much of it as is there.
     fn pass_over(&mut self, input: &[u8], behind_cr: bool) -> Piece {
         let Some(at) = memchr::memchr(b'\n', input) else {
             self.passing_over = Some(input.ends_with(b"\r"));
@@ -273,14 +275,14 @@ impl ListingDecoder {
 pub(super) struct Line<'a> {
     /// The line without its LF and without one CR before it.
     pub(super) content: &'a [u8],
-    /// How long it is with its line end.
+    /// Its length with its line end.
     pub(super) consumed: usize,
     /// How it ends.
     pub(super) end: LineEnd,
 }
 
 impl<'a> Line<'a> {
-    /// `None` when there is no line end within the first `limit` octets.
+    /// Returns `None` if there is no line end within the first `limit` octets.
     pub(super) fn first(input: &'a [u8], limit: usize) -> Option<Self> {
         let window = input.get(..limit).unwrap_or(input);
         let (line, _) = window.split_at_checked(memchr::memchr(b'\n', window)?)?;
@@ -291,7 +293,7 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// Whether it ends as lines of such a session do. Where LF is enough, a CR before it is no harm.
+    /// Whether it ends like the lines of this session. Where LF is enough, a CR before it does no harm.
     fn ends_like(&self, line_end: LineEnd) -> bool {
         self.end == LineEnd::CrLf || line_end == LineEnd::Lf
     }

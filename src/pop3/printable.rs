@@ -1,22 +1,22 @@
-//! A server's bytes in a message: how much of them is shown.
+//! Cuts a server's bytes for display.
 
 use super::limits;
 use crate::text;
 
-/// The first [`limits::WORDS`] characters of `bytes`, with an ellipsis if there is more.
+/// Returns the first [`limits::WORDS`] characters of `bytes`, with an ellipsis if there are more.
 pub(super) fn words(bytes: &[u8]) -> String {
     cut(bytes, limits::WORDS)
 }
 
-/// The first line of `bytes`, at most [`limits::EXCERPT`] characters of it, with an ellipsis if there is more.
+/// Returns the first line of `bytes`, at most [`limits::EXCERPT`] characters, with an ellipsis if there are more.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     cut(line, limits::EXCERPT)
 }
 
-/// At most so many characters, with an ellipsis if there are more.
+/// Returns at most `most` characters, with an ellipsis if there are more.
 fn cut(bytes: &[u8], most: usize) -> String {
-    // A character has at most four bytes, so this many bytes are enough, and no more need be looked at.
+    // A character has at most four bytes, so these bytes are enough.
     let head = bytes.get(..(most + 1) * 4).unwrap_or(bytes);
     text::cut_words(String::from_utf8_lossy(head).trim_end(), most)
 }

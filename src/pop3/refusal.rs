@@ -1,22 +1,24 @@
-//! What a server means when it refuses: a login, or the maildrop behind a good one.
+//! What a server means when it refuses a login, or access to the maildrop after a successful one.
 //!
-//! A response code decides (RFC 2449, section 8; RFC 3206). Without one the words do, compared as whole words, so that
-//! "blocked" is no lock. Whoever speaks of credentials means them, whatever else is named: a wrong password that is
-//! offered again every few minutes gets an account locked.
+//! A response code decides (RFC 2449, section 8; RFC 3206). Without one the text does, compared by whole words, so that
+//! "blocked" is not "lock". A text that mentions credentials is about them, whatever else it mentions: a wrong password
+//! that is offered again every few minutes gets an account locked.
 
 use super::response::{Response, ResponseCode, Status};
 use words::{ASKED_FOR, DOWNLOAD_LIMIT, NOT_KNOWN, NOT_TAKEN, NOT_THERE, PASSING, TOO_SOON, WHO, Words};
 
 mod words;
 
-/// Why a server refused, as far as the answer tells.
+/// Why a server refused, as far as its answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The user name or the password is wrong, or the account may not use POP3. So is what says nothing else.
+    /// The user name or the password is wrong, or the account may not use POP3. Also assumed if the answer shows
+    /// nothing else.
     Credentials,
-    /// It will not pass, and a person has to act (RFC 3206, section 4): POP3 is switched off, the account is closed.
+    /// It is permanent, and someone has to act (RFC 3206, section 4): POP3 is disabled, the account is closed.
     Permanent,
-    /// It will probably pass: the maildrop is locked, the server is busy, the last login was too short a while ago.
+    /// It is probably temporary: the maildrop is locked, the server is busy, the login came too soon after the last
+    /// one.
     Temporary,
 }
 
@@ -37,15 +39,15 @@ pub fn judge_refusal(response: &Response) -> Refusal {
     })
 }
 
-/// Judges a refusal that came before the login, or behind a good one: there nothing is said of the credentials. None if
-/// it says neither that it will pass nor that it will not: it may not know the command, or have nothing to list.
+/// Judges a refusal before the login or after a successful one, which says nothing about the credentials. None if it is
+/// neither clearly temporary nor permanent: the server may not know the command, or have nothing to list.
 #[must_use]
 pub fn judge_access(response: &Response) -> Option<Refusal> {
     match judge_code(response) {
         Some(Refusal::Credentials) => None,
         None => {
             let words = Words::of(&response.text);
-            // What the server itself may not open: who logged in was let in.
+            // The server itself is denied access, since the login succeeded.
             let shut = words.have("permission denied");
             let passes = words.say_to_wait() || words.any(PASSING) || words.any(TOO_SOON) || shut;
             let unknown = words.any(NOT_THERE) || words.any(NOT_KNOWN) || words.have("command");
@@ -55,7 +57,7 @@ pub fn judge_access(response: &Response) -> Option<Refusal> {
     }
 }
 
-/// Whether a refusal says by its code that the maildrop cannot be had, now or at all.
+/// Whether a refusal says by its code that the maildrop is not accessible, now or at all.
 #[must_use]
 pub fn has_access_code(response: &Response) -> bool {
     judge_code(response).is_some_and(|refusal| refusal != Refusal::Credentials)
@@ -70,7 +72,7 @@ fn judge_code(response: &Response) -> Option<Refusal> {
     }
 }
 
-/// Whether a refusal says that the last login was too short a while ago (RFC 2449, section 8.1.1).
+/// Whether a refusal says that the login came too soon after the last one (RFC 2449, section 8.1.1).
 #[must_use]
 pub fn is_too_soon(response: &Response) -> bool {
     match &response.code {
@@ -83,14 +85,14 @@ pub fn is_too_soon(response: &Response) -> bool {
     }
 }
 
-/// Whether a refused RETR says that no further message is given for now, whichever it is.
+/// Whether a refused RETR says that no further message is delivered for now, whichever it is.
 #[must_use]
 pub fn is_download_limit(response: &Response) -> bool {
     Words::of(&response.text).any(DOWNLOAD_LIMIT)
 }
 
-/// Whether a server refused the way to log in rather than who wanted to: it does not know the command, the mechanism, or
-/// this form of it, so that no credential was looked at.
+/// Whether a server refused the login method rather than the credential: it does not know the command, the mechanism,
+/// or this form of it, so no credential was checked.
 #[must_use]
 pub fn is_unknown_method(response: &Response) -> bool {
     if judge_code(response) == Some(Refusal::Temporary) {
@@ -103,7 +105,7 @@ pub fn is_unknown_method(response: &Response) -> bool {
     !words.name_a_secret() && (words.any(NOT_THERE) || ((not_known || not_taken) && !words.any(WHO)))
 }
 
-/// The refusal in something that a server said without being asked, if it is one: what it says before it hangs up.
+/// Returns the refusal in an unsolicited line, if it is one: what a server says before it hangs up.
 #[must_use]
 pub fn goodbye(excerpt: &str) -> Option<Response> {
     let response = Response::parse(excerpt.as_bytes()).ok()?;

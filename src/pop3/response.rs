@@ -13,37 +13,38 @@ use super::printable::{excerpt, words};
 pub struct Response {
     /// Whether the command was carried out.
     pub status: Status,
-    /// What a program can make of it, if the server says so.
+    /// The response code, if there is one, for programs.
     pub code: Option<ResponseCode>,
-    /// What it says to a person: without status and code, control characters escaped, never to be parsed except
-    /// where an RFC says so (STAT). Octets that are not UTF-8 have become U+FFFD. At most [`limits::WORDS`] characters
+    /// The text for the user, without status and code, with control characters escaped; not to be parsed except where
+    /// an RFC says so (STAT). Octets that are not UTF-8 are replaced by U+FFFD. At most [`limits::WORDS`] characters
     /// and an ellipsis.
     pub text: String,
-    /// The same for people alone, if a server in China said it in its own encoding: [`words`](Self::words).
+    /// The same text for display only, if a Chinese server sent it in its own encoding: [`words`](Self::words).
     pub decoded: Option<String>,
-    /// What UIDL with a number was answered by, if it was a unique-id of that message. In a box, since few answers are.
+    /// The unique-id in the answer to UIDL with a number, if it is for that message. Boxed, because few answers have
+    /// one.
     pub unique_id: Option<Box<UniqueId>>,
 }
 
 /// The status indicator (RFC 1939, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// `+OK`, and nothing else that looks like it.
+    /// `+OK`, exactly.
     Ok,
-    /// `-ERR`, and whatever else a server puts in its place: only `+OK` is success.
+    /// `-ERR`, or anything else in its place: only `+OK` is success.
     Err,
 }
 
 impl Response {
-    /// Reads a status line without its line end.
+    /// Parses a status line without its line end.
     ///
     /// # Errors
-    /// [`FramingError::NotPop3`] when it begins with neither `+` nor `-`.
+    /// [`FramingError::NotPop3`] if it begins with neither `+` nor `-`.
     pub(super) fn parse(line: &[u8]) -> Result<Self, FramingError> {
         let (status, rest) = match line {
             [b'+', ..] => match after_indicator(line, b"+OK") {
                 Some(rest) => (Status::Ok, rest),
-                // "+ERR", "+OKAY", a bare "+": the whole line is the text, so that nothing of it is lost.
+                // "+ERR", "+OKAY", a bare "+": the whole line is kept as the text, so that nothing is lost.
                 None => (Status::Err, line),
             },
             [b'-', ..] => (Status::Err, after_indicator(line, b"-ERR").unwrap_or(line)),
@@ -55,41 +56,41 @@ impl Response {
         Ok(Self { status, code, text: words(text), decoded, unique_id: None })
     }
 
-    /// What it says, as a person is shown it. Nothing is decided by it.
+    /// Returns the text to show to the user. Nothing is decided by it.
     #[must_use]
     pub fn words(&self) -> &str {
         self.decoded.as_deref().unwrap_or(&self.text)
     }
 }
 
-/// What follows the indicator; `None` if the line begins with another word.
+/// Returns what follows the indicator; `None` if the line begins with another word.
 fn after_indicator<'a>(line: &'a [u8], indicator: &[u8]) -> Option<&'a [u8]> {
     let (word, rest) = line.split_at_checked(indicator.len())?;
     let ends_here = matches!(rest, [] | [b' ' | b'\t', ..]);
     (ends_here && word.eq_ignore_ascii_case(indicator)).then_some(rest)
 }
 
-/// An extended response code: the words in brackets right behind the status (RFC 2449, section 8; RFC 3206).
+/// An extended response code: the words in brackets directly after the status (RFC 2449, section 8; RFC 3206).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ResponseCode {
     /// IN-USE: another session holds the maildrop (RFC 2449, section 8.1.2).
     InUse,
-    /// LOGIN-DELAY: the last login was too short a while ago (RFC 2449, section 8.1.1).
+    /// LOGIN-DELAY: the login came too soon after the last one (RFC 2449, section 8.1.1).
     LoginDelay,
-    /// SYS/TEMP: trouble at the server that will probably pass (RFC 3206, section 4).
+    /// SYS/TEMP: a problem of the server that is probably temporary (RFC 3206, section 4).
     SysTemp,
-    /// SYS/PERM: trouble at the server that takes a person to end (RFC 3206, section 4).
+    /// SYS/PERM: a problem of the server that someone has to fix (RFC 3206, section 4).
     SysPerm,
     /// AUTH: the credentials are wrong or not accepted (RFC 3206, section 5).
     Auth,
-    /// UTF8: the message needs the UTF8 mode (RFC 6856, section 5).
+    /// UTF8: the message requires UTF8 mode (RFC 6856, section 5).
     Utf8,
     /// Any other, in capitals.
     Other(String),
 }
 
 impl ResponseCode {
-    /// Parts `[CODE] text`. Brackets with anything in them that no code can have are text.
+    /// Splits `[CODE] text`. Brackets that contain something else than a code are text.
     fn split_off(rest: &[u8]) -> (Option<Self>, &[u8]) {
         let Some(inner) = rest.strip_prefix(b"[") else { return (None, rest) };
         let mut parts = inner.splitn(2, |&octet| octet == b']');
@@ -99,8 +100,8 @@ impl ResponseCode {
         }
     }
 
-    /// A code is a list of levels parted by slashes; a level is printable ASCII without slash and bracket. A code
-    /// under a known one means at least what the known one means (RFC 2449, section 8).
+    /// Parses a code: levels separated by slashes, each of printable ASCII without slash and bracket. A code below a
+    /// known one means at least what the known one means (RFC 2449, section 8).
     fn parse(code: &[u8]) -> Option<Self> {
         if code.len() > limits::RESPONSE_CODE {
             return None;
@@ -139,17 +140,17 @@ impl fmt::Display for ResponseCode {
 /// The first line of a session (RFC 1939, section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
-    /// Whether the server is willing, and its words.
+    /// Whether the server accepts the session, and its text.
     pub response: Response,
-    /// What APOP's digest is made over, `<` and `>` included, exactly as sent (RFC 1939, section 7).
+    /// The timestamp for APOP's digest, including `<` and `>`, exactly as sent (RFC 1939, section 7).
     pub timestamp: Option<String>,
 }
 
 impl Greeting {
-    /// Reads the greeting without its line end.
+    /// Parses the greeting without its line end.
     ///
     /// # Errors
-    /// [`FramingError::NotPop3`] when it begins with neither `+` nor `-`.
+    /// [`FramingError::NotPop3`] if it begins with neither `+` nor `-`.
     pub(super) fn parse(line: &[u8]) -> Result<Self, FramingError> {
         let response = Response::parse(line)?;
         let timestamp = match response.status {
@@ -160,10 +161,10 @@ impl Greeting {
     }
 }
 
-/// The first `<local@domain>` in a greeting.
+/// Returns the first `<local@domain>` in a greeting.
 ///
 /// Only printable ASCII with exactly one `@` counts. APOP's MD5 can be attacked by a server that chooses a timestamp
-/// full of odd octets (CVE-2007-1558); a well-formed one leaves it much less room.
+/// with odd octets (CVE-2007-1558); a well-formed one leaves it far fewer options.
 fn timestamp(line: &[u8]) -> Option<String> {
     line.split(|&octet| octet == b'<').skip(1).find_map(|candidate| {
         let end = candidate.iter().position(|&octet| octet == b'>')?;

@@ -1,7 +1,7 @@
 //! The rules of a session: which command may be sent when, and which answer belongs to it.
 //!
-//! The driver of a session owns the socket. In a loop it writes [`Session::output`], reads, and gives
-//! [`Session::receive`] everything that is unread, again and again until that says [`Event::NeedInput`].
+//! The driver of a session owns the socket. In a loop it writes [`Session::output`], reads, and passes all unconsumed
+//! input to [`Session::receive`] until that returns [`Event::NeedInput`].
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -32,51 +32,52 @@ const CHALLENGE_BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// One session with a server, from the greeting to the answer to QUIT, without the socket.
 ///
-/// It keeps the commands that wait for an answer in order, so that each answer finds its question even when many are
-/// sent ahead. Whether the server can take several at a time (PIPELINING, RFC 2449, section 6.6) is the driver's to
-/// know; the session only sees to it that nothing is sent behind a command that must be the last of its flight.
+/// It keeps the outstanding commands in order, so that each answer finds its command even when many are pipelined.
+/// Whether the server supports PIPELINING (RFC 2449, section 6.6) is for the driver to know; the session only ensures
+/// that nothing is sent after a command that must be the last of its flight.
 #[derive(Debug)]
 pub struct Session {
     /// How far the session has come.
     state: SessionState,
     /// What the next octet from the server belongs to.
     reading: Reading,
-    /// The commands whose answers are not complete, the oldest first.
+    /// The commands whose answers are not complete, oldest first.
     outstanding: VecDeque<Outstanding>,
-    /// How many round trips the answers so far took: each began with a command that was sent when the one before was over.
+    /// How many round trips the answers so far took. A round trip begins with a command sent after the previous one was
+    /// over.
     round_trips: u32,
-    /// The initial response that did not fit into its AUTH line; the first challenge is answered with it.
+    /// An initial response that did not fit into its AUTH line; it answers the first challenge.
     held_response: Option<Secret>,
-    /// How the server ends its lines; `None` until its first line, and again after STLS, because before TLS anybody
-    /// on the way could have chosen it.
+    /// How the server ends its lines. `None` until its first line, and again after STLS, because before TLS an attacker
+    /// on the path could have chosen it.
     line_end: Option<LineEnd>,
-    /// A status line that is too long, as far as it has come.
+    /// A status line that is too long, as far as received.
     long_line: Option<LongLine>,
-    /// TLS protects the connection, so STLS is out of turn.
+    /// Whether TLS protects the connection, so that STLS is out of turn.
     under_tls: bool,
-    /// UTF8 was sent, so STLS is out of turn (RFC 6856, section 2.1).
+    /// Whether UTF8 was sent, so that STLS is out of turn (RFC 6856, section 2.1).
     utf8_sent: bool,
-    /// Plain lines of LIST and UIDL are handed over many at a time.
+    /// Whether plain lines of LIST and UIDL are passed on many at a time.
     lines_together: bool,
-    /// What was taken off the lines of the message that comes, or came last.
+    /// The dots that were removed from the current message, or from the last one.
     taken_dots: TakenDots,
-    /// What is to be written to the socket.
+    /// The octets to be written to the socket.
     output: Output,
 }
 
-/// What [`Session::receive`] made of the beginning of its input.
+/// What [`Session::receive`] found at the beginning of its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// How many octets of the input are dealt with. Do not give them again.
+    /// How many octets of the input are consumed. Do not pass them again.
     pub consumed: usize,
-    /// What they say.
+    /// What they mean.
     pub event: Event,
 }
 
 /// What a server said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing more can be said about this input. Keep what is not consumed, write the output, read more.
+    /// There is no event in this input. Keep what is not consumed, write the output, read more.
     NeedInput,
     /// The first line of the session. After one with [`Status::Err`] nothing may be sent.
     Greeting(Greeting),
@@ -90,30 +91,30 @@ pub enum Event {
     },
     /// A line of the answer to CAPA, LIST or UIDL: octets of the input, without line end and stuffed dot.
     Line(Range<usize>),
-    /// Whole lines of the answer to LIST or UIDL as they came, with their line ends, after
+    /// Whole lines of the answer to LIST or UIDL as received, with their line ends, after
     /// [`Session::take_lines_together`].
     Lines(Range<usize>),
-    /// A line of the answer to CAPA, LIST or UIDL that has more than [`limits::LISTING_LINE`] octets and is passed over:
+    /// A line of the answer to CAPA, LIST or UIDL that has more than [`limits::LISTING_LINE`] octets and is skipped:
     /// its first [`limits::LONG_LINE_HEAD`] octets.
     LongLine(Range<usize>),
     /// A piece of the answer to RETR or TOP: octets of the input, without stuffed dots, line ends as sent.
     Data(Range<usize>),
-    /// A multi-line answer is complete.
+    /// The end of a multi-line answer.
     End {
         /// The command it answers.
         to: CommandKind,
     },
-    /// AUTH goes on: answer these octets, decoded already, by [`Session::answer_challenge`], or give up by
+    /// AUTH continues: answer these octets, already decoded, with [`Session::answer_challenge`], or give up with
     /// [`Session::cancel_challenge`].
     Challenge(Vec<u8>),
-    /// AUTH goes on, but the challenge is not base64. Give up by [`Session::cancel_challenge`].
+    /// AUTH continues, but the challenge is not base64. Give up with [`Session::cancel_challenge`].
     BadChallenge,
 }
 
 /// What the next octet from the server belongs to.
 #[derive(Debug)]
 enum Reading {
-    /// The greeting or a status line, or nothing that was asked for.
+    /// The greeting, a status line, or something unsolicited.
     StatusLine,
     /// The lines that this command asked for: CAPA, LIST or UIDL.
     Listing(CommandKind, ListingDecoder),
@@ -129,23 +130,23 @@ enum Reading {
 #[derive(Debug, Clone, Copy)]
 struct Outstanding {
     kind: CommandKind,
-    /// The round trip in which its answer comes, counted from 1.
+    /// The round trip that brings its answer, counted from 1.
     round_trip: u32,
 }
 
-/// A status line of more octets than are kept.
+/// A status line longer than what is kept.
 #[derive(Debug)]
 struct LongLine {
-    /// Its beginning, which is all that is made of it.
+    /// Its beginning, which is all that is parsed.
     head: Vec<u8>,
-    /// How many octets have come.
+    /// How many octets have arrived.
     octets: usize,
-    /// The last of them was a CR.
+    /// Whether the last of them was a CR.
     behind_cr: bool,
 }
 
 impl Session {
-    /// A session whose server has not spoken yet, on a connection without TLS so far.
+    /// Creates a session whose server has not spoken yet, on a connection without TLS so far.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -164,59 +165,59 @@ impl Session {
         }
     }
 
-    /// The same on a connection that began with TLS (RFC 8314, section 3.1): STLS is out of turn.
+    /// Creates a session on a connection that began with TLS (RFC 8314, section 3.1): STLS is out of turn.
     #[must_use]
     pub(crate) fn under_tls() -> Self {
         Self { under_tls: true, ..Self::new() }
     }
 
-    /// How far the session has come.
+    /// Returns the state of the session.
     #[must_use]
     pub fn state(&self) -> SessionState {
         self.state
     }
 
-    /// The dots that were taken off the lines of the message that comes, or came last.
+    /// Returns the dots that were removed from the current message, or from the last one.
     #[must_use]
     pub fn taken_dots(&self) -> TakenDots {
         self.taken_dots
     }
 
-    /// How many commands wait for an answer or for the rest of one.
+    /// Returns how many commands wait for an answer or for the rest of one.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.outstanding.len()
     }
 
-    /// Whether the lines of LIST and UIDL are told many at a time where they are plain: each ends in CRLF, begins with no dot and is
-    /// not too long.
+    /// Sets whether lines of LIST and UIDL are passed on many at a time if they are plain: each ends in CRLF, does not
+    /// begin with a dot and is not too long.
     pub fn take_lines_together(&mut self, together: bool) {
         self.lines_together = together;
     }
 
-    /// How many round trips the session has taken so far, those of TLS and of the connection not counted: of commands
-    /// that are sent ahead of their answers, all that left before an answer came are one.
+    /// Returns how many round trips the session has taken so far, not counting those of TCP and TLS: pipelined commands
+    /// that were sent before an answer arrived count as one.
     #[must_use]
     pub fn round_trips(&self) -> u32 {
         self.round_trips
     }
 
-    /// The octets to be written to the socket. They may hold a password.
+    /// Returns the octets to be written to the socket. They may contain a password.
     #[must_use]
     pub fn output(&self) -> &[u8] {
         self.output.as_bytes()
     }
 
-    /// The first `written` octets of the output are written. They are wiped.
+    /// Records that the first `written` octets of the output were written, and wipes them.
     pub fn advance_output(&mut self, written: usize) {
         self.output.advance(written);
     }
 
-    /// Says what the server said first, and how much of the input that takes.
+    /// Returns the first event in the input, and how much of the input it consumes.
     ///
-    /// `input` is everything that came from the server and is not consumed yet. The ranges in the event are ranges of
-    /// `input`. Call it again with the rest until the event is [`Event::NeedInput`]; answer a challenge and begin TLS
-    /// before the next call.
+    /// `input` is everything that was received and not consumed yet. The ranges in the event are ranges of `input`.
+    /// Call this again with the rest until the event is [`Event::NeedInput`]; answer a challenge or begin TLS before
+    /// the next call.
     ///
     /// # Errors
     /// [`FramingError`] ends the session.
@@ -239,7 +240,7 @@ impl Session {
         step
     }
 
-    /// The next line of a listing; one that is too long is passed over and costs no more than itself.
+    /// Handles the next line of a listing. One that is too long is skipped and affects nothing else.
     fn listing(&mut self, input: &[u8]) -> Result<Step, FramingError> {
         let is_of_messages = |to| matches!(to, CommandKind::List(_) | CommandKind::Uidl(_));
         if let (true, Reading::Listing(to, decoder)) = (self.lines_together, &mut self.reading)
@@ -275,7 +276,7 @@ impl Session {
             (_, Some(asked)) => asked.kind,
             (_, None) => return Err(FramingError::Unsolicited { excerpt: excerpt(input) }),
         };
-        // A TLS record of type alert or handshake, and the first octet of its version.
+        // A TLS record of type alert or handshake, followed by the first octet of its version.
         if let (CommandKind::Greeting, [0x15 | 0x16, 3, ..]) = (to, input) {
             return Err(FramingError::LooksLikeTls);
         }
@@ -290,7 +291,7 @@ impl Session {
             return Ok(Step { consumed: 0, event: Event::NeedInput });
         };
         match (to, input) {
-            // A challenge that is cut off cannot be answered.
+            // A truncated challenge cannot be answered.
             (CommandKind::Auth(_), [b'+', ..]) => Err(FramingError::LineTooLong { to, limit }),
             (_, [b'+' | b'-', ..]) => {
                 self.long_line =
@@ -303,7 +304,7 @@ impl Session {
         }
     }
 
-    /// Goes on with a status line of which enough is kept: when it has ended, it says what its beginning says.
+    /// Skips the rest of a status line that is too long. At its end, the line is parsed from its beginning.
     fn rest_of_long_line(&mut self, to: CommandKind, input: &[u8]) -> Result<Step, FramingError> {
         let Some(long) = &mut self.long_line else { return Ok(Step { consumed: 0, event: Event::NeedInput }) };
         let at = memchr::memchr(b'\n', input);
@@ -349,12 +350,12 @@ impl Session {
         Ok(Step { consumed, event: Event::Greeting(greeting) })
     }
 
-    /// A challenge of AUTH (RFC 5034, section 4).
+    /// Handles a challenge of AUTH (RFC 5034, section 4).
     fn challenge(&mut self, encoded: &[u8], consumed: usize, input: &[u8]) -> Result<Step, FramingError> {
         self.note_answer();
         if let Some(response) = self.held_response.take() {
-            // This one only asks for what did not fit into the command, so its words, if any, do not matter. The
-            // server can have said nothing after it; if it did, that stands for the answer to what we say now.
+            // This challenge only asks for what did not fit into the command, so its text, if any, does not matter. The
+            // server should send nothing after it; if it did, that is taken for the answer to our response.
             self.write_answer(&response);
             let rest = input.get(consumed..).unwrap_or_default();
             let mut step =
@@ -387,7 +388,7 @@ impl Session {
                 self.state = SessionState::Transaction;
             }
             (CommandKind::Stls, Status::Ok) => self.reading = Reading::Handshake,
-            // Whatever the server answers, there is nothing more to say (RFC 1939, section 6).
+            // Whatever the server answers, the session is over (RFC 1939, section 6).
             (CommandKind::Quit, _) => self.state = SessionState::Closed,
             _ => {}
         }
@@ -397,19 +398,19 @@ impl Session {
         self.outstanding.pop_front();
     }
 
-    /// The answer to the oldest command begins: the round trip that brought it is over.
+    /// Counts the round trip that brought the answer to the oldest command.
     fn note_answer(&mut self) {
         if let Some(asked) = self.outstanding.front() {
             self.round_trips = self.round_trips.max(asked.round_trip);
         }
     }
 
-    /// What is sent now is answered in the next round trip.
+    /// Returns the round trip that brings the answer to a command sent now.
     fn next_round_trip(&self) -> u32 {
         self.round_trips.saturating_add(1)
     }
 
-    /// What a piece of a multi-line answer is to the driver.
+    /// Turns a piece of a multi-line answer into an event.
     fn step(&mut self, to: CommandKind, piece: Piece, event: fn(Range<usize>) -> Event) -> Step {
         match piece {
             Piece::NeedInput => Step { consumed: 0, event: Event::NeedInput },
@@ -433,7 +434,7 @@ impl Session {
     }
 }
 
-/// Whether this answer is still within what it may have.
+/// Checks that this answer is within its limits.
 fn check_length(to: CommandKind, decoder: &ListingDecoder) -> Result<(), FramingError> {
     let limit = if to == CommandKind::Capa { limits::CAPABILITY_OCTETS } else { limits::LISTING_OCTETS };
     if decoder.octets() > limit {

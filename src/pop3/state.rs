@@ -1,8 +1,8 @@
-//! How far a session has come.
+//! The state of a session.
 
 use std::fmt;
 
-/// How far a session has come (RFC 1939, section 3).
+/// The state of a session (RFC 1939, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SessionState {
     /// The server has not spoken yet.
@@ -11,7 +11,7 @@ pub enum SessionState {
     Authorization,
     /// After the login: TRANSACTION.
     Transaction,
-    /// QUIT was sent after the login, and the server removes what is marked: UPDATE.
+    /// QUIT was sent after the login, and the server removes the marked messages: UPDATE.
     Update,
     /// QUIT was answered, the server refused the connection, or a framing error ended the session.
     Closed,

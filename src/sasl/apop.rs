@@ -4,7 +4,7 @@ use md5::{Digest, Md5};
 
 use crate::secret::Secret;
 
-/// The digest that APOP sends: MD5 over the timestamp, brackets included, and the secret, in small hexadecimal digits
+/// Returns the digest for APOP: MD5 of the timestamp, including its brackets, and the secret, in lower-case hexadecimal
 /// (RFC 1939, section 7).
 #[must_use]
 pub fn apop_digest(timestamp: &str, secret: &Secret) -> String {

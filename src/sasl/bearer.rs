@@ -3,20 +3,20 @@
 use super::SaslError;
 use crate::secret::Secret;
 
-/// What XOAUTH2 sends, as Google and Microsoft describe it: user and token, each ended by 0x01.
+/// Returns the message of XOAUTH2, as Google and Microsoft describe it: user and token, each followed by 0x01.
 pub(crate) fn xoauth2(username: &str, token: &Secret) -> Result<Secret, SaslError> {
     check(username.as_bytes(), token)?;
     Ok(joined(&[b"user=", username.as_bytes(), b"\x01auth=Bearer ", token.expose(), b"\x01\x01"]))
 }
 
-/// What OAUTHBEARER sends: a GS2 header with the user, then host, port and token (RFC 7628, section 3.1).
+/// Returns the message of OAUTHBEARER: a GS2 header with the user, then host, port and token (RFC 7628, section 3.1).
 pub(crate) fn oauthbearer(username: &str, token: &Secret, host: &str, port: u16) -> Result<Secret, SaslError> {
     check(username.as_bytes(), token)?;
     let head = format!("n,a={},\x01host={host}\x01port={port}\x01auth=Bearer ", super::scram::saslname(username));
     Ok(joined(&[head.as_bytes(), token.expose(), b"\x01\x01"]))
 }
 
-/// A control character would end its part and begin another one. A token has none (RFC 6750, section 2.1).
+/// Rejects control characters, which would end a part and begin another. A token has none (RFC 6750, section 2.1).
 fn check(username: &[u8], token: &Secret) -> Result<(), SaslError> {
     let control = |octets: &[u8]| octets.iter().any(u8::is_ascii_control);
     match (control(username), control(token.expose()) || token.expose().is_empty()) {
@@ -26,7 +26,7 @@ fn check(username: &[u8], token: &Secret) -> Result<(), SaslError> {
     }
 }
 
-/// Exactly this capacity: growing would leave copies of the token behind in freed memory.
+/// Joins the parts. Exactly this capacity, so that growing leaves no copies of the token in freed memory.
 fn joined(parts: &[&[u8]]) -> Secret {
     let mut whole = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
     parts.iter().for_each(|part| whole.extend_from_slice(part));

@@ -1,25 +1,25 @@
-//! Which way to log in: what the user chose, what the server offers and where the connection leads.
+//! Chooses the login method by the user's choice, the server's offer and the kind of connection.
 
 use std::fmt;
 
 use crate::account::AuthChoice;
 use crate::pop3::{Capabilities, Mechanism};
 
-/// A way to log in.
+/// A method of logging in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginMethod {
     /// USER and PASS (RFC 1939, section 7).
     User,
     /// APOP (RFC 1939, section 7).
     Apop,
-    /// AUTH, with an initial response where the mechanism has one and it is known to work (RFC 5034).
+    /// AUTH, with an initial response if the mechanism has one and it is known to work (RFC 5034).
     Sasl(Mechanism),
-    /// AUTH PLAIN, answered when the server asks: some servers know it in this form only.
+    /// AUTH PLAIN, with the response on request: some servers support only this form.
     PlainWhenAsked,
 }
 
 impl LoginMethod {
-    /// All of them, with their names for what is remembered of a server.
+    /// All methods, with the names under which they are remembered for a server.
     const ALL: [(Self, &'static str); 13] = [
         (Self::User, "user"),
         (Self::Apop, "apop"),
@@ -36,19 +36,19 @@ impl LoginMethod {
         (Self::Sasl(Mechanism::OAuthBearer), "oauthbearer"),
     ];
 
-    /// Its name, for what is remembered of a server.
+    /// Returns the name under which it is remembered for a server.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(method, _)| *method == self).map_or("unknown", |(_, name)| name)
     }
 
-    /// The one with this name.
+    /// Returns the method with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(method, _)| method)
     }
 
-    /// The mechanism of AUTH; None for USER and APOP.
+    /// Returns the mechanism of AUTH; None for USER and APOP.
     #[must_use]
     pub fn mechanism(self) -> Option<Mechanism> {
         match self {
@@ -58,21 +58,21 @@ impl LoginMethod {
         }
     }
 
-    /// Whether AUTH waits to be asked, although the mechanism begins on this side. Microsoft takes XOAUTH2 in this form
-    /// only, and everybody who takes it at once takes it so, too.
+    /// Whether AUTH waits for the server's request although the client begins in this mechanism. Microsoft supports
+    /// XOAUTH2 in this form only, and servers that support an initial response support this form, too.
     #[must_use]
     pub fn waits(self) -> bool {
         matches!(self, Self::PlainWhenAsked | Self::Sasl(Mechanism::XOAuth2))
     }
 
-    /// Whether the password itself is not sent. Many servers offer such a way for users whose password they keep in a form
-    /// that is no use for it.
+    /// Whether the password itself is not sent. Many servers offer such a method even to users whose password they
+    /// store in a form that does not work with it.
     #[must_use]
     pub fn hides_password(self) -> bool {
         self.is_scram() || matches!(self, Self::Apop | Self::Sasl(Mechanism::CramMd5))
     }
 
-    /// Whether it is SCRAM (RFC 5802), of whatever hash, bound to TLS or not.
+    /// Whether it is SCRAM (RFC 5802), with any hash, with or without channel binding.
     #[must_use]
     pub fn is_scram(self) -> bool {
         use Mechanism::{ScramSha1, ScramSha1Plus, ScramSha256, ScramSha256Plus};
@@ -80,45 +80,45 @@ impl LoginMethod {
     }
 }
 
-/// Who can listen to the connection.
+/// Who can read the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
-    /// Nobody: TLS is up, and the server's certificate was verified.
+    /// Nobody: TLS is established, and the server's certificate was verified.
     Protected,
     /// Nobody outside this machine.
     Loopback,
-    /// Anybody on the way.
+    /// Anybody on the path.
     Cleartext,
 }
 
 /// What the server offers on this connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
-    /// What CAPA announced; `None` when the server does not know CAPA.
+    /// The capabilities before the login; `None` if the server does not support CAPA.
     pub capabilities: Option<&'a Capabilities>,
     /// The timestamp of the greeting, which APOP needs.
     pub timestamp: Option<&'a str>,
-    /// Who can listen.
+    /// Who can read the connection.
     pub link: Link,
-    /// Whether there is a TLS connection to bind the login to.
+    /// Whether there is a TLS connection to which the login can be bound.
     pub bindable: bool,
-    /// Ways that this server had earlier and that came to nothing, in this session or before.
+    /// Methods that this server had earlier and that failed, in this session or before.
     pub earlier: &'a [LoginMethod],
 }
 
-/// The ways to log in, in the order in which they are to be tried: the next one when the server turns out not to know
-/// the one before.
+/// Returns the login methods in the order in which to try them. The next one is used if the server turns out not to
+/// know the previous one.
 ///
-/// Where nobody can listen, `auto` sends the password as it is, by what costs the fewest round trips. Elsewhere the
-/// strongest announced way that hides it comes first; where it could be listened to, nothing weaker follows, because whoever
-/// can make the server seem not to know a way would get the password for it; nor does it when the server had such a way
-/// earlier. A timestamp in the greeting is no promise of
-/// APOP: many servers have it from their software and no password in clear to check a digest by, so APOP is taken by name
-/// only. A token is sent by the mechanisms for tokens alone. A choice by the user is followed even when the server does not
-/// announce it, because many servers take more than they announce.
+/// On a protected connection, `auto` sends the password itself, with the method that takes the fewest round trips.
+/// Otherwise the strongest announced method that hides the password comes first. If anybody can read the connection,
+/// nothing weaker follows, because an attacker who can make the server seem not to know a method would get the
+/// password; nor does it if the server had such a method earlier. A timestamp in the greeting does not promise APOP:
+/// the software of many servers sends it, but they have no plaintext password to check a digest against. So APOP is
+/// used only if chosen by name. A token is sent only with the mechanisms for tokens. A choice by the user is followed
+/// even if the server does not announce it, because many servers support more than they announce.
 ///
 /// # Errors
-/// [`NoLoginMethod`] when the choice cannot work with this server.
+/// [`NoLoginMethod`] if the choice cannot work with this server.
 pub fn ways_to_log_in(
     choice: AuthChoice,
     uses_token: bool,
@@ -149,7 +149,8 @@ impl Offer<'_> {
         self.capabilities.is_some_and(|capabilities| capabilities.sasl(mechanism))
     }
 
-    /// SCRAM as this server has it: bound to TLS where that is offered, and then in no other form (RFC 5802, section 6).
+    /// Returns the form of SCRAM to use: with channel binding if that is offered, and then in no other form (RFC 5802,
+    /// section 6).
     fn scram(&self, bare: Mechanism, plus: Mechanism) -> Mechanism {
         if self.bindable && self.announces(plus) { plus } else { bare }
     }
@@ -173,7 +174,7 @@ impl Offer<'_> {
         let cram = Some(Mechanism::CramMd5).filter(|name| self.announces(*name));
         let mut hiding: Vec<LoginMethod> = scram.map(LoginMethod::Sasl).collect();
         let had = |is: fn(LoginMethod) -> bool| self.link == Link::Cleartext && self.earlier.iter().any(|way| is(*way));
-        // Who listens to CRAM-MD5 can try passwords thousands of times as fast.
+        // An eavesdropper on CRAM-MD5 can try passwords thousands of times faster.
         if self.link != Link::Cleartext || (hiding.is_empty() && !had(LoginMethod::is_scram)) {
             hiding.extend(cram.map(LoginMethod::Sasl));
         }
@@ -185,8 +186,8 @@ impl Offer<'_> {
         }
     }
 
-    /// The ways that send the password as it is: those that are announced, and those that may be there all the same, because
-    /// before RFC 2449 there was no way to say so.
+    /// Returns the methods that send the password itself: those that are announced, and those that may work all the
+    /// same, because before RFC 2449 there was no way to announce them.
     fn showing_password(&self) -> (Vec<LoginMethod>, Vec<LoginMethod>) {
         use LoginMethod::{PlainWhenAsked, Sasl, User};
         let login = self.announces(Mechanism::Login).then_some(Sasl(Mechanism::Login));
@@ -202,12 +203,12 @@ impl Offer<'_> {
     }
 }
 
-/// Why there is no way to log in.
+/// Why there is no usable login method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoLoginMethod {
-    /// APOP was chosen, and the greeting has no timestamp to make its digest over.
+    /// APOP was chosen, but the greeting has no timestamp for its digest.
     ApopWithoutTimestamp,
-    /// Anybody can listen, the server had a way that hides the password, and now it seems to have none.
+    /// Anybody can read the connection, and the server had a method that hides the password but now seems to have none.
     NoneThatHides,
 }
 
@@ -240,7 +241,7 @@ mod tests {
         capabilities
     }
 
-    /// The names of the ways, in their order.
+    /// The names of the methods, in order.
     fn ways(choice: AuthChoice, token: bool, lines: Option<&[&str]>, link: Link) -> String {
         let announced = lines.map(capabilities);
         let bindable = link == Link::Protected;
@@ -250,7 +251,7 @@ mod tests {
         ways.into_iter().map(LoginMethod::name).collect::<Vec<_>>().join(" ")
     }
 
-    /// What `auto` takes where nobody can listen, for each thing a server may offer.
+    /// What `auto` uses on a protected connection, for each thing a server may offer.
     #[test]
     fn inside_tls_the_fewest_round_trips_come_first() {
         for (lines, expected) in [
@@ -284,7 +285,7 @@ mod tests {
         }
     }
 
-    /// Who can make a server seem not to know a way could also make it seem never to have had one.
+    /// An attacker who can make a server seem not to know a method can also make it seem never to have had one.
     #[test]
     fn where_it_could_be_listened_to_no_weaker_way_follows_one_that_the_server_had_earlier() {
         let (scram, cram) = (LoginMethod::Sasl(Mechanism::ScramSha1), LoginMethod::Sasl(Mechanism::CramMd5));

@@ -7,10 +7,10 @@ use super::SaslError;
 use super::hex;
 use crate::secret::Secret;
 
-/// The response: the user name, a blank, and HMAC-MD5 over the challenge with the password as its key, in small hexadecimal
-/// digits (RFC 2195, section 2).
+/// Returns the response: the user name, a blank, and the HMAC-MD5 of the challenge with the password as its key, in
+/// lower-case hexadecimal (RFC 2195, section 2).
 pub(super) fn response(username: &str, password: &Secret, challenge: &[u8]) -> Result<Secret, SaslError> {
-    // The syntax of a message-id (RFC 2195, section 2): what else a server wants to have signed is none of its business.
+    // The syntax of a message-id (RFC 2195, section 2): nothing else is signed for a server.
     let printable = challenge.iter().all(|octet| matches!(octet, b' '..=b'~'));
     if !printable || challenge.len() < 3 || !challenge.starts_with(b"<") || !challenge.ends_with(b">") {
         return Err(SaslError::Malformed { why: "is not the message-id that CRAM-MD5 has" });

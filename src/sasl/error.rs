@@ -1,42 +1,42 @@
-//! What goes wrong in an exchange.
+//! Errors of an exchange.
 
 use std::fmt;
 
-/// Why an exchange cannot go on, or why its good end does not count.
+/// Why an exchange cannot go on, or why its success does not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SaslError {
     /// A challenge is not base64 (RFC 5034, section 4).
     NotBase64,
-    /// A challenge came where the mechanism has none.
+    /// The server sent a challenge that the mechanism does not have.
     OneTooMany,
-    /// A challenge is not what the mechanism's specification says.
+    /// A challenge does not conform to the mechanism's specification.
     Malformed {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The number of iterations that the server wants is none that is safe, or none that can be computed in time.
+    /// The server requires a number of iterations that is not safe, or that takes too long to compute.
     Iterations {
-        /// What it wants.
+        /// The required number.
         wanted: u32,
     },
-    /// The server ended the exchange by an error of the mechanism's own (RFC 5802, section 7).
+    /// The server ended the exchange with an error of the mechanism (RFC 5802, section 7).
     Refused {
         /// Its name, escaped.
         error: String,
     },
-    /// The proof by which the server shows that it knows the password is wrong (RFC 5802, section 3).
+    /// The server's proof that it knows the password is wrong (RFC 5802, section 3).
     WrongProof,
-    /// The server lets us in without that proof.
+    /// The server accepts the login without that proof.
     NoProof,
-    /// The user name or the password cannot be sent by this mechanism.
+    /// This mechanism cannot transmit the user name or the password.
     Unsendable {
-        /// Why not.
+        /// Why.
         why: &'static str,
     },
 }
 
 impl SaslError {
-    /// Whether whoever is at the other end cannot be the server that knows the password. Nothing more is to be said to it.
+    /// Whether the other end cannot be the server that knows the password. Nothing more must be sent to it.
     #[must_use]
     pub fn is_impostor(&self) -> bool {
         matches!(self, Self::WrongProof | Self::NoProof)

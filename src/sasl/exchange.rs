@@ -1,14 +1,14 @@
-//! One exchange of a mechanism, message by message (RFC 4422, section 3).
+//! An exchange of a mechanism, message by message (RFC 4422, section 3).
 
 use super::scram::{Binding, Hash, Scram};
 use super::{ChannelBinding, SaslError, bearer, cram_md5, plain_response};
 use crate::pop3::Mechanism;
 use crate::secret::Secret;
 
-/// What an exchange is made of.
+/// The input of an exchange.
 #[derive(Debug, Clone, Copy)]
 pub struct Credentials<'a> {
-    /// Who logs in.
+    /// The user name.
     pub username: &'a str,
     /// The password or the access token.
     pub secret: &'a Secret,
@@ -16,19 +16,19 @@ pub struct Credentials<'a> {
     pub host: &'a str,
     /// Its port.
     pub port: u16,
-    /// What the TLS connection can be recognised by, where there is one.
+    /// The channel binding of the TLS connection, if there is one.
     pub binding: Option<&'a ChannelBinding>,
-    /// Printable characters without a comma, made up for this exchange.
+    /// Printable characters without a comma, generated for this exchange.
     pub nonce: &'a str,
 }
 
-/// This side of an exchange. It ends after as many messages as the mechanism has, whatever the server sends.
+/// The client's side of an exchange. It ends after as many messages as the mechanism has, whatever the server sends.
 #[derive(Debug)]
 pub struct Exchange {
-    /// What is still to be said without having heard anything, the next one first.
+    /// The first message, which needs nothing from the server, until it is sent.
     first: Option<Secret>,
     rest: Rest,
-    /// Something was sent by which the server can judge the credential.
+    /// Whether anything was sent from which the server can judge the credential.
     offered: bool,
 }
 
@@ -37,13 +37,13 @@ pub struct Exchange {
 enum Rest {
     /// Nothing.
     Nothing,
-    /// The password, when it is asked for.
+    /// The password, on request.
     Password(Secret),
     /// A digest of the challenge.
     Digest { username: String, password: Secret },
-    /// Whatever SCRAM says.
+    /// The further messages of SCRAM.
     Scram(Box<Scram>),
-    /// A challenge is an error, and this is said to it.
+    /// An error: a challenge reports one, and this is the answer to it.
     AfterError(&'static [u8]),
 }
 
@@ -51,7 +51,7 @@ impl Exchange {
     /// Begins an exchange.
     ///
     /// # Errors
-    /// [`SaslError::Unsendable`] when the credentials have something that the mechanism cannot say.
+    /// [`SaslError::Unsendable`] if the mechanism cannot transmit the credentials.
     pub fn new(mechanism: Mechanism, credentials: &Credentials<'_>) -> Result<Self, SaslError> {
         let Credentials { username, secret, host, port, .. } = *credentials;
         let begun = |first: Option<Secret>, rest| Ok(Self { first, rest, offered: false });
@@ -78,7 +78,7 @@ impl Exchange {
     fn scram(hash: Hash, plus: bool, credentials: &Credentials<'_>) -> Result<Self, SaslError> {
         let binding = match (credentials.binding, plus) {
             (Some(channel), true) => Binding::To(channel),
-            // Where the server offers it, it is taken; so here it does not.
+            // It would be used if the server offered it, so here the server does not.
             (Some(_), false) => Binding::NotOffered,
             (None, _) => Binding::None,
         };
@@ -87,10 +87,10 @@ impl Exchange {
         Ok(Self { first: Some(first), rest: Rest::Scram(Box::new(scram)), offered: false })
     }
 
-    /// What can be said with the command. None if the server speaks first.
+    /// Returns the message to send with the command. None if the server speaks first.
     pub fn initial_response(&mut self) -> Option<Secret> {
         if matches!(self.rest, Rest::Password(_)) {
-            // LOGIN has no initial response that all servers take.
+            // No initial response for LOGIN works with all servers.
             return None;
         }
         let first = self.first.take();
@@ -98,16 +98,17 @@ impl Exchange {
         first
     }
 
-    /// Whether the next answer takes long: a password is hashed thousands of times. Not for a thread of the runtime.
+    /// Whether the next answer takes long, because a password is hashed thousands of times: not on a thread of the
+    /// runtime.
     #[must_use]
     pub fn takes_long(&self) -> bool {
         self.first.is_none() && matches!(&self.rest, Rest::Scram(scram) if !scram.is_password_used())
     }
 
-    /// Answers a challenge; [`takes_long`](Self::takes_long) says when that computes.
+    /// Answers a challenge; [`takes_long`](Self::takes_long) says when that takes long.
     ///
     /// # Errors
-    /// [`SaslError`]: cancel the exchange.
+    /// [`SaslError`]: the exchange must be cancelled.
     pub fn answer(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
         if let Some(first) = self.first.take() {
             self.offered |= !matches!(self.rest, Rest::Scram(_) | Rest::Password(_));
@@ -126,16 +127,16 @@ impl Exchange {
         answer
     }
 
-    /// Whether anything was sent by which the server can judge the credential.
+    /// Whether anything was sent from which the server can judge the credential.
     #[must_use]
     pub fn is_offered(&self) -> bool {
         self.offered || matches!(&self.rest, Rest::Scram(scram) if scram.is_password_used())
     }
 
-    /// The server says that we are in: whether that counts.
+    /// Decides whether the server's success counts.
     ///
     /// # Errors
-    /// [`SaslError::NoProof`] when the server has not proved what it has to.
+    /// [`SaslError::NoProof`] if the server has not proved that it knows the password.
     pub fn accept(&self) -> Result<(), SaslError> {
         match &self.rest {
             Rest::Scram(scram) if !scram.is_proved() => Err(SaslError::NoProof),
@@ -159,7 +160,7 @@ mod tests {
         response.map(|said| str::from_utf8(said.expose()).unwrap().to_owned())
     }
 
-    /// What is said with the command and then to each challenge, and whether the credential was offered before it.
+    /// The message sent with the command and those to each challenge, and whether the credential was sent before it.
     #[test]
     fn each_mechanism_has_its_messages_and_no_more() {
         let digest = "<1@h>";

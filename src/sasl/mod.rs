@@ -1,6 +1,7 @@
-//! Logging in: which way is taken, and what is said on it.
+//! Logging in: which method is chosen, and which messages it sends.
 //!
-//! Pure: no socket, file, clock or log. [`choice`] decides, [`exchange`] speaks; each mechanism has a file of its own.
+//! Pure: no socket, file, clock or log. [`choice`] chooses the method, [`exchange`] runs it; each mechanism has a file
+//! of its own.
 
 mod apop;
 mod bearer;
@@ -19,26 +20,26 @@ pub use error::SaslError;
 pub use exchange::{Credentials, Exchange};
 pub use plain::plain_response;
 
-/// Data by which both ends of a TLS connection recognise it (RFC 5056).
+/// Data that identifies a TLS connection to both ends (RFC 5056).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelBinding {
-    /// What it is made of.
+    /// What it is derived from.
     pub kind: ChannelBindingKind,
     /// The octets.
     pub data: Vec<u8>,
 }
 
-/// What the data of a channel binding is made of.
+/// What channel binding data is derived from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChannelBindingKind {
-    /// Keying material of this very connection (RFC 9266).
+    /// Keying material of this connection (RFC 9266).
     TlsExporter,
     /// The digest of the server's certificate (RFC 5929, section 4).
     TlsServerEndPoint,
 }
 
 impl ChannelBindingKind {
-    /// The registered name.
+    /// Returns the registered name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -48,7 +49,7 @@ impl ChannelBindingKind {
     }
 }
 
-/// Small hexadecimal digits.
+/// Formats octets in lower-case hexadecimal.
 fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }

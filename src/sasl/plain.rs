@@ -2,14 +2,14 @@
 
 use crate::secret::Secret;
 
-/// The response of the mechanism PLAIN: no authorization identity, the user name, the password, parted by NULs
-/// (RFC 4616, section 2). It is not encoded yet.
+/// Returns the response of PLAIN, not encoded: no authorization identity, the user name, the password, separated by
+/// NULs (RFC 4616, section 2).
 ///
-/// A user name or password with a NUL in it would be read as something else; [`Session`](crate::pop3::Session) refuses to
-/// send such a response with [`CommandError::NulInCredentials`](crate::pop3::CommandError::NulInCredentials).
+/// A user name or password that contains a NUL would be misread; [`Session`](crate::pop3::Session) refuses to send such
+/// a response with [`CommandError::NulInCredentials`](crate::pop3::CommandError::NulInCredentials).
 #[must_use]
 pub fn plain_response(username: &str, password: &Secret) -> Secret {
-    // Exactly this capacity: growing would leave copies of the password behind in freed memory.
+    // Exactly this capacity, so that growing leaves no copies of the password in freed memory.
     let mut response = Vec::with_capacity(username.len() + password.expose().len() + 2);
     response.push(0);
     response.extend_from_slice(username.as_bytes());

@@ -1,6 +1,6 @@
-//! SCRAM (RFC 5802) with SHA-1 and SHA-256 (RFC 7677), with and without a binding to the TLS connection.
+//! SCRAM (RFC 5802) with SHA-1 and SHA-256 (RFC 7677), with and without channel binding.
 //!
-//! The password is not sent, and the server has to prove that it knows it.
+//! The password is not sent, and the server has to prove that it knows the password.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -23,46 +23,47 @@ pub(super) enum Hash {
     Sha256,
 }
 
-/// What the first message says of channel binding (RFC 5802, section 6).
+/// What the first message says about channel binding (RFC 5802, section 6).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Binding<'a> {
-    /// `n`: this side has nothing to bind to.
+    /// `n`: the client does not support it.
     None,
-    /// `y`: this side could, and the server does not offer it. One that does offer it knows by this that somebody in between
-    /// took the offer away.
+    /// `y`: the client supports it, but the server does not offer it. A server that does then knows that somebody in
+    /// between removed the offer.
     NotOffered,
-    /// `p`: to this.
+    /// `p`: the client binds to this.
     To(&'a ChannelBinding),
 }
 
-/// This side of an exchange.
+/// The client's side of an exchange.
 #[derive(Debug)]
 pub(super) struct Scram {
     hash: Hash,
     password: Secret,
-    /// The GS2 header, and behind it the data of the channel binding.
+    /// The GS2 header, followed by the channel binding data.
     bound: Vec<u8>,
     /// The first message without its GS2 header.
     first_bare: String,
-    /// What was made up for this exchange.
+    /// The client's nonce.
     nonce: String,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
-    /// The server's first message is awaited.
+    /// Waiting for the server's first message.
     ServerFirst,
-    /// Its proof is awaited: this one.
+    /// Waiting for the server's proof, which must be this.
     ServerFinal(Vec<u8>),
-    /// It has proved that it knows the password.
+    /// The server has proved that it knows the password.
     Proved,
-    /// Something was wrong.
+    /// The exchange has failed.
     Over,
 }
 
 impl Scram {
-    /// Begins an exchange, and says the first message. The nonce is printable, without a comma, and never used before.
+    /// Begins an exchange, and returns the first message. The nonce must be printable, without a comma, and never
+    /// reused.
     pub(super) fn begin(
         hash: Hash,
         username: &str,
@@ -87,7 +88,7 @@ impl Scram {
         Ok((scram, first))
     }
 
-    /// Answers a message of the server's. Hashing the password takes long: not for a thread of the runtime.
+    /// Answers a message of the server. Hashing the password takes long: not on a thread of the runtime.
     pub(super) fn answer(&mut self, message: &[u8]) -> Result<Secret, SaslError> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::ServerFirst => self.answer_first(message),
@@ -108,7 +109,7 @@ impl Scram {
         matches!(self.state, State::Proved)
     }
 
-    /// Whether anything was sent that was made of the password.
+    /// Whether anything was sent that was derived from the password.
     pub(super) fn is_password_used(&self) -> bool {
         !matches!(self.state, State::ServerFirst)
     }
@@ -127,7 +128,7 @@ impl Scram {
     }
 }
 
-/// What is made of a password (RFC 5802, section 3).
+/// The keys derived from a password (RFC 5802, section 3).
 struct Keys {
     client: Secret,
     server: Secret,
@@ -143,7 +144,7 @@ impl Keys {
         Self { client: key(b"Client Key"), server: key(b"Server Key") }
     }
 
-    /// The proof of this side, and the one that the server has to give.
+    /// Returns the client's proof, and the one that the server has to give.
     fn sign(&self, hash: Hash, signed: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let signature = hash.keyed(&hash.of(self.client.expose()), signed);
         let proof = self.client.expose().iter().zip(signature).map(|(key, signature)| key ^ signature).collect();
@@ -159,7 +160,7 @@ impl Hash {
         }
     }
 
-    /// HMAC. A key of any length will do, so an error cannot come; nothing would match what stands for it.
+    /// Computes the HMAC. Any key length is valid, so it cannot fail; an empty result would match nothing.
     fn keyed(self, key: &[u8], octets: &[u8]) -> Vec<u8> {
         match self {
             Self::Sha1 => Hmac::<Sha1>::new_from_slice(key)
@@ -172,7 +173,7 @@ impl Hash {
     }
 }
 
-/// The text as both sides hash it (RFC 4013).
+/// Prepares text as both sides hash it (RFC 4013).
 fn prepared(octets: &[u8], why: &'static str) -> Result<String, SaslError> {
     let text = str::from_utf8(octets).map_err(|_| SaslError::Unsendable { why })?;
     match saslprep(text) {
@@ -181,7 +182,7 @@ fn prepared(octets: &[u8], why: &'static str) -> Result<String, SaslError> {
     }
 }
 
-/// A name in which comma and equals sign are written otherwise (RFC 5801, section 4).
+/// Escapes comma and equals sign in a name (RFC 5801, section 4).
 pub(super) fn saslname(name: &str) -> String {
     name.replace('=', "=3D").replace(',', "=2C")
 }

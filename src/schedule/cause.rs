@@ -1,41 +1,42 @@
-//! Why a poll brought no more, and how long that is waited out.
+//! Why a poll did not finish, and how long to wait after that.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What kept a poll from its end. Each has its own count, growth and limit, because each passes in its own way.
+/// What kept a poll from finishing. Each cause has its own count, backoff and limit, because each passes in its own
+/// way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// No name, no address, no connection: nothing was heard from the server.
+    /// The name could not be resolved or no connection was made: nothing was heard from the server.
     NetworkDown,
-    /// The server was there, and the connection broke, fell silent or became too slow.
+    /// The server answered, but the connection broke, fell silent or became too slow.
     ConnectionLost,
-    /// Next to nothing came while other accounts waited for a place.
+    /// Next to nothing arrived while other accounts waited for a slot.
     TooSlow,
-    /// The maildrop is locked, or the server is busy or in trouble that will pass.
+    /// The maildrop is locked, or the server is busy or has a temporary problem.
     ServerBusy,
-    /// The last login was too short a while ago for the server.
+    /// The login came too soon after the last one.
     RateLimited,
     /// The server refused the user name and the password.
     LoginRefused,
-    /// The server says that it will not serve this account, and that a person has to act (RFC 3206, SYS/PERM).
+    /// The server says that it will not serve this account until someone acts (RFC 3206, SYS/PERM).
     AccessRefused,
-    /// No trusted, encrypted connection.
+    /// There is no trusted, encrypted connection.
     Tls,
-    /// The server does not do what a POP3 server does, or what this account needs.
+    /// The server does not behave like a POP3 server, or lacks what this account needs.
     Protocol,
     /// The Maildir or the state cannot be used: full, not mounted, not ours.
     Storage,
     /// Another mailferry polls the account.
     LockedByAnother,
-    /// There is no password to log in with: its file cannot be read, its command fails.
+    /// There is no password to log in with: its file cannot be read or its command fails.
     Credential,
-    /// The configuration cannot work.
+    /// The configuration is unusable.
     Configuration,
-    /// A fault of mailferry itself.
+    /// An internal error of mailferry.
     InternalError,
 }
 
@@ -48,11 +49,11 @@ const fn hours(hours: u64) -> Duration {
 }
 
 impl Cause {
-    /// For so long another mailferry may hold an account before it is a trouble: somebody looks at a maildrop, or a `fetch`
-    /// brings much.
+    /// How long another mailferry may hold an account before that counts as a failure: a user may be looking at the
+    /// maildrop, or a `fetch` may have much to retrieve.
     pub const BRIEF_HOLD: Duration = hours(1);
 
-    /// All of them.
+    /// All causes.
     pub const ALL: [Self; 14] = [
         Self::NetworkDown,
         Self::ConnectionLost,
@@ -70,25 +71,25 @@ impl Cause {
         Self::InternalError,
     ];
 
-    /// How long to wait after the first time, the second time in a row, and so on; the last one from then on.
+    /// The waits after the first failure, the second one in a row, and so on; then the last one repeats.
     const fn steps(self) -> &'static [Duration] {
         match self {
-            // Asking costs nobody anything, and the mail is wanted as soon as the network is back.
+            // Trying is cheap, and the mail is wanted as soon as the network is back.
             Self::NetworkDown | Self::ConnectionLost => {
                 const { &[Duration::from_secs(30), minutes(1), minutes(2), minutes(5), minutes(10), minutes(15)] }
             }
-            // Some servers hold a lock for half an hour after a lost connection, and hold it longer for each try.
+            // Some servers hold a lock for half an hour after a lost connection, and longer for each attempt.
             Self::TooSlow | Self::ServerBusy | Self::RateLimited => {
                 const { &[minutes(5), minutes(10), minutes(20), minutes(30)] }
             }
-            // Further tries with a wrong password lock accounts and addresses out, and a closed account stays closed.
+            // More attempts with a wrong password lock out accounts and addresses, and a closed account stays closed.
             Self::LoginRefused | Self::AccessRefused => {
                 const { &[hours(1), hours(2), hours(4), hours(8), hours(16), hours(24)] }
             }
-            // Somebody has to renew a certificate, here or there, or to leave a network that meddles.
+            // Someone has to renew a certificate, on either side, or leave a network that interferes.
             Self::Tls => const { &[minutes(10), minutes(20), minutes(40), minutes(80), minutes(120)] },
             Self::Protocol => const { &[minutes(15), minutes(30), hours(1), hours(2), hours(4), hours(6)] },
-            // It is over as soon as there is room or the disk is mounted, and looking is cheap.
+            // It ends as soon as there is space or the disk is mounted, and checking is cheap.
             Self::Storage => const { &[minutes(1), minutes(2), minutes(5), minutes(10), minutes(15)] },
             Self::LockedByAnother => const { &[minutes(1), minutes(2), minutes(5)] },
             // A command may open a window that asks for a passphrase: not every minute.
@@ -98,28 +99,28 @@ impl Cause {
         }
     }
 
-    /// How long to wait when this has happened so many times in a row, at an account with this interval.
+    /// Returns how long to wait when this has happened `times` times in a row to an account with this interval.
     #[must_use]
     pub fn wait(self, times: u32, interval: Duration) -> Duration {
         let steps = self.steps();
         let at = usize::try_from(times.saturating_sub(1)).unwrap_or(usize::MAX);
         let step = steps.get(at).or(steps.last()).copied().unwrap_or(interval);
         match self {
-            // A dead network is not waited for longer than a sound server.
+            // A dead network is not waited for longer than the regular interval.
             Self::NetworkDown | Self::ConnectionLost => step.min(interval),
-            // What a person has to mend is not looked at more often than a sound server.
+            // What a person has to fix is not tried more often than at the regular interval.
             Self::LoginRefused | Self::AccessRefused | Self::Tls | Self::Protocol => step.max(interval),
             _ => step,
         }
     }
 
-    /// The cause of this name.
+    /// Returns the cause with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cause| cause.name() == name)
     }
 
-    /// Its name for scripts.
+    /// Returns its name for scripts.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -140,7 +141,7 @@ impl Cause {
         }
     }
 
-    /// Whether it is about this machine, and not about the server.
+    /// Whether the cause lies with this machine and not with the server.
     #[must_use]
     pub const fn is_local(self) -> bool {
         matches!(
@@ -149,7 +150,7 @@ impl Cause {
         )
     }
 
-    /// Whether the server noticed the poll, so that it has a say in when the next one comes.
+    /// Whether the server noticed the poll, so that its limits apply to the time of the next one.
     #[must_use]
     pub const fn reached_server(self) -> bool {
         matches!(
@@ -166,7 +167,7 @@ impl Cause {
     }
 }
 
-/// What happened, as a clause: "the connection broke".
+/// Describes what happened, as a clause: "the connection broke".
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

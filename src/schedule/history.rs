@@ -1,4 +1,4 @@
-//! What is known from the polls before.
+//! What earlier polls have shown.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,55 +9,56 @@ use super::cause::Cause;
 use super::{End, Outcome};
 use crate::account::Interval;
 
-/// A LOGIN-DELAY beyond this is not believed: it would be mail that does not come because of a typing error.
+/// A longer LOGIN-DELAY is not believed: a typing error would hold mail back.
 const LONGEST_LOGIN_DELAY: Duration = Duration::from_secs(3600);
 
-/// How long what a server has refused is remembered: the reason may have been another program at the same account.
+/// How long a refusal is remembered. Its reason may have been another program that polls the account.
 const EXPERIENCE: Duration = Duration::from_secs(86_400);
 
 /// The longest time between two polls that is learnt from refusals.
 const LONGEST_PACE: Duration = Duration::from_secs(1800);
 
-/// Where polls are further apart than this, and more than twice their longest interval, it is not known when mail came.
+/// If polls are further apart than this, and more than twice their longest interval, it is unknown when the mail
+/// arrived.
 const KNOWN_GAP: Duration = Duration::from_secs(3600);
 
-/// What happened in the polls before. Plain values, so that they can be kept; the times since boot are to be left out
-/// after another boot.
+/// What happened in earlier polls. Plain values that can be saved; the times since boot must not be used after a
+/// reboot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
     /// How many times in a row each cause has ended a poll.
     pub in_a_row: BTreeMap<Cause, u32>,
-    /// The last time that the server judged our login, it let us in.
+    /// Whether the server accepted our login the last time that it judged one.
     pub last_login_worked: bool,
-    /// The LOGIN-DELAY that the server announced the last time it let us in.
+    /// The LOGIN-DELAY that the server announced at the last successful login.
     pub login_delay: Option<Duration>,
-    /// When the last poll that was let in ended, since boot.
+    /// When the last poll with a successful login ended, since boot.
     pub last_login: Option<Duration>,
-    /// What the server has refused.
+    /// What was learnt from refusals.
     pub experience: Option<Experience>,
-    /// When mail comes; where the interval is fixed, nobody asks.
+    /// When mail arrives. Unused where the interval is fixed.
     pub arrivals: Option<Box<Arrivals>>,
-    /// Somebody waits for mail until then, since boot.
+    /// Until when a user waits for mail, since boot.
     pub awaited_until: Option<Duration>,
 }
 
-/// A login was refused because the last one was too short a while ago.
+/// A login that was refused because it followed the last one too soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Experience {
-    /// The time between two polls that is tried instead.
+    /// The time between two polls to try instead.
     pub pace: Duration,
     /// When it was learnt, since boot.
     pub learnt: Duration,
 }
 
 impl History {
-    /// Forgets all troubles, because a person has done something: changed the credential, reloaded the configuration,
-    /// asked for a poll. What is known of the server stays.
+    /// Resets all counts of failures, because the user has acted: changed the credential, reloaded the configuration,
+    /// or asked for a poll. What is known of the server stays.
     pub fn begin_anew(&mut self) {
         self.in_a_row.clear();
     }
 
-    /// Counts a poll that ended by this cause; says how many there are in a row now.
+    /// Counts a poll that failed for this cause. Returns how many there now are in a row.
     pub(super) fn count(&mut self, cause: Cause, outcome: &Outcome) -> u32 {
         let keep = |one: Cause| {
             let stays = match one {
@@ -72,12 +73,12 @@ impl History {
         again
     }
 
-    /// Takes in what a poll tells about the server and its rules.
+    /// Learns about the server and its rules from a poll.
     pub(super) fn learn(&mut self, outcome: &Outcome, polled: &Range<Duration>) {
         if outcome.end == End::Trouble(Cause::RateLimited)
             && let Some(last) = self.last_login.filter(|_| !outcome.logged_in)
         {
-            // Twice the time that was not enough, until it is.
+            // Twice the time that was too short, until it is enough.
             let pace = polled.start.saturating_sub(last).saturating_mul(2).min(LONGEST_PACE);
             self.experience = Some(Experience { pace, learnt: polled.end });
         }
@@ -91,7 +92,7 @@ impl History {
         }
     }
 
-    /// Takes in what a poll tells about when mail comes: it began at `began`, since boot, and `local`.
+    /// Learns when mail arrives from a poll that began at `began`, since boot, and `local`.
     pub(super) fn learn_arrivals(&mut self, interval: Interval, outcome: &Outcome, began: Duration, local: TimeOfWeek) {
         if interval.is_fixed() {
             self.arrivals = None;
@@ -103,19 +104,19 @@ impl History {
                 let longest = interval.longest.max(KNOWN_GAP).saturating_mul(2);
                 arrivals.learn(outcome.new, began, local, longest);
             }
-            // What is left comes with the next poll, and came sooner.
+            // The rest comes with the next poll, but arrived earlier.
             End::Dealt { more: true } | End::HadItsShare => arrivals.lose_count(),
             _ if outcome.new > 0 => arrivals.lose_count(),
             _ => {}
         }
     }
 
-    /// Whether somebody waits for mail.
+    /// Whether a user waits for mail.
     pub(super) fn is_awaited(&self, now: Duration) -> bool {
         self.awaited_until.is_some_and(|until| now < until)
     }
 
-    /// The least time between two polls that refusals have taught, as long as it counts.
+    /// Returns the minimum time between two polls that refusals have taught, while it is valid.
     pub(crate) fn pace(&self, now: Duration) -> Option<Duration> {
         self.experience.filter(|one| now.saturating_sub(one.learnt) < EXPERIENCE).map(|one| one.pace)
     }

@@ -1,26 +1,26 @@
-//! Logins at a server that has refused several are slowed down. PURE.
+//! Slows down logins at a server that has refused several. PURE.
 //!
-//! Servers count refused logins by address, over all accounts, and lock the address out for hours (fail2ban: five within ten
-//! minutes). So once some were refused there, accounts of which it is not known that their login is good wait for each other,
-//! so that the server sees few more in its time. Those whose last login was good go on, as long as the server goes on to
-//! let some in: then it is not the address that it refuses.
+//! Servers count refused logins per address, over all accounts, and block the address for hours (fail2ban: five within
+//! ten minutes). So once some were refused, accounts whose login is not known to work wait for each other, so that the
+//! server sees few more refusals within its window. Accounts whose last login worked go on as long as the server still
+//! accepts logins: then it is not blocking the address.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Over so long refusals are counted.
+/// The time over which refusals are counted.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 
-/// So many of them are no reason to slow down: a person has mistyped a password or two.
+/// Fewer refusals than this do not slow logins down: a user may mistype a password once or twice.
 const HARMLESS: usize = 3;
 
-/// How far apart logins are then of which nothing good is known.
+/// The time between logins that are not known to work.
 const UNPROVEN: Duration = Duration::from_secs(4 * 60);
 
-/// The same of accounts whose last login was good, while the server lets nobody in.
+/// The same for accounts whose last login worked, while the server accepts none.
 const PROVEN: Duration = Duration::from_secs(30);
 
-/// What is known of the logins at all servers, each by its name in small letters.
+/// What is known of the logins at all servers, by host name in lower case.
 #[derive(Debug, Default)]
 pub(crate) struct LoginPace {
     hosts: BTreeMap<String, Logins>,
@@ -29,16 +29,16 @@ pub(crate) struct LoginPace {
 /// The logins at a server.
 #[derive(Debug, Default)]
 struct Logins {
-    /// When it refused some of late, the oldest first, since boot.
+    /// When it refused the latest ones, oldest first, since boot.
     refused: VecDeque<Duration>,
-    /// When it let somebody in last, since boot.
+    /// When it last accepted one, since boot.
     let_in: Option<Duration>,
-    /// When a login was begun last that had to wait for its turn, since boot.
+    /// When the last login began that had to wait for its turn, since boot.
     begun: Duration,
 }
 
 impl LoginPace {
-    /// A login was refused.
+    /// Records a refused login.
     pub(crate) fn refused(&mut self, host: &str, now: Duration) {
         let logins = self.hosts.entry(host.to_ascii_lowercase()).or_default();
         if logins.refused.len() > HARMLESS {
@@ -47,20 +47,20 @@ impl LoginPace {
         logins.refused.push_back(now);
     }
 
-    /// A login was good.
+    /// Records a successful login.
     pub(crate) fn let_in(&mut self, host: &str, now: Duration) {
         if let Some(logins) = self.hosts.get_mut(&host.to_ascii_lowercase()) {
             logins.let_in = Some(now);
         }
     }
 
-    /// A person has changed something, or wants to see whether it works: nothing is held against the server.
+    /// Forgets the refusals at a server, because the user has changed something or wants to test it.
     pub(crate) fn forget(&mut self, host: &str) {
         self.hosts.remove(&host.to_ascii_lowercase());
     }
 
-    /// Until when an account at the server has to wait, since boot; None if it may begin, which is then taken as begun.
-    /// `proven`: its last login was good.
+    /// Returns until when an account at the server has to wait, since boot; None if it may begin, which is recorded.
+    /// `proven` says that its last login worked.
     pub(crate) fn wait(&mut self, host: &str, proven: bool, now: Duration) -> Option<Duration> {
         let logins = self.hosts.get_mut(&host.to_ascii_lowercase())?;
         logins.refused.retain(|time| now.saturating_sub(*time) < WINDOW);
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(pace.wait("POP.example.org", false, at(3)), Some(at(242)));
         assert_eq!(pace.wait(HOST, false, at(242)), None, "one may go");
         assert_eq!(pace.wait(HOST, false, at(242)), Some(at(482)), "and the next one later");
-        // A day with 40 wrong passwords, tried whenever they may.
+        // A day with 40 wrong passwords, each tried as soon as allowed.
         let mut logins: Vec<Duration> = (0..3).map(at).collect();
         let (mut pace, mut now) = (refusing(3), at(3));
         while now < at(86_400) {

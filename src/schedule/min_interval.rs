@@ -1,4 +1,4 @@
-//! The least time between two polls: what the server and its provider have a say in.
+//! The minimum time between two polls, which the server and its provider impose.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::PollTiming;
 use super::history::History;
 use super::reason::{MinIntervalFrom, Reason};
 
-/// The least time between two polls, and who says so.
+/// The minimum time between two polls, and where it comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MinInterval {
     pub(super) time: Duration,
@@ -25,12 +25,12 @@ impl MinInterval {
         [known, announced, learnt].into_iter().flatten().fold(nothing, |a, b| if b.time > a.time { b } else { a })
     }
 
-    /// As the reason for a time.
+    /// Returns it as the reason for the time of a poll.
     pub(super) fn reason(self) -> Reason {
         Reason::MinInterval { min_interval: self.time, by: self.by }
     }
 
-    /// What is waited before the rest of a backlog is fetched.
+    /// Returns how long to wait before the rest of a backlog is fetched.
     pub(super) fn between_portions(self, timing: &PollTiming, history: &History, now: Duration) -> Duration {
         match timing.provider {
             Some(provider) if provider.login_delay_is_untrue => history.pace(now).unwrap_or_default(),

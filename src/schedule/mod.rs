@@ -1,31 +1,31 @@
-//! When an account is polled next. PURE: what the account wants, how the last poll ended, what happened before, a seed
-//! and the time go in; the next time and the reason for it come out.
+//! Decides when an account is polled next. PURE: the account's timing, the outcome of the last poll, the history, a
+//! seed and the time go in; the next time and the reason for it come out.
 //!
-//! [`first`] places the first poll after a start, [`next`] every other one. [`queue`] decides which of the accounts that
-//! are due may begin.
+//! [`first`] places the first poll after a start, [`next`] every other one. [`queue`] decides which of the due accounts
+//! may begin.
 //!
-//! All times are counted from the boot of the machine on a clock that goes on while it is suspended
-//! (`CLOCK_BOOTTIME`). So a laptop that wakes finds its accounts due, and nothing here cares what the wall clock does.
+//! All times count from boot on a clock that keeps running while the machine is suspended (`CLOCK_BOOTTIME`). So a
+//! laptop that wakes up finds its accounts due, and changes of the wall clock do not matter here.
 //!
 //! # The regular poll
 //!
-//! An account has a moment of its own in each interval, which its seed gives it, and a poll is placed at that moment, a
-//! few percent sooner or later. So ten thousand accounts that were all polled just after a start are spread evenly over
-//! their interval two or three polls later, polls that come late do not move the following ones, and the mean is the
-//! interval exactly. An account comes to its moment by polls that are sooner, never much later than its interval.
+//! Each account has a moment of its own in every interval, derived from its seed, and is polled around that moment,
+//! give or take a few percent. So ten thousand accounts that were all polled right after a start are spread evenly over
+//! their interval two or three polls later, late polls do not shift the following ones, and the mean is exactly the
+//! interval. An account approaches its moment by polling earlier, never much later than its interval.
 //!
-//! # The least time between two polls
+//! # The minimum time between two polls
 //!
-//! The server's LOGIN-DELAY, what is known of the provider, and what the server has refused before, whichever is the
-//! longest. It counts from the end of a poll, since nobody knows here when the last of its sessions began. It lengthens
-//! an interval that is too short, and every wait after a trouble that the server noticed.
+//! The longest of the server's LOGIN-DELAY, what is known of the provider, and what refusals have taught. It counts
+//! from the end of a poll, since it is not known here when its last session began. It lengthens an interval that is too
+//! short, and every wait after a failure that the server noticed.
 //!
-//! # Troubles
+//! # Failures
 //!
-//! Each [`Cause`] has a count, a growth and a limit of its own. A login, or a message that was delivered, ends all
-//! counts: they count failures in a row. Another cause ends them, too, except that a refused login is only forgotten
-//! when the server lets us in: a network that comes and goes must not make a wrong password be tried more often. What a
-//! person does ([`History::begin_anew`]) ends everything.
+//! Each [`Cause`] has its own count, backoff and limit. The counts are of failures in a row: a login or a delivered
+//! message resets all of them, and so does a different cause. The exception is a refused login, which is forgotten only
+//! after a successful one: an unreliable network must not cause a wrong password to be tried more often. A user's
+//! action ([`History::begin_anew`]) resets everything.
 
 pub mod arrivals;
 pub(crate) mod login_pace;
@@ -54,32 +54,32 @@ use crate::text::In;
 use jitter::{chance, past_own_moment, up_to};
 use min_interval::MinInterval;
 
-/// After a start every account is polled within this time.
+/// All accounts are polled within this time after a start.
 const FIRST: Duration = Duration::from_secs(30);
 
-/// So much of it for each account: a few need not wait for each other.
+/// How much of that each account adds: a few accounts need not wait for each other.
 const FIRST_EACH: Duration = Duration::from_millis(50);
 
-/// A poll that should be at once is no more than this away.
+/// The maximum delay of a poll that is wanted at once.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// A poll that had its share of sessions is followed by another one after this time, or the interval if that is less.
+/// When a poll used up its sessions, the next one follows after this time, or after the interval if that is shorter.
 const AFTER_A_SHARE: Duration = Duration::from_secs(60);
 
-/// How far apart polls are while somebody waits for mail.
+/// The time between polls while a user waits for mail.
 const OFTEN: Duration = Duration::from_secs(15);
 
-/// What an account wants.
+/// How often an account is to be polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollTiming {
     /// The time between two polls.
     pub interval: Interval,
-    /// What is known of the server's provider.
+    /// The provider of its server, if known.
     pub provider: Option<&'static Provider>,
 }
 
 impl PollTiming {
-    /// What an account at a host wants.
+    /// Returns the timing of an account at this host.
     #[must_use]
     pub fn new(interval: Interval, host: &str) -> Self {
         Self { interval, provider: Provider::of(host) }
@@ -89,32 +89,32 @@ impl PollTiming {
 /// How a poll ended, as far as it matters for the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// The server let us in, whatever came after.
+    /// Whether the login succeeded, whatever came after.
     pub logged_in: bool,
-    /// How many messages came.
+    /// How many messages were retrieved.
     pub new: u64,
     /// The LOGIN-DELAY that the server announces (RFC 2449, section 6.5).
     pub login_delay: Option<Duration>,
-    /// Its end.
+    /// How it ended.
     pub end: End,
 }
 
-/// The end of a poll.
+/// The reason why a poll ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Everything that was listed has been dealt with.
+    /// Everything that was listed has been handled.
     Dealt {
-        /// There is, or may be, more than was listed.
+        /// Whether there is, or may be, more than was listed.
         more: bool,
     },
-    /// There is, or may be, more, and the poll had its share of sessions or of time.
+    /// There is, or may be, more, but the poll used up its sessions or its time.
     HadItsShare,
-    /// The server refused the login, and not as something that will pass.
+    /// The server refused the login, and not for a temporary reason.
     Refused {
-        /// It says itself that it is the credentials, by the code AUTH (RFC 3206, section 5).
+        /// Whether the server named the credentials as the reason with the code AUTH (RFC 3206, section 5).
         explicit: bool,
     },
-    /// Something else kept it from its end.
+    /// Something else kept it from finishing.
     Trouble(Cause),
     /// It was asked to stop.
     Stopped,
@@ -130,20 +130,20 @@ pub struct Next {
 }
 
 impl Next {
-    /// The time to go and the reason, in words: "in 5 min, as configured".
+    /// Says when and why: "in 5 min, as configured".
     #[must_use]
     pub fn told(&self, now: Duration) -> NextInWords {
         NextInWords { to_go: In(self.at.saturating_sub(now)), reason: self.reason }
     }
 
-    /// After `wait` and up to `jitter` more.
+    /// Places a poll after `wait` and up to `jitter` more.
     fn after(now: Duration, wait: Duration, jitter: Duration, seed: u64, reason: Reason) -> Self {
         let wait = wait.saturating_add(up_to(&mut chance(seed, now), jitter));
         Self { at: now.saturating_add(wait), reason }
     }
 }
 
-/// The time to go and the reason, in words.
+/// When and why, in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextInWords {
     to_go: In,
@@ -156,7 +156,7 @@ impl fmt::Display for NextInWords {
     }
 }
 
-/// Places the first poll of an account after a start with so many accounts.
+/// Places the first poll of an account after a start with this many accounts.
 #[must_use]
 pub fn first(timing: &PollTiming, accounts: usize, seed: u64, now: Duration) -> Next {
     let accounts = u32::try_from(accounts).unwrap_or(u32::MAX);
@@ -164,8 +164,8 @@ pub fn first(timing: &PollTiming, accounts: usize, seed: u64, now: Duration) -> 
     Next::after(now, Duration::ZERO, window, seed, Reason::Start)
 }
 
-/// Places the poll after one that ran from `polled.start` to `polled.end`, which was at `local`, and takes in how that one
-/// ended. The seed is the account's own ([`seed`]).
+/// Places the poll after one that ran from `polled.start` to `polled.end`, which was at `local`, and updates the
+/// history with its outcome. The seed is the account's own ([`seed`]).
 #[must_use]
 pub fn next(
     timing: &PollTiming,
@@ -190,7 +190,7 @@ pub fn next(
                 }
                 return regular(timing, history, min_interval, seed, &polled, begun);
             }
-            // A server that always lists one more would else be logged in to all the time.
+            // Otherwise a server that always lists one more message would be polled without a pause.
             let had_its_share = outcome.end == End::HadItsShare;
             let least = if had_its_share { AFTER_A_SHARE.min(timing.interval.shortest) } else { Duration::ZERO };
             let pause = min_interval.between_portions(timing, history, now).max(least);
@@ -200,7 +200,7 @@ pub fn next(
             let pause = if outcome.logged_in { min_interval.time } else { Duration::ZERO };
             return Next::after(now, pause, AT_ONCE, seed, Reason::Stopped);
         }
-        // It counts as a busy server, once.
+        // Counts as a busy server, once.
         End::Refused { explicit: false } if worked => {
             history.in_a_row.clear();
             let wait = Cause::ServerBusy.wait(1, timing.interval.longest).max(min_interval.time);
@@ -215,7 +215,7 @@ pub fn next(
     Next::after(now, wait, wait / 10, seed, Reason::Trouble { cause, times })
 }
 
-/// Places a poll while somebody waits for mail.
+/// Places a poll while a user waits for mail.
 fn often(timing: &PollTiming, min_interval: MinInterval, seed: u64, now: Duration) -> Next {
     let wait = OFTEN.min(timing.interval.shortest);
     let reason = if wait >= min_interval.time { Reason::Often } else { min_interval.reason() };
@@ -231,7 +231,7 @@ fn regular(
     polled: &Range<Duration>,
     begun: TimeOfWeek,
 ) -> Next {
-    // Without some room above the least time there would be none to move in.
+    // Without some slack above the minimum time, polls could not be moved.
     let roomy = min_interval.time.saturating_add(min_interval.time / 8);
     let Interval { shortest, longest } = timing.interval;
     if longest < roomy {
@@ -248,8 +248,8 @@ fn regular(
     }
 }
 
-/// Places a poll so long after the last one, a few percent sooner or later, between the bounds, and not before the least
-/// time.
+/// Places a poll `wait` after the start of the last one, give or take a few percent, within the bounds and not before
+/// the minimum time.
 fn adapted(
     wait: Duration,
     reason: Reason,
@@ -262,13 +262,13 @@ fn adapted(
     let mut next = Next::after(due.saturating_sub(sooner), Duration::ZERO, wait / 16, seed, reason);
     next.at =
         next.at.max(polled.start.saturating_add(bounds.shortest)).min(polled.start.saturating_add(bounds.longest));
-    // A poll may have taken longer than that, and the server's least time counts from its end.
+    // A poll may have taken longer than that, and the server's minimum time counts from its end.
     next.at = next.at.max(polled.end.saturating_add(least.max(wait / 16)));
     next
 }
 
-/// How much sooner than it is due a poll comes, so that accounts do not come in a bunch after a start: each moves towards
-/// a moment of its own. At the longer bound nothing can come later in exchange, so who is near the moment stays there.
+/// Returns how much earlier than due a poll comes, so that accounts do not bunch up after a start: each moves towards
+/// its own moment. At the longer bound no poll can be late in exchange, so an account near its moment stays there.
 fn sooner(wait: Duration, bounds: Interval, seed: u64, due: Duration) -> Duration {
     if wait < bounds.longest {
         let period = arrivals::middle(bounds);
@@ -279,11 +279,11 @@ fn sooner(wait: Duration, bounds: Interval, seed: u64, due: Duration) -> Duratio
     if past <= near.saturating_mul(2) { Duration::ZERO } else { part(past.saturating_sub(near), wait / 8, period) }
 }
 
-/// Places a poll near the account's own moment, a period after the last one or less.
+/// Places a poll near the account's own moment, at most one period after the last one.
 fn periodic(period: Duration, reason: Reason, min_interval: MinInterval, seed: u64, polled: &Range<Duration>) -> Next {
     let jitter = period / 32;
     let due = polled.start.saturating_add(period);
-    // The own moment before `due + jitter`: a poll that was early by its jitter is on time all the same.
+    // The own moment before `due + jitter`: a poll that was early by its jitter still counts as on time.
     let past = past_own_moment(seed, period, due.saturating_add(jitter));
     let most = (period / 2).min(period.saturating_sub(min_interval.time));
     let sooner = if past <= most + jitter { past } else { part(past, most, period) };
@@ -293,8 +293,8 @@ fn periodic(period: Duration, reason: Reason, min_interval: MinInterval, seed: u
     next
 }
 
-/// `past * most / period`: who is too far from the own moment to be there next time goes a part of the way, each
-/// another one, so that they do not gather on it.
+/// `past * most / period`: an account too far from its own moment to reach it with the next poll goes part of the way,
+/// each a different part, so that they do not bunch up.
 fn part(past: Duration, most: Duration, period: Duration) -> Duration {
     let nanos = past.as_nanos().saturating_mul(most.as_nanos()) / period.as_nanos().max(1);
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).min(most)

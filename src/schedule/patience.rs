@@ -1,25 +1,25 @@
-//! For how long what an account logs in with is waited for: a command, a file or a token server may hang. PURE.
+//! How long to wait for an account's credential: a command, a file or a token server may hang. PURE.
 
 use std::time::Duration;
 
-/// Who prepares for so long takes long.
+/// After this much time, preparing counts as taking long.
 pub(crate) const TAKES_LONG: Duration = Duration::from_secs(3);
 
-/// Who prepares for so long while others wait for its room has waited enough. Where nobody does, a person may be typing.
+/// How long to wait while other accounts wait for the same room. If none do, a user may be typing a passphrase.
 pub(crate) const ENOUGH: Duration = Duration::from_secs(10);
 
-/// What follows for an account that prepares.
+/// What to do about an account that is preparing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// It goes on.
+    /// Go on waiting.
     GoesOn,
-    /// It goes on among those that take long.
+    /// Go on waiting, among those that take long.
     TakesLong,
-    /// It has to do without.
+    /// Give up on the credential.
     IsOver,
 }
 
-/// Judges one that has prepared for so long.
+/// Decides about an account that has been preparing for this long.
 #[must_use]
 pub(crate) fn patience(waited: Duration, in_the_way: bool) -> Patience {
     if waited >= ENOUGH && in_the_way {

@@ -1,27 +1,28 @@
-//! Which of the accounts that are due may begin. PURE.
+//! Decides which of the due accounts may begin. PURE.
 //!
-//! Accounts *wait* until they are due. Then they are *ready* and stand in the line of their server, the one that was due
-//! first in front. They *run* when there is a place: at their server (`per_host`) and in all (`concurrency`). Of the
-//! fronts of those lines whose server has a place, the one that was due first goes first. So a server that is slow or
-//! has many accounts fills its own places and no others', and among accounts that could begin nobody is overtaken by
-//! one that was due later.
+//! Accounts *wait* until they are due. Then they are *ready* and stand in a line of their server, ordered by when they
+//! were due. They *run* when there are two free slots (places, in names): one at their server (`per_host`) and one in
+//! total (`concurrency`). Among the servers with a free slot, the account that was due first begins first. So a server
+//! that is slow or has many accounts only fills its own slots, and no account that could begin is overtaken by one that
+//! was due later.
 //!
-//! An account whose last poll had its places for long and brought next to nothing is *slow*. At a server that has others,
-//! too, the slow ones leave one of its places to those, if it has more than one.
+//! An account whose last poll held its slots for long and retrieved next to nothing is *slow*. If its server has other
+//! accounts and more than one slot, the slow ones leave one slot to the others.
 //!
-//! Some accounts have to *prepare* first: what they log in with comes from a command, a file or a token server, any of which
-//! may hang. They do so without a place, in one of two rooms, and then stand in the line of their server in the turn in
-//! which they were due. One room is for those that had it at once the last time; who takes long there goes on in the other
-//! one, and begins in that one the next time. So those that hang wait for each other, and the others for none of them.
+//! Some accounts have to *prepare* first: their credential comes from a command, a file or a token server, any of which
+//! may hang. They do so without a slot, in one of two rooms, and then join the line of their server in the order in
+//! which they were due. One room is for accounts that had their credential at once the last time; those that take long
+//! there move on to the other room, and begin there the next time. So those that hang wait for each other, and the
+//! others never wait for them.
 //!
-//! A poll that takes long can *stand aside*: it goes on, and its place among all is another's; its place at the server
-//! stays its own, because the server counts connections. One that hangs and does nothing has no place at all.
+//! A poll that takes long can *stand aside*: it goes on but gives up its slot in the total; it keeps its slot at the
+//! server, because the server counts connections. A poll that hangs and does nothing has no slot at all.
 //!
 //! No operation looks at all accounts: each costs the logarithm of their number, or that for each account that has
 //! become due since.
 //!
-//! Accounts are named by [`AccountName`], not by numbers: after a reload a number may belong to another account, and a
-//! poll that began before it would end the wrong one. A name always means the same lock and the same state.
+//! Accounts are identified by [`AccountName`], not by numbers: after a reload a number may belong to another account,
+//! and a poll from before the reload would end the wrong one. A name always means the same lock and the same state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
@@ -39,16 +40,17 @@ mod line;
 mod place;
 mod preparation;
 
-/// Who was due longer ago than this when we came to look was not late by us: the machine was suspended.
+/// An account that was due longer ago than this when we looked is late because the machine was suspended.
 const SUSPENDED: Duration = Duration::from_secs(10);
 
-/// After that, the accounts that are due begin within this time.
+/// After a suspension, the due accounts begin within this time.
 const SPREAD: Duration = Duration::from_secs(10);
 
-/// So many more polls than may run can stand aside: where only few may run, a few slow servers must not stop everybody.
+/// How many more polls can stand aside than may run: where only few may run, a few slow servers must not block
+/// everything.
 pub(crate) const FEW: usize = 8;
 
-/// How many polls there are at the most that have a place, those that stand aside included.
+/// Returns the maximum number of polls that hold a slot, including those that stand aside.
 #[must_use]
 pub(crate) fn most_polls(concurrency: NonZeroUsize) -> usize {
     concurrency.get().saturating_mul(2).saturating_add(FEW)
@@ -57,55 +59,55 @@ pub(crate) fn most_polls(concurrency: NonZeroUsize) -> usize {
 /// How many polls may run at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// In all.
+    /// In total.
     pub concurrency: NonZeroUsize,
     /// At one server.
     pub per_host: NonZeroUsize,
 }
 
-/// All accounts of a daemon.
+/// All accounts of a daemon, and what each of them does.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
-    /// For the spread after the machine was suspended.
+    /// For the spread after a suspension.
     seed: u64,
     accounts: HashMap<AccountName, Place>,
-    /// Those that wait.
+    /// The waiting accounts.
     waiting: BTreeMap<Turn, AccountName>,
     /// The servers at which accounts are ready or run.
     hosts: HashMap<Arc<str>, Host>,
-    /// Of each line: the servers whose front may begin as far as they are concerned, by its turn.
+    /// For each line: the servers whose first account may begin as far as the server's own limits go, by its turn.
     offers: OfLines<BTreeMap<Turn, Arc<str>>>,
-    /// How many stand in each line.
+    /// How many accounts are in each line.
     in_line: OfLines<usize>,
-    /// How many have which places.
+    /// How many accounts hold which slots.
     counts: Counts,
     /// The number for the next turn.
     number: u64,
 }
 
-/// What an account may begin with.
+/// How an account may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Begin {
-    /// To get what it logs in with. It has no place yet.
+    /// Get its credential. It has no slot yet.
     Prepare,
-    /// To poll. It has its places; its task may be there already, prepared.
+    /// Poll. It has its slots; if it was prepared, its task exists already.
     Poll,
 }
 
-/// What an account is doing, for people to see.
+/// What an account is doing, for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Doing {
-    /// It is due at this time, since boot.
+    /// It is due at this time since boot.
     Waiting(Duration),
-    /// It has been due since this time, and waits for a place.
+    /// It has been due since this time, and waits for a slot.
     Ready(Duration),
     /// It is being polled.
     Running,
 }
 
 impl Queue {
-    /// An empty queue. The seed is the installation's.
+    /// Makes an empty queue. The seed is the installation's.
     #[must_use]
     pub(crate) fn new(limits: Limits, seed: u64) -> Self {
         Self {
@@ -121,9 +123,9 @@ impl Queue {
         }
     }
 
-    /// Takes an account in, or gives a known one another server and another time. `server` is what tells servers apart;
-    /// `prepares`: it has to get what it logs in with. One that is being polled keeps its place until that has ended, and is
-    /// polled again no later than at that time.
+    /// Adds an account, or changes the server and the time of a known one. `server` tells servers apart; `prepares`
+    /// says that the account has to get its credential first. An account that is being polled keeps its slots until the
+    /// poll ends, and is polled again no later than `due`.
     pub(crate) fn insert(&mut self, account: AccountName, server: &str, prepares: bool, due: Duration) {
         let host: Arc<str> = server.into();
         let known = self.accounts.get(&account);
@@ -145,7 +147,7 @@ impl Queue {
         }
     }
 
-    /// Forgets an account. If it is being polled, its place is taken until that has ended.
+    /// Forgets an account. If it is being polled, its slots stay taken until the poll ends.
     pub(crate) fn remove(&mut self, account: &AccountName) {
         let Some(place) = self.accounts.get_mut(account) else { return };
         if let Stage::Running { again, removed, .. } = &mut place.stage {
@@ -155,8 +157,8 @@ impl Queue {
         self.take_out(account);
     }
 
-    /// Somebody wants an account to be polled. One that waits is due now; one that is being polled is polled again
-    /// when it has ended, because what is wanted may have come after its listing. False if the account is not known.
+    /// Makes an account due at the user's request. If it is being polled, it is polled again afterwards, because the
+    /// wanted mail may have arrived after the listing. Returns false if the account is not known.
     pub(crate) fn poll_now(&mut self, account: &AccountName, now: Duration) -> bool {
         match self.accounts.get_mut(account) {
             None | Some(Place { stage: Stage::Running { removed: true, .. }, .. }) => return false,
@@ -171,8 +173,8 @@ impl Queue {
         true
     }
 
-    /// The next account that may begin, if one is due and there is a place for it. It runs until [`Self::finished`].
-    /// To be called until it gives none.
+    /// Returns the next account that may begin, if one is due and has its slots. It runs until [`Self::finished`]. Call
+    /// this until it returns None.
     pub(crate) fn take_startable(&mut self, now: Duration) -> Option<(AccountName, Begin)> {
         self.ready_those_due(now);
         let lines = Line::ALL.into_iter().filter(|line| self.may_begin(*line));
@@ -195,12 +197,12 @@ impl Queue {
         Some((account, if line.is_to_prepare() { Begin::Prepare } else { Begin::Poll }))
     }
 
-    /// Whether the front of such a line may begin, at one server at least.
+    /// Whether the first account of such a line may begin at one server at least.
     fn may_begin(&self, line: Line) -> bool {
         self.has_room_for(line) && !self.is_full() && !self.offers.of(line).is_empty()
     }
 
-    /// The poll of an account has ended, and the next one is due then.
+    /// Records that the poll of an account has ended and when the next one is due.
     pub(crate) fn finished(&mut self, account: &AccountName, due: Duration) {
         let is_running = |place: &&Place| matches!(place.stage, Stage::Running { .. });
         if self.accounts.get(account).filter(is_running).is_none() {
@@ -218,7 +220,7 @@ impl Queue {
         }
     }
 
-    /// A poll with places takes long and brings next to nothing; or it has brought something after all.
+    /// Records whether a poll that holds slots is slow: takes long and retrieves next to nothing.
     pub(crate) fn is_slow(&mut self, account: &AccountName, slow: bool) {
         match self.holds(account) {
             Some(Holds::Both { at, slow: before }) if *before != slow => {
@@ -233,13 +235,14 @@ impl Queue {
         }
     }
 
-    /// Whether an account that is due waits for a place that this one, which is being polled, has.
+    /// Whether a due account waits for a slot that this account's poll holds.
     #[must_use]
     pub(crate) fn is_in_the_way(&self, account: &AccountName) -> bool {
         let per_host = self.limits.per_host;
         let lacks = |at, slow| self.hosts.get(at).is_some_and(|host: &Host| host.lacks_place_of(slow, per_host));
         match self.holds(account) {
-            // Whoever waits at a server without a place waits for one of those there, else for any.
+            // An account that waits at a server without free slots needs one of that server's slots; any other needs
+            // any slot.
             Some(Holds::Both { at, slow }) => self.is_full() && self.is_any_offered() || lacks(at, *slow),
             Some(Holds::Server { at, slow }) => lacks(at, *slow),
             Some(Holds::Room { late, .. }) => self.is_in_the_way_in_its_room(*late),
@@ -247,8 +250,8 @@ impl Queue {
         }
     }
 
-    /// An account that is being polled gives its place among all to whoever waits. Only so many may stand aside at the
-    /// same time: as many as may run, and [`FEW`] more. False if it cannot.
+    /// Gives up an account's slot in the total, in favour of those that wait. At most as many as may run, and [`FEW`]
+    /// more, may stand aside at once. Returns false if it cannot.
     pub(crate) fn stand_aside(&mut self, account: &AccountName) -> bool {
         if self.counts.aside >= self.limits.concurrency.get().saturating_add(FEW) {
             return false;
@@ -258,12 +261,12 @@ impl Queue {
         self.change(account, Holds::Server { at, slow }).is_some()
     }
 
-    /// An account that is being polled gives all its places away: it does nothing, and cannot be ended.
+    /// Gives up all slots of an account whose poll does nothing and cannot be ended.
     pub(crate) fn give_up_places(&mut self, account: &AccountName) {
         self.change(account, Holds::Nothing);
     }
 
-    /// Gives an account that is being polled other places. None if it is not being polled.
+    /// Changes the slots of an account that is being polled. Returns None if it is not being polled.
     fn change(&mut self, account: &AccountName, next: Holds) -> Option<()> {
         let Some(Place { stage: Stage::Running { turn, holds, .. }, .. }) = self.accounts.get_mut(account) else {
             return None;
@@ -274,7 +277,7 @@ impl Queue {
         Some(())
     }
 
-    /// Counts the places that an account has from here on.
+    /// Counts the slots that an account takes.
     fn enter(&mut self, account: &AccountName, holds: &Holds, turn: Turn) {
         *self.counts.of(holds) += 1;
         match holds {
@@ -291,7 +294,7 @@ impl Queue {
         }
     }
 
-    /// Counts the places that an account had.
+    /// Subtracts the slots that an account gave up.
     fn leave(&mut self, holds: &Holds, turn: Turn) {
         *self.counts.of(holds) -= 1;
         match holds {
@@ -319,12 +322,12 @@ impl Queue {
         self.counts.running >= self.limits.concurrency.get()
     }
 
-    /// Whether somebody could begin if there were a place among all.
+    /// Whether some account could begin if there were a free slot in the total.
     fn is_any_offered(&self) -> bool {
         self.offers.all().iter().any(|offers| !offers.is_empty())
     }
 
-    /// When [`Self::take_startable`] may next have an account to give, if nothing else happens before: a time that may
+    /// Returns when [`Self::take_startable`] may next return an account if nothing else happens before; the time may
     /// have passed. None if only the end of a poll can change anything.
     #[must_use]
     pub(crate) fn next_wake(&self) -> Option<Duration> {
@@ -333,7 +336,7 @@ impl Queue {
         fronts.chain(self.waiting.keys().next()).map(|turn| turn.0).min()
     }
 
-    /// Other limits. What runs goes on. Costs a step for each server at which something is ready or runs.
+    /// Changes the limits. Running polls go on. Costs a step for each server where an account is ready or runs.
     pub(crate) fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
         for line in Line::ALL {
@@ -342,7 +345,7 @@ impl Queue {
         }
     }
 
-    /// What an account is doing; None if it is not known.
+    /// Returns what an account is doing; None if it is not known.
     #[must_use]
     pub(crate) fn doing(&self, account: &AccountName) -> Option<Doing> {
         match &self.accounts.get(account)?.stage {
@@ -354,14 +357,14 @@ impl Queue {
         }
     }
 
-    /// How many polls run, with a place or without.
+    /// Returns how many polls run, with a slot or without.
     #[must_use]
     pub(crate) fn running(&self) -> usize {
         let Counts { running, aside, prompt, late, without, prepared: _ } = self.counts;
         running + aside + prompt + late + without
     }
 
-    /// How many accounts are due and wait for a place.
+    /// Returns how many accounts are due and wait for a slot.
     #[must_use]
     pub(crate) fn ready(&self) -> usize {
         self.in_line.all().into_iter().sum()
@@ -382,7 +385,7 @@ impl Queue {
         self.know(account, Place { host, credential, slow, stage: Stage::Waiting { turn, asked } });
     }
 
-    /// An account is somewhere from here on.
+    /// Adds an account and counts it at its server.
     fn know(&mut self, account: AccountName, place: Place) {
         if !place.slow {
             self.at_host(&place.host, |host| host.quick += 1);
@@ -390,7 +393,7 @@ impl Queue {
         self.accounts.insert(account, place);
     }
 
-    /// An account is nowhere any more.
+    /// Removes an account and no longer counts it at its server.
     fn forget(&mut self, account: &AccountName) -> Option<Place> {
         let place = self.accounts.remove(account)?;
         if !place.slow {
@@ -399,7 +402,7 @@ impl Queue {
         Some(place)
     }
 
-    /// Takes an account that does not run out of where it stands.
+    /// Removes an account that does not run, also from its line.
     fn take_out(&mut self, account: &AccountName) -> Option<Place> {
         let place = self.forget(account)?;
         self.leave_line(&place);
@@ -414,8 +417,8 @@ impl Queue {
         }
     }
 
-    /// Moves those that are due into the lines of their servers. That happens whether or not there are places, so that
-    /// who is late here was due while nobody could look.
+    /// Moves the due accounts into the lines of their servers, whether or not there are free slots: so an account that
+    /// is late here became due while the machine was suspended.
     fn ready_those_due(&mut self, now: Duration) {
         while let Some(first) = self.waiting.first_entry()
             && first.key().0 <= now
@@ -437,7 +440,7 @@ impl Queue {
         }
     }
 
-    /// Changes a server, and keeps the account of what it offers.
+    /// Changes a server, and updates what it offers.
     fn at_host(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Host)) {
         let per_host = self.limits.per_host;
         let offers = |host: &Host| OfLines::each(|line| host.offer(line, per_host));

@@ -28,7 +28,7 @@ fn queue(limits: Limits, accounts: &[(&str, &str, u64)]) -> Queue {
     queue
 }
 
-/// Everything that may begin now.
+/// Takes every account that may begin now.
 fn begin(queue: &mut Queue, now: Duration) -> Vec<String> {
     let mut begun = Vec::new();
     while let Some((account, _)) = queue.take_startable(now) {
@@ -83,7 +83,7 @@ fn who_asks_for_a_poll_gets_one_that_begins_after_the_question() {
     assert!(queue.poll_now(&name("a"), at(1)));
     assert_eq!(queue.next_wake(), Some(at(1)));
     assert_eq!(begin(&mut queue, at(1)), ["a"]);
-    // While it runs: its listing may be older than what is wanted. Asking twice makes no difference.
+    // A poll in progress may have listed before the wanted mail arrived. Asking twice makes no difference.
     assert!(queue.poll_now(&name("a"), at(2)) && queue.poll_now(&name("a"), at(3)));
     assert_eq!(begin(&mut queue, at(3)), [""; 0], "never twice at the same time");
     queue.finished(&name("a"), at(400));
@@ -136,7 +136,7 @@ fn a_reload_may_give_an_account_another_server_and_another_time() {
     assert_eq!(begin(&mut queue, at(5)), ["waits"]);
     assert_eq!(queue.doing(&name("runs")), Some(Doing::Waiting(at(6))));
     assert_eq!(begin(&mut queue, at(6)), [""; 0], "the new server's place is taken");
-    // Removed and back again while its poll runs: it never runs twice.
+    // Removed and added again while its poll runs: it never runs twice.
     queue.remove(&name("ready"));
     queue.insert(name("ready"), "third", false, at(7));
     assert_eq!(begin(&mut queue, at(8)), [""; 0]);
@@ -186,7 +186,7 @@ fn who_waits_for_a_place_has_not_slept() {
 }
 
 /// Ten thousand accounts on a hundred servers, and two hundred more on one that takes a minute for each poll, which is
-/// many more than it has places for.
+/// far more than its slots allow.
 #[test]
 fn a_slow_server_does_not_delay_the_accounts_of_the_others() {
     let host = |n: u32| if n < 10_000 { format!("host-{}", n % 100) } else { "slow".to_owned() };
@@ -279,7 +279,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 impl Queue {
-    /// Every account is in one place, and what is offered is what could begin.
+    /// Checks that every account is in exactly one place, and that what is offered is what could begin.
     fn check(&self) {
         let is_running = |place: &&Place| matches!(place.stage, Stage::Running { .. });
         for line in Line::ALL {
@@ -333,7 +333,7 @@ proptest! {
     fn whatever_happens_the_limits_hold_and_nobody_is_forgotten(steps in steps()) {
         let mut queue = Queue::new(limits(2, 1), 5);
         let mut now = START;
-        // Those that run, with the server whose place they take.
+        // The running polls, each with the server whose slot it holds.
         let mut running: Vec<(AccountName, Option<Arc<str>>)> = Vec::new();
         for step in steps {
             match step {
@@ -406,7 +406,7 @@ proptest! {
             queue.check();
             prop_assert_eq!(running.len(), queue.running() + queue.counts.prepared);
         }
-        // Then, with a place at a time, everybody has a turn.
+        // Then, with one slot at a time, every account has a turn.
         for (account, _) in running.drain(..) {
             queue.finished(&account, now + SECOND * 40);
         }
@@ -481,7 +481,7 @@ fn only_so_many_stand_aside() {
     assert!(queue.stand_aside(&name("a10")), "one that hangs does not stand aside any more");
 }
 
-/// Prepares all that may, and says how many there are.
+/// Lets all accounts prepare that may, and returns them.
 fn prepare(queue: &mut Queue, now: Duration) -> Vec<AccountName> {
     let mut begun = Vec::new();
     while let Some((account, begin)) = queue.take_startable(now) {
@@ -539,7 +539,7 @@ fn who_needs_another_credential_lets_others_begin_meanwhile() {
     assert_eq!(begin(&mut queue, at(2)), ["a"]);
 }
 
-/// A server with as many accounts whose passwords do not come as you like.
+/// A server with any number of accounts whose passwords do not arrive.
 #[test]
 fn those_that_hang_wait_for_each_other_and_the_others_for_none_of_them() {
     let mut queue = Queue::new(limits(2, 2), 5);
@@ -547,7 +547,7 @@ fn those_that_hang_wait_for_each_other_and_the_others_for_none_of_them() {
     let good: Vec<AccountName> = (0..4).map(|n| name(&format!("good{n}"))).collect();
     hanging.iter().for_each(|account| queue.insert(account.clone(), "h", true, at(0)));
     good.iter().for_each(|account| queue.insert(account.clone(), "h", true, at(0)));
-    // Each hangs for a minute, if it may, and is due again ten seconds later.
+    // Each hangs for a minute, if allowed, and is due again ten seconds later.
     let mut hangs: HashMap<AccountName, Duration> = HashMap::new();
     let (mut polls, mut most, mut last) = (0, 0, START);
     for second in 0..1200 {
@@ -571,7 +571,7 @@ fn those_that_hang_wait_for_each_other_and_the_others_for_none_of_them() {
             }
         }
         most = most.max(hangs.len());
-        // At first it is not known of any of them that it hangs.
+        // At first it is not known which of them hang.
         assert!(second < 150 || now - last <= 11 * SECOND, "{second} s: nobody was polled for {:?}", now - last);
     }
     assert!((2 + FEW..=2 + 2 + FEW).contains(&most), "{most} commands at a time");
@@ -592,7 +592,7 @@ fn who_comes_to_it_at_once_again_is_not_held_back_any_more() {
         queue.finished(&name("a"), begun + 300 * SECOND);
         assert_eq!(credential(&queue), expected);
     }
-    // What was learned stays over a reload, as long as there is something to wait for.
+    // What was learnt survives a reload as long as it can apply.
     queue.accounts.get_mut(&name("a")).unwrap().credential = Credential::Late;
     queue.insert(name("a"), "other", true, START);
     assert_eq!(credential(&queue), Credential::Late);
@@ -612,7 +612,7 @@ fn a_busy_server_has_few_that_are_prepared_and_others_are_not_held_back_by_it() 
             }
         }
     }
-    // Two are polled, two more are ready to.
+    // Two are polled, and two more are prepared.
     assert_eq!(
         (queue.counts.running, queue.hosts["busy"].prepared, queue.hosts["busy"].in_line().of(Line::Prompt)),
         (3, 2, &16)
@@ -660,7 +660,7 @@ fn accounts_that_are_slow_leave_a_place_at_their_server_to_the_others() {
     let (longest, polls) = slow_ones_beside_quick_ones(4);
     assert!(longest <= 61 * SECOND, "{longest:?} between two polls of an account that takes no time");
     assert!(polls >= 290, "{polls} polls of slow ones: all of the other places are theirs");
-    // Where there is one place, whoever is due first has it.
+    // With one slot, the account that is due first gets it.
     assert!(slow_ones_beside_quick_ones(1).1 >= 95);
 }
 
@@ -678,7 +678,7 @@ fn a_server_where_all_are_slow_has_all_of_its_places() {
     assert!(queue.is_in_the_way(&name("a")), "of b");
     queue.remove(&name("c"));
     assert_eq!(begin(&mut queue, at(10)), ["b"]);
-    // One that brings something after all is not slow any more.
+    // Once it retrieves something, it is no longer slow.
     queue.is_slow(&name("a"), false);
     queue.finished(&name("a"), at(20));
     queue.finished(&name("b"), at(20));

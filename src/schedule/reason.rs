@@ -1,4 +1,4 @@
-//! The reason for a time, in plain words.
+//! The reason for the time of the next poll, in plain words.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,47 +15,47 @@ pub enum Reason {
     Start,
     /// Its interval has passed.
     AsConfigured,
-    /// When mail comes for it says so, within the bounds of its interval.
+    /// Its arrivals suggest this time, within the bounds of its interval.
     Adapted(Expectation),
-    /// Somebody waits for mail.
+    /// A user waits for mail.
     Often,
-    /// Its interval is too short for the server.
+    /// The configured interval is shorter than the server allows.
     MinInterval {
-        /// The least time between two polls.
+        /// The minimum time between two polls.
         min_interval: Duration,
-        /// Who says so.
+        /// Where it comes from.
         by: MinIntervalFrom,
     },
     /// The last poll left mail on the server, and there is no reason to wait.
     Backlog,
-    /// The last poll was stopped before its end.
+    /// The last poll was stopped early.
     Stopped,
-    /// Somebody asked for a poll.
+    /// The user asked for a poll.
     Asked,
-    /// The server refused a login that worked the last time, without saying that the credentials are wrong: it is
-    /// tried once more before that is believed.
+    /// The server refused a login that worked the last time, without naming the credentials as the reason: it is tried
+    /// once more before that is believed.
     Doubt,
-    /// The last poll did not come to its end.
+    /// The last poll failed.
     Trouble {
-        /// Why not.
+        /// Why.
         cause: Cause,
         /// How many times in a row.
         times: u32,
     },
 }
 
-/// Where the least time between two polls comes from.
+/// Where the minimum time between two polls comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MinIntervalFrom {
     /// The server announces LOGIN-DELAY (RFC 2449, section 6.5).
     LoginDelay,
-    /// It is known of the provider.
+    /// The provider is known to require it.
     Provider(&'static Provider),
     /// The server refused a login that came sooner.
     Experience,
 }
 
-/// What follows "next poll in 5 min", with its comma or colon.
+/// Formats what follows "next poll in 5 min", with its comma or colon.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,7 +9,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const INTERVAL: Duration = Duration::from_secs(300);
 
-/// The next poll, where the time of the week is of no interest.
+/// The next poll, where the time of the week does not matter.
 fn next(timing: &PollTiming, history: &mut History, outcome: &Outcome, seed: u64, polled: Range<Duration>) -> Next {
     super::next(timing, history, outcome, seed, polled, TimeOfWeek::new(0))
 }
@@ -19,7 +19,7 @@ fn fixed(interval: Duration, host: &str) -> PollTiming {
     PollTiming::new(Interval::fixed(interval), host)
 }
 
-/// An account at a server of which nothing is known.
+/// An account at a server with nothing known about it.
 fn account() -> PollTiming {
     fixed(INTERVAL, "pop.example.org")
 }
@@ -37,7 +37,7 @@ fn refused(explicit: bool) -> Outcome {
     Outcome { end: End::Refused { explicit }, ..trouble(Cause::LoginRefused) }
 }
 
-/// An account in time: each poll begins when it is due and takes a second.
+/// Simulates an account over time: each poll begins when it is due and takes a second.
 struct Story {
     timing: PollTiming,
     history: History,
@@ -49,7 +49,8 @@ impl Story {
         Self { timing, history: History::default(), now: 1000 * HOUR }
     }
 
-    /// What comes after a poll that begins now, and how long after its end; the time goes on to it.
+    /// Ends a poll that begins now. Returns how long after its end the next one is due and why, and moves on to that
+    /// time.
     fn after(&mut self, outcome: Outcome) -> (Duration, Reason) {
         let end = self.now + SECOND;
         let next = next(&self.timing, &mut self.history, &outcome, 7, self.now..end);
@@ -63,7 +64,7 @@ impl Story {
     }
 }
 
-/// Whether a wait is the expected one, with no more jitter on top than is allowed.
+/// Whether a wait is the expected one, plus no more than the allowed jitter.
 fn is_about(wait: Duration, expected: Duration) -> bool {
     wait >= expected && wait <= expected + expected / 10
 }
@@ -148,7 +149,7 @@ fn a_refused_login_is_remembered_until_the_server_lets_us_in() {
     let (wait, reason) = story.after(refused(true));
     assert!(is_about(wait, 4 * HOUR), "{wait:?}");
     assert_eq!(reason, Reason::Trouble { cause: Cause::LoginRefused, times: 3 });
-    // Let in, whatever came after.
+    // The login succeeded, whatever came after.
     story.after(Outcome { logged_in: true, ..trouble(Cause::ConnectionLost) });
     assert_eq!(story.after(refused(true)).1, Reason::Trouble { cause: Cause::LoginRefused, times: 1 });
 }
@@ -186,7 +187,7 @@ fn a_clear_refusal_is_believed_at_once_and_an_unclear_one_where_no_login_ever_wo
     worked.after(dealt(0, false));
     assert_eq!(worked.after(refused(true)).1, believed);
     assert_eq!(Story::of(account()).after(refused(false)).1, believed);
-    // The first session of the same poll was let in.
+    // The login of the first session of the same poll succeeded.
     let second_session = Outcome { logged_in: true, new: 5, ..refused(false) };
     assert_eq!(Story::of(account()).after(second_session).1, Reason::Doubt);
 }
@@ -206,7 +207,7 @@ fn a_login_delay_lengthens_the_interval_and_is_remembered() {
     let (wait, reason) = story.after(Outcome { login_delay: Some(delay), ..dealt(2, false) });
     assert!((delay..=delay + delay / 4).contains(&wait), "{wait:?}");
     assert_eq!(reason, Reason::MinInterval { min_interval: delay, by: MinIntervalFrom::LoginDelay });
-    // The server hears of these, but not of that.
+    // The server notices these, but not the others.
     assert!(story.after(trouble(Cause::ConnectionLost)).0 >= delay);
     assert!(story.after(trouble(Cause::ServerBusy)).0 >= delay);
     assert!(story.after(refused(false)).0 >= delay);
@@ -215,7 +216,7 @@ fn a_login_delay_lengthens_the_interval_and_is_remembered() {
     // It logged in before the disk was full.
     let after_login = Outcome { logged_in: true, login_delay: Some(delay), ..trouble(Cause::Storage) };
     assert!(story.after(after_login).0 >= delay);
-    // It is not announced any more.
+    // It is no longer announced.
     assert_eq!(story.after(dealt(0, false)).1, Reason::AsConfigured);
 }
 
@@ -230,7 +231,7 @@ fn an_absurd_login_delay_is_not_believed() {
 
 #[test]
 fn what_is_known_of_a_provider_goes_beyond_what_its_server_says() {
-    // Nothing announced, and cut without a word.
+    // No LOGIN-DELAY was announced, and the connection was cut without a response.
     let mut ovh = Story::of(fixed(SECOND * 30, "ssl0.ovh.net"));
     for outcome in [dealt(0, false), trouble(Cause::ConnectionLost), dealt(7, true)] {
         let (wait, _) = ovh.after(outcome);
@@ -243,7 +244,7 @@ fn what_is_known_of_a_provider_goes_beyond_what_its_server_says() {
     let (wait, reason) = gmail.after(announced(dealt(0, false)));
     assert!((INTERVAL..=INTERVAL * 5 / 4).contains(&wait), "{wait:?}");
     assert!(matches!(reason, Reason::MinInterval { by: MinIntervalFrom::Provider(_), .. }), "{reason:?}");
-    // Its LOGIN-DELAY does not stand in the way of a backlog.
+    // Its LOGIN-DELAY does not delay a backlog.
     for wait in gmail.waits(announced(dealt(250, true)), 3) {
         assert!(wait <= AT_ONCE, "{wait:?}");
     }
@@ -256,7 +257,7 @@ fn a_backlog_is_drained_as_long_as_each_poll_brings_something() {
     assert!(wait <= AT_ONCE && reason == Reason::Backlog, "{wait:?} {reason:?}");
     let (wait, reason) = story.after(dealt(0, true));
     assert!(wait > INTERVAL / 3 && reason == Reason::AsConfigured, "{wait:?} {reason:?}");
-    // A server with a LOGIN-DELAY bears no more than that.
+    // A server with a LOGIN-DELAY tolerates no more than that.
     let delay = Duration::from_secs(120);
     let (wait, reason) = story.after(Outcome { login_delay: Some(delay), ..dealt(1000, true) });
     assert!((delay..=delay + AT_ONCE).contains(&wait) && reason == Reason::Backlog, "{wait:?} {reason:?}");
@@ -275,7 +276,7 @@ fn a_stopped_poll_goes_on_soon_and_changes_nothing() {
     assert!(story.after(delayed).0 >= MINUTE, "the server counts it as a login");
 }
 
-/// A server that wants 12 minutes between two logins and says so only when it refuses one.
+/// A server that requires 12 minutes between two logins, and says so only when it refuses one.
 #[test]
 fn a_pace_that_a_server_enforces_is_learnt_from_its_refusals() {
     let mut story = Story::of(account());
@@ -292,7 +293,7 @@ fn a_pace_that_a_server_enforces_is_learnt_from_its_refusals() {
             story.after(dealt(0, false));
         }
     }
-    // It is learnt anew each day.
+    // It is learnt again each day.
     assert!(refusals <= 9, "{refusals} refusals");
     assert!(logins >= 48 * 60 / 30, "{logins} logins in 48 hours");
 }
@@ -314,8 +315,8 @@ fn seeds(count: u32) -> Vec<u64> {
     (0..count).map(|n| seed(99, &AccountName::new(&format!("account-{n}")).unwrap())).collect()
 }
 
-/// Times from nothing on fill so many boxes of this width evenly: no box is off by more than five standard deviations,
-/// which chance does once in 60,000 runs.
+/// Asserts that times from zero on fill the boxes of this width evenly: no box is off by more than five standard
+/// deviations, which happens by chance once in 60,000 runs.
 fn assert_even(times: &[Duration], width: Duration, boxes: usize) {
     let mut count = vec![0_f64; boxes];
     for time in times {
@@ -327,7 +328,7 @@ fn assert_even(times: &[Duration], width: Duration, boxes: usize) {
     assert!(!count.iter().any(off), "mean {mean}: {count:?}");
 }
 
-/// Ten thousand accounts that were all polled just after a start.
+/// Ten thousand accounts that were all polled right after a start.
 #[test]
 fn ten_thousand_accounts_are_spread_over_their_interval_after_a_few_polls() {
     let (timing, begin) = (account(), 5 * HOUR);
@@ -341,18 +342,18 @@ fn ten_thousand_accounts_are_spread_over_their_interval_after_a_few_polls() {
         polls
     };
     let all: Vec<Duration> = seeds(10_000).iter().flat_map(|&seed| polls(seed, begin + 8 * INTERVAL)).collect();
-    // From the fourth interval on each minute, and each 5 s, has its share.
+    // From the fourth interval on, each minute and each 5 s has its share.
     for k in 4..8_u32 {
         let (from, to) = (begin + INTERVAL * k, begin + INTERVAL * (k + 1));
         let inside: Vec<Duration> = all.iter().filter(|&&at| at >= from && at < to).map(|&at| at - from).collect();
         assert!((9_900..10_100).contains(&inside.len()), "{} polls in an interval", inside.len());
         assert_even(&inside, SECOND * 5, 60);
     }
-    // On the way there they gather nowhere but at the start.
+    // On the way there they bunch up nowhere but at the start.
     let mut each_second = vec![0_u32; 8 * 300];
     all.iter().for_each(|&at| each_second[usize::try_from((at - begin).as_secs()).unwrap()] += 1);
     assert!(each_second[31..].iter().all(|&polls| polls < 120), "33 would be even: {each_second:?}");
-    // And nobody was left out for longer than an interval and its jitter.
+    // No account waited longer than an interval and its jitter.
     let early: Vec<Duration> = all.iter().filter(|&&at| at < begin + INTERVAL + INTERVAL / 2).copied().collect();
     assert!(early.len() >= 20_000, "{}", early.len());
 }
@@ -364,7 +365,7 @@ fn the_mean_is_the_interval_and_no_two_gaps_are_alike() {
         let mut history = History::default();
         let (mut at, mut gaps) = (HOUR, Vec::new());
         for round in 0..1010_u32 {
-            // Each begins a little late and takes a while.
+            // Each poll begins a little late and takes a while.
             let start = at + interval / 100;
             let after = next(&timing, &mut history, &dealt(0, false), 11, start..start + interval / 20).at;
             if round >= 10 {
@@ -401,7 +402,7 @@ fn accounts_and_installations_do_not_march_in_step() {
     let at = |seed: u64| next(&account(), &mut History::default(), &dealt(0, false), seed, HOUR..HOUR + SECOND).at;
     assert_eq!(at(seeds[0]), at(seeds[0]));
     assert!(at(seeds[0]) != at(seeds[1]) && at(seeds[0]) != at(seeds[2]));
-    // The installation decides as well as the account: its accounts fall on other places.
+    // The installation matters as much as the account: on another one the accounts have other moments.
     let moments: Vec<Duration> =
         (0..3000).map(|n| past_own_moment(seed(n, &name("a")), INTERVAL, 7 * INTERVAL)).collect();
     assert_even(&moments, SECOND * 10, 30);
@@ -421,7 +422,7 @@ fn while_somebody_waits_for_mail_polls_come_often_within_what_the_server_bears()
     }
     assert!((34..=40).contains(&polls), "{polls}");
     assert!(matches!(story.after(dealt(0, false)).1, Reason::AsConfigured));
-    // A server that wants a minute gets it, a trouble is waited out, and a shorter interval stays.
+    // If the server requires a minute, polls keep to that; failures are waited out; a shorter interval stays.
     story.history.awaited_until = Some(story.now + HOUR);
     let (wait, reason) = story.after(Outcome { login_delay: Some(delay), ..dealt(0, false) });
     assert!((delay..=delay + AT_ONCE).contains(&wait), "{wait:?}");
@@ -441,7 +442,7 @@ fn an_interval_with_bounds_yields_to_the_server() {
         assert!((INTERVAL..=INTERVAL * 5 / 4).contains(&wait), "{wait:?}");
         assert!(matches!(reason, Reason::MinInterval { .. }));
     }
-    // One between the bounds is the shortest.
+    // A LOGIN-DELAY between the bounds becomes the shortest interval.
     let mut delayed = Story::of(timing("h"));
     let delay = Duration::from_secs(40);
     for _ in 0..50 {
@@ -450,8 +451,8 @@ fn an_interval_with_bounds_yields_to_the_server() {
     }
 }
 
-/// Two thousand accounts of which nothing is known, all polled just after a start. No mail comes, so that their polls get
-/// further and further apart. What becomes of them in the end is tested beside `arrivals`.
+/// Two thousand accounts with nothing known about them, all polled right after a start. No mail arrives, so their polls
+/// get further and further apart. How they end up is tested in `arrivals`.
 #[test]
 fn accounts_whose_interval_has_bounds_are_spread_as_well() {
     let timing = PollTiming::new(Interval { shortest: MINUTE, longest: 15 * MINUTE }, "h");
@@ -591,7 +592,7 @@ proptest! {
             let most = longest.max(min_interval);
             prop_assert!(wait <= most + most / 8 + AT_ONCE, "{wait:?} is more than {most:?}: {next:?}");
             prop_assert!(history.in_a_row.len() <= 2, "{history:?}");
-            // Somebody waits for mail now and then.
+            // A user waits for mail now and then.
             history.awaited_until = (seconds % 7 == 0).then_some(next.at + Duration::from_secs(seconds));
             now = next.at;
         }

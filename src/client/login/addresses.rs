@@ -1,5 +1,5 @@
-//! What is tried when a session ended before the login was answered: another way to log in there, or another address of the
-//! host. One that accepts and then fails does not hide the others.
+//! Decides what to try when a session ended before the login was answered: another login method there, or another
+//! address of the host. An address that accepts connections and then fails does not keep the others from being tried.
 
 use std::net::SocketAddr;
 
@@ -9,29 +9,29 @@ use crate::client::ClientError;
 use crate::net::MOST_ADDRESSES;
 use crate::sasl::LoginMethod;
 
-/// So many sessions are begun for one login: one for each way that there may be, and one without CAPA.
+/// How many sessions one login may take: one for each possible method, and one without CAPA.
 const MOST_SESSIONS: usize = 8;
 
-/// In so many of them the credential is sent: a server that hangs up at it may mean that it refuses it, and locks the
-/// account for much guessing.
+/// In how many of them the credential may be sent: a server that hangs up on it may mean a refusal, and lock the
+/// account after too many attempts.
 const MOST_OFFERS: usize = 2;
 
-/// What was found out at one address of the server.
+/// What was found out about one address of the server.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    /// The ways that came to nothing, in the order in which they were tried.
+    /// The login methods that failed, in the order in which they were tried.
     pub(super) failed: Vec<LoginMethod>,
-    /// The server hung up at CAPA.
+    /// Whether the server hung up on CAPA.
     pub(super) without_capa: bool,
-    /// The server hung up before it had answered UTF8.
+    /// Whether the server hung up before it answered UTF8.
     pub(super) without_utf8: bool,
 }
 
-/// How a session without a login ended.
+/// How a session ended without a login.
 pub(super) enum Ended {
-    /// No address that is left came as far as the login.
+    /// None of the remaining addresses got as far as the login.
     Unreached(ClientError),
-    /// The server did not let us in.
+    /// The session ended before the login succeeded.
     Broken {
         /// The address.
         peer: SocketAddr,
@@ -42,40 +42,41 @@ pub(super) enum Ended {
     },
 }
 
-/// What follows.
+/// What to do next.
 pub(super) enum Next {
-    /// Another way to log in is tried, because of this.
+    /// Try another login method because of this error.
     Way(ClientError),
-    /// Another address is tried.
+    /// Try another address.
     Address,
-    /// Nothing is: this is why.
+    /// Give up with this error.
     Over(ClientError),
 }
 
-/// The addresses of a host that were tried for one login.
+/// The addresses of a host tried for one login.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    /// Those that take connections and came to nothing.
+    /// The addresses that accept connections but failed.
     pub(super) avoid: Vec<SocketAddr>,
-    /// So many sessions came as far as the login.
+    /// How many sessions got as far as the login.
     pub(super) sessions: usize,
-    /// In so many of them the credential was sent.
+    /// In how many of them the credential was sent.
     offers: usize,
-    /// The ways to log in that came to nothing at addresses before this one.
+    /// The login methods that failed at earlier addresses.
     pub(super) failed_elsewhere: Vec<LoginMethod>,
-    /// What an address came to that was left for another one: what is told if none does better.
+    /// The error at the first address that was left for another one, reported if none does better.
     first: Option<ClientError>,
-    /// What was found out at an address that was left while there was another way to log in.
+    /// What was found out about an address that was left with another login method untried.
     left: Option<Place>,
-    /// No other address does better.
+    /// Whether no other address does better.
     alone: bool,
 }
 
 impl Addresses {
-    /// What follows a session; `here` is what was found out at its address, and becomes what is known of the next one.
+    /// Decides what to do after a session. `here` is what was found out about its address, and is replaced by what is
+    /// known about the next one.
     ///
-    /// Where a credential was sent once, the second and last time is for another address, if there is one; else for
-    /// another way.
+    /// If the credential was sent once, its second and last use is for another address if there is one, otherwise for
+    /// another method.
     pub(super) fn next(&mut self, ended: Ended, another_way: bool, another_address: bool, here: &mut Place) -> Next {
         let (peer, error) = match ended {
             Ended::Unreached(error) => return self.back(error, here),
@@ -99,7 +100,7 @@ impl Addresses {
         self.remember_all(here);
         Next::Over(match error {
             ClientError::Login { .. } | ClientError::Sasl { .. } => error,
-            // What the first address came to.
+            // The error at the first address.
             _ => self.first.take().unwrap_or(error),
         })
     }
@@ -113,7 +114,7 @@ impl Addresses {
         }
     }
 
-    /// No further address was reached: one that was left while there was another way to log in is tried by that.
+    /// Handles that no further address was reached: returns to one that was left with another login method untried.
     fn back(&mut self, error: ClientError, here: &mut Place) -> Next {
         match (self.first.take(), self.left.take()) {
             (Some(first), Some(place)) => {
@@ -128,7 +129,7 @@ impl Addresses {
         }
     }
 
-    /// What came to nothing at any address is remembered of the server.
+    /// Remembers the methods that failed at any address as failed at the server.
     fn remember_all(&mut self, here: &mut Place) {
         let mut failed = std::mem::take(&mut self.failed_elsewhere);
         failed.retain(|way| !here.failed.contains(way));

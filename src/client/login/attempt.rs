@@ -1,4 +1,4 @@
-//! The ways to log in, one after the other, until the server lets us in or refuses more than the way.
+//! Tries the login methods in turn until the server accepts one or refuses more than the method.
 
 use tracing::info;
 
@@ -13,34 +13,35 @@ use crate::provider::Provider;
 use crate::sasl::{Link, LoginMethod, Offer, ways_to_log_in};
 use crate::secret::Secret;
 
-/// A login under way, over one session or several.
+/// A login in progress, over one session or several.
 pub(super) struct Attempt<'a> {
     account: &'a Account,
     password: &'a Secret,
     cached: &'a CachedCapabilities,
-    /// What was found out at the address that is tried.
+    /// What was found out about the current address.
     here: Place,
-    /// Which address that is, and what may be tried next.
+    /// The addresses tried so far, and what may be tried next.
     addresses: Addresses,
-    /// The server hung up when a way was tried, and there is another one.
+    /// Whether the server hung up on a method and there is another one.
     another_way: bool,
-    /// The session ended at a way while there was another one, to be tried now or in the next poll.
+    /// Whether the session ended at a method while another was left, for now or for the next poll.
     untried: bool,
-    /// It is not about the way nor about the credential that this session came to nothing.
+    /// Whether this session failed for a reason other than the method and the credential, so that another address may
+    /// do.
     another_address: bool,
-    /// A way was refused in this session, so that the server may have hung up for that.
+    /// Whether a method was refused in this session, which may be why the server hung up.
     refused: bool,
-    /// The server refused a way that hides the password, and may only seem to have such ways.
+    /// Whether the server refused a method that hides the password: it may only pretend to support such methods.
     only_showing: bool,
-    /// Anybody can listen to the connection.
+    /// Whether anybody can read the connection.
     overheard: bool,
 }
 
-/// What comes of a way that came to nothing.
+/// What a failed method leads to.
 struct Judged {
-    /// What to tell if no other way is left.
+    /// The error to report if no other method is left.
     error: ClientError,
-    /// Whether another way may be tried: this one was not known, or came to no end.
+    /// Whether another method may be tried: this one was unknown or could not be completed.
     another: bool,
 }
 
@@ -61,7 +62,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Logs in, in one session, or in further ones if the server hangs up at a way, or if one of its addresses does not work.
+    /// Logs in, in one session, or in several if the server hangs up on a method or one of its addresses does not work.
     pub(super) async fn run(mut self, dialer: &dyn Dial) -> Result<LoggedIn, LoginError> {
         loop {
             (self.another_way, self.untried, self.another_address, self.refused) = (false, false, false, false);
@@ -79,7 +80,7 @@ impl<'a> Attempt<'a> {
                 Next::Address => {}
                 Next::Over(error) => {
                     if !self.untried && self.addresses.sessions > 1 && !matches!(error, ClientError::Login { .. }) {
-                        // It hangs up at everything: that is hardly about the way to log in.
+                        // It hangs up on everything, so the login method is hardly the reason.
                         self.here.failed.retain(|way| self.overheard && way.hides_password());
                     }
                     return Err(self.over(error));
@@ -90,14 +91,14 @@ impl<'a> Attempt<'a> {
 
     fn over(mut self, error: ClientError) -> LoginError {
         if self.overheard {
-            // Who keeps such a way away for long enough must not get the password shown in the end.
+            // An attacker who blocks these methods for long enough must not be shown the password in the end.
             self.here.failed.extend(self.hiding_earlier());
         }
         let provider = Provider::of(&self.account.endpoint.host);
         LoginError { error: error.or_goodbye(provider, false), failed: self.here.failed }
     }
 
-    /// The ways that hide the password, of those that the server is remembered for.
+    /// Returns the methods that hide the password among those that the server is remembered to have.
     fn hiding_earlier(&self) -> Vec<LoginMethod> {
         let announced = self.cached.before_login.as_ref().map(|announced| {
             let offer = Offer {
@@ -113,7 +114,7 @@ impl<'a> Attempt<'a> {
         remembered.filter(|way| way.hides_password() && !self.here.failed.contains(way)).collect()
     }
 
-    /// One session, from the connection to the login.
+    /// Runs one session, from the connection to the login.
     async fn session(&mut self, dialer: &dyn Dial) -> Result<LoggedIn, Ended> {
         let Self { account, password, cached, .. } = *self;
         let reached = reach(dialer, account, password, cached.classical, &mut self.addresses.avoid).await;
@@ -132,15 +133,15 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// A session in which the server did not let us in.
+    /// Describes a session that ended without a login.
     fn broken(&mut self, error: ClientError, client: &Client) -> Ended {
-        // TLS 1.3 refuses only now what it has against us.
+        // With TLS 1.3 the server's objections arrive only now.
         let error = of_tls(error);
         self.another_address |= is_of_one_address(&error);
         Ended::Broken { peer: client.info.peer, error, offered: client.login.offered }
     }
 
-    /// Tries the ways to log in until the server lets us in, or refuses more than the way.
+    /// Tries login methods until the server accepts one or refuses more than the method.
     async fn enter(
         &mut self,
         client: &mut Client,
@@ -165,7 +166,7 @@ impl<'a> Attempt<'a> {
                 return Err(error);
             }
             if std::mem::take(&mut from_memory) {
-                // What was announced once may have changed. Many servers hang up after a refusal.
+                // The cached capabilities may be outdated. Many servers hang up after a refusal.
                 match client.capabilities().await {
                     Ok(now) => announced = now,
                     Err(_) => return Err(self.hung_up(error, client, login, announced.as_ref())),
@@ -177,7 +178,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// What a failure means for this way and the others.
+    /// Decides what a failure means for this method and the others.
     fn judge(&mut self, failure: Failure, method: LoginMethod, link: Link, login: &Login<'_>) -> Judged {
         self.refused = true;
         let (asked, response, offered, certain) = match failure {
@@ -189,24 +190,25 @@ impl<'a> Attempt<'a> {
         };
         let refusal = if certain { Refusal::Credentials } else { judge_refusal(&response) };
         let unknown = !certain && (is_unknown_method(&response) || (!offered && refusal == Refusal::Credentials));
-        // Such a refusal costs nothing to doubt where nobody listens: it may be the way, and the password is told once more.
+        // Doubting such a refusal costs nothing if nobody can listen: the method may be at fault, and the password is
+        // sent again.
         let auto = login.account.auth == AuthChoice::Auto;
         let doubtful = refusal == Refusal::Credentials && auto && method.hides_password() && link != Link::Cleartext;
         self.only_showing |= doubtful && !unknown;
-        // A server that does not know a way may say anything. So unless it means the credentials for certain, another
-        // way comes first next time.
+        // A server that does not know a method may answer anything. So unless it certainly means the credentials,
+        // another method comes first next time.
         let coded = response.code == Some(ResponseCode::Auth);
         if unknown || doubtful || (refusal == Refusal::Credentials && !coded && !certain) {
             self.here.failed.push(method);
         }
-        // Too busy before it has judged any credential: that may be so at this address alone.
+        // Too busy before it judged any credential, which may be true of this address only.
         self.another_address = refusal == Refusal::Temporary && (!offered || asked == CommandKind::User);
         let (provider, blanks) = (Provider::of(&login.account.endpoint.host), holds_blanks(login.password));
         let error = ClientError::Login { provider, asked, response, refusal, blanks };
         Judged { error, another: unknown || doubtful }
     }
 
-    /// The way to try next; None if there is none left.
+    /// Returns the method to try next; None if none is left.
     fn next(
         &self,
         client: &Client,
@@ -225,18 +227,18 @@ impl<'a> Attempt<'a> {
             let passed_over = self.only_showing && way.hides_password();
             !failed.contains(way) && !passed_over
         };
-        // What never failed comes first, then what did so longest ago.
+        // Methods that never failed come first, then the one that failed longest ago.
         Ok(ways.into_iter().filter(is_left).min_by_key(before))
     }
 
-    /// The session broke at CAPA: a server from before RFC 2449 may not bear it.
+    /// Handles a session that broke at CAPA, which a server from before RFC 2449 may not tolerate.
     fn broke_at_capa(&mut self, error: &ClientError) {
         if matches!(error, ClientError::Closed | ClientError::Lost { .. }) {
             (self.here.without_capa, self.another_way) = (true, true);
         }
     }
 
-    /// The session broke when a way was tried: that may have been what it did not bear.
+    /// Handles a session that broke while a method was tried, which may have been more than the server tolerates.
     fn broke(
         &mut self,
         error: ClientError,
@@ -253,10 +255,10 @@ impl<'a> Attempt<'a> {
             error,
             ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(FramingError::NotPop3 { .. })
         ) {
-            // It may have been UTF8 that it did not bear.
+            // It may have been UTF8 that it did not tolerate.
             let utf8 = login.utf8 && announced.is_some_and(Capabilities::utf8) && !client.login.utf8_answered;
             self.here.without_utf8 |= utf8;
-            // After a refusal it may well be the refusal that it hung up behind.
+            // After a refusal, the refusal may be why it hung up.
             if !self.refused {
                 self.here.failed.push(method);
             }
@@ -270,7 +272,7 @@ impl<'a> Attempt<'a> {
         error
     }
 
-    /// The server hung up; another session is worth it if there is another way to log in.
+    /// Handles a server that hung up; another session is worthwhile if another method is left.
     fn hung_up(
         &mut self,
         error: ClientError,
@@ -288,7 +290,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Whether a session that ended so before the login was answered may have gone better at another address.
+/// Whether a session that ended like this before the login was answered might have fared better at another address.
 fn is_of_one_address(error: &ClientError) -> bool {
     match error {
         ClientError::Lost { .. } | ClientError::Closed | ClientError::Framing(_) => true,
@@ -298,7 +300,7 @@ fn is_of_one_address(error: &ClientError) -> bool {
     }
 }
 
-/// Whether a password holds what nobody types: blanks of any kind.
+/// Whether a password contains whitespace of any kind, which nobody types.
 fn holds_blanks(password: &Secret) -> bool {
     let octets = password.expose();
     match str::from_utf8(octets) {

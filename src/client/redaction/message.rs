@@ -1,4 +1,4 @@
-//! How a message is called where a person reads of it.
+//! How a message is named in text for the user.
 
 use std::fmt::{self, Write as _};
 
@@ -6,10 +6,10 @@ use super::Redactor;
 use crate::plan::maildrop::Listed;
 use crate::text::Size;
 
-/// The most characters of a unique-id that are shown: RFC 1939 allows 70 octets, and servers send a thousand.
+/// How many characters of a unique-id are shown at most: RFC 1939 allows 70 octets, but servers send a thousand.
 const UNIQUE_ID: usize = 140;
 
-/// A message as a person would name it.
+/// A message as shown to the user.
 pub(crate) struct Message<'a>(pub(crate) &'a Listed, pub(crate) &'a Redactor);
 
 impl fmt::Display for Message<'_> {

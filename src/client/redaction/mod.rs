@@ -1,5 +1,5 @@
-//! What a server may repeat and nobody may read: a server, or a device on the way, may echo what it was sent, in the
-//! form in which it works with it.
+//! Hides secrets in what a server says: a server, or a device in between, may echo what it was sent, in whatever form
+//! it works with it.
 
 use std::ops::Range;
 
@@ -18,36 +18,37 @@ mod percent;
 
 pub(crate) use message::Message;
 
-/// A form of a secret, on its way into what is kept.
+/// A form of a secret before it is stored.
 type Wiped = Zeroizing<String>;
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const MASK: &str = "[secret]";
 
-/// In octets. Something shorter is hardly a secret, and to mask it would garble everything.
+/// The shortest secret that is hidden, in octets. Anything shorter is hardly a secret, and masking it would garble all
+/// text.
 const SHORTEST: usize = 4;
 
-/// Hides the password of an account in a server's words: as it is, escaped for a terminal, in base64 alone, in AUTH PLAIN
-/// or within anything else, percent-encoded in part or as a whole, as HTML, in hexadecimal.
+/// Hides the password of an account in a server's words: verbatim, escaped for a terminal, in base64 (alone, in AUTH
+/// PLAIN or within anything else), percent-encoded in part or completely, as HTML, and in hexadecimal.
 ///
-/// It works on text that is escaped already, because that is what is shown, and so it knows the escaped forms of the
-/// password. Upper and lower case count as alike: a response code is in capitals whatever the server sent.
+/// It works on text that is already escaped, because that is what is shown, so it knows the escaped forms of the
+/// password. It ignores case, because response codes are shown in capitals whatever the server sent.
 ///
-/// The forms are searched one after the other: a matcher for all at once would hold copies of the password that nobody
+/// The forms are searched for one by one: a matcher for all of them would hold copies of the password that nobody
 /// wipes.
 #[derive(Debug, Default)]
 pub struct Redactor {
-    /// What is hidden, in lower case, the longest first.
+    /// The forms to hide, in lower case, longest first.
     forms: Vec<Secret>,
-    /// The part of the password's base64 that does not depend on what stands before and behind it, in lower case: one
-    /// for each of the three places in which base64 can have it.
+    /// The part of the password's base64 that does not depend on its neighbours, in lower case, for each of the three
+    /// alignments.
     within_base64: Vec<Secret>,
-    /// The password is not ASCII: read in another encoding than its own it would not be found.
+    /// Whether the password is not ASCII, and so would be missed in text decoded from another charset.
     beyond_ascii: bool,
 }
 
 impl Redactor {
-    /// Hides a password.
+    /// Prepares to hide a password.
     #[must_use]
     pub fn new(username: &str, password: &Secret) -> Self {
         let octets = password.expose();
@@ -57,7 +58,7 @@ impl Redactor {
         let plain = plain_response(username, password);
         let mut forms = as_shown(octets);
         if let Ok(text) = str::from_utf8(octets) {
-            // A form sent by a browser has a plus in the place of a blank.
+            // Form encoding turns a blank into a plus.
             let with_plus = replaced(text, |c| if c == ' ' { Some("+") } else { None });
             forms.extend([with_plus, as_html(text)].map(|form| Wiped::new(words(&form))));
         }
@@ -66,7 +67,7 @@ impl Redactor {
             forms.extend(encoded);
         }
         forms.extend(["", " ", ":", "-"].map(|separator| Wiped::new(hexadecimal(octets, separator))));
-        // Without blanks at the ends: those of a line are not shown.
+        // Trimmed, because the blanks at the ends of a line are not shown.
         let forms = in_lower_case(forms.iter().map(|form| form.trim()));
         let within_base64 = (0..3).flat_map(|before| within_base64(octets, before)).collect::<Vec<_>>();
         Self {
@@ -76,7 +77,7 @@ impl Redactor {
         }
     }
 
-    /// A server's words without the secrets. Of an excerpt that was cut off in the middle of a secret, its part is
+    /// Returns a server's words without the secrets. If an excerpt was cut off inside a secret, the remaining part is
     /// hidden, too.
     #[must_use]
     pub fn hide(&self, text: &str) -> String {
@@ -104,7 +105,7 @@ impl Redactor {
         shown
     }
 
-    /// A response as it may be shown.
+    /// Returns a response that is safe to show.
     pub(crate) fn response(&self, mut response: Response) -> Response {
         response.text = self.hide(&response.text);
         response.decoded = response.decoded.filter(|_| !self.beyond_ascii).map(|decoded| self.hide(&decoded));
@@ -112,7 +113,7 @@ impl Redactor {
         response
     }
 
-    /// An error as it may be shown.
+    /// Returns an error that is safe to show.
     pub(super) fn framing(&self, error: FramingError) -> FramingError {
         match error {
             FramingError::NotPop3 { excerpt } => FramingError::NotPop3 { excerpt: self.hide(&excerpt) },
@@ -122,7 +123,7 @@ impl Redactor {
         }
     }
 
-    /// Where secrets are in a text in lower case; `cut` says that it is an excerpt that ends in an ellipsis.
+    /// Finds secrets in lower-case text; `cut` says that it is an excerpt that ends in an ellipsis.
     fn in_text(&self, lower: &str, cut: bool) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         for form in texts(&self.forms, lower.len()).filter(|form| has(lower, form)) {
@@ -138,7 +139,7 @@ impl Redactor {
         found
     }
 
-    /// How much of the end of a text in lower case is the beginning of a secret.
+    /// Returns how many octets at the end of lower-case text are the beginning of a secret.
     fn beginning_at_the_end(&self, lower: &str) -> usize {
         let cuts = |form: &'_ str| {
             let lengths = form.char_indices().map(|(length, _)| length).filter(|length| *length >= SHORTEST);
@@ -148,19 +149,19 @@ impl Redactor {
     }
 }
 
-/// The forms as text. Only those of at most so many octets: to search for one costs more than to see that it is too long.
+/// Returns the forms of at most `longest` octets as text: searching for a longer one costs more than skipping it.
 fn texts(forms: &[Secret], longest: usize) -> impl Iterator<Item = &str> {
     let forms = forms.iter().filter(move |form| form.expose().len() <= longest);
     forms.filter_map(|form| str::from_utf8(form.expose()).ok())
 }
 
-/// Whether a text has this in it. Hardly one has, and in a short one this finds out at less cost than the search that tells
-/// all places.
+/// Whether a text contains a form. Hardly any does, and in a short text this is cheaper than the search for all
+/// matches.
 fn has(text: &str, form: &str) -> bool {
     memchr::memmem::find(text.as_bytes(), form.as_bytes()).is_some()
 }
 
-/// Those that are long enough, each once, the longest first.
+/// Returns the forms that are long enough in lower case, each once, longest first.
 fn in_lower_case<'a>(forms: impl Iterator<Item = &'a str>) -> Vec<Secret> {
     let mut lower: Vec<Secret> = Vec::new();
     for form in forms.filter(|form| form.len() >= SHORTEST) {
@@ -178,20 +179,20 @@ fn hexadecimal(octets: &[u8], separator: &str) -> String {
     digits.join(separator)
 }
 
-/// As our own messages show it: escaped for a terminal, as octets, as a unique-id.
+/// Returns the forms in which our own messages show octets: escaped for a terminal, as octets, and as a unique-id.
 fn as_shown(octets: &[u8]) -> Vec<Wiped> {
-    // It never grows: what a growing text leaves behind is not wiped.
+    // Never grows: the old buffer of a growing string would not be wiped.
     let mut escaped = Wiped::new(String::with_capacity(octets.len() * 4));
     escaped.extend(octets.escape_ascii().map(char::from));
     let mut shown = vec![escaped, Wiped::new(words_in(octets))];
-    // Anything else is a unique-id as it is.
+    // Any other octets look the same as a unique-id.
     if octets.iter().any(|octet| !matches!(octet, b' '..=b'[' | b']'..=b'~')) {
         shown.extend(UniqueId::new(octets).map(|id| Wiped::new(id.to_string())));
     }
     shown
 }
 
-/// A text in which characters are replaced.
+/// Replaces characters in a text.
 fn replaced(text: &str, by: impl Fn(char) -> Option<&'static str>) -> Wiped {
     let mut replaced = Wiped::new(String::with_capacity(text.len() * 6));
     for c in text.chars() {
@@ -214,22 +215,22 @@ fn as_html(text: &str) -> Wiped {
     })
 }
 
-/// In both alphabets.
+/// Encodes in both alphabets.
 fn in_base64(octets: &[u8]) -> [Wiped; 2] {
     [BASE64.encode(octets), BASE64_URL_SAFE.encode(octets)].map(Wiped::new)
 }
 
-/// What the base64 of any text has for these octets when so many others (0 to 2, counted by threes) stand before them,
-/// as far as it depends on nothing else. In both alphabets.
+/// Returns the part of the base64 of a text that depends only on these octets, when `before` others (0 to 2, modulo 3)
+/// precede them. In both alphabets.
 fn within_base64(octets: &[u8], before: usize) -> [Wiped; 2] {
     let mut text = Zeroizing::new(vec![0; before]);
     text.extend_from_slice(octets);
-    // The first characters hold bits of what stands before, the last one may hold bits of what comes behind.
+    // The first characters hold bits of the preceding octets, and the last one may hold bits of the following ones.
     let (first, end) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
     in_base64(&text).map(|encoded| Wiped::new(encoded.get(first..end).unwrap_or_default().to_owned()))
 }
 
-/// All of the base64 around a part of it: its ends hold a few bits of the secret, too.
+/// Extends a part to the whole base64 string around it, whose ends also hold a few bits of the secret.
 fn whole_base64(text: &str, part: Range<usize>) -> Range<usize> {
     let is_base64 = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=');
     let before = text.get(..part.start).unwrap_or_default().chars().rev().take_while(is_base64).count();

@@ -1,4 +1,4 @@
-//! Percent-encoded text, with the way back to its source.
+//! Decodes percent-encoded text and remembers where each part came from.
 
 use std::ops::Range;
 
@@ -6,14 +6,14 @@ use crate::text::words;
 
 /// A text in which percent-encoded octets (RFC 3986, section 2.1) are decoded, wherever there are any.
 pub(super) struct PercentDecoded {
-    /// The text, in lower case, octets that are not UTF-8 replaced.
+    /// The text in lower case, with octets that are not UTF-8 replaced.
     pub(super) text: String,
-    /// For each octet of it, and for its end, where in the source it comes from.
+    /// For each octet of the text, and for its end, the position in the source.
     places: Vec<usize>,
 }
 
 impl PercentDecoded {
-    /// Decodes a text in lower case; an excerpt that was cut off ends in an ellipsis.
+    /// Decodes lower-case text; an excerpt that was cut off ends in an ellipsis.
     pub(super) fn of(source: &str) -> Self {
         let bytes = source.as_bytes();
         let (mut octets, mut places) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len() + 1));
@@ -25,7 +25,7 @@ impl PercentDecoded {
             places.push(at);
             at += if decoded.is_some() { 3 } else { 1 };
         }
-        // What an excerpt was cut off in stands for nothing.
+        // An escape that the excerpt cut off is dropped.
         if let Some(cut) = source.strip_suffix('…') {
             let half = cut.len() - cut.trim_end_matches(|c: char| c.is_ascii_hexdigit()).len();
             if half < 2 && cut.get(..cut.len() - half).is_some_and(|text| text.ends_with('%')) {
@@ -38,7 +38,7 @@ impl PercentDecoded {
         Self::printed(&octets, &places)
     }
 
-    /// As a response would show it, so that the forms of a password that is shown escaped are found.
+    /// Escapes the octets as a response would, so that the escaped forms of a password are found.
     fn printed(octets: &[u8], places: &[usize]) -> Self {
         let (mut text, mut sources) = (String::new(), Vec::new());
         let mut at = 0;
@@ -60,7 +60,7 @@ impl PercentDecoded {
         Self { text, places: sources }
     }
 
-    /// Where in the source a part of the text comes from.
+    /// Returns where in the source a part of the text comes from.
     pub(super) fn source(&self, part: &Range<usize>) -> Range<usize> {
         let place = |at: usize| self.places.get(at).copied().unwrap_or(0);
         place(part.start)..place(part.end)

@@ -23,7 +23,7 @@ fn hides_a_password_that_is_shown_escaped() {
     }
 }
 
-/// Percent-encoded as a whole, and as far as a browser does it.
+/// Percent-encodes all octets, or only those that a browser would.
 fn percent(octets: &[u8], all: bool) -> String {
     let plain = |octet: &u8| !all && octet.is_ascii_alphanumeric();
     octets.iter().map(|o| if plain(o) { char::from(*o).to_string() } else { format!("%{o:02X}") }).collect()
@@ -92,7 +92,7 @@ fn leaves_other_words_and_short_passwords_alone() {
     assert_eq!(redactor("hun").hide("a hundred"), "a hundred");
 }
 
-/// A refusal with this text, and how it is read.
+/// A refusal with this text and its decoded form.
 fn said(text: &str, decoded: Option<&str>) -> Response {
     let decoded = decoded.map(str::to_owned);
     Response { status: crate::pop3::Status::Err, code: None, text: text.to_owned(), decoded, unique_id: None }

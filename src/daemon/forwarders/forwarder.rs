@@ -1,4 +1,4 @@
-//! The forwarder of an account: when its next pass begins, and what people are told of it. PURE.
+//! The state of an account's forwarder: when its next pass begins, and what the user is notified of. PURE.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -7,68 +7,69 @@ use crate::advice::{self, Class};
 use crate::forward::{ForwardError, ForwardReport, Live, Pause, Waiting};
 use crate::notify::Notification;
 
-/// Somebody else forwards the account's mail: it is looked again after so long.
+/// When to look again if another process forwards the account's mail.
 const OTHER: Duration = Duration::from_secs(30);
 
-/// A trouble that may pass by itself is told after so many passes that came to nothing.
+/// After how many failed passes a problem that may pass by itself is notified.
 const TOLD_AFTER: u32 = 5;
 
-/// A trouble that goes on is told again after so long.
+/// After how long a persisting problem is notified again.
 const TOLD_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is known of the forwarder of an account.
+/// The state of an account's forwarder.
 #[derive(Debug, Default)]
 pub(super) struct Forwarder {
-    /// A pass runs.
+    /// Whether a pass is running.
     pub(super) running: bool,
-    /// When the next one begins, since boot. None: when something comes.
+    /// When the next one begins, since boot. None: when something arrives.
     pub(super) due: Option<Duration>,
-    /// Something came while a pass ran.
+    /// Whether something arrived while a pass was running.
     pub(super) more: bool,
-    /// How many passes in a row came to nothing.
+    /// How many passes in a row failed.
     pub(super) failures: u32,
-    /// The last pass ended before its end: what comes waits with the others. Else only single messages are put off.
+    /// Whether the last pass ended early, so that new mail waits with the rest. Otherwise only single messages are put
+    /// off.
     pub(super) holds: bool,
-    /// Why what waits does so, in words; since when, in seconds since 1970.
+    /// Why mail waits, in words, and since when, in seconds since 1970.
     pub(super) trouble: Option<(i64, String)>,
     /// The destination in words.
     pub(super) to: String,
-    /// What was there when it was looked last.
+    /// What the last look found in the spool.
     pub(super) waiting: Waiting,
-    /// When that was, in seconds since 1970. None: not yet.
+    /// When that was, in seconds since 1970. None: there was no look yet.
     pub(super) counted: Option<i64>,
-    /// Somebody looks; true: and is to look again behind that.
+    /// Some if a look is in progress; true: look again after it.
     pub(super) looking: Option<bool>,
-    /// What the pass that runs has done and left.
+    /// What the running pass has done and left.
     pub(super) live: Live,
-    /// How many messages have arrived since the daemon began.
+    /// How many messages the destination has accepted since the daemon started.
     pub(super) forwarded: u64,
-    /// When the last one did, in seconds since 1970.
+    /// When it accepted the last one, in seconds since 1970.
     pub(super) last: Option<i64>,
-    /// The last poll left mail on the server because the spool was full.
+    /// Whether the last poll left mail on the server because the spool was full.
     pub(super) wants_room: bool,
-    /// When a person was told of the trouble, since boot.
+    /// When the user was notified of the problem, since boot.
     pub(super) told: Option<Duration>,
-    /// What the file of the destination's password looked like before the last pass, if it has one.
+    /// The stamp of the destination's password file before the last pass, if it has one.
     pub(super) password: Arc<OnceLock<String>>,
-    /// That pass came to nothing because of the password, so that a changed one is worth another try.
+    /// Whether the password made that pass fail, so that a changed one is worth another attempt.
     pub(super) wants_password: bool,
 }
 
 impl Forwarder {
-    /// When its next pass begins, since boot. None: one runs, or nothing is to be done.
+    /// Returns when its next pass begins, since boot. None: one is running, or there is nothing to do.
     pub(super) fn waits_until(&self) -> Option<Duration> {
         self.due.filter(|_| !self.running)
     }
 
-    /// A pass begins; what it tells while it runs, and where it says what its password's file looks like.
+    /// Begins a pass. Returns where the pass reports its progress, and where it stores the stamp of the password file.
     pub(super) fn begin(&mut self) -> (Live, Arc<OnceLock<String>>) {
         (self.due, self.running, self.more) = (None, true, false);
         (self.live, self.password) = (Live::default(), Arc::default());
         (self.live.clone(), Arc::clone(&self.password))
     }
 
-    /// A pass ended in a panic.
+    /// Handles a pass that panicked.
     pub(super) fn panicked(&mut self, now: Duration) {
         self.running = false;
         self.forwarded = self.forwarded.saturating_add(self.live.forwarded());
@@ -76,28 +77,28 @@ impl Forwarder {
         self.due = Some(now + Pause::Soon.time(self.failures));
     }
 
-    /// A poll has brought something.
+    /// Records that a poll has delivered something.
     pub(super) fn something_came(&mut self, now: Duration) {
         self.more |= self.running;
-        // In a pause it waits with the others, unless those are single ones that the destination takes later.
+        // In a pause it waits with the rest, unless that is only single messages that the destination takes later.
         if self.failures == 0 || !self.holds {
             self.due = Some(self.due.map_or(now, |due| due.min(now)));
         }
     }
 
-    /// Takes in what is in the spool; whether there is room now that was wanted.
+    /// Records what is in the spool. Returns whether there is now room that a poll had wanted.
     pub(super) fn take_in_look(&mut self, waiting: Option<Waiting>, now: Duration, wall: i64) -> bool {
         let Some(waiting) = waiting.filter(|_| !self.running) else { return false };
         let is_less = waiting.in_all() < self.waiting.in_all();
         (self.waiting, self.counted) = (waiting, Some(wall));
         if self.waiting.messages > 0 && self.due.is_none() {
-            // Another process has brought it, and not got it through.
+            // Another process delivered it but could not forward it.
             self.due = Some(now);
         }
         is_less && std::mem::take(&mut self.wants_room)
     }
 
-    /// Takes in how a pass ended, and says what there is to tell.
+    /// Records how a pass ended. Returns what to notify the user of.
     pub(super) fn take_in(&mut self, report: &ForwardReport, now: Duration, wall: i64) -> Vec<Notification> {
         let mut news = Vec::new();
         if report.forwarded > 0 {
@@ -132,9 +133,9 @@ impl Forwarder {
             news.extend(self.told.take().map(|_| Notification::ForwardingRecovered));
             return news;
         };
-        // What has got through in part is not what has failed again.
+        // A pass that forwarded something starts a new series of failures.
         self.failures = if report.forwarded > 0 { 1 } else { self.failures.saturating_add(1) };
-        // What was said of one message alone shows nothing of those that are to come.
+        // A problem with one message alone says nothing about later ones.
         self.holds = report.end.is_err() && !report.is_of_one;
         let is_new = self.more && !self.holds;
         self.due = Some(if is_new { now } else { now + pause.time(self.failures) });

@@ -1,4 +1,4 @@
-//! What the supervisor answers to those who ask.
+//! How the supervisor answers requests.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::control::{LONGEST_OFTEN, Pending, Request, Response, TriedAgain};
 use crate::daemon::accounts::AccountState;
 use crate::text::{Count, cut_words};
 
-/// So many accounts in trouble are named to who asks for polls.
+/// How many accounts in trouble are listed in the answer to a request for polls.
 const MOST_TRIED_AGAIN: usize = 100;
 
 impl Supervisor {
-    /// Polls these as soon as there are places; the names of those that are known.
+    /// Polls these accounts as soon as there are slots. Returns the names that are known.
     pub(super) fn poll_now(&mut self, names: &[AccountName]) -> Vec<AccountName> {
         if !names.is_empty() {
             self.context.dialer.read_trust_anew();
@@ -40,7 +40,8 @@ impl Supervisor {
         woken
     }
 
-    /// Somebody waits for mail of these for a time; until when, in seconds since 1970.
+    /// Polls these accounts often for a time, because the user waits for mail. Returns until when, in seconds since
+    /// 1970.
     pub(super) fn poll_often(&mut self, names: &[AccountName], time: Duration) -> i64 {
         let (time, now) = (time.min(LONGEST_OFTEN), since_boot());
         for name in names {
@@ -52,23 +53,23 @@ impl Supervisor {
         self.context.clock.read().wall.saturating_add(seconds)
     }
 
-    /// Those of these that are in trouble.
+    /// Returns which of these accounts are in trouble.
     fn tried_again(&self, names: &[AccountName]) -> Vec<TriedAgain> {
         let wall = self.context.clock.read().wall;
         let accounts = names.iter().filter_map(|name| self.accounts.get(name));
         accounts.filter_map(|kept| kept.tried_again(wall)).take(MOST_TRIED_AGAIN).collect()
     }
 
-    /// Answers a question that waits, if one does. However much else happens, whoever asks is heard at each turn.
+    /// Answers one pending request, if any. Called at each turn, so that requests are heard however much else happens.
     pub(super) async fn reply_to_one(&mut self) {
         if let Some(question) = self.control.waiting() {
             self.reply(question);
-            // Whoever asked for a piece goes on with it, and asks for the next one.
+            // Lets the requester of a piece process it and ask for the next one.
             tokio::task::yield_now().await;
         }
     }
 
-    /// Answers a question, unless whoever asked has gone.
+    /// Answers a request, unless the requester has gone.
     pub(super) fn reply(&mut self, question: Pending) {
         match question {
             Pending::Status { answer, .. } if answer.is_closed() => {}
@@ -80,7 +81,7 @@ impl Supervisor {
 
     fn answer(&mut self, request: Request) -> Response {
         match request {
-            // Piece by piece, and later.
+            // These are answered separately, status in pieces.
             Request::Status { .. } | Request::TestNotify => {
                 Response::NotUnderstood { why: "it is answered elsewhere".to_owned() }
             }
@@ -114,7 +115,7 @@ impl Supervisor {
         }
     }
 
-    /// How things are, with so many accounts as make a piece.
+    /// Returns the status with as many accounts as fit into one piece.
     fn status(&self, wanted: &Wanted) -> Piece {
         let (now, wall, today) = (since_boot(), self.context.clock.read().wall, self.context.clock.today());
         let (accounts, last) = wanted.among(&self.accounts, |kept| kept.status_length());
@@ -135,7 +136,7 @@ impl Supervisor {
         Piece { status, last }
     }
 
-    /// What there is to show of an account at a time, given as that since boot and that since 1970.
+    /// Returns the status of an account at a time, given both since boot and since 1970.
     fn status_of(&self, kept: &AccountState, now: Duration, wall: i64, today: &str) -> AccountStatus {
         let (name, polls) = (kept.name(), &self.polls);
         let (hung, this_poll) = (polls.hung_since(name), polls.delivered(name));
@@ -143,7 +144,7 @@ impl Supervisor {
         AccountStatus { forward: self.forwarders.status(name, now, wall).or(status.forward), ..status }
     }
 
-    /// The line for `systemctl status`.
+    /// Returns the line for `systemctl status`.
     pub(super) fn line(&self) -> String {
         let wall = self.context.clock.read().wall;
         let troubled = self.accounts.values().filter(|kept| kept.trouble_at(wall).is_some()).count();
@@ -158,9 +159,9 @@ impl Supervisor {
     }
 }
 
-/// What somebody asks for: so many accounts that are there, and some that are not.
+/// Describes what was asked for: this many known accounts, and some unknown names.
 fn asked_for(there: usize, unknown: &[String]) -> String {
-    /// The most characters of names that are not there.
+    /// How many characters of unknown names are shown at most.
     const NAMES: usize = 100;
     let others = cut_words(&unknown.join(", "), NAMES);
     match (there, unknown.len()) {

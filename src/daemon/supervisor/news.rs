@@ -1,4 +1,4 @@
-//! What the supervisor has told to people by the user's commands.
+//! Notifications that the supervisor sends through the user's commands.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::notify::CommandRunner;
 use crate::notify::grouping::{self, News};
 use crate::schedule::queue::Doing;
 
-/// Of so many accounts it is looked after each event whether more may have the same to tell.
+/// With at most this many accounts, held notifications are checked after each event.
 const FEW: usize = 1000;
 
-/// Of more, no sooner than so long after the last time.
+/// With more accounts, they are checked at most this often.
 const LOOK_AT_GROUPS: Duration = Duration::from_secs(1);
 
 impl Supervisor {
-    /// Tells what has waited long enough for more of its kind, or waits for nobody.
+    /// Sends the notifications that were held long enough, or that no further ones may join.
     pub(super) fn tell_groups(&mut self) {
         let now = since_boot();
         let Some(due) = self.grouping.due() else { return };
-        // To look is to go over all accounts.
+        // The check goes over all accounts.
         if now < due && self.accounts.len() > FEW && now.saturating_sub(self.looked_at_groups) < LOOK_AT_GROUPS {
             return;
         }
@@ -45,7 +45,7 @@ impl Supervisor {
         }
     }
 
-    /// Runs the command of `[notify]` for somebody who wants to see whether it works. Nobody waits for it here.
+    /// Runs the command of `[notify]` for a user who tests it. Does not wait for it.
     pub(super) fn test_notify(&self, answer: oneshot::Sender<Response>) {
         let configured = self.notify.command.is_some();
         let (outcome, ended) = oneshot::channel();
@@ -53,13 +53,13 @@ impl Supervisor {
         self.polls.runtime().spawn(async move {
             let ended = ended.await.unwrap_or_else(|_| Err("the command could not be waited for".to_owned()));
             let (well, text) = (ended.is_ok(), ended.unwrap_or_else(|words| words));
-            // Who asked may have gone.
+            // The requester may have gone.
             let _ = answer.send(Response::Notified { well, configured, text });
         });
     }
 }
 
-/// Has a piece of news told by the command that the configuration has for it, if there is one.
+/// Runs the configured command for a notification, if there is one.
 pub(super) fn tell(command_runner: &CommandRunner, settings: &NotifySettings, news: News) {
     match news {
         News::One(account, notification) => command_runner.tell_news(&notification, &account, settings),

@@ -1,4 +1,4 @@
-//! A configuration that is read anew: when, and what becomes of the accounts.
+//! Reloads the configuration: when it is read again, and what that means for the accounts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::poll::PollContext;
 use crate::schedule::queue::Limits;
 use crate::text::Count;
 
-/// A reload begins when nobody has asked for one for so long: scripts may ask for many in a row.
+/// A reload begins after this long without another request: scripts may ask for many in a row.
 const RELOAD_QUIET: Duration = Duration::from_millis(100);
 
-/// But no later than so long after the first one was asked for.
+/// But it begins at most this long after the first request.
 const RELOAD_LATEST: Duration = Duration::from_secs(2);
 
-/// So many accounts that are not configured any more are remembered: they may come back.
+/// How many accounts that are no longer configured are remembered, in case they come back.
 const MOST_GONE: usize = 10_000;
 
-/// The reloads that were asked for.
+/// Pending requests to reload.
 #[derive(Debug, Default)]
 pub(super) struct Reload {
-    /// When the first one was asked for that is not under way, and when the last one.
+    /// When the first and the last request came that no reload in progress covers.
     pub(super) asked: Option<(Instant, Instant)>,
-    /// The configuration is being read.
+    /// Whether the configuration is being read.
     pub(super) under_way: bool,
 }
 
@@ -42,7 +42,7 @@ impl Reload {
         self.asked = Some((self.asked.map_or(now, |(first, _)| first), now));
     }
 
-    /// Waits until it is time to read; never, if nobody asked.
+    /// Waits until it is time to read; forever if there is no request.
     pub(super) async fn is_due(&self) {
         match self.asked.filter(|_| !self.under_way) {
             Some((first, last)) => sleep_until((first + RELOAD_LATEST).min(last + RELOAD_QUIET)).await,
@@ -52,7 +52,7 @@ impl Reload {
 }
 
 impl Supervisor {
-    /// The configuration was reloaded. One with errors is refused as a whole.
+    /// Applies a reloaded configuration. One with errors is rejected as a whole.
     pub(super) fn reloaded(&mut self, configured: Result<Configured, ConfigError>, stamp: String) {
         self.reload.under_way = false;
         match configured {
@@ -85,7 +85,7 @@ impl Supervisor {
         systemd::ready(&self.line());
     }
 
-    /// These accounts are configured from now on. Sessions that run go on.
+    /// Applies a new set of accounts. Running sessions go on.
     pub(super) fn take_in(&mut self, configured: BTreeMap<AccountName, Arc<Account>>) {
         self.let_go(|name| !configured.contains_key(name));
         let (now, count) = (since_boot(), configured.len());
@@ -117,8 +117,8 @@ impl Supervisor {
         }
     }
 
-    /// An account that was taken out of the configuration and put back: what was learned of it and told stays, and so does
-    /// its back-off, unless it came back changed.
+    /// Restores an account that was removed from the configuration and is back. What was learnt about it and what was
+    /// notified stays, and so does its back-off unless its configuration changed.
     pub(super) fn take_back(
         &mut self,
         mut kept: Box<AccountState>,
@@ -136,7 +136,7 @@ impl Supervisor {
         self.accounts.insert(name, kept);
     }
 
-    /// These accounts are not configured any more.
+    /// Removes accounts that are no longer configured.
     pub(super) fn let_go(&mut self, is_gone: impl Fn(&AccountName) -> bool) {
         let gone: Vec<AccountName> = self.accounts.keys().filter(|name| is_gone(name)).cloned().collect();
         for name in gone {

@@ -36,8 +36,9 @@ fn endpoint(host: &str, port: u16) -> Endpoint {
     }
 }
 
-/// A port of this machine that refuses connections for as long as the socket is held. It is taken, so that no other test
-/// is given it meanwhile, and nothing has listened at it that a process just being started could still have a copy of.
+/// A port of this machine that refuses connections as long as the socket is held. The port stays taken, so no other
+/// test gets it meanwhile, and nothing has listened on it, so no process that is being started can hold a copy of a
+/// listener.
 fn closed_port() -> (TcpSocket, u16) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -97,7 +98,7 @@ async fn a_slow_address_may_still_win_and_the_losers_are_dropped() {
         }
     });
     assert_eq!(won.await.unwrap().0, v6(1));
-    // Aborted tasks are dropped when the scheduler comes to them.
+    // Aborted tasks are dropped when the scheduler gets to them.
     while Arc::strong_count(&losers) > 1 {
         tokio::task::yield_now().await;
     }
@@ -178,7 +179,7 @@ async fn a_route_leaves_out_the_addresses_that_it_does_not_lead_to() {
     }
     let error = connect(&with(IpVersion::V4, None), &[], limit).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, NetError::Connect { .. }), "{error:?}");
-    // An address for documentation, which is nobody's (RFC 5737).
+    // An address for documentation, which belongs to nobody (RFC 5737).
     let error = connect(&with(IpVersion::Any, Some("192.0.2.77")), &[], limit).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, NetError::SourceAddress { .. }), "{error:?}");
 }

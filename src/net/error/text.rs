@@ -1,4 +1,4 @@
-//! The words of [`NetError`].
+//! The text of [`NetError`].
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -10,10 +10,10 @@ use super::{CaFileProblem, CertificateProblem, ClientCertificateProblem, Handsha
 use crate::account::TlsMode;
 use crate::text;
 
-/// More names or addresses than this help nobody.
+/// How many names or addresses are listed: more would help nobody.
 const LISTED: usize = 8;
 
-/// Longer texts from a server are cut here, in characters.
+/// Where longer texts from a server are cut off, in characters.
 const LONGEST: usize = 300;
 
 impl Display for NetError {
@@ -59,7 +59,7 @@ impl Display for NetError {
 }
 
 impl NetError {
-    /// The words for a way to the server that the account asks for and that does not lead there.
+    /// Formats errors of the route to the server that the account requires.
     fn fmt_route(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAddressOnRoute { host } => {
@@ -73,7 +73,7 @@ impl NetError {
         }
     }
 
-    /// The words for a TLS handshake that never got anywhere.
+    /// Formats errors of a TLS handshake that never got anywhere.
     fn fmt_not_begun(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::TlsTimeout { host, port, limit, .. } => {
@@ -112,7 +112,7 @@ impl Display for CaFileProblem {
     }
 }
 
-/// The words for a proxy that made no connection.
+/// Formats why a proxy made no connection.
 fn write_proxy(f: &mut Formatter<'_>, proxy: &str, problem: &ProxyProblem) -> fmt::Result {
     match problem {
         ProxyProblem::Unreachable(error) => write!(f, "the proxy {proxy} cannot be reached: {error}"),
@@ -126,7 +126,7 @@ fn write_proxy(f: &mut Formatter<'_>, proxy: &str, problem: &ProxyProblem) -> fm
     }
 }
 
-/// The words for a certificate of this side that cannot be used.
+/// Formats why a client certificate cannot be used.
 fn write_client_certificate(f: &mut Formatter<'_>, why: &ClientCertificateProblem) -> fmt::Result {
     match why {
         ClientCertificateProblem::Read(source) => f.write_str(&plain(source)),
@@ -142,7 +142,7 @@ fn write_client_certificate(f: &mut Formatter<'_>, why: &ClientCertificateProble
     }
 }
 
-/// The words for a certificate that is not trusted.
+/// Formats why a certificate is not trusted.
 fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificateProblem) -> fmt::Result {
     match problem {
         CertificateProblem::Expired { not_after } => {
@@ -175,7 +175,7 @@ fn write_certificate(f: &mut Formatter<'_>, host: &str, problem: &CertificatePro
     f.write_str("; no password was sent")
 }
 
-/// The words for two sides that could not agree.
+/// Formats why the two sides could not agree.
 fn write_handshake(f: &mut Formatter<'_>, host: &str, port: u16, problem: &HandshakeProblem) -> fmt::Result {
     match problem {
         HandshakeProblem::OldVersions => write!(f, "{host} port {port} offers only TLS versions before 1.2")?,
@@ -203,7 +203,7 @@ fn write_handshake(f: &mut Formatter<'_>, host: &str, port: u16, problem: &Hands
     f.write_str("; no password was sent")
 }
 
-/// What happened at each address: `192.0.2.1: connection refused; [2001:db8::1]: no answer`.
+/// Formats what happened at each address: `192.0.2.1: connection refused; [2001:db8::1]: no answer`.
 fn write_attempts(
     f: &mut Formatter<'_>,
     attempts: &[(SocketAddr, io::Error)],
@@ -220,7 +220,7 @@ fn write_attempts(
     }
 }
 
-/// An address without its port, in the brackets that keep an IPv6 address apart from the words round it.
+/// Formats an address without its port, an IPv6 address in brackets that separate it from the text around it.
 fn ip(address: &SocketAddr) -> String {
     match address.ip() {
         IpAddr::V4(v4) => v4.to_string(),
@@ -228,11 +228,11 @@ fn ip(address: &SocketAddr) -> String {
     }
 }
 
-/// An operating system's error as a part of a sentence: `connection refused`.
+/// Formats an operating system's error as part of a sentence: `connection refused`.
 fn plain(error: &io::Error) -> String {
     let text = text::system(error);
     let mut letters = text.chars();
-    // An acronym keeps its capitals: only a word that goes on in small letters loses its own.
+    // Acronyms keep their capitals: only a word that continues in lower case loses its capital.
     match (letters.next(), letters.next()) {
         (Some(first), Some(second)) if second.is_lowercase() => {
             first.to_lowercase().chain([second]).chain(letters).collect()
@@ -241,12 +241,12 @@ fn plain(error: &io::Error) -> String {
     }
 }
 
-/// A moment for people: `2026-01-31 23:59:59 UTC`.
+/// Formats a time for display: `2026-01-31 23:59:59 UTC`.
 fn utc(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// The first few of many words.
+/// Lists the first few items.
 fn list(words: impl Iterator<Item = String>) -> String {
     let mut all: Vec<String> = words.collect();
     let more = all.len().saturating_sub(LISTED);
@@ -258,7 +258,7 @@ fn list(words: impl Iterator<Item = String>) -> String {
     text
 }
 
-/// Text that a server may have chosen, bounded.
+/// Cuts text that a server may have chosen.
 fn words(text: &str) -> String {
     text::cut_words(text, LONGEST)
 }

@@ -10,7 +10,7 @@ use crate::exit::ExitStatus;
 use crate::net::{Dialer, NetError, NetLimits};
 use crate::secret::Secret;
 
-/// A proxy that hears so many octets, checks them, and says something, again and again.
+/// A proxy that, for each step, reads as many octets as expected, checks them, and sends something.
 async fn proxy(steps: Vec<(Vec<u8>, Vec<u8>)>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -44,13 +44,13 @@ fn endpoint(kind: ProxyKind, address: SocketAddr, credentials: bool) -> Endpoint
     }
 }
 
-/// What CONNECT says.
+/// The request of CONNECT.
 fn connect_to(authorization: &str) -> Vec<u8> {
     let head = "CONNECT pop.example.org:110 HTTP/1.1\r\nhost: pop.example.org:110\r\n";
     format!("{head}{authorization}\r\n").into_bytes()
 }
 
-/// What SOCKS says when it is let in without a password.
+/// The request of SOCKS without a password.
 fn socks_to() -> Vec<u8> {
     [&b"\x05\x01\x00\x03\x0fpop.example.org"[..], &110_u16.to_be_bytes()].concat()
 }

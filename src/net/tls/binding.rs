@@ -1,4 +1,4 @@
-//! What a login can be bound to, so that it is good on this TLS connection alone.
+//! Channel binding: makes a login valid on this TLS connection only.
 
 use rustls::ProtocolVersion;
 use rustls::client::ClientConnection;
@@ -9,8 +9,8 @@ use x509_cert::der::asn1::ObjectIdentifier;
 
 use crate::sasl::{ChannelBinding, ChannelBindingKind};
 
-/// tls-exporter in TLS 1.3 (RFC 9266), tls-server-end-point (RFC 5929) before: an exporter is safe there only with an
-/// extension that a server may lack. None where there is neither.
+/// Returns tls-exporter with TLS 1.3 (RFC 9266), and tls-server-end-point (RFC 5929) with earlier versions, where an
+/// exporter is only safe with an extension that a server may lack. None if neither is available.
 pub(super) fn of_connection(connection: &ClientConnection) -> Option<ChannelBinding> {
     if connection.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
         let material = connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()?;
@@ -20,12 +20,12 @@ pub(super) fn of_connection(connection: &ClientConnection) -> Option<ChannelBind
     Some(ChannelBinding { kind: ChannelBindingKind::TlsServerEndPoint, data })
 }
 
-/// The digest of a certificate, by the hash of its signature, but by SHA-256 in the place of MD5 and SHA-1 (RFC 5929,
-/// section 4.1). None for signatures that name no single hash.
+/// Digests a certificate with the hash of its signature, but with SHA-256 in place of MD5 and SHA-1 (RFC 5929, section
+/// 4.1). None for signatures without a single hash.
 fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     let algorithm = Certificate::from_der(certificate).ok()?.signature_algorithm().oid;
     let is = |names: &[&str]| names.iter().any(|name| ObjectIdentifier::new(name).is_ok_and(|oid| oid == algorithm));
-    // In each: of an RSA signature (RFC 4055), of an ECDSA one (RFC 5758).
+    // Each with RSA signatures (RFC 4055) and with ECDSA signatures (RFC 5758).
     if is(&["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10045.4.1"])
         || is(&["1.2.840.113549.1.1.11", "1.2.840.10045.4.3.2"])
     {

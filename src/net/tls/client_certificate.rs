@@ -1,5 +1,5 @@
-//! Servers that want a certificate from us: there is none, or not the one that they want. In TLS 1.2 the handshake fails then; in TLS 1.3 it
-//! is over when the server hears that, so its refusal is the answer to the first read.
+//! Servers that require a client certificate when there is none, or not the right one. With TLS 1.2 the handshake
+//! fails; with TLS 1.3 it is complete before the server objects, so the refusal arrives with the first read.
 
 use std::io;
 use std::pin::Pin;
@@ -18,18 +18,18 @@ use crate::account::Endpoint;
 use crate::net::{HandshakeProblem, NetError};
 
 task_local! {
-    /// Whether the server of the handshake that this task does has asked. The resolver is one for all connections: rustls
+    /// Whether the server asked in the handshake of this task. All connections share the resolver, because rustls
     /// resumes no session under another one.
     static ASKED: Arc<AtomicBool>;
 }
 
-/// Answers with the certificate, or that there is none, and notes that one was asked for.
+/// Answers with the certificate, or that there is none, and records that one was requested.
 #[derive(Debug)]
 pub(super) struct OurCertificate(pub(super) Option<Arc<CertifiedKey>>);
 
 impl ResolvesClientCert for OurCertificate {
     fn resolve(&self, _root_hint_subjects: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        // A handshake whose answer is not used has nobody who wants to know.
+        // Fails if the handshake's caller does not want to know.
         let _ = ASKED.try_with(|asked| asked.store(true, Ordering::Relaxed));
         self.0.clone()
     }
@@ -39,15 +39,15 @@ impl ResolvesClientCert for OurCertificate {
     }
 }
 
-/// Does a handshake, and tells whether the server asked for a certificate.
+/// Does a handshake, and returns whether the server requested a certificate.
 pub(super) async fn noting_the_question<T>(handshake: impl Future<Output = T>) -> (T, bool) {
     let asked = Arc::new(AtomicBool::new(false));
     let done = ASKED.scope(Arc::clone(&asked), handshake).await;
     (done, asked.load(Ordering::Relaxed))
 }
 
-/// Whether an alert may be the refusal of who shows no certificate. RFC 8446 has one of its own; older servers and
-/// libraries use many.
+/// Whether an alert may be a refusal because no certificate was shown. RFC 8446 has an alert of its own for that; older
+/// servers and libraries use many.
 pub(super) fn is_refusal(error: &Error) -> bool {
     matches!(
         error,
@@ -65,18 +65,18 @@ pub(super) fn is_refusal(error: &Error) -> bool {
     )
 }
 
-/// What a refusal is about.
+/// Returns what a refusal is about.
 pub(super) fn problem(shown: bool) -> HandshakeProblem {
     if shown { HandshakeProblem::ClientCertificateRefused } else { HandshakeProblem::ClientCertificateWanted }
 }
 
-/// A connection whose server asked for a certificate: if the first thing that it says is a refusal, or the end, that is
-/// told as what it is.
+/// A connection whose server requested a certificate. If it begins with a refusal, or ends at once, that is reported as
+/// such.
 pub(super) struct Asking<S> {
     inner: S,
-    /// What to tell, until something came.
+    /// What to report, until something arrives.
     refusal: Option<(String, u16)>,
-    /// Whether there was a certificate to show.
+    /// Whether there is a client certificate to show.
     shown: bool,
 }
 
@@ -95,7 +95,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Asking<S> {
             Poll::Ready(read) => read,
         };
         let refused = match &read {
-            // Who was shown one, and ends without a word, need not mean it.
+            // A server that was shown one and then closes the connection silently may have another reason.
             Ok(()) => !self.shown && room.filled().len() == before,
             Err(e) => match inner_error(e) {
                 Some(refusal) => is_refusal(refusal),

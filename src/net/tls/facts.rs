@@ -1,4 +1,4 @@
-//! What the two sides agreed on, for people to read.
+//! What the two sides agreed on, for display.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::name::Name;
 
-/// No more of a name in a certificate is kept, in characters: it is the server's to choose.
+/// How many characters are kept of a name in a certificate: the server chooses it.
 const NAME: usize = 200;
 
-/// What a handshake that has just ended came to.
+/// Describes the result of a handshake that has just completed.
 pub(super) fn of(connection: &ClientConnection, took: Duration) -> TlsFacts {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
@@ -28,7 +28,7 @@ pub(super) fn of(connection: &ClientConnection, took: Duration) -> TlsFacts {
     let mut facts = TlsFacts {
         version,
         key_exchange,
-        // Those of TLS 1.3 have other names in rustls than in its RFC.
+        // rustls names those of TLS 1.3 differently from its RFC.
         cipher_suite: cipher_suite.map(|suite| suite.replacen("TLS13_", "TLS_", 1)),
         subject: None,
         pin: None,
@@ -51,13 +51,13 @@ pub(super) fn of(connection: &ClientConnection, took: Duration) -> TlsFacts {
     facts
 }
 
-/// A name in a certificate; None if it is empty.
+/// Formats a name in a certificate; None if it is empty.
 fn words(name: &Name) -> Option<String> {
     let name: String = name.to_string().chars().take(NAME).collect();
     Some(text::value(&name)).filter(|name| !name.is_empty())
 }
 
-/// A group as it is called where people look it up.
+/// Returns the common name of a group.
 fn name(group: NamedGroup) -> String {
     match group {
         NamedGroup::secp256r1 => "P-256".to_owned(),

@@ -1,4 +1,4 @@
-//! The certificate of this side, and its key.
+//! The client certificate and its key.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -15,16 +15,16 @@ use super::expiry;
 use crate::account::ClientCertificate;
 use crate::net::{ClientCertificateProblem, NetError};
 
-/// A larger file is something else than a certificate or a key.
+/// A larger file is not a certificate or a key.
 const LARGEST: u64 = 1 << 20;
 
-/// What this side shows of itself.
+/// What this client shows of itself.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) key: Arc<CertifiedKey>,
     /// When the certificate expires, in seconds since 1970, if that can be read.
     pub(super) expires: Option<i64>,
-    /// The files as they were read.
+    /// The metadata of the files when they were read.
     pub(super) files: [Metadata; 2],
 }
 
@@ -50,10 +50,10 @@ impl Identity {
     }
 }
 
-/// Reads a file; a secret one that everybody may read is none.
+/// Reads a file. A secret one must not be readable by everybody.
 fn read(path: &Path, secret: bool) -> Result<(Vec<u8>, Metadata), ClientCertificateProblem> {
     use ClientCertificateProblem::{Exposed, NotAFile, Read, TooLarge};
-    // Opening a pipe would wait for its writer.
+    // Opening a named pipe would block until it has a writer.
     if !std::fs::metadata(path).map_err(Read)?.is_file() {
         return Err(NotAFile);
     }

@@ -1,5 +1,5 @@
-//! The length of a certificate's RSA key: what is too short is refused by the cryptography as a wrong signature, and
-//! named here as what it is.
+//! Checks the length of a certificate's RSA key: the cryptography rejects a short one as a bad signature, and here it
+//! is reported as what it is.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const LEAST: usize = 2048;
 /// RSA keys (RFC 8017, appendix A.1).
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
-/// Marks the refusal of a certificate whose key, or whose authority's key, is too short: so many bits.
+/// Marks the rejection of a certificate because its key, or its authority's key, is too short: this many bits.
 #[derive(Debug)]
 pub(super) struct ShortKey(pub(super) usize);
 
@@ -28,7 +28,7 @@ impl fmt::Display for ShortKey {
 
 impl std::error::Error for ShortKey {}
 
-/// A signature that is refused because the key it was made with is too short counts as a wrong one; this names the key.
+/// Names the key in the rejection of a signature if the key is too short.
 pub(super) fn name_short_key<'a, 'b: 'a>(
     refusal: Error,
     certificates: impl IntoIterator<Item = &'a CertificateDer<'b>>,
@@ -47,7 +47,7 @@ pub(super) fn name_short_key<'a, 'b: 'a>(
     })
 }
 
-/// The length in bits of a certificate's key, if it is an RSA key that is too short.
+/// Returns the length of a certificate's key in bits, if it is an RSA key that is too short.
 fn too_short(certificate: &CertificateDer<'_>) -> Option<usize> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let key = certificate.tbs_certificate().subject_public_key_info();
@@ -58,7 +58,7 @@ fn too_short(certificate: &CertificateDer<'_>) -> Option<usize> {
     Some(bits).filter(|bits| *bits < LEAST)
 }
 
-/// The length of `RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }`.
+/// Returns the length in bits of an `RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }`.
 fn modulus_bits(key: &[u8]) -> Option<usize> {
     let mut reader = SliceReader::new(key).ok()?;
     let modulus = reader.sequence(|fields| -> Result<_, x509_cert::der::Error> {

@@ -1,4 +1,4 @@
-//! What the other side says first: whether a handshake that failed was answered at all.
+//! Records the first bytes from the server: whether a failed handshake was answered at all.
 
 use std::io;
 use std::pin::Pin;
@@ -8,38 +8,38 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How many bytes are kept: a record with an alert in it (RFC 8446, sections 5.1 and 6).
+/// How many bytes are kept: a record with an alert (RFC 8446, sections 5.1 and 6).
 const KEPT: usize = 7;
 
-/// The first bytes that came, shared with who asks for them: seven bytes, and above them how many there are.
+/// The first bytes that arrived, shared with those who ask for them: seven bytes, and above them how many there are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Beginning(Arc<AtomicU64>);
 
 impl Beginning {
-    /// Whether anything came.
+    /// Whether anything arrived.
     pub(super) fn is_heard(&self) -> bool {
         self.kept().0 > 0
     }
 
-    /// Whether an alert came in the place of an answer: then nothing of a ServerHello did.
+    /// Whether an alert arrived instead of an answer, so that there was no ServerHello.
     pub(super) fn is_alert(&self) -> bool {
         const ALERT: u8 = 21;
         matches!(self.kept(), (1.., [ALERT, ..]))
     }
 
-    /// Whether the server began by warning that it is not called by that name (RFC 6066, section 3).
+    /// Whether the server began with a warning that it does not know that name (RFC 6066, section 3).
     pub(super) fn warns_of_name(&self) -> bool {
         const UNRECOGNISED_NAME: u8 = 112;
         matches!(self.kept(), (KEPT, [21, 3, _, 0, 2, 1, UNRECOGNISED_NAME]))
     }
 
-    /// Whether the server closed the connection by its first word (RFC 8446, section 6.1).
+    /// Whether the first thing the server sent was close_notify (RFC 8446, section 6.1).
     pub(super) fn says_goodbye(&self) -> bool {
         const CLOSE_NOTIFY: u8 = 0;
         matches!(self.kept(), (KEPT, [21, 3, _, 0, 2, _, CLOSE_NOTIFY]))
     }
 
-    /// How many bytes there are, and the bytes.
+    /// Returns how many bytes there are, and the bytes.
     fn kept(&self) -> (usize, [u8; KEPT]) {
         let [count, bytes @ ..] = self.0.load(Ordering::Relaxed).to_be_bytes();
         (usize::from(count), bytes)
@@ -57,11 +57,11 @@ impl Beginning {
     }
 }
 
-/// A stream whose beginning is kept.
+/// A stream whose first bytes are recorded.
 pub(super) struct Listened<S> {
     inner: S,
     beginning: Beginning,
-    /// All that is kept has come.
+    /// Whether as much has arrived as is kept.
     full: bool,
 }
 

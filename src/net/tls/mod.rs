@@ -1,4 +1,4 @@
-//! TLS: this folder is the only place that names rustls, webpki and x509-cert.
+//! TLS: this directory is the only place that names rustls, webpki and x509-cert.
 
 mod binding;
 mod client_certificate;
@@ -36,36 +36,36 @@ use client_certificate::{Asking, noting_the_question};
 use listened::{Beginning, Listened};
 use trust::{Trust, TrustKey};
 
-/// What all TLS connections of the process share.
+/// The state that all TLS connections of the process share.
 #[derive(Debug)]
 pub(super) struct Tls {
-    /// The cryptography. It is passed everywhere by hand: the process has no default one.
+    /// The cryptography. It is passed explicitly: the process has no default provider.
     provider: Arc<CryptoProvider>,
-    /// What was made of each way to trust and to be trusted. A slot is locked while its
-    /// certificates are read, so that many accounts read them once and a slow disk holds up only those who need it.
+    /// What was loaded for each way to trust and to be trusted. A slot is locked while its certificates are read, so
+    /// that many accounts read them only once and a slow disk delays only those that need them.
     slots: Mutex<HashMap<TrustKey, Arc<Slot>>>,
     /// How long reading certificates may take, and how long a handshake.
     limit: Duration,
-    /// Whether the platform's certificates are to be read again, however they look.
+    /// Whether the platform's certificates must be read again even if they look unchanged.
     stale: AtomicBool,
-    /// Whether a server was refused because nobody trusted vouches for it, since they were read.
+    /// Whether a server was refused for lack of a trusted authority since they were read.
     refused: AtomicBool,
 }
 
-/// After a refusal the platform's certificates are read again if they were read so long ago: an authority may have been
-/// installed meanwhile.
+/// After such a refusal the platform's certificates are read again if they are older than this: an authority may have
+/// been installed meanwhile.
 const READ_AGAIN: Duration = Duration::from_secs(60);
 
-/// The place of one set of trusted certificates.
+/// Holds one set of trusted certificates.
 type Slot = tokio::sync::Mutex<Option<Trust>>;
 
-/// What a handshake needs, checked before the network is asked.
+/// What a handshake needs, checked before the network is used.
 pub(super) struct Prepared {
     /// The name that the certificate must be for.
     name: ServerName<'static>,
-    /// Whom to trust, and the sessions that can be resumed.
+    /// What to trust, and the sessions that can be resumed.
     config: Arc<ClientConfig>,
-    /// When the certificate of this side expires.
+    /// When the client certificate expires, in seconds since 1970.
     client_certificate_expires: Option<i64>,
 }
 

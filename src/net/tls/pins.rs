@@ -1,4 +1,4 @@
-//! Pinned keys: beside what the authorities say, or in its place.
+//! Pinned keys, in addition to the authorities or instead of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use sha2::{Digest as _, Sha256};
 use super::key_length::name_short_key;
 use crate::account::PublicKeyPin;
 
-/// Takes only a server that has one of these keys.
+/// Accepts only a server that has one of these keys.
 #[derive(Debug)]
 pub(super) struct PinVerifier {
-    /// Decides as well; None if the pin alone does.
+    /// Must accept as well; None if the pin alone decides.
     pub(super) inner: Option<Arc<dyn ServerCertVerifier>>,
     pub(super) pins: Vec<PublicKeyPin>,
     pub(super) provider: Arc<CryptoProvider>,
 }
 
-/// Marks the refusal of a certificate whose key is none of those that are pinned: this is its pin.
+/// Marks the rejection of a certificate whose key is not pinned: this is its pin.
 #[derive(Debug)]
 pub(super) struct WrongKey(pub(super) String);
 
@@ -48,7 +48,7 @@ impl PinVerifier {
     }
 }
 
-/// The pin of a certificate's key, as it is written in a configuration.
+/// Returns the pin of a certificate's key, as written in a configuration.
 pub(super) fn pin(certificate: &webpki::EndEntityCert<'_>) -> String {
     format!("sha256//{}", BASE64_STANDARD.encode(digest(certificate)))
 }
@@ -72,7 +72,7 @@ impl ServerCertVerifier for PinVerifier {
         self.check(end_entity)
     }
 
-    // That the server has the key to its certificate is verified in any case.
+    // That the server holds the key of its certificate is verified in any case.
 
     fn verify_tls12_signature(
         &self,

@@ -1,4 +1,4 @@
-//! What rustls says, in this program's errors.
+//! Translates the errors of rustls into those of this program.
 
 use std::fmt;
 use std::io;
@@ -15,8 +15,8 @@ use super::{client_certificate, inner_error};
 use crate::account::{Endpoint, KeyExchange, TlsMode};
 use crate::net::{CertificateProblem, HandshakeProblem, NetError};
 
-/// The error of a handshake that failed. `began` is how TLS had begun, `heard` what the server said first, and `asked`
-/// whether it asked for a client certificate.
+/// Explains a handshake that failed. `began` is how TLS was begun, `heard` what the server sent first, and `asked`
+/// whether it requested a client certificate.
 pub(super) fn explain(
     endpoint: &Endpoint,
     began: TlsMode,
@@ -26,7 +26,7 @@ pub(super) fn explain(
 ) -> NetError {
     let host = endpoint.host.clone();
     let port = endpoint.port;
-    // An alert in the place of an answer; a warning may have an answer behind it.
+    // An alert instead of an answer; a warning may be followed by one.
     let answered =
         heard.is_heard() && !(heard.is_alert() && matches!(inner_error(&error), Some(Error::AlertReceived(_))));
     let failed = |problem| NetError::Handshake { host: endpoint.host.clone(), port, problem, answered };
@@ -42,7 +42,7 @@ pub(super) fn explain(
         Some(Error::AlertReceived(alert)) if !answered && may_be_cured_by_a_smaller_hello(*alert) => {
             failed(HandshakeProblem::NotUnderstood(format!("received fatal alert: {alert:?}")))
         }
-        // A record of an unknown type: the first byte is a letter or a sign.
+        // A record of an unknown type: the first byte is a letter or a punctuation mark.
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => NetError::NotTls { host, port, tls: began },
         Some(Error::InvalidCertificate(refusal)) => {
             let server_name = &endpoint.tls_options.server_name;
@@ -58,8 +58,8 @@ pub(super) fn explain(
     }
 }
 
-/// Whether an alert in the place of an answer may come of a ClientHello that was cut or dropped on its way: it says that
-/// what came was garbled, and not that it was unwelcome; or it says nothing.
+/// Whether an alert instead of an answer may be due to a ClientHello that was truncated or dropped on its way: it says
+/// that the message was garbled rather than unwelcome, or it says nothing.
 fn may_be_cured_by_a_smaller_hello(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -72,7 +72,7 @@ fn may_be_cured_by_a_smaller_hello(alert: AlertDescription) -> bool {
     )
 }
 
-/// Marks the refusal of a certificate that is signed by itself, which rustls does not tell from other unknown issuers.
+/// Marks the rejection of a self-signed certificate, which rustls does not distinguish from other unknown issuers.
 #[derive(Debug)]
 pub(super) struct SelfSigned;
 
@@ -84,13 +84,14 @@ impl fmt::Display for SelfSigned {
 
 impl std::error::Error for SelfSigned {}
 
-/// Whether a certificate was refused because it is marked as an authority's (RFC 5280, section 4.2.1.9).
+/// Whether a certificate was rejected because it is marked as an authority's (RFC 5280, section 4.2.1.9).
 pub(super) fn is_authority_as_server(refusal: &Error) -> bool {
     matches!(refusal, Error::InvalidCertificate(CertificateError::Other(OtherError(other)))
         if matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)))
 }
 
-/// What is wrong with a certificate. `is_server_name`: the name that was verified is that of `tls_server_name`.
+/// Returns what is wrong with a certificate. `is_server_name` says that the verified name was that of
+/// `tls_server_name`.
 fn certificate(refusal: &CertificateError, is_server_name: bool) -> CertificateProblem {
     let other = |words: &str| CertificateProblem::Other(words.to_owned());
     match refusal {
@@ -135,7 +136,7 @@ fn certificate(refusal: &CertificateError, is_server_name: bool) -> CertificateP
     }
 }
 
-/// On what the two sides could not agree.
+/// Returns what the two sides could not agree on.
 fn handshake(error: &Error) -> HandshakeProblem {
     match error {
         Error::PeerIncompatible(
@@ -155,13 +156,13 @@ fn handshake(error: &Error) -> HandshakeProblem {
     }
 }
 
-/// A moment, if it lies within the years that a calendar knows.
+/// Converts a time, if it lies within the years of the calendar.
 fn timestamp(time: UnixTime) -> Option<Timestamp> {
     i64::try_from(time.as_secs()).ok().and_then(|seconds| Timestamp::from_second(seconds).ok())
 }
 
-/// webpki writes a name as `DnsName("pop.example.org")` and an address as `IpAddress(192.0.2.1)`. An address that is written
-/// as a name counts for nothing, and has to be told from the address.
+/// Strips webpki's notation: it writes a name as `DnsName("pop.example.org")` and an address as `IpAddress(192.0.2.1)`.
+/// An address written as a name is not valid as one, and must be distinguishable from the address.
 fn bare_name(presented: &str) -> String {
     match presented.strip_suffix(')').and_then(|rest| rest.split_once('(')) {
         Some(("DnsName", name)) if name.trim_matches('"').parse::<IpAddr>().is_ok() => {

@@ -1,8 +1,8 @@
 //! The TLS sessions that can be resumed, by server: as many as the accounts of a large daemon need, and no more.
 //!
-//! A ticket of TLS 1.3 is used once (RFC 8446, appendix C.4), and a server gives some with each session. So where many
-//! accounts have the same server many tickets are kept of it, for polls that begin at the same time; where there are many
-//! servers, few of each. Whether a ticket is still good rustls decides when it takes one out.
+//! A TLS 1.3 ticket is used once (RFC 8446, appendix C.4), and a server issues some with each session. So if many
+//! accounts share a server, many of its tickets are kept, for polls that begin at the same time; if there are many
+//! servers, few of each. rustls decides whether a ticket is still valid when it takes one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,35 +11,35 @@ use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
 
-/// So many tickets are kept of all servers together. One has 0.5 KiB, and the certificates of the server once for all that
-/// came with one handshake.
+/// How many tickets are kept in total. A ticket takes 0.5 KiB, plus the server's certificates once for all tickets from
+/// the same handshake.
 const MOST: usize = 16_384;
 
-/// So many tickets are kept of one server: those of polls that begin at the same time.
+/// How many tickets are kept of one server, for polls that begin at the same time.
 const MOST_OF_ONE: usize = 64;
 
-/// All of them, for one set of trusted certificates.
+/// The sessions under one set of trusted certificates.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(Mutex<Servers<Tls12ClientSessionValue, Tls13ClientSessionValue>>);
 
-/// What is known of each server. Generic in what a session is, so that its bounds can be tested.
+/// The sessions of each server. Generic in the type of a session, so that the limits can be tested.
 #[derive(Debug)]
 struct Servers<Old, Ticket> {
     servers: HashMap<ServerName<'static>, Server<Old, Ticket>>,
-    /// The servers by when they were last added to.
+    /// The servers ordered by when they were last added to.
     by_use: BTreeMap<u64, ServerName<'static>>,
-    /// Of all servers.
+    /// The number of tickets of all servers.
     tickets: usize,
-    /// Counts what is added.
+    /// A counter of additions.
     now: u64,
 }
 
 #[derive(Debug)]
 struct Server<Old, Ticket> {
     key_exchange: Option<NamedGroup>,
-    /// A session of TLS 1.2, which may be resumed again and again.
+    /// A TLS 1.2 session, which may be resumed repeatedly.
     old: Option<Old>,
-    /// The newest last.
+    /// The tickets, newest last.
     tickets: VecDeque<Ticket>,
     /// When it was last added to.
     used: u64,
@@ -52,7 +52,7 @@ impl<Old, Ticket> Default for Servers<Old, Ticket> {
 }
 
 impl<Old, Ticket> Servers<Old, Ticket> {
-    /// Changes what is known of a server, which counts as used now.
+    /// Changes the entry of a server, which then counts as just used.
     fn change(&mut self, name: ServerName<'static>, change: impl FnOnce(&mut Server<Old, Ticket>)) {
         self.now += 1;
         let now = self.now;
@@ -68,8 +68,8 @@ impl<Old, Ticket> Servers<Old, Ticket> {
         }
     }
 
-    /// There are too many: the server that was used longest ago, which is not in `by_use`, keeps one ticket if it has
-    /// more, and is forgotten if it has not.
+    /// Reduces the number of tickets: the least recently used server, which is not in `by_use`, keeps one ticket if it
+    /// has more, and is forgotten otherwise.
     fn reduce(&mut self, name: ServerName<'static>) {
         let Some(server) = self.servers.get_mut(&name) else { return };
         let tickets = server.tickets.len();
@@ -87,7 +87,7 @@ impl<Old, Ticket> Servers<Old, Ticket> {
 
     fn add_ticket(&mut self, name: ServerName<'static>, ticket: Ticket) {
         let most = (MOST / self.servers.len().max(1)).clamp(1, MOST_OF_ONE);
-        // Before it is added: so that what is counted is there when there are too many.
+        // Before adding, so that the count matches the tickets when it exceeds the limit.
         if let Some(server) = self.servers.get_mut(&name) {
             let surplus = (server.tickets.len() + 1).saturating_sub(most);
             server.tickets.drain(..surplus);
@@ -106,7 +106,7 @@ impl<Old, Ticket> Servers<Old, Ticket> {
 
 impl Sessions {
     fn servers(&self) -> MutexGuard<'_, Servers<Tls12ClientSessionValue, Tls13ClientSessionValue>> {
-        // Nothing panics half-way through a change.
+        // Nothing panics in the middle of a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -191,7 +191,7 @@ mod tests {
         }
         check(&servers);
         assert!(servers.servers.contains_key(&name(0)) && !servers.servers.contains_key(&name(1)));
-        // Many of few, and then few of many.
+        // Many tickets of few servers, then few of many.
         let mut servers = Servers::<u32, usize>::default();
         (0..300 * 64).for_each(|n| servers.add_ticket(name(n / 64), n));
         check(&servers);

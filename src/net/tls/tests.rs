@@ -1,4 +1,4 @@
-//! Handshakes with servers of every kind, on this machine.
+//! Handshakes with local servers of every kind.
 
 mod certificates;
 mod handshakes;
@@ -19,14 +19,14 @@ fn dialer() -> Dialer {
     Dialer::new(NetLimits::default())
 }
 
-/// TLS with a server that is reached by its address and called by `host`.
+/// Begins TLS with a server at this address, called by the name `host`.
 async fn call(host: &str, address: SocketAddr, ca_file: Option<&Path>) -> Result<Connection, NetError> {
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let connection = Connection::in_clear(stream, address);
     dialer().start_tls(&endpoint(host, address, ca_file), connection).await
 }
 
-/// The first line that the server sends.
+/// Reads the first line that the server sends.
 async fn greeting(connection: &mut Connection) -> String {
     let mut line = [0; 11];
     connection.stream.read_exact(&mut line).await.unwrap();

@@ -1,4 +1,4 @@
-//! Whom to trust: the platform's authorities, those of one file, or both; or pinned keys.
+//! What is trusted: the platform's authorities, those of one file, or both; or pinned keys.
 
 use std::fs::File;
 use std::io::Read;
@@ -30,26 +30,26 @@ use crate::disk::Stamp;
 use crate::net::{CaFileProblem, NetError};
 use crate::system_limit;
 
-/// The platform's certificates are read again after this long: a daemon outlives many updates of them.
+/// How long the platform's certificates are used before they are read again: a daemon outlives many updates of them.
 const PLATFORM_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A larger file is something else than certificates.
+/// A larger file is not one of certificates.
 const LARGEST_CA_FILE: u64 = 16 << 20;
 
-/// One set of trusted certificates, and the sessions that were begun under it.
+/// One set of trusted certificates, and the sessions begun under it.
 #[derive(Debug)]
 pub(super) struct Trust {
-    /// What rustls works with, for each way to exchange keys.
+    /// The configurations of rustls, one for each kind of key exchange.
     configs: Configs,
-    /// What the files looked like when they were read.
+    /// The stamps of the files, taken when they were read.
     files: Files,
     /// When they were read.
     loaded: Instant,
-    /// When the certificate of this side expires.
+    /// When the client certificate expires, in seconds since 1970.
     client_certificate_expires: Option<i64>,
 }
 
-/// What rustls works with. All three trust the same; each has sessions of its own.
+/// The configurations of rustls. All three trust the same; each has its own sessions.
 #[derive(Debug)]
 struct Configs {
     auto: Arc<ClientConfig>,
@@ -57,16 +57,16 @@ struct Configs {
     post_quantum: Arc<ClientConfig>,
 }
 
-/// What the files that were read looked like.
+/// The stamps of the files that were read.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Files {
-    /// Those that are named: `tls_ca_file`, `tls_client_cert` and `tls_client_key`.
+    /// The configured files: `tls_ca_file`, `tls_client_cert` and `tls_client_key`.
     named: Vec<(PathBuf, Stamp)>,
-    /// Those of the platform, as far as they are there, if they were asked.
+    /// The existing files of the platform, if they were used.
     platform: Option<Vec<(PathBuf, Stamp)>>,
 }
 
-/// Whom an endpoint trusts and what it shows. Endpoints that are alike in it share what was read, and their sessions.
+/// What an endpoint trusts and what it shows. Endpoints that agree in this share what was read, and their sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct TrustKey {
     ca_file: Option<PathBuf>,
@@ -92,7 +92,7 @@ impl TrustKey {
 }
 
 impl Trust {
-    /// Reads the certificates that this takes.
+    /// Reads the certificates that this needs.
     pub(super) fn load(key: &TrustKey, provider: &Arc<CryptoProvider>) -> Result<Self, NetError> {
         let loaded = Instant::now();
         let mut files = Files::default();
@@ -104,7 +104,7 @@ impl Trust {
             files.named.push((path.clone(), stamp));
         }
         if key.uses_platform() {
-            // The stamps first: what changes meanwhile is read again.
+            // Before reading, so that a change meanwhile leads to reading again.
             files.platform = Some(platform_files());
         }
         let authorities: Option<Arc<dyn ServerCertVerifier>> = match key.trust {
@@ -130,24 +130,24 @@ impl Trust {
         Ok(Self { configs, files, loaded, client_certificate_expires })
     }
 
-    /// Whether reading again would find the same, as far as can be told without reading.
+    /// Whether reading again would give the same result, as far as can be told without reading.
     pub(super) fn is_current(&self) -> bool {
         let unchanged = |(path, stamp): &(PathBuf, Stamp)| Stamp::at(path).is_ok_and(|now| now == *stamp);
         let platform = |then: &Vec<_>| self.loaded.elapsed() < PLATFORM_LIFETIME && *then == platform_files();
         self.files.named.iter().all(unchanged) && self.files.platform.as_ref().is_none_or(platform)
     }
 
-    /// When the certificate of this side expires, in seconds since 1970, if there is one and that can be read.
+    /// Returns when the client certificate expires, in seconds since 1970, if there is one and it can be read.
     pub(super) fn client_certificate_expires(&self) -> Option<i64> {
         self.client_certificate_expires
     }
 
-    /// How long ago they were read.
+    /// Returns how long ago they were read.
     pub(super) fn age(&self) -> Duration {
         self.loaded.elapsed()
     }
 
-    /// What rustls works with. All who ask share its sessions.
+    /// Returns the configuration of rustls. All users share its sessions.
     pub(super) fn config(&self, key_exchange: KeyExchange) -> Arc<ClientConfig> {
         Arc::clone(match key_exchange {
             KeyExchange::Auto => &self.configs.auto,
@@ -157,14 +157,14 @@ impl Trust {
     }
 }
 
-/// The files and directories where the platform keeps its certificates, with what they look like now.
+/// Returns the files and directories where the platform keeps its certificates, with their current stamps.
 fn platform_files() -> Vec<(PathBuf, Stamp)> {
     let found = openssl_probe::probe();
     let stamp = |path: PathBuf| Some((Stamp::at(&path).ok()?, path));
     found.cert_file.into_iter().chain(found.cert_dir).filter_map(stamp).map(|(stamp, path)| (path, stamp)).collect()
 }
 
-/// The cryptography with the key exchanges of an account.
+/// Returns the cryptography with the key exchanges of an account.
 fn with_key_exchange(provider: &CryptoProvider, key_exchange: KeyExchange) -> Arc<CryptoProvider> {
     let kx_groups = match key_exchange {
         KeyExchange::Auto => provider.kx_groups.clone(),
@@ -174,8 +174,8 @@ fn with_key_exchange(provider: &CryptoProvider, key_exchange: KeyExchange) -> Ar
     Arc::new(CryptoProvider { kx_groups, ..provider.clone() })
 }
 
-/// A configuration for a hello whose answer is not believed: it trusts nobody, so a handshake with it cannot succeed. It
-/// fits into one packet.
+/// Makes a configuration for a ClientHello whose answer is not trusted: it trusts nobody, so a handshake with it cannot
+/// succeed. The ClientHello fits into one packet.
 pub(super) fn trusting_nobody(provider: &Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
     let provider = with_key_exchange(provider, KeyExchange::Classical);
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -205,8 +205,8 @@ impl Configs {
     }
 }
 
-/// The configuration of a real connection. TLS 1.2 is the oldest version that rustls knows (RFC 8996); early data stays
-/// off, because it can be replayed.
+/// Makes the configuration of a real connection. TLS 1.2 is the oldest version that rustls supports (RFC 8996); early
+/// data stays disabled, because it can be replayed.
 fn client_config(
     provider: Arc<CryptoProvider>,
     verifier: &Arc<dyn ServerCertVerifier>,
@@ -222,9 +222,9 @@ fn client_config(
     Ok(config)
 }
 
-/// Reads a file of certificates. Its stamp is taken from the open file, so the two belong together.
+/// Reads a file of certificates. Its stamp is taken from the open file, so that they match.
 fn read_ca_file(path: &Path) -> Result<(Vec<u8>, Stamp), CaFileProblem> {
-    // Opening a pipe would wait for its writer.
+    // Opening a named pipe would block until it has a writer.
     if !std::fs::metadata(path).map_err(CaFileProblem::Read)?.is_file() {
         return Err(CaFileProblem::NotAFile);
     }
@@ -238,7 +238,7 @@ fn read_ca_file(path: &Path) -> Result<(Vec<u8>, Stamp), CaFileProblem> {
     }
 }
 
-/// The certificates in a PEM file: at least one, and all of them good.
+/// Returns the certificates in a PEM file: at least one, and all of them valid.
 fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CaFileProblem> {
     let mut roots = RootCertStore::empty();
     let mut listed = Vec::new();
@@ -251,7 +251,7 @@ fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CaFilePro
     if listed.is_empty() { Err(CaFileProblem::NoCertificate) } else { Ok(listed) }
 }
 
-/// Trusts these authorities and nobody else.
+/// Makes a verifier that trusts only these authorities.
 fn verifier_of(
     listed: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
@@ -264,13 +264,13 @@ fn verifier_of(
     Ok(TrustVerifier { inner, listed, platform: None })
 }
 
-/// Trusts whom the platform trusts, and these.
+/// Makes a verifier that trusts the platform's authorities and these.
 fn platform_verifier(
     listed: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<TrustVerifier, NetError> {
     let inner = Verifier::new_with_extra_roots(listed.iter().cloned(), Arc::clone(provider)).map_err(|error| {
-        // What it could not open, it passes over. Was it that nothing can be opened?
+        // It skips what it could not open. Check whether nothing can be opened.
         if let Err(source) = File::open("/")
             && system_limit::of(&source).is_some()
         {
@@ -286,33 +286,34 @@ fn platform_verifier(
     Ok(TrustVerifier { inner: Arc::new(inner), listed, platform: Some(OnceLock::new()) })
 }
 
-/// Asks another verifier, and looks again at what it refuses.
+/// Asks another verifier, and reconsiders what that rejects.
 ///
-/// It accepts one thing more: the very certificate that stands in `tls_ca_file` or among the platform's, when that is
-/// marked as an authority's, as those are that `openssl req -x509` makes for a server at home. Its dates and its name must
-/// be right all the same.
+/// It accepts one thing more: a certificate that is itself in `tls_ca_file` or among the platform's, even if it is
+/// marked as an authority's, as `openssl req -x509` makes them for a server at home. Its dates and its name must still
+/// be right.
 #[derive(Debug)]
 struct TrustVerifier {
-    /// Decides.
+    /// Decides first.
     inner: Arc<dyn ServerCertVerifier>,
     /// The certificates of `tls_ca_file`.
     listed: Vec<CertificateDer<'static>>,
-    /// The platform's, read when first a certificate is refused that may be one of them; None where they are not trusted.
+    /// The platform's certificates, read when the first certificate is rejected that may be one of them; None if they
+    /// are not trusted.
     platform: Option<OnceLock<Vec<CertificateDer<'static>>>>,
 }
 
 impl TrustVerifier {
-    /// Whether this very certificate is one of those that are trusted.
+    /// Whether this very certificate is trusted.
     fn is_trusted_itself(&self, certificate: &CertificateDer<'_>) -> bool {
         let is_it = |trusted: &CertificateDer<'_>| trusted == certificate;
         self.listed.iter().any(is_it)
             || self.platform.as_ref().is_some_and(|platform| {
-                // What cannot be read was told when the verifier was made.
+                // What cannot be read was reported when the verifier was made.
                 platform.get_or_init(|| rustls_native_certs::load_native_certs().certs).iter().any(is_it)
             })
     }
 
-    /// Whether a refused certificate is acceptable after all, or how to name what is wrong with it.
+    /// Accepts a rejected certificate after all, or names what is wrong with it.
     fn look_again(
         &self,
         certificate: &CertificateDer<'_>,
@@ -321,7 +322,7 @@ impl TrustVerifier {
     ) -> Result<ServerCertVerified, Error> {
         let authority_as_server = is_authority_as_server(&refusal);
         if authority_as_server && self.is_trusted_itself(certificate) {
-            // webpki has found the dates right before it came to the mark of an authority; a test watches that.
+            // webpki has checked the dates before the mark of an authority; a test verifies that.
             verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
             return Ok(ServerCertVerified::assertion());
         }

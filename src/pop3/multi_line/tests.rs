@@ -1,6 +1,6 @@
 use super::*;
 
-/// The whole of a message, decoded in one go, and how much of the input it took.
+/// A whole message, decoded in one go, and how much of the input it took.
 fn message(line_end: LineEnd, input: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut decoder = MultiLineDecoder::new(line_end);
     let (mut content, mut at) = (Vec::new(), 0);
@@ -98,7 +98,7 @@ fn remembers_a_cr_that_it_passed_on() {
     assert_eq!(decoder.decode(b"\n"), Piece::Content { consumed: 1, range: 0..1 });
     assert_eq!(decoder.decode(b".\r\n"), Piece::End { consumed: 3 });
 
-    // The CR belonged to nothing: the LF is not at the seam.
+    // The CR belongs to no line end: there is no LF at the boundary.
     let mut decoder = MultiLineDecoder::new(LineEnd::CrLf);
     assert_eq!(decoder.decode(b"a\r"), Piece::Content { consumed: 2, range: 0..2 });
     assert_eq!(decoder.decode(b"b\n.\r\n"), Piece::Content { consumed: 5, range: 0..5 });

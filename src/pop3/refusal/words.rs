@@ -1,6 +1,6 @@
-//! The words that servers refuse with, and how they are found.
+//! The words with which servers refuse, and how they are found.
 
-/// Words that speak of credentials, or of an account that is closed to us.
+/// Words about credentials, or about an account that is closed to us.
 pub(super) const CREDENTIALS: &[&str] = &[
     "credential",
     "credentials",
@@ -46,7 +46,7 @@ pub(super) const CREDENTIALS: &[&str] = &[
     "bad authentication",
     "auth failed",
     "auth failure",
-    // What a server itself fails at is a failure.
+    // Only in the plural: an error of the server itself is a "failure".
     "failures",
     "locked out",
     "brute force",
@@ -93,20 +93,20 @@ pub(super) const CREDENTIALS: &[&str] = &[
     "access blocked",
 ];
 
-/// Words behind "password" with which a part of the server's machinery is meant.
+/// Words after "password" that refer to the server's machinery.
 pub(super) const MACHINERY: &[&str] =
     &["database", "db", "file", "server", "backend", "service", "daemon", "lookup", "lookups", "store", "cache"];
 
-/// Words of an account that somebody has closed, unless a maildrop is named: then that is what is locked.
+/// Words about an account that was closed, unless a maildrop is mentioned: then that is what is locked.
 pub(super) const CLOSED_ACCOUNT: (&[&str], &[&str]) = (
     &["account", "user", "login", "ip", "address", "access"],
     &["locked", "blocked", "banned", "closed", "expired", "frozen", "denied"],
 );
 
-/// What a lock is usually on.
+/// Words for what a lock is usually on.
 pub(super) const MAILDROP: &[&str] = &["maildrop", "mailbox", "maildir", "mail drop", "mailfile", "inbox", "spool"];
 
-/// Words with which servers that have no response codes say that the last login was too short a while ago.
+/// Words with which servers without response codes say that the login came too soon after the last one.
 pub(super) const TOO_SOON: &[&str] = &[
     "too frequent",
     "too frequently",
@@ -119,7 +119,7 @@ pub(super) const TOO_SOON: &[&str] = &[
     "minimum time between",
 ];
 
-/// Words of a server that has given as many messages as it gives in a time. That a message exceeds something is no such.
+/// Words of a download limit. That a single message exceeds something is not one.
 pub(super) const DOWNLOAD_LIMIT: &[&str] = &[
     "download exceed",
     "download exceeds",
@@ -136,7 +136,8 @@ pub(super) const DOWNLOAD_LIMIT: &[&str] = &[
     "traffic quota",
 ];
 
-/// Words of a lock, or of a login that failed inside the server: they go before what only looks like credentials.
+/// Words about a lock, or about a login that failed inside the server: they take precedence over words that only look
+/// like credentials.
 pub(super) const BUSY: &[&str] = &[
     "temporary authentication failure",
     "temporary authentication error",
@@ -159,7 +160,8 @@ pub(super) const BUSY: &[&str] = &[
     "too many simultaneous",
 ];
 
-/// Words with which servers that have no response codes say that it will pass. Servers that do have them are believed.
+/// Words with which servers without response codes describe a temporary problem. Servers with response codes are
+/// believed.
 pub(super) const PASSING: &[&str] = &[
     "lock",
     "locks",
@@ -209,7 +211,7 @@ pub(super) const PASSING: &[&str] = &[
     "failed to open",
 ];
 
-/// Words that say plainly that a command, or what it names, is not there.
+/// Words that plainly say that a command, or what it refers to, does not exist.
 pub(super) const NOT_THERE: &[&str] = &[
     "unknown command",
     "unrecognized command",
@@ -232,7 +234,7 @@ pub(super) const NOT_THERE: &[&str] = &[
     "protocol error",
 ];
 
-/// Words of a server that does not know what it was asked for.
+/// Words of a server that does not know what was asked.
 pub(super) const NOT_KNOWN: &[&str] = &[
     "unknown",
     "unrecognized",
@@ -246,7 +248,7 @@ pub(super) const NOT_KNOWN: &[&str] = &[
     "unimplemented",
 ];
 
-/// Words of a server that does not take it, or not in this form.
+/// Words of a server that does not accept something, or not in this form.
 pub(super) const NOT_TAKEN: &[&str] = &[
     "not allowed",
     "not permitted",
@@ -264,7 +266,7 @@ pub(super) const NOT_TAKEN: &[&str] = &[
     "unexpected",
 ];
 
-/// What it does not take.
+/// What it does not accept.
 pub(super) const ASKED_FOR: &[&str] = &[
     "mechanism",
     "mechanisms",
@@ -282,18 +284,18 @@ pub(super) const ASKED_FOR: &[&str] = &[
     "apop",
 ];
 
-/// Words of the person: with one of these, "unknown" and "invalid" speak of who logs in, not of how.
+/// Words about the user: with one of these, "unknown" and "invalid" are about who logs in, not about how.
 pub(super) const WHO: &[&str] =
     &["user", "username", "userid", "name", "account", "mailbox", "login", "logon", "credentials"];
 
-/// The words of an answer, in lower case, parted and enclosed by single blanks.
+/// The words of an answer in lower case, separated and surrounded by single blanks.
 pub(super) struct Words(String);
 
 impl Words {
     pub(super) fn of(text: &str) -> Self {
         let mut words = String::with_capacity(text.len() + 2);
         words.push(' ');
-        // What an address is made of are not the server's words.
+        // The parts of a URL are not the server's words.
         for part in text.split_whitespace().filter(|part| !part.contains("://") && !part.starts_with("www.")) {
             let letters = |c: char| !(c.is_alphanumeric() || c == '\'');
             for word in part.split(letters).filter(|word| !word.is_empty()) {
@@ -304,7 +306,7 @@ impl Words {
         Self(words)
     }
 
-    /// Whether any of these words, or rows of words, is there.
+    /// Whether any of these words or phrases occurs.
     pub(super) fn any(&self, any: &[&str]) -> bool {
         any.iter().any(|words| self.have(words))
     }
@@ -316,7 +318,7 @@ impl Words {
         })
     }
 
-    /// Whether a password is spoken of, not some machinery for passwords.
+    /// Whether a password is mentioned, and not some machinery for passwords.
     pub(super) fn name_a_secret(&self) -> bool {
         let words: Vec<&str> = self.0.split_whitespace().collect();
         let next = |at: usize| words.get(at + 1).is_some_and(|word| MACHINERY.contains(word));
@@ -329,7 +331,7 @@ impl Words {
         self.name_a_secret() || self.any(CREDENTIALS) || (self.any(who) && self.any(what) && !self.any(MAILDROP))
     }
 
-    /// Whether somebody else is at the maildrop, or the server itself is in trouble.
+    /// Whether the maildrop is in use, or the server itself has a problem.
     pub(super) fn say_to_wait(&self) -> bool {
         self.any(BUSY)
     }

@@ -1,26 +1,26 @@
-//! What is to be written to the socket.
+//! The octets to be written to the socket.
 
-/// Octets on their way to the server. They may hold a password, so they are wiped once written.
+/// Octets on their way to the server. They may contain a password, so they are wiped once written.
 #[derive(Default)]
 pub(super) struct Output {
-    /// Written octets, which are zero, then those still to be written.
+    /// Octets that are written and wiped, followed by those still to be written.
     buffer: Vec<u8>,
-    /// How many are written.
+    /// How many of them are written.
     written: usize,
 }
 
 impl Output {
-    /// Where the next line is appended.
+    /// Returns the buffer to which the next line is appended.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
-    /// The octets still to be written.
+    /// Returns the octets still to be written.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.buffer.get(self.written..).unwrap_or_default()
     }
 
-    /// Drops the first `written` octets of what is still to be written.
+    /// Wipes the first `written` octets that were still to be written.
     pub(super) fn advance(&mut self, written: usize) {
         let end = self.written.saturating_add(written).min(self.buffer.len());
         wipe(self.buffer.get_mut(self.written..end).unwrap_or_default());
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Output {
     }
 }
 
-/// Without the black box the compiler may leave the writing out, because nobody reads these octets again.
+/// Without the black box the compiler may drop the write, because these octets are never read again.
 fn wipe(octets: &mut [u8]) {
     octets.fill(0);
     std::hint::black_box(octets);

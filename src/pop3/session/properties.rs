@@ -1,4 +1,4 @@
-//! What holds for any octets, cut anywhere.
+//! Properties that hold for any octets, cut anywhere.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,12 +22,12 @@ fn octets(length: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..length).prop_map(|pieces| pieces.concat())
 }
 
-/// The lengths into which the input is cut, over and over.
+/// The lengths into which the input is cut, repeatedly.
 fn cuts() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![Just(vec![1]), Just(vec![usize::MAX]), vec(1..9_usize, 1..8)]
 }
 
-/// Stuffs a message as a server does, in the plainest way: octet by octet. A missing line end is added.
+/// Stuffs a message as a server does, in the simplest way: octet by octet. A missing line end is added.
 fn stuffed(message: &[u8], line_end: &[u8]) -> Vec<u8> {
     let mut sent = Vec::new();
     for &octet in message {
@@ -44,7 +44,7 @@ fn stuffed(message: &[u8], line_end: &[u8]) -> Vec<u8> {
     sent
 }
 
-/// A session after the login whose server ends its lines so.
+/// A session after the login whose server uses this line end.
 fn logged_in(line_end: &[u8]) -> Session {
     let mut session = Session::new();
     session.receive(&[b"+OK", line_end].concat()).unwrap();
@@ -57,8 +57,8 @@ fn one() -> MessageNumber {
     MessageNumber::new(1).unwrap()
 }
 
-/// Gives `input` to the session in pieces and collects the events; data in one piece. The driver answers each greeting
-/// with all of `flight` and each challenge with a response. Also sees that nothing is held back without need.
+/// Passes `input` to the session in pieces and collects the events; data is joined. The driver answers each greeting
+/// with all of `flight` and each challenge with a response. Also checks that nothing is held back without need.
 fn drive(session: &mut Session, input: &[u8], cuts: &[usize], flight: &[Command]) -> (Vec<Event>, Vec<u8>, String) {
     let (mut events, mut data, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     let mut rest = input;
@@ -69,7 +69,7 @@ fn drive(session: &mut Session, input: &[u8], cuts: &[usize], flight: &[Command]
         loop {
             let step = match session.receive(&unread) {
                 Ok(step) => step,
-                // Its excerpt shows what has come so far, and that may differ.
+                // The excerpt shows what has arrived so far, which may differ.
                 Err(FramingError::Unsolicited { .. }) => return (events, data, "unsolicited".to_owned()),
                 Err(error) => return (events, data, format!("{error:?}")),
             };
@@ -114,7 +114,7 @@ fn drive(session: &mut Session, input: &[u8], cuts: &[usize], flight: &[Command]
     (events, data, unread.escape_ascii().to_string())
 }
 
-/// Words of the protocol and rubbish.
+/// Words of the protocol, and garbage.
 fn babble() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![
         4 => Just(b"+OK\r\n".to_vec()),
@@ -151,7 +151,7 @@ fn flights() -> impl Strategy<Value = Vec<Command>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Lines of LIST and UIDL that are handed over many at a time are those that come one by one.
+    /// Lines of LIST and UIDL passed on many at a time are the same as one by one.
     #[test]
     fn lines_together_are_lines(listing in octets(40), long in 0..3_usize, lf in any::<bool>(), cuts in cuts(), sizes in any::<bool>()) {
         let line_end: &[u8] = if lf { b"\n" } else { b"\r\n" };
@@ -220,7 +220,7 @@ proptest! {
     }
 }
 
-/// A message of one line that does not end for 100 MiB: every piece is passed on at once and whole.
+/// A message of one line that does not end for 100 MiB: every piece is passed on at once and complete.
 #[test]
 fn an_endless_line_of_a_message_is_passed_on_without_holding_any() {
     let mut session = logged_in(b"\r\n");

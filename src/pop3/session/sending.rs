@@ -6,10 +6,10 @@ use crate::pop3::error::SendError;
 use crate::secret::Secret;
 
 impl Session {
-    /// Queues a command: its line is appended to the output, and its answer will be told apart by it.
+    /// Queues a command: appends its line to the output, and expects its answer.
     ///
     /// # Errors
-    /// [`SendError`] when the command does not belong here, must wait, or cannot be written. Then nothing is queued.
+    /// [`SendError`] if the command does not belong here, must wait, or cannot be written. Then nothing is queued.
     pub fn send(&mut self, command: Command) -> Result<(), SendError> {
         let asked = command.asked();
         self.check_turn(asked)?;
@@ -23,11 +23,11 @@ impl Session {
         Ok(())
     }
 
-    /// Answers the challenge that [`Event::Challenge`](super::Event::Challenge) brought. The response is encoded here.
+    /// Answers the challenge from [`Event::Challenge`](super::Event::Challenge). The response is encoded here.
     ///
     /// # Errors
-    /// [`SendError::NoChallenge`] when there is none, [`SendError::Command`] when the server would take the response
-    /// for something else. Then nothing is sent, and the challenge can still be cancelled.
+    /// [`SendError::NoChallenge`] if there is none, [`SendError::Command`] if the server would misread the response.
+    /// Then nothing is sent, and the challenge can still be cancelled.
     pub fn answer_challenge(&mut self, response: &Secret) -> Result<(), SendError> {
         let asked = self.outstanding.front().map(|asked| asked.kind);
         let (Reading::ChallengeAnswer, Some(CommandKind::Auth(mechanism))) = (&self.reading, asked) else {
@@ -38,10 +38,10 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the login up instead of answering the challenge (RFC 5034, section 4). The server answers with `-ERR`.
+    /// Gives up the login instead of answering the challenge (RFC 5034, section 4). The server answers with `-ERR`.
     ///
     /// # Errors
-    /// [`SendError::NoChallenge`] when there is none.
+    /// [`SendError::NoChallenge`] if there is none.
     pub(crate) fn cancel_challenge(&mut self) -> Result<(), SendError> {
         if !matches!(self.reading, Reading::ChallengeAnswer) {
             return Err(SendError::NoChallenge);
@@ -51,7 +51,7 @@ impl Session {
         Ok(())
     }
 
-    /// TLS protects the connection from here on. What the server said before counts for nothing (RFC 2595, section 4):
+    /// Records that TLS now protects the connection. What the server said before is discarded (RFC 2595, section 4):
     /// ask for the capabilities again.
     ///
     /// # Errors
@@ -71,14 +71,14 @@ impl Session {
     pub(super) fn write_answer(&mut self, response: &Secret) {
         let encoded = encode_response(response);
         let buffer = self.output.buffer();
-        // At once, so that growing leaves no copy of a password behind in freed memory.
+        // Reserved at once, so that growing leaves no copy of a password in freed memory.
         buffer.reserve(encoded.expose().len() + 2);
         buffer.extend_from_slice(encoded.expose());
         buffer.extend_from_slice(b"\r\n");
         self.await_answer();
     }
 
-    /// A challenge is answered: what the server says to that comes in another round trip.
+    /// Records that a challenge was answered: the server's reply takes another round trip.
     fn await_answer(&mut self) {
         self.reading = Reading::StatusLine;
         let round_trip = self.next_round_trip();
@@ -114,8 +114,8 @@ impl Session {
     }
 }
 
-/// Nothing may be sent behind these before they are answered: a SASL challenge would swallow it, a refusal would let it
-/// count as another attempt, TLS begins with the answer, or the connection ends with it.
+/// Whether nothing may be sent after this command before it is answered: a SASL exchange would swallow it, after a
+/// refusal it might count as another attempt, or TLS or the end of the connection follows the answer.
 fn ends_its_flight(asked: CommandKind) -> bool {
     matches!(
         asked,

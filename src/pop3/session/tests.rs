@@ -83,7 +83,7 @@ fn counts_what_had_to_be_waited_for_and_not_what_left_together() {
     session.answer_challenge(&plain_response("jo", &secret("x"))).unwrap();
     session.receive(b"+OK\r\n").unwrap();
     assert_eq!(session.round_trips(), 2);
-    // Three leave together; the fourth leaves when the first of them is answered.
+    // Three are sent together; the fourth is sent when the first of them is answered.
     for _ in 0..3 {
         session.send(Command::Noop).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Dialogues as the RFCs and real servers hold them, each played in one go, octet by octet, and cut at every point.
+//! Dialogues from RFCs and real servers, each played in one go, octet by octet, and cut at every point.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,10 +8,10 @@ use crate::pop3::Mechanism;
 use crate::pop3::command::Command;
 use crate::pop3::listing::MessageNumber;
 
-/// One thing that happens in a dialogue.
+/// One step of a dialogue.
 #[derive(Debug)]
 enum Turn {
-    /// The client says this line.
+    /// The client sends this line.
     Client(String),
     /// The server sends these octets.
     Server(Vec<u8>),
@@ -19,7 +19,7 @@ enum Turn {
     Tls,
 }
 
-/// Reads a dialogue: `C: ` and `S: ` lines, and `TLS`. Server lines end in CRLF; `S| ` lines end in a bare LF.
+/// Parses a dialogue: `C: ` and `S: ` lines, and `TLS`. Server lines end in CRLF; `S| ` lines end in a bare LF.
 fn turns(dialogue: &str) -> Vec<Turn> {
     let mut turns = Vec::new();
     for line in dialogue.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
@@ -40,7 +40,7 @@ fn turns(dialogue: &str) -> Vec<Turn> {
     turns
 }
 
-/// The command that a `C:` line is.
+/// Parses a `C:` line as a command.
 fn command(line: &str) -> Command {
     let (keyword, arguments) = line.split_once(' ').unwrap_or((line, ""));
     let number = |text: &str| MessageNumber::new(text.parse().unwrap()).unwrap();
@@ -74,7 +74,7 @@ fn decoded(base64: &str) -> Vec<u8> {
     STANDARD.decode(base64).unwrap()
 }
 
-/// What the driver of a session saw, one text for each event; message data in one piece, however it came.
+/// What the driver of a session saw, one text per event; message data is joined, however it arrived.
 #[derive(Default)]
 struct Seen(Vec<String>);
 
@@ -111,7 +111,7 @@ fn shown(response: &Response) -> String {
     format!("{:?}{code} {}", response.status, response.text).trim_end().to_owned()
 }
 
-/// Plays a dialogue, cutting what the server sends before each octet for which `cut` says so.
+/// Plays a dialogue, cutting the server's data before each octet for which `cut` returns true.
 fn play(turns: &[Turn], cut: &dyn Fn(usize) -> bool) -> Vec<String> {
     let mut session = Session::new();
     let mut seen = Seen::default();
@@ -141,7 +141,7 @@ fn play(turns: &[Turn], cut: &dyn Fn(usize) -> bool) -> Vec<String> {
     seen.0
 }
 
-/// Sends one line, and sees that exactly this line goes to the socket.
+/// Sends one line, and checks that exactly this line goes to the socket.
 fn speak(session: &mut Session, line: &str) {
     if matches!(session.reading, Reading::ChallengeAnswer) {
         if line == "*" {
@@ -168,7 +168,7 @@ fn listen(session: &mut Session, unread: &mut Vec<u8>, seen: &mut Seen) -> Resul
     }
 }
 
-/// Plays a dialogue in every way and sees that the driver sees the same each time.
+/// Plays a dialogue in every way, and checks that the driver sees the same each time.
 fn check(dialogue: &str, expected: &[&str]) {
     let turns = turns(dialogue);
     let total: usize = turns.iter().map(|turn| if let Turn::Server(octets) = turn { octets.len() } else { 0 }).sum();

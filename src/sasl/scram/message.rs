@@ -1,4 +1,4 @@
-//! What a server says in SCRAM (RFC 5802, section 7).
+//! The server's messages in SCRAM (RFC 5802, section 7).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -9,9 +9,9 @@ use crate::text::words_in;
 /// The first message: nonce, salt and number of iterations.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ServerFirst<'a> {
-    /// As it came.
+    /// The whole message, as received.
     pub(super) text: &'a str,
-    /// Ours with the server's behind it.
+    /// The client's nonce followed by the server's.
     pub(super) nonce: &'a str,
     pub(super) salt: Vec<u8>,
     pub(super) iterations: u32,
@@ -22,7 +22,7 @@ pub(super) struct ServerFirst<'a> {
 pub(super) enum ServerFinal {
     /// The proof that the server knows the password.
     Proof(Vec<u8>),
-    /// An error of the mechanism's own, escaped.
+    /// An error reported by the mechanism, escaped.
     Error(String),
 }
 
@@ -31,8 +31,8 @@ fn malformed(why: &'static str) -> SaslError {
 }
 
 impl<'a> ServerFirst<'a> {
-    /// Reads the first message, which answers this nonce. Extensions behind it are passed over; one that must be understood
-    /// (`m=`) is none that is (section 5.1).
+    /// Parses the first message, which answers this nonce. Extensions after it are ignored, but a mandatory one (`m=`)
+    /// is an error (section 5.1).
     pub(super) fn parse(message: &'a [u8], ours: &str) -> Result<Self, SaslError> {
         let text = str::from_utf8(message).map_err(|_| malformed("is not text"))?;
         let mut parts = text.split(',');
@@ -50,7 +50,7 @@ impl<'a> ServerFirst<'a> {
         if !digits {
             return Err(malformed("has a number of iterations that is none"));
         }
-        // One beyond 32 bits is refused as the largest.
+        // A number beyond 32 bits is rejected like the largest one.
         Ok(Self { text, nonce, salt, iterations: iterations.parse().unwrap_or(u32::MAX) })
     }
 }

@@ -1,16 +1,16 @@
-//! When mail comes for an account, learnt from its polls, and how far apart these should be. PURE.
+//! Learns when mail arrives for an account from its polls, and decides how far apart these should be. PURE.
 //!
-//! Who polls at a rate `p(t)` mail that comes at a rate `r(t)` lets each message wait `1 / 2p(t)` on the average. With as
-//! many polls as ever, that wait is the shortest where `p` is proportional to the square root of `r`. So two things are
-//! estimated: how much mail comes in each hour of the week, and how much more, or less, than that comes so long after the
-//! last mail. Their product is the expected rate; the next poll comes when the integral of the poll rate has reached 1, so
-//! that one before the beginning of a busy hour does not miss it.
+//! With a poll rate `p(t)` and an arrival rate `r(t)`, a message waits `1 / 2p(t)` on average. For a given number of
+//! polls, the mean wait is shortest if `p` is proportional to the square root of `r`. So two things are estimated: how
+//! much mail arrives in each hour of the week, and how much more, or less, than that arrives at a given time after the
+//! last mail. Their product is the expected rate. The next poll comes when the integral of the poll rate has reached 1,
+//! so that a poll before a busy hour does not skip past its start.
 //!
-//! Little is known of an hour of which twelve weeks are remembered. So what is likely is estimated first: for an hour of
-//! the day by the hours around it, for an hour of the week by the same hour of other days and the other hours of its day.
-//! Whether an hour differs from that at all is a question of its own: as far as chance explains what was seen, the estimate
-//! is what was likely, else it is the mean of a gamma distribution. So few messages give a pattern, and mail that comes at
-//! any time gives polls that are evenly spaced.
+//! Little is known of each hour when only twelve weeks are remembered. So a prior is estimated first: for an hour of
+//! the day from the hours around it, for an hour of the week from the same hour of other days and the other hours of
+//! its day. Whether an hour differs from that at all is a separate question: as far as chance explains what was
+//! observed, the estimate is the prior, otherwise it is the mean of a gamma distribution. So a few messages suffice for
+//! a pattern, and mail that arrives at any time leads to evenly spaced polls.
 
 use std::time::Duration;
 
@@ -29,35 +29,35 @@ const HOUR: u32 = 3600;
 /// The seconds of a week.
 const WEEK: u32 = 168 * HOUR;
 
-/// What was seen of an hour of the week fades with what is seen of it later: as if so many seconds were remembered, twelve
-/// weeks.
+/// How much is remembered of an hour of the week, in seconds of observation: twelve weeks. Older observations fade as
+/// new ones are added.
 const REMEMBERED: u64 = 12 * 3600;
 
-/// A message, in the unit that fractions of it are counted in.
+/// One message in the unit that fractions of messages are counted in.
 const MESSAGE: u64 = 1_000_000;
 
-/// The mail of one poll counts as no more messages: a hundred at once are one event.
+/// How many messages of one poll are counted at most: a hundred at once are one event.
 const MOST_AT_ONCE: u64 = 4;
 
-/// Where the times since the last mail end that are told apart, in seconds. Beyond the last there is one more.
+/// The upper ends of the classes of time since the last mail (lags), in seconds. One more class follows the last.
 const LAGS: [u32; 4] = [4 * 60, 12 * 60, 40 * 60, 120 * 60];
 
-/// So many expected messages are remembered of each time since the last mail.
+/// How many expected messages are remembered of each lag.
 const REMEMBERED_OF_LAG: u64 = 100 * MESSAGE;
 
-/// The longest that is remembered of a mail, in seconds.
+/// The longest time since the last mail, in seconds.
 const LONGEST_LAG: u32 = 4 * WEEK;
 
-/// With so much mail an hour polls are, on the average, as far apart as the geometric mean of the bounds.
+/// At this many messages an hour the mean interval is the geometric mean of the bounds.
 const ORDINARY: f64 = 1.0;
 
 /// The weight of [`ORDINARY`] in the estimate of all hours together, in hours.
 const WEIGHT_OF_ORDINARY: f64 = 6.0;
 
-/// How much of what was seen one and two hours from an hour of the day counts for it.
+/// How much the observations one and two hours away count for an hour of the day.
 const AROUND: [f64; 2] = [1.0, 0.5];
 
-/// The weight of [`Rates::overall`] in what is likely for an hour of the day, in messages.
+/// The weight of [`Rates::overall`] in the prior for an hour of the day, in messages.
 const WEIGHT_OF_OVERALL: f64 = 0.5;
 
 /// How hours of the day differ from those around them.
@@ -66,10 +66,10 @@ const HOURS_OF_DAY: Differences = Differences { weight: 1.0, odds: 1.0 };
 /// How days differ from the week. A weekend may differ much.
 const DAYS_OF_WEEK: Differences = Differences { weight: 0.5, odds: 0.3 };
 
-/// How hours of the week differ from what is likely by their hour and their day.
+/// How hours of the week differ from what their hour and their day suggest.
 const HOURS_OF_WEEK: Differences = Differences { weight: 3.0, odds: 0.2 };
 
-/// The weight of no influence of the last mail, in messages.
+/// The weight of the assumption that the last mail has no influence, in messages.
 const WEIGHT_OF_NONE: f64 = 4.0;
 
 /// A moment of the week, in local time.
@@ -77,30 +77,30 @@ const WEIGHT_OF_NONE: f64 = 4.0;
 pub struct TimeOfWeek(u32);
 
 impl TimeOfWeek {
-    /// So many seconds after Monday began.
+    /// Makes one from seconds since the start of Monday.
     #[must_use]
     pub fn new(seconds: u32) -> Self {
         Self(seconds % WEEK)
     }
 
-    /// So long before.
+    /// Returns the moment this long before.
     pub(super) fn before(self, time: Duration) -> Self {
         let seconds = u32::try_from(time.as_secs() % u64::from(WEEK)).unwrap_or(0);
         Self::new(self.0 + (WEEK - seconds))
     }
 }
 
-/// What was seen of an hour of the week.
+/// What was observed of an hour of the week, or of a lag.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Seen {
-    /// Mail that came, in millionths of a message.
+    /// How much mail arrived, in millionths of a message.
     came: u64,
-    /// How long it was watched, in seconds; of a time since the last mail, the mail that the hours let expect.
+    /// How long it was observed, in seconds; for a lag, how much mail was expected, in millionths of a message.
     watched: u64,
 }
 
 impl Seen {
-    /// Adds, and lets what was there fade in proportion.
+    /// Adds an observation, and lets older ones fade in proportion.
     fn add(&mut self, came: u64, watched: u64, remembered: u64) {
         let fade = |value: u64| value.saturating_sub(value.saturating_mul(watched.min(remembered)) / remembered);
         self.came = fade(self.came).saturating_add(came);
@@ -108,37 +108,37 @@ impl Seen {
     }
 }
 
-/// Why polls come as often as they do.
+/// Why polls are as frequent as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expectation {
-    /// It is not known yet when mail comes.
+    /// Too little is known yet about when mail arrives.
     Learning,
-    /// Mail has just come, and more often follows.
+    /// Mail has just arrived, and more often follows.
     JustCame,
-    /// Mail often comes at this time.
+    /// Mail is frequent at this time.
     Often,
-    /// Mail seldom comes at this time.
+    /// Mail is rare at this time.
     Seldom,
-    /// As much as ever.
+    /// Nothing unusual is expected.
     Ordinary,
 }
 
-/// What is known of an account's mail.
+/// What is known of when an account's mail arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrivals {
-    /// Of each hour of the week, beginning with Monday.
+    /// For each hour of the week, starting with Monday.
     hours: [Seen; HOURS],
-    /// Of those together.
+    /// For groups of hours.
     sums: Sums,
-    /// Of each time since the last mail.
+    /// For each lag.
     lags: [Seen; LAGS.len() + 1],
-    /// When the last poll began that dealt with everything, since boot.
+    /// When the last poll began that handled everything, since boot.
     last_poll: Option<Duration>,
-    /// When the last poll began that brought mail, since boot.
+    /// When the last poll began that retrieved mail, since boot.
     last_mail: Option<Duration>,
     /// How many messages were counted.
     counted: u64,
-    /// How long it was watched, in seconds.
+    /// How long arrivals were observed, in seconds.
     watched: u64,
 }
 
@@ -149,14 +149,14 @@ impl Default for Arrivals {
     }
 }
 
-/// A part of a time in which the expected rate does not change.
+/// A part of a period in which the expected rate is constant.
 struct Part {
     hour: usize,
     lag: usize,
     seconds: u32,
 }
 
-/// The parts of a time, from a moment of the week and so long after the last mail.
+/// Splits a period that begins at a moment of the week and this long after the last mail.
 fn parts(from: TimeOfWeek, since_mail: u32, seconds: u32) -> impl Iterator<Item = Part> {
     let (mut at, mut lag, mut left) = (from.0, since_mail.min(LONGEST_LAG), seconds);
     std::iter::from_fn(move || {
@@ -169,18 +169,18 @@ fn parts(from: TimeOfWeek, since_mail: u32, seconds: u32) -> impl Iterator<Item 
     })
 }
 
-/// What was seen of hours together. They fade each for itself, so their sums are kept and not computed.
+/// Sums over groups of hours. Each hour fades separately, so the sums are kept rather than computed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sums {
     all: Seen,
-    /// The same hour of all days.
+    /// For each hour of the day, over all days.
     hours: [Seen; 24],
-    /// All hours of the same day.
+    /// For each day, over all its hours.
     days: [Seen; 7],
 }
 
 impl Sums {
-    /// An hour of the week was `before` and is `after`.
+    /// Updates the sums when an hour of the week changes from `before` to `after`.
     fn change(&mut self, hour: usize, before: Seen, after: Seen) {
         let sums = [Some(&mut self.all), self.hours.get_mut(hour % 24), self.days.get_mut(hour / 24)];
         for sum in sums.into_iter().flatten() {
@@ -190,14 +190,14 @@ impl Sums {
     }
 }
 
-/// Messages an hour, and how they are spread.
+/// Estimates of messages an hour.
 struct Rates<'a> {
     arrivals: &'a Arrivals,
     overall: f64,
 }
 
 fn messages(of: u64) -> f64 {
-    // Sums of counts that fade stay far below what a double holds exactly.
+    // Sums of counts that fade stay far below what a double represents exactly.
     f64::from(u32::try_from(of / 1000).unwrap_or(u32::MAX)) / 1000.0
 }
 
@@ -205,23 +205,23 @@ fn hours(of: u64) -> f64 {
     f64::from(u32::try_from(of).unwrap_or(u32::MAX)) / f64::from(HOUR)
 }
 
-/// How rates of a kind differ from what is likely for them.
+/// How much rates of one kind differ from their prior.
 #[derive(Debug, Clone, Copy)]
 struct Differences {
-    /// Where one differs, what is likely weighs as much as so many messages: the shape of a gamma distribution.
+    /// If one differs, the prior weighs as much as this many messages: the shape of a gamma distribution.
     weight: f64,
-    /// The odds that one does, before anything was seen.
+    /// The prior odds that one differs.
     odds: f64,
 }
 
 impl Differences {
-    /// An estimate of messages an hour.
+    /// Estimates a rate in messages an hour. `likely` is its prior.
     fn estimate(self, seen: Seen, likely: f64) -> f64 {
         let Self { weight, odds } = self;
         let (came, watched) = (messages(seen.came), hours(seen.watched));
         let own = (came + weight) / (watched + weight / likely);
-        // How much better a gamma distribution of rates explains what came than the likely rate alone: a negative binomial
-        // distribution against one of Poisson.
+        // How much better a gamma distribution of rates explains the observation than the prior rate alone: a negative
+        // binomial distribution against a Poisson distribution.
         let expected = likely * watched;
         let evidence = ln_gamma(weight + came) - ln_gamma(weight) + weight * weight.ln() + expected
             - (weight + came) * (weight + expected).ln();
@@ -230,7 +230,7 @@ impl Differences {
     }
 }
 
-/// The logarithm of the gamma function, for positive numbers, to a thousandth (Stirling's formula).
+/// The logarithm of the gamma function for positive numbers, accurate to a thousandth (Stirling's formula).
 fn ln_gamma(x: f64) -> f64 {
     let next = x + 1.0;
     (next - 0.5) * next.ln() - next + 0.5 * std::f64::consts::TAU.ln() + 1.0 / (12.0 * next) - x.ln()
@@ -243,7 +243,7 @@ impl<'a> Rates<'a> {
         Self { arrivals, overall }
     }
 
-    /// How much more comes in an hour of the week than on the average.
+    /// Returns the rate in an hour of the week relative to the mean.
     fn of_hour(&self, hour: usize) -> f64 {
         let Arrivals { hours, sums, .. } = self.arrivals;
         let seen = |seen: Option<&Seen>| seen.copied().unwrap_or_default();
@@ -252,7 +252,7 @@ impl<'a> Rates<'a> {
         HOURS_OF_WEEK.estimate(seen(hours.get(hour)), of_hour * of_day / self.overall) / self.overall
     }
 
-    /// What is likely for an hour of the day by what came in it and around it.
+    /// Returns the prior for an hour of the day, from the hours around it and itself.
     fn around(&self, hour: usize) -> f64 {
         let (mut came, mut watched) = (WEIGHT_OF_OVERALL, WEIGHT_OF_OVERALL / self.overall);
         let around = (1..).zip(AROUND).flat_map(|(distance, counts)| [(distance, counts), (24 - distance, counts)]);
@@ -264,7 +264,7 @@ impl<'a> Rates<'a> {
         came / watched
     }
 
-    /// How much more than that comes so long after the last mail.
+    /// Returns the rate at a lag relative to what the hour alone suggests.
     fn of_lag(&self, lag: usize) -> f64 {
         let seen = self.arrivals.lags.get(lag).copied().unwrap_or_default();
         (messages(seen.came) + WEIGHT_OF_NONE) / (messages(seen.watched) + WEIGHT_OF_NONE)
@@ -272,8 +272,9 @@ impl<'a> Rates<'a> {
 }
 
 impl Arrivals {
-    /// Takes in a poll that dealt with everything: so many messages were new since the one before. `at` is when it began,
-    /// since boot, and `local` the same. A time longer than `longest` teaches nothing: who knows when in it mail came.
+    /// Learns from a poll that handled everything and found `new` messages since the one before. It began at `at`,
+    /// since boot, which is `local`. A gap longer than `longest` teaches nothing, because the mail may have arrived at
+    /// any time in it.
     pub(super) fn learn(&mut self, new: u64, at: Duration, local: TimeOfWeek, longest: Duration) {
         let gap = self.last_poll.map(|last| at.saturating_sub(last)).filter(|gap| *gap <= longest);
         if let Some(gap) = gap.and_then(|gap| u32::try_from(gap.as_secs()).ok()) {
@@ -288,8 +289,8 @@ impl Arrivals {
         }
     }
 
-    /// A poll did not come to its end, or left something on the server: what the next one brings says nothing about when
-    /// it came.
+    /// Records that a poll failed or left mail on the server: what the next one retrieves says nothing about when it
+    /// arrived.
     pub(super) fn lose_count(&mut self) {
         self.last_poll = None;
     }
@@ -299,7 +300,7 @@ impl Arrivals {
         since.and_then(|since| u32::try_from(since).ok()).unwrap_or(LONGEST_LAG)
     }
 
-    /// Spreads what came over the time in which it came.
+    /// Distributes new mail over the period in which it arrived.
     fn count(&mut self, came: u64, gap: u32, local: TimeOfWeek, since_mail: u32) {
         let rates = Rates::of(self);
         let expect = |part: &Part| rates.of_hour(part.hour) * rates.overall * f64::from(part.seconds) / 3600.0;
@@ -324,7 +325,7 @@ impl Arrivals {
         }
     }
 
-    /// How long to wait from a moment on, which is `local`, within these bounds; and why.
+    /// Returns how long to wait from `now`, which is `local`, within these bounds, and why.
     pub(super) fn wait(&self, now: Duration, local: TimeOfWeek, bounds: Interval) -> (Duration, Expectation) {
         let Interval { shortest, longest } = bounds;
         let rates = Rates::of(self);
@@ -359,15 +360,15 @@ impl Arrivals {
     }
 }
 
-/// The geometric mean of the bounds.
+/// Returns the geometric mean of the bounds.
 pub(super) fn middle(bounds: Interval) -> Duration {
     let middle = (bounds.shortest.as_secs_f64() * bounds.longest.as_secs_f64()).sqrt();
     Duration::try_from_secs_f64(middle).unwrap_or(bounds.longest)
 }
 
-/// A fraction of a whole, in the same unit.
+/// Returns a fraction of a whole, in the same unit.
 fn fraction(whole: u64, part: f64) -> u64 {
-    // By way of a duration, whose conversion rounds and says when it cannot.
+    // Through a duration, whose conversion rounds and reports overflow.
     let parts = Duration::try_from_secs_f64(part.max(0.0)).map_or(0, |part| part.as_nanos());
     u64::try_from(parts.saturating_mul(u128::from(whole)) / 1_000_000_000).unwrap_or(u64::MAX)
 }

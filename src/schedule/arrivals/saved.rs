@@ -1,4 +1,4 @@
-//! What is known of an account's mail, as it is kept over a restart.
+//! Saves what is known of an account's arrivals across restarts.
 
 use std::time::Duration;
 
@@ -6,44 +6,44 @@ use serde::{Deserialize, Serialize};
 
 use super::{Arrivals, MESSAGE, REMEMBERED, REMEMBERED_OF_LAG, Seen};
 
-/// What is known of an account's mail, as it is kept.
+/// What is known of an account's arrivals, as saved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedArrivals {
-    /// What came in each hour of the week, in hundredths of a message.
+    /// How much mail arrived in each hour of the week, in hundredths of a message.
     came: Vec<u32>,
-    /// How long each was watched, in seconds.
+    /// How long each was observed, in seconds.
     watched: Vec<u32>,
-    /// What came in each time since the last mail, in hundredths of a message.
+    /// How much mail arrived in each lag, in hundredths of a message.
     came_after_mail: Vec<u32>,
-    /// What was to be expected in each, in hundredths of a message.
+    /// How much was expected in each, in hundredths of a message.
     expected_after_mail: Vec<u32>,
-    /// How long ago the last poll began that dealt with everything, in seconds.
+    /// How long ago the last poll began that handled everything, in seconds.
     last_poll: Option<u64>,
-    /// How long ago the last poll began that brought mail, in seconds.
+    /// How long ago the last poll began that retrieved mail, in seconds.
     last_mail: Option<u64>,
     /// How many messages were counted.
     counted: u64,
-    /// How long it was watched, in days.
+    /// How long arrivals were observed, in days.
     days: u64,
 }
 
 impl SavedArrivals {
-    /// What makes it worth writing anew: mail came, or a day has passed.
+    /// Returns the part whose change makes saving worthwhile: mail arrived, or a day has passed.
     #[must_use]
     pub fn matter(&self) -> Self {
         Self { counted: self.counted, days: self.days, ..Self::default() }
     }
 }
 
-/// The hundredth of a message, in the unit that fractions are counted in.
+/// A hundredth of a message in the unit that fractions are counted in.
 const HUNDREDTH: u64 = MESSAGE / 100;
 
 /// The seconds of a day.
 const DAY: u64 = 86_400;
 
 impl Arrivals {
-    /// As it is kept; `now` is since boot.
+    /// Returns what to save; `now` is since boot.
     #[must_use]
     pub fn save(&self, now: Duration) -> SavedArrivals {
         let ago = |time: Duration| now.saturating_sub(time).as_secs();
@@ -63,8 +63,8 @@ impl Arrivals {
         }
     }
 
-    /// What was kept; `moment` is the time since boot of so many seconds before it was written. What makes no sense counts
-    /// as nothing.
+    /// Restores what was saved. `moment` returns the time since boot of a given number of seconds before the saving.
+    /// Values that make no sense are ignored.
     pub fn restore(saved: &SavedArrivals, moment: impl Fn(u64) -> Option<Duration>) -> Self {
         let mut arrivals = Self {
             last_poll: saved.last_poll.and_then(&moment),

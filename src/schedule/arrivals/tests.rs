@@ -1,5 +1,5 @@
-//! A year of mail of several kinds: how long it waits, and how long it would with as many polls at equal distances. Each
-//! kind comes from several seeds, so that no figure is the luck of one year.
+//! Years of mail of several kinds: how long it waits, and how long it would wait with the same number of polls at equal
+//! distances. Each kind is generated from several seeds, so that no figure depends on the luck of one year.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::schedule::{End, History, Outcome, PollTiming, next};
 const YEAR: u64 = 52 * WEEK as u64;
 const BOOT: u64 = 10_000;
 
-/// The levels at which as many polls come as are learned: see [`foreseen`].
+/// The levels that lead to as many polls as the learned schedule: see [`foreseen`].
 const BUSY: f64 = 244.5;
 const LITTLE: f64 = 140.5;
 
 const BOUNDS: Interval = Interval { shortest: Duration::from_secs(60), longest: Duration::from_secs(900) };
 
-/// The times at which mail comes that has a rate an hour at each time of the week, in seconds.
+/// Generates arrival times, in seconds, from a rate in messages an hour at each second of the week.
 fn by_rate(seed: u64, most: f64, rate: impl Fn(u64) -> f64) -> Vec<u64> {
     let mut chance = Rng::with_seed(seed);
     let (mut time, mut mail) = (0.0, Vec::new());
@@ -87,14 +87,14 @@ fn bursts(seed: u64) -> Vec<u64> {
     mail
 }
 
-/// What a year came to.
+/// The result of a year.
 #[derive(Debug)]
 struct Year {
     /// The mean wait from the arrival of a message to the poll that brings it, in seconds.
     wait: f64,
-    /// What it would have been with as many polls at equal distances.
+    /// The same with as many polls at equal distances.
     fixed: f64,
-    /// When it was polled.
+    /// When polls began.
     polls: Vec<u64>,
     /// The shortest and the longest time between two polls.
     gaps: (u64, u64),
@@ -105,8 +105,8 @@ impl Year {
         self.wait / self.fixed
     }
 
-    /// The same for all the years that this rate may bring, polled at these times: what chance gave this year does not
-    /// count.
+    /// The same ratio, averaged over all the years that this rate may generate, polled at these times: the chance of
+    /// this one year does not count.
     fn ratio_by_rate(&self, rate: fn(u64) -> f64) -> f64 {
         let (mut waited, mut came) = (0.0, 0.0);
         for gap in self.polls.windows(2) {
@@ -124,7 +124,7 @@ impl Year {
     }
 }
 
-/// A year of mail, polled at times that the policy places; it gets the time of a poll and how many messages were new.
+/// Simulates a year of mail, polled when the policy says, which gets the time of a poll and the number of new messages.
 fn year(mail: &[u64], mut policy: impl FnMut(u64, u64) -> u64) -> Year {
     let (mut now, mut polls, mut delivered, mut waited) = (0, Vec::new(), 0, 0);
     let mut gaps = (u64::MAX, 0);
@@ -143,7 +143,7 @@ fn year(mail: &[u64], mut policy: impl FnMut(u64, u64) -> u64) -> Year {
     Year { wait: waited as f64 / count, fixed: fixed / count, polls, gaps }
 }
 
-/// The year as the schedule polls it, which begins with nothing known.
+/// Simulates the year with the schedule, which starts with nothing known.
 fn learned(bounds: Interval, mail: &[u64]) -> Year {
     let timing = PollTiming::new(bounds, "pop.example.org");
     let mut history = History::default();
@@ -160,7 +160,7 @@ fn learned(bounds: Interval, mail: &[u64]) -> Year {
     year
 }
 
-/// The year as it would be polled at intervals of `level / sqrt(rate)` within the bounds, if the rate were known.
+/// Simulates the year with intervals of `level / sqrt(rate)` within the bounds, as if the rate were known.
 fn foreseen(bounds: Interval, mail: &[u64], level: f64, rate: impl Fn(u64) -> f64) -> Year {
     let (least, most) = (bounds.shortest.as_secs_f64(), bounds.longest.as_secs_f64());
     year(mail, |now, _| {
@@ -173,7 +173,7 @@ fn foreseen(bounds: Interval, mail: &[u64], level: f64, rate: impl Fn(u64) -> f6
     })
 }
 
-/// Tells of the years of one kind of mail, and their mean ratio.
+/// Prints the years of one kind of mail, and returns their mean ratio.
 fn mean(kind: &str, years: &[Year]) -> f64 {
     let sum = |value: fn(&Year) -> f64| years.iter().map(value).sum::<f64>() / years.len() as f64;
     let (mean, polls) = (sum(Year::ratio), sum(|year| year.polls.len() as f64));
@@ -196,8 +196,8 @@ fn mail_of_office_hours_waits_less() {
 
 #[test]
 fn a_little_mail_of_office_hours_waits_less() {
-    // Five messages on a weekday, 1,300 in a year: so few that the same polls have a ratio that is some hundredths more or
-    // less, as chance has it. So the mean counts, and what the polls are for all years.
+    // Five messages on a weekday, 1,300 a year: so few that chance changes the ratio of the same polls by some
+    // hundredths. So the mean counts, and what the polls are worth over all years.
     let years = [2, 102, 202, 302].map(|seed| learned(BOUNDS, &office(seed, 0.1)));
     let mean = mean("five on a weekday", &years);
     let by_rate: Vec<f64> = years.iter().map(|year| year.ratio_by_rate(office_rate)).collect();
@@ -239,7 +239,7 @@ fn mail_that_comes_at_any_time_waits_no_longer() {
 
 #[test]
 fn a_little_mail_that_comes_at_any_time_waits_hardly_longer() {
-    // Chance alone gives the same polls a ratio of 0.03 more or less.
+    // Chance alone changes the ratio of the same polls by 0.03.
     let years = [6, 106, 206].map(|seed| learned(BOUNDS, &by_rate(seed, 0.1, |_| 0.1)));
     let mean = mean("one in ten hours", &years);
     let by_rate = years.each_ref().map(|year| year.ratio_by_rate(|_| 1.0));
@@ -258,7 +258,7 @@ fn where_no_mail_comes_polls_become_seldom_and_stay_even() {
 
 #[test]
 fn accounts_without_mail_do_not_stay_in_a_bunch() {
-    // A hundred that know that nothing comes, all polled in the first seconds after a start.
+    // A hundred accounts that have learnt that nothing arrives, all polled in the first seconds after a start.
     let timing = PollTiming::new(BOUNDS, "pop.example.org");
     let mut known = History::default();
     for hour in 0..24 * 60 {

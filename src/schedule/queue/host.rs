@@ -1,4 +1,4 @@
-//! A server: who waits there for what, and what it has to give. PURE.
+//! A server: which accounts wait there for what, and what it has to offer. PURE.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -7,31 +7,31 @@ use std::time::Duration;
 use super::line::{Line, OfLines};
 use crate::account::AccountName;
 
-/// When an account became or becomes due, and a number that tells those of the same time apart: first come, first
+/// When an account became or becomes due, and a number that orders accounts due at the same time: first come, first
 /// served.
 pub(super) type Turn = (Duration, u64);
 
 /// A server.
 #[derive(Debug, Default)]
 pub(super) struct Host {
-    /// How many accounts it has that are not slow there.
+    /// How many of its accounts are not slow there.
     pub(super) quick: usize,
-    /// How many have a place there.
+    /// How many accounts hold a slot there.
     pub(super) running: usize,
     /// How many of those are slow.
     pub(super) slow: usize,
-    /// How many are prepared and wait for a place.
+    /// How many are prepared and wait for a slot.
     pub(super) prepared: usize,
-    /// How many prepare for it in the room of those that take no time.
+    /// How many are preparing for it in the room for prompt ones.
     pub(super) preparing: usize,
     lines: OfLines<BTreeMap<Turn, AccountName>>,
 }
 
 impl Host {
-    /// The turn of the account in front of a line that may begin as far as the server is concerned, if one may.
+    /// Returns the turn of the first account in a line, if the server lets it begin.
     ///
-    /// Those that are slow leave one of several places to the others, if there are others. As many as have places may be
-    /// prepared beside them, so that no place is idle and no secret is had long before it is needed.
+    /// Slow accounts leave one of several slots to the others, if there are any. As many accounts as hold slots may be
+    /// prepared in addition, so that no slot is idle and no secret is fetched long before it is needed.
     pub(super) fn offer(&self, line: Line, places: NonZeroUsize) -> Option<Turn> {
         let (places, near) = (places.get(), self.running + self.prepared);
         let may_begin = match line {
@@ -43,39 +43,39 @@ impl Host {
         self.front(line).filter(|_| may_begin).map(|(turn, _)| *turn)
     }
 
-    /// Whether somebody waits there for a place that one of those has which run; whether that is slow.
+    /// Whether an account waits there for a slot held by a running poll; `slow` says whether that poll is slow.
     pub(super) fn lacks_place_of(&self, slow: bool, places: NonZeroUsize) -> bool {
         let lacks = |line| self.front(line).is_some() && self.offer(line, places).is_none();
         lacks(Line::Places) || lacks(Line::Slow) && (slow || self.running >= places.get())
     }
 
-    /// Who has waited longest in a line.
+    /// Returns the account that has waited longest in a line.
     pub(super) fn front(&self, line: Line) -> Option<(&Turn, &AccountName)> {
         self.lines.of(line).first_key_value()
     }
 
-    /// How many wait in each line.
+    /// Returns how many accounts wait in each line.
     pub(super) fn in_line(&self) -> OfLines<usize> {
         OfLines::each(|line| self.lines.of(line).len())
     }
 
-    /// Who waits in a line with this turn.
+    /// Returns the account with this turn in a line.
     #[cfg(test)]
     pub(super) fn stands(&self, line: Line, turn: Turn) -> Option<&AccountName> {
         self.lines.of(line).get(&turn)
     }
 
-    /// An account waits.
+    /// Adds an account to a line.
     pub(super) fn stand(&mut self, line: Line, turn: Turn, account: AccountName) {
         self.lines.of_mut(line).insert(turn, account);
     }
 
-    /// An account waits no longer.
+    /// Removes an account from a line.
     pub(super) fn leave(&mut self, line: Line, turn: Turn) {
         self.lines.of_mut(line).remove(&turn);
     }
 
-    /// Whether nobody is there.
+    /// Whether no account is there.
     pub(super) fn is_empty(&self) -> bool {
         self.quick + self.running + self.prepared + self.preparing == 0
             && self.lines.all().iter().all(|line| line.is_empty())

@@ -1,29 +1,29 @@
-//! What those that are due wait for, each in a line of its server. PURE.
+//! What due accounts wait for, each in a line of its server. PURE.
 
 /// What an account waits for at its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A place there and one among all.
+    /// A slot there and one in the total.
     Places,
-    /// The same; its last poll had them for long and brought next to nothing.
+    /// The same, for an account whose last poll held its slots for long and retrieved next to nothing.
     Slow,
-    /// To prepare, which takes no time.
+    /// To prepare, which is expected to be quick.
     Prompt,
-    /// To prepare, which takes long.
+    /// To prepare, which took long the last time.
     Late,
 }
 
 impl Line {
-    /// All of them.
+    /// All lines.
     pub(super) const ALL: [Self; 4] = [Self::Places, Self::Slow, Self::Prompt, Self::Late];
 
-    /// Whether who stands in it is to get what it logs in with, and needs no place for that.
+    /// Whether accounts in it wait to get their credential, for which they need no slot.
     pub(super) fn is_to_prepare(self) -> bool {
         matches!(self, Self::Prompt | Self::Late)
     }
 }
 
-/// Something of each line.
+/// A value for each line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct OfLines<T> {
     places: T,
@@ -33,12 +33,12 @@ pub(super) struct OfLines<T> {
 }
 
 impl<T> OfLines<T> {
-    /// What this gives for each.
+    /// Makes the values by calling `of` for each line.
     pub(super) fn each(of: impl Fn(Line) -> T) -> Self {
         Self { places: of(Line::Places), slow: of(Line::Slow), prompt: of(Line::Prompt), late: of(Line::Late) }
     }
 
-    /// That of a line.
+    /// Returns the value of a line.
     pub(super) fn of(&self, line: Line) -> &T {
         match line {
             Line::Places => &self.places,
@@ -48,7 +48,7 @@ impl<T> OfLines<T> {
         }
     }
 
-    /// That of a line, to be changed.
+    /// Returns the value of a line, to be changed.
     pub(super) fn of_mut(&mut self, line: Line) -> &mut T {
         match line {
             Line::Places => &mut self.places,
@@ -58,7 +58,7 @@ impl<T> OfLines<T> {
         }
     }
 
-    /// Those of all lines, in their order.
+    /// Returns the values of all lines, in order.
     pub(super) fn all(&self) -> [&T; 4] {
         [&self.places, &self.slow, &self.prompt, &self.late]
     }

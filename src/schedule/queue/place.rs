@@ -1,4 +1,4 @@
-//! Where an account is: whether it waits, may begin or is being polled, and which places it has then. PURE.
+//! Where an account is in the queue: whether it waits, may begin or is being polled, and which slots it holds. PURE.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use super::host::Turn;
 use super::line::Line;
 
-/// Where an account is.
+/// Where an account is in the queue.
 #[derive(Debug)]
 pub(super) struct Place {
     /// Its server.
     pub(super) host: Arc<str>,
-    /// How it comes by what it logs in with.
+    /// How it gets its credential.
     pub(super) credential: Credential,
-    /// Its last poll had its places for long, and brought next to nothing.
+    /// Whether its last poll held its slots for long and retrieved next to nothing.
     pub(super) slow: bool,
-    /// What it does there.
+    /// What it is doing.
     pub(super) stage: Stage,
 }
 
 impl Place {
-    /// Where it waits when it is due.
+    /// Returns the line in which it waits when it is due.
     pub(super) fn line(&self) -> Line {
         match self.credential {
             Credential::AtHand => self.line_for_places(),
@@ -29,86 +29,86 @@ impl Place {
         }
     }
 
-    /// Where it waits when it has what it logs in with.
+    /// Returns the line in which it waits once it has its credential.
     pub(super) fn line_for_places(&self) -> Line {
         if self.slow { Line::Slow } else { Line::Places }
     }
 }
 
-/// How an account comes by what it logs in with.
+/// How an account gets its credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Credential {
-    /// It has it.
+    /// It has it already.
     AtHand,
-    /// It has to get it, and that took no time when it did so last.
+    /// It has to get it, which was quick the last time.
     Prompt,
-    /// It has to get it, and that took long.
+    /// It has to get it, which took long the last time.
     Late,
 }
 
-/// Whether it waits, may begin, or is being polled.
+/// Whether an account waits, may begin or is being polled.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// In `waiting`.
     Waiting {
         turn: Turn,
-        /// Somebody asked for it while it was being polled: if it is late, that poll is why.
+        /// Whether the user asked for it while it was being polled: then that poll is why it is late.
         asked: bool,
     },
     /// In a line of its server.
     Ready { turn: Turn, line: Line },
     /// It is being polled.
     Running {
-        /// Since then it has been due.
+        /// When it became due.
         turn: Turn,
-        /// Its places.
+        /// The slots that it holds.
         holds: Holds,
-        /// It is to be polled again no later than this.
+        /// When it is to be polled again, at the latest.
         again: Option<Duration>,
-        /// It is forgotten when the poll has ended.
+        /// Whether it is to be forgotten when the poll has ended.
         removed: bool,
     },
 }
 
-/// The places of an account that is being polled.
+/// The slots of an account that is being polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// One among all, and one at this server, which may not be its server any more.
+    /// One in the total and one at this server, which may no longer be its server.
     Both { at: Arc<str>, slow: bool },
-    /// Only that at the server.
+    /// Only the one at the server.
     Server { at: Arc<str>, slow: bool },
-    /// It prepares for a poll at this server.
+    /// None: it is preparing for a poll at this server.
     Room {
         at: Arc<str>,
-        /// In the room of those that take long.
+        /// Whether in the room for those that take long.
         late: bool,
         since: Duration,
     },
-    /// It is prepared, and stands in the line for places at this server.
+    /// None: it is prepared, and in the line for slots at this server.
     Queued { at: Arc<str>, line: Line },
     /// None.
     Nothing,
 }
 
-/// How many accounts that are being polled have which places, removed ones included.
+/// How many accounts that are being polled hold which slots, removed ones included.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Both places.
+    /// Both slots.
     pub(super) running: usize,
-    /// Only that at the server: they stand aside.
+    /// Only the one at the server: they stand aside.
     pub(super) aside: usize,
-    /// They prepare in the room of those that take no time.
+    /// They are preparing in the room for prompt ones.
     pub(super) prompt: usize,
-    /// They prepare in the other one.
+    /// They are preparing in the room for those that take long.
     pub(super) late: usize,
-    /// They are prepared and wait for their places.
+    /// They are prepared and wait for their slots.
     pub(super) prepared: usize,
-    /// No place at all.
+    /// No slot at all.
     pub(super) without: usize,
 }
 
 impl Counts {
-    /// Of those that have places like these.
+    /// Returns the count of the accounts that hold such slots.
     pub(super) fn of(&mut self, holds: &Holds) -> &mut usize {
         match holds {
             Holds::Both { .. } => &mut self.running,

@@ -20,7 +20,7 @@ fn ways_come_before_addresses_until_the_credential_was_sent() {
     assert!(matches!(addresses.next(broken(1, false), true, true, &mut place), Next::Way(_)));
     assert!(matches!(addresses.next(broken(1, true), true, true, &mut place), Next::Address));
     assert!(place.failed.is_empty() && addresses.avoid == [peer(1)]);
-    // There is none: back to the way that was left.
+    // There is no other: back to the method that was left.
     let unreached = Ended::Unreached(ClientError::Closed);
     assert!(matches!(addresses.next(unreached, false, false, &mut place), Next::Way(_)));
     assert!(place.failed == [LoginMethod::Apop] && addresses.avoid.is_empty());

@@ -8,7 +8,7 @@ use crate::net::{CertificateProblem, NetError};
 
 const HOST: &str = "pop.example.org";
 
-/// What is found wrong with a certificate that a trusted authority signed, and the words for it.
+/// Returns what is found wrong with a certificate signed by a trusted authority, and the words for it.
 async fn problem_with(params: &CertificateParams) -> (CertificateProblem, String) {
     let authority = Authority::new();
     let (address, mut handshakes) = serve(authority.sign(params).server(ALL)).await;

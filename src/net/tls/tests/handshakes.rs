@@ -17,7 +17,7 @@ use crate::net::{Connection, Dialer, HandshakeProblem, NetError, NetLimits};
 
 const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 
-/// The error of implicit TLS with a server that sends these bytes and nothing else.
+/// The error of implicit TLS with a server that sends only these bytes.
 async fn error_after(bytes: &'static [u8]) -> NetError {
     let authority = Authority::new();
     let address = serve_bytes(bytes).await;
@@ -53,7 +53,7 @@ async fn resumes_the_session_of_the_poll_before() {
 
 #[tokio::test]
 async fn tells_when_the_servers_certificate_expires_in_full_and_resumed_sessions() {
-    // In both encodings of a time (RFC 5280, section 4.1.2.5).
+    // In both encodings of time (RFC 5280, section 4.1.2.5).
     for (year, month, day, seconds) in [(2049, 12, 31, 2_524_521_600), (2050, 1, 1, 2_524_608_000)] {
         for versions in [ALL, TLS12] {
             let authority = Authority::new();
@@ -162,7 +162,7 @@ async fn gives_a_silent_server_up() {
     let (_listener, address) = silent_server().await;
     let authority = Authority::new();
     let mut endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
-    // Long enough to read the file on a busy machine, and short enough to wait for.
+    // Long enough to read the file on a busy machine, but short enough to wait for.
     let limit = Duration::from_secs(1);
     let dialer = Dialer::new(NetLimits { tls_handshake: limit, ..NetLimits::default() });
     let error = dialer.connect(&endpoint, &[]).await.unwrap_err();
@@ -174,7 +174,7 @@ async fn gives_a_silent_server_up() {
     assert!(matches!(error, NetError::TlsTimeout { tls: TlsMode::StartTls, .. }), "{error:?}");
 }
 
-/// A server that says nothing to a first message which does not fit into one packet; tells how large each one was.
+/// A server that ignores a ClientHello that does not fit into one packet; also returns the size of each one.
 async fn swallows_large_hellos(config: rustls::ServerConfig) -> (SocketAddr, mpsc::UnboundedReceiver<usize>) {
     let (listener, address) = silent_server().await;
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
@@ -227,7 +227,7 @@ async fn a_large_first_message_that_nobody_answers_is_sent_once_more_and_smaller
 #[tokio::test]
 async fn a_server_that_fell_silent_half_way_is_not_asked_again_with_less() {
     let authority = Authority::new();
-    // The head of a record whose rest does not come.
+    // The header of a record whose rest never arrives.
     let address = serve_bytes(b"\x16\x03\x03\x00\x7a\x02").await;
     let endpoint = endpoint("127.0.0.1", address, Some(&authority.ca_file()));
     let dialer = Dialer::new(NetLimits { tls_handshake: Duration::from_secs(1), ..NetLimits::default() });

@@ -1,4 +1,4 @@
-//! Pinned keys, another name, the certificate of this side.
+//! Pinned keys, another server name, client certificates.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::account::{ClientCertificate, Endpoint, PublicKeyPin, TlsOptions, TlsT
 use crate::exit::ExitStatus;
 use crate::net::{CertificateProblem, ClientCertificateProblem, NetError};
 
-/// The pin of a server's key, by the digest of what `openssl pkey -pubout -outform DER` writes.
+/// The pin of a server's key: the digest of what `openssl pkey -pubout -outform DER` writes.
 fn pin(server: &Identity) -> PublicKeyPin {
     PublicKeyPin(Sha256::digest(server.public_key()).into())
 }
 
-/// Whether a connection with these options comes to a greeting.
+/// Connects with these options up to the greeting.
 async fn reached(endpoint: &Endpoint) -> Result<(), NetError> {
     let mut connection = dialer().connect(endpoint, &[]).await?;
     assert!(connection.protected);
@@ -47,7 +47,7 @@ async fn a_pin_is_asked_for_beside_the_authorities() {
         "{error}"
     );
     assert_eq!(error.exit_status(), ExitStatus::Tls);
-    // The right key does not make up for an authority that nobody knows.
+    // The right key does not make up for an unknown authority.
     let other = Authority::named("another").ca_file();
     let error = reached(&with(vec![pin(&server)], Some(&other))).await.unwrap_err();
     assert!(!matches!(&error, NetError::Certificate { problem: CertificateProblem::WrongKey { .. }, .. }), "{error}");
@@ -101,7 +101,7 @@ async fn a_file_can_be_trusted_beside_the_platform() {
     reached(&endpoint).await.unwrap();
 }
 
-/// A server that lets in who has a certificate of this authority.
+/// A server that accepts clients with a certificate of this authority.
 fn wanting(authority: &Authority, server: &Identity) -> ServerConfig {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject as _;
@@ -139,7 +139,7 @@ async fn a_server_that_wants_a_certificate_is_shown_one() {
     let connection = dialer().connect(&with(Some(good.clone())), &[]).await.unwrap();
     assert_eq!(connection.client_certificate_expires, Some(3_976_214_400));
     drop(connection); // the server takes one after the other
-    // What the server thinks of a stranger's shows in TLS 1.3 with the first read.
+    // With TLS 1.3 the server's verdict on a stranger's certificate shows with the first read.
     let stranger = write("stranger", &Authority::named("nobody knows"));
     let mut connection = dialer().connect(&with(Some(stranger)), &[]).await.unwrap();
     let error = tokio::io::AsyncReadExt::read(&mut connection.stream, &mut [0; 1]).await.unwrap_err();

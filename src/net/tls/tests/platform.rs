@@ -1,4 +1,4 @@
-//! The platform's authorities. Where they are is told by an environment variable, so each case is a process of its own.
+//! The platform's authorities. An environment variable says where they are, so each case runs in a process of its own.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use super::dialer;
 use super::server::{ALL, Authority, Identity, endpoint, for_loopback, serve};
 use crate::net::NetError;
 
-/// Tells the process what it is there for: the server's address.
+/// Tells the process its task: the server's address.
 const ADDRESS: &str = "MAILFERRY_TEST_ADDRESS";
 
 /// Gives the process a `tls_ca_file`.
 const CA_FILE: &str = "MAILFERRY_TEST_CA_FILE";
 
-/// What [`connects_by_the_platforms_trust`] says, alone in a process whose platform trusts `platform`.
+/// What [`connects_by_the_platforms_trust`] prints, alone in a process whose platform trusts `platform`.
 async fn connect_trusting(platform: &Path, ca_file: Option<&Path>, address: SocketAddr) -> String {
     let mut process = tokio::process::Command::new(std::env::current_exe().unwrap());
     process
@@ -54,7 +54,7 @@ async fn trusts_the_platforms_authorities_and_no_other() {
     assert!(words.contains("UnknownIssuer"), "{words}");
 }
 
-/// As `openssl req -x509` makes them, and an administrator puts them among the system's.
+/// Made with `openssl req -x509`, and put among the system's certificates by an administrator.
 #[tokio::test]
 async fn trusts_a_certificate_signed_by_itself_that_the_platform_trusts() {
     let (files, other) = (Authority::new(), Authority::named("another authority"));

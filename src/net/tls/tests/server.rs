@@ -1,4 +1,4 @@
-//! A TLS server with certificates of its own making.
+//! A TLS server with generated certificates.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::account::{Endpoint, TlsMode};
 
-/// An authority that signs what a test needs, and the directory where its certificate lies.
+/// An authority that signs what a test needs, and the directory of its certificate.
 pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     pub(super) dir: TempDir,
@@ -41,7 +41,7 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// The path of a file with this text.
+    /// Returns the path of a file with this text.
     pub(super) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -73,7 +73,7 @@ impl Identity {
         Self { certificate: certificate.der().clone(), pem: certificate.pem(), key }
     }
 
-    /// The SubjectPublicKeyInfo.
+    /// Returns the SubjectPublicKeyInfo.
     pub(super) fn public_key(&self) -> Vec<u8> {
         use rcgen::PublicKeyData as _;
         self.key.subject_public_key_info()
@@ -83,7 +83,7 @@ impl Identity {
         self.key.serialize_pem()
     }
 
-    /// The chain and the key.
+    /// Returns the chain and the key.
     pub(super) fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         (vec![self.certificate.clone()], PrivateKeyDer::try_from(self.key.serialize_der()).unwrap())
     }
@@ -99,7 +99,7 @@ impl Identity {
     }
 }
 
-/// A server's certificate for a name, before anything is made wrong with it.
+/// A server's certificate for a name, correct unless changed.
 pub(super) fn for_name(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -116,7 +116,7 @@ pub(super) fn for_loopback() -> CertificateParams {
 
 pub(super) const ALL: &[&SupportedProtocolVersion] = rustls::ALL_VERSIONS;
 
-/// Accepts connections, greets in TLS, and tells how each handshake went.
+/// Accepts connections, greets over TLS, and reports how each handshake went.
 pub(super) async fn serve(config: ServerConfig) -> (SocketAddr, mpsc::UnboundedReceiver<Option<HandshakeKind>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -136,7 +136,7 @@ pub(super) async fn serve(config: ServerConfig) -> (SocketAddr, mpsc::UnboundedR
     (address, receiver)
 }
 
-/// Accepts one connection after the other, writes these bytes, and reads until the client leaves.
+/// Accepts one connection after another, writes these bytes, and reads until the client closes it.
 pub(super) async fn serve_bytes(bytes: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -149,7 +149,7 @@ pub(super) async fn serve_bytes(bytes: &'static [u8]) -> SocketAddr {
     address
 }
 
-/// Where a server of these tests is.
+/// The endpoint of a server of these tests.
 pub(super) fn endpoint(host: &str, address: SocketAddr, ca_file: Option<&Path>) -> Endpoint {
     Endpoint {
         host: host.to_owned(),

@@ -6,7 +6,7 @@ use super::dialer;
 use super::server::{ALL, Authority, endpoint, for_loopback, serve};
 use crate::net::{CaFileProblem, NetError};
 
-/// What is wrong with a file. The server behind it is never asked.
+/// Returns what is wrong with a file. The server is never contacted.
 async fn problem_with(path: &Path) -> CaFileProblem {
     let nowhere = ([127, 0, 0, 1], 1).into();
     let prepared = dialer().tls.prepare(&endpoint("127.0.0.1", nowhere, Some(path))).await;
@@ -70,7 +70,8 @@ async fn notices_that_the_file_was_replaced() {
     let error = dialer.connect(&endpoint, &[]).await.unwrap_err();
     assert!(matches!(error, NetError::Certificate { .. }), "{error:?}");
 
-    // The new file may have the old one's length and, on a coarse clock, its time: it still has another inode.
+    // The new file may have the same length as the old one and, on a coarse clock, the same time: its inode still
+    // differs.
     let path = before.file("new.pem", &after.pem());
     std::fs::rename(path, before.dir.path().join("ca.pem")).unwrap();
     assert!(dialer.connect(&endpoint, &[]).await.unwrap().protected);

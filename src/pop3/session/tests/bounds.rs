@@ -1,4 +1,4 @@
-//! How much a server may say.
+//! Limits on what a server may send.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn takes_status_lines_up_to_their_limit_whole() {
     assert!(matches!(error, FramingError::NotPop3 { excerpt } if excerpt.starts_with("xxx")));
 }
 
-/// The events of these octets, given in pieces of so many.
+/// The events of these octets, passed in pieces of this size.
 fn events(session: &mut Session, octets: &[u8], piece: usize) -> Vec<Event> {
     let (mut events, mut unread) = (Vec::new(), Vec::new());
     for piece in octets.chunks(piece) {
@@ -171,7 +171,7 @@ fn a_listing_has_a_bounded_number_of_lines_and_octets() {
         decoder.skip_to(0, limit - 5);
         assert_eq!(session.receive(b"1 1\r\n").unwrap().event, Event::Line(0..3));
         assert_eq!(session.receive(b"1 1\r\n"), Err(FramingError::TooManyOctets { to, limit }));
-        // In the middle of a line that does not end as well.
+        // Also in the middle of a line that does not end.
         let mut session = listing(Command::Capa);
         let endless = vec![b'x'; usize::try_from(limits::CAPABILITY_OCTETS / 4 * 3).unwrap()];
         assert!(matches!(session.receive(&endless).unwrap().event, Event::LongLine(_)));

@@ -1,4 +1,4 @@
-//! AUTH and STLS: who waits for whom.
+//! AUTH and STLS: what has to wait for what.
 
 use super::*;
 use crate::pop3::command::encode_response;
@@ -18,7 +18,7 @@ fn answers_the_first_challenge_with_the_response_that_did_not_fit() {
         assert_eq!(step, Step { consumed: challenge.len(), event: Event::NeedInput });
         assert_eq!(session.output(), [encoded.expose(), b"\r\n"].concat());
         session.advance_output(usize::MAX);
-        // A second challenge is the driver's.
+        // A second challenge goes to the driver.
         assert_eq!(session.receive(b"+ dGVzdA==\r\n").unwrap().event, Event::Challenge(b"test".to_vec()));
     }
 }

@@ -1,4 +1,4 @@
-//! Servers that break the rules, and what a man in the middle tries.
+//! Servers that break the rules, and attempts by a man in the middle.
 
 use super::check;
 
@@ -64,7 +64,7 @@ fn an_answer_injected_behind_stls() {
     );
 }
 
-/// A man in the middle greets with a bare LF, so that inside TLS a dot between bare LFs would end a mail.
+/// A man in the middle greets with a bare LF, so that under TLS a dot between bare LFs would end a mail.
 #[test]
 fn a_line_end_from_before_tls_does_not_count_inside() {
     check(

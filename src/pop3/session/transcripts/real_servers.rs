@@ -1,4 +1,4 @@
-//! What real servers do, and what other clients' tests know of them.
+//! Behaviour of real servers, and cases from the tests of other clients.
 
 use super::check;
 
@@ -138,7 +138,7 @@ fn a_mail_with_bare_lfs_and_a_dot_between_them() {
     );
 }
 
-/// The tests 850, 853 to 856 and 862 of curl.
+/// Tests 850, 853 to 856 and 862 of curl.
 #[test]
 fn what_curl_knows() {
     check(
@@ -188,7 +188,7 @@ fn what_curl_knows() {
     );
 }
 
-/// The test 857 of curl.
+/// Test 857 of curl.
 #[test]
 fn stuffed_dots_come_off_once() {
     check(
