@@ -1,5 +1,5 @@
 //! Detects a server that is too slow: one that sends a byte a second is never silent, but must not hold an account or a
-//! slot forever. PURE: times and octets go in.
+//! place forever. PURE: times and octets go in.
 //!
 //! Only time spent waiting for the server counts, so a slow disk is not mistaken for a slow server. There are three
 //! rules:
@@ -7,7 +7,7 @@
 //! - Once an answer has begun, each time window must bring a minimum number of octets.
 //! - A session may take as long as the octets it brought are worth ([`worth`]), plus a grace period for servers that
 //!   think long before they answer.
-//! - While other accounts wait for a slot, the grace period is shorter, above all for answers that drip.
+//! - While other accounts wait for a place, the grace period is shorter, above all for answers that drip.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How much time every session has, whatever it brings.
 const GRACE: Duration = Duration::from_secs(600);
 
-/// The same while others wait for a slot.
+/// The same while others wait for a place.
 const GRACE_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(120);
 
 /// How much of that may be spent in the middle of answers.
@@ -25,7 +25,7 @@ const GRACE_FOR_DRIPPING: Duration = Duration::from_secs(30);
 /// The minimum throughput of a session, in octets a second: half of what the slowest modem delivers.
 const LEAST: u64 = 512;
 
-/// What a session must deliver while others wait for a slot: up to so many octets, at so many octets a second.
+/// What a session must deliver while others wait for a place: up to so many octets, at so many octets a second.
 const STEPS: [(u64, u64); 2] = [(1 << 20, LEAST), (8 << 20, 4 << 10)];
 
 /// The rate after these steps, in octets a second.
@@ -110,7 +110,7 @@ impl StallDetector {
 }
 
 /// Returns the time that this many octets are worth while others wait: the more there are, the faster they must arrive,
-/// so that no message, of whatever size, holds a slot for a day.
+/// so that no message, of whatever size, holds a place for a day.
 fn worth(octets: u64) -> Duration {
     let mut left = octets;
     let mut time = Duration::ZERO;

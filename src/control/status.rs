@@ -35,7 +35,7 @@ pub struct Status {
     pub config_problem: Option<String>,
     /// How many polls are running.
     pub polling: usize,
-    /// How many accounts wait for a slot.
+    /// How many accounts wait for a place.
     pub queued: usize,
     /// The accounts, ordered by name.
     pub accounts: Vec<AccountStatus>,
@@ -219,9 +219,9 @@ pub enum State {
     Idle,
     /// It is being polled.
     Polling,
-    /// It is due, and waits for a slot.
+    /// It is due, and waits for a place.
     Queued,
-    /// Its poll has been waiting for a disk for so long that its slot was given to others.
+    /// Its poll has been waiting for a disk for so long that its place was given to others.
     Hung,
     /// Another mailferry holds it, so far only briefly.
     Held,

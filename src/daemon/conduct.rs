@@ -1,9 +1,9 @@
-//! Judges how a running poll behaves and what that means for its slots. PURE.
+//! Judges how a running poll behaves and what that means for its places. PURE.
 //!
-//! Slots are for polls that make progress. A poll that takes long stands aside, so that its slot in the total goes to
+//! Places are for polls that make progress. A poll that takes long stands aside, so that its place in the total goes to
 //! an account that waits. If others still wait, it is asked to give way, which it does between two messages. If others
 //! wait, a poll that retrieves next to nothing is stopped. A poll that waits for a disk that hangs cannot be stopped,
-//! and gives up all slots.
+//! and gives up all places.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const SOMETHING: u64 = 6000;
 pub(super) struct Conduct {
     /// When it began.
     pub(super) begun: Duration,
-    /// Since when it has had its slots.
+    /// Since when it has had its places.
     placed: Duration,
     /// When it last made progress.
     progress: Duration,
@@ -56,7 +56,7 @@ pub(super) struct Seen {
     pub(super) waits_for_disk: Option<Duration>,
     /// Whether its state waits for memory.
     pub(super) waits_for_room: bool,
-    /// Whether others wait for a slot that it holds.
+    /// Whether others wait for a place that it holds.
     pub(super) in_the_way: bool,
 }
 
@@ -72,13 +72,13 @@ impl Seen {
 pub(super) enum Verdict {
     /// Let it go on.
     GoOn,
-    /// Let it go on, and pass on its slot in the total.
+    /// Let it go on, and pass on its place in the total.
     StandAside,
     /// Ask it to end between two messages.
     GiveWay,
     /// Stop it.
     End,
-    /// It hangs: take its slots.
+    /// It hangs: take its places.
     Hangs,
     /// It no longer hangs.
     HangsNoMore,
@@ -138,12 +138,12 @@ impl Conduct {
         }
     }
 
-    /// Records that it has its slots from now on: before that it waited at nobody's cost.
+    /// Records that it has its places from now on: before that it waited at nobody's cost.
     pub(super) fn has_places(&mut self, now: Duration) {
         (self.placed, self.progress, self.aside) = (now, now, false);
     }
 
-    /// Whether it has had its slots for long and retrieved next to nothing.
+    /// Whether it has had its places for long and retrieved next to nothing.
     pub(super) fn is_slow(&self, seen: Seen) -> bool {
         seen.octets < SOMETHING && seen.now.saturating_sub(self.placed) >= LONG
     }

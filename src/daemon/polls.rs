@@ -39,12 +39,12 @@ pub(super) struct Polls {
     tasks_of: HashMap<AccountName, Id>,
     /// Tells all polls to stop.
     stop: CancellationToken,
-    /// What polls say about their slots.
+    /// What polls say about their places.
     said: mpsc::UnboundedSender<Said>,
     heard: mpsc::UnboundedReceiver<Said>,
 }
 
-/// What a poll says about its slots.
+/// What a poll says about its places.
 #[derive(Debug)]
 pub(super) struct Said {
     account: AccountName,
@@ -52,12 +52,12 @@ pub(super) struct Said {
     needs: bool,
 }
 
-/// A poll's view of its slots.
+/// A poll's view of its places.
 #[derive(Debug)]
 struct Seat {
     account: AccountName,
     said: mpsc::UnboundedSender<Said>,
-    /// Notified when it gets its slots.
+    /// Notified when it gets its places.
     given: Notify,
 }
 
@@ -110,7 +110,7 @@ enum Done {
 
 /// What a task reports.
 pub(super) enum News {
-    /// A poll says something about its slots.
+    /// A poll says something about its places.
     Said(Said),
     /// A task has ended.
     Ended(Ended),
@@ -190,7 +190,7 @@ impl Polls {
         );
     }
 
-    /// Gives an account its slots. Returns true if its poll is waiting for them and goes on, false if it has not been
+    /// Gives an account its places. Returns true if its poll is waiting for them and goes on, false if it has not been
     /// started.
     pub(super) fn goes_on(&mut self, account: &AccountName, now: Duration) -> bool {
         let Some(Running { seat: Some(seat), conduct, .. }) =
@@ -272,7 +272,7 @@ impl Polls {
         After::Polled(Box::new(Polled { account, begun: conduct.begun, report, password, watch, conduct }))
     }
 
-    /// Checks the running polls, and frees slots for accounts that wait.
+    /// Checks the running polls, and frees places for accounts that wait.
     pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
         let mut hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
         let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());

@@ -262,7 +262,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts all polls that are due and have a slot.
+    /// Starts all polls that are due and have a place.
     fn begin_polls(&mut self) {
         let now = since_boot();
         while let Some((name, begin)) = self.queue.take_startable(now) {
@@ -285,7 +285,7 @@ impl Supervisor {
         self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &*kept.account), now);
     }
 
-    /// Handles the end of an account's task, or what a poll says about its slots.
+    /// Handles the end of an account's task, or what a poll says about its places.
     fn hear(&mut self, heard: polls::News) {
         match heard {
             polls::News::Said(said) => said.tell(&mut self.queue, since_boot()),

@@ -20,10 +20,10 @@ const MOST_SESSIONS: u64 = 1000;
 /// No further session begins after a poll has taken this long.
 const LONGEST: Duration = Duration::from_secs(4 * 3600);
 
-/// The same while other accounts wait for a slot.
+/// The same while other accounts wait for a place.
 const LONGEST_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(3600);
 
-/// The longest single delay that is waited for, and only while no account waits for a slot.
+/// The longest single delay that is waited for, and only while no account waits for a place.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The most time that a poll waits in all.
@@ -42,7 +42,7 @@ pub(super) struct SoFar {
     pub(super) waited: Duration,
     /// The least time between two logins that the server announces.
     pub(super) login_delay: Option<Duration>,
-    /// Other accounts wait for a slot.
+    /// Other accounts wait for a place.
     pub(super) others_wait: bool,
     /// The state has outgrown the memory available for states.
     pub(super) lacks_room: bool,

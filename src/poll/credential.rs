@@ -64,8 +64,8 @@ pub(crate) async fn obtain(
 }
 
 impl Poll {
-    /// Obtains what the account logs in with, then the slots for a session. While waiting for a credential that may
-    /// take long, the poll holds no slot, so that no other account has to wait.
+    /// Obtains what the account logs in with, then the places for a session. While waiting for a credential that may
+    /// take long, the poll holds no place, so that no other account has to wait.
     pub(super) async fn obtain(&mut self, refused: Option<Secret>) -> Result<Obtained, PollError> {
         let obtaining = obtain(&self.context, &self.account, refused, &self.stop);
         if !self.account.credential.may_take_long() {
@@ -82,7 +82,7 @@ impl Poll {
             () = self.stop.cancelled() => return Err(PollError::Stopped),
             () = watch::have_places() => {}
         }
-        // Waiting for a slot does not count as part of the poll.
+        // Waiting for a place does not count as part of the poll.
         self.begun += begun.elapsed();
         Ok(obtained)
     }

@@ -50,7 +50,7 @@ pub enum PollError {
         /// How many messages might be fetched a second time.
         messages: usize,
     },
-    /// Next to nothing came while other accounts waited for a slot.
+    /// Next to nothing came while other accounts waited for a place.
     TooSlow {
         /// How many octets of messages came.
         octets: u64,

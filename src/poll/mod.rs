@@ -152,7 +152,7 @@ struct Poll {
     left: usize,
     /// How many messages the current session has listed.
     listed: usize,
-    /// When the poll began, moved forward by the time that it waited for its slot.
+    /// When the poll began, moved forward by the time that it waited for its place.
     begun: Instant,
     /// What the poll has done so far.
     so_far: SoFar,

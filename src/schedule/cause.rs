@@ -14,7 +14,7 @@ pub enum Cause {
     NetworkDown,
     /// The server answered, but the connection broke, fell silent or became too slow.
     ConnectionLost,
-    /// Next to nothing arrived while other accounts waited for a slot.
+    /// Next to nothing arrived while other accounts waited for a place.
     TooSlow,
     /// The maildrop is locked, or the server is busy or has a temporary problem.
     ServerBusy,

@@ -1,22 +1,22 @@
 //! Decides which of the due accounts may begin. PURE.
 //!
 //! Accounts *wait* until they are due. Then they are *ready* and stand in a line of their server, ordered by when they
-//! were due. They *run* when there are two free slots (places, in names): one at their server (`per_host`) and one in
-//! total (`concurrency`). Among the servers with a free slot, the account that was due first begins first. So a server
-//! that is slow or has many accounts only fills its own slots, and no account that could begin is overtaken by one that
+//! were due. They *run* when there are two free places: one at their server (`per_host`) and one in
+//! total (`concurrency`). Among the servers with a free place, the account that was due first begins first. So a server
+//! that is slow or has many accounts only fills its own places, and no account that could begin is overtaken by one that
 //! was due later.
 //!
-//! An account whose last poll held its slots for long and retrieved next to nothing is *slow*. If its server has other
-//! accounts and more than one slot, the slow ones leave one slot to the others.
+//! An account whose last poll held its places for long and retrieved next to nothing is *slow*. If its server has other
+//! accounts and more than one place, the slow ones leave one place to the others.
 //!
 //! Some accounts have to *prepare* first: their credential comes from a command, a file or a token server, any of which
-//! may hang. They do so without a slot, in one of two rooms, and then join the line of their server in the order in
+//! may hang. They do so without a place, in one of two rooms, and then join the line of their server in the order in
 //! which they were due. One room is for accounts that had their credential at once the last time; those that take long
 //! there move on to the other room, and begin there the next time. So those that hang wait for each other, and the
 //! others never wait for them.
 //!
-//! A poll that takes long can *stand aside*: it goes on but gives up its slot in the total; it keeps its slot at the
-//! server, because the server counts connections. A poll that hangs and does nothing has no slot at all.
+//! A poll that takes long can *stand aside*: it goes on but gives up its place in the total; it keeps its place at the
+//! server, because the server counts connections. A poll that hangs and does nothing has no place at all.
 //!
 //! No operation looks at all accounts: each costs the logarithm of their number, or that for each account that has
 //! become due since.
@@ -50,7 +50,7 @@ const SPREAD: Duration = Duration::from_secs(10);
 /// everything.
 pub(crate) const FEW: usize = 8;
 
-/// Returns the maximum number of polls that hold a slot, including those that stand aside.
+/// Returns the maximum number of polls that hold a place, including those that stand aside.
 #[must_use]
 pub(crate) fn most_polls(concurrency: NonZeroUsize) -> usize {
     concurrency.get().saturating_mul(2).saturating_add(FEW)
@@ -80,7 +80,7 @@ pub(crate) struct Queue {
     offers: OfLines<BTreeMap<Turn, Arc<str>>>,
     /// How many accounts are in each line.
     in_line: OfLines<usize>,
-    /// How many accounts hold which slots.
+    /// How many accounts hold which places.
     counts: Counts,
     /// The number for the next turn.
     number: u64,
@@ -89,9 +89,9 @@ pub(crate) struct Queue {
 /// How an account may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Begin {
-    /// Get its credential. It has no slot yet.
+    /// Get its credential. It has no place yet.
     Prepare,
-    /// Poll. It has its slots; if it was prepared, its task exists already.
+    /// Poll. It has its places; if it was prepared, its task exists already.
     Poll,
 }
 
@@ -100,7 +100,7 @@ pub(crate) enum Begin {
 pub(crate) enum Doing {
     /// It is due at this time since boot.
     Waiting(Duration),
-    /// It has been due since this time, and waits for a slot.
+    /// It has been due since this time, and waits for a place.
     Ready(Duration),
     /// It is being polled.
     Running,
@@ -124,7 +124,7 @@ impl Queue {
     }
 
     /// Adds an account, or changes the server and the time of a known one. `server` tells servers apart; `prepares`
-    /// says that the account has to get its credential first. An account that is being polled keeps its slots until the
+    /// says that the account has to get its credential first. An account that is being polled keeps its places until the
     /// poll ends, and is polled again no later than `due`.
     pub(crate) fn insert(&mut self, account: AccountName, server: &str, prepares: bool, due: Duration) {
         let host: Arc<str> = server.into();
@@ -147,7 +147,7 @@ impl Queue {
         }
     }
 
-    /// Forgets an account. If it is being polled, its slots stay taken until the poll ends.
+    /// Forgets an account. If it is being polled, its places stay taken until the poll ends.
     pub(crate) fn remove(&mut self, account: &AccountName) {
         let Some(place) = self.accounts.get_mut(account) else { return };
         if let Stage::Running { again, removed, .. } = &mut place.stage {
@@ -173,7 +173,7 @@ impl Queue {
         true
     }
 
-    /// Returns the next account that may begin, if one is due and has its slots. It runs until [`Self::finished`]. Call
+    /// Returns the next account that may begin, if one is due and has its places. It runs until [`Self::finished`]. Call
     /// this until it returns None.
     pub(crate) fn take_startable(&mut self, now: Duration) -> Option<(AccountName, Begin)> {
         self.ready_those_due(now);
@@ -220,7 +220,7 @@ impl Queue {
         }
     }
 
-    /// Records whether a poll that holds slots is slow: takes long and retrieves next to nothing.
+    /// Records whether a poll that holds places is slow: takes long and retrieves next to nothing.
     pub(crate) fn is_slow(&mut self, account: &AccountName, slow: bool) {
         match self.holds(account) {
             Some(Holds::Both { at, slow: before }) if *before != slow => {
@@ -235,14 +235,14 @@ impl Queue {
         }
     }
 
-    /// Whether a due account waits for a slot that this account's poll holds.
+    /// Whether a due account waits for a place that this account's poll holds.
     #[must_use]
     pub(crate) fn is_in_the_way(&self, account: &AccountName) -> bool {
         let per_host = self.limits.per_host;
         let lacks = |at, slow| self.hosts.get(at).is_some_and(|host: &Host| host.lacks_place_of(slow, per_host));
         match self.holds(account) {
-            // An account that waits at a server without free slots needs one of that server's slots; any other needs
-            // any slot.
+            // An account that waits at a server without free places needs one of that server's places; any other needs
+            // any place.
             Some(Holds::Both { at, slow }) => self.is_full() && self.is_any_offered() || lacks(at, *slow),
             Some(Holds::Server { at, slow }) => lacks(at, *slow),
             Some(Holds::Room { late, .. }) => self.is_in_the_way_in_its_room(*late),
@@ -250,7 +250,7 @@ impl Queue {
         }
     }
 
-    /// Gives up an account's slot in the total, in favour of those that wait. At most as many as may run, and [`FEW`]
+    /// Gives up an account's place in the total, in favour of those that wait. At most as many as may run, and [`FEW`]
     /// more, may stand aside at once. Returns false if it cannot.
     pub(crate) fn stand_aside(&mut self, account: &AccountName) -> bool {
         if self.counts.aside >= self.limits.concurrency.get().saturating_add(FEW) {
@@ -261,12 +261,12 @@ impl Queue {
         self.change(account, Holds::Server { at, slow }).is_some()
     }
 
-    /// Gives up all slots of an account whose poll does nothing and cannot be ended.
+    /// Gives up all places of an account whose poll does nothing and cannot be ended.
     pub(crate) fn give_up_places(&mut self, account: &AccountName) {
         self.change(account, Holds::Nothing);
     }
 
-    /// Changes the slots of an account that is being polled. Returns None if it is not being polled.
+    /// Changes the places of an account that is being polled. Returns None if it is not being polled.
     fn change(&mut self, account: &AccountName, next: Holds) -> Option<()> {
         let Some(Place { stage: Stage::Running { turn, holds, .. }, .. }) = self.accounts.get_mut(account) else {
             return None;
@@ -277,7 +277,7 @@ impl Queue {
         Some(())
     }
 
-    /// Counts the slots that an account takes.
+    /// Counts the places that an account takes.
     fn enter(&mut self, account: &AccountName, holds: &Holds, turn: Turn) {
         *self.counts.of(holds) += 1;
         match holds {
@@ -294,7 +294,7 @@ impl Queue {
         }
     }
 
-    /// Subtracts the slots that an account gave up.
+    /// Subtracts the places that an account gave up.
     fn leave(&mut self, holds: &Holds, turn: Turn) {
         *self.counts.of(holds) -= 1;
         match holds {
@@ -322,7 +322,7 @@ impl Queue {
         self.counts.running >= self.limits.concurrency.get()
     }
 
-    /// Whether some account could begin if there were a free slot in the total.
+    /// Whether some account could begin if there were a free place in the total.
     fn is_any_offered(&self) -> bool {
         self.offers.all().iter().any(|offers| !offers.is_empty())
     }
@@ -357,14 +357,14 @@ impl Queue {
         }
     }
 
-    /// Returns how many polls run, with a slot or without.
+    /// Returns how many polls run, with a place or without.
     #[must_use]
     pub(crate) fn running(&self) -> usize {
         let Counts { running, aside, prompt, late, without, prepared: _ } = self.counts;
         running + aside + prompt + late + without
     }
 
-    /// Returns how many accounts are due and wait for a slot.
+    /// Returns how many accounts are due and wait for a place.
     #[must_use]
     pub(crate) fn ready(&self) -> usize {
         self.in_line.all().into_iter().sum()
@@ -417,7 +417,7 @@ impl Queue {
         }
     }
 
-    /// Moves the due accounts into the lines of their servers, whether or not there are free slots: so an account that
+    /// Moves the due accounts into the lines of their servers, whether or not there are free places: so an account that
     /// is late here became due while the machine was suspended.
     fn ready_those_due(&mut self, now: Duration) {
         while let Some(first) = self.waiting.first_entry()

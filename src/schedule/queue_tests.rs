@@ -186,7 +186,7 @@ fn who_waits_for_a_place_has_not_slept() {
 }
 
 /// Ten thousand accounts on a hundred servers, and two hundred more on one that takes a minute for each poll, which is
-/// far more than its slots allow.
+/// far more than its places allow.
 #[test]
 fn a_slow_server_does_not_delay_the_accounts_of_the_others() {
     let host = |n: u32| if n < 10_000 { format!("host-{}", n % 100) } else { "slow".to_owned() };
@@ -333,7 +333,7 @@ proptest! {
     fn whatever_happens_the_limits_hold_and_nobody_is_forgotten(steps in steps()) {
         let mut queue = Queue::new(limits(2, 1), 5);
         let mut now = START;
-        // The running polls, each with the server whose slot it holds.
+        // The running polls, each with the server whose place it holds.
         let mut running: Vec<(AccountName, Option<Arc<str>>)> = Vec::new();
         for step in steps {
             match step {
@@ -406,7 +406,7 @@ proptest! {
             queue.check();
             prop_assert_eq!(running.len(), queue.running() + queue.counts.prepared);
         }
-        // Then, with one slot at a time, every account has a turn.
+        // Then, with one place at a time, every account has a turn.
         for (account, _) in running.drain(..) {
             queue.finished(&account, now + SECOND * 40);
         }
@@ -660,7 +660,7 @@ fn accounts_that_are_slow_leave_a_place_at_their_server_to_the_others() {
     let (longest, polls) = slow_ones_beside_quick_ones(4);
     assert!(longest <= 61 * SECOND, "{longest:?} between two polls of an account that takes no time");
     assert!(polls >= 290, "{polls} polls of slow ones: all of the other places are theirs");
-    // With one slot, the account that is due first gets it.
+    // With one place, the account that is due first gets it.
     assert!(slow_ones_beside_quick_ones(1).1 >= 95);
 }
 

@@ -17,7 +17,7 @@ use crate::text::{Count, cut_words};
 const MOST_TRIED_AGAIN: usize = 100;
 
 impl Supervisor {
-    /// Polls these accounts as soon as there are slots. Returns the names that are known.
+    /// Polls these accounts as soon as there are places. Returns the names that are known.
     pub(super) fn poll_now(&mut self, names: &[AccountName]) -> Vec<AccountName> {
         if !names.is_empty() {
             self.context.dialer.read_trust_anew();

@@ -16,11 +16,11 @@ pub(super) type Turn = (Duration, u64);
 pub(super) struct Host {
     /// How many of its accounts are not slow there.
     pub(super) quick: usize,
-    /// How many accounts hold a slot there.
+    /// How many accounts hold a place there.
     pub(super) running: usize,
     /// How many of those are slow.
     pub(super) slow: usize,
-    /// How many are prepared and wait for a slot.
+    /// How many are prepared and wait for a place.
     pub(super) prepared: usize,
     /// How many are preparing for it in the room for prompt ones.
     pub(super) preparing: usize,
@@ -30,8 +30,8 @@ pub(super) struct Host {
 impl Host {
     /// Returns the turn of the first account in a line, if the server lets it begin.
     ///
-    /// Slow accounts leave one of several slots to the others, if there are any. As many accounts as hold slots may be
-    /// prepared in addition, so that no slot is idle and no secret is fetched long before it is needed.
+    /// Slow accounts leave one of several places to the others, if there are any. As many accounts as hold places may be
+    /// prepared in addition, so that no place is idle and no secret is fetched long before it is needed.
     pub(super) fn offer(&self, line: Line, places: NonZeroUsize) -> Option<Turn> {
         let (places, near) = (places.get(), self.running + self.prepared);
         let may_begin = match line {
@@ -43,7 +43,7 @@ impl Host {
         self.front(line).filter(|_| may_begin).map(|(turn, _)| *turn)
     }
 
-    /// Whether an account waits there for a slot held by a running poll; `slow` says whether that poll is slow.
+    /// Whether an account waits there for a place held by a running poll; `slow` says whether that poll is slow.
     pub(super) fn lacks_place_of(&self, slow: bool, places: NonZeroUsize) -> bool {
         let lacks = |line| self.front(line).is_some() && self.offer(line, places).is_none();
         lacks(Line::Places) || lacks(Line::Slow) && (slow || self.running >= places.get())

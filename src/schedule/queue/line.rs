@@ -3,9 +3,9 @@
 /// What an account waits for at its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A slot there and one in the total.
+    /// A place there and one in the total.
     Places,
-    /// The same, for an account whose last poll held its slots for long and retrieved next to nothing.
+    /// The same, for an account whose last poll held its places for long and retrieved next to nothing.
     Slow,
     /// To prepare, which is expected to be quick.
     Prompt,
@@ -17,7 +17,7 @@ impl Line {
     /// All lines.
     pub(super) const ALL: [Self; 4] = [Self::Places, Self::Slow, Self::Prompt, Self::Late];
 
-    /// Whether accounts in it wait to get their credential, for which they need no slot.
+    /// Whether accounts in it wait to get their credential, for which they need no place.
     pub(super) fn is_to_prepare(self) -> bool {
         matches!(self, Self::Prompt | Self::Late)
     }

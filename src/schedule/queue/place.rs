@@ -1,4 +1,4 @@
-//! Where an account is in the queue: whether it waits, may begin or is being polled, and which slots it holds. PURE.
+//! Where an account is in the queue: whether it waits, may begin or is being polled, and which places it holds. PURE.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(super) struct Place {
     pub(super) host: Arc<str>,
     /// How it gets its credential.
     pub(super) credential: Credential,
-    /// Whether its last poll held its slots for long and retrieved next to nothing.
+    /// Whether its last poll held its places for long and retrieved next to nothing.
     pub(super) slow: bool,
     /// What it is doing.
     pub(super) stage: Stage,
@@ -61,7 +61,7 @@ pub(super) enum Stage {
     Running {
         /// When it became due.
         turn: Turn,
-        /// The slots that it holds.
+        /// The places that it holds.
         holds: Holds,
         /// When it is to be polled again, at the latest.
         again: Option<Duration>,
@@ -70,7 +70,7 @@ pub(super) enum Stage {
     },
 }
 
-/// The slots of an account that is being polled.
+/// The places of an account that is being polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Holds {
     /// One in the total and one at this server, which may no longer be its server.
@@ -84,16 +84,16 @@ pub(super) enum Holds {
         late: bool,
         since: Duration,
     },
-    /// None: it is prepared, and in the line for slots at this server.
+    /// None: it is prepared, and in the line for places at this server.
     Queued { at: Arc<str>, line: Line },
     /// None.
     Nothing,
 }
 
-/// How many accounts that are being polled hold which slots, removed ones included.
+/// How many accounts that are being polled hold which places, removed ones included.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Both slots.
+    /// Both places.
     pub(super) running: usize,
     /// Only the one at the server: they stand aside.
     pub(super) aside: usize,
@@ -101,14 +101,14 @@ pub(super) struct Counts {
     pub(super) prompt: usize,
     /// They are preparing in the room for those that take long.
     pub(super) late: usize,
-    /// They are prepared and wait for their slots.
+    /// They are prepared and wait for their places.
     pub(super) prepared: usize,
-    /// No slot at all.
+    /// No place at all.
     pub(super) without: usize,
 }
 
 impl Counts {
-    /// Returns the count of the accounts that hold such slots.
+    /// Returns the count of the accounts that hold such places.
     pub(super) fn of(&mut self, holds: &Holds) -> &mut usize {
         match holds {
             Holds::Both { .. } => &mut self.running,

@@ -1,4 +1,4 @@
-//! The rooms in which accounts get their credentials, without holding a slot. PURE.
+//! The rooms in which accounts get their credentials, without holding a place. PURE.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::account::AccountName;
 use crate::schedule::patience::{Patience, TAKES_LONG, patience};
 
 impl Queue {
-    /// Records that an account that is being polled has to get its credential again, and needs no slot meanwhile.
+    /// Records that an account that is being polled has to get its credential again, and needs no place meanwhile.
     pub(crate) fn prepares(&mut self, account: &AccountName, now: Duration) {
         if let Some(Holds::Both { at, .. } | Holds::Server { at, .. }) = self.holds(account) {
             let at = Arc::clone(at);
-            // Whether there is room or not: it cannot hold a slot while it waits for room.
+            // Whether there is room or not: it cannot hold a place while it waits for room.
             self.change(account, Holds::Room { at, late: true, since: now });
         }
     }
@@ -52,7 +52,7 @@ impl Queue {
         }
     }
 
-    /// Records that an account that is being polled has its credential. It waits for its slots in its original turn,
+    /// Records that an account that is being polled has its credential. It waits for its places in its original turn,
     /// and goes on when it is returned as one that may begin.
     pub(crate) fn is_prepared(&mut self, account: &AccountName, now: Duration) {
         let Some(place) = self.accounts.get_mut(account) else { return };
@@ -72,7 +72,7 @@ impl Queue {
         self.change(account, Holds::Queued { at, line });
     }
 
-    /// Records that the poll of an account has ended, but not yet what follows. If it had no slot, it stops waiting for
+    /// Records that the poll of an account has ended, but not yet what follows. If it had no place, it stops waiting for
     /// one.
     pub(crate) fn ends(&mut self, account: &AccountName) {
         if let Some(Holds::Room { .. } | Holds::Queued { .. }) = self.holds(account) {
