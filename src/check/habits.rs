@@ -15,7 +15,7 @@ use crate::text;
 /// The homes that the system units hide from what they run (`ProtectHome=yes`).
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 
-/// Programs that hand mail to a local server. Postfix's changes its group for that, which the units forbid.
+/// Programs that hand mail to a local server. The one of Postfix is set-group-ID, which the units forbid.
 const SENDERS: [&str; 5] = ["sendmail", "mail", "mailx", "s-nail", "postdrop"];
 
 /// Returns all warnings, as sentences; only about the accounts with these names, if there are any. Only looks at files

@@ -36,7 +36,7 @@ use crate::state::store::ConfiguredAccounts;
 pub struct CheckContext {
     /// Makes connections.
     pub dialer: Arc<Dialer>,
-    /// Where states and Maildirs are. It is only read.
+    /// The file system of states and Maildirs, which is only read.
     pub disk: Arc<dyn Disk>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,

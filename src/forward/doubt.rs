@@ -32,8 +32,8 @@ impl Doubt {
         self.told == 1
     }
 
-    /// Takes the next message from the queue. The first time it becomes the one that is tried: behind a quota the
-    /// smallest, which fits first.
+    /// Takes the next message from the queue. The first one taken becomes the one that is tried; behind a quota that is
+    /// the smallest, which is the most likely to fit.
     pub(super) fn next(&mut self, queue: &mut VecDeque<Spooled>) -> Option<Spooled> {
         let is_smallest_wanted = self.probe.is_none() && matches!(self.why, ForwardError::Full { .. });
         let place = match is_smallest_wanted {

@@ -32,7 +32,7 @@ const TO_THE_END: Duration = Duration::from_secs(10);
 /// Options of a pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ForwardOptions {
-    /// Try the messages that are set aside once more.
+    /// Whether messages that are set aside are tried once more.
     pub again: bool,
 }
 
@@ -120,8 +120,8 @@ async fn open(
     blocking(open).await.map_err(|e| ForwardError::Work(e.doing("open the spool")))?
 }
 
-/// Counts what is in the spool of an account right now. Without a journal all of it waits. None if the spool cannot be
-/// read.
+/// Counts what is in the spool of an account right now. Without a readable journal all of it waits. None if the spool
+/// cannot be read.
 pub async fn in_spool(context: &ProcessContext, account: &AccountName) -> Option<Waiting> {
     let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.clone());
     blocking(move || look_into_spool(&*disk, &dir, &name)).await.ok().flatten()

@@ -61,7 +61,7 @@ pub struct Waiting {
     pub oldest: Option<i64>,
     /// How many messages are set aside.
     pub set_aside: u64,
-    /// The first few of those.
+    /// The first few messages that are set aside.
     pub first_set_aside: Vec<SetAside>,
 }
 

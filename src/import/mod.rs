@@ -79,7 +79,7 @@ pub struct Places {
 /// What was found of the other program.
 #[derive(Debug)]
 pub struct Found {
-    /// Which program.
+    /// The program.
     pub program: Program,
     /// Its configuration.
     pub config: PathBuf,
@@ -133,9 +133,9 @@ pub enum ImportError {
     },
     /// A file cannot be read.
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be read.
         why: String,
     },
     /// The configuration belongs to another program.

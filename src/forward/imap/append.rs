@@ -25,7 +25,7 @@ const DOING: &str = "append a message";
 /// How APPEND ended.
 #[derive(Debug)]
 pub(super) enum Appended {
-    /// The message is in the mailbox, at this place if the server says it.
+    /// The message is in the mailbox, under this UID if the server names it.
     Yes(Option<MailboxUid>),
     /// The server refused it.
     No(Condition),

@@ -33,7 +33,7 @@ use crate::threads::NotDone;
 pub(super) use probe::probe;
 use worker::{Claims, Worker, is_of_the_look};
 
-/// Another connection is worth its login for each this many messages that wait.
+/// How many waiting messages make another connection worth its login.
 const FOR_EACH: usize = 8;
 
 /// Forwards what waits: over one connection, which keeps the order, or over several if the user wants that and enough
@@ -83,9 +83,10 @@ async fn append(
 ) -> Result<(), ForwardError> {
     let mut others = JoinSet::new();
     let wanted = (pass.left() / FOR_EACH).min(to.connections.saturating_sub(1));
-    // Several connections only pay with UIDPLUS: where a UID has to be found by a look, two connections might take the
-    // same message for their own. With LITERAL+ nothing has to be waited for: one connection keeps the server as busy
-    // as it can be, and several would only wait for each other at the mailbox.
+    // Open messages are looked for by one connection alone: two might take the same message for their own. For the same
+    // reason several connections append only with UIDPLUS, because without it a look has to find the UIDs. With
+    // LITERAL+ nothing has to be waited for: one connection keeps the server as busy as it can be, and several would
+    // only wait for each other at the mailbox.
     let pays = first.session.has("UIDPLUS") && !first.session.has("LITERAL+");
     let wanted = if pays { wanted } else { 0 };
     if wanted > 0 {
