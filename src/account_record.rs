@@ -250,7 +250,7 @@ impl Files {
     pub fn password_of(source: &CredentialSource, directory: Option<&Path>) -> String {
         match (source, directory) {
             (CredentialSource::File(path), _) => stamp(path),
-            // systemd creates it anew at each start of the service: a restart is how to have it read.
+            // systemd creates it at each start of the service, so it is only read again after a restart.
             (CredentialSource::Credential(name), Some(directory)) => stamp(&directory.join(name)),
             _ => String::new(),
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{text, user};
 
-/// This command, as another user has to type it.
+/// Returns this command as another user can run it.
 pub(crate) fn this_command_as(user: u32) -> String {
     let command = line(["mailferry".to_owned()].into_iter().chain(words()));
     let Some(user::User { name, home }) = user::known(user) else {
@@ -12,13 +12,13 @@ pub(crate) fn this_command_as(user: u32) -> String {
         return format!("setpriv --reuid={user} --regid={user} --clear-groups {command}");
     };
     match user::is_root() {
-        // Root has it everywhere, also where there is no sudo. It leaves HOME as it was.
+        // Every system has runuser, but not every one has sudo. It leaves HOME unchanged.
         true => format!("runuser -u {name} -- env {} {command}", quoted(&format!("HOME={home}"))),
         false => format!("sudo -H -u {name} {command}"),
     }
 }
 
-/// This command without one of its options.
+/// Returns this command without one of its options.
 pub(crate) fn this_command_without(option: &str) -> String {
     without(option, words())
 }
@@ -27,29 +27,29 @@ fn without(option: &str, words: impl Iterator<Item = String>) -> String {
     line(["mailferry".to_owned()].into_iter().chain(words.filter(|word| word != option)))
 }
 
-/// Another command of this program, with the configuration and the state directory that this one was given.
+/// Returns another command of this program, with the same configuration and state directory.
 pub(crate) fn this_program(command: &str) -> String {
     let places = line(["mailferry".to_owned()].into_iter().chain(places(words())));
     format!("{places} {command}")
 }
 
-/// The command that gives a file this mode.
+/// Returns the command that gives a file this mode.
 pub(crate) fn chmod(path: &Path, mode: &str) -> String {
     format!("chmod {mode} {}", word(path))
 }
 
-/// The command that makes the lines of this file end in LF.
+/// Returns the command that changes a file's line ends to LF.
 pub(crate) fn to_lf(path: &Path) -> String {
     format!(r"sed -i 's/\r$//' {}", word(path))
 }
 
-/// The command that gives a file or a directory another name.
+/// Returns the command that moves a file or a directory out of the way.
 pub(crate) fn aside(path: &Path) -> String {
     let path = text::path(path);
     format!("mv {} {}", quoted(&path), quoted(&format!("{path}.old")))
 }
 
-/// A path as the last word of a shell's command line.
+/// Returns a path as the last word of a shell command.
 pub(crate) fn word(path: &Path) -> String {
     let path = text::path(path);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+' | ',' | ':');
@@ -64,7 +64,7 @@ fn words() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())
 }
 
-/// The options of a command line that say where things are, with their values.
+/// Returns the options that say where things are, with their values.
 fn places(mut words: impl Iterator<Item = String>) -> Vec<String> {
     let mut places = Vec::new();
     while let Some(word) = words.next() {
@@ -81,7 +81,7 @@ fn line(words: impl Iterator<Item = String>) -> String {
     words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for the shell if necessary.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {

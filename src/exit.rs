@@ -1,19 +1,19 @@
-//! The table of exit statuses. Others script against these numbers.
+//! The exit statuses. Scripts depend on these numbers.
 
-/// How a command ended. The numbers are those of `sysexits.h` where it has one.
+/// How a command ended. The numbers are from `sysexits.h` where it has a suitable one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExitStatus {
     /// Everything that was listed has been dealt with.
     Ok = 0,
-    /// Some messages were tried and could not be fetched or delivered; the rest were.
+    /// Some messages could not be fetched or delivered; the others were.
     Partial = 1,
     /// The command line is wrong.
     Usage = 64,
-    /// No trusted, encrypted connection could be had.
+    /// No trusted, encrypted connection could be made.
     Tls = 69,
     /// The Maildir or the state cannot be used.
     Local = 73,
-    /// Try later.
+    /// It may work later.
     Temporary = 75,
     /// The server does not speak POP3 as it should.
     Protocol = 76,
@@ -21,9 +21,9 @@ pub enum ExitStatus {
     Auth = 77,
     /// The configuration is wrong.
     Config = 78,
-    /// Ended in order by an interrupt (SIGINT).
+    /// Ended in an orderly way by an interrupt (SIGINT).
     Interrupted = 130,
-    /// Ended in order by a request to terminate (SIGTERM).
+    /// Ended in an orderly way by a request to terminate (SIGTERM).
     Terminated = 143,
 }
 
@@ -34,19 +34,19 @@ impl From<ExitStatus> for u8 {
 }
 
 impl ExitStatus {
-    /// The number that the shell sees.
+    /// Returns the number that the shell sees.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }
 
-    /// The worse of two: the one to report when several accounts ended differently.
+    /// Returns the worse of two: the one to report if several accounts ended differently.
     #[must_use]
     pub(crate) fn worst(self, other: Self) -> Self {
         if self.badness() >= other.badness() { self } else { other }
     }
 
-    /// The order of `worst`: a signal, then 78, 73, 77, 69, 76, 75, 1, 0.
+    /// Returns the rank for [`Self::worst`]: a signal, then 64, 78, 73, 77, 69, 76, 75, 1, 0.
     const fn badness(self) -> u8 {
         match self {
             Self::Ok => 0,

@@ -1,26 +1,26 @@
-//! Faults of mailferry itself, with what was being done and what went wrong.
+//! Bugs in mailferry itself, with what was being done and what went wrong.
 
 use std::fmt;
 
 use crate::threads::NotDone;
 
-/// A fault of mailferry itself.
+/// A bug in mailferry itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InternalError {
     /// What was being done.
     pub doing: &'static str,
-    /// What went wrong with it.
+    /// What went wrong.
     pub cause: InternalCause,
 }
 
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InternalCause {
-    /// It panicked, with these words.
+    /// It panicked with this message.
     Panicked(String),
     /// It was cancelled, never started, or nobody waited for its end.
     Cancelled,
-    /// What cannot be was.
+    /// Something impossible happened.
     Contradiction(&'static str),
 }
 
@@ -37,17 +37,17 @@ impl fmt::Display for InternalError {
 
 impl std::error::Error for InternalError {}
 
-/// Why work on another thread came to nothing, with what it was.
+/// Why work on another thread failed, and what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkError {
-    /// The system has no thread for it.
+    /// The system has no thread left for it.
     NoThread,
-    /// A fault of mailferry itself.
+    /// A bug in mailferry itself.
     Internal(InternalError),
 }
 
 impl NotDone {
-    /// The same with what was being done.
+    /// Adds what was being done.
     #[must_use]
     pub fn doing(self, doing: &'static str) -> WorkError {
         let cause = match self {

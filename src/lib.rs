@@ -1,28 +1,44 @@
 //! mailferry ferries mail from POP3 servers into Maildirs.
 //!
-//! A tour, in reading order. [`account`] is what a user wants, [`poll`] the story of one visit to one account: read it
-//! first. It stands on four rooms that know nothing of each other:
+//! A tour of the modules. [`account`] is what a user configures, and [`poll`] is one visit to one account, from top to
+//! bottom: read it first. A poll is built on these:
 //!
-//! - [`pop3`] holds the rules of the protocol and [`sasl`] those of logging in, without a socket; [`net`] makes
-//!   connections; [`client`] drives the ones over the other.
-//! - [`message`], [`plan`] and [`routing`] decide, without doing anything: what is new, what may be deleted, where a
-//!   message goes.
-//!   [`schedule`] and [`provider`] do the same for when an account is polled next.
-//! - [`oauth`] gets access tokens where a mailbox takes no password; it asks over [`https`].
-//! - [`disk`] is every file operation there is; [`maildir`] writes messages with it, [`state`] remembers with it, and
-//!   [`delivery`] makes one safe by both.
-//! - [`forward`] takes mail on from a spool to where it goes in the end.
-//! - [`import`] moves in from other programs.
-//! - [`import`] moves in from other programs, [`setup`] makes an account for an address whose server [`discovery`] finds, and
-//!   [`new_account`] writes what they made.
-//! - [`cli`] is what a user types and sees, [`config`] and [`credential`] where accounts and secrets come from, [`exit`]
-//!   how a command ends.
-//! - [`threads`] takes threads from a system that may have none left.
-//! - [`advice`] is what an error means and what to do about it; errors themselves state facts.
-//! - [`check`] looks at all that a poll needs and changes nothing.
+//! - [`pop3`] has the rules of the protocol and [`sasl`] those of logging in, both without a socket. [`net`] makes
+//!   connections, and [`client`] holds a session over one.
+//! - [`message`], [`plan`] and [`routing`] decide what is new, what may be deleted and where a message goes, without
+//!   doing any of it.
+//! - [`disk`] has all file operations. [`maildir`] writes messages with it, [`state`] remembers messages with it, and
+//!   [`delivery`] uses both to make a message safe.
+//! - [`config`] reads the configuration file and makes accounts of it, and [`credential`] obtains their secrets.
+//!   [`oauth`] gets access tokens for mailboxes that take no password, over [`https`].
 //!
-//! On top of a poll, [`notify`] decides what a person should know of it, and runs the user's commands that say so.
-//! [`daemon`] polls for years and sees by [`watch`] how its polls get on; [`summary`] has the words for what a poll did.
+//! Around a poll:
+//!
+//! - [`daemon`] polls for years: [`schedule`] decides when an account is polled next, [`provider`] knows the rules of
+//!   mail providers, and [`watch`] shows how a running poll gets on.
+//! - [`forward`] takes mail from a spool to its final destination.
+//! - [`account_record`] is the state of an account between two polls, and [`account_history`] what its polls brought.
+//! - [`notify`] decides what a person should know, and runs the user's commands that say so.
+//! - [`control`] answers other processes on the daemon's socket, `http` serves the status page, and [`metrics`] counts
+//!   polls for monitoring.
+//!
+//! For the user:
+//!
+//! - [`cli`] has the commands and what they print, [`summary`] the words for what a poll did, and [`exit`] the exit
+//!   statuses.
+//! - [`advice`] says what an error means and what to do about it; errors themselves only state facts. `command_line`
+//!   makes commands for the user to paste.
+//! - [`check`] looks at everything that a poll needs, and changes nothing.
+//! - [`setup`] makes an account for a mail address, whose server [`discovery`] finds. [`import`] takes accounts over
+//!   from other programs. [`new_account`] writes what either has made.
+//!
+//! Shared by all:
+//!
+//! - [`process_context`] is what work on an account needs of the process, [`ids`] has the identifiers, [`secret`] keeps
+//!   secrets out of logs, and `text` shows text and numbers to people.
+//! - [`clock`] has the clocks, [`threads`] starts threads on a system that may have none left, `subprocess` runs
+//!   commands, [`user`] knows the users of this machine, `system_limit` recognizes errors of a system that is out of
+//!   something, and [`internal_error`] reports bugs.
 
 pub mod account;
 pub mod poll;

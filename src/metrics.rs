@@ -1,6 +1,6 @@
-//! What the polls of this process add up to, for monitoring. It observes and decides nothing.
+//! The sums of all polls of this process, for monitoring. This module only observes.
 //!
-//! Names and units follow the conventions of Prometheus; the page `/metrics` adds what is true of each moment.
+//! Names and units follow the conventions of Prometheus. The page `/metrics` adds the current state.
 
 use prometheus_client::encoding::{EncodeLabel as _, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -11,10 +11,10 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::poll::PollReport;
 use crate::schedule::Cause;
 
-/// The upper ends of the histogram of durations, in seconds.
+/// The upper bounds of the histogram of durations, in seconds.
 const DURATIONS: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// One label with a word of ours: never a name of a user's, never a text of a server's.
+/// A label whose name and value are words of ours: never a user's name or a server's text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Label(pub(crate) &'static str, pub(crate) &'static str);
 
@@ -24,7 +24,7 @@ impl EncodeLabelSet for Label {
     }
 }
 
-/// The sums of all polls since the process began. Cheap to share.
+/// The sums of all polls since the process began. Cheap to clone, and shared between clones.
 #[derive(Debug, Clone)]
 pub struct PollMetrics {
     polls: Family<Label, Counter>,
@@ -43,7 +43,7 @@ impl Default for PollMetrics {
 }
 
 impl PollMetrics {
-    /// Takes in a poll that is over; `cause` is why it failed, if it did.
+    /// Adds a poll that is over; `cause` is why it failed, if it did.
     pub(crate) fn on_poll_end(&self, report: &PollReport, cause: Option<Cause>) {
         let result = match (&report.end, cause) {
             (Ok(()), _) => "succeeded",
@@ -59,7 +59,7 @@ impl PollMetrics {
         self.duration.observe(report.duration.as_secs_f64());
     }
 
-    /// Adds them to what is shown.
+    /// Adds the sums to a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register("polls", "Polls by their result: succeeded, or the cause of the failure", self.polls.clone());
         registry.register("messages", "Messages delivered, and deleted on servers", self.messages.clone());

@@ -1,4 +1,4 @@
-//! What work on an account needs of the process beside the account itself.
+//! The part of the process that work on an account needs besides the account itself.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use crate::credential::CredentialEnvironment;
 use crate::disk::Disk;
 use crate::net::Dial;
 
-/// What access tokens and forwarders need of the process.
+/// The part of the process that access tokens and forwarders need.
 #[derive(Debug, Clone)]
 pub struct ProcessContext {
     /// Makes connections.
     pub dialer: Arc<dyn Dial>,
-    /// Every file operation.
+    /// Does all file operations.
     pub disk: Arc<dyn Disk>,
-    /// What time it is.
+    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Where states, tokens, spools and journals are.
+    /// The directory of states, tokens, spools and journals.
     pub state_dir: PathBuf,
-    /// Where credentials of systemd are.
+    /// Where to find systemd's credentials.
     pub credentials: CredentialEnvironment,
-    /// Tells others who holds a lock.
+    /// Describes this process to others that find a lock held.
     pub holder: String,
 }

@@ -7,20 +7,20 @@ use secrecy::{ExposeSecret, SecretSlice};
 pub struct Secret(SecretSlice<u8>);
 
 impl Secret {
-    /// Takes the bytes over.
+    /// Takes ownership of the bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(SecretSlice::from(bytes))
     }
 
-    /// The bytes themselves: for the wire and for nothing else.
+    /// Returns the bytes, for the wire and nothing else.
     #[must_use]
     pub(crate) fn expose(&self) -> &[u8] {
         self.0.expose_secret()
     }
 }
 
-/// Of two secrets of our own, to see whether one has changed; never of one that somebody else sent.
+/// Compares two secrets of our own, to see whether one has changed; never one that somebody else sent.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose() == other.expose()

@@ -14,13 +14,13 @@ use crate::state::entries::QuarantineReason;
 use crate::text::{Count, Size, plural};
 
 impl PollReport {
-    /// What came, how much, how long it took and what is left.
+    /// Returns what came, how much, how long it took and what is left, in one line.
     #[must_use]
     pub fn line(&self) -> String {
         Line(self).to_string()
     }
 
-    /// What did not go as it should although the poll came to its end: a sentence each.
+    /// Returns what went wrong although the poll was completed, a sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
@@ -46,7 +46,7 @@ impl PollReport {
         warnings
     }
 
-    /// What was not routed as the rules say.
+    /// Warns of messages that were not routed by the rules.
     fn routed(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if self.not_skipped > 0 {
@@ -67,7 +67,7 @@ impl PollReport {
         sentences
     }
 
-    /// What could not be had, in one sentence however much that is.
+    /// Names the messages that could not be fetched, in one sentence.
     fn failed(&self) -> Option<String> {
         let message = |(listed, why): &(Listed, String)| format!("{}: {why}", Message(listed, &self.redactor));
         match (self.failed.len(), self.failed.first()) {
@@ -91,7 +91,7 @@ impl PollReport {
         }
     }
 
-    /// What came in another size than it was listed with, in one sentence however much that is.
+    /// Names the messages whose size differs from the listing, in one sentence.
     fn other_sizes(&self) -> Option<String> {
         let (listed, sizes) = self.other_sizes.first().first()?;
         let first = Message(listed, &self.redactor);
@@ -105,7 +105,7 @@ impl PollReport {
         Some(advice::with_step(fact, Some(advice::next_step::OTHER_SIZES)))
     }
 
-    /// What is left for another poll.
+    /// Says what is left for another poll.
     fn left(&self) -> Option<String> {
         let Left { messages, why } = self.left?;
         let are = if messages == 1 { "is" } else { "are" };
@@ -139,7 +139,7 @@ impl PollReport {
         })
     }
 
-    /// What UIDL left out.
+    /// Names the messages that UIDL left out.
     fn unnamed(&self) -> Option<String> {
         let first = self.unnamed.first().first()?;
         let which = match self.unnamed.len() {
@@ -156,7 +156,7 @@ impl PollReport {
     }
 }
 
-/// The line of an account that was polled.
+/// The line about a poll.
 struct Line<'a>(&'a PollReport);
 
 impl fmt::Display for Line<'_> {
@@ -204,7 +204,7 @@ impl fmt::Display for Line<'_> {
 }
 
 impl QuarantineReason {
-    /// What has happened at a message, before how many times it did.
+    /// Returns what happened to a message; how often it happened comes after that.
     pub(crate) fn in_words(self) -> &'static str {
         match self {
             Self::Refused => "the server refused it",
@@ -215,7 +215,7 @@ impl QuarantineReason {
     }
 }
 
-/// Which message is in quarantine, and why; of several the one that is left alone longest.
+/// The message in quarantine, and why: of several, the one that is left alone longest.
 struct InQuarantine<'a>(&'a PollReport);
 
 impl fmt::Display for InQuarantine<'_> {
@@ -232,7 +232,7 @@ impl fmt::Display for InQuarantine<'_> {
     }
 }
 
-/// How long something took. What is over at once has no number.
+/// A duration; a very short one has no exact number.
 struct Took(Duration);
 
 impl fmt::Display for Took {
@@ -244,13 +244,13 @@ impl fmt::Display for Took {
     }
 }
 
-/// How many messages wait for their destination, as a sentence without its full stop.
+/// Returns how many messages wait for their destination, as a sentence without its full stop.
 pub(crate) fn in_the_spool(messages: u64) -> String {
     let verb = if messages == 1 { "waits" } else { "wait" };
     format!("{} {verb} in the spool", Count(messages, "message"))
 }
 
-/// What came of forwarding, in a few words.
+/// The result of forwarding, in a few words.
 pub(crate) struct Forwarded<'a>(pub(crate) &'a ForwardReport);
 
 impl fmt::Display for Forwarded<'_> {
@@ -270,7 +270,7 @@ impl fmt::Display for Forwarded<'_> {
 }
 
 impl ForwardReport {
-    /// What did not go as it should: a sentence each.
+    /// Returns what went wrong, a sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -292,7 +292,8 @@ impl ForwardReport {
         warnings
     }
 
-    /// Why mail did not get to its destination, and what to do about it; what is set aside has reasons of its own.
+    /// Returns why mail did not reach its destination, and what to do about it. Messages that are set aside have
+    /// reasons of their own.
     #[must_use]
     pub fn why_not_forwarded(&self) -> Option<String> {
         let why = match self.trouble() {
@@ -302,16 +303,16 @@ impl ForwardReport {
         Some(format!("forwarding to {}: {why}", self.to))
     }
 
-    /// How many messages wait, unless another process is at them.
+    /// Returns how many messages wait, unless another process is forwarding them.
     fn waiting_here(&self) -> u64 {
         if matches!(self.end, Err(ForwardError::Busy { .. })) { 0 } else { self.waiting.messages }
     }
 }
 
-/// The longest header by which a message is routed, in octets.
+/// The longest header that messages are routed by, in octets.
 const HEADER: u64 = routing::HEADER_MOST as u64;
 
-/// So many of many messages are named.
+/// How many of many messages are named.
 const NAMED: usize = 3;
 
 #[cfg(test)]

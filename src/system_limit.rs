@@ -1,29 +1,30 @@
-//! Errors that say that the system has no more of something to give: files, processes, memory. They pass, or the user
+//! Errors that say that the system has run out of something: open files, processes, memory. They pass, or the user
 //! raises a limit; nothing is wrong with what was being done.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// What the system lacks.
+/// What the system has run out of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SystemLimit {
     /// This process has as many files open as it may.
     OpenFiles,
     /// The machine has as many files open as it can.
     OpenFilesOfMachine,
-    /// No process and no thread can be had.
+    /// No process and no thread can be started.
     Threads,
-    /// No memory.
+    /// No memory is left.
     Memory,
 }
 
-/// What the system lacks if an error says that; none for any other error.
+/// Returns what the system has run out of if an error says so. None for any other error.
 pub(crate) fn of(error: &io::Error) -> Option<SystemLimit> {
     match Errno::from_io_error(error)? {
         Errno::MFILE => Some(SystemLimit::OpenFiles),
         Errno::NFILE => Some(SystemLimit::OpenFilesOfMachine),
-        // Of connections and files that would block nobody hears: only a process or a thread is refused so.
+        // This is never seen from connections and files that would block: it means that a process or a thread was
+        // refused.
         Errno::AGAIN => Some(SystemLimit::Threads),
         Errno::NOMEM | Errno::NOBUFS => Some(SystemLimit::Memory),
         _ => None,

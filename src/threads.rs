@@ -1,5 +1,5 @@
-//! Threads, from a system that may have none left (`ulimit -u`, `TasksMax=`, `pids.max`): everything that blocks goes
-//! through here. tokio panics where it gets no thread; here that is an error, and what it was for is dropped.
+//! Starts threads on a system that may have none left (`ulimit -u`, `TasksMax=`, `pids.max`). All blocking work goes
+//! through here. tokio panics if it gets no thread; here that is an error, and the work is dropped.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,22 +15,22 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
-/// What a thread has for its stack, in bytes. It is said, so that $RUST_MIN_STACK is not looked at.
+/// The stack of a thread, in bytes. Set explicitly, so that $RUST_MIN_STACK has no effect.
 const STACK: usize = 2 << 20;
 
-/// So many threads there may be for what blocks. Those that wait for disks that hang cost next to nothing, and where they take
-/// all that there are, nobody gets on.
+/// The most threads for blocking work. Threads that wait for hanging disks cost next to nothing, but once they occupy
+/// all of these, no work gets done.
 pub(crate) const MOST_BLOCKING: usize = 1536;
 
-/// How long making the runtime may take. It takes a millisecond, or for ever, if a thread is refused half way.
+/// How long making the runtime may take. It takes a millisecond, or for ever if a thread is refused halfway.
 const START: Duration = Duration::from_secs(3);
 
-/// Why work that blocks came to nothing.
+/// Why blocking work failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotDone {
-    /// The system has no thread to give.
+    /// The system has no thread left.
     NoThread,
-    /// It panicked with these words, which have been printed.
+    /// It panicked with this message, which has been printed.
     Panicked(String),
     /// It was cancelled before it began.
     Cancelled,
@@ -67,7 +67,7 @@ impl From<NotDone> for io::Error {
     }
 }
 
-/// Work on a thread for what blocks. It goes on whether or not this is waited for.
+/// Blocking work on another thread. It continues whether or not this is awaited.
 #[derive(Debug)]
 #[must_use = "nobody hears how it ended"]
 pub(crate) struct Blocking<T>(Option<JoinHandle<Option<T>>>);
@@ -83,17 +83,17 @@ impl<T> Future for Blocking<T> {
     }
 }
 
-/// Begins work that blocks, on a thread of its own or, where the system has no more, behind the work of another one. Where
-/// there is none at all, the work is dropped with all that it holds.
+/// Begins blocking work on a thread of its own, or after other work if the system has no more threads. If it has none
+/// at all, the work is dropped with everything that it holds.
 pub(crate) fn blocking<T, F>(work: F) -> Blocking<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    // What is logged there is about the same account as here.
+    // What the work logs is about the same account as here.
     let span = tracing::Span::current();
-    // tokio keeps what it had no thread for until there is one. Nobody waits for it then, so it is taken out again: it may
-    // hold a lock.
+    // tokio keeps work that got no thread until there is one. Nobody waits for it then, and it may hold a lock, so it
+    // is taken out again.
     let place = Arc::new(Mutex::new(Some(work)));
     let theirs = Arc::clone(&place);
     let spawn = || {
@@ -110,11 +110,11 @@ where
 }
 
 thread_local! {
-    /// Whether a panic of this thread is expected and not printed.
+    /// Whether a panic of this thread is expected, so that it is not printed.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs something that panics where the system has no thread. None if it did.
+/// Runs something that panics if the system has no thread. None if it panicked.
 fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
     QUIET.set(true);
     let done = catch_unwind(AssertUnwindSafe(work));
@@ -122,12 +122,12 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
     done.ok()
 }
 
-/// Whether a panic is one of those that end as [`NotDone::NoThread`].
+/// Whether a panic is one that ends as [`NotDone::NoThread`].
 pub(crate) fn is_expected(_panic: &PanicHookInfo<'_>) -> bool {
     QUIET.get()
 }
 
-/// Starts a thread that has a name.
+/// Starts a named thread.
 pub(crate) fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     named(name).spawn(work).map(drop)
 }
@@ -136,17 +136,18 @@ fn named(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.to_owned()).stack_size(STACK)
 }
 
-/// The runtime that polls: a thread for each processor, or a single one where there are no more. `beside` is how many
-/// threads are needed beside them.
+/// Makes the runtime for polls: with a thread for each processor, or with a single one if there are not enough.
+/// `beside` is the number of other threads that will be needed.
 ///
 /// # Errors
-/// That the system has too few threads.
+/// The system has too few threads.
 pub(crate) fn runtime(beside: usize) -> io::Result<Runtime> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let workers =
         if can_be_had(processors + beside).is_ok() { processors } else { can_be_had(1 + beside).map(|()| 1)? };
-    // Somebody else may have taken the threads meanwhile. Then building panics, and waits for the workers that are there;
-    // so it is done where that keeps nobody. The number is given, so that $TOKIO_WORKER_THREADS is not looked at.
+    // The threads may have been taken meanwhile. Then building the runtime panics, and waits for the workers that were
+    // started, so it is done on a thread that may hang. The number of workers is set, so that $TOKIO_WORKER_THREADS has
+    // no effect.
     let (sender, built) = mpsc::channel();
     start("start", move || {
         let build = || {
@@ -154,22 +155,22 @@ pub(crate) fn runtime(beside: usize) -> io::Result<Runtime> {
             builder.worker_threads(workers).max_blocking_threads(MOST_BLOCKING).thread_stack_size(STACK);
             builder.enable_all().build()
         };
-        // Nobody waits any more if that took too long.
+        // The receiver is gone if this took too long.
         let _ = sender.send(quietly(build).unwrap_or_else(|| Err(NotDone::NoThread.into())));
     })?;
     built.recv_timeout(START).unwrap_or_else(|_| Err(NotDone::NoThread.into()))
 }
 
-/// The runtime of a command that only asks, or polls a single account: it needs no thread beside the first, but for what
-/// blocks.
+/// Makes the runtime of a command that only asks, or polls a single account: it needs no second thread except for
+/// blocking work.
 ///
 /// # Errors
-/// Those of the system: too many open files.
+/// Those of the system, such as too many open files.
 pub(crate) fn small_runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().thread_stack_size(STACK).enable_all().build()
 }
 
-/// Whether so many threads can be had, by taking them all for a moment.
+/// Checks whether this many threads can be started, by starting them all for a moment.
 fn can_be_had(threads: usize) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel::<()>();
     let receiver = Arc::new(Mutex::new(receiver));
@@ -177,7 +178,7 @@ fn can_be_had(threads: usize) -> io::Result<()> {
     let mut refused = Ok(());
     for _ in 0..threads {
         let receiver = Arc::clone(&receiver);
-        // Nothing is sent: this ends when the sender goes.
+        // Nothing is ever sent: this ends when the sender is dropped.
         let wait = move || _ = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match named("probe").spawn(wait) {
             Ok(thread) => taken.push(thread),
@@ -205,10 +206,10 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_refused_is_an_error_and_what_it_was_for_is_dropped() {
-        // A runtime that may have no thread for what blocks refuses as the system does: by a panic.
+        // A runtime that may have no thread for blocking work refuses it as the system does: by a panic.
         let held = Arc::new(());
         let copy = Arc::clone(&held);
-        // Without a runtime tokio panics as well.
+        // Without a runtime tokio panics, too.
         let refused = blocking(move || drop(copy));
         assert!(refused.0.is_none());
         assert_eq!(Arc::strong_count(&held), 1);

@@ -1,8 +1,8 @@
-//! The users of this machine: who we are, and what others are called.
+//! The users of this machine: the one that runs this process, and the names of others.
 
 use std::fs;
 
-/// The user that this process acts as, `geteuid(2)`.
+/// Returns the effective user id of this process, `geteuid(2)`.
 #[must_use]
 pub fn effective() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -14,8 +14,8 @@ pub fn is_root() -> bool {
     effective() == 0
 }
 
-/// Whether the numbers of users are mapped for this process (user_namespaces(7)): root is then an ordinary user outside,
-/// and the true root has no number of its own.
+/// Whether user ids are mapped for this process (user_namespaces(7)). Then root is an ordinary user outside, and the
+/// real root has no id inside.
 #[must_use]
 pub fn is_mapped() -> bool {
     fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| maps_users(&map))
@@ -25,19 +25,19 @@ fn maps_users(map: &str) -> bool {
     map.split_whitespace().ne(["0", "0", "4294967295"])
 }
 
-/// What a user is called: a name, or the number behind a hash sign if `/etc/passwd` has none.
+/// Returns the name of a user, or the id after a hash sign if `/etc/passwd` has none.
 #[must_use]
 pub fn name(user: u32) -> String {
     known_name(user).unwrap_or_else(|| format!("#{user}"))
 }
 
-/// The name of a user, if `/etc/passwd` has one.
+/// Returns the name of a user, if `/etc/passwd` has one.
 #[must_use]
 pub fn known_name(user: u32) -> Option<String> {
     known(user).map(|known| known.name)
 }
 
-/// What `/etc/passwd` says about a user.
+/// A user as listed in `/etc/passwd`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct User {
     /// Its name.
@@ -46,12 +46,12 @@ pub(crate) struct User {
     pub(crate) home: String,
 }
 
-/// The user with this number, if `/etc/passwd` has one.
+/// Returns the user with this id, if `/etc/passwd` has one.
 pub(crate) fn known(user: u32) -> Option<User> {
     find(&fs::read_to_string("/etc/passwd").unwrap_or_default(), user)
 }
 
-/// The user in lines of passwd(5), if the name is one that can stand on a command line as it is.
+/// Finds a user in lines of passwd(5), if the name can be used on a command line as it is.
 fn find(passwd: &str, user: u32) -> Option<User> {
     let is_plain =
         |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));

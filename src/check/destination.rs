@@ -1,4 +1,4 @@
-//! Where mail goes on to: an IMAP mailbox, an LMTP server or a command. No message is sent.
+//! Checks the destination that mail is forwarded to: an IMAP mailbox, an LMTP server or a command. No message is sent.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,12 +12,12 @@ use crate::summary::in_the_spool;
 use crate::text::{self, Count};
 use crate::watch;
 
-/// What a name is compared with that has another sign between its parts.
+/// Describes a server's hierarchy separator that is missing in the configured name.
 fn other_separator(separator: char) -> String {
     format!("This server has {separator} between a mailbox and one below it, and this name has none")
 }
 
-/// What is said of a mailbox whose name the server does not take, and what to do.
+/// Returns what to say about a mailbox that the server cannot have, and what to do.
 fn no_such_name(forward: &Forward, account: &AccountName, said: Option<&str>, separator: Option<char>) -> String {
     let to = &forward.to;
     let said = said.map_or_else(String::new, |said| format!(": the server said \"{said}\""));
@@ -35,7 +35,7 @@ fn no_such_name(forward: &Forward, account: &AccountName, said: Option<&str>, se
     }
 }
 
-/// Looks at the destination of an account that forwards.
+/// Checks the destination of an account that forwards.
 pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut Vec<Step>) {
     let Some(forward) = &account.forward else { return };
     let begun = Instant::now();
@@ -77,14 +77,15 @@ pub(super) async fn look(context: &CheckContext, account: &Account, steps: &mut 
     });
 }
 
-/// What waits in the spool. What was set aside goes on only if a person wants it to, as `fetch` and `status` say, too.
+/// Checks the spool. A message that is set aside is only forwarded if a person asks for it, as `fetch` and `status`
+/// say, too.
 async fn spool(context: &CheckContext, account: &Account) -> Option<Step> {
     let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.name.clone());
     let looked = watch::blocking(move || spool_contents(&*disk, &dir, &name)).await;
     let (waiting, aside) = match looked {
         Ok(Ok(contents)) => contents,
         Ok(Err(e)) => return Some(Step::fail("spool", e.exit_status(), &advice::told_of_state(&e, &account.name))),
-        // The look at the Maildir has told it.
+        // The check of the Maildir has reported it.
         Err(_) => return None,
     };
     let waits = in_the_spool(waiting.messages);

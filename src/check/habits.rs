@@ -1,4 +1,4 @@
-//! What is legal in a configuration and foolish all the same.
+//! Warns of settings that are valid but unwise.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -12,14 +12,15 @@ use crate::forward::find_program;
 use crate::provider::Provider;
 use crate::text;
 
-/// The units of the machine hide homes from what they run (`ProtectHome=yes`).
+/// The homes that the system units hide from what they run (`ProtectHome=yes`).
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 
-/// Programs that hand mail to a local server. The one of Postfix gives itself a group for that, which the units forbid.
+/// Programs that hand mail to a local server. The one of Postfix is set-group-ID, which the units forbid.
 const SENDERS: [&str; 5] = ["sendmail", "mail", "mailx", "s-nail", "postdrop"];
 
-/// All of it, as sentences; of the accounts with these names alone, if there are any. Only files are looked at, and no command
-/// is run. Unless it is all that is done (`offline`), what the steps of an account tell is left to them.
+/// Returns all warnings, as sentences; only about the accounts with these names, if there are any. Only looks at files
+/// and runs no command. Unless this is all that is done (`offline`), it leaves out what the steps of an account will
+/// report.
 #[must_use]
 pub fn warnings(config: &Config, named: &[String], etc: &Path, offline: bool) -> Vec<String> {
     let mut found = Vec::new();
@@ -61,7 +62,7 @@ pub fn warnings(config: &Config, named: &[String], etc: &Path, offline: bool) ->
 fn passwords(accounts: &[&Account], found: &mut Vec<String>) {
     let inside: Vec<&str> = accounts
         .iter()
-        // It is empty where a certificate logs in.
+        // It may be empty if a certificate logs in.
         .filter(
             |account| matches!(&account.credential, CredentialSource::Inline(secret) if !secret.expose().is_empty()),
         )
@@ -76,7 +77,7 @@ fn passwords(accounts: &[&Account], found: &mut Vec<String>) {
     }
 }
 
-/// What is in [defaults] is wrong once, whoever it is for.
+/// A wrong command in [defaults] is reported once for all accounts.
 fn on_new_mail(accounts: &[&Account], of_the_machine: bool, found: &mut Vec<String>) {
     let mut commands: Vec<(&[OsString], Vec<&str>)> = Vec::new();
     for account in accounts {
@@ -109,11 +110,12 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The same user at the same server: each account fetches every message, and what one deletes the other does not see.
+/// Warns of accounts for the same user at the same server: each fetches every message, and does not see what another
+/// one deletes.
 fn same_maildrop(config: &Config, is_meant: impl Fn(&&Account) -> bool, found: &mut Vec<String>) {
     let key = |account: &Account| {
         let host = account.endpoint.host.trim_end_matches('.').to_ascii_lowercase();
-        // Behind each port of this machine may be a tunnel to another server.
+        // Each port of this machine may be a tunnel to another server.
         let port = is_this_machine(&host).then_some(account.endpoint.port);
         (host, port, account.username.clone())
     };
@@ -137,7 +139,8 @@ fn same_maildrop(config: &Config, is_meant: impl Fn(&&Account) -> bool, found: &
     }
 }
 
-/// Accounts may share a Maildir. With different policies nobody sees which message is still on the server.
+/// Warns of accounts that share a Maildir with different policies: nobody can see which messages are still on the
+/// server.
 fn shared_maildirs(config: &Config, is_meant: impl Fn(&&Account) -> bool, found: &mut Vec<String>) {
     let groups = grouped(&config.accounts, |account| account.maildir.clone());
     for accounts in groups.into_iter().filter(|group| group.iter().any(&is_meant)) {
@@ -155,7 +158,7 @@ fn shared_maildirs(config: &Config, is_meant: impl Fn(&&Account) -> bool, found:
     }
 }
 
-/// The accounts that have something in common with another one, in the order of the file.
+/// Groups accounts that have something in common, in the order of the file.
 fn grouped<K: std::hash::Hash + Eq>(accounts: &[Account], key: impl Fn(&Account) -> K) -> Vec<Vec<&Account>> {
     let mut places: HashMap<K, usize> = HashMap::new();
     let mut groups: Vec<Vec<&Account>> = Vec::new();
@@ -170,7 +173,7 @@ fn grouped<K: std::hash::Hash + Eq>(accounts: &[Account], key: impl Fn(&Account)
     groups
 }
 
-/// Whether a command is there, unless it is tried as well, and whether it can work under a unit of the machine.
+/// Warns of a command that does not exist, unless it will also be tried, or that cannot work under one of our units.
 fn check_command(what: &str, command: &[OsString], of_the_machine: bool, is_tried: bool, found: &mut Vec<String>) {
     let Some(program) = command.first() else { return };
     let shown = text::value(&program.to_string_lossy());
@@ -201,7 +204,7 @@ fn check_command(what: &str, command: &[OsString], of_the_machine: bool, is_trie
     }
 }
 
-/// The names in a sentence, at most some of them.
+/// Lists names in a sentence, up to a limit.
 fn listed(names: &[&str]) -> String {
     const SHOWN: usize = 8;
     let shown: Vec<&str> = names.iter().copied().take(SHOWN).collect();

@@ -1,4 +1,4 @@
-//! This machine: the Maildir, the state, the clock. Looked at, never written to.
+//! Checks this machine: the Maildir, the state, the clock. Reads only.
 
 use std::io;
 use std::path::Path;
@@ -23,13 +23,13 @@ use crate::state::store::{OpenOptions, Store};
 use crate::text::{Count, Size};
 use crate::watch;
 
-/// The clock of a machine that has one does not show an earlier day than this: 2025-01-01, in seconds since 1970.
+/// The earliest day that a working clock can show, 2025-01-01, in seconds since 1970.
 const EARLIEST: i64 = 1_735_689_600;
 
-/// The clock may be behind what the state was written at by so much, in seconds.
+/// How far the clock may be behind the time at which the state was written, in seconds.
 const BEHIND: i64 = 24 * 60 * 60;
 
-/// Looks at what lies on this machine. What hangs, hangs in a thread of its own.
+/// Checks what is on this machine, on another thread: a disk may hang.
 pub(super) async fn look(context: &CheckContext, account: &Account, maildrop: Option<Maildrop>, steps: &mut Vec<Step>) {
     let name = account.name.clone();
     let (context, account) = (context.clone(), account.clone());
@@ -67,7 +67,7 @@ fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Mail
             room = room::look(context, configured, store, maildrop);
             match maildirs.iter().try_for_each(|path| known_maildir(disk, store, path).map(drop)) {
                 Err(e) => {
-                    // What was said of the place before is true of any Maildir, and not of this one.
+                    // What was said about this path holds for any Maildir, and here is not the one that it was.
                     steps.retain(|step| step.step != "maildir");
                     Step::fail("maildir", e.exit_status(), &advice::told_of_state(&e, &account.name))
                 }
@@ -85,7 +85,7 @@ fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Mail
     steps
 }
 
-/// A Maildir, or the place where it will be.
+/// Checks a Maildir, or the place where it will be.
 fn maildir(context: &CheckContext, account: &Account, path: &Path) -> Step {
     let failed = |doing, path: &Path, source: io::Error| {
         let e = PollError::Maildir { doing, path: path.to_owned(), source };
@@ -121,7 +121,7 @@ fn no_room(account: &Account, path: &Path) -> Step {
     Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name))
 }
 
-/// There is no Maildir yet: whether it can be made.
+/// Checks whether a Maildir that does not exist yet can be created.
 fn to_be_made(
     context: &CheckContext,
     account: &Account,
@@ -137,7 +137,7 @@ fn to_be_made(
         let why = format!("{} is the kernel's own and can hold no mail", above.display());
         return failed("make the Maildir", path, io::Error::other(why));
     }
-    // Where it may not be listed, what is written shows whether there is room.
+    // If the directory may not be read, the first write will show whether there is space.
     if let Ok(dir) = disk.resolve(&above).and_then(|above| disk.open_dir(&above))
         && free_spaces(disk, &dir).is_ok_and(|space| space.now == 0)
     {
@@ -163,23 +163,23 @@ fn to_be_made(
     }
 }
 
-/// Whether this user may make files in a directory.
+/// Checks whether this user may create files in a directory.
 fn may_write(dir: &Path) -> io::Result<()> {
     let file_system = statvfs(dir)?;
     if file_system.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Err(io::ErrorKind::ReadOnlyFilesystem.into());
     }
-    // Some make inodes as they need them, and say that they have none at all.
+    // Some file systems create inodes as needed, and report none at all.
     if file_system.f_files > 0 && file_system.f_favail == 0 {
         return Err(io::ErrorKind::StorageFull.into());
     }
     Ok(accessat(CWD, dir, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
-/// The type of a file system, as statfs(2) numbers them.
+/// Returns the type of a file system, as numbered by statfs(2).
 fn file_system_type(path: &Path) -> Option<u32> {
     let found = statfs(path).ok()?;
-    // It has another width on some architectures.
+    // Its width differs between architectures.
     #[allow(
         clippy::unnecessary_cast,
         clippy::cast_possible_truncation,
@@ -189,14 +189,14 @@ fn file_system_type(path: &Path) -> Option<u32> {
     Some(found.f_type as u32)
 }
 
-/// Whether a directory is one of proc, sysfs, cgroup, cgroup2, devpts, debugfs, tracefs or securityfs. Root seems to have
-/// the right to write there.
+/// Whether a directory is in proc, sysfs, cgroup, cgroup2, devpts, debugfs, tracefs or securityfs, where root seems to
+/// have permission to write.
 fn is_of_the_kernel(path: &Path) -> bool {
     let kernel = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x1cd1, 0x6462_6720, 0x7472_6163, 0x7363_6673];
     file_system_type(path).is_some_and(|found| kernel.contains(&found))
 }
 
-/// What is to be known of a file system that is not an ordinary one.
+/// Returns what to know about an unusual file system.
 fn doubtful_file_system(path: &Path) -> Option<&'static str> {
     match file_system_type(path)? {
         0x0102_1994 | 0x8584_58f6 => Some("it is in memory (tmpfs): the mail is gone after a restart of the machine"),
@@ -231,7 +231,7 @@ fn state(context: &CheckContext, account: &Account, store: &Store) -> Step {
     }
 }
 
-/// Ages ("14d") and certificates are judged by the clock.
+/// Checks the clock, by which ages ("14d") and certificates are judged.
 fn clock(wall: i64, written: Option<i64>) -> Step {
     let today = day(wall);
     if wall < EARLIEST {

@@ -1,11 +1,10 @@
 //! `mailferry check`: looks at everything that a poll needs, step by step, and changes nothing.
 //!
-//! What can be known without a server is looked at first ([`local`], [`habits`]); then one session is held
-//! ([`session`]) over the same path as a poll's, watched from outside ([`observed`]). What waits there is compared with the
-//! room here ([`room`]). Of a maildrop that holds the mail of
-//! several people it is shown who would get what ([`multidrop`]). Where mail goes on from here, the
-//! destination is looked at, too ([`destination`]). No message is retrieved or sent, nothing is marked, and nothing is
-//! written.
+//! [`habits`] warns of unwise settings without any server. Then [`session`] holds a session in the same way as a poll,
+//! watched from outside ([`observed`]); for a maildrop with the mail of several people [`multidrop`] shows who would
+//! get what. [`local`] looks at this machine, and [`room`] compares the size of the waiting mail with the free space.
+//! If mail is forwarded, [`destination`] looks at its destination, too. No message is retrieved or sent, none is
+//! marked, and nothing is written.
 
 mod destination;
 pub mod habits;
@@ -37,20 +36,20 @@ use crate::state::store::ConfiguredAccounts;
 pub struct CheckContext {
     /// Makes connections.
     pub dialer: Arc<Dialer>,
-    /// Where states and Maildirs are. It is only read.
+    /// The file system of states and Maildirs, which is only read.
     pub disk: Arc<dyn Disk>,
-    /// What time it is.
+    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Where credentials of systemd are.
+    /// Where to find systemd's credentials.
     pub credentials: CredentialEnvironment,
-    /// Where the states are.
+    /// The state directory.
     pub state_dir: PathBuf,
     /// The accounts that share the state directory.
     pub configured_accounts: Arc<ConfiguredAccounts>,
 }
 
 impl CheckContext {
-    /// What access tokens and forwarders need of it.
+    /// Returns the part that access tokens and forwarders need.
     fn of_process(&self) -> ProcessContext {
         ProcessContext {
             dialer: Arc::clone(&self.dialer) as Arc<dyn Dial>,
@@ -63,17 +62,17 @@ impl CheckContext {
     }
 }
 
-/// How a step came out.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
-    /// As it should be.
+    /// Everything is as it should be.
     Ok,
-    /// It works, and somebody should look at it.
+    /// It works, but somebody should look at it.
     Warn,
     /// A poll would fail here.
     Fail,
-    /// It could not be looked at, because an earlier step failed or there is nothing to look at.
+    /// It was not checked, because an earlier step failed or there is nothing to check.
     Skip,
 }
 
@@ -88,16 +87,16 @@ impl fmt::Display for Mark {
     }
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// Its name: a word that scripts may rely on.
     pub step: &'static str,
-    /// How it came out.
+    /// The result.
     pub mark: Mark,
-    /// What was found, as a sentence. What fails comes with the next step.
+    /// What was found, as a sentence. A failure includes what to do next.
     pub text: String,
-    /// The exit status that this step alone would mean.
+    /// The exit status for this step alone.
     #[serde(skip)]
     pub status: ExitStatus,
 }
@@ -120,34 +119,34 @@ impl Step {
     }
 }
 
-/// What was found about an account.
+/// The result of the checks of an account.
 #[derive(Debug, Serialize)]
 pub struct AccountCheck {
     /// Its name.
     pub account: String,
-    /// Where its server is: host and port.
+    /// Its server: host and port.
     pub server: String,
-    /// What was looked at, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// How long it took, in seconds.
+    /// How long the checks took, in seconds.
     pub seconds: f64,
-    /// How many messages there are, if it came so far.
+    /// How many messages there are, if the session got that far.
     #[serde(skip)]
     pub messages: Option<u64>,
-    /// A few words about the server, for the one line of an account that is well.
+    /// A few words about the server, for the line of an account without problems.
     #[serde(skip)]
     pub in_short: Vec<String>,
 }
 
 impl AccountCheck {
-    /// The worst of its steps.
+    /// Returns the status of the worst step.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
         self.steps.iter().map(|step| step.status).fold(ExitStatus::Ok, ExitStatus::worst)
     }
 }
 
-/// Looks at all that a poll of this account needs.
+/// Checks everything that a poll of this account needs.
 pub async fn check(context: &CheckContext, account: &Account) -> AccountCheck {
     let begun = Instant::now();
     let mut steps = Vec::new();
@@ -180,7 +179,7 @@ fn found(
     }
 }
 
-/// Holds a session with the server, and looks at nothing else.
+/// Holds a session with the server, and checks nothing else.
 pub async fn check_server(context: &CheckContext, account: &Account) -> AccountCheck {
     let begun = Instant::now();
     let (mut steps, mut in_short) = (Vec::new(), Vec::new());
@@ -188,7 +187,7 @@ pub async fn check_server(context: &CheckContext, account: &Account) -> AccountC
     found(account, steps, count(maildrop.as_ref()), in_short, begun)
 }
 
-/// A time as a person reads it.
+/// Formats a duration for people.
 fn time(duration: Duration) -> String {
     match duration.as_millis() {
         0 => "less than 1 ms".to_owned(),
@@ -197,7 +196,7 @@ fn time(duration: Duration) -> String {
     }
 }
 
-/// The day of a moment, in UTC.
+/// Returns the day of a time in seconds since 1970, in UTC.
 fn day(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| "an unknown day".to_owned(), |t| t.strftime("%Y-%m-%d").to_string())

@@ -1,4 +1,4 @@
-//! Where the newest messages of a maildrop would go that holds the mail of several people.
+//! Shows where the newest messages of a multidrop maildrop would go.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ use crate::text::{cut_words, path};
 /// The name of these steps: they are always shown.
 pub(crate) const STEP: &str = "multidrop";
 
-/// So many of the newest messages are looked at.
+/// How many of the newest messages are looked at.
 const NEWEST: usize = 20;
 
-/// The most characters that are shown of what a field says.
+/// How much of a field's text is shown, in characters.
 const TEXT: usize = 100;
 
-/// Asks for the headers of the newest messages, the newest first, and says of each where it would go.
+/// Requests the headers of the newest messages, the newest first, and says where each message would go.
 pub(super) async fn look(
     client: &mut Client,
     listed: &[Listed],
@@ -45,7 +45,8 @@ pub(super) async fn look(
     Ok(steps)
 }
 
-/// A Maildir, or that it is forwarded: the paths of Maildirs are absolute, and where the spool is plays no part.
+/// Returns the path of a Maildir, or that mail is forwarded: Maildirs have absolute paths, and the path of the spool
+/// does not matter.
 fn place(maildir: &Path) -> String {
     if maildir.is_relative() { "it is forwarded".to_owned() } else { path(maildir) }
 }
@@ -85,7 +86,7 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
     Step::ok(STEP, format!("message {number}: {why}: {}{capitals}", maildirs.join(" and ")))
 }
 
-/// What is said of an address that would be a recipient's if it were written in the same letters.
+/// Points out an address that would be a recipient's but for upper and lower case.
 fn only_in_capitals(told: &Told, multidrop: &Multidrop) -> String {
     let Told::Recipients(texts) = told else { return String::new() };
     let twin = |text: &String| {

@@ -1,5 +1,5 @@
-//! A dialer that notes what it does, and the first line that the server sends: so a check goes the way of a poll, and the
-//! poll's code knows nothing of it.
+//! A dialer that notes what it does, and the first line that the server sends. So a check connects like a poll, whose
+//! code does not know about it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,41 +13,41 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::account::Endpoint;
 use crate::net::{Connection, Dial, Dialer, Dialling, NetError, TlsFacts};
 
-/// So much of a greeting is kept, in bytes (RFC 2449, section 4: a line has at most 512).
+/// How much of a greeting is kept, in bytes (RFC 2449, section 4: a line has at most 512).
 const GREETING: usize = 512;
 
-/// What was seen.
+/// What has been seen of a connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     /// The address that answered last.
     pub(super) peer: Option<SocketAddr>,
-    /// How long it took to reach it, without TLS.
+    /// How long it took to reach that address, without TLS.
     pub(super) reached_in: Duration,
-    /// Nothing of the connection leaves this machine.
+    /// Whether the connection stays on this machine.
     pub(super) loopback: bool,
-    /// What TLS came to.
+    /// What the two sides agreed on for TLS.
     pub(super) tls: Option<TlsFacts>,
-    /// When the certificate of this side expires, in seconds since 1970, if one was shown.
+    /// When the client certificate expires, in seconds since 1970, if one was shown.
     pub(super) client_certificate_expires: Option<i64>,
-    /// TLS came about only without the large key share.
+    /// Whether TLS succeeded only without the large key share.
     pub(super) classical: bool,
-    /// The beginning of what the server said.
+    /// The beginning of what the server sent.
     greeting: Vec<u8>,
-    /// The first line is complete.
+    /// Whether the first line is complete.
     greeted: bool,
 }
 
 impl Seen {
-    /// The first line that the server sent, if it is complete.
+    /// Returns the first line that the server sent, if it is complete.
     pub(super) fn greeting(&self) -> Option<&[u8]> {
         self.greeted.then_some(self.greeting.trim_ascii_end())
     }
 }
 
-/// Shared with the streams.
+/// What has been seen, shared with the streams.
 type Notes = Arc<Mutex<Seen>>;
 
-/// Dials, and notes what comes of it.
+/// Dials, and notes the result.
 #[derive(Debug)]
 pub(super) struct Observed {
     dialer: Arc<Dialer>,
@@ -59,7 +59,7 @@ impl Observed {
         Self { dialer, notes: Notes::default() }
     }
 
-    /// What was seen so far.
+    /// Returns what has been seen so far.
     pub(super) fn seen(&self) -> Seen {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! Whether what waits at the server has room here.
+//! Checks whether there is space here for the messages at the server.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::plan::{Done, PlanInput, Policy, Skipping};
 use crate::state::store::Store;
 use crate::text::{Count, Size};
 
-/// Less than this is no room for a record, in bytes.
+/// With less free space than this, in bytes, no record can be written.
 const RECORD: u64 = 4096;
 
-/// What a file system has left, by the nearest directory that is there and can be opened.
+/// Returns the free space of a file system, by the nearest existing directory that can be opened.
 pub(super) fn of_place(context: &CheckContext, path: &Path) -> Option<FreeSpaces> {
     let disk = &*context.disk;
     let open = |dir: &Path| -> Option<Dir> { disk.open_dir(&disk.resolve(dir).ok()?).ok() };
@@ -22,13 +22,13 @@ pub(super) fn of_place(context: &CheckContext, path: &Path) -> Option<FreeSpaces
     free_spaces(disk, &dir).ok()
 }
 
-/// Whether nothing can be recorded there any more.
+/// Whether no record can be written there any more.
 pub(super) fn is_full(space: &FreeSpaces) -> bool {
     space.told().is_some() && space.available < RECORD
 }
 
-/// Compares what is to be fetched with the room in the Maildir. None where nothing is to be fetched, or it is forwarded
-/// message by message.
+/// Compares the messages to fetch with the free space for the Maildir. None if there is nothing to fetch, or messages
+/// are forwarded one by one.
 pub(super) fn look(
     context: &CheckContext,
     account: &Account,

@@ -1,4 +1,4 @@
-//! One session with the server: from the secret to QUIT. No message is retrieved and none is marked.
+//! Checks one session with the server, from the secret to QUIT. No message is retrieved or marked.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
@@ -21,19 +21,19 @@ use crate::secret::Secret;
 use crate::text::{Count, Size, words_in};
 use crate::threads::blocking;
 
-/// A certificate that expires within so many days is worth a word.
+/// A certificate that expires within this many days is mentioned.
 const EXPIRES_SOON: u64 = 14;
 
-/// So many addresses of a server are named.
+/// How many addresses of a server are named.
 const ADDRESSES: usize = 6;
 
-/// More than this is no header: the server sends whole messages for TOP, in octets.
+/// An answer to TOP larger than this, in octets, is no header: the server sends whole messages.
 const LARGE_HEADER: u64 = 256 << 10;
 
-/// After so much the answer to TOP is not heard any further, in octets.
+/// How much of the answer to TOP is read, in octets.
 const MOST_OF_TOP: u64 = 32 << 20;
 
-/// Looks at everything for which the server is asked. The answer is what it lists, if it comes so far.
+/// Checks everything that the server is asked for. Returns the maildrop, if it gets as far as the listing.
 pub(super) async fn look(
     context: &CheckContext,
     account: &Account,
@@ -70,7 +70,7 @@ pub(super) async fn look(
     }
 }
 
-/// What the account logs in with. An access token that has ended is renewed.
+/// Obtains the secret to log in with. An access token that has expired is renewed.
 async fn secret(context: &CheckContext, account: &Account) -> Result<Secret, PollError> {
     let CredentialSource::OAuth(settings) = &account.credential else {
         return Ok(account.credential.obtain(&context.credentials).await?);
@@ -79,7 +79,7 @@ async fn secret(context: &CheckContext, account: &Account) -> Result<Secret, Pol
     Ok(access_token(context.of_process(), of, None).await?.access)
 }
 
-/// Which addresses the server has.
+/// Checks which addresses the server has.
 async fn name(account: &Account) -> Step {
     let (host, port) = (account.endpoint.host.clone(), account.endpoint.port);
     if let Some(proxy) = &account.endpoint.route.proxy {
@@ -112,7 +112,7 @@ fn failed(step: &'static str, error: &NetError) -> Step {
     Step::fail(step, error.exit_status(), &advice::told_of_connection(error))
 }
 
-/// Connects and goes again: without a password there is nothing more to see.
+/// Connects and disconnects: without a password there is nothing more to check.
 async fn without_password(account: &Account, dialer: &Observed, steps: &mut Vec<Step>) {
     let connection = match dialer.connect(&account.endpoint, &[]).await {
         Ok(connection) => connection,
@@ -129,7 +129,7 @@ async fn without_password(account: &Account, dialer: &Observed, steps: &mut Vec<
     steps.push(Step::new("login", Mark::Skip, "not tried, because there is no password"));
 }
 
-/// The step at which a connection failed.
+/// Returns the step at which a connection failed.
 fn step_of(error: &NetError, seen: &Seen) -> &'static str {
     match error {
         NetError::Resolve { .. } | NetError::NoAddress { .. } => "name",
@@ -141,7 +141,7 @@ fn step_of(error: &NetError, seen: &Seen) -> &'static str {
     }
 }
 
-/// What was seen of the connection.
+/// Reports what was seen of the connection.
 fn tell_connection(
     account: &Account,
     seen: &Seen,
@@ -174,7 +174,7 @@ fn tell_connection(
     }
 }
 
-/// What TLS came to.
+/// Reports on TLS.
 fn tls(account: &Account, seen: &Seen, in_short: &mut Vec<String>) -> Step {
     let Some(facts) = &seen.tls else { return Step::new("tls", Mark::Skip, "no TLS") };
     let exchange = facts.key_exchange.as_deref().map(|name| format!(" with {name}")).unwrap_or_default();
@@ -205,7 +205,7 @@ fn tls(account: &Account, seen: &Seen, in_short: &mut Vec<String>) -> Step {
     Step::new("tls", mark, text)
 }
 
-/// What is left of the time of a certificate, if that is little, in words. Its end and now are in seconds since 1970.
+/// Returns the time that a certificate has left, in words, if it is short. Both times are in seconds since 1970.
 fn ends_soon(end: i64, now: i64) -> Option<String> {
     let left = u64::try_from(end.saturating_sub(now)).unwrap_or(0) / 86_400;
     match left {
@@ -217,20 +217,20 @@ fn ends_soon(end: i64, now: i64) -> Option<String> {
     }
 }
 
-/// The time of the day of a moment, in UTC.
+/// Returns the time of day of a time in seconds since 1970, in UTC.
 fn time_of_day(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| "an unknown time".to_owned(), |t| t.strftime("%H:%M").to_string())
 }
 
-/// A session under way.
+/// A session that is checked.
 struct Looking<'a> {
     account: &'a Account,
     password: Secret,
     dialer: Observed,
     steps: &'a mut Vec<Step>,
     in_short: &'a mut Vec<String>,
-    /// What is there, if it was listed.
+    /// The maildrop, once it is listed.
     maildrop: Option<Maildrop>,
 }
 
@@ -248,7 +248,8 @@ impl Looking<'_> {
         }
     }
 
-    /// It broke while several commands were under way: whether that was the reason shows without them.
+    /// Repeats a session that broke while several commands were in flight, one command at a time: that shows whether
+    /// pipelining was the reason.
     async fn once_more(&mut self, first: ClientError, before: (usize, usize)) {
         self.steps.truncate(before.0);
         self.in_short.truncate(before.1);
@@ -262,7 +263,7 @@ impl Looking<'_> {
         }
     }
 
-    /// Connects and logs in, as a poll does.
+    /// Connects and logs in like a poll.
     async fn log_in(&mut self, cached: &CachedCapabilities) -> Option<LoggedIn> {
         let tried = log_in(&self.dialer, self.account, &self.password, cached).await;
         let seen = self.dialer.seen();
@@ -310,7 +311,7 @@ impl Looking<'_> {
         Step::ok("login", text)
     }
 
-    /// The maildrop is listed.
+    /// Reports on a maildrop that has been listed.
     async fn listed(&mut self, opened: Opened, broke: Option<&ClientError>) {
         self.steps.push(capabilities("capabilities-after-login", "after the login", opened.after_login.as_ref()));
         let pipelining = opened.capabilities().is_some_and(Capabilities::pipelining);
@@ -321,7 +322,7 @@ impl Looking<'_> {
         self.maildrop = Some(maildrop);
     }
 
-    /// How many messages there are.
+    /// Reports how many messages there are.
     fn messages(&mut self, maildrop: &Maildrop) {
         let octets = maildrop.messages.iter().filter_map(|listed| listed.reported_size).fold(0, u64::saturating_add);
         let count = Count::of(maildrop.messages.len(), "message");
@@ -335,7 +336,7 @@ impl Looking<'_> {
         }
     }
 
-    /// Looks at headers, and goes.
+    /// Requests headers and ends the session.
     async fn headers(
         &mut self,
         mut client: Client,
@@ -348,7 +349,7 @@ impl Looking<'_> {
             None => Step::new("top", Mark::Skip, "not tried, because there is no message"),
             Some(number) => match top(&mut client, number).await {
                 Ok(step) => step,
-                // The session is over, and there is nobody left to say QUIT to.
+                // The session is over, and QUIT cannot be sent any more.
                 Err(e) => return self.steps.push(Step::fail("top", e.exit_status(), &advice::told_of_session(&e))),
             },
         };
@@ -403,7 +404,7 @@ impl Looking<'_> {
     }
 }
 
-/// The header of a message: where it decides something, polls look at it.
+/// Requests the header of a message: polls do so when it decides something.
 async fn top(client: &mut Client, number: crate::pop3::MessageNumber) -> Result<Step, ClientError> {
     let (mut octets, mut refused) = (0_u64, None);
     let begun = Instant::now();

@@ -1,7 +1,8 @@
-//! A clock that goes on while the machine is suspended, and an alarm that rings by it.
+//! A clock that runs on while the machine is suspended, and an alarm set by it.
 //!
-//! The runtime's own timers count monotonic time, which stands still in suspend: a laptop that slept for eight hours would
-//! poll five minutes after it woke. This one rings as soon as it wakes, and no jump of the wall clock touches it.
+//! The runtime's own timers count monotonic time, which does not advance during suspend: a laptop that slept for eight
+//! hours would poll only five minutes after waking. This alarm rings as soon as the machine wakes, and jumps of the
+//! wall clock do not affect it.
 
 use std::fs::File;
 use std::io;
@@ -13,18 +14,18 @@ use rustix::time::{
 };
 use tokio::net::unix::pipe::Receiver;
 
-/// The time since the machine was booted, suspended time included.
+/// Returns the time since the machine was booted, including suspended time.
 pub(crate) fn since_boot() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Rings at a time since boot. To the runtime a timer is what a pipe is: something that becomes readable.
+/// Rings at a time since boot. The runtime sees the timer as it sees a pipe: as something that becomes readable.
 #[derive(Debug)]
 pub(crate) struct Alarm(Receiver);
 
 impl Alarm {
-    /// One that is not set.
+    /// Makes an alarm that is not set.
     ///
     /// # Errors
     /// Those of `timerfd_create(2)`.
@@ -33,23 +34,23 @@ impl Alarm {
         Receiver::from_file_unchecked(File::from(timer)).map(Self)
     }
 
-    /// Waits until `at`; for ever, if that is None. May be dropped and called again with another time.
+    /// Waits until `at`; for ever if it is None. May be dropped and called again with another time.
     pub(crate) async fn wait_until(&self, at: Option<Duration>) {
         let Some(at) = at else { return std::future::pending().await };
-        // Zero would switch it off.
+        // Zero would disarm the timer.
         let at = at.max(Duration::from_nanos(1));
         let value =
             Timespec { tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(at.subsec_nanos()) };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
         if timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &once).is_err() {
-            // Not as good, and better than nothing.
+            // Not as good, but better than nothing.
             return tokio::time::sleep(at.saturating_sub(since_boot())).await;
         }
         while since_boot() < at {
             if self.0.readable().await.is_err() {
                 return;
             }
-            // How often it rang is of no interest, and that it had not rung yet neither.
+            // It does not matter how often the timer expired, or whether it had expired at all.
             let _ = self.0.try_read(&mut [0; 8]);
         }
     }
@@ -70,7 +71,7 @@ mod tests {
         }
         alarm.wait_until(Some(soon)).await;
         assert!(since_boot() >= soon);
-        // What has passed rings at once.
+        // A time that has passed rings at once.
         alarm.wait_until(Some(Duration::ZERO)).await;
         alarm.wait_until(Some(begun)).await;
     }

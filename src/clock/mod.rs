@@ -10,20 +10,20 @@ use trusted_time::ClockReading;
 
 use crate::schedule::TimeOfWeek;
 
-/// Where time comes from, so that tests can bring their own.
+/// A source of time, so that tests can bring their own.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// What the clocks say now.
+    /// Reads the clocks.
     fn read(&self) -> ClockReading;
 
-    /// The time since 1970, for the names of files.
+    /// Returns the time since 1970, for file names.
     fn since_1970(&self) -> Duration;
 
-    /// Today in the user's calendar, as `2026-11-25`: for people.
+    /// Returns today's date in the user's time zone, such as `2026-11-25`, for people.
     fn today(&self) -> String {
         local(self.since_1970()).date().to_string()
     }
 
-    /// The time of the user's week.
+    /// Returns the time of the week in the user's time zone.
     fn time_of_week(&self) -> TimeOfWeek {
         let now = local(self.since_1970());
         let part = |of: i8, seconds: u32| u32::try_from(of).unwrap_or(0) * seconds;
@@ -32,14 +32,14 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// The user's date and time, so long after 1970 began.
+/// Returns the user's date and time, from the time since 1970.
 fn local(since: Duration) -> jiff::ZonedDateTime {
     let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
     let now = jiff::Timestamp::from_second(since).unwrap_or(jiff::Timestamp::MAX);
     now.to_zoned_datetime(time_zone::of_user())
 }
 
-/// The real ones.
+/// The clocks of the system.
 #[derive(Debug, Clone, Copy)]
 pub struct RealClock {
     /// Differs from boot to boot.
@@ -50,7 +50,8 @@ impl RealClock {
     /// Looks up which boot this is.
     #[must_use]
     pub fn new() -> Self {
-        // Where there is no such file, every process counts as a boot of its own: then the wall clock is judged.
+        // Without this file every process counts as a boot of its own, so that the wall clock is checked for
+        // plausibility.
         let boot = std::fs::read("/proc/sys/kernel/random/boot_id")
             .map_or_else(|_| fastrand::u32(..), |id| crc32fast::hash(&id));
         Self { boot }

@@ -1,8 +1,7 @@
 //! The user's time zone.
 //!
-//! Without $TZ that is the file of the system, which is read as it is. jiff would find out what the zone is called, and for
-//! that list all zones of the system: in a poll that brings a few messages that is a fifteenth of the CPU time, and nobody
-//! here asks for a name.
+//! Without $TZ the system's file is read directly. jiff would look up the zone's name and list all zones of the system
+//! for that: a fifteenth of the CPU time of a poll with a few messages, for a name that nothing here needs.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -10,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
-/// Where a system says which zone is its own.
+/// The system's file with its own time zone.
 const OF_SYSTEM: &str = "/etc/localtime";
 
-/// For so long it is not looked whether that has changed.
+/// How long a time zone is used before looking for a change.
 const KEPT: Duration = Duration::from_secs(300);
 
-/// The user's time zone.
+/// Returns the user's time zone.
 pub(crate) fn of_user() -> TimeZone {
     static KNOWN: Mutex<Option<(Instant, TimeZone)>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -30,7 +29,7 @@ pub(crate) fn of_user() -> TimeZone {
     zone
 }
 
-/// That of a file (RFC 9636). None, if it is none.
+/// Reads a time zone from a file (RFC 9636). None if it has none.
 fn in_file(path: &Path) -> Option<TimeZone> {
     TimeZone::tzif("local", &std::fs::read(path).ok()?).ok()
 }
@@ -56,7 +55,8 @@ mod tests {
         assert!(in_file(&path).is_none());
         std::fs::write(&path, "Europe/Berlin").unwrap();
         assert!(in_file(&path).is_none());
-        // An hour ahead of UTC, and no more is said: a header, one type of local time with its name, and the rule behind all.
+        // An hour ahead of UTC and nothing else: a header, one type of local time with its name, and the rule in the
+        // footer.
         let head = |version: u8| [b"TZif", &[version][..], &[0; 31], &[0, 0, 0, 1, 0, 0, 0, 4]].concat();
         let data = [0, 0, 0x0e, 0x10, 0, 0, b'C', b'E', b'T', 0];
         let file = [&head(b'2')[..], &data, &head(b'2')[..], &data, b"\nCET-1\n"].concat();

@@ -1,45 +1,45 @@
 //! Time that can be relied on. PURE.
 //!
 //! "Delete 14 days after delivery" must not be decided by a clock that was wrong. So ages are counted on an axis of our
-//! own, *trusted* seconds: it goes on only by time that has surely passed. Within one boot that is what the boot-time
-//! clock says, or the wall clock if that says less and did not go back. From one boot to another it is what the wall clock says, unless that
-//! is implausible; then nothing counts, and the age restarts from what is certain.
+//! own, in *trusted seconds*, which advances only by time that has surely passed. Within one boot that is the time by
+//! the boot clock, or by the wall clock if that is less and the wall clock did not go back. From one boot to another it
+//! is the time by the wall clock, or nothing if that is implausible.
 
-/// What the machine's clocks say at one moment.
+/// A reading of the machine's clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockReading {
-    /// Seconds since 1970 by the wall clock; may be wrong, may jump.
+    /// Seconds since 1970 by the wall clock, which may be wrong and may jump.
     pub wall: i64,
     /// A number that differs from boot to boot.
     pub boot: u32,
-    /// Seconds since the boot, suspended time included.
+    /// Seconds since the boot, including suspended time.
     pub since_boot: u64,
 }
 
-/// A reading that was written down, with the trusted time that belongs to it.
+/// A reading that was recorded, with the trusted time at that moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockMark {
-    /// What the clocks said.
+    /// The reading of the clocks.
     pub reading: ClockReading,
-    /// Certain seconds since the state was made.
+    /// Trusted seconds since the state was created.
     pub trusted: u64,
 }
 
-/// Between two boots the wall clock is believed if it says that no more than this has passed, in seconds (35 days): a
-/// machine that is switched off for longer is rare, and only ages more slowly. A clock that starts in 1970 is not rare.
+/// The longest time between two boots, in seconds, for which the wall clock is believed (35 days). A machine is rarely
+/// switched off for longer, and then messages only age more slowly. A clock that starts in 1970 is not rare.
 const PLAUSIBLE_BETWEEN_BOOTS: u64 = 35 * 86_400;
 
-/// A mark is written anew when this much has passed, in seconds, so that what a later jump can falsify stays small.
+/// A mark is renewed after this many trusted seconds, so that a later jump of the clock can falsify little.
 const MARK_INTERVAL: u64 = 86_400;
 
 impl ClockMark {
-    /// The beginning of trusted time.
+    /// Makes the mark at which trusted time begins.
     #[must_use]
     pub fn first(reading: ClockReading) -> Self {
         Self { reading, trusted: 0 }
     }
 
-    /// The mark for a later reading.
+    /// Returns the mark for a later reading.
     #[must_use]
     pub(crate) fn advance(&self, now: ClockReading) -> Self {
         let passed = if now.boot == self.reading.boot && now.since_boot >= self.reading.since_boot {
@@ -55,7 +55,7 @@ impl ClockMark {
         Self { reading: now, trusted: self.trusted.saturating_add(passed) }
     }
 
-    /// Whether `next`, made by [`ClockMark::advance`], should be written although nothing else is.
+    /// Whether `next`, made by [`ClockMark::advance`], is worth writing although nothing else is written.
     #[must_use]
     pub(crate) fn is_stale(&self, next: &Self) -> bool {
         next.reading.boot != self.reading.boot || next.trusted.saturating_sub(self.trusted) >= MARK_INTERVAL

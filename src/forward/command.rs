@@ -1,7 +1,7 @@
-//! To a command of the user's, which reads a message from its standard input. No shell comes between.
+//! Forwards mail to a command of the user's, which reads a message from its standard input. No shell is involved.
 //!
-//! How it ends is what counts: 0 means that it has the message, for good. A command that says so before what it has done
-//! would survive a power cut is beyond what we can promise.
+//! Only the exit status counts: 0 means that the command has the message for good. We cannot guard against a command
+//! that says so before its work would survive a power cut.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,33 +18,33 @@ use crate::subprocess::{NoEnd, Running, Tail};
 use crate::text;
 use crate::watch::blocking;
 
-/// A command has so long for one message.
+/// How long a command may take for one message.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// What an exit status says: `sysexits.h`, and what qmail's deliverers end with.
+/// The meaning of an exit status, by `sysexits.h` and the conventions of qmail's delivery programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Delivered,
     Later,
     SetAside,
-    /// The command itself is wrong, unless it is so for this message alone.
+    /// The command itself is wrong, unless it fails like this for one message only.
     Broken,
 }
 
 fn verdict(code: i32) -> Verdict {
     match code {
-        // 99: delivered, and no further instruction is to be followed.
+        // 99: delivered, and no further delivery instructions are to be followed.
         0 | 99 => Verdict::Delivered,
         // EX_DATAERR, EX_NOUSER, EX_NOHOST, EX_UNAVAILABLE, EX_PROTOCOL, EX_NOPERM; 100: a permanent error.
         65 | 67 | 68 | 69 | 76 | 77 | 100 => Verdict::SetAside,
-        // EX_USAGE, EX_CONFIG; what a shell says of a command that is not there, or not one.
+        // EX_USAGE, EX_CONFIG; 126 and 127 are a shell's for a command that cannot be run or was not found.
         64 | 78 | 126 | 127 => Verdict::Broken,
-        // EX_TEMPFAIL, 111, and whatever says nothing.
+        // EX_TEMPFAIL, 111, and every status without a meaning of its own.
         _ => Verdict::Later,
     }
 }
 
-/// Gives the command one message after the other.
+/// Runs the command for one message after the other.
 pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<(), ForwardError> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     while let Some(message) = pass.next() {
@@ -55,7 +55,7 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
         let message = &letter.spooled;
         let (status, said) = match pass.watch(&message.name, run(pass, program, arguments, &letter)).await {
             Ok(ended) => ended,
-            // Another message tells whether it is this one's fault.
+            // Another message shows whether this one is at fault.
             Err(e @ ForwardError::Command { failure: CommandFailure::Passing, .. }) => {
                 pass.broke_off(message).await?;
                 pass.doubts(message, e)?;
@@ -94,7 +94,7 @@ fn failed(program: &OsStr, what: &str, failure: CommandFailure) -> ForwardError 
     ForwardError::Command { program: name(program), what: words(what), failure }
 }
 
-/// Runs the command with a message; its status, and the end of what it wrote to its standard error.
+/// Runs the command with a message. Returns its status and the end of its standard error.
 async fn run(
     pass: &Pass,
     program: &OsStr,
@@ -107,7 +107,8 @@ async fn run(
         ("MAILFERRY_DELIVERY_ID", OsString::from(delivery_id(&letter.spooled.name))),
         ("MAILFERRY_SIZE", OsString::from(letter.spooled.size().to_string())),
     ];
-    // The file itself, not a pipe: if mailferry is killed, a pipe would end early, and the command take that for the whole.
+    // The file itself, not a pipe: if mailferry is killed, a pipe ends early, and the command would take that for the
+    // whole message.
     let input = file(&letter.spooled);
     let running = match Running::start_fed(program, arguments, environment, &input).await {
         Ok(running) => running,
@@ -125,7 +126,8 @@ async fn run(
     }
 }
 
-/// Where the program is missing, or may not be run, nobody has refused anything. It may be the message that cannot be read.
+/// Explains why the command did not start. A program that is missing or may not be run has refused nothing, and the
+/// cause may be a message file that cannot be read.
 async fn not_started(program: &OsStr, why: &io::Error, input: PathBuf) -> ForwardError {
     let path = input.clone();
     if let Ok(Err(source)) = blocking(move || File::open(&input)).await {

@@ -1,18 +1,19 @@
-//! Words that may hold for all messages, and may be about one: a mailbox is full for a large message first, and a server may
-//! call itself broken where it cannot deal with one. So another message is tried before they are believed.
+//! Refusals that may concern all messages or only one: a full mailbox first has no room for a large message, and a
+//! server may call itself broken when it cannot handle one message. So another message is tried before such a refusal
+//! is believed.
 
 use std::collections::VecDeque;
 
 use super::error::ForwardError;
 use super::spool::Spooled;
 
-/// What was said at one message, and what is tried to find out whether it holds for all.
+/// A refusal of one message, and the message tried next to find out whether it concerns all.
 #[derive(Debug)]
 pub(super) struct Doubt {
     pub(super) why: ForwardError,
-    /// So many messages were told something of the kind.
+    /// How many messages were refused like this.
     told: u32,
-    /// The message that is tried.
+    /// The name of the message that is tried.
     probe: Option<String>,
 }
 
@@ -21,17 +22,18 @@ impl Doubt {
         Self { why, told: 1, probe: None }
     }
 
-    /// Another message was told something of the kind.
+    /// Counts another message that was refused like this.
     pub(super) fn is_told_again(&mut self) {
         self.told = self.told.saturating_add(1);
     }
 
-    /// Whether one message alone was told so: nothing shows that it holds for another one.
+    /// Whether only one message was refused like this, so that nothing shows that it concerns others.
     pub(super) fn is_of_one(&self) -> bool {
         self.told == 1
     }
 
-    /// The next message of a queue: the one to try first, once; behind a quota the smallest, which has room before others.
+    /// Takes the next message from the queue. The first one taken becomes the one that is tried; behind a quota that is
+    /// the smallest, which is the most likely to fit.
     pub(super) fn next(&mut self, queue: &mut VecDeque<Spooled>) -> Option<Spooled> {
         let is_smallest_wanted = self.probe.is_none() && matches!(self.why, ForwardError::Full { .. });
         let place = match is_smallest_wanted {
@@ -43,12 +45,12 @@ impl Doubt {
         Some(message)
     }
 
-    /// Whether that is the message that is tried.
+    /// Whether a message is the one that is tried.
     pub(super) fn is_about(&self, message: &Spooled) -> bool {
         self.probe.as_deref() == Some(&message.name)
     }
 
-    /// What became of that message shows nothing: another one has to be tried.
+    /// Forgets the message that was tried: its outcome shows nothing, and another one has to be tried.
     pub(super) fn forget_probe(&mut self) {
         self.probe = None;
     }

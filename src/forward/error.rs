@@ -1,4 +1,4 @@
-//! Why a pass of a forwarder ended before its end.
+//! Why a forwarding pass ended early.
 
 use std::fmt;
 use std::io;
@@ -13,44 +13,44 @@ use crate::net::NetError;
 use crate::oauth::OAuthError;
 use crate::state::error::StateError;
 
-/// Why a pass ended early. What waits stays in the spool.
+/// Why a pass ended early. The messages that wait stay in the spool.
 #[derive(Debug)]
 pub enum ForwardError {
     /// Another process forwards this account's mail.
     Busy {
-        /// Which one, as far as the system tells; else empty.
+        /// The process that does, as far as the system tells; else empty.
         holder: String,
     },
     /// The journal or the state cannot be used.
     State(StateError),
-    /// A message of the spool cannot be read.
+    /// A message in the spool cannot be read.
     Spool {
-        /// Where it is.
+        /// The path of the file or directory.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be read.
         source: io::Error,
     },
     /// The server cannot be reached.
     Net(NetError),
-    /// The conversation broke off.
+    /// The connection was lost, or the conversation was given up.
     Wire {
         /// What was being done.
         doing: &'static str,
-        /// How.
+        /// What happened to it.
         error: WireError,
-        /// What the destination had said of the message before. None: nothing of the kind.
+        /// The destination's earlier refusal of the message. None if there was none.
         said: Option<String>,
     },
     /// There is no password or token.
     Credential(CredentialError),
     /// There is no access token.
     OAuth(OAuthError),
-    /// The server refused the login, in these words.
+    /// The server refused the login.
     Login {
         /// What it said.
         response: String,
     },
-    /// The destination takes no more for now: a quota, or a limit for a day.
+    /// The destination accepts no more for now: a quota is used up, or a daily limit is reached.
     Full {
         /// What it said.
         response: String,
@@ -61,72 +61,72 @@ pub enum ForwardError {
         doing: &'static str,
         /// What it said.
         response: String,
-        /// Whether it will say so until somebody changes something.
+        /// Whether this lasts until somebody changes something.
         lasting: bool,
     },
-    /// The mailbox is not there, and cannot be made.
+    /// The mailbox does not exist and cannot be created.
     NoMailbox {
-        /// What was said to SELECT.
+        /// The response to SELECT.
         select: String,
-        /// What was said to CREATE.
+        /// The response to CREATE.
         create: String,
-        /// Whether it will say so until somebody changes something.
+        /// Whether this lasts until somebody changes something.
         lasting: bool,
     },
-    /// What came is no IMAP.
+    /// The server's answer is not IMAP.
     Protocol {
         /// What was being done.
         doing: &'static str,
-        /// What came.
+        /// The answer.
         what: String,
     },
-    /// An LMTP server answers what it was not asked: which answer belongs to what cannot be told.
+    /// An LMTP server sent a reply that nothing asked for, so replies can no longer be matched to commands.
     OutOfStep {
         /// What was being done.
         doing: &'static str,
-        /// What came.
+        /// The reply.
         what: String,
     },
-    /// What came is no LMTP.
+    /// The server's answer is not LMTP.
     NotLmtp {
         /// What was being done.
         doing: &'static str,
-        /// What came.
+        /// The answer.
         what: String,
     },
-    /// Nobody answers at the socket of the LMTP server.
+    /// The socket of the LMTP server cannot be reached.
     Socket {
-        /// Where it is.
+        /// The path of the socket.
         path: PathBuf,
-        /// Why not. None: nothing came in time.
+        /// Why not. None: the attempt timed out.
         source: Option<io::Error>,
     },
-    /// The password would go over the network in clear.
+    /// The password would be sent in clear.
     Cleartext,
     /// The command could not be run, or failed in a way that does not concern one message alone.
     Command {
-        /// Its first word.
+        /// The program's name.
         program: String,
-        /// What happened, behind that.
+        /// What happened, as the rest of a sentence that begins with that name.
         what: String,
         /// What that means for the next try.
         failure: CommandFailure,
     },
-    /// The end was asked for.
+    /// A stop was requested.
     Stopped,
-    /// What is under way was not waited for any longer.
+    /// A stop was requested, and the destination did not answer in time for what was under way.
     Unanswered {
-        /// So long the destination had dealt with no message.
+        /// How long no message had been dealt with.
         waited: Duration,
     },
-    /// Work on another thread came to nothing.
+    /// Work on another thread failed.
     Work(WorkError),
 }
 
 /// What the failure of a command means for the next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandFailure {
-    /// There is no such program, or it is none.
+    /// The program does not exist, or may not be run.
     NotThere,
     /// It may work the next time.
     Passing,
@@ -135,12 +135,12 @@ pub enum CommandFailure {
 }
 
 impl ForwardError {
-    /// A conversation broke off.
+    /// Makes the error for a conversation that broke off.
     pub(super) fn wire(doing: &'static str, error: WireError) -> Self {
         Self::Wire { doing, error, said: None }
     }
 
-    /// The words of the destination, if it has refused something.
+    /// Returns the destination's words if it refused something.
     pub(super) fn words(&self) -> Option<&str> {
         match self {
             Self::Full { response } | Self::Refused { response, .. } => Some(response),
@@ -148,7 +148,7 @@ impl ForwardError {
         }
     }
 
-    /// The same; where the other side ended the conversation, with what it had said before: that tells more.
+    /// Adds the destination's earlier refusal to a lost connection: it explains more.
     pub(super) fn after(self, words: Option<String>) -> Self {
         match self {
             Self::Wire { doing, error: error @ (WireError::Closed | WireError::Io(_)), said: None } => {
@@ -158,7 +158,7 @@ impl ForwardError {
         }
     }
 
-    /// The same, without the password where the server has repeated it.
+    /// Hides the password where the server has repeated it.
     pub(super) fn without_secrets(self, redactor: &Redactor) -> Self {
         match self {
             Self::Login { response } => Self::Login { response: redactor.hide(&response) },
@@ -170,7 +170,7 @@ impl ForwardError {
             Self::NoMailbox { select, create, lasting } => {
                 Self::NoMailbox { select: redactor.hide(&select), create: redactor.hide(&create), lasting }
             }
-            // These have no words of the server's.
+            // These contain no words of the server's.
             Self::Busy { .. }
             | Self::State(_)
             | Self::Spool { .. }

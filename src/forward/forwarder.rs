@@ -1,5 +1,5 @@
-//! One pass: what waits in the spool of an account is taken on, the oldest first, until nothing is left or the destination
-//! takes no more.
+//! One pass: forwards the messages in an account's spool, the oldest first, until none is left or the destination
+//! accepts no more.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::Path;
@@ -26,19 +26,20 @@ use crate::state::entries::Identity;
 use crate::state::record::ForwardRecord;
 use crate::watch::blocking;
 
-/// What is under way when the end is asked for has so long.
+/// How long messages under way may take after a stop was requested.
 const TO_THE_END: Duration = Duration::from_secs(10);
 
-/// How a pass is to be.
+/// Options of a pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ForwardOptions {
-    /// What was refused for good is tried once more.
+    /// Whether messages that are set aside are tried once more.
     pub again: bool,
 }
 
-/// Takes on what waits in the spool of an account that forwards. Never panics because of what a server or a disk does.
+/// Forwards what waits in the spool of an account. Never panics because of what a server or a disk does.
 ///
-/// `live` tells meanwhile what waits. When `stop` is cancelled no further message is begun, and what is under way has a few seconds.
+/// `live` shows what waits meanwhile. Once `stop` is cancelled no further message is begun, and those under way get a
+/// few seconds.
 pub async fn forward(
     context: Arc<ProcessContext>,
     account: &Account,
@@ -95,11 +96,11 @@ pub async fn forward(
     report
 }
 
-/// What there is to do.
+/// Whether a pass has anything to do.
 enum Opening {
-    /// Nothing, and so nothing is written. This is there.
+    /// Nothing, so nothing is written. Holds what is in the spool.
     Nothing(Waiting),
-    /// This.
+    /// Messages to forward or to release.
     Work(Box<Opened>),
 }
 
@@ -119,14 +120,14 @@ async fn open(
     blocking(open).await.map_err(|e| ForwardError::Work(e.doing("open the spool")))?
 }
 
-/// What is in the spool of an account right now: where nothing says what has arrived, all of it waits. None if it cannot be
-/// read.
+/// Counts what is in the spool of an account right now. Without a readable journal all of it waits. None if the spool
+/// cannot be read.
 pub async fn in_spool(context: &ProcessContext, account: &AccountName) -> Option<Waiting> {
     let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.clone());
     blocking(move || look_into_spool(&*disk, &dir, &name)).await.ok().flatten()
 }
 
-/// The same, here and now. Blocks.
+/// Does the work of [`in_spool`] on this thread. Blocks.
 #[must_use]
 pub fn look_into_spool(disk: &dyn Disk, state_dir: &Path, account: &AccountName) -> Option<Waiting> {
     let messages = spool::messages_of(disk, state_dir, account).ok()?.unwrap_or_default();
@@ -134,10 +135,10 @@ pub fn look_into_spool(disk: &dyn Disk, state_dir: &Path, account: &AccountName)
     Some(counted(disk, state_dir, account, &messages, &known))
 }
 
-/// What is left of the messages of a spool. Blocks.
+/// Counts the messages of a spool that have not been forwarded. Blocks.
 fn counted(disk: &dyn Disk, dir: &Path, name: &AccountName, messages: &[Spooled], known: &Ledger) -> Waiting {
     let is_set_aside = |message: &Spooled| known.is_set_aside(&message.name);
-    // Only those have to be named.
+    // Only messages that are set aside have to be named.
     let deliveries = match messages.iter().any(is_set_aside) {
         true => deliveries(disk, dir, name, |file| known.is_set_aside(file)),
         false => BTreeMap::new(),
@@ -145,7 +146,7 @@ fn counted(disk: &dyn Disk, dir: &Path, name: &AccountName, messages: &[Spooled]
     Waiting::of(messages.iter(), known, &deliveries)
 }
 
-/// Blocks.
+/// Opens the journal and sorts the messages of the spool. Blocks.
 fn open_journal(
     context: &ProcessContext,
     name: &AccountName,
@@ -161,17 +162,17 @@ fn open_journal(
     let is_dealt_with = |message: &Spooled| known.has_arrived(&message.name) || known.is_set_aside(&message.name);
     let is_nothing = if messages.is_empty() { known.is_empty() } else { messages.iter().all(is_dealt_with) };
     let is_to_release = options.again && messages.iter().any(|message| known.is_set_aside(&message.name));
-    // A journal where there is none yet would be taken for the trace of a state that is lost.
+    // An empty journal written here would later be taken for the remains of a lost state.
     if is_nothing && !is_to_release {
         return Ok(Opening::Nothing(counted(&**disk, dir, name, &messages, &known)));
     }
     let opened = ForwardJournal::open(disk, dir, name, identity)?;
     let busy = || ForwardError::Busy { holder: disk.lock_holder(&journal_file(dir, name)).unwrap_or_default() };
     let mut journal = opened.ok_or_else(busy)?;
-    // Whoever had the journal before may have forwarded what was not there a moment ago.
+    // Another process that had the journal until now may have forwarded some of the messages read above.
     let messages = spool::messages(&**disk, &maildir)?;
     let names: HashSet<&str> = messages.iter().map(|message| message.name.as_str()).collect();
-    // What is forgotten must not come back with a power cut.
+    // A power cut must not bring back a file whose record is dropped.
     for part in [maildir.new_dir(), maildir.cur()] {
         disk.sync_open_dir(part).map_err(|source| ForwardError::Spool { path: part.path().to_owned(), source })?;
     }

@@ -1,4 +1,5 @@
-//! What became of the messages of a spool: `ACCOUNT.forward`, written like a `.uids` file and held by whoever forwards.
+//! The forwarder's journal, `ACCOUNT.forward`: what became of each message in a spool. Its format is that of a `.uids`
+//! file, and the process that forwards holds its lock.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,26 +14,26 @@ use crate::state::error::StateError;
 use crate::state::journal::{BadJournal, Contents, Durability, Journal, LockedFile, parse};
 use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid, Record, Trouble};
 
-/// No journal of a forwarder is larger, in bytes.
+/// The largest journal that is read, in bytes.
 const MAX_FILE: u64 = 1 << 30;
 
-/// A journal with so many more records than messages that are known is written anew.
+/// A journal is rewritten once it has this many more records than messages.
 const HISTORY: usize = 1000;
 
 /// What is known of one message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Progress {
-    /// An APPEND was about to be sent, and its answer is not known.
+    /// An APPEND was about to be sent, and its outcome is not known.
     pub(super) intent: Option<AppendIntent>,
-    /// It arrived.
+    /// The message arrived.
     pub(super) arrived: Option<Arrival>,
-    /// It was refused for good: when, in seconds since 1970, and why.
+    /// The message is set aside: since when, in seconds since 1970, and why.
     pub(super) set_aside: Option<(i64, String)>,
-    /// It was refused so often.
+    /// How often it was refused.
     pub(super) refusals: u32,
-    /// So often, in a row, a try has broken off at it.
+    /// How many tries in a row have broken off at it.
     pub(super) breaks: u32,
-    /// Tries that came to nothing, whatever the reason: they decide when its turn is.
+    /// Failed tries, whatever the reason: they decide when its turn comes.
     pub(super) trouble: Option<Trouble>,
 }
 
@@ -41,18 +42,18 @@ pub(super) struct Progress {
 pub(super) struct Arrival {
     /// The digest of all its octets.
     pub(super) whole: Option<Digest>,
-    /// Where it is in the mailbox.
+    /// Its UID in the mailbox.
     pub(super) uid: Option<MailboxUid>,
 }
 
-/// What is known of the messages of a spool, by the names of their files. Made by applying records.
+/// What is known of the messages of a spool, by file name. Built by applying records.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
     messages: BTreeMap<String, Progress>,
 }
 
 impl Ledger {
-    /// What is known of a message.
+    /// Returns what is known of a message.
     pub(super) fn get(&self, name: &str) -> Option<&Progress> {
         self.messages.get(name)
     }
@@ -62,7 +63,7 @@ impl Ledger {
         self.get(name).is_some_and(|progress| progress.arrived.is_some())
     }
 
-    /// Whether a message was refused for good.
+    /// Whether a message is set aside.
     pub(super) fn is_set_aside(&self, name: &str) -> bool {
         self.get(name).is_some_and(|progress| progress.set_aside.is_some())
     }
@@ -72,17 +73,17 @@ impl Ledger {
         self.messages.is_empty()
     }
 
-    /// All that is known.
+    /// Iterates over all messages by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Progress)> {
         self.messages.iter()
     }
 
-    /// The UIDs in a mailbox with this UIDVALIDITY under which messages of ours are known to have arrived.
+    /// Returns the UIDs, in a mailbox with this UIDVALIDITY, under which our messages are known to have arrived.
     pub(super) fn known_uids(&self, validity: u32) -> impl Iterator<Item = u32> {
         self.arrivals().filter_map(|arrival| arrival.uid).filter(move |uid| uid.validity == validity).map(|uid| uid.uid)
     }
 
-    /// Those of our messages with these bytes that are known to have arrived.
+    /// Returns our messages with these bytes that are known to have arrived.
     pub(super) fn with_the_bytes(&self, whole: Digest) -> impl Iterator<Item = &Arrival> {
         self.arrivals().filter(move |arrival| arrival.whole == Some(whole))
     }
@@ -118,7 +119,7 @@ impl Ledger {
         }
     }
 
-    /// The records that this is made from.
+    /// Returns the records that build this ledger.
     fn records(&self) -> impl Iterator<Item = ForwardRecord> + '_ {
         self.messages.iter().flat_map(|(name, progress)| {
             let (times, breaks) = (progress.refusals, progress.breaks);
@@ -136,13 +137,13 @@ impl Ledger {
     }
 }
 
-/// The journal's file.
+/// Returns the path of the journal.
 pub(super) fn journal_file(state_dir: &Path, account: &AccountName) -> PathBuf {
     state_dir.join(format!("{account}.forward"))
 }
 
-/// What a journal says, for whoever does not write to it. It is durable when this returns: what is written elsewhere on the
-/// strength of it must not outlive it. None if there is no journal. Blocks.
+/// Reads a journal without taking its lock. What it says is durable when this returns, so that nothing recorded
+/// elsewhere on the strength of it can outlive it. None if there is no journal. Blocks.
 pub(super) fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Ledger>, StateError> {
     match disk.append(path) {
         Ok(mut file) => file.sync().map_err(|e| StateError::io("sync", path, e))?,
@@ -152,7 +153,7 @@ pub(super) fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Ledger>, State
     Ok(read(disk, path)?.map(|read| read.ledger))
 }
 
-/// What a journal says right now, which may not be durable. Empty if there is no journal. Blocks.
+/// Reads a journal as it is now, which may not be durable. Empty if there is no journal. Blocks.
 pub(super) fn glance(disk: &dyn Disk, path: &Path) -> Result<Ledger, StateError> {
     Ok(read(disk, path)?.map(|read| read.ledger).unwrap_or_default())
 }
@@ -184,7 +185,7 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Read>, StateError> {
     Ok(Some(Read { ledger, identity, contents }))
 }
 
-/// A journal that is written to, and that nobody else writes to meanwhile.
+/// A journal that is open for writing, under its lock.
 #[derive(Debug)]
 pub(super) struct ForwardJournal {
     journal: Journal,
@@ -193,7 +194,7 @@ pub(super) struct ForwardJournal {
 }
 
 impl ForwardJournal {
-    /// Opens the journal of an account, and makes it if there is none. None if somebody else forwards. Blocks.
+    /// Opens the journal of an account, and creates it if there is none. None if another process forwards. Blocks.
     pub(super) fn open(
         disk: &Arc<dyn Disk>,
         state_dir: &Path,
@@ -210,7 +211,7 @@ impl ForwardJournal {
                 sync_dirs_above(&**disk, &path).map_err(|e| StateError::io("sync", &path, e))?;
                 let own = new.instance.to_string();
                 match Journal::make(&**disk, &path, &dir, &own, [Record::Header(new)]) {
-                    // Who made it at the same time: the lock tells whose turn it is.
+                    // Another process created it at the same time: the lock decides between the two.
                     Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                     made => made.map_err(|e| StateError::io("write", &path, e))?,
                 }
@@ -224,12 +225,12 @@ impl ForwardJournal {
         };
         let journal = Journal::open(Arc::clone(disk), path, Some(dir), &contents, Some(locked));
         let mut opened = Self { journal, ledger, identity };
-        // The last sync of whoever wrote before may have failed: what was read is on disk only once it is written anew.
+        // The previous writer's last sync may have failed: only a rewrite makes what was read durable.
         opened.rewrite()?;
         Ok(Some(opened))
     }
 
-    /// What is known.
+    /// Returns what is known.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -251,8 +252,8 @@ impl ForwardJournal {
         Ok(())
     }
 
-    /// Forgets messages whose files are not in the spool any more, durably gone. As long as the fate of one is open, what
-    /// is known of the others is needed to tell it from them. Blocks.
+    /// Forgets messages whose files are durably gone from the spool. While the outcome of any message is open, the
+    /// others are kept: they are needed to tell it from them. Blocks.
     pub(super) fn forget_all_but(&mut self, is_there: impl Fn(&str) -> bool) -> Result<(), StateError> {
         let open = self.ledger.iter().any(|(name, progress)| progress.intent.is_some() && is_there(name));
         let gone: Vec<String> = self.ledger.messages.keys().filter(|name| !is_there(name)).cloned().collect();
@@ -265,7 +266,7 @@ impl ForwardJournal {
         self.rewrite()
     }
 
-    /// Writes the journal anew if most of it is history. Blocks.
+    /// Rewrites the journal if most of it is history. Blocks.
     pub(super) fn compact(&mut self) -> Result<(), StateError> {
         let live = self.ledger.messages.len().saturating_mul(2);
         if self.journal.records() > live.saturating_add(HISTORY) { self.rewrite() } else { Ok(()) }
@@ -287,8 +288,8 @@ mod tests {
     use crate::disk::RealDisk;
     use crate::ids::InstanceId;
 
-    /// Those who begin at the same time with an account that has no journal yet: one of them has it, and no other one makes
-    /// another in its place.
+    /// Several processes begin at the same time with an account that has no journal yet: one of them gets it, and no
+    /// other one replaces it.
     #[test]
     fn of_several_that_begin_at_the_same_time_one_makes_the_journal() {
         for _ in 0..30 {

@@ -1,4 +1,5 @@
-//! A message of the spool as it goes over the wire: measured first, then read in pieces, never held whole.
+//! A message of the spool as it goes over the wire: measured first, then read in pieces, never held in memory as a
+//! whole.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,56 +13,56 @@ use crate::disk::Disk;
 use crate::message::{Digest, HeaderDigester, MessageDigester};
 use crate::watch::blocking;
 
-/// So much is read at a time, in bytes.
+/// How much is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// A field that stands behind so many bytes of the header is not looked for.
+/// How much of the header is searched for fields, in bytes.
 const HEADER: usize = 256 << 10;
 
-/// A moment that a message can have been sent at begins here: 1970 is the clock of a machine that has none.
+/// The earliest credible `Date`, in seconds since 1970: machines without a clock begin in 1970.
 const EARLIEST: i64 = 86_400 * 365;
 
-/// A message that was measured.
+/// A message that has been measured.
 #[derive(Debug, Clone)]
 pub(super) struct Letter {
     disk: Arc<dyn Disk>,
-    /// Where it is.
+    /// Its file in the spool.
     pub(super) spooled: Spooled,
-    /// What is put in front of it, in wire form.
+    /// What is prepended to it, in wire form.
     prefix: Vec<u8>,
-    /// How many bytes the file has.
+    /// The size of its file, in bytes.
     file_size: u64,
-    /// How many octets go over the wire: each LF becomes CRLF.
+    /// Its size on the wire, in octets: each LF becomes CRLF.
     pub(super) size: u64,
-    /// Whether there are octets beyond ASCII.
+    /// Whether it contains octets beyond ASCII.
     pub(super) is_8bit: bool,
-    /// Whether there are octets that are 0, which IMAP takes only in a literal of another kind.
+    /// Whether it contains NUL, which IMAP accepts only in a `literal8`.
     pub(super) has_nul: bool,
     /// The digest of its header.
     pub(super) header: Digest,
-    /// The digest of its Message-ID, without what stands around that. None if it has none.
+    /// The digest of its Message-ID, without surrounding white space and in lower case. None if it has none.
     pub(super) message_id: Option<Digest>,
-    /// The digest of all its octets as they go over the wire, without what is put in front.
+    /// The digest of its octets as they go over the wire, without what is prepended.
     pub(super) whole: Digest,
     /// The digest of the bytes of its file.
     pub(super) stored: Digest,
-    /// When it was sent, by its `Date`; else when it was delivered. In the words of IMAP (RFC 9051, `date-time`).
+    /// When it was sent, by its `Date`; else when it was delivered. In the form of IMAP's `date-time` (RFC 9051).
     pub(super) date: String,
 }
 
 impl Letter {
-    /// Reads a message once, with what is to be put in front of it. Blocks on another thread.
+    /// Reads a message once to measure it; `prefix` is to be prepended. Blocks on another thread.
     pub(super) async fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: String) -> io::Result<Self> {
         let measured = blocking(move || measure(disk, spooled, prefix.into_bytes())).await;
         measured.unwrap_or_else(|e| Err(e.into()))
     }
 
-    /// The size of its file, in bytes.
+    /// Returns the size of its file, in bytes.
     pub(super) fn file_size(&self) -> u64 {
         self.file_size
     }
 
-    /// Its octets as they go over the wire, from the first one: each LF is a CRLF.
+    /// Returns its octets as they go over the wire, with CRLF for each LF.
     pub(super) fn octets(&self) -> Octets {
         Octets { letter: self.clone(), offset: 0, first: true }
     }
@@ -120,8 +121,8 @@ pub(super) struct Octets {
 }
 
 impl Octets {
-    /// The next piece; None at the end. A file that is not what was measured is an error: the other side was told
-    /// a size.
+    /// Returns the next piece; None at the end. Fails if the file is no longer what was measured, because the other
+    /// side was told its size.
     pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         if std::mem::take(&mut self.first) && !self.letter.prefix.is_empty() {
             return Ok(Some(self.letter.prefix.clone()));
@@ -146,7 +147,7 @@ impl Octets {
     }
 }
 
-/// Each LF as CRLF.
+/// Replaces each LF by CRLF.
 fn with_crlf(piece: &[u8]) -> Vec<u8> {
     let mut wire = Vec::with_capacity(piece.len() + piece.len() / 16);
     let mut from = 0;
@@ -159,12 +160,12 @@ fn with_crlf(piece: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// When a message was sent by the `Date` of its header, if that can be; else when it was delivered.
+/// Returns when a message was sent by its `Date` if that is possible, else when it was delivered.
 fn date_of(head: &[u8], delivered: i64) -> String {
     let sent = field(head, "date")
         .and_then(|text| String::from_utf8(text).ok())
         .and_then(|text| DateTimeParser::new().parse_zoned_datetime(text.trim()).ok());
-    // A day ahead of its delivery is beyond every time zone.
+    // More than a day after its delivery is beyond every time zone.
     let possible = EARLIEST..delivered.saturating_add(86_400);
     let sent = sent.filter(|sent| possible.contains(&sent.timestamp().as_second()));
     let moment = sent.unwrap_or_else(|| {
@@ -173,7 +174,7 @@ fn date_of(head: &[u8], delivered: i64) -> String {
     moment.strftime("%d-%b-%Y %H:%M:%S %z").to_string()
 }
 
-/// The digest of what a server may take for the name of a message.
+/// Returns the digest of the header field that a server may identify a message by.
 fn message_id_of(head: &[u8]) -> Option<Digest> {
     let text = field(head, "message-id")?;
     let id = text.trim_ascii().to_ascii_lowercase();
@@ -182,7 +183,8 @@ fn message_id_of(head: &[u8]) -> Option<Digest> {
     (!id.is_empty()).then(|| digester.finish())
 }
 
-/// The text of the first field with this name, in small letters, unfolded; what follows a thousand octets may be left out.
+/// Returns the text of the first field with this name, in lower case and unfolded. What follows a thousand octets may
+/// be left out.
 fn field(head: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut text: Option<Vec<u8>> = None;
     for line in head.split(|c| *c == b'\n') {
@@ -204,19 +206,19 @@ fn field(head: &[u8], name: &str) -> Option<Vec<u8>> {
     text
 }
 
-/// What a message is known by on its whole way, the same at each try: a digest of its file's name, which no other has.
+/// Returns an identifier of the message that is the same at each try: a digest of its file's name, which is unique.
 pub(super) fn delivery_id(name: &str) -> String {
     let mut digester = MessageDigester::default();
     digester.update(name.as_bytes());
     digester.finish().to_string()
 }
 
-/// Where the spool is.
+/// Returns the path of the spool.
 pub(super) fn place(spooled: &Spooled) -> &Path {
     spooled.dir.path()
 }
 
-/// Where its file is, for words.
+/// Returns the path of its file, for messages.
 pub(super) fn file(spooled: &Spooled) -> PathBuf {
     place(spooled).join(&spooled.file)
 }

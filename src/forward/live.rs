@@ -1,4 +1,4 @@
-//! What a pass that runs has done and left, for whoever looks meanwhile.
+//! What a running pass has done and left, for others to look at meanwhile.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,59 +9,59 @@ use tokio::time::Instant;
 use super::report::{SetAside, Waiting};
 use super::spool::Spooled;
 
-/// What a pass that runs has done and left.
+/// What a running pass has done and left.
 #[derive(Debug, Clone, Default)]
 pub struct Live(Arc<Place>);
 
 #[derive(Debug, Default)]
 struct Place {
     shown: Mutex<Shown>,
-    /// Something may have come into the spool since it was looked at.
+    /// Signals that something may have come into the spool since it was read.
     asked: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Shown {
     waiting: Option<Waiting>,
-    /// When the pass began, or a message ceased to wait.
+    /// When the pass began, or a message last stopped waiting.
     last: Option<Instant>,
-    /// So many messages have arrived in this pass.
+    /// How many messages have arrived in this pass.
     forwarded: u64,
-    /// When the last of them did, in seconds since 1970.
+    /// When the last of them arrived, in seconds since 1970.
     last_forwarded: Option<i64>,
 }
 
 impl Live {
-    /// What waits now. None as long as no pass has looked.
+    /// Returns what waits now. None until a pass has read the spool.
     #[must_use]
     pub fn waiting(&self) -> Option<Waiting> {
         self.lock().waiting.clone()
     }
 
-    /// How long no message has ceased to wait. None as long as no pass has looked.
+    /// Returns how long ago a message last stopped waiting. None until a pass has read the spool.
     #[must_use]
     pub fn idle(&self) -> Option<Duration> {
         self.lock().last.map(|last| last.elapsed())
     }
 
-    /// How many messages have arrived so far.
+    /// Returns how many messages have arrived so far.
     #[must_use]
     pub fn forwarded(&self) -> u64 {
         self.lock().forwarded
     }
 
-    /// When the last of them did, in seconds since 1970.
+    /// Returns when the last of them arrived, in seconds since 1970.
     #[must_use]
     pub fn last_forwarded(&self) -> Option<i64> {
         self.lock().last_forwarded
     }
 
-    /// Something may have come into the spool: the pass is to count that as well.
+    /// Tells the pass that something may have come into the spool, so that it counts that as well.
     pub fn count_again(&self) {
         self.0.asked.notify_one();
     }
 
-    /// Waits until somebody says so.
+    /// Waits for the next [`Self::count_again`].
     pub(super) async fn is_to_count_again(&self) {
         self.0.asked.notified().await;
     }
@@ -70,7 +70,7 @@ impl Live {
         *self.lock() = Shown { waiting: Some(waiting), last: Some(Instant::now()), ..Shown::default() };
     }
 
-    /// These have come into the spool meanwhile.
+    /// Adds messages that have come into the spool meanwhile.
     pub(super) fn came(&self, messages: &[Spooled]) {
         let mut place = self.lock();
         let Some(waiting) = place.waiting.as_mut() else { return };
@@ -81,7 +81,7 @@ impl Live {
         }
     }
 
-    /// A message has arrived, at a time in seconds since 1970.
+    /// Records that a message has arrived, at a time in seconds since 1970.
     pub(super) fn arrived(&self, message: &Spooled, at: i64) {
         let mut place = self.lock();
         place.forwarded = place.forwarded.saturating_add(1);
@@ -89,7 +89,7 @@ impl Live {
         place.took(message);
     }
 
-    /// A message is set aside.
+    /// Records that a message is set aside.
     pub(super) fn set_aside(&self, message: &Spooled, aside: SetAside) {
         let mut place = self.lock();
         place.took(message);
@@ -104,7 +104,7 @@ impl Live {
 }
 
 impl Shown {
-    /// A message does not wait any more.
+    /// Takes a message out of those that wait.
     fn took(&mut self, message: &Spooled) {
         self.last = Some(Instant::now());
         let Some(waiting) = self.waiting.as_mut() else { return };

@@ -1,7 +1,7 @@
-//! To a mail server on this side, by LMTP (RFC 2033): one message in a transaction, one recipient.
+//! Forwards mail to a local mail server by LMTP (RFC 2033), one message and one recipient per transaction.
 //!
-//! The answer behind the final dot is the only one that counts. If it is lost the message is sent again: never lost, and
-//! at most one more copy for each lost answer. `X-Mailferry-Id`, where it is asked for, is the same in both copies.
+//! Only the reply after the final dot counts. If it is lost, the message is sent again: no message is ever lost, and
+//! each lost reply makes at most one more copy. `X-Mailferry-Id`, if the user wants it, is the same in all copies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,34 +21,34 @@ use crate::client::Dialogue;
 use crate::net::Stream;
 use crate::text;
 
-/// Behind the final dot a server may run filters (RFC 5321, section 4.5.3.2.6).
+/// How long the reply after the final dot may take: a server may run filters first (RFC 5321, section 4.5.3.2.6).
 const LONG_ANSWER: Duration = Duration::from_secs(10 * 60);
 
-/// A server that has closed the connection may have said something before; nothing more comes after such a time.
+/// How long to wait for the last reply of a server that has closed the connection.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The most lines of one answer.
+/// The most lines of one reply.
 const MOST_LINES: usize = 100;
 
-/// So much of its text is kept, in octets.
+/// How much of a reply's text is kept, in octets.
 const MOST_TEXT: usize = 16 << 10;
 
-/// What a server said.
+/// A server's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Reply {
-    /// Its three digits.
+    /// The reply code.
     code: u16,
-    /// The text of all lines, the lines parted by blanks, escaped.
+    /// The text of all lines, joined by blanks and escaped.
     text: String,
 }
 
 impl Reply {
-    /// What was asked for is done (RFC 5321, section 4.2.1).
+    /// Whether the command was carried out (RFC 5321, section 4.2.1).
     fn is_done(&self) -> bool {
         (200..300).contains(&self.code)
     }
 
-    /// The message may follow.
+    /// Whether the message may follow.
     fn is_go_on(&self) -> bool {
         self.code == 354
     }
@@ -57,12 +57,12 @@ impl Reply {
         self.code >= 400
     }
 
-    /// It does not answer what it stands behind: a line too many has come, or one too few.
+    /// Makes the error for a reply that does not fit its command: there was one reply too many, or one too few.
     fn out_of_step(&self, doing: &'static str) -> ForwardError {
         ForwardError::OutOfStep { doing, what: self.words() }
     }
 
-    /// The server is about to close the connection (RFC 5321, section 4.2.1).
+    /// Whether the server is about to close the connection (RFC 5321, section 4.2.1).
     fn is_end(&self) -> bool {
         self.code == 421
     }
@@ -75,7 +75,7 @@ impl Reply {
         words(&format!("{} {}", self.code, self.text))
     }
 
-    /// Whether the recipient's mailbox, or the disk behind it, is full: that passes (RFC 3463, X.2.2 and X.3.1).
+    /// Whether the recipient's mailbox or the server's disk is full, which may change (RFC 3463, X.2.2 and X.3.1).
     fn is_full(&self) -> bool {
         let text = self.text.to_ascii_lowercase();
         self.code == 452 || ["4.2.2", "5.2.2", "4.3.1", "5.3.1", "quota"].iter().any(|part| text.contains(part))
@@ -85,7 +85,7 @@ impl Reply {
         if self.is_refusal() { self.refusal(doing) } else { self.out_of_step(doing) }
     }
 
-    /// The refusal of something that concerns all messages.
+    /// Makes the error for the refusal of something that concerns all messages.
     fn refusal(&self, doing: &'static str) -> ForwardError {
         match self.is_full() {
             true => ForwardError::Full { response: self.words() },
@@ -94,24 +94,24 @@ impl Reply {
     }
 }
 
-/// What became of a message, where the session goes on.
+/// What became of a message, if the session goes on.
 enum Outcome {
-    /// It has arrived, is set aside, or is put off.
+    /// It has arrived, is set aside or is put off.
     DealtWith,
     /// It was refused for now.
     Later(ForwardError),
-    /// It was refused in words that may hold for all.
+    /// It was refused for a reason that may concern all messages.
     Doubtful(ForwardError),
 }
 
-/// A command that was refused, before any message.
+/// A command of the envelope that was refused.
 struct Refused {
     /// Its verb.
     at: &'static str,
     said: Reply,
 }
 
-/// Takes on what waits, over one connection.
+/// Forwards what waits, over one connection.
 pub(super) async fn deliver(pass: &Arc<Pass>, to: &LmtpDestination) -> Result<(), ForwardError> {
     let mut session = Session::open(pass, to).await?;
     while let Some(message) = pass.next() {
@@ -146,7 +146,7 @@ pub(super) async fn deliver(pass: &Arc<Pass>, to: &LmtpDestination) -> Result<()
     Ok(())
 }
 
-/// Whether the server knows the recipient. The transaction ends before any message.
+/// Asks whether the server knows the recipient, and ends the transaction before any message.
 pub(super) async fn probe(pass: &Pass, to: &LmtpDestination) -> Result<(), ForwardError> {
     const DOING: &str = "name the recipient";
     let mut session = Session::open(pass, to).await?;
@@ -162,19 +162,20 @@ struct Session {
     wire: Wire,
     /// For the log.
     dialogue: Dialogue,
-    /// So long the server may be silent.
+    /// How long the server may be silent.
     timeout: Duration,
-    /// The server takes octets beyond ASCII (RFC 6152).
+    /// Whether the server accepts octets beyond ASCII (RFC 6152).
     has_8bitmime: bool,
-    /// It wants to know sizes (RFC 1870), and takes no larger ones than this; 0 where it does not say.
+    /// The largest message that the server accepts, in octets, 0 if it does not say. None: it does not offer SIZE (RFC
+    /// 1870).
     size: Option<u64>,
-    /// Something of the message that is under way was sent.
+    /// Whether anything of the current message has been sent.
     is_sending: bool,
-    /// The message before that was refused: the server may end the connection for that.
+    /// The previous message, if it was refused: the server may close the connection because of it.
     refused: Option<Spooled>,
-    /// The server has taken a message.
+    /// Whether the server has accepted a message.
     has_taken: bool,
-    /// It has said that it closes the connection.
+    /// Whether the server has said that it closes the connection.
     is_over: bool,
 }
 
@@ -199,14 +200,14 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether the server has ended the connection between two messages. Some take a few on each; one that takes none on a
-    /// connection gets no further one.
+    /// Whether the server closed the connection between two messages and another connection is worth a try. Some accept
+    /// only a few messages on each; a server that accepted none on this one gets no further one.
     fn may_begin_anew(&self) -> bool {
         self.is_over && self.has_taken && !self.is_sending
     }
 
-    /// Whether nothing stands behind an answer, or only that the server closes the connection, which it may say at any time
-    /// (RFC 5321, section 3.8).
+    /// Whether nothing follows a reply except that the server closes the connection, which it may say at any time (RFC
+    /// 5321, section 3.8).
     async fn is_the_last_answer(&mut self) -> bool {
         if !self.wire.has_more().await {
             return true;
@@ -216,14 +217,14 @@ impl Session {
         self.is_over
     }
 
-    /// The session has ended at a message; or at the one before it, if nothing of this one was sent.
+    /// Blames the end of the session on a message, or on the one before it if nothing of this one was sent.
     async fn blame(&mut self, pass: &Pass, message: Spooled, how: &ForwardError) -> Result<(), ForwardError> {
         let earlier = self.refused.take().filter(|_| !self.is_sending);
         match how {
             ForwardError::Wire { .. } | ForwardError::Refused { .. } | ForwardError::Full { .. } => {
                 pass.broke_off(&earlier.unwrap_or(message)).await
             }
-            // It may have arrived, each time.
+            // The message may have arrived at each try.
             ForwardError::OutOfStep { .. } if self.is_sending => {
                 pass.note(&message, Weight::Once);
                 pass.is_given_up(&message, &how.to_string()).await.map(|_| ())
@@ -236,7 +237,7 @@ impl Session {
         }
     }
 
-    /// One transaction.
+    /// Runs one transaction.
     async fn one(&mut self, pass: &Pass, to: &LmtpDestination, message: Spooled) -> Result<Outcome, ForwardError> {
         const DOING: &str = "send a message";
         let prefix = match to.id_header {
@@ -249,7 +250,7 @@ impl Session {
             return pass.set_aside(&letter.spooled, &why).await.map(|()| Outcome::DealtWith);
         }
         if let Some(refused) = self.envelope(to, &letter).await? {
-            // Too large for the server (RFC 1870, section 6.1), or for what is free now.
+            // Too large for the server (RFC 1870, section 6.1), or for the space that is free now.
             let is_too_large = refused.at == "MAIL" && refused.said.code == 552 && !refused.said.is_full();
             if is_too_large {
                 return pass.set_aside(&letter.spooled, &refused.said.words()).await.map(|()| Outcome::DealtWith);
@@ -267,7 +268,7 @@ impl Session {
             return pass.record(vec![arrived]).await.map(|()| Outcome::DealtWith);
         }
         if !said.is_refusal() {
-            // Which answer is the one to this message cannot be told.
+            // It is not known which reply is the one to this message.
             return Err(said.out_of_step(DOING));
         }
         if said.is_end() {
@@ -282,7 +283,7 @@ impl Session {
         }
     }
 
-    /// What stands before a message, up to DATA. Some if it was refused.
+    /// Sends the commands of a transaction up to DATA. Returns the refusal if there is one.
     async fn envelope(&mut self, to: &LmtpDestination, letter: &Letter) -> Result<Option<Refused>, ForwardError> {
         const DOING: &str = "send a message";
         let mut from = "MAIL FROM:<>".to_owned();
@@ -307,7 +308,8 @@ impl Session {
         Ok(None)
     }
 
-    /// Behind a refused envelope: whether it is so for all is to be found out with another one, if the server goes on.
+    /// Ends a transaction whose envelope was refused. If the server goes on, another message shows whether the refusal
+    /// concerns all.
     async fn out_of_transaction(&mut self, refused: &Refused) -> Result<Outcome, ForwardError> {
         const DOING: &str = "send a message";
         let why = refused.said.refusal(DOING);
@@ -317,8 +319,8 @@ impl Session {
         Err(why)
     }
 
-    /// Sends the octets of a message with its dots doubled, and the dot that ends it. True if something had come before the
-    /// dot, which is no answer to it.
+    /// Sends the octets of a message with dots doubled, and the final dot. Returns true if a reply had come before the
+    /// final dot, which cannot be the reply to it.
     async fn stream(&mut self, letter: &Letter) -> Result<bool, ForwardError> {
         const DOING: &str = "send a message";
         let (mut octets, mut stuffing) = (letter.octets(), Stuffing::default());
@@ -338,7 +340,7 @@ impl Session {
         }
     }
 
-    /// Asks for something without which nothing goes on.
+    /// Sends a command without which the session cannot go on.
     async fn must_do(&mut self, doing: &'static str, command: &str) -> Result<Reply, ForwardError> {
         let said = self.ask(doing, command).await?;
         if said.is_done() { Ok(said) } else { Err(said.refused_or_out_of_step(doing)) }
@@ -346,8 +348,8 @@ impl Session {
 
     async fn ask(&mut self, doing: &'static str, command: &str) -> Result<Reply, ForwardError> {
         if self.wire.has_more().await {
-            // It would be taken for the answer to this, and each one behind it for that to what is asked before. A server
-            // that is about to close says so at any time (RFC 5321, section 3.8).
+            // An extra reply would be taken for the reply to the next command, and so on with each one after it. Only
+            // that it is about to close the connection may a server say at any time (RFC 5321, section 3.8).
             let said = self.reply(doing).await?;
             self.is_over = said.is_end();
             return Err(said.refused_or_out_of_step(doing));
@@ -373,7 +375,7 @@ impl Session {
         self.reply_within(doing, self.timeout).await
     }
 
-    /// The next answer, all of it within such a time.
+    /// Reads the next reply, all of it within `timeout`.
     async fn reply_within(&mut self, doing: &'static str, timeout: Duration) -> Result<Reply, ForwardError> {
         let lost = |error| ForwardError::wire(doing, error);
         let (mut text, begun) = (String::new(), Instant::now());
@@ -402,7 +404,7 @@ impl Session {
     }
 
     async fn quit(mut self) {
-        // Everything has been answered.
+        // Everything has been answered by now.
         let _ = self.ask("end the session", "QUIT").await;
     }
 }
@@ -422,7 +424,7 @@ async fn connect(pass: &Pass, to: &LmtpDestination) -> Result<Stream, ForwardErr
     }
 }
 
-/// Our name, as it may stand behind LHLO.
+/// Returns our name in the form that LHLO takes.
 fn host() -> String {
     let name = uname();
     let name = String::from_utf8_lossy(name.nodename().to_bytes()).into_owned();
@@ -430,7 +432,7 @@ fn host() -> String {
     if is_good { name } else { "localhost".to_owned() }
 }
 
-/// A line of an answer: its code, whether more lines follow, its text.
+/// Reads a line of a reply: its code, whether more lines follow, and its text.
 fn reply_line(line: &[u8]) -> Option<(u16, bool, String)> {
     let digits = line.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
     let code = std::str::from_utf8(digits).ok()?.parse().ok().filter(|code| (200..600).contains(code))?;
@@ -442,10 +444,10 @@ fn reply_line(line: &[u8]) -> Option<(u16, bool, String)> {
     Some((code, more, String::from_utf8_lossy(line.get(4..).unwrap_or_default()).into_owned()))
 }
 
-/// Doubles the dots that begin lines (RFC 5321, section 4.5.2), in pieces of any size.
+/// Doubles the dots that begin lines (RFC 5321, section 4.5.2). The text comes in pieces of any size.
 #[derive(Debug)]
 struct Stuffing {
-    /// The last two octets: a line begins behind CRLF.
+    /// The last two octets: a line begins after CRLF.
     last: [u8; 2],
 }
 
@@ -468,7 +470,7 @@ impl Stuffing {
         wire
     }
 
-    /// The dot that ends the message, on a line of its own.
+    /// Returns the final dot, on a line of its own.
     fn end(&self) -> &'static [u8] {
         if self.last == *b"\r\n" { b".\r\n" } else { b"\r\n.\r\n" }
     }

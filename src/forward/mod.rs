@@ -1,8 +1,9 @@
-//! From the spool to where mail goes on to: an IMAP mailbox, an LMTP server, a command of the user's.
+//! Forwards mail from the spool to an IMAP mailbox, an LMTP server or a command of the user's.
 //!
-//! Mail is delivered into the spool by the path that all mail takes. The forwarder takes it from there, in passes of its
-//! own that no session with a POP3 server waits for, and writes into its own journal what became of each message
-//! ([`journal`]). A poll takes over from there what was forwarded ([`settlement`]): only then may the message be deleted on
+//! Polls deliver into the spool like into any Maildir. The forwarder takes messages from there in passes of its own,
+//! which no POP3 session waits for, and records what became of each in its own journal ([`journal`]). A poll copies
+//! what was forwarded into the account's state ([`settlement`]). Only then may the message be deleted on the server and
+//! its file be removed.
 //! the server, and only then does its file go.
 
 mod command;

@@ -1,4 +1,4 @@
-//! A pass under way, as those see it who bring messages to a destination: what comes next, and where it is written down what
+//! A running pass, as the code that talks to a destination sees it: it hands out the next message, and records what
 //! became of each.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
@@ -27,95 +27,96 @@ use crate::state::record::{ForwardRecord, MailboxUid};
 use crate::text::{self, Count};
 use crate::watch::blocking;
 
-/// A message that was refused so often, in as many passes in which others arrived, without a word that says for how long, is
-/// set aside.
+/// A message is set aside once it was refused in this many passes in which others arrived, if no refusal said how long
+/// it holds.
 const MOST_REFUSALS: u32 = 3;
 
-/// The same where nothing else arrives: so often in a row, and it has been in the spool for so many seconds.
+/// The same for passes in which nothing else arrived: the refusals in a row, and the seconds that the message has been
+/// in the spool.
 const REFUSED_FOR_LONG: (u32, i64) = (50, 7 * 86_400);
 
-/// So many refusals in a row are the destination's trouble and not that of single messages.
+/// This many refusals in a row are the fault of the destination, not of single messages.
 pub(super) const REFUSALS_IN_A_ROW: u32 = 10;
 
-/// So many messages that are set aside in a pass have a warning of their own; of the others there is their number.
+/// How many messages set aside in a pass get a warning of their own; the others are only counted.
 const SET_ASIDE_ALOUD: usize = 3;
 
-/// So many of them are named in the report.
+/// How many of them the report names.
 const SET_ASIDE_NAMED: usize = 20;
 
-/// A message that is under way for so long may be one at which the destination hangs.
+/// A destination may hang at a message that is under way for this long.
 const LONG: Duration = Duration::from_secs(5);
 
 /// The longest reason that is kept, in characters.
 const REASON: usize = 300;
 
-/// A journal and what is to be done.
+/// The journal and the work of a pass.
 pub(super) struct Opened {
     pub(super) journal: ForwardJournal,
-    /// All of the spool.
+    /// All messages of the spool.
     pub(super) messages: Vec<Spooled>,
-    /// What may have arrived already: its answer was lost.
+    /// Messages that may have arrived already: the answer was lost.
     pub(super) open: Vec<Spooled>,
-    /// What is to be forwarded beside that.
+    /// The other messages to forward.
     pub(super) queue: VecDeque<Spooled>,
-    /// The order of that.
+    /// The order of the messages.
     pub(super) turns: Turns,
-    /// What was delivered into the spool, as far as it is known, by the names of the files.
+    /// What is known of the deliveries into the spool, by file name.
     pub(super) delivered: BTreeMap<String, Delivery>,
 }
 
-/// A pass under way; connections to one destination share it.
+/// A running pass. All connections to its destination share it.
 pub(super) struct Pass {
     /// The account.
     pub(super) name: AccountName,
-    /// So long the destination may be silent.
+    /// How long the destination may be silent.
     pub(super) timeout: Duration,
     pub(super) context: Arc<ProcessContext>,
     stop: CancellationToken,
-    /// None while it is away, and when it is lost.
+    /// None while a write is running, and for good if its thread fails.
     journal: AsyncMutex<Option<ForwardJournal>>,
-    /// All of the spool, when the pass began.
+    /// All messages of the spool when the pass began.
     messages: Vec<Spooled>,
-    /// What was seen to have come into it since.
+    /// Messages that have come into it since.
     came: Mutex<Vec<Spooled>>,
-    /// What may have arrived already, until somebody looks for it.
+    /// Messages that may have arrived already, until somebody looks for them.
     open: Mutex<Vec<Spooled>>,
     queue: Mutex<VecDeque<Spooled>>,
-    /// The order of what is left, and what comes to nothing.
+    /// The order of the messages that are left, and the failed tries.
     turns: Mutex<Turns>,
-    /// What was delivered into the spool, as far as that is known.
+    /// What is known of the deliveries into the spool, by file name.
     delivered: BTreeMap<String, Delivery>,
-    /// What was done and waits, for whoever looks meanwhile.
+    /// What is done and what waits, for others to look at meanwhile.
     live: Live,
     counts: Mutex<Counts>,
-    /// What the destination has said at one message that may hold for all.
+    /// The refusal of one message that may concern all.
     pub(super) doubt: Mutex<Option<Doubt>>,
-    /// What was refused without a word that says for how long, and the error that says why.
+    /// Messages refused without a word on how long that holds, and why.
     refused: Mutex<Vec<(Spooled, ForwardError)>>,
-    /// Why the first message was put off that is tried again later.
+    /// Why the first message that is tried again later was put off.
     put_off: Mutex<Option<ForwardError>>,
-    /// What the destination has said of the last message, if it refused that.
+    /// What the destination said of the last message, if it refused it.
     last_words: Mutex<Option<String>>,
-    /// The first few messages that were set aside.
+    /// The first few messages set aside in this pass.
     aside: Mutex<Vec<SetAside>>,
-    /// A connection has found that the destination takes no more.
+    /// Cancelled once a connection has found that the destination accepts no more.
     ended: CancellationToken,
 }
 
-/// What was done so far.
+/// What the pass has done so far.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Counts {
-    /// So many messages arrived.
+    /// How many messages arrived.
     pub(super) forwarded: u64,
-    /// Their size in octets, as they are stored.
+    /// Their size as stored, in octets.
     pub(super) octets: u64,
-    /// So many were refused for good.
+    /// How many were newly set aside.
     pub(super) newly_set_aside: usize,
     refusals_in_a_row: u32,
 }
 
 impl Pass {
-    /// With what is to be done; `stop` ends it.
+    /// Makes a pass for the work in `opened`; `stop` ends it.
     pub(super) fn new(
         context: Arc<ProcessContext>,
         account: &Account,
@@ -146,7 +147,7 @@ impl Pass {
         }
     }
 
-    /// To look at a destination: with nothing to be done and nothing to write down.
+    /// Makes a pass that only looks at a destination: it has no messages and writes nothing.
     pub(super) fn without_messages(context: Arc<ProcessContext>, account: &Account) -> Self {
         Self {
             name: account.name.clone(),
@@ -171,7 +172,7 @@ impl Pass {
         }
     }
 
-    /// What was done so far.
+    /// Returns what was done so far.
     pub(super) fn done(&self) -> Counts {
         *self.counts()
     }
@@ -192,20 +193,19 @@ impl Pass {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is anything left to begin.
+    /// Whether there is a message left to begin.
     pub(super) fn has_more(&self) -> bool {
         !self.queue().is_empty() || !self.open().is_empty()
     }
 
-    /// Whether the messages that may have arrived already are looked for behind the others: looks have come to nothing
-    /// before.
+    /// Whether messages that may have arrived already are looked for after the others, because earlier looks failed.
     pub(super) fn looks_last(&self) -> bool {
         let has_others = !self.queue().is_empty();
         let (open, turns) = (self.open(), self.turns());
         has_others && open.iter().any(|message| turns.is_fruitless(&message.name))
     }
 
-    /// The messages that may have arrived already; from now on they are the caller's. Empty if the end was asked for.
+    /// Hands over the messages that may have arrived already. Empty if a stop was requested.
     pub(super) fn take_open(&self) -> Vec<Spooled> {
         if self.stop.is_cancelled() || self.ended.is_cancelled() {
             return Vec::new();
@@ -213,7 +213,7 @@ impl Pass {
         std::mem::take(&mut *self.open())
     }
 
-    /// Where nobody can look for messages that may have arrived already, they are sent like the others.
+    /// Queues messages that may have arrived already with the others, for destinations where nobody can look for them.
     pub(super) fn looks_for_none(&self) {
         let open = std::mem::take(&mut *self.open());
         if !open.is_empty() {
@@ -221,12 +221,12 @@ impl Pass {
         }
     }
 
-    /// How many messages are left to begin.
+    /// Returns how many messages are left to begin.
     pub(super) fn left(&self) -> usize {
         self.queue().len()
     }
 
-    /// The next message. None if there is none, or none is to be begun.
+    /// Returns the next message. None if none is left or none may be begun any more.
     pub(super) fn next(&self) -> Option<Spooled> {
         if self.stop.is_cancelled() || self.ended.is_cancelled() {
             return None;
@@ -238,19 +238,19 @@ impl Pass {
         }
     }
 
-    /// Puts messages back that were not begun, each in its place.
+    /// Puts messages back that were not begun, in their order.
     pub(super) fn put_in_place(&self, messages: impl Iterator<Item = Spooled>) {
         let mut queue = self.queue();
         queue.extend(messages);
         self.turns().sort(&mut queue);
     }
 
-    /// Whether the next message is to be tried alone, because it depends on it what is tried behind it.
+    /// Whether the next message is to be tried alone, because its outcome decides what is tried after it.
     pub(super) fn tries_one_alone(&self) -> bool {
         self.turns().is_probing() || self.doubt().is_some()
     }
 
-    /// Waits until no further message is to be begun.
+    /// Waits until no further message may be begun.
     pub(super) async fn is_to_end(&self) {
         tokio::select! {
             () = self.stop.cancelled() => {}
@@ -258,13 +258,13 @@ impl Pass {
         }
     }
 
-    /// No further message is begun.
+    /// Ends the pass: no further message is begun.
     pub(super) fn end(&self) {
         self.ended.cancel();
     }
 
-    /// The message as it goes over the wire; what is in `prefix` goes in front of it. None, and it is set aside, if its file
-    /// is not what was delivered: the source still has it whole. None, and it is tried again later, if it cannot be read.
+    /// Prepares a message for the wire, with `prefix` prepended. None if its file is not what was delivered: it is set
+    /// aside, and the source still has it whole. None, too, if it cannot be read: it is tried again later.
     pub(super) async fn measure(&self, message: Spooled, prefix: String) -> Result<Option<Letter>, ForwardError> {
         let delivered = message.size();
         let measured = Letter::measure(Arc::clone(&self.context.disk), message.clone(), prefix).await;
@@ -285,30 +285,30 @@ impl Pass {
         Ok(None)
     }
 
-    /// The digest of what was delivered, if it is known.
+    /// Returns the digest of what was delivered, if it is known.
     fn digest_of(&self, name: &str) -> Option<Digest> {
         self.delivered.get(name)?.whole
     }
 
-    /// All messages of which something is known, as long as something is to be said of them.
+    /// Applies `of` to all messages in the journal and collects its values.
     pub(super) async fn known<T>(&self, of: impl Fn(&str, &Progress) -> Option<T>) -> Vec<T> {
         let place = self.journal.lock().await;
         let known = place.iter().flat_map(|journal| journal.ledger().iter());
         known.filter_map(|(name, progress)| of(name, progress)).collect()
     }
 
-    /// What is known of a message.
+    /// Returns what is known of a message.
     pub(super) async fn progress(&self, name: &str) -> Option<Progress> {
         self.journal.lock().await.as_ref()?.ledger().get(name).cloned()
     }
 
-    /// The UIDs in a mailbox with this UIDVALIDITY under which messages are known to have arrived.
+    /// Returns the UIDs, in a mailbox with this UIDVALIDITY, under which messages are known to have arrived.
     pub(super) async fn known_uids(&self, validity: u32) -> BTreeSet<u32> {
         let place = self.journal.lock().await;
         place.iter().flat_map(|journal| journal.ledger().known_uids(validity)).collect()
     }
 
-    /// Those of our messages with these bytes that are known to have arrived.
+    /// Returns our messages with these bytes that are known to have arrived.
     pub(super) async fn with_the_bytes(&self, whole: Digest) -> Vec<Arrival> {
         let place = self.journal.lock().await;
         place.iter().flat_map(|journal| journal.ledger().with_the_bytes(whole)).copied().collect()
@@ -331,7 +331,8 @@ impl Pass {
         Ok(written?)
     }
 
-    /// A message arrived: the record that says so, which the caller writes before or with the next one.
+    /// Counts a message that has arrived. Returns the record of it, which the caller writes before or with the next
+    /// one.
     pub(super) fn arrived(&self, letter: &Letter, uid: Option<MailboxUid>) -> ForwardRecord {
         self.live.arrived(&letter.spooled, self.context.clock.read().wall);
         self.note_words(None);
@@ -349,7 +350,7 @@ impl Pass {
         ForwardRecord::Arrived { name: letter.spooled.name.clone(), whole: Some(letter.whole), uid }
     }
 
-    /// A message was refused for good.
+    /// Sets a message aside, because it was refused for good.
     pub(super) async fn set_aside(&self, message: &Spooled, reason: &str) -> Result<(), ForwardError> {
         let reason = words(reason);
         let nth = {
@@ -380,12 +381,12 @@ impl Pass {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first few messages that were set aside.
+    /// Returns the first few messages that were set aside.
     pub(super) fn first_set_aside(&self) -> Vec<SetAside> {
         self.aside().clone()
     }
 
-    /// How many messages were set aside beyond those that have a warning of their own.
+    /// Logs how many messages were set aside beyond those with a warning of their own.
     pub(super) fn tell_of_more_set_aside(&self) {
         let more = self.done().newly_set_aside.saturating_sub(SET_ASIDE_ALOUD);
         if more > 0 {
@@ -399,8 +400,8 @@ impl Pass {
         }
     }
 
-    /// A message was refused, and nothing says for how long: the others go on, and it is tried again in another pass, but not
-    /// for ever.
+    /// Notes that a message was refused without a word on how long that holds. The others go on, and it is tried again
+    /// in later passes, but not for ever.
     pub(super) async fn refused(&self, message: &Spooled, doing: &'static str, why: &str) -> Result<(), ForwardError> {
         self.are_not_there(std::slice::from_ref(message)).await?;
         let why = || ForwardError::Refused { doing, response: words(why), lasting: false };
@@ -411,8 +412,9 @@ impl Pass {
         if self.one_more_refusal() >= REFUSALS_IN_A_ROW { Err(why()) } else { Ok(()) }
     }
 
-    /// At the end: a refusal counts only where others arrived meanwhile. Where nothing does the destination is out of order,
-    /// whatever it says, and no message is to blame; unless that has gone on for very long.
+    /// Counts the refusals at the end of the pass. They count only if other messages arrived. If none did, the
+    /// destination is out of order, whatever it says, and no message is to blame, unless that has gone on for very
+    /// long.
     pub(super) async fn count_refusals(&self) -> Result<(), ForwardError> {
         let refused = std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
         let others_arrived = self.done().forwarded > 0;
@@ -431,7 +433,8 @@ impl Pass {
         Ok(())
     }
 
-    /// These were not taken, or not sent at all: there is nothing to be found out about them any more.
+    /// Drops the intents of messages that were not accepted or not sent at all: there is nothing to find out about them
+    /// any more.
     pub(super) async fn are_not_there(&self, messages: &[Spooled]) -> Result<(), ForwardError> {
         let mut records = Vec::new();
         for Spooled { name, .. } in messages {
@@ -441,14 +444,14 @@ impl Pass {
         self.record(records).await
     }
 
-    /// Nothing was sent of these: they are to be tried another time.
+    /// Queues messages again of which nothing was sent.
     pub(super) async fn take_back(&self, messages: Vec<Spooled>) -> Result<(), ForwardError> {
         self.are_not_there(&messages).await?;
         self.put_in_place(messages.into_iter());
         Ok(())
     }
 
-    /// Counts a try that came to nothing. True if it was the last one: then the message is set aside.
+    /// Counts a failed try. Returns true if it was the last one and the message is set aside.
     pub(super) async fn is_given_up(&self, message: &Spooled, why: &str) -> Result<bool, ForwardError> {
         let Progress { refusals, breaks, .. } = self.progress(&message.name).await.unwrap_or_default();
         let times = refusals.saturating_add(1);
@@ -460,7 +463,8 @@ impl Pass {
         Ok(false)
     }
 
-    /// A message was refused for now: the others go on, and it is tried again in another pass, as often as it takes.
+    /// Puts off a message that was refused for now. The others go on, and it is tried again in later passes, as often
+    /// as it takes.
     pub(super) fn later(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
         info!(account = %self.name, "{}: a message is tried again later: {why}", self.name);
         self.note(message, Weight::Once);
@@ -473,40 +477,40 @@ impl Pass {
         Ok(())
     }
 
-    /// A try with a message has come to nothing: that decides what the next pass begins with.
+    /// Notes a failed try with a message, which decides what the next pass begins with.
     pub(super) fn note(&self, message: &Spooled, weight: Weight) {
         self.turns().note(&message.name, weight);
     }
 
-    /// What the destination has said of a message that it refused; None: it did not.
+    /// Notes what the destination said of a message that it refused. None: it did not refuse it.
     pub(super) fn note_words(&self, words: Option<&str>) {
         *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = words.map(str::to_owned);
     }
 
-    /// What the destination has said of the last message, if it refused that.
+    /// Returns what the destination said of the last message, if it refused it.
     pub(super) fn last_words(&self) -> Option<String> {
         self.last_words.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Counts a refusal; how many there were in a row.
+    /// Counts a refusal. Returns how many there were in a row.
     pub(super) fn one_more_refusal(&self) -> u32 {
         let mut counts = self.counts();
         counts.refusals_in_a_row += 1;
         counts.refusals_in_a_row
     }
 
-    /// A message is put off for this reason.
+    /// Notes why a message is put off.
     pub(super) fn put_off_for(&self, why: ForwardError) {
         self.put_off.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 
-    /// Why the first message was put off that is tried again later.
+    /// Returns why the first message that is tried again later was put off.
     pub(super) fn put_off(&self) -> Option<ForwardError> {
         self.put_off.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Awaits what is done with a message. If it takes long, that is written down before it is over: a destination that
-    /// hangs at a message does so until somebody ends this process, and the next one must not begin with the same.
+    /// Awaits what is done with a message. If it takes long, that is written down before it ends: a destination that
+    /// hangs at a message does so until this process is ended, and the next process must not begin with the same one.
     pub(super) async fn watch<T>(&self, name: &str, doing: impl Future<Output = T>) -> T {
         tokio::pin!(doing);
         tokio::select! {
@@ -521,13 +525,13 @@ impl Pass {
                 turns.note(name, Weight::Hangs);
                 turns.record(name, others_arrived)
             };
-            // A hint: without it the order of the next pass is another one.
+            // Only a hint: without it the next pass has another order.
             let _ = self.record(record.into_iter().collect()).await;
         };
         tokio::join!(doing, note).0
     }
 
-    /// Writes down what the next pass has to know of what came to nothing.
+    /// Writes down what the next pass has to know of failed tries.
     pub(super) async fn write_troubles(&self) -> Result<(), ForwardError> {
         let records = self.turns().records(self.done().forwarded > 0);
         self.record(records).await
@@ -542,7 +546,7 @@ impl Pass {
                 known = self.messages.iter().map(|message| message.name.clone()).collect();
             }
             let (disk, dir, name) = (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.name.clone());
-            // What cannot be read is told by the next pass.
+            // The next pass reports what cannot be read.
             let Ok(Ok(Some(there))) = blocking(move || spool::messages_of(&*disk, &dir, &name)).await else { continue };
             let new: Vec<Spooled> = there.into_iter().filter(|message| known.insert(message.name.clone())).collect();
             self.live.came(&new);
@@ -554,7 +558,7 @@ impl Pass {
         self.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is left of the messages that were there, and of what came since.
+    /// Returns what is left of the messages that were there at the beginning and of those that came since.
     pub(super) async fn waiting(&self) -> Result<Waiting, ForwardError> {
         let place = self.journal.lock().await;
         let journal = place.as_ref().ok_or(ForwardError::Stopped)?;
@@ -563,7 +567,7 @@ impl Pass {
     }
 }
 
-/// What a server or a command said, fit for a line of a log.
+/// Makes the words of a server or a command fit for a log line.
 pub(super) fn words(text: &str) -> String {
     let shown = text::value(text.trim());
     if shown.chars().count() <= REASON {

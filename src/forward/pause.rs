@@ -1,20 +1,20 @@
-//! How long a destination is left alone.
+//! How long a destination is left alone after a failed pass.
 
 use std::time::Duration;
 
-/// How long a destination is left alone that took no more.
+/// The kind of a failure, which decides how long the destination is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
     /// It may work soon.
     Soon,
-    /// It is full, and says so for hours.
+    /// It is full, which may last for hours.
     Full,
-    /// Somebody has to do something.
+    /// A person has to do something.
     Person,
 }
 
 impl Pause {
-    /// How long, after so many failures in a row, one or more.
+    /// Returns how long, after this many failures in a row, at least one.
     #[must_use]
     pub fn time(self, failures: u32) -> Duration {
         let (first, longest) = match self {

@@ -1,4 +1,4 @@
-//! Whether a destination would take mail, without any.
+//! Checks whether a destination would accept mail, without sending any.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,8 +13,9 @@ use crate::account::{Account, Forward, ForwardTo};
 use crate::process_context::ProcessContext;
 use crate::text;
 
-/// Looks at the destination of an account: the command is there; the server answers, lets us in, and has the mailbox or knows
-/// the recipient. No message is sent, and no command of the user's is run but the one that prints the password.
+/// Looks at the destination of an account: whether the command exists, or the server answers, lets us in, and has the
+/// mailbox or knows the recipient. No message is sent, and no command of the user's is run except the one that prints
+/// the password.
 pub async fn probe(context: Arc<ProcessContext>, account: &Account, forward: &Forward) -> Result<Probed, ForwardError> {
     let pass = Pass::without_messages(context, account);
     match &forward.to {
@@ -31,7 +32,7 @@ pub async fn probe(context: Arc<ProcessContext>, account: &Account, forward: &Fo
     }
 }
 
-/// The program that a first word means, as it would be started.
+/// Finds the program that would be started for this first word of a command.
 #[must_use]
 pub fn find_program(word: &OsStr) -> Option<PathBuf> {
     let runs = |path: &Path| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);

@@ -14,13 +14,13 @@ use crate::account::AccountName;
 use crate::state::delivered::Delivery;
 use crate::text::Size;
 
-/// So many of the messages that are set aside are named.
+/// How many of the messages that are set aside are named.
 const NAMED: usize = 20;
 
-/// So many of them in a sentence.
+/// How many of them a sentence names.
 const IN_A_SENTENCE: usize = 3;
 
-/// What a pass did, whether or not it came to its end.
+/// What a pass did, whether or not it was completed.
 #[derive(Debug)]
 pub struct ForwardReport {
     /// The account.
@@ -29,60 +29,61 @@ pub struct ForwardReport {
     pub to: String,
     /// How many messages arrived there.
     pub forwarded: u64,
-    /// Their size in octets, as they are stored.
+    /// Their size as stored, in octets.
     pub octets: u64,
-    /// What is left.
+    /// What is left in the spool.
     pub waiting: Waiting,
-    /// The spool could be looked at, and that is what is left; else nobody knows.
+    /// Whether the spool could be read; if not, `waiting` says nothing.
     pub is_counted: bool,
-    /// How many of those were set aside in this pass.
+    /// How many messages were set aside in this pass.
     pub newly_set_aside: usize,
-    /// The first few of those.
+    /// The first few messages that were set aside in this pass.
     pub first_newly_set_aside: Vec<SetAside>,
-    /// Why the first of those came not through that are tried again later.
+    /// Why the first message that is tried again later was put off.
     pub put_off: Option<ForwardError>,
-    /// What ended it was said of one message alone: nothing shows that it holds for another one.
+    /// Whether the error that ended the pass was seen for one message only, so that nothing shows that it concerns
+    /// others.
     pub is_of_one: bool,
-    /// How long it took.
+    /// How long the pass took.
     pub duration: Duration,
     /// How it ended.
     pub end: Result<(), ForwardError>,
 }
 
-/// What is in a spool and was not forwarded.
+/// The messages of a spool that have not been forwarded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// How many messages, without those that are set aside.
+    /// How many messages wait, without those that are set aside.
     pub messages: u64,
-    /// Their octets.
+    /// Their size in octets.
     pub octets: u64,
     /// When the oldest of them was delivered into the spool, in seconds since 1970.
     pub oldest: Option<i64>,
-    /// How many the destination refused for good.
+    /// How many messages are set aside.
     pub set_aside: u64,
-    /// The first few of those.
+    /// The first few messages that are set aside.
     pub first_set_aside: Vec<SetAside>,
 }
 
-/// A message that is not tried any more by itself. It stays in the spool, and on the server.
+/// A message that is no longer tried automatically. It stays in the spool and on the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetAside {
     /// The name of its file in the spool.
     pub name: String,
-    /// The POP3 server's name for it, escaped; None if it is not known.
+    /// The unique-id, escaped. None if it is not known.
     #[serde(default)]
     pub unique_id: Option<String>,
-    /// Its size in octets, as it is stored.
+    /// Its size as stored, in octets.
     #[serde(default)]
     pub octets: u64,
-    /// When, in seconds since 1970.
+    /// When it was set aside, in seconds since 1970.
     pub since: i64,
-    /// Why, in words.
+    /// Why it was set aside, in words.
     pub reason: String,
 }
 
 impl fmt::Display for SetAside {
-    /// Which message it is, and why it is set aside.
+    /// Says which message it is and why it is set aside.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, size) = (&self.name, Size(self.octets));
         match &self.unique_id {
@@ -93,37 +94,37 @@ impl fmt::Display for SetAside {
     }
 }
 
-/// What was found at a destination that answers.
+/// The finding of a probe at a destination that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probed {
-    /// It would take a message.
+    /// It would accept a message.
     Takes,
-    /// The mailbox cannot be opened; forwarding tries to make it.
+    /// The mailbox cannot be opened; forwarding will try to create it.
     NoMailboxYet {
-        /// What the server says, unless it says just that.
+        /// What the server says, unless that is only that the mailbox does not exist.
         response: Option<String>,
-        /// What stands between two levels at the server, where the name has another sign that often does.
+        /// The server's hierarchy separator, if the name has another character that is a common separator.
         separator: Option<char>,
     },
-    /// The server has no mailboxes of such a name: every message would be refused.
+    /// The server can have no mailbox with this name: every message would be refused.
     NoSuchName {
-        /// What it says, unless it says only that it is not there.
+        /// What the server says, unless that is only that the mailbox does not exist.
         response: Option<String>,
-        /// What stands between two levels at the server, where the name has another sign that often does.
+        /// The server's hierarchy separator, if the name has another character that is a common separator.
         separator: Option<char>,
     },
-    /// The command is there. It was not run.
+    /// The command exists. It was not run.
     IsThere(PathBuf),
 }
 
 impl Waiting {
-    /// How many messages are in the spool, those that are set aside among them.
+    /// Returns how many messages are in the spool, including those that are set aside.
     #[must_use]
     pub fn in_all(&self) -> u64 {
         self.messages.saturating_add(self.set_aside)
     }
 
-    /// One more is set aside.
+    /// Adds a message that is set aside.
     pub(super) fn add_set_aside(&mut self, aside: SetAside) {
         self.set_aside = self.set_aside.saturating_add(1);
         if self.first_set_aside.len() < NAMED {
@@ -131,7 +132,7 @@ impl Waiting {
         }
     }
 
-    /// Of the messages of a spool; `deliveries` name those that are set aside.
+    /// Counts the messages of a spool. `deliveries` has the unique-ids of those that are set aside.
     pub(super) fn of<'a>(
         messages: impl Iterator<Item = &'a Spooled>,
         ledger: &Ledger,
@@ -162,7 +163,8 @@ impl SetAside {
         Self { name: message.name.clone(), unique_id, octets: message.size(), since, reason }
     }
 
-    /// The first of several, each with its own reason, and how many more there are: the end of a sentence.
+    /// Lists the first few of several, each with its own reason, and says how many more there are: the end of a
+    /// sentence.
     #[must_use]
     pub fn listed(first: &[Self], all: u64) -> String {
         let mut named: Vec<String> = first.iter().take(IN_A_SENTENCE).map(ToString::to_string).collect();
@@ -194,7 +196,8 @@ impl ForwardReport {
         }
     }
 
-    /// Why messages wait, if not because they were not begun: what ended the pass, or put the first of them off.
+    /// Returns why messages still wait, other than for lack of time: the error that ended the pass, or the one that put
+    /// the first message off.
     #[must_use]
     pub fn why_waiting(&self) -> Option<&ForwardError> {
         self.end.as_ref().err().or(self.put_off.as_ref())

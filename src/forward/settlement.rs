@@ -1,4 +1,5 @@
-//! What was forwarded is taken over into the account's state: only then may it be deleted on the server, and its file goes.
+//! Copies what was forwarded into the account's state. Only then may a message be deleted on the server and its file be
+//! removed.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,20 +16,21 @@ use crate::state::store::Store;
 /// What a settlement did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// So many messages were forwarded since the last one.
+    /// How many messages were forwarded since the last settlement.
     pub forwarded: usize,
-    /// So many were taken out of the spool by somebody else, and are fetched again if the server still has them.
+    /// How many messages were taken out of the spool by somebody else. They are fetched again if the server still has
+    /// them.
     pub lost: usize,
-    /// So many files were removed.
+    /// How many files were removed.
     pub removed: usize,
 }
 
-/// Takes over what the forwarder's journal says. The steps, each durable before the next one: the journal; the records in
-/// the state; the files gone. Only behind that does the forwarder forget. Where the user said that a spool that is gone is
-/// right, what was in it is fetched again. Blocks.
+/// Copies into the state what the forwarder's journal says. The steps, each durable before the next: the journal, the
+/// records in the state, the removal of the files. Only after that does the forwarder forget a message. If the user
+/// accepts that a spool is gone, the messages in it are fetched again. Blocks.
 ///
 /// # Errors
-/// Those of the disk; a journal that is damaged. Nothing is lost by that: the next one goes on.
+/// Those of the disk, and a damaged journal. Nothing is lost then: the next settlement continues.
 pub fn settle(disk: &dyn Disk, store: &mut Store, other: OtherMaildir) -> Result<Settled, StateError> {
     let spooled: Vec<(EntryId, String)> =
         store.state().spooled().map(|(entry, intent)| (entry.id, intent.file_name.clone())).collect();
@@ -59,7 +61,7 @@ pub fn settle(disk: &dyn Disk, store: &mut Store, other: OtherMaildir) -> Result
     Ok(settled)
 }
 
-/// Removes the files of what was forwarded, and makes that durable.
+/// Removes the files of forwarded messages, durably. Returns how many there were.
 fn remove(
     disk: &dyn Disk,
     store: &Store,

@@ -9,7 +9,7 @@ use crate::forward::journal::ForwardJournal;
 use crate::state::entries::Identity;
 use crate::state::record::ForwardRecord;
 
-/// An account with messages in its spool, and the names of their files, in their order.
+/// Makes an account with messages in its spool. Returns the names of their files in the same order.
 fn spooled(unique_ids: &[&str]) -> (Bench, Vec<String>) {
     let mut bench = Bench::new();
     bench.account.maildir = bench.state_dir().join("jo.spool");
@@ -22,7 +22,7 @@ fn spooled(unique_ids: &[&str]) -> (Bench, Vec<String>) {
     (bench, names)
 }
 
-/// The forwarder's journal of the account, open.
+/// Opens the account's forwarder journal.
 fn journal(bench: &Bench) -> ForwardJournal {
     let new = Identity {
         instance: crate::ids::InstanceId::random(),

@@ -14,38 +14,38 @@ use crate::maildir::names::{instance_of, without_flags};
 use crate::state::error::StateError;
 use crate::state::store::Store;
 
-/// How much of a spool is taken.
+/// How full a spool is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SpoolUse {
-    /// So many messages.
+    /// The number of messages.
     pub messages: u64,
-    /// So many octets.
+    /// Their size in octets.
     pub octets: u64,
 }
 
 /// A message of a spool.
 #[derive(Debug, Clone)]
 pub(super) struct Spooled {
-    /// The name that it was delivered under; it is known by that.
+    /// The name of its file at delivery, by which it is known.
     pub(super) name: String,
-    /// The directory that it is in.
+    /// The directory of its file.
     pub(super) dir: Dir,
-    /// Its name there: a mail reader may have added flags.
+    /// The current name of its file: a mail reader may have added flags.
     pub(super) file: OsString,
 }
 
 impl Spooled {
-    /// When it was delivered, in seconds since 1970, by its name.
+    /// Returns when it was delivered, in seconds since 1970, from its name.
     pub(super) fn delivered(&self) -> i64 {
         self.name.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
     }
 
-    /// How many bytes it has, by its name.
+    /// Returns its size in bytes, from its name.
     pub(super) fn size(&self) -> u64 {
         size_in(&self.name)
     }
 
-    /// Those that were delivered first come first.
+    /// Returns a sort key: the first delivered comes first.
     pub(super) fn order(&self) -> (i64, u64, u64) {
         let middle = self.name.split('.').nth(1).unwrap_or_default();
         let number = |letter: char| {
@@ -57,27 +57,27 @@ impl Spooled {
     }
 }
 
-/// How many bytes a file has that was delivered under this name.
+/// Returns the size, in bytes, of a file that was delivered under this name.
 fn size_in(name: &str) -> u64 {
     name.rsplit_once(",S=").and_then(|(_, size)| size.parse().ok()).unwrap_or(0)
 }
 
-/// What waits in the spool of an account that forwards nothing any more: until somebody decides, it stays there and on the
+/// Messages in the spool of an account that no longer forwards. Until somebody decides, they stay there and on the
 /// server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stranded {
     /// The spool.
     pub spool: PathBuf,
-    /// How many messages.
+    /// How many messages there are.
     pub messages: u64,
-    /// Their octets.
+    /// Their size in octets.
     pub octets: u64,
     /// When the oldest was delivered into the spool, in seconds since 1970.
     pub oldest: i64,
 }
 
 impl Stranded {
-    /// What a state says of it. None if nothing waits.
+    /// Reads it from the account's state. None if no message waits.
     #[must_use]
     pub fn of(store: &Store) -> Option<Self> {
         let mut waiting = store.state().spooled();
@@ -92,7 +92,7 @@ impl Stranded {
     }
 }
 
-/// The spool of an account. None if there is none yet.
+/// Opens the spool of an account. None if there is none yet.
 pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Maildir>, StateError> {
     match Maildir::open(disk, path) {
         Ok(maildir) => Ok(Some(maildir)),
@@ -101,7 +101,7 @@ pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Maildir>, Stat
     }
 }
 
-/// The messages of a spool that mailferry delivered, the first ones first. Blocks.
+/// Lists the messages of a spool that mailferry delivered, in the order of delivery. Blocks.
 pub(super) fn messages(disk: &dyn Disk, spool: &Maildir) -> Result<Vec<Spooled>, StateError> {
     let mut by_name: BTreeMap<String, Spooled> = BTreeMap::new();
     for dir in [spool.new_dir(), spool.cur()] {
@@ -118,7 +118,7 @@ pub(super) fn messages(disk: &dyn Disk, spool: &Maildir) -> Result<Vec<Spooled>,
     Ok(messages)
 }
 
-/// The messages in the spool of an account, the first ones first. None if there is no spool. Blocks.
+/// Lists the messages in the spool of an account, in the order of delivery. None if there is no spool. Blocks.
 pub(super) fn messages_of(
     disk: &dyn Disk,
     state_dir: &Path,
@@ -128,7 +128,7 @@ pub(super) fn messages_of(
     spool.map(|spool| messages(disk, &spool)).transpose()
 }
 
-/// How much of these was not forwarded.
+/// Counts those of these messages that have not been forwarded.
 pub(super) fn waiting(messages: &[Spooled], ledger: &Ledger) -> SpoolUse {
     let waiting = messages.iter().filter(|message| !ledger.has_arrived(&message.name));
     waiting.fold(SpoolUse::default(), |sum, message| SpoolUse {
@@ -137,21 +137,23 @@ pub(super) fn waiting(messages: &[Spooled], ledger: &Ledger) -> SpoolUse {
     })
 }
 
-/// How much of the spool of an account is taken by what was not forwarded. What is set aside has room of its own, as much
-/// as a spool has by default: it stays until somebody does something, and new mail must not wait for that. Blocks.
+/// Returns how full the spool of an account is, without forwarded messages. Messages that are set aside have an
+/// allowance of their own, the default size of a spool: they stay until somebody does something, and new mail must not
+/// wait for that. Blocks.
 ///
 /// # Errors
-/// Those of the disk; a journal that is damaged.
+/// Those of the disk, and a damaged journal.
 pub fn spool_use(disk: &dyn Disk, state_dir: &Path, account: &AccountName) -> Result<SpoolUse, StateError> {
     let Some(messages) = messages_of(disk, state_dir, account)? else { return Ok(SpoolUse::default()) };
     let ledger = look(disk, &journal_file(state_dir, account))?.unwrap_or_default();
     Ok(counted(messages, &ledger))
 }
 
-/// What lies in the spool of an account, to be shown: what waits, and what is set aside. Blocks.
+/// Counts what is in the spool of an account, for display: the messages that wait, and those that are set aside.
+/// Blocks.
 ///
 /// # Errors
-/// Those of the disk; a journal that is damaged.
+/// Those of the disk, and a damaged journal.
 pub fn spool_contents(
     disk: &dyn Disk,
     state_dir: &Path,
@@ -164,7 +166,7 @@ pub fn spool_contents(
     Ok((waiting(&others, &ledger), waiting(&aside, &ledger)))
 }
 
-/// What counts of these: what waits, and what is set aside beyond its own room.
+/// Counts what fills the spool: the messages that wait, and those set aside beyond their own allowance.
 fn counted(messages: Vec<Spooled>, ledger: &Ledger) -> SpoolUse {
     let (aside, others): (Vec<Spooled>, Vec<Spooled>) =
         messages.into_iter().partition(|message| ledger.is_set_aside(&message.name));

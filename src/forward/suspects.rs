@@ -1,5 +1,6 @@
-//! Messages at which the destination breaks off, each time: one of them is set aside in the end, and a destination that is
-//! down makes none of any message. And messages at which it says what may hold for all. When their turn is, says `turns`.
+//! Messages that may be at fault when a pass fails. One at which the connection breaks off each time is set aside in
+//! the end, but a destination that is down sets no message aside. [`Doubt`] is for refusals that may concern all
+//! messages. When a message's turn comes is up to `turns`.
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -13,10 +14,10 @@ use super::spool::Spooled;
 use super::turns::Weight;
 use crate::state::record::ForwardRecord;
 
-/// A message at which so many tries in a row have broken off may be why.
+/// After this many broken tries in a row a message is suspected of causing them.
 const SUSPECT: u32 = 3;
 
-/// With so many it is set aside. Those beyond the ones of a suspect count only where others arrived in the same pass.
+/// After this many it is set aside. Those beyond `SUSPECT` count only if other messages arrived in the same pass.
 const MOST_BREAKS: u32 = SUSPECT + 2;
 
 impl Progress {
@@ -25,7 +26,7 @@ impl Progress {
         self.breaks >= SUSPECT
     }
 
-    /// The records that a message is left with so many breaks; an intent stays.
+    /// Returns the records that set a message's count of breaks and keep its intent.
     fn with_breaks(&self, name: &str, breaks: u32) -> impl Iterator<Item = ForwardRecord> + use<> {
         let refused = ForwardRecord::Refused { name: name.to_owned(), times: self.refusals, breaks };
         std::iter::once(refused).chain(self.intent.clone().map(ForwardRecord::Intent))
@@ -33,7 +34,7 @@ impl Progress {
 }
 
 impl Pass {
-    /// A try has broken off at a message: it was the first that was not answered.
+    /// Records that a try broke off at a message, the first one without an answer.
     pub(super) async fn broke_off(&self, message: &Spooled) -> Result<(), ForwardError> {
         self.note(message, Weight::Once);
         let progress = self.progress(&message.name).await.unwrap_or_default();
@@ -42,7 +43,7 @@ impl Pass {
         let breaks = progress.breaks.saturating_add(u32::from(counts));
         let mut records: Vec<ForwardRecord> = progress.with_breaks(&message.name, breaks).collect();
         if !others_arrive {
-            // Where nothing arrives at all, the earlier ones were not at fault either.
+            // While nothing arrives at all, the earlier suspects are not at fault either.
             let cleared = |name: &str, other: &Progress| {
                 let is_other = name != message.name && other.is_suspect();
                 is_other.then(|| other.with_breaks(name, 0).collect::<Vec<_>>())
@@ -52,7 +53,7 @@ impl Pass {
         self.record(records).await
     }
 
-    /// Sets a message aside at which too many tries have broken off; false if there were not so many.
+    /// Sets a message aside if too many tries have broken off at it; returns whether it did.
     pub(super) async fn is_set_aside_for_breaks(&self, message: &Spooled) -> Result<bool, ForwardError> {
         let breaks = self.progress(&message.name).await.map_or(0, |progress| progress.breaks);
         if breaks < MOST_BREAKS {
@@ -69,8 +70,8 @@ impl Pass {
         self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The destination has said at a message what may hold for all. They do if it says so again at the one that is tried
-    /// next: then that is how the pass ends.
+    /// Notes a refusal of a message that may concern all. It is believed, and ends the pass, if the message that is
+    /// tried next is refused like this as well.
     pub(super) fn doubts(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
         info!(account = %self.name, "{}: a message is tried again later: {why}", self.name);
         self.note(message, Weight::Once);
@@ -87,21 +88,21 @@ impl Pass {
         Ok(())
     }
 
-    /// The destination has taken a message: what was said before was about single ones.
+    /// Notes that the destination accepted a message: earlier refusals concerned single ones.
     pub(super) fn has_no_doubt(&self) {
         if let Some(doubt) = self.doubt().take() {
             self.put_off_for(doubt.why);
         }
     }
 
-    /// What became of a message says nothing of the others: another one has to be tried.
+    /// Notes that the outcome of a message says nothing about the others: another one has to be tried.
     pub(super) fn says_nothing_of_all(&self, message: &Spooled) {
         if let Some(doubt) = self.doubt().as_mut().filter(|doubt| doubt.is_about(message)) {
             doubt.forget_probe();
         }
     }
 
-    /// At the end: what was said that may hold for all, if nothing has shown that it does not.
+    /// Returns, at the end of the pass, a refusal that may concern all messages, if nothing has shown that it does not.
     pub(super) fn last_doubt(&self) -> Option<Doubt> {
         self.doubt().take()
     }

@@ -1,10 +1,10 @@
-//! Whose turn it is. PURE.
+//! The order in which messages are tried. PURE.
 //!
-//! The oldest message comes first, as long as that works: so after an outage everything arrives in its order. Where tries
-//! have come to nothing at the oldest one several times in a row, every other pass begins with what was tried least
-//! recently: so no message, and no number of them, holds up those behind it for ever, and a destination that is only down
-//! has all mail in its order all the same, or all but one message. What comes to nothing while others arrive goes behind
-//! them.
+//! The oldest message comes first as long as that works, so after an outage everything arrives in order. Once several
+//! tries in a row have failed with the oldest one, every other pass begins with the message that was tried least
+//! recently. So no message, and no number of them, holds up those after it for ever; and a destination that was only
+//! down still gets all mail in order, except for one message at most. A message that fails while others arrive goes
+//! behind them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,15 +12,15 @@ use super::journal::Ledger;
 use super::spool::Spooled;
 use crate::state::record::{ForwardRecord, Trouble};
 
-/// After so many tries that came to nothing the oldest one is not the first any more.
+/// After this many failed tries the oldest message is no longer always the first.
 const FRUITLESS_TRIES: u32 = 3;
 
-/// How much a try counts that came to nothing.
+/// How much a failed try counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
     /// It was refused, or the connection broke.
     Once,
-    /// It has gone on for long, and may never come to an end: another pass is lost if it is the first again.
+    /// It goes on for long and may never end: if the message comes first again, another pass is lost.
     Hangs,
 }
 
@@ -33,26 +33,26 @@ impl Weight {
     }
 }
 
-/// Where a message stands: what is behind others, then what was tried later, then the younger one comes later.
+/// A message's position: first those that are not behind others, then those tried least recently, then the oldest.
 type Place = (bool, u64, (i64, u64, u64));
 
-/// The order of a pass, and what comes to nothing in it.
+/// The order of a pass, and its failed tries.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     /// The number of this pass.
     turn: u64,
-    /// What earlier passes say.
+    /// Troubles recorded by earlier passes, by file name.
     before: BTreeMap<String, Trouble>,
-    /// What came to nothing in this one.
+    /// The failed tries of this pass, by file name.
     now: BTreeMap<String, Weight>,
-    /// What was tried least recently comes first, in place of the oldest.
+    /// Whether the message tried least recently comes first, instead of the oldest.
     rotates: bool,
-    /// As soon as something arrives the oldest one is the next.
+    /// Whether the oldest one comes next as soon as a message has arrived.
     returns: bool,
 }
 
 impl Turns {
-    /// The order for what is to be done.
+    /// Computes the order of the messages to forward.
     pub(super) fn new<'a>(to_do: impl Iterator<Item = &'a Spooled>, ledger: &Ledger) -> Self {
         let trouble = |name: &str| ledger.get(name).and_then(|progress| progress.trouble);
         let (mut head, mut newest, mut troubled, mut last) = (None, 0, 0, 0);
@@ -69,11 +69,11 @@ impl Turns {
             let place = (message.order(), known);
             head = Some(head.map_or(place, |head: (_, _)| if place.0 < head.0 { place } else { head }));
         }
-        // The pass before began with the oldest one, and got nowhere: it is another one's turn.
+        // The last pass began with the oldest one and got nowhere: now it is another one's turn.
         let rotates = head
             .and_then(|(_, known)| known)
             .is_some_and(|known: Trouble| known.strikes >= FRUITLESS_TRIES && known.turn == newest);
-        // One alone has had its tries. Of several most are not at fault.
+        // A single troubled message has had its tries. Of several, most are not at fault.
         let returns = rotates && troubled > 1;
         Self { turn: last.saturating_add(1), before, now: BTreeMap::new(), rotates, returns }
     }
@@ -89,19 +89,19 @@ impl Turns {
         queue.make_contiguous().sort_by_key(|message| self.place(message));
     }
 
-    /// Whether one message is to be tried alone, because the order of the others depends on what becomes of it.
+    /// Whether one message is to be tried alone, because its outcome decides the order of the others.
     pub(super) fn is_probing(&self) -> bool {
         self.returns
     }
 
-    /// Whether so many tries with a message have come to nothing that it is another one's turn: others arrived meanwhile, or
-    /// the pass before this one has tried it.
+    /// Whether so many tries with a message have failed that it is another one's turn: others arrived meanwhile, or the
+    /// last pass tried it.
     pub(super) fn is_fruitless(&self, name: &str) -> bool {
         let known = self.before.get(name).copied().unwrap_or_default();
         known.behind || known.strikes >= FRUITLESS_TRIES && known.turn.saturating_add(1) == self.turn
     }
 
-    /// A message has arrived. True if the order of the others is another one now.
+    /// Notes that a message has arrived. Returns whether that changes the order of the others.
     pub(super) fn arrived(&mut self, name: &str) -> bool {
         self.now.remove(name);
         let changes = std::mem::take(&mut self.returns);
@@ -109,7 +109,7 @@ impl Turns {
         changes
     }
 
-    /// A try has come to nothing, or may never come to an end.
+    /// Notes a try that failed, or that may never end.
     pub(super) fn note(&mut self, name: &str, weight: Weight) {
         let known = self.now.entry(name.to_owned()).or_insert(weight);
         if weight == Weight::Hangs {
@@ -117,24 +117,24 @@ impl Turns {
         }
     }
 
-    /// How many tries with a message have come to nothing in a row.
+    /// Returns how many tries with a message have failed in a row.
     pub(super) fn strikes(&self, name: &str) -> u32 {
         let before = self.before.get(name).map_or(0, |known| known.strikes);
         before.saturating_add(self.now.get(name).map_or(0, |weight| weight.strikes()))
     }
 
-    /// What is to be known of one by the next pass, if this one ended now.
+    /// Returns the record that the next pass needs of a message, if this pass ended now.
     pub(super) fn record(&self, name: &str, others_arrived: bool) -> Option<ForwardRecord> {
         let weight = self.now.get(name)?;
         let before = self.before.get(name).copied().unwrap_or_default();
         let strikes = before.strikes.saturating_add(weight.strikes());
-        // The first time may be an accident.
+        // The first failure may be an accident.
         let behind = before.behind || others_arrived && before.strikes > 0 && strikes >= FRUITLESS_TRIES;
         let trouble = Trouble { turn: self.turn, strikes, behind };
         Some(ForwardRecord::Troubled { name: name.to_owned(), trouble })
     }
 
-    /// The same of all.
+    /// Returns these records for all messages.
     pub(super) fn records(&self, others_arrived: bool) -> Vec<ForwardRecord> {
         self.now.keys().filter_map(|name| self.record(name, others_arrived)).collect()
     }

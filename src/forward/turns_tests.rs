@@ -4,20 +4,20 @@ use std::path::Path;
 use super::*;
 use crate::disk::{Dir, FileId};
 
-/// What becomes of a message that is tried.
+/// The outcome of a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ends {
     /// It arrives.
     Arrives,
-    /// It is refused; the others go on, but no more than ten such in a row.
+    /// It is refused. The others go on, up to ten refusals in a row.
     Refused,
     /// It ends the pass.
     Breaks,
-    /// It ends the pass because somebody ends the process.
+    /// It never ends: somebody ends the process, and so the pass.
     Hangs,
 }
 
-/// A spool with so many messages, and what passes have left of it.
+/// A spool of numbered messages, and what earlier passes have recorded.
 struct Bench {
     waiting: Vec<Spooled>,
     ledger: Ledger,
@@ -29,7 +29,7 @@ impl Bench {
         Self { waiting: (1..=count).map(spooled).collect(), ledger: Ledger::default(), arrived: Vec::new() }
     }
 
-    /// One pass; where it is cut off, what is known was written down before.
+    /// Runs one pass. If it hangs, what is known by then has been written down.
     fn pass(&mut self, ends: impl Fn(i64) -> Ends) {
         let mut turns = Turns::new(self.waiting.iter(), &self.ledger);
         let mut queue: VecDeque<Spooled> = self.waiting.clone().into();
@@ -72,7 +72,7 @@ fn spooled(seconds: i64) -> Spooled {
     Spooled { name: name.clone(), dir, file: name.into() }
 }
 
-/// How many passes it takes until only these wait.
+/// Counts the passes until only the poisoned messages wait.
 fn passes_until_others_arrived(poison: &BTreeSet<i64>, count: i64, how: Ends) -> usize {
     let mut bench = Bench::new(count);
     for passes in 0..10_000 {
@@ -92,7 +92,7 @@ fn no_number_of_messages_holds_up_those_behind_them_for_ever() {
             let passes = passes_until_others_arrived(&in_front, count + 15, how);
             let most = [(1, 4), (2, 9), (3, 14), (12, 60), (40, 200)].iter().find(|(n, _)| *n == count).unwrap().1;
             assert!(passes <= most, "{count} {how:?}: {passes} passes");
-            // Anywhere among the others.
+            // The poisoned messages may be anywhere among the others.
             let among: BTreeSet<i64> = (1..=count).map(|n| n * 2).collect();
             assert!(passes_until_others_arrived(&among, count * 2 + 15, how) <= most + 20, "{count} {how:?}");
         }

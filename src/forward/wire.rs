@@ -1,5 +1,5 @@
-//! A conversation in lines with a server that mail goes to, and octets in between. Whatever it sends costs bounded memory
-//! and time.
+//! A line-based conversation with a destination server, with octets in between. Whatever the server sends, it costs
+//! bounded memory and time.
 
 use std::fmt;
 use std::io;
@@ -13,10 +13,10 @@ use crate::net::Stream;
 /// The longest line that is taken, in octets.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// So much is read at a time, in octets.
+/// How much is read at a time, in octets.
 const PIECE: usize = 16 << 10;
 
-/// Beyond the silence that is borne, what comes or goes takes a second for so many octets at the most.
+/// The slowest transfer that is accepted once the timeout has passed, in octets per second.
 pub(super) const SLOWEST: u64 = 512;
 
 /// Why a conversation ended.
@@ -24,13 +24,13 @@ pub(super) const SLOWEST: u64 = 512;
 pub enum WireError {
     /// The server closed the connection.
     Closed,
-    /// Nothing came, or nothing could be sent, for so long.
+    /// Nothing was received, or nothing could be sent, for this long.
     Silence(Duration),
-    /// What came, or was taken, was next to nothing.
+    /// Almost nothing was received or sent.
     TooSlow,
-    /// A line went on and on.
+    /// A line was too long.
     LongLine,
-    /// What came before the answer went on and on.
+    /// Too much came before the answer.
     Flood,
     /// The connection broke.
     Io(io::Error),
@@ -49,12 +49,12 @@ impl fmt::Display for WireError {
     }
 }
 
-/// How long something may take that comes or goes in pieces.
+/// Limits the time of a transfer that proceeds in pieces.
 struct Pace {
     begun: Instant,
-    /// So long the other side may be silent.
+    /// How long the other side may be silent.
     timeout: Duration,
-    /// So many octets have come or gone.
+    /// How many octets have been transferred.
     octets: u64,
 }
 
@@ -63,13 +63,13 @@ impl Pace {
         Self { begun: Instant::now(), timeout, octets: 0 }
     }
 
-    /// How long the next piece is waited for.
+    /// Returns how long to wait for the next piece.
     fn left(&self) -> Duration {
         let allowed = self.timeout.saturating_add(Duration::from_secs(self.octets / SLOWEST));
         allowed.saturating_sub(self.begun.elapsed()).min(self.timeout)
     }
 
-    /// What it is that there was nothing more.
+    /// Returns the error for a transfer that took too long.
     fn over(&self) -> WireError {
         if self.octets == 0 { WireError::Silence(self.timeout) } else { WireError::TooSlow }
     }
@@ -79,13 +79,13 @@ impl Pace {
     }
 }
 
-/// A connection, and what was read ahead of it.
+/// A connection with a read buffer.
 pub(super) struct Wire {
     stream: Stream,
-    /// What was read; what stands before `taken` was handed out.
+    /// What was read. The octets before `taken` have been handed out.
     buffer: Vec<u8>,
     taken: usize,
-    /// So long the other side may be silent.
+    /// How long the other side may be silent.
     timeout: Duration,
 }
 
@@ -94,18 +94,18 @@ impl Wire {
         Self { stream, buffer: Vec::new(), taken: 0, timeout }
     }
 
-    /// The connection itself. None if more was read of it than was handed out: what came in clear before TLS is nobody's
-    /// word.
+    /// Returns the connection itself. None if the buffer is not empty: octets that came in clear before TLS cannot be
+    /// trusted.
     pub(super) fn into_stream(self) -> Option<Stream> {
         (self.taken == self.buffer.len()).then_some(self.stream)
     }
 
-    /// The next line, without its end.
+    /// Reads the next line, without its end.
     pub(super) async fn line(&mut self) -> Result<Vec<u8>, WireError> {
         self.line_within(self.timeout).await
     }
 
-    /// The same, where an answer may take longer: as long as this.
+    /// Reads the next line, with another timeout: some answers may take longer.
     pub(super) async fn line_within(&mut self, timeout: Duration) -> Result<Vec<u8>, WireError> {
         let (mut looked, mut pace) = (0, Pace::begin(timeout));
         loop {
@@ -124,18 +124,18 @@ impl Wire {
         }
     }
 
-    /// Whether more has come than was handed out, without waiting for it.
+    /// Whether more has arrived than was handed out. Does not wait.
     pub(super) async fn has_more(&mut self) -> bool {
         if self.taken == self.buffer.len() {
-            // What has come to this machine is seen by the runtime when it looks.
+            // The runtime notices what has arrived only when it polls the system.
             tokio::task::yield_now().await;
-            // An end of the connection shows at whatever is done next.
+            // The end of the connection shows up with the next operation.
             let _ = self.read(&mut Pace::begin(Duration::ZERO)).await;
         }
         self.taken < self.buffer.len()
     }
 
-    /// Hands over the next `count` octets, in pieces.
+    /// Passes the next `count` octets to `sink`, in pieces.
     pub(super) async fn octets(&mut self, mut count: u64, mut sink: impl FnMut(&[u8])) -> Result<(), WireError> {
         let mut pace = Pace::begin(self.timeout);
         while count > 0 {
@@ -172,7 +172,7 @@ impl Wire {
         }
     }
 
-    /// Sends octets; they have left when this returns, as far as the other side takes them.
+    /// Sends octets. All of them have been written and flushed when this returns.
     pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), WireError> {
         let (mut rest, mut pace) = (octets, Pace::begin(self.timeout));
         while !rest.is_empty() {
@@ -243,7 +243,7 @@ mod tests {
         assert!(matches!(wire(long).await.line().await, Err(WireError::LongLine)));
     }
 
-    /// A server that sends or takes an octet now and then is as bad as a silent one.
+    /// A server that sends or accepts an octet now and then is as bad as a silent one.
     #[tokio::test(start_paused = true)]
     async fn drips_are_borne_no_longer_than_silence() {
         let (ours, mut theirs) = tokio::io::duplex(16);

@@ -1,4 +1,4 @@
-//! Connections: how many, how long, how much.
+//! Accepts connections, and limits their number, duration and size.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,24 +16,24 @@ use super::request::{Hosts, answer};
 use super::snapshot::Snapshots;
 use crate::control::visitors::{Noted, Visit, Visitors};
 
-/// How many connections there may be. Of more, the one goes that has been waited for longest.
+/// The most connections. A further one replaces the one that is waited for longest.
 const MOST: usize = 64;
 
 /// How long the header of a request may take.
 const HEADER: Duration = Duration::from_secs(5);
 
-/// How long a connection may last: a browser makes another one.
+/// How long a connection may last; a browser then opens another one.
 const CONNECTION: Duration = Duration::from_secs(60);
 
-/// How large a header may be, in bytes.
+/// The largest header of a request, in bytes.
 const LARGEST_HEADER: usize = 8 << 10;
 
-/// Where connections come from.
+/// A listening socket.
 #[derive(Debug)]
 pub(super) enum Socket {
-    /// An address of the network.
+    /// On an address of the network.
     Tcp(TcpListener, Hosts),
-    /// A path.
+    /// On a path.
     Unix(UnixListener),
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn accept(socket: Socket, snapshots: Arc<Snapshots>) {
     }
 }
 
-/// One that was made.
+/// A connection that was accepted.
 enum Connection {
     Tcp(TcpStream, Hosts),
     Unix(UnixStream),

@@ -1,4 +1,4 @@
-//! The page of one account: how it is, and what its polls brought in the last week.
+//! The page of one account: its state, and what its polls brought in the last week.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What an answer holds: a page that is whole in memory, or a document that is made while it is read.
+//! The body of a response: a page that is whole in memory, or a document that is made while it is read.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,16 +7,16 @@ use std::task::{Context, Poll, ready};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-/// What an answer holds.
+/// The body of a response.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// All of it; taken when it is sent.
+    /// All of it. Empty once it has been sent.
     Whole(Bytes),
-    /// One piece after the other.
+    /// Pieces in order.
     Pieces(mpsc::Receiver<Result<Bytes, BrokenOff>>),
 }
 
-/// A document that was begun could not be finished.
+/// A document that was begun and could not be finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BrokenOff;
 

@@ -1,5 +1,5 @@
-//! The status as a document for scripts: made piece by piece while it is read, so that it takes no more memory of many
-//! accounts than of some.
+//! The status as a document for scripts. It is made piece by piece while it is read, so that it takes no more memory
+//! for many accounts than for few.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use super::content::{BrokenOff, Content};
 use super::snapshot::Snapshots;
 use crate::control::pieces::{Document, NoAnswer, Pieces};
 
-/// Why there is no piece.
+/// Why a piece could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoPiece {
     /// The supervisor does not answer.
     NoAnswer,
-    /// It could not be written.
+    /// The piece could not be serialized.
     NotWritten,
 }
 
@@ -31,10 +31,10 @@ impl From<serde_json::Error> for NoPiece {
     }
 }
 
-/// The document; what is small is made at once.
+/// Starts the document. A small one is made at once.
 ///
 /// # Errors
-/// There is nothing to begin with.
+/// Those of the first piece.
 pub(super) async fn document(snapshots: &Arc<Snapshots>) -> Result<Content, NoPiece> {
     let pieces = snapshots.pieces();
     let mut writer = Writer { snapshots: Arc::clone(snapshots), pieces, document: Document::alone() };
@@ -55,7 +55,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Makes the next piece when the one before it is taken, as long as there is somebody who reads.
+    /// Makes each next piece once the one before it is taken, for as long as somebody reads.
     async fn write(mut self, first: Bytes, reader: mpsc::Sender<Result<Bytes, BrokenOff>>) {
         let mut piece = Ok(Some(first));
         while let Ok(Some(text)) = piece {
@@ -65,15 +65,15 @@ impl Writer {
             piece = self.next().await;
         }
         if piece.is_err() {
-            // Whoever reads must not take it for all. He may have gone.
+            // The reader must not take the document for complete. It may be gone already.
             let _ = reader.send(Err(BrokenOff)).await;
         }
     }
 
-    /// The text of the next piece. None: that was all.
+    /// Returns the text of the next piece; None at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, NoPiece> {
         let Some(piece) = self.pieces.next().await? else { return Ok(None) };
-        // Pages are made in turn with it.
+        // Pages and pieces are made in turn.
         let _turn = self.snapshots.room().turn().await;
         let mut text = Vec::new();
         self.document.add(piece, &mut text)?;

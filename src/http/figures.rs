@@ -1,48 +1,48 @@
-//! What pages and metrics are made of: sums over all accounts, their names, and as much of those in trouble as is shown.
-//! Of many accounts that is little.
+//! The data for pages and metrics: sums over all accounts, their names, and as much about those in trouble as is shown.
+//! That is little even for many accounts.
 
 use super::forwarding::NotForwarded;
 use super::troubles::Cards;
 use crate::control::status::{AccountStatus, Came, State, Status};
 
-/// So few accounts are kept as a whole.
+/// Up to this many accounts are kept in full.
 pub(super) const FEW: usize = 1000;
 
 /// All states of an account.
 pub(super) const STATES: [State; 7] =
     [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Held, State::Trouble];
 
-/// All accounts at a moment.
+/// Figures about all accounts at one moment.
 #[derive(Debug)]
 pub(super) struct Figures {
-    /// What stands above the accounts, and all of those if they are few, without their history.
+    /// The part of the status about the daemon itself, with all accounts if they are few, without their history.
     pub(super) status: Status,
-    /// The names of all, sorted.
+    /// The names of all accounts, sorted.
     pub(super) names: Vec<Box<str>>,
-    /// How many are in each of [`STATES`].
+    /// How many accounts are in each of [`STATES`].
     pub(super) states: [usize; STATES.len()],
-    /// How many a person should look at.
+    /// How many accounts a person should look at.
     pub(super) in_trouble: usize,
-    /// How many were not polled yet.
+    /// How many accounts have not been polled yet.
     pub(super) new: usize,
     /// How many messages are in quarantine.
     pub(super) quarantined: usize,
-    /// What came today.
+    /// The mail that was fetched today.
     pub(super) today: Came,
-    /// What waits to be forwarded.
+    /// The mail that waits to be forwarded.
     pub(super) spooled: Came,
-    /// When the oldest of that came.
+    /// When the oldest message that waits to be forwarded was delivered, in seconds since 1970.
     pub(super) oldest: Option<i64>,
-    /// The accounts whose polls are in trouble.
+    /// The accounts whose polls fail.
     pub(super) troubles: Cards,
-    /// Those whose mail does not go on.
+    /// The accounts whose mail is not forwarded.
     pub(super) not_forwarded: NotForwarded,
-    /// How many messages a destination refused for good.
+    /// How many messages are set aside.
     pub(super) set_aside: u64,
 }
 
 impl Figures {
-    /// Of no account yet; `head` is what stands above them.
+    /// Starts without accounts; `head` is the part of the status about the daemon itself.
     pub(super) fn new(head: Status) -> Self {
         Self {
             status: Status { accounts: Vec::new(), ..head },
@@ -60,7 +60,7 @@ impl Figures {
         }
     }
 
-    /// Counts the next one; they come by name.
+    /// Adds the next account. Accounts must come sorted by name.
     pub(super) fn add(&mut self, account: AccountStatus) {
         self.names.push(account.account.as_str().into());
         let same = self.states.iter_mut().zip(STATES).find(|(_, state)| *state == account.state);
@@ -105,7 +105,7 @@ mod tests {
             let mut figures = Figures::new(status(Vec::new()));
             for n in 0..count {
                 let is_in_trouble = n % 100 == 0;
-                // What comes later began earlier.
+                // Later accounts have been in trouble for longer.
                 let since = 80_000 - i64::try_from(n).unwrap();
                 let trouble = Trouble { cause: Cause::Tls, times: 1, since, text: String::new() };
                 figures.add(AccountStatus {

@@ -1,26 +1,26 @@
-//! Where mail goes on from the spool: what waits there, why, and what was refused for good.
+//! Forwarding as the pages show it: what waits in the spool, why, and what is set aside.
 
 use std::fmt;
 
 use super::html::{Count, Moment, PathSegment, Prose, Text};
 use crate::control::status::{AccountStatus, Forwarding, SetAside};
 
-/// So many accounts have a card of their own.
+/// The most accounts that get a card of their own.
 const MOST_CARDS: usize = 20;
 
-/// The accounts whose mail does not go on.
+/// The accounts whose mail is not forwarded.
 #[derive(Debug, Default)]
 pub(super) struct NotForwarded {
-    /// Those whose mail waits although it should not: how many they are.
+    /// How many accounts have mail that waits although it should not.
     held_up: usize,
-    /// Those of which nothing waits, but some is set aside.
+    /// How many accounts have no mail that waits but messages that are set aside.
     set_aside: usize,
-    /// Those that have waited for the longest time.
+    /// The accounts that have waited longest.
     first: Vec<AccountStatus>,
 }
 
 impl NotForwarded {
-    /// Takes in the next account, if its mail does not go on.
+    /// Takes in the next account, if its mail is not forwarded.
     pub(super) fn add(&mut self, account: &AccountStatus) {
         let Some(forward) = account.not_forwarded() else { return };
         *if forward.is_held_up() { &mut self.held_up } else { &mut self.set_aside } += 1;
@@ -34,7 +34,7 @@ impl NotForwarded {
     }
 }
 
-/// Those at a time, the one first that has waited for the longest time.
+/// The cards of these accounts at a time in seconds since 1970. The account that has waited longest comes first.
 pub(super) struct Held<'a>(pub(super) &'a NotForwarded, pub(super) i64);
 
 impl fmt::Display for Held<'_> {
@@ -61,7 +61,7 @@ impl fmt::Display for Held<'_> {
     }
 }
 
-/// What keeps an account's mail from going on, if something does.
+/// Writes a card on what keeps an account's mail from being forwarded, if anything does.
 pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt::Result {
     let Some(forward) = account.not_forwarded() else { return Ok(()) };
     write!(
@@ -102,7 +102,7 @@ pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64
     f.write_str("</p></article>")
 }
 
-/// So many messages.
+/// Formats a number of messages.
 pub(super) fn messages(count: u64) -> Count {
     Count(usize::try_from(count).unwrap_or(usize::MAX), "message")
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::control::status::examples::account;
 
-    /// An account of which so many messages wait, and so many are set aside.
+    /// Makes an account with this many messages that wait and that are set aside.
     fn forwarding(name: &str, messages: u64, set_aside: u64) -> AccountStatus {
         let (file, reason) = ("1.x".to_owned(), "too large".to_owned());
         let aside = SetAside { name: file, unique_id: None, octets: 7, since: 1, reason };

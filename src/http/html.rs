@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A text with everything escaped that HTML gives a meaning; control characters become visible.
+/// Text with all HTML metacharacters escaped; control characters become visible.
 pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl fmt::Display for Text<'_> {
@@ -22,7 +22,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// A text of ours for people, in which commands and keys stand between backticks: these become code.
+/// Text of our own, for people. Commands and keys between backticks become code.
 pub(super) struct Prose<'a>(pub(super) &'a str);
 
 impl fmt::Display for Prose<'_> {
@@ -38,7 +38,7 @@ impl fmt::Display for Prose<'_> {
     }
 }
 
-/// A name as a part of the path of a URL (RFC 3986, section 2.3).
+/// A name as a segment of the path of a URL (RFC 3986, section 2.3).
 pub(super) struct PathSegment<'a>(pub(super) &'a str);
 
 impl fmt::Display for PathSegment<'_> {
@@ -55,7 +55,7 @@ impl fmt::Display for PathSegment<'_> {
     }
 }
 
-/// A span of seconds, rounded to its largest unit.
+/// A span in seconds, rounded to its largest unit.
 pub(super) struct Span(pub(super) i64);
 
 impl fmt::Display for Span {
@@ -69,7 +69,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// How long a poll took.
+/// The duration of a poll, in milliseconds.
 pub(super) struct Took(pub(super) u64);
 
 impl fmt::Display for Took {
@@ -82,7 +82,7 @@ impl fmt::Display for Took {
     }
 }
 
-/// A moment, in seconds since 1970, as seen at another: "5 min ago", "in 3 s"; the exact time is in the markup.
+/// A moment as seen from another, both in seconds since 1970: "5 min ago", "in 3 s". The exact time is in the markup.
 pub(super) struct Moment {
     pub(super) time: i64,
     pub(super) now: i64,
@@ -101,7 +101,7 @@ impl fmt::Display for Moment {
     }
 }
 
-/// A number of octets.
+/// A size in octets.
 pub(super) struct Size(pub(super) u64);
 
 impl fmt::Display for Size {

@@ -1,4 +1,4 @@
-//! The listening socket of the status page, as the configuration has it now.
+//! The listening socket of the status page, as currently configured.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -20,31 +20,31 @@ use crate::config::HttpAddress;
 use crate::control::Pending;
 use crate::metrics::PollMetrics;
 
-/// Serves the page where the configuration wants it. A page that cannot be served keeps no mail waiting: it is told, and
-/// tried again.
+/// Serves the page at the configured address. Failing to serve it does not keep mail waiting: the failure is logged,
+/// and serving is tried again.
 #[derive(Debug)]
 pub(crate) struct Listener {
     snapshots: Arc<Snapshots>,
-    /// Where clients are served: not where is decided.
+    /// The runtime that serves clients, which is not the supervisor's.
     runtime: Handle,
-    /// Where the page is wanted.
+    /// The configured address.
     wanted: Option<HttpAddress>,
-    /// Ends the task that serves, if one does.
+    /// Ends the task that serves, if one runs.
     serving: Option<AbortHandle>,
-    /// The socket's file, to be removed.
+    /// The file of the socket, to be removed.
     file: Option<PathBuf>,
-    /// Why it was not served when it was tried last.
+    /// Why serving failed the last time.
     failed: Option<String>,
 }
 
 impl Listener {
-    /// Serves nothing yet.
+    /// Makes a listener that serves nothing yet.
     pub(crate) fn new(supervisor: mpsc::Sender<Pending>, polls: PollMetrics, runtime: Handle) -> Self {
         let snapshots = Arc::new(Snapshots::new(supervisor, polls));
         Self { snapshots, runtime, wanted: None, serving: None, file: None, failed: None }
     }
 
-    /// The page is wanted there from now on, or nowhere.
+    /// Serves at this address from now on; None stops serving.
     pub(crate) fn listen(&mut self, wanted: Option<HttpAddress>) {
         if self.wanted != wanted {
             self.close();
@@ -53,7 +53,7 @@ impl Listener {
         self.try_again();
     }
 
-    /// Tries again what did not work.
+    /// Tries again if serving failed.
     pub(crate) fn try_again(&mut self) {
         let Some(address) = self.wanted.clone().filter(|_| self.serving.is_none()) else { return };
         let there = self.runtime.enter();
@@ -84,7 +84,7 @@ impl Listener {
             task.abort();
         }
         if let Some(path) = self.file.take() {
-            // Who comes later finds no page either way.
+            // Whoever connects later finds no page either way.
             let _ = fs::remove_file(path);
         }
     }
@@ -107,14 +107,14 @@ fn bind(address: &HttpAddress) -> io::Result<Socket> {
         HttpAddress::Unix(path) => {
             remove_left_behind(path)?;
             let listener = UnixListener::bind(path)?;
-            // The directory says who may come in; by default the group of the daemon, too.
+            // The permissions of the directory decide who may connect; by default the daemon's group may, too.
             fs::set_permissions(path, Permissions::from_mode(0o660))?;
             Ok(Socket::Unix(listener))
         }
     }
 }
 
-/// Removes a socket at which nobody listens any more; anything else is left alone.
+/// Removes a socket at which no process listens any more. Leaves anything else alone.
 fn remove_left_behind(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.file_type().is_socket() => match std::os::unix::net::UnixStream::connect(path) {

@@ -1,4 +1,4 @@
-//! `/metrics`: what is true of this moment, beside the sums of all polls, in OpenMetrics or the plain text form.
+//! `/metrics`: the current state and the sums of all polls, in OpenMetrics or the plain text format.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::overview::class;
 use crate::control::status::AccountStatus;
 use crate::metrics::{Label, PollMetrics};
 
-/// The account that a figure is about, and another label of ours.
+/// The account that a value is about, and another label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct OfAccount(String, Option<Label>);
 
@@ -27,10 +27,10 @@ impl EncodeLabelSet for OfAccount {
     }
 }
 
-/// The text, as OpenMetrics or in the plain form.
+/// Returns the text, in OpenMetrics or the plain format.
 ///
 /// # Errors
-/// A text cannot take it; never, in memory.
+/// Those of writing to a text, which in memory never fails.
 pub(super) fn text(figures: &Figures, polls: &PollMetrics, open_metrics: bool) -> Result<String, fmt::Error> {
     let status = &figures.status;
     let mut registry = Registry::with_prefix("mailferry");
@@ -41,7 +41,7 @@ pub(super) fn text(figures: &Figures, polls: &PollMetrics, open_metrics: bool) -
     registry.register_with_unit("start_time", "When the daemon began", Unit::Seconds, started);
     sums(&mut registry, figures);
     polls.register(&mut registry);
-    // Monitoring would choke on the figures of more accounts.
+    // Values of more accounts would overload the monitoring system.
     if figures.names.len() <= FEW {
         accounts(&mut registry, &status.accounts);
     }
@@ -72,7 +72,7 @@ fn sums(registry: &mut Registry, figures: &Figures) {
     gauge(registry, "configuration_refused", "1 if the changed configuration has errors and is not in force", wrong);
 }
 
-/// What waits to be forwarded, where accounts forward.
+/// Registers what waits to be forwarded, if any account forwards.
 fn spools(registry: &mut Registry, figures: &Figures) {
     for (name, help, value) in [
         ("spooled_messages", "Messages that wait to be forwarded", figures.spooled.messages),

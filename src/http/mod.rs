@@ -1,9 +1,9 @@
 //! The status page: read-only, over HTTP, for people (`/`), monitors (`/metrics`, `/healthz`) and scripts
 //! (`/api/v1/status`).
 //!
-//! Pages are made of what the supervisor says of itself, asked at most once a second, and the document for scripts piece
-//! by piece while it is read, so a client costs the polls nothing: connections, their time and the size of a request are
-//! bounded. Nothing here changes anything, and nothing of a message's content or of a secret passes.
+//! Pages are made from the supervisor's status, which is asked for at most once a second. The document for scripts is
+//! made piece by piece while it is read. So clients do not slow down the polls: connections, their duration and the
+//! size of requests are bounded. Requests change nothing, and no secret and no content of a message appears here.
 
 mod accept;
 mod account_page;

@@ -1,4 +1,4 @@
-//! The first page: how all accounts are, those in trouble first.
+//! The first page: the state of all accounts, those in trouble first.
 
 use std::fmt;
 
@@ -9,20 +9,20 @@ use super::plot::{ByDay, Plot};
 use super::troubles::Troubles;
 use crate::control::status::{AccountStatus, State};
 
-/// So many accounts stand on one page.
+/// How many accounts a page shows.
 const ON_A_PAGE: usize = 200;
 
-/// Which accounts are to be seen.
+/// Which accounts to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Selection {
     /// A part of their names.
     pub(super) name: String,
-    /// Which page of them, from 0 on.
+    /// The number of the page, from 0 on.
     pub(super) page: usize,
 }
 
 impl Selection {
-    /// The accounts on that page, or on the last one there is.
+    /// Returns the accounts on that page, or on the last page if there are fewer.
     pub(super) fn of(&self, names: &[Box<str>]) -> Selected {
         let wanted = self.name.to_lowercase();
         let matching: Vec<&str> =
@@ -44,17 +44,17 @@ pub(super) struct Selected {
     pub(super) names: Vec<String>,
 }
 
-/// How many accounts are how.
+/// How many accounts are in which state.
 pub(super) struct Sums {
-    /// All of them.
+    /// All accounts.
     pub(super) accounts: usize,
-    /// Those that a person should look at.
+    /// Accounts that a person should look at.
     pub(super) in_trouble: usize,
-    /// Those that were not polled yet.
+    /// Accounts that have not been polled yet.
     pub(super) new: usize,
-    /// Those that are being polled.
+    /// Accounts that are being polled.
     pub(super) polling: usize,
-    /// Those that wait for their turn.
+    /// Accounts that wait for their turn.
     pub(super) queued: usize,
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Overview<'a> {
     pub(super) figures: &'a Figures,
     pub(super) selection: &'a Selection,
     pub(super) selected: &'a Selected,
-    /// Those that are selected, with their history.
+    /// The selected accounts, with their history.
     pub(super) accounts: &'a [AccountStatus],
 }
 
@@ -201,7 +201,7 @@ fn row(f: &mut fmt::Formatter<'_>, account: &AccountStatus, at: usize, now: i64)
     f.write_str("</td></tr>")
 }
 
-/// The class of a state in the style.
+/// Returns the CSS class of a state.
 pub(super) fn class(state: State) -> &'static str {
     match state {
         State::New => "new",
@@ -214,7 +214,7 @@ pub(super) fn class(state: State) -> &'static str {
     }
 }
 
-/// What an account is doing, as it is seen.
+/// What an account is doing, in words.
 pub(super) struct Doing<'a>(pub(super) &'a AccountStatus);
 
 impl fmt::Display for Doing<'_> {
@@ -229,7 +229,7 @@ impl fmt::Display for Doing<'_> {
     }
 }
 
-/// A state in words.
+/// Returns the word for a state.
 fn word(state: State) -> &'static str {
     match state {
         State::New => "not polled yet",
@@ -242,14 +242,14 @@ fn word(state: State) -> &'static str {
     }
 }
 
-/// What the last poll took, in words: "32 ms, 3 round trips". None if there was none.
+/// Returns the duration and round trips of the last poll: "32 ms, 3 round trips". None if there was none.
 pub(super) fn cost(account: &AccountStatus) -> Option<String> {
     let took = Took(account.last_poll_milliseconds?);
     let round_trips = usize::try_from(account.last_poll_round_trips.unwrap_or(0)).unwrap_or(usize::MAX);
     Some(format!("{took}, {}", Count(round_trips, "round trip")))
 }
 
-/// So many messages and their size, in words.
+/// Formats a number of messages and their size.
 pub(super) fn mail(messages: u64, octets: u64) -> String {
     let messages = usize::try_from(messages).unwrap_or(usize::MAX);
     if messages == 0 { "none".to_owned() } else { format!("{}, {}", Count(messages, "message"), Size(octets)) }

@@ -1,4 +1,4 @@
-//! A small plot of what came, hour by hour, as an image that needs no script.
+//! A small bar chart of the messages that came, hour by hour, as an image that needs no script.
 
 use std::fmt::{self, Write as _};
 
@@ -8,24 +8,24 @@ use crate::account_history::Hour;
 /// Seconds in an hour.
 const HOUR: i64 = 3600;
 
-/// What came in some days up to now, in bars of as many hours each.
+/// The messages of the last days, in bars of several hours each.
 pub(super) struct Plot<'a> {
-    /// The hours in which something came, the oldest first.
+    /// The hours in which messages came, the oldest first.
     pub(super) hours: &'a [Hour],
     /// The time of the last bar, in seconds since 1970.
     pub(super) now: i64,
     /// How many bars there are.
     pub(super) bars: u32,
-    /// How many hours a bar stands for.
+    /// How many hours a bar covers.
     pub(super) hours_per_bar: u32,
     /// The width of a bar and the height of the highest, in units of the image.
     pub(super) size: (u32, u32),
-    /// What makes its ids unique in the page.
+    /// Makes its ids unique in the page.
     pub(super) id: &'a str,
 }
 
 impl Plot<'_> {
-    /// How many messages came in each bar, the oldest first.
+    /// Returns the number of messages in each bar, the oldest first.
     fn counts(&self) -> Vec<u64> {
         let mut counts = vec![0_u64; usize::try_from(self.bars).unwrap_or(0)];
         let span = i64::from(self.hours_per_bar) * HOUR;
@@ -40,7 +40,7 @@ impl Plot<'_> {
         counts
     }
 
-    /// The plot in words.
+    /// Describes the chart in words.
     pub(super) fn words(&self) -> String {
         let counts = self.counts();
         let sum = counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
@@ -72,7 +72,7 @@ impl fmt::Display for Plot<'_> {
         )?;
         let mut path = String::new();
         for (at, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            // At least a mark that can be seen.
+            // At least a visible mark.
             let bar = (u128::from(*count) * u128::from(height)).div_ceil(u128::from(most)).max(2);
             let gap = u32::from(width > 2);
             let x = at * usize::try_from(width).unwrap_or(1);
@@ -90,7 +90,7 @@ impl fmt::Display for Plot<'_> {
     }
 }
 
-/// The same numbers as a table, by day, for those who do not see the plot.
+/// The same numbers as a table by day, for those who cannot see the chart.
 pub(super) struct ByDay<'a>(pub(super) &'a [Hour]);
 
 impl fmt::Display for ByDay<'_> {

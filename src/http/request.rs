@@ -1,4 +1,4 @@
-//! What is asked for, and the answer.
+//! Requests and their responses.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,25 +18,25 @@ use super::overview::{Overview, Selection, Sums};
 use super::snapshot::Snapshots;
 use super::{metrics_page, theme};
 
-/// The longest name that is looked for, in characters.
+/// The longest name that can be searched for, in characters.
 const LONGEST_NAME: usize = 200;
 
-/// Who may be meant by the `Host` of a request: a page of somebody else's must not read this one through a name that it
-/// lets point here.
+/// Which hosts a request may name: a foreign page must not read this one through a name of its own that resolves to
+/// this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hosts {
-    /// Names and addresses of this machine alone.
+    /// Names and addresses of this machine only.
     Loopback,
-    /// Any address, but no name other than of this machine.
+    /// Any address, but no names except those of this machine.
     Addresses,
-    /// Whatever it says: the socket is reached by its path.
+    /// Any: the socket is reached by its path.
     Any,
 }
 
 /// An answer.
 pub(super) type Answer = Response<Content>;
 
-/// Answers a request. Nothing that it says changes anything.
+/// Answers a request, which changes nothing.
 pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Arc<Snapshots>) -> Answer {
     let made = respond(&request, hosts, snapshots).await.unwrap_or_else(Refused::answer);
     let (head, content) = made.into_parts();
@@ -51,12 +51,12 @@ pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Arc
     }
 }
 
-/// Why there is no page.
+/// Why a request gets no page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
-    /// Only GET and HEAD.
+    /// The method is not GET or HEAD.
     Method,
-    /// The host is not this one.
+    /// The request is for another host.
     Host,
     /// There is no such page.
     NotFound,
@@ -64,7 +64,7 @@ enum Refused {
     NoAnswer,
     /// The page could not be made.
     Failed,
-    /// Others have asked for so much that they do not read.
+    /// Unread responses fill all the room.
     Busy,
 }
 
@@ -120,7 +120,7 @@ async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Arc<Snapshot
         let answers = snapshots.is_answering().await;
         return if answers { Ok(plain("ok\n".to_owned())) } else { Err(Refused::NoAnswer) };
     }
-    // All who ask wait together.
+    // All clients that ask now wait for the same status.
     let figures = snapshots.latest().await.ok_or(Refused::NoAnswer)?;
     match path {
         "/" => overview(&figures, request.uri().query().unwrap_or_default(), snapshots).await,
@@ -165,7 +165,7 @@ async fn account(figures: &Figures, segment: &str, snapshots: &Snapshots) -> Res
     Ok(html(page))
 }
 
-/// What `?name=...&page=...` asks for.
+/// Parses `?name=...&page=...`.
 fn selection(query: &str) -> Selection {
     let mut selection = Selection::default();
     for pair in query.split('&') {
@@ -200,7 +200,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Whether a request is for this machine (DNS rebinding): whatever host it names, in whichever place.
+/// Whether a request is for this machine, by every host that it names. Guards against DNS rebinding.
 fn is_meant<B>(request: &Request<B>, hosts: Hosts) -> bool {
     if hosts == Hosts::Any {
         return true;
@@ -224,7 +224,7 @@ fn is_this_machine(name: &str, hosts: Hosts) -> bool {
     }
 }
 
-/// A host without the port behind it.
+/// Strips the port from a host.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port))

@@ -1,25 +1,25 @@
-//! Room for answers that nobody has read yet. A client that asks and does not read keeps an answer in memory as long as
-//! its connection lasts; all of them together keep no more than this.
+//! Room for responses that have not been read yet. A client that asks and does not read keeps a response in memory for
+//! as long as its connection lasts; the room limits all of them together.
 
 use std::sync::Arc;
 
 use hyper::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// What is counted, in bytes.
+/// The unit in which room is counted, in bytes.
 const UNIT: usize = 1 << 10;
 
-/// How much there may be of all answers, in units: 64 MiB.
+/// The room for all responses, in units: 64 MiB.
 const ALL: u32 = 64 << 10;
 
-/// The room, and the turn of who makes an answer.
+/// The room, and the turn to make a response.
 #[derive(Debug)]
 pub(super) struct Room {
     /// What is free, in units.
     free: Arc<Semaphore>,
     /// All of it.
     all: u32,
-    /// One answer is made at a time, so that who asks without end takes no more than one processor.
+    /// One response is made at a time, so that clients that ask incessantly take no more than one processor.
     turn: Semaphore,
 }
 
@@ -35,13 +35,13 @@ impl Room {
         Self { free: Arc::new(Semaphore::new(free)), all, turn: Semaphore::new(1) }
     }
 
-    /// Waits for the turn to make an answer. None is never the answer: nobody closes this.
+    /// Waits for the turn to make a response. Never returns None, because the semaphore is never closed.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turn.acquire().await.ok()
     }
 
-    /// The same bytes, which take their room until they are dropped. None if there is too little. What is larger than all
-    /// the room has it alone.
+    /// Returns the same bytes, which occupy their room until they are dropped. None if there is too little. A response
+    /// larger than all the room takes it alone.
     pub(super) fn hold(&self, bytes: Bytes) -> Option<Bytes> {
         let units = u32::try_from(bytes.len().div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.all);
         let place = Arc::clone(&self.free).try_acquire_many_owned(units).ok()?;
@@ -49,7 +49,7 @@ impl Room {
     }
 }
 
-/// An answer in its place.
+/// A response that occupies room.
 struct Held {
     bytes: Bytes,
     _place: OwnedSemaphorePermit,

@@ -1,4 +1,4 @@
-//! What the supervisor says of itself, asked at most once a second, however many clients ask.
+//! The supervisor's status, asked for at most once a second, however many clients want it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::control::pieces::{NoAnswer, Pieces};
 use crate::control::status::AccountStatus;
 use crate::metrics::PollMetrics;
 
-/// How old an answer may be.
+/// How old a status may be.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// An answer.
+/// The state of a question to the supervisor.
 #[derive(Debug, Clone)]
 enum Answer {
-    /// It is waited for.
+    /// It has not been answered yet.
     Awaited,
-    /// It came then.
+    /// It was answered at that moment.
     Known(Instant, Arc<Figures>),
-    /// It did not come, or is too old.
+    /// There was no answer, or it is too old.
     None,
 }
 
-/// Asks for the status. Its figures are kept no longer than they are fresh.
+/// Asks for the status, and keeps its figures no longer than they are fresh.
 #[derive(Debug)]
 pub(super) struct Snapshots {
     supervisor: mpsc::Sender<Pending>,
-    /// The last answer, or the one that is waited for: all who ask meanwhile wait for the same.
+    /// The last answer, or the one still awaited: all who ask meanwhile wait for the same.
     last: Mutex<watch::Receiver<Answer>>,
     polls: PollMetrics,
     room: Room,
@@ -43,12 +43,12 @@ impl Snapshots {
         Self { supervisor, last, polls, room: Room::default() }
     }
 
-    /// Where answers wait to be read.
+    /// Returns the room for responses.
     pub(super) fn room(&self) -> &Room {
         &self.room
     }
 
-    /// The sums of all polls.
+    /// Returns the sums of all polls.
     pub(super) fn polls(&self) -> &PollMetrics {
         &self.polls
     }
@@ -58,12 +58,12 @@ impl Snapshots {
         self.pieces().next().await.is_ok()
     }
 
-    /// The status as it is while it is read, piece by piece.
+    /// Returns the status piece by piece, as it is when each piece is read.
     pub(super) fn pieces(&self) -> Pieces {
         Pieces::of(self.supervisor.clone(), &[])
     }
 
-    /// These accounts as they are now, with their history. None: the supervisor does not answer.
+    /// Returns these accounts as they are now, with their history. None: the supervisor does not answer.
     pub(super) async fn accounts(&self, names: &[String]) -> Option<Vec<AccountStatus>> {
         if names.is_empty() {
             return Some(Vec::new());
@@ -75,7 +75,7 @@ impl Snapshots {
         Some(accounts)
     }
 
-    /// How all were a moment ago. None: the supervisor does not answer.
+    /// Returns the figures of at most a moment ago. None: the supervisor does not answer.
     pub(super) async fn latest(&self) -> Option<Arc<Figures>> {
         let mut last = self.asked();
         match &*last.wait_for(|answer| !matches!(answer, Answer::Awaited)).await.ok()? {
@@ -84,11 +84,11 @@ impl Snapshots {
         }
     }
 
-    /// An answer that is fresh or waited for; it is asked for if there is none.
+    /// Returns a fresh or awaited answer, and asks if there is none.
     fn asked(&self) -> watch::Receiver<Answer> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_usable = match &*last.borrow() {
-            // Nobody waits any more where a task came to nothing.
+            // A task that failed will never answer.
             Answer::Awaited => last.has_changed().is_ok(),
             Answer::Known(when, _) => when.elapsed() < FRESH,
             Answer::None => false,
@@ -100,7 +100,7 @@ impl Snapshots {
     }
 }
 
-/// Asks for all pieces, and forgets them when they are not fresh any more. Whoever waits may go.
+/// Asks for all pieces, and drops them when they are no longer fresh. Does not depend on anybody still waiting.
 fn ask(pieces: Pieces) -> watch::Receiver<Answer> {
     let (answer, answered) = watch::channel(Answer::Awaited);
     tokio::spawn(async move {

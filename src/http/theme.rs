@@ -1,4 +1,4 @@
-//! What all pages share: the frame, the style, the little script, and the policy that allows these and nothing else.
+//! What all pages share: the frame, the style, the small script, and the policy that allows these and nothing else.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -12,13 +12,13 @@ use super::overview::Sums;
 /// The style of all pages.
 const STYLE: &str = include_str!("assets/style.css");
 
-/// Shows the page anew every few seconds, without moving it.
+/// Reloads the page's content every few seconds without moving it.
 const SCRIPT: &str = include_str!("assets/page.js");
 
-/// Seconds after which a browser without scripts loads the page again.
+/// The seconds after which a browser without scripts reloads the page.
 const REFRESH: u32 = 30;
 
-/// The value of `Content-Security-Policy`: this style, this script, data from here, and nothing else.
+/// Returns the value of `Content-Security-Policy`: our style, our script, data from this server, and nothing else.
 pub(super) fn policy() -> String {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
     format!(
@@ -29,10 +29,10 @@ pub(super) fn policy() -> String {
     )
 }
 
-/// The colours of the picture in a browser's tab: all is well, something is in trouble.
+/// The colours of the browser tab's icon: all is well, something is in trouble.
 const ICON_COLOURS: (&str, &str) = ("2b7a4b", "b3261e");
 
-/// A whole page around its middle.
+/// Returns a whole page around its middle.
 pub(super) fn page(title: &str, sums: &Sums, middle: impl Display) -> Result<String, fmt::Error> {
     let mut page = String::with_capacity(64 << 10);
     write!(
@@ -55,7 +55,7 @@ pub(super) fn page(title: &str, sums: &Sums, middle: impl Display) -> Result<Str
 mod tests {
     use super::*;
 
-    /// The colour of this name in a scheme of the style, as its relative luminance (WCAG 2.2).
+    /// Returns the relative luminance (WCAG 2.2) of this colour in a scheme of the style.
     fn luminance(scheme: &str, name: &str) -> f64 {
         let (_, value) = scheme.split_once(&format!("--{name}:#")).unwrap();
         let digits: String = value.chars().take_while(char::is_ascii_hexdigit).collect();

@@ -1,4 +1,4 @@
-//! What is in trouble: one card for each cause at each server, however many accounts it keeps from their work.
+//! The troubles: one card for each cause at each server, however many accounts have it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,18 +6,18 @@ use std::fmt;
 use super::html::{Count, Moment, PathSegment, Prose, Text};
 use crate::control::status::AccountStatus;
 
-/// So many cards there are at most.
+/// The most cards.
 const MOST_CARDS: usize = 50;
 
-/// So many accounts of a card are named.
+/// How many accounts a card names.
 const MOST_NAMES: usize = 24;
 
-/// Since when it has been in trouble.
+/// Returns since when it has been in trouble, in seconds since 1970.
 fn since(account: &AccountStatus) -> Option<i64> {
     account.hung_since.or_else(|| account.trouble.as_ref().map(|trouble| trouble.since))
 }
 
-/// The cause in a word.
+/// Returns the cause in a word.
 fn cause(account: &AccountStatus) -> &'static str {
     match (&account.trouble, account.hung_since) {
         (_, Some(_)) => "hung",
@@ -26,20 +26,20 @@ fn cause(account: &AccountStatus) -> &'static str {
     }
 }
 
-/// Where something is wrong: at a server, or, as nothing, on this machine.
+/// Returns the server where something is wrong; empty for this machine.
 fn place(account: &AccountStatus) -> &str {
     let is_local = account.hung_since.is_some() || account.trouble.as_ref().is_some_and(|it| it.cause.is_local());
     if is_local { "" } else { &account.host }
 }
 
-/// The accounts that one cause at one server keeps from their work.
+/// The accounts with one cause of trouble at one server.
 #[derive(Debug, Default)]
 struct Card {
-    /// How many they are.
+    /// How many accounts there are.
     accounts: usize,
-    /// Those that are named, what began first at the front.
+    /// The accounts that are named, the longest in trouble first.
     named: Vec<AccountStatus>,
-    /// When one of them is tried again next. None: they are being tried.
+    /// When one of them is next tried. None: they are being tried.
     next_try: Option<i64>,
 }
 
@@ -55,12 +55,12 @@ impl Card {
     }
 }
 
-/// All troubles, by cause and place: as much of them as is shown, however many accounts there are.
+/// All troubles by cause and server. Keeps only what is shown, however many accounts there are.
 #[derive(Debug, Default)]
 pub(super) struct Cards(BTreeMap<(&'static str, String), Card>);
 
 impl Cards {
-    /// Takes in the next account, if its polls are in trouble.
+    /// Takes in the next account, if its polls fail.
     pub(super) fn add(&mut self, account: &AccountStatus) {
         if account.is_poll_in_trouble() {
             self.0.entry((cause(account), place(account).to_owned())).or_default().add(account);
@@ -68,7 +68,7 @@ impl Cards {
     }
 }
 
-/// All troubles at a time: what keeps the most accounts from their work first, then what began first.
+/// All troubles at a time in seconds since 1970: what concerns the most accounts first, then what began first.
 pub(super) struct Troubles<'a>(pub(super) &'a Cards, pub(super) i64);
 
 impl fmt::Display for Troubles<'_> {
@@ -99,7 +99,7 @@ impl fmt::Display for Troubles<'_> {
     }
 }
 
-/// What keeps an account from its work, and what to do about it.
+/// Writes what is wrong with an account, and what to do about it.
 pub(super) fn trouble(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt::Result {
     f.write_str("<article class=\"trouble\"><h3>")?;
     link(f, account)?;
@@ -116,7 +116,7 @@ pub(super) fn trouble(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: 
     f.write_str("</p></article>")
 }
 
-/// The same of several accounts at one server, in the order in which it began.
+/// Writes what is wrong with several accounts at one server, in the order in which it began.
 fn together(f: &mut fmt::Formatter<'_>, card: &Card, first: &AccountStatus, now: i64) -> fmt::Result {
     write!(
         f,
@@ -151,7 +151,7 @@ fn link(f: &mut fmt::Formatter<'_>, account: &AccountStatus) -> fmt::Result {
     write!(f, "<a href=\"/account/{}\">{}</a>", PathSegment(&account.account), Text(&account.account))
 }
 
-/// What happened, and what to do about it.
+/// Writes what happened, and what to do about it.
 fn what(f: &mut fmt::Formatter<'_>, account: &AccountStatus) -> fmt::Result {
     match (&account.trouble, account.hung_since) {
         (Some(trouble), None) => write!(f, "<p>{}</p>", Prose(&trouble.text)),

@@ -1,57 +1,57 @@
-//! What is said of all accounts, or of all but a few, is said once. PURE.
+//! Says only once what concerns all accounts, or all but a few. PURE.
 
 use std::collections::BTreeMap;
 
-/// What kind of line it is.
+/// What kind of line this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// What became what.
+    /// It says what became what.
     Became,
-    /// It tells something else.
+    /// It says something else.
     Told,
-    /// Something is to be done; what, in a few words.
+    /// It says that something has to be done; the text names that in a few words.
     ToDo(String),
-    /// Something of the other program's that is not needed here.
+    /// It names something of the other program's that is not needed here.
     Needless,
 }
 
-/// A line about an account.
+/// A line of the report about an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    /// What kind.
+    /// What kind of line this is.
     pub(super) kind: Kind,
-    /// The words about this account.
+    /// Its text in the report on this account.
     pub(super) own: String,
-    /// The words about several accounts.
+    /// Its text in a report on several accounts.
     pub(super) of_several: String,
 }
 
 impl Line {
-    /// A line that is the same for several accounts.
+    /// Makes a line with the same text for one account and for several.
     pub(super) fn new(kind: Kind, words: impl Into<String>) -> Self {
         let own = words.into();
         Self { kind, of_several: own.clone(), own }
     }
 }
 
-/// What is said of an account.
+/// The report on an account, or on several.
 #[derive(Debug)]
 pub(super) struct Section {
-    /// Its name, or whose accounts these are.
+    /// The account's name, or which accounts these are.
     pub(super) name: String,
-    /// What stands behind the name.
+    /// Where the account comes from; follows the name.
     pub(super) origin: String,
     /// The lines.
     pub(super) lines: Vec<Line>,
 }
 
-/// Fewer accounts are told of one by one.
+/// With fewer accounts than this, each one is reported by itself.
 const SEVERAL: usize = 3;
 
-/// A line is common if not more than one account of so many does without.
+/// A line is common if at most one account in this many lacks it.
 const ONE_OF: usize = 8;
 
-/// Takes the lines that all accounts have, or all but a few, out of theirs, into sections of their own.
+/// Moves the lines that all accounts have, or all but a few, into sections of their own.
 pub(super) fn take_common(accounts: &mut [Section]) -> Vec<Section> {
     if accounts.len() < SEVERAL {
         return Vec::new();
@@ -69,7 +69,7 @@ pub(super) fn take_common(accounts: &mut [Section]) -> Vec<Section> {
             }
         }
     }
-    // By those that do without: what holds for all comes first.
+    // Sorted by the accounts that lack a line: what all accounts have comes first.
     let mut common: BTreeMap<Vec<usize>, Vec<Line>> = BTreeMap::new();
     for line in order {
         let have = having.get(line.of_several.as_str()).map(Vec::as_slice).unwrap_or_default();
@@ -90,12 +90,12 @@ pub(super) fn take_common(accounts: &mut [Section]) -> Vec<Section> {
     sections
 }
 
-/// Whether so many accounts are exceptions.
+/// Whether these are few enough to be called exceptions.
 fn are_few(but: &[usize], accounts: usize) -> bool {
     but.len().saturating_mul(ONE_OF) <= accounts
 }
 
-/// What all accounts but these are called.
+/// Returns a name for all accounts but these.
 fn name_of_all_but(but: &[usize], accounts: &[Section]) -> String {
     let names = |so: &dyn Fn(&usize) -> bool| -> String {
         let named = accounts.iter().enumerate().filter(|(at, _)| so(at)).map(|(_, account)| account.name.as_str());
@@ -113,7 +113,7 @@ impl Section {
         self.lines.iter().any(|there| there.own == line.of_several)
     }
 
-    /// What is to be done, in a few words.
+    /// Returns what has to be done, in a few words each.
     pub(super) fn to_do(&self) -> Vec<&str> {
         let to_do = self.lines.iter().filter_map(|line| match &line.kind {
             Kind::ToDo(what) => Some(what.as_str()),

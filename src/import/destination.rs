@@ -1,17 +1,17 @@
-//! What takes the place of another program's delivery when that is no Maildir: the value of `forward`. PURE.
+//! Replaces another program's delivery that is not to a Maildir by a value of `forward`. PURE.
 
 use toml_edit::{Array, InlineTable, Value};
 
-/// Where mail can go, for a delivery that has no counterpart.
+/// Advice for a delivery that has no counterpart.
 pub(super) const DESTINATIONS: &str = "mailferry delivers into a Maildir, or forwards to an IMAP mailbox, an LMTP server or a \
                                        command; see docs/forwarding.md";
 
-/// What a shell does not take literally.
+/// The characters that a shell does not take literally.
 const OF_THE_SHELL: &[char] =
     &['|', '&', ';', '<', '>', '(', ')', '$', '`', '\\', '"', '\'', '*', '?', '[', '#', '~', '\n'];
 
-/// What hands each message to a command that a shell has read so far; `placeholders` are the words for what the other program
-/// puts in. The error is what to do where that is not known here.
+/// Converts a command that a shell has run so far. `placeholders` are the words for which the other program puts
+/// something in. If one is used, the error says what to do.
 pub(super) fn shell_command(line: &str, placeholders: &[&str]) -> Result<Value, String> {
     let line = line.trim().trim_start_matches('|').trim_start();
     if line.contains(OF_THE_SHELL) || line.contains('=') {
@@ -20,7 +20,7 @@ pub(super) fn shell_command(line: &str, placeholders: &[&str]) -> Result<Value, 
     command(line.split_whitespace(), placeholders)
 }
 
-/// What hands each message to a command with these words.
+/// Converts a command with these words.
 pub(super) fn command<'a>(words: impl IntoIterator<Item = &'a str>, placeholders: &[&str]) -> Result<Value, String> {
     let words: Vec<&str> = words.into_iter().collect();
     let list: Array = words.iter().copied().collect();
@@ -40,7 +40,7 @@ pub(super) fn command<'a>(words: impl IntoIterator<Item = &'a str>, placeholders
     ))
 }
 
-/// What sends each message to an LMTP server: to its socket, or to a host with or without a port.
+/// Converts a delivery by LMTP: to a socket, or to a host with or without a port.
 pub(super) fn lmtp(server: &str, port: Option<u16>, recipient: &str) -> Result<Value, String> {
     let mut keys = match (server.starts_with('/'), server.split_once(['/', ':'])) {
         (true, _) => vec![("socket", Value::from(server))],
@@ -56,7 +56,7 @@ pub(super) fn lmtp(server: &str, port: Option<u16>, recipient: &str) -> Result<V
     Ok(table([("lmtp", table(keys))]))
 }
 
-/// A table in one line.
+/// Makes an inline table.
 fn table(keys: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     let mut table = InlineTable::new();
     for (key, value) in keys {
@@ -65,7 +65,7 @@ fn table(keys: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     Value::from(table)
 }
 
-/// What a user has to know of a command that hands mail to the machine's mail server.
+/// Returns what a user has to know about a command that hands mail to the machine's mail server.
 pub(super) fn about_sendmail(line: &str) -> Option<&'static str> {
     line.contains("sendmail").then_some(
         "under the units of systemd/ it cannot hand over mail, as docs/configuration.md says of notifications; `mailferry \

@@ -1,4 +1,4 @@
-//! An account as another program had it, in our words. PURE.
+//! An account of another program, in our terms. PURE.
 
 use std::path::Path;
 
@@ -9,69 +9,69 @@ use crate::config::size_in_words;
 use crate::pop3::UniqueId;
 use crate::secret::Secret;
 
-/// Something that has no counterpart here, and what to do about it.
+/// Something without a counterpart here, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// What it is, in the other program's words.
+    /// What it is, in the other program's terms.
     pub what: String,
     /// What to do.
     pub advice: String,
 }
 
 impl Note {
-    /// What has no counterpart, and what to do about it.
+    /// Makes a note.
     #[must_use]
     pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { what: what.into(), advice: advice.into() }
     }
 }
 
-/// Where the other program has a password from.
+/// Where the other program gets a password from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Password {
-    /// It stands in this file of the other program, in clear.
+    /// It is in the file of the other program, in clear.
     InClear(Secret),
-    /// A command prints it: its words.
+    /// A command prints it. Holds the words of the command.
     Command(Vec<String>),
-    /// A command prints an access token of OAuth 2.0: its words.
+    /// A command prints an OAuth 2.0 access token. Holds the words of the command.
     TokenCommand(Vec<String>),
-    /// It cannot be had: why, and where the other program has it.
+    /// It cannot be obtained. Says why, and where the other program has it.
     Missing(String),
 }
 
-/// What happens to a delivered message on the server.
+/// What happens on the server to a message that was delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
     /// It stays.
     Keep,
-    /// It goes.
+    /// It is deleted at once.
     AtOnce,
-    /// It goes after so many hours.
+    /// It is deleted after this many hours.
     AfterHours(u64),
 }
 
 /// A message that the other program has fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
-    /// The server's name for it, as the other program spells it.
+    /// Its unique-id, as the other program writes it.
     pub unique_id: UniqueId,
-    /// When, in seconds since 1970, if it remembers that.
+    /// When it was fetched, in seconds since 1970, if that is recorded.
     pub at: Option<i64>,
 }
 
-/// What the other program remembers of what it fetched.
+/// What the other program has recorded about fetched messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    /// What it fetched and the server may still have.
+    /// Messages that it has fetched and that the server may still have.
     pub fetched: Vec<Fetched>,
-    /// Entries that cannot be a server's unique-id, or say that nothing was fetched.
+    /// How many entries cannot be unique-ids, or are about messages that were not fetched.
     pub left_out: usize,
-    /// Whether there is a record of this account at all.
+    /// Whether there is any record of this account.
     pub found: bool,
 }
 
 impl Record {
-    /// Takes in a unique-id as it stands in a record.
+    /// Adds a unique-id from a record.
     pub fn add(&mut self, unique_id: &[u8], at: Option<i64>) {
         self.found = true;
         match UniqueId::new(unique_id) {
@@ -81,12 +81,12 @@ impl Record {
     }
 }
 
-/// An account to be made.
+/// An account to be created.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// Where it stands in the other program, for people.
+    /// Where it is in the other program's configuration, for people.
     pub origin: String,
-    /// What it may be called, the best name first. Any text.
+    /// Names that it may get, the best one first. Any text.
     pub names: Vec<String>,
     /// The server.
     pub host: String,
@@ -94,44 +94,44 @@ pub struct Draft {
     pub port: u16,
     /// When TLS begins.
     pub tls: TlsMode,
-    /// The user agreed that the password crosses a network in clear.
+    /// Whether the user agreed that the password crosses a network in clear.
     pub in_clear: bool,
     /// The name to log in with.
     pub username: String,
-    /// How to log in; None: the best that there is.
+    /// How to log in. None: by the best method available.
     pub auth: Option<&'static str>,
     /// The password.
     pub password: Password,
-    /// The Maildir; None: one that is named like the account.
+    /// The Maildir. None: one named like the account.
     pub maildir: Option<String>,
-    /// Where mail goes on to, in place of a Maildir.
+    /// Where mail is forwarded to, instead of a Maildir.
     pub forward: Option<Value>,
-    /// What happens to delivered messages.
+    /// What happens on the server to delivered messages.
     pub removal: Removal,
     /// The time between two polls, in seconds.
     pub interval: Option<u64>,
     /// How long the server may be silent, in seconds.
     pub timeout: Option<u64>,
-    /// The largest message, in octets.
+    /// The largest message that is fetched, in octets.
     pub max_message_size: Option<u64>,
-    /// The most messages in a session.
+    /// The most messages that are fetched in a session.
     pub max_messages: Option<u32>,
-    /// Whether it is polled when it is not named.
+    /// Whether it is polled when no account is named.
     pub enabled: bool,
-    /// Further keys of the account, in this order.
+    /// Further keys of the account, in order.
     pub more: Vec<(&'static str, Value)>,
-    /// What became what, in the words of both.
+    /// What became what: the other program's words and ours.
     pub became: Vec<(String, String)>,
     /// What has no counterpart.
     pub notes: Vec<Note>,
-    /// What need not be said here.
+    /// Settings that are not needed here.
     pub needless: Vec<String>,
-    /// What was fetched.
+    /// The record of fetched messages.
     pub record: Record,
 }
 
 impl Draft {
-    /// An account of which nothing more is known; it keeps everything on the server.
+    /// Makes an account of which nothing more is known; it keeps everything on the server.
     #[must_use]
     pub fn new(origin: impl Into<String>, host: impl Into<String>, username: impl Into<String>) -> Self {
         Self {
@@ -160,13 +160,13 @@ impl Draft {
         }
     }
 
-    /// What is on the server was not fetched: nothing is recorded, and the other program deleted what it had fetched.
+    /// Whether everything on the server is new: nothing is recorded, and the other program deleted what it fetched.
     #[must_use]
     pub fn is_unfetched(&self) -> bool {
         !self.record.found && self.removal == Removal::AtOnce
     }
 
-    /// Nothing says which of the messages on the server were fetched.
+    /// Whether nothing says which of the messages on the server were fetched.
     #[must_use]
     pub fn is_record_lost(&self) -> bool {
         !self.record.found && self.removal != Removal::AtOnce
@@ -177,7 +177,8 @@ impl Draft {
         self.became.push((theirs.into(), ours.into()));
     }
 
-    /// Takes a value for a key that says the same; a later one counts. What TLS needs is not needed without.
+    /// Sets a key that has the same meaning as a setting of theirs; the last value counts. Without TLS its keys are not
+    /// needed.
     pub fn set(&mut self, theirs: impl Into<String>, key: &'static str, value: impl Into<Value>) {
         if self.tls == TlsMode::None && key.starts_with("tls_") {
             return self.needless(theirs);
@@ -188,12 +189,12 @@ impl Draft {
         self.more.push((key, value));
     }
 
-    /// The authorities that are trusted, and no others.
+    /// Trusts the certificate authorities in this file, and no others.
     pub fn trust(&mut self, theirs: &str, file: &str) {
         self.set(theirs, "tls_ca_file", file);
     }
 
-    /// What is there for the digest of a certificate: ours is of its key.
+    /// Notes a certificate fingerprint: ours are of the key.
     pub fn note_fingerprint(&mut self, theirs: &str, kind: &str) {
         if self.tls == TlsMode::None {
             return self.needless(theirs);
@@ -209,7 +210,7 @@ impl Draft {
         self.note(theirs, advice);
     }
 
-    /// Certificates that the other program did not check.
+    /// Notes that the other program did not check certificates.
     pub fn note_unchecked(&mut self, theirs: &str) {
         if self.tls == TlsMode::None {
             return self.needless(theirs);
@@ -221,7 +222,7 @@ impl Draft {
         );
     }
 
-    /// Mail goes on to this, in place of a Maildir; or the reason why it cannot.
+    /// Forwards mail to this destination instead of a Maildir, or notes what to do if that is not possible.
     pub fn forward(&mut self, theirs: impl Into<String>, to: Result<Value, String>) {
         match to {
             Ok(to) => {
@@ -232,7 +233,7 @@ impl Draft {
         }
     }
 
-    /// How the other program logged in, where that is known here by the same or another name.
+    /// Sets how to log in, if the other program's method is known here by the same or another name.
     pub fn log_in_by(&mut self, theirs: &str) {
         let name = theirs.to_ascii_lowercase();
         let name = name.strip_suffix("-plus").unwrap_or(&name);
@@ -258,7 +259,7 @@ impl Draft {
         }
     }
 
-    /// A token in place of a password: the command that printed it goes on doing so.
+    /// Logs in by a token instead of a password; a command that printed it goes on doing so.
     fn log_in_by_token(&mut self, theirs: &str) {
         let auth = if theirs.eq_ignore_ascii_case("xoauth2") { "xoauth2" } else { "oauthbearer" };
         let password = std::mem::replace(&mut self.password, Password::Missing(String::new()));
@@ -283,7 +284,8 @@ impl Draft {
         }
     }
 
-    /// Connections go through this proxy, unless it or the server cannot be asked so.
+    /// Sets a proxy for connections, unless its URL contains a password or the proxy would see the password of the
+    /// account.
     pub fn go_through(&mut self, theirs: &str, url: &str) {
         let is_here = |host: &str| is_this_machine(host);
         let place = url.rsplit_once("://").map_or(url, |(_, place)| place);
@@ -307,12 +309,12 @@ impl Draft {
         self.notes.push(Note::new(what, advice));
     }
 
-    /// Notes that something need not be said here.
+    /// Notes that a setting is not needed here.
     pub fn needless(&mut self, what: impl Into<String>) {
         self.needless.push(what.into());
     }
 
-    /// Without TLS, and the other program would not have minded: STLS where it is another machine.
+    /// Replaces clear text that the other program would have accepted: by STLS, unless the server is on this machine.
     pub fn protect(&mut self, theirs: &str) {
         if is_this_machine(&self.host) {
             self.tls = TlsMode::None;
@@ -328,7 +330,7 @@ impl Draft {
         );
     }
 
-    /// Takes a port, as a number or as the services of the system call it.
+    /// Sets a port, given as a number or as a service name.
     pub fn use_port(&mut self, theirs: &str, port: &str) {
         let number = match port {
             "pop3" | "pop-3" => Some(110),
@@ -346,26 +348,26 @@ impl Draft {
         self.became(theirs, ours);
     }
 
-    /// The port that is taken where none is given.
+    /// Returns the port that is used if none is given.
     fn usual_port(&self) -> u16 {
         if self.tls == TlsMode::Implicit { 995 } else { 110 }
     }
 
-    /// Takes a number of seconds for the time between two polls, within what is allowed.
+    /// Sets the time between two polls, in seconds, within the permitted range.
     pub fn poll_every(&mut self, theirs: &str, seconds: u64) {
         let seconds = seconds.clamp(10, 365 * 86_400);
         self.interval = Some(seconds);
         self.became(theirs, format!("interval = \"{}\"", duration(seconds)));
     }
 
-    /// Takes a number of seconds for how long a server may be silent, within what is allowed.
+    /// Sets how long a server may be silent, in seconds, within the permitted range.
     pub fn wait_for(&mut self, theirs: &str, seconds: u64) {
         let seconds = seconds.clamp(5, 3600);
         self.timeout = Some(seconds);
         self.became(theirs, format!("timeout = \"{}\"", duration(seconds)));
     }
 
-    /// Messages that are larger stay on the server. Zero is no limit.
+    /// Limits the size of messages, in octets: larger ones stay on the server. Zero means no limit.
     pub fn limit_size(&mut self, theirs: &str, octets: u64) {
         if octets == 0 {
             return self.needless(theirs);
@@ -374,7 +376,7 @@ impl Draft {
         self.became(theirs, format!("max_message_size = \"{}\"", size_in_words(octets)));
     }
 
-    /// No session fetches more. Zero is no limit.
+    /// Limits the messages that a session fetches. Zero means no limit.
     pub fn limit_count(&mut self, theirs: &str, messages: u64) {
         match u32::try_from(messages) {
             Ok(0) | Err(_) => self.needless(theirs),
@@ -389,7 +391,7 @@ impl Draft {
         }
     }
 
-    /// The table of this account; `password_file` is where its password is going to be, if it has a file.
+    /// Returns the account's table. `password_file` is where its password will be, if in a file.
     #[must_use]
     pub fn table(&self, name: &AccountName, password_file: Option<&Path>) -> Table {
         let mut table = Table::new();
@@ -449,7 +451,7 @@ impl Draft {
         table
     }
 
-    /// The key that says where the password comes from.
+    /// Returns the key that says where the password comes from.
     fn password_key(&self, file: Option<&Path>) -> Option<(&'static str, Item)> {
         match (&self.password, file) {
             (Password::Command(words), _) => Some(("password_command", value(words.iter().collect::<Array>()))),
@@ -459,7 +461,7 @@ impl Draft {
         }
     }
 
-    /// What happens to delivered messages, as the configuration says it.
+    /// Returns the value of `leave_on_server`.
     fn leave_on_server(&self) -> Item {
         match &self.removal {
             Removal::Keep => value(true),
@@ -468,24 +470,24 @@ impl Draft {
         }
     }
 
-    /// The Maildir, if mail goes into one.
+    /// Returns the Maildir that mail goes into unless it is forwarded.
     #[must_use]
     pub fn goes_into(&self, name: &AccountName) -> String {
         self.maildir.clone().unwrap_or_else(|| own_maildir(name.as_str()))
     }
 }
 
-/// The Maildir of an account that had none.
+/// Returns the Maildir of an account for which none is known.
 pub(super) fn own_maildir(name: &str) -> String {
     format!("~/Mail/{name}")
 }
 
-/// An age in hours as the configuration takes it.
+/// Formats an age in hours for the configuration.
 pub(super) fn age(hours: u64) -> String {
     duration(hours.saturating_mul(3600))
 }
 
-/// A time as the configuration takes it, in the largest unit that it is whole in.
+/// Formats a time for the configuration, in the largest unit that gives a whole number.
 fn duration(seconds: u64) -> String {
     for (unit, length) in [("d", 86_400), ("h", 3600), ("m", 60)] {
         if seconds >= length && seconds.is_multiple_of(length) {
@@ -495,7 +497,7 @@ fn duration(seconds: u64) -> String {
     format!("{seconds}s")
 }
 
-/// Whether a server is on this machine, so that no network sees what is said.
+/// Whether a server is on this machine, so that no network sees the conversation.
 pub(super) fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())

@@ -11,7 +11,7 @@ use crate::account::TlsMode;
 use crate::config::nearest;
 use crate::secret::Secret;
 
-/// Reads the rc files and what was fetched.
+/// Reads the rc files, and the record of fetched messages.
 pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     let (dir, files) = find(places)?;
     let mut found = Found::new(Program::Getmail, dir.clone());
@@ -44,7 +44,7 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     Ok(found)
 }
 
-/// The directory, and the files in it that getmail would take.
+/// Returns the directory and the files in it that getmail would read.
 fn find(places: &Places) -> Result<(PathBuf, Vec<PathBuf>), ImportError> {
     let candidates: Vec<PathBuf> = match &places.path {
         Some(path) if path.is_dir() => vec![path.clone()],
@@ -68,7 +68,7 @@ fn find(places: &Places) -> Result<(PathBuf, Vec<PathBuf>), ImportError> {
     Ok((dir.clone(), rc_files(dir)?))
 }
 
-/// Every file of the directory that may be an rc file, as getmail looks for them.
+/// Lists the files of the directory that may be rc files, by getmail's own rule.
 fn rc_files(dir: &Path) -> Result<Vec<PathBuf>, ImportError> {
     let is_rc = |name: &str| {
         !name.starts_with('.')
@@ -130,7 +130,7 @@ fn account(path: &Path, sections: &[Section], places: &Places, netrc: &[u8]) -> 
     Ok(draft)
 }
 
-/// What the sections say of an account whose server is known.
+/// Takes everything else about an account whose server is known.
 fn rest(draft: &mut Draft, sections: &[Section], retriever: &Section, places: &Places, netrc: &[u8]) {
     let options = section(sections, "options");
     draft.password = password(draft, retriever, options, netrc);
@@ -184,7 +184,7 @@ fn retriever_options(draft: &mut Draft, retriever: &Section) {
                 draft.auth = Some("apop");
                 draft.became("use_apop", "auth = \"apop\"");
             }
-            // Judged together.
+            // Handled together elsewhere.
             "ca_certs" | "keyfile" | "certfile" => {}
             "use_xoauth2" if !is_off => {}
             "delete_dup_msgids" | "ssl_version" | "ssl_ciphers" | "use_xoauth2" | "use_apop" | "use_peek" => {
@@ -197,7 +197,7 @@ fn retriever_options(draft: &mut Draft, retriever: &Section) {
     }
 }
 
-/// Whom to trust, and what this side shows.
+/// Sets which certificates to trust, and the client certificate.
 fn certificate(draft: &mut Draft, retriever: &Section, places: &Places) {
     let file = |name: &str| {
         let path = expand(&variables(retriever.get(name)?, places), places.home.as_deref(), Path::new("/"));
@@ -270,7 +270,7 @@ fn deliver(draft: &mut Draft, destination: &Section, places: &Places) {
     }
 }
 
-/// A program that takes mail. getmail puts in the sender and, for several people, the recipient.
+/// Converts a delivery program, for which getmail puts in the sender and, for multidrop, the recipient.
 fn command(draft: &mut Draft, destination: &Section, path: &str) {
     let arguments = destination.get("arguments").map_or_else(|| Some(Vec::new()), strings);
     let Some(arguments) = arguments else {
@@ -290,7 +290,7 @@ fn command(draft: &mut Draft, destination: &Section, path: &str) {
     }
 }
 
-/// The permissions of delivered files, as those of the directories that hold them.
+/// Converts the permissions of delivered files to those of the directories that contain them.
 fn file_mode(draft: &mut Draft, destination: &Section) {
     let Some(mode) = destination.get("filemode") else { return };
     let digit = |digit: char| match digit {
@@ -309,7 +309,7 @@ fn file_mode(draft: &mut Draft, destination: &Section) {
     }
 }
 
-/// `$HOME` and `${HOME}`; other variables stay as they are and are seen in the report.
+/// Replaces `$HOME` and `${HOME}`; other variables stay as they are and are visible in the report.
 fn variables(path: &str, places: &Places) -> String {
     match &places.home {
         Some(home) => path.replace("${HOME}", &home.to_string_lossy()).replace("$HOME", &home.to_string_lossy()),
@@ -382,7 +382,7 @@ fn other_options(draft: &mut Draft, options: &Section) {
     }
 }
 
-/// The keys of [retriever] that are likely to be misspelt.
+/// The keys of [retriever] that are checked for misspellings.
 const RETRIEVER: [&str; 12] = [
     "server",
     "username",
@@ -398,7 +398,7 @@ const RETRIEVER: [&str; 12] = [
     "ssl_cert_hostname",
 ];
 
-/// The keys of [options] that are likely to be misspelt.
+/// The keys of [options] that are checked for misspellings.
 const OPTIONS: [&str; 7] = [
     "delete",
     "delete_after",
@@ -409,7 +409,7 @@ const OPTIONS: [&str; 7] = [
     "read_all",
 ];
 
-/// What is said of a key that getmail does not have, or that has no counterpart.
+/// Returns advice on a key that getmail does not have, or that has no counterpart.
 fn no_such_key(key: &str, known: &[&'static str]) -> String {
     match nearest(key, known.iter().copied()) {
         Some(meant) => format!("it is not taken over; if `{meant}` is meant, correct it and try again"),
@@ -417,7 +417,7 @@ fn no_such_key(key: &str, known: &[&'static str]) -> String {
     }
 }
 
-/// The name of getmail's record: runs of some characters become one hyphen.
+/// Returns the name of getmail's record: runs of certain characters become one hyphen.
 fn record_name(host: &str, port: u16, user: &str) -> String {
     let mut name = String::new();
     for c in format!("oldmail-{host}-{port}-{user}").chars() {

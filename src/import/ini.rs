@@ -1,32 +1,32 @@
-//! Files of sections and keys as Python's `RawConfigParser` reads them, and the Python values in them. PURE.
+//! Parses files with sections and keys like Python's `RawConfigParser`, and the Python values in them. PURE.
 
 /// A section, with its keys in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Section {
-    /// What stands in the brackets.
+    /// The text in the brackets.
     pub(super) name: String,
-    /// Keys and values; a later one of the same key counts.
+    /// Keys, values and lines; the last one of a key counts.
     keys: Vec<(String, String, usize)>,
 }
 
-/// A line that is none of these; its number.
+/// The number of a line that cannot be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Odd(pub(super) usize);
 
 impl Section {
-    /// The value of a key.
+    /// Returns the value of a key.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.keys.iter().rev().find(|(name, ..)| name == key).map(|(_, value, _)| value.as_str())
     }
 
-    /// All keys, each once.
+    /// Iterates over all keys, each once.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         let is_last = |at: usize, key: &str| !self.keys.iter().skip(at + 1).any(|(later, ..)| later == key);
         self.keys.iter().enumerate().filter(move |(at, (key, ..))| is_last(*at, key)).map(|(_, (key, ..))| key.as_str())
     }
 }
 
-/// Reads a file.
+/// Parses a file.
 pub(super) fn parse(text: &str) -> Result<Vec<Section>, Odd> {
     let mut sections: Vec<Section> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -50,7 +50,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Section>, Odd> {
     Ok(sections)
 }
 
-/// Whether a value means yes; None if it means neither.
+/// Whether a value means yes. None if it means neither yes nor no.
 pub(super) fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Some(true),
@@ -59,7 +59,7 @@ pub(super) fn boolean(value: &str) -> Option<bool> {
     }
 }
 
-/// The strings in a Python tuple such as `("pass", 'show', r"x", )`. None if it is something else.
+/// Parses the strings in a Python tuple such as `("pass", 'show', r"x", )`. None if it is something else.
 pub(super) fn strings(value: &str) -> Option<Vec<String>> {
     let inner = value.trim().strip_prefix(['(', '['])?.strip_suffix([')', ']'])?;
     let mut strings = Vec::new();

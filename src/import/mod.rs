@@ -1,10 +1,11 @@
-//! Moving in from another program: its accounts, and what it has fetched.
+//! Takes over accounts from another program, with its record of fetched messages.
 //!
-//! [`fetchmail`], [`getmail`], [`mpop`], [`fdm`] and [`thunderbird`] each read one program's files and make [`Draft`]s;
-//! [`draft`] says what becomes of a draft as a table, [`take_over`] writes configuration, passwords and states, [`report`]
-//! tells it. PURE but for reading the other program's files and for [`take_over`].
+//! [`fetchmail`], [`getmail`], [`mpop`], [`fdm`] and [`thunderbird`] each read one program's files and make [`Draft`]s.
+//! [`draft`] turns a draft into a table, [`take_over`] writes configuration, passwords and states, [`report`] says what
+//! was done. PURE except for reading the other program's files and for [`take_over`].
 //!
-//! Whatever the other program's files say becomes something of ours or is named in the report. A password is never in it.
+//! Everything in the other program's files becomes something of ours or is named in the report, which never contains a
+//! password.
 
 mod common;
 mod destination;
@@ -40,12 +41,12 @@ pub enum Program {
     Mpop,
     /// fdm 2.
     Fdm,
-    /// Thunderbird, and others of its family.
+    /// Thunderbird and its relatives.
     Thunderbird,
 }
 
 impl Program {
-    /// What it is called.
+    /// Returns the program's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -58,46 +59,46 @@ impl Program {
     }
 }
 
-/// Where the other program's files are looked for.
+/// Where to look for the other program's files.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// The configuration, if it was named.
+    /// The configuration, if the user named it.
     pub path: Option<PathBuf>,
-    /// The record of what was fetched, if it was named.
+    /// The record of fetched messages, if the user named it.
     pub fetched: Option<PathBuf>,
     /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// `$XDG_CONFIG_HOME`, or what stands for it.
+    /// `$XDG_CONFIG_HOME`, or its default.
     pub config_home: Option<PathBuf>,
     /// `$FETCHMAILHOME`.
     pub fetchmail_home: Option<PathBuf>,
-    /// Who runs this, by `/etc/passwd`.
+    /// The user who runs this, by `/etc/passwd`.
     pub user: Option<String>,
 }
 
 /// What was found of the other program.
 #[derive(Debug)]
 pub struct Found {
-    /// Which program.
+    /// The program.
     pub program: Program,
     /// Its configuration.
     pub config: PathBuf,
     /// The accounts that can be taken over.
     pub drafts: Vec<Draft>,
-    /// What cannot, with the reason.
+    /// Accounts that cannot be taken over, and why.
     pub left: Vec<Note>,
-    /// What the configuration says besides.
+    /// Other settings of the configuration.
     pub general: Vec<Note>,
-    /// What it says that is not needed here.
+    /// Settings that are not needed here.
     pub needless: Vec<String>,
-    /// What to do so that the other program fetches no more.
+    /// How to stop the other program from fetching.
     pub switch_off: Vec<String>,
-    /// Its files that passwords were read from.
+    /// The files that passwords were read from.
     pub files: Vec<PathBuf>,
 }
 
 impl Found {
-    /// Of a program, with nothing in it yet.
+    /// Starts with nothing found.
     #[must_use]
     pub fn new(program: Program, config: PathBuf) -> Self {
         let (drafts, left, general, needless, switch_off) = Default::default();
@@ -105,7 +106,7 @@ impl Found {
         Self { program, config, drafts, left, general, needless, switch_off, files }
     }
 
-    /// Says of files with passwords in them that others can read them.
+    /// Notes that files with passwords can be read by others.
     fn warn_of_open_files(&mut self) {
         if !self.drafts.iter().any(|draft| matches!(draft.password, Password::InClear(_))) {
             return;
@@ -123,35 +124,35 @@ impl Found {
 /// Why nothing can be taken over.
 #[derive(Debug)]
 pub enum ImportError {
-    /// Its configuration is nowhere.
+    /// The configuration was not found.
     NotFound {
-        /// Whose.
+        /// The program.
         program: Program,
-        /// Where it was looked for.
+        /// The places that were searched.
         looked: Vec<PathBuf>,
     },
     /// A file cannot be read.
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be read.
         why: String,
     },
-    /// The configuration is that of another program.
+    /// The configuration belongs to another program.
     Another {
         /// The file.
         path: PathBuf,
-        /// Whose it was taken for.
+        /// The program that it was read for.
         program: Program,
-        /// Whose it looks like.
+        /// The program that it looks like.
         other: Program,
     },
-    /// The record that was named is of none of the accounts.
+    /// The record that the user named belongs to none of the accounts.
     OfNone {
         /// The record.
         path: PathBuf,
     },
-    /// The configuration is not what its program would take. Says nothing of what stands there: it may be a password.
+    /// The program itself would not accept this configuration. Never contains its text, which may be a password.
     Syntax {
         /// The file.
         path: PathBuf,
@@ -190,10 +191,10 @@ impl fmt::Display for ImportError {
 
 impl std::error::Error for ImportError {}
 
-/// Reads what a program has.
+/// Reads the configuration and the record of a program.
 ///
 /// # Errors
-/// [`ImportError`]: nothing is taken over by halves.
+/// [`ImportError`]; nothing is taken over in part.
 pub fn read(program: Program, places: &Places) -> Result<Found, ImportError> {
     let read = match program {
         Program::Fetchmail => fetchmail::read(places),
@@ -213,7 +214,7 @@ pub fn read(program: Program, places: &Places) -> Result<Found, ImportError> {
     }
 }
 
-/// Whose file it was, where reading it came to nothing.
+/// Returns the program that the file looks like, if reading it for `program` found nothing.
 fn of_another(program: Program, places: &Places, read: &Result<Found, ImportError>) -> Option<(PathBuf, Program)> {
     let path = match read {
         Ok(found) if !found.drafts.is_empty() => return None,
@@ -226,11 +227,11 @@ fn of_another(program: Program, places: &Places, read: &Result<Found, ImportErro
     (other != program).then(|| (path.clone(), other))
 }
 
-/// Whether the record that was named can be that of these accounts.
+/// Checks that the record that the user named can belong to these accounts.
 fn judge_record(found: &Found, path: &Path) -> Result<(), ImportError> {
     let unreadable = |why: String| ImportError::Unreadable { path: path.to_owned(), why };
     let is_empty = path.metadata().map_err(|e| unreadable(e.to_string()))?.len() == 0;
-    // These records do not say whose they are. One that is taken for another account's would hide new mail.
+    // These records do not say whose they are. Taking one for another account's would hide new mail.
     let is_of_one = matches!(found.program, Program::Getmail | Program::Fdm);
     if is_of_one && found.drafts.len() > 1 && !path.is_dir() {
         let why = "it is the record of one account, and there are several; without --fetched each has its own";
@@ -252,7 +253,7 @@ mod tests {
     const PROGRAMS: [Program; 5] =
         [Program::Fetchmail, Program::Getmail, Program::Mpop, Program::Fdm, Program::Thunderbird];
 
-    /// Pieces of all five languages, and what is at home in none.
+    /// Pieces of all five languages, and some of none.
     fn text() -> impl Strategy<Value = Vec<u8>> {
         let words: Vec<&'static [u8]> = vec![
             b"poll ",

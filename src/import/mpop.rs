@@ -1,4 +1,4 @@
-//! mpop 1: its configuration and its files of unique-ids.
+//! mpop 1: its configuration and its UIDL files.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::account::TlsMode;
 use crate::config::nearest;
 use crate::secret::Secret;
 
-/// The commands that mpop has.
+/// The commands of mpop.
 const COMMANDS: [&str; 35] = [
     "account",
     "auth",
@@ -49,20 +49,20 @@ const COMMANDS: [&str; 35] = [
     "user",
 ];
 
-/// Where mpop puts in the sender's address.
+/// The word that mpop replaces by the sender's address.
 const SENDER: &str = "%F";
 
-/// A command of the file, with its line.
+/// A command of the file: name, argument and line.
 type Command = (String, String, usize);
 
-/// An account: its name, and what holds for it, the last of each counts.
+/// An account: its name and the commands that apply; the last one of each counts.
 struct Account {
     name: String,
     line: usize,
     commands: Vec<Command>,
 }
 
-/// Reads the configuration and what was fetched.
+/// Reads the configuration, and the record of fetched messages.
 pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     let path = find(places)?;
     let bytes = source::config(&path)?;
@@ -99,7 +99,7 @@ fn find(places: &Places) -> Result<PathBuf, ImportError> {
     }
 }
 
-/// The accounts, each with the defaults and the accounts that it builds on.
+/// Parses the accounts, each with the defaults and the accounts that it builds on.
 fn accounts(text: &str) -> Result<Vec<Account>, (usize, String)> {
     let (mut defaults, mut accounts): (Vec<Command>, Vec<Account>) = (Vec::new(), Vec::new());
     let mut in_defaults = true;
@@ -137,7 +137,7 @@ fn accounts(text: &str) -> Result<Vec<Account>, (usize, String)> {
             }
         }
     }
-    // `account default : work` is another name for an account, and no maildrop of its own.
+    // `account default : work` is an alias and not a maildrop of its own.
     let is_alias =
         |account: &Account| account.name == "default" && account.commands.iter().all(|(.., line)| *line < account.line);
     let has_others = accounts.len() > 1;
@@ -145,7 +145,7 @@ fn accounts(text: &str) -> Result<Vec<Account>, (usize, String)> {
     Ok(accounts)
 }
 
-/// What is said of a word that is no command; the word may be a password.
+/// Returns what to say about a word that is not a command; the word itself may be a password.
 fn no_command(word: &str) -> String {
     let meant = nearest(word, COMMANDS.into_iter());
     let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
@@ -157,7 +157,7 @@ impl Account {
         self.commands.iter().rev().find(|(name, ..)| name == command).map(|(_, argument, _)| argument.as_str())
     }
 
-    /// Whether a switch is on; a command alone means that.
+    /// Whether a switch is on; a command without an argument turns it on.
     fn is_on(&self, command: &str, default: bool) -> bool {
         self.get(command).map_or(default, |argument| argument.is_empty() || argument == "on")
     }
@@ -216,13 +216,13 @@ fn draft(account: &Account, places: &Places, rc: &[u8]) -> Result<Draft, Note> {
     Ok(draft)
 }
 
-/// A path as mpop takes it.
+/// Expands a path like mpop.
 fn full(path: &str, places: &Places) -> String {
     let base = places.home.as_deref().unwrap_or(Path::new("/"));
     expand(path, places.home.as_deref(), base).to_string_lossy().trim_end_matches('/').to_owned()
 }
 
-/// The certificate that this side shows. mpop wants both files.
+/// Sets the client certificate. mpop needs both files.
 fn certificate(draft: &mut Draft, account: &Account, places: &Places) {
     let file = |name: &str| account.get(name).filter(|file| !file.is_empty()).map(|file| full(file, places));
     match (file("tls_cert_file"), file("tls_key_file")) {
@@ -263,7 +263,7 @@ fn removal(account: &Account, draft: &mut Draft) -> Removal {
     }
 }
 
-/// A time such as `1d12h` in hours, rounded up, at least one.
+/// Converts a time such as `1d12h` to hours, rounded up, at least one.
 fn hours(age: &str) -> Option<u64> {
     let (mut seconds, mut number) = (0_u64, String::new());
     for c in age.chars() {
@@ -287,7 +287,7 @@ fn hours(age: &str) -> Option<u64> {
 fn command(draft: &mut Draft, name: &str, argument: &str, places: &Places) {
     match name {
         "host" | "user" | "password" | "passwordeval" | "tls" | "tls_starttls" | "keep" | "uidls_file" => {}
-        // Judged together.
+        // Handled together elsewhere.
         "tls_cert_file" | "tls_key_file" | "proxy_host" if !argument.is_empty() => {}
         "proxy_port" if !argument.is_empty() => {}
         "port" => draft.use_port("port", argument),
@@ -331,7 +331,7 @@ fn deliver(draft: &mut Draft, argument: &str, places: &Places) {
     }
 }
 
-/// What becomes nothing: it is not needed, or named.
+/// Handles a command without a counterpart: it is not needed, or is named.
 fn without_counterpart(draft: &mut Draft, name: &str, argument: &str) {
     let is_off = matches!(argument, "" | "off");
     match name {
@@ -357,7 +357,7 @@ fn without_counterpart(draft: &mut Draft, name: &str, argument: &str) {
     }
 }
 
-/// Octets, with `k` or `m` behind the number.
+/// Parses a size in octets, optionally with `k` or `m` after the number.
 fn size(text: &str) -> u64 {
     let (digits, unit) = match text.strip_suffix(['k', 'K']) {
         Some(digits) => (digits, 1 << 10),
@@ -380,8 +380,9 @@ fn record(account: &Account, places: &Places, draft: &Draft) -> Result<Record, I
     Ok(unique_ids(&bytes, &draft.host, &draft.username))
 }
 
-/// What a file of mpop's has for a user at a host: comments, then blocks of a header line that begins with a blank, and so
-/// many lines. From 1.4.23 on, which the comment says, each has the time behind the unique-id.
+/// Reads the record of a user at a host from a UIDL file of mpop's: comments, then blocks of a header line that begins
+/// with a blank and the number of lines that it states. From 1.4.23 on, which is named in a comment, each line has the
+/// time after the unique-id.
 fn unique_ids(bytes: &[u8], host: &str, user: &str) -> Record {
     let mut record = Record::default();
     let mut lines = bytes.split(|c| *c == b'\n').peekable();
@@ -414,7 +415,7 @@ fn is_digits(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a comment names a version of mpop from 1.4.23 on, whose lines have times.
+/// Whether a comment names mpop 1.4.23 or later, whose lines have times.
 fn names_newer_version(comment: &str) -> bool {
     let words = comment.split(|c: char| !(c.is_ascii_digit() || c == '.'));
     words
@@ -497,7 +498,7 @@ mod tests {
             let told = |note: &Note| note.what == what && note.advice.contains(advice);
             assert!(draft.notes.iter().any(told), "{text}: {:?}", draft.notes);
         }
-        // Every command becomes something, or is named.
+        // Every command becomes something or is named.
         for command in COMMANDS {
             if matches!(command, "account" | "defaults" | "eval" | "host" | "user" | "password" | "uidls_file") {
                 continue;

@@ -1,8 +1,8 @@
-//! `~/.netrc`, where fetchmail and others find passwords. PURE.
+//! `~/.netrc`, from which fetchmail and others read passwords. PURE.
 
 use crate::secret::Secret;
 
-/// The password for a login at the first of these machines that has one.
+/// Returns the password for a login at the first of these machines that has one.
 pub(super) fn password(text: &[u8], machines: &[&str], login: &str) -> Option<Secret> {
     machines.iter().find_map(|machine| {
         let mut words = Words { rest: text };
@@ -31,7 +31,7 @@ fn is(user: Option<Vec<u8>>, login: &str) -> bool {
     user.is_none_or(|user| user == login.as_bytes())
 }
 
-/// Takes words off the text.
+/// Consumes words of the text.
 struct Words<'a> {
     rest: &'a [u8],
 }

@@ -1,4 +1,4 @@
-//! What became what, what has no counterpart, and what to do next, in words. No password is in it.
+//! Says what became what, what has no counterpart, and what to do next. Never contains a password.
 
 use std::fmt;
 use std::path::Path;
@@ -10,17 +10,17 @@ use super::take_over::{Plan, Planned};
 use crate::text;
 use crate::text::Count;
 
-/// An import, done or planned.
+/// The report on an import, done or planned.
 pub struct Report<'a> {
-    /// What was found, without what is in the plan.
+    /// What was found, apart from the accounts in the plan.
     pub found: &'a Found,
-    /// What was or would be written.
+    /// What was or will be written.
     pub plan: &'a Plan,
-    /// Nothing was written.
+    /// Whether nothing was written.
     pub dry_run: bool,
-    /// What was fetched may be deleted.
+    /// Whether messages fetched by the other program may be deleted.
     pub trust: bool,
-    /// What is on the server counts as fetched where nothing says what was.
+    /// Whether messages on the server count as fetched if nothing says which ones were.
     pub mark_existing: bool,
     /// The command line that does what a dry run shows.
     pub command: &'a str,
@@ -42,7 +42,7 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// What is to be done behind an import; nothing where there was nothing to add.
+/// What to do after an import; empty if there was nothing to add.
 pub struct NextSteps<'a>(pub &'a Report<'a>);
 
 impl fmt::Display for NextSteps<'_> {
@@ -52,19 +52,19 @@ impl fmt::Display for NextSteps<'_> {
             return Ok(());
         }
         let (common, accounts) = report.sections();
-        // Where there are few accounts, nothing of theirs is overlooked.
+        // With few accounts nothing in the report is overlooked.
         let to_do: Vec<&Section> = common.iter().chain(&accounts).filter(|one| !one.to_do().is_empty()).collect();
         report.next_steps(f, if accounts.len() > FEW { &to_do } else { &[] })
     }
 }
 
-/// So many accounts are seen at a glance.
+/// Up to this many accounts are seen at a glance.
 const FEW: usize = 2;
 
-/// Stands for the name of an account in what is said of several.
+/// The placeholder for an account's name in text about several accounts.
 const ACCOUNT: &str = "ACCOUNT";
 
-/// Tells of an account, or of several; `briefly`: what became what in one line.
+/// Writes a section. `briefly` puts what became what on one line.
 fn tell(f: &mut fmt::Formatter<'_>, section: &Section, briefly: bool) -> fmt::Result {
     match section.origin.as_str() {
         "" => writeln!(f, "Of {}:", section.name)?,
@@ -91,7 +91,7 @@ fn tell(f: &mut fmt::Formatter<'_>, section: &Section, briefly: bool) -> fmt::Re
 }
 
 impl Report<'_> {
-    /// What is true of several accounts, and what of each.
+    /// Returns the sections on several accounts, and those on single ones.
     fn sections(&self) -> (Vec<Section>, Vec<Section>) {
         let mut accounts: Vec<Section> = self.plan.accounts.iter().map(|planned| self.account(planned)).collect();
         let common = take_common(&mut accounts);
@@ -126,7 +126,7 @@ impl Report<'_> {
         Section { name: name.to_string(), origin: shown(&draft.origin), lines }
     }
 
-    /// What was fetched before, and what becomes of it.
+    /// Says which messages were fetched before, and what happens to them.
     fn fetched(&self, name: &str, draft: &Draft) -> Line {
         let record = &draft.record;
         let program = self.found.program.name();
@@ -158,7 +158,7 @@ impl Report<'_> {
         Line::new(Kind::Told, words)
     }
 
-    /// What was or would be written.
+    /// Says what was or would be written.
     fn done(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { plan, dry_run, .. } = self;
         let config = path(&plan.path);
@@ -203,7 +203,7 @@ impl Report<'_> {
     }
 }
 
-/// What is to be done, each with the names of those that it is to be done for.
+/// Groups what has to be done, each with the names of the accounts.
 fn by_what<'a>(sections: &[&'a Section]) -> Vec<(&'a str, Vec<&'a str>)> {
     let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
     for (what, name) in sections.iter().flat_map(|one| one.to_do().into_iter().map(|what| (what, one.name.as_str()))) {
@@ -216,11 +216,11 @@ fn by_what<'a>(sections: &[&'a Section]) -> Vec<(&'a str, Vec<&'a str>)> {
     all
 }
 
-/// Where the password comes from.
+/// Says where the password comes from.
 fn password(planned: &Planned) -> Option<Line> {
     let Planned { name, draft, password_file, .. } = planned;
     let usual = format!("{name}.password");
-    // One that has another name is told of by itself.
+    // A file with another name is reported by itself.
     let of_several = |file: &Path| match file.file_name().is_some_and(|there| there == usual.as_str()) {
         true => path(&file.with_file_name(format!("{ACCOUNT}.password"))),
         false => path(file),
@@ -243,7 +243,7 @@ fn password(planned: &Planned) -> Option<Line> {
     }
 }
 
-/// Nothing says which messages on the server the other program has fetched.
+/// Says that nothing shows which messages on the server the other program has fetched.
 fn lost(name: &str) -> Line {
     const WHAT: &str = "nothing says what was fetched";
     let words = |name: &str| {

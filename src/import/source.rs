@@ -1,4 +1,4 @@
-//! The files of other programs: read whole, bounded, hostile.
+//! Reads the files of other programs: whole, with a size limit, and trusting nothing in them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use secrecy::zeroize::Zeroizing;
 use super::ImportError;
 use crate::credential::private_file::{self, ReadFault};
 
-/// No configuration is larger, in bytes.
+/// The largest configuration that is read, in bytes.
 const MAX_CONFIG: usize = 16 << 20;
 
-/// No record of what was fetched is larger, in bytes: millions of messages.
+/// The largest record of fetched messages that is read, in bytes: enough for millions of messages.
 const MAX_RECORD: usize = 512 << 20;
 
-/// A configuration: it may hold passwords, and is wiped when dropped.
+/// Reads a configuration. It may contain passwords, and is wiped when dropped.
 pub(super) fn config(path: &Path) -> Result<Zeroizing<Vec<u8>>, ImportError> {
     read(path, MAX_CONFIG)
 }
 
-/// A record of what was fetched. None if there is none.
+/// Reads a record of fetched messages. None if there is none.
 pub(super) fn record(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, ImportError> {
     match private_file::read(path, MAX_RECORD) {
         Ok(file) => Ok(Some(file.contents)),
@@ -36,7 +36,7 @@ fn unreadable(path: &Path, fault: &ReadFault) -> ImportError {
     ImportError::Unreadable { path: path.to_owned(), why: fault.to_string() }
 }
 
-/// The names in a directory, sorted.
+/// Lists the names in a directory, sorted.
 pub(super) fn names(dir: &Path) -> Result<Vec<std::ffi::OsString>, ImportError> {
     let unreadable = |e: io::Error| ImportError::Unreadable { path: dir.to_owned(), why: e.to_string() };
     let mut names = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn names(dir: &Path) -> Result<Vec<std::ffi::OsString>, ImportError> 
     Ok(names)
 }
 
-/// A path as another program writes it: `~` is the home, and what is relative is so to `base`.
+/// Expands a path of another program: `~` is the home directory, and relative paths start from `base`.
 pub(super) fn expand(text: &str, home: Option<&Path>, base: &Path) -> PathBuf {
     let text = match (home, text.strip_prefix("~")) {
         (Some(home), Some("")) => return home.to_owned(),
@@ -57,7 +57,7 @@ pub(super) fn expand(text: &str, home: Option<&Path>, base: &Path) -> PathBuf {
     base.join(text)
 }
 
-/// Text of any encoding, to be shown or compared.
+/// Converts text of any encoding, to be shown or compared.
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

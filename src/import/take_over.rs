@@ -1,5 +1,5 @@
-//! Writes what was found: passwords, states, and last the configuration, which makes them count. Whatever fails before that
-//! leaves everything as it was.
+//! Writes what was found: passwords, states, and last the configuration, which puts them into effect. A failure before
+//! that leaves everything as it was.
 
 use std::fs;
 use std::io;
@@ -16,48 +16,48 @@ use crate::secret::Secret;
 use crate::state::adopt::Known;
 use crate::state::entries::Origin;
 
-/// An account that is going to be made.
+/// An account that will be created.
 #[derive(Debug)]
 pub struct Planned {
     /// Its name.
     pub name: AccountName,
-    /// What it was.
+    /// The account as the other program has it.
     pub draft: Draft,
-    /// Where its password is going to be, or has to be written to by the user.
+    /// The file that will hold its password, or that the user has to write it to.
     pub password_file: Option<PathBuf>,
-    /// The password, if it has to be written there.
+    /// The contents of that file, if it has to be written.
     secret: Option<Secret>,
 }
 
-/// What is going to be written.
+/// What will be written.
 #[derive(Debug)]
 pub struct Plan {
     /// The configuration.
     pub path: PathBuf,
-    /// Whether there is one already.
+    /// Whether the file exists already.
     pub exists: bool,
-    /// The accounts.
+    /// The accounts to be created.
     pub accounts: Vec<Planned>,
-    /// What is not taken over because it is here already.
+    /// Maildrops that have an account already.
     pub here_already: Vec<Note>,
     /// The new text of the configuration.
     pub text: String,
-    /// The same, judged. None where there is nothing to add.
+    /// The new configuration, validated. None if there is nothing to add.
     pub config: Option<Config>,
 }
 
 /// Why nothing was written.
 #[derive(Debug)]
 pub enum TakeOverError {
-    /// The new configuration would be wrong.
+    /// The new configuration would be invalid.
     Config(ConfigError),
-    /// It cannot be added to.
+    /// The configuration cannot be added to.
     CannotAdd(CannotAddTo),
     /// Something cannot be read or written.
     Write(WriteError),
 }
 
-/// A configuration that cannot be added to, in words.
+/// Why a configuration cannot be added to, in words.
 #[derive(Debug)]
 pub struct CannotAddTo(String);
 
@@ -79,7 +79,7 @@ impl From<WriteError> for TakeOverError {
     }
 }
 
-/// Decides what the accounts are called and what is written, and writes nothing.
+/// Chooses names and decides what is written. Writes nothing.
 ///
 /// # Errors
 /// [`TakeOverError`].
@@ -141,12 +141,14 @@ pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result
     Ok(Plan { path: path.to_owned(), exists: before.is_some(), accounts, here_already, text, config })
 }
 
-/// What is said of an account that the configuration could not have, so that the others are taken over without it.
+/// Returns what to say about an account that would make the configuration invalid; the others are taken over without
+/// it.
 fn impossible(error: &ConfigError) -> String {
     format!("{}. Mend it there and import once more, or write the account by hand", error.sentences().join(". "))
 }
 
-/// What is said of a second account of the other program for one maildrop: two of ours would fetch each message twice.
+/// Returns what to say about another of their accounts for the same maildrop: two of ours would fetch each message
+/// twice.
 fn twice(taken: &Draft, left: &Draft, name: &str) -> String {
     let advice = format!("the same maildrop as the account `{name}` above, so it is not taken over a second time");
     let said = |draft: &Draft| -> Vec<String> {
@@ -161,7 +163,7 @@ fn twice(taken: &Draft, left: &Draft, name: &str) -> String {
     format!("{advice}. What it says otherwise is left out: {}", only_here.join("; "))
 }
 
-/// Where a password goes that has no other place, and what has to be written there.
+/// Chooses the file for a password that comes from nowhere else, and returns what has to be written there.
 fn password_file(
     config: &Path,
     name: &AccountName,
@@ -181,7 +183,7 @@ fn password_file(
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {
                         return Ok((Some(path), Some(Secret::new(contents))));
                     }
-                    // An import that was interrupted has left it.
+                    // Left by an interrupted import.
                     Ok(there) if there == contents => return Ok((Some(path), None)),
                     Ok(_) => {}
                     Err(e) => return Err(io_error("look at", &path)(e)),
@@ -192,11 +194,11 @@ fn password_file(
     }
 }
 
-/// Writes it all, the configuration last; `trust`: the user vouches for what the other program delivered. The answer is how
-/// many messages each account knows that it did not know.
+/// Writes everything, the configuration last. With `trust` the user vouches for what the other program delivered.
+/// Returns for each account how many messages were newly recorded as known.
 ///
 /// # Errors
-/// [`TakeOverError`]: then nothing was written, or what was is gone again.
+/// [`TakeOverError`]: then nothing was written, or it has been removed again.
 pub fn carry_out(plan: &Plan, surroundings: &Surroundings<'_>, trust: bool) -> Result<Vec<usize>, TakeOverError> {
     let Some(config) = &plan.config else { return Ok(Vec::new()) };
     let origin = if trust { Origin::Trusted } else { Origin::Imported };

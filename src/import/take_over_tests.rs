@@ -56,7 +56,7 @@ impl Bench {
         carry_out(plan, &surroundings, false)
     }
 
-    /// All files but locks, sorted.
+    /// All files except locks, sorted.
     fn files(&self) -> Vec<String> {
         let mut names = Vec::new();
         for dir in ["conf", "state"] {
@@ -103,7 +103,7 @@ fn a_name_that_is_taken_is_left_alone() {
 fn whatever_fails_leaves_everything_as_it_was() {
     let bench = Bench::new();
     let plan = bench.plan(vec![draft("a", &["1"]), draft("b", &["2"])]).unwrap();
-    // The second state cannot be made.
+    // The second state cannot be created.
     fs::create_dir_all(bench.path("state/b.uids")).unwrap();
     assert!(matches!(bench.carry_out(&plan), Err(TakeOverError::Write(WriteError::State(_)))));
     assert_eq!(bench.files(), ["b.uids"]);

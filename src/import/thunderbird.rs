@@ -11,7 +11,7 @@ use crate::account::TlsMode;
 /// The settings of a profile, by name.
 type Settings = BTreeMap<String, String>;
 
-/// Reads the settings and what was fetched.
+/// Reads the settings, and the record of fetched messages.
 pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     let profile = find(places)?;
     let path = profile.join("prefs.js");
@@ -46,7 +46,7 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     Ok(found)
 }
 
-/// The profile: the one given, or the default one.
+/// Returns the profile: the one given, or the default one.
 fn find(places: &Places) -> Result<PathBuf, ImportError> {
     if let Some(path) = &places.path {
         let is_file = path.file_name().is_some_and(|name| name == "prefs.js");
@@ -68,7 +68,7 @@ fn find(places: &Places) -> Result<PathBuf, ImportError> {
     Err(ImportError::NotFound { program: Program::Thunderbird, looked: roots })
 }
 
-/// The lines `user_pref("name", value);`. Strings lose their quotes.
+/// Parses the lines `user_pref("name", value);`. Strings lose their quotes.
 fn settings(text: &str) -> Settings {
     let line = |line: &str| {
         let inner = line.trim().strip_prefix("user_pref(\"")?.strip_suffix(");")?;
@@ -125,7 +125,7 @@ fn draft<'a>(server: &str, get: &impl Fn(&str) -> Option<&'a str>) -> Result<Dra
     Ok(draft)
 }
 
-/// How it logged in.
+/// Sets how to log in.
 fn login<'a>(draft: &mut Draft, get: &impl Fn(&str) -> Option<&'a str>) {
     match get("authMethod").unwrap_or("3") {
         "3" => draft.needless("authMethod: password"),
@@ -147,7 +147,7 @@ fn login<'a>(draft: &mut Draft, get: &impl Fn(&str) -> Option<&'a str>) {
     }
 }
 
-/// What it did that is done in another way here.
+/// Notes behaviour that is different here.
 fn habits<'a>(draft: &mut Draft, get: &impl Fn(&str) -> Option<&'a str>) {
     if get("headers_only") == Some("true") {
         draft.note("fetch headers only", "messages are fetched whole");
@@ -166,7 +166,7 @@ fn habits<'a>(draft: &mut Draft, get: &impl Fn(&str) -> Option<&'a str>) {
     }
 }
 
-/// What the profile says of all accounts.
+/// Takes the settings of the profile that concern all accounts.
 fn of_the_profile(draft: &mut Draft, settings: &Settings) {
     let get = |key: &str| settings.get(key).map(String::as_str);
     if let Some(seconds) = get("mailnews.tcptimeout").and_then(|seconds| seconds.parse().ok()) {
@@ -233,7 +233,8 @@ fn record<'a>(
     Ok(Record::default())
 }
 
-/// What a `popstate.dat` has for a user at a host. What was not fetched in whole counts as not fetched.
+/// Reads the record of a user at a host from a `popstate.dat`. A message that was not fetched completely counts as not
+/// fetched.
 fn unique_ids(bytes: &[u8], host: &str, user: &str) -> Record {
     let mut record = Record::default();
     let mut is_ours = false;

@@ -1,8 +1,8 @@
-//! Which program a configuration looks like, for one that was given to another. PURE.
+//! Recognizes the program that a configuration looks like, in case it was read for another one. PURE.
 
 use super::Program;
 
-/// The program that the first line is of which only one of them has.
+/// Returns the program of the first line that only one of them can have.
 pub(super) fn looks_like(text: &str) -> Option<Program> {
     text.lines().find_map(|line| of_line(line.trim()))
 }
@@ -19,7 +19,7 @@ fn of_line(line: &str) -> Option<Program> {
         "set" if FDM_SETS.contains(&second) => Some(Program::Fdm),
         "poll" | "skip" => Some(Program::Fetchmail),
         "set" if FETCHMAIL_SETS.contains(&second) => Some(Program::Fetchmail),
-        // fetchmail goes on in the same line.
+        // fetchmail continues on the same line.
         "defaults" if second.is_empty() => None,
         "defaults" => Some(Program::Fetchmail),
         "account" | "delivery" | "host" if !second.is_empty() => Some(Program::Mpop),
@@ -27,7 +27,7 @@ fn of_line(line: &str) -> Option<Program> {
     }
 }
 
-/// What fdm's `set` has behind it, and fetchmail's has not.
+/// The settings of fdm's `set` that fetchmail's does not have.
 const FDM_SETS: [&str; 9] = [
     "lock-file",
     "lock-types",
@@ -40,6 +40,6 @@ const FDM_SETS: [&str; 9] = [
     "default-user",
 ];
 
-/// What fetchmail's `set` has behind it, and fdm's has not.
+/// The settings of fetchmail's `set` that fdm's does not have.
 const FETCHMAIL_SETS: [&str; 8] =
     ["daemon", "postmaster", "logfile", "syslog", "idfile", "pidfile", "bouncemail", "invisible"];

@@ -1,7 +1,7 @@
 //! Makes connections: from a host name to a byte stream that is protected as the account requires.
 //!
 //! `dial` finds and reaches the server, `proxy` does so through a proxy, and `tls` protects the connection and is the
-//! only place that names rustls. No user name and no password passes through here.
+//! only place that names rustls. The credentials of a proxy pass through here; those of the mail account never do.
 
 mod dial;
 mod error;

@@ -1,10 +1,10 @@
-//! A command and all that it started, to be ended together.
+//! A command and everything that it started, which end together.
 //!
-//! Without a terminal a command is a process group of its own, and signals go to the group. With a controlling terminal it
+//! Without a terminal a command gets its own process group, and signals go to the group. With a controlling terminal it
 //! stays in our group: a group of its own would be in the background there, and be stopped as soon as it asks for a
-//! passphrase (SIGTTIN, SIGTTOU). To hand the terminal over to it would take Ctrl-C away from us, and could serve only one
-//! of several commands. So there, and for what has left its group, members are known by a mark in their environment, which
-//! is inherited.
+//! passphrase (SIGTTIN, SIGTTOU). Handing the terminal over to it would take Ctrl-C away from us, and could serve only
+//! one of several commands. So with a terminal, and for processes that have left the group, members are known by a mark
+//! in their environment, which is inherited.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,22 +17,22 @@ use tokio::time::{sleep, timeout};
 
 use crate::threads::blocking;
 
-/// The variable that marks the members. Not among those that begin with `MAILFERRY_`: it tells nobody anything.
+/// The variable that marks the members. It does not begin with `MAILFERRY_`, because it is not meant for the command.
 const MARK: &str = "_MAILFERRY_COMMAND";
 
 /// How long a command that is asked to end may take before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How often to look whether it has ended.
+/// How often to check whether it has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long a killed command may take to go: one that the system cannot end must not keep its turn.
+/// How long to wait for a command that was killed: one that the system cannot end must not block others.
 const LAST_BREATH: Duration = Duration::from_secs(5);
 
-/// So many times those are killed that were started meanwhile.
+/// How many rounds of killing there are for processes that are started meanwhile.
 const ROUNDS: u32 = 20;
 
-/// Those that run now: they end with this process, however that ends in order.
+/// The commands that run now. They are ended when this process ends in an orderly way.
 static UNDER_WAY: Mutex<Vec<Family>> = Mutex::new(Vec::new());
 
 /// The processes of a command.
@@ -42,7 +42,7 @@ pub(super) struct Family {
     leader: Pid,
     /// Whether it leads a process group of its own.
     grouped: bool,
-    /// The variable that each member has in its environment, with its value.
+    /// The variable with its value that each member has in its environment.
     mark: String,
 }
 
@@ -62,12 +62,12 @@ impl Family {
         Ok((child, family))
     }
 
-    /// It has ended: what is left of it is the user's.
+    /// Forgets a command that has ended: processes that it left behind are the user's.
     pub(super) fn let_go(&self) {
         UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other.mark != self.mark);
     }
 
-    /// Asks all of them to end, and kills those that have not a little later.
+    /// Asks all processes to end, and kills those that have not ended a little later.
     pub(super) async fn end(&self, child: &mut Child) {
         self.tell(Signal::TERM).await;
         let gone = async {
@@ -79,7 +79,7 @@ impl Family {
         if timeout(GRACE, gone).await.is_ok() {
             return;
         }
-        // Another one may be started while these are killed.
+        // A process may be started while the others are killed.
         for _ in 0..ROUNDS {
             let _ = child.start_kill();
             self.tell(Signal::KILL).await;
@@ -91,17 +91,17 @@ impl Family {
         let _ = timeout(LAST_BREATH, child.wait()).await;
     }
 
-    /// Ends them without waiting, because nobody is interested any more.
+    /// Ends the processes without waiting for them.
     pub(super) fn abandon(&self) {
-        // At a terminal it gets the chance to put that back in order: it may have switched the echo off.
+        // At a terminal the command gets the chance to restore it: it may have switched the echo off.
         self.signal(if self.grouped { Signal::KILL } else { Signal::TERM });
         if !self.grouped {
-            // It has not been waited for, so the number is still its own.
+            // The child has not been waited for, so its process id is still its own.
             let _ = kill_process(self.leader, Signal::TERM);
         }
     }
 
-    /// Signals them, off the runtime's threads: looking for members reads many files.
+    /// Signals the processes on another thread, because looking for members reads many files.
     async fn tell(&self, signal: Signal) {
         let family = self.clone();
         let _ = blocking(move || family.signal(signal)).await;
@@ -118,17 +118,17 @@ impl Family {
         }
         for member in self.marked() {
             let _ = kill_process(member, signal);
-            // What is stopped, because it wanted to read from a terminal, does not hear anything before it goes on.
+            // A process that was stopped because it tried to use the terminal handles no signal until it is continued.
             let _ = kill_process(member, Signal::CONT);
         }
     }
 
-    /// Whether somebody is left in the group. As long as there is, its number is not given to anybody else.
+    /// Whether the group has any process left. Until it is empty, its id is not reused.
     fn has_group(&self) -> bool {
         self.grouped && test_kill_process_group(self.leader).is_ok()
     }
 
-    /// The processes that have the mark. Those of other users cannot be seen, nor ended.
+    /// Finds the processes that have the mark. Processes of other users cannot be seen or signalled.
     fn marked(&self) -> impl Iterator<Item = Pid> {
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         processes.filter_map(|entry| {
@@ -139,8 +139,8 @@ impl Family {
     }
 }
 
-/// Ends all commands that run now without waiting, because this process ends. As long as the answer lives, nobody goes on
-/// who waited for one of them.
+/// Ends all running commands without waiting for them, because this process ends. While the returned guard is held,
+/// code that waited for one of them does not continue.
 pub(super) fn abandon_all() -> MutexGuard<'static, Vec<Family>> {
     let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
     under_way.drain(..).for_each(|family| family.abandon());

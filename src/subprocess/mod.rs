@@ -1,8 +1,8 @@
-//! Processes that are started for the user: without what is private to this one, for a bounded time, with what they
-//! print kept, and ended with all that they started.
+//! Processes started for the user: without this process's private variables, for a bounded time, with their output
+//! kept, and ended together with everything that they started.
 //!
-//! A command is over when its own process ends. What it leaves running in the background (an agent, a cache of
-//! passwords) may hold its standard output open for days and is not waited for; what was printed until then counts.
+//! A command is over when its own process ends. Processes that it leaves in the background (an agent, a password cache)
+//! may hold its standard output open for days and are not waited for; what was printed until then counts.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
@@ -25,8 +25,8 @@ use family::Family;
 pub(crate) use family::has_terminal;
 pub(crate) use output::{Full, Sink, Tail};
 
-/// What systemd tells this process about itself. A child that believed it could report in our name or read our
-/// credentials.
+/// Variables by which systemd tells this process about itself. A child that used them could report in our name or read
+/// our credentials.
 const NOT_INHERITED: [&str; 16] = [
     "NOTIFY_SOCKET",
     "CREDENTIALS_DIRECTORY",
@@ -46,32 +46,32 @@ const NOT_INHERITED: [&str; 16] = [
     "MANAGERPID",
 ];
 
-/// A command that was started without a shell, with nothing to read unless it is fed.
+/// A command that was started without a shell. Its standard input is empty unless it is given one.
 ///
-/// When it is dropped before its end, it is ended, too.
+/// Dropping this before the command has ended ends the command.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
     stdout: ChildStdout,
     stderr: ChildStderr,
-    /// All that it started. None when it has ended.
+    /// The command's processes. None once it has ended.
     family: Option<Family>,
 }
 
-/// Why a command did not come to its end.
+/// Why a command was not run to its end.
 #[derive(Debug)]
 pub(crate) enum NoEnd {
-    /// It took too long, and was ended with all that it had started.
+    /// It took too long, and was ended with everything that it had started.
     TimedOut,
-    /// It printed too much, and was ended with all that it had started.
+    /// It printed too much, and was ended with everything that it had started.
     TooMuch,
-    /// It could not be followed.
+    /// Waiting for it failed.
     Lost(io::Error),
 }
 
 impl Running {
-    /// Starts a command. What systemd told this process and our own `MAILFERRY_` variables are not in its environment,
-    /// except what is given here.
+    /// Starts a command. Its environment lacks what systemd told this process, and all `MAILFERRY_` variables except
+    /// those given here.
     pub(crate) async fn start(
         program: &OsStr,
         arguments: &[OsString],
@@ -82,7 +82,7 @@ impl Running {
         off_the_runtime(move || Self::start_command(command, !has_terminal())).await
     }
 
-    /// The same, for a command whose standard input is this file: no symbolic link.
+    /// Starts a command that reads this file as its standard input. The file must not be a symbolic link.
     pub(crate) async fn start_fed(
         program: &OsStr,
         arguments: &[OsString],
@@ -108,8 +108,8 @@ impl Running {
         Ok(Self { child, stdout, stderr, family: Some(family) })
     }
 
-    /// Waits for its end, and listens meanwhile, so that it cannot get stuck on a full pipe. What is not over within the
-    /// limit is ended.
+    /// Waits for the command's end, and reads its output meanwhile so that it cannot block on a full pipe. Ends it when
+    /// the limit is over.
     pub(crate) async fn follow(
         mut self,
         limit: Duration,
@@ -120,7 +120,7 @@ impl Running {
         if let (Err(_), Some(family)) = (&ended, &self.family) {
             family.end(&mut self.child).await;
         }
-        // It has ended; what it left running in the background is the user's.
+        // It has ended; processes that it left in the background are the user's.
         if let Some(family) = self.family.take() {
             family.let_go();
         }
@@ -145,7 +145,8 @@ impl Running {
     }
 }
 
-/// Whoever starts a program waits until the system has found and read it: on a disk that hangs, for ever.
+/// Runs `start` on another thread: it blocks until the system has found and read the program, for ever if the disk
+/// hangs.
 async fn off_the_runtime<T: Send + 'static>(start: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     watch::blocking(start).await.unwrap_or_else(|e| Err(e.into()))
 }
@@ -159,14 +160,14 @@ impl Drop for Running {
     }
 }
 
-/// Ends all commands that still run, because this process ends. Waits for none of them. As long as the answer lives, nobody
-/// goes on who waited for one of them: so nobody tells how it ended.
+/// Ends all running commands without waiting for them, because this process ends. While the returned guard is held,
+/// code that waited for one of them does not continue, so nothing reports how it ended.
 #[must_use]
 pub(crate) fn end_all() -> impl Sized {
     family::abandon_all()
 }
 
-/// A command with pipes for what it writes; `inherited` are the names of the environment's variables.
+/// Prepares a command with pipes for its output; `inherited` are the names of the variables in our environment.
 fn prepare_from(program: &OsStr, arguments: &[OsString], inherited: impl Iterator<Item = OsString>) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,4 +1,4 @@
-//! What a command prints.
+//! The output of a command.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -9,27 +9,27 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::text;
 
-/// How much of what a command wrote is kept: its end, where the reason usually stands.
+/// How much of a command's output is kept, in bytes: its end, where the reason for a failure usually is.
 const KEPT: usize = 2 * 1024;
 
 /// How much is read at a time, in bytes.
 const PIECE: usize = 4 * 1024;
 
-/// Where what a command prints goes.
+/// Takes the output of a command.
 pub(crate) trait Sink {
-    /// Takes what came.
+    /// Takes the next bytes.
     fn take(&mut self, bytes: &[u8]) -> Result<(), Full>;
 }
 
-/// It was more than the sink takes.
+/// The output was more than the sink takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
-/// Reads to the end. Nothing is lost when this is given up.
+/// Reads to the end. Cancelling this loses nothing.
 pub(super) async fn listen(from: &mut (impl AsyncRead + Unpin), sink: &mut impl Sink) -> Result<(), Full> {
     let mut buffer = [0; PIECE];
     loop {
-        // An error ends it as well: there is nobody to tell it to, and how the command ends is what counts.
+        // An error ends it, too: there is nobody to report it to, and the status of the command is what counts.
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return Ok(()) };
         let taken = sink.take(buffer.get(..count).unwrap_or_default());
         buffer.zeroize();
@@ -37,13 +37,13 @@ pub(super) async fn listen(from: &mut (impl AsyncRead + Unpin), sink: &mut impl 
     }
 }
 
-/// Reads what is in the pipe now and no more: somebody else may hold it open, and write to it for as long as they like.
+/// Reads only what is in the pipe now: another process may hold it open and write to it for as long as it likes.
 pub(super) fn drain(pipe: impl AsFd, sink: &mut impl Sink) -> Result<(), Full> {
     let mut left = ioctl_fionread(&pipe).ok().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     let mut buffer = [0; PIECE];
     while left > 0 {
         let piece = buffer.len().min(left);
-        // The pipe does not block, so what is not there after all ends it.
+        // The pipe does not block, so a read that finds nothing ends this.
         let Ok(count @ 1..) = read(&pipe, buffer.get_mut(..piece).unwrap_or_default()) else { return Ok(()) };
         let taken = sink.take(buffer.get(..count).unwrap_or_default());
         buffer.zeroize();
@@ -67,7 +67,7 @@ impl Sink for Tail {
 }
 
 impl Tail {
-    /// What is kept, without blanks around it, escaped.
+    /// Returns what is kept, trimmed and escaped.
     pub(crate) fn text(&mut self) -> String {
         text::value(String::from_utf8_lossy(self.0.make_contiguous()).trim())
     }

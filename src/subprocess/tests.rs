@@ -15,14 +15,15 @@ fn what_systemd_told_us_and_our_own_settings_are_not_inherited() {
     assert_eq!(removed, ["MAILFERRY_CONFIG", "MAINPID", "NOTIFY_SOCKET", "STATE_DIRECTORY"]);
 }
 
-/// A shell's command; `$0` is the directory. In a group of its own, or in ours as at a terminal.
+/// Runs a script in a shell; `$0` is the directory. It gets a process group of its own, or stays in ours as at a
+/// terminal.
 fn shell(dir: &Path, script: &str, grouped: bool) -> Running {
     let arguments = ["-c".into(), script.into(), dir.into()];
     let inherited = std::env::vars_os().map(|(name, _)| name);
     Running::start_command(prepare_from(OsStr::new("sh"), &arguments, inherited), grouped).unwrap()
 }
 
-/// Up to so many bytes.
+/// Takes at most this many bytes.
 struct Bounded(Vec<u8>, usize);
 
 impl Sink for Bounded {
@@ -32,21 +33,21 @@ impl Sink for Bounded {
     }
 }
 
-/// What a command printed, and how it ended.
+/// Returns what a command printed and how it ended.
 async fn follow(running: Running, limit: Duration) -> (String, Result<ExitStatus, NoEnd>) {
     let mut output = Bounded(Vec::new(), 100_000);
     let ended = running.follow(limit, &mut output, &mut Tail::default()).await;
     (String::from_utf8(output.0).unwrap(), ended)
 }
 
-/// The processes whose numbers stand in these files.
+/// Reads process ids from files.
 fn processes(dir: &Path, names: &[&str]) -> Vec<Pid> {
     let read = |name: &&str| std::fs::read_to_string(dir.join(name)).unwrap().trim().parse().unwrap();
     names.iter().map(read).map(|number| Pid::from_raw(number).unwrap()).collect()
 }
 
 fn is_alive(process: Pid) -> bool {
-    // A dead one may wait for whoever inherited it to notice.
+    // A dead process may wait for its new parent to notice.
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
@@ -81,7 +82,7 @@ async fn an_agent_that_goes_on_printing_does_not_hold_anybody_up() {
 
 #[tokio::test]
 async fn what_does_not_end_in_time_is_gone_with_all_that_it_started() {
-    // A child, one that does not listen, one that belongs to nobody any more, one with a session of its own.
+    // A child, one that ignores signals, an orphan, and one with a session of its own.
     let script = "sleep 1000 & echo $! > $0/child
                   sh -c 'trap \"\" TERM; echo $$ > $0/deaf; while :; do sleep 1; done' $0 &
                   sh -c 'sleep 1000 & echo $! > $0/orphan' $0

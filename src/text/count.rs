@@ -19,7 +19,7 @@ impl fmt::Display for Size {
 pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
 
 impl Count {
-    /// So many of what is held in memory.
+    /// Makes the count of things in memory.
     pub(crate) fn of(things: usize, one: &'static str) -> Self {
         Self(u64::try_from(things).unwrap_or(u64::MAX), one)
     }
@@ -31,7 +31,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// The word for so many things, from the word for one: "days", "deliveries".
+/// Returns the word for this many things, from the word for one: "days", "deliveries".
 pub(crate) fn plural(count: u64, one: &str) -> String {
     let stem = one.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
     match (count, stem) {

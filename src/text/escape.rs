@@ -1,22 +1,22 @@
-//! Text that somebody else has chosen, as a terminal and a log can show it.
+//! Escapes text from elsewhere so that a terminal and a log can show it.
 //!
-//! Shown raw, it could move the cursor, forge a log line or turn the reading direction round.
+//! Shown raw, it could move the cursor, forge a log line or reverse the reading direction.
 
 use std::fmt::Display;
 use std::path::Path;
 
-/// What a server says, for people to read: what does not print is shown by its escape, all else as it is. Quotes and
-/// backslashes stay, so it does no harm to pass through here twice.
+/// Escapes what a server says, for people to read: unprintable characters are shown as escapes, all others as they are.
+/// Quotes and backslashes stay, so that escaping twice does no harm.
 pub(crate) fn words(text: &str) -> String {
     escaped(text.chars(), text.len())
 }
 
-/// The same of bytes. Invalid UTF-8 becomes U+FFFD.
+/// Escapes bytes like [`words`]. Invalid UTF-8 becomes U+FFFD.
 pub(crate) fn words_in(bytes: &[u8]) -> String {
     words(&String::from_utf8_lossy(bytes))
 }
 
-/// At most so many characters of a text, with an ellipsis if there are more.
+/// Returns at most this many characters of a text, with an ellipsis if there are more.
 pub(crate) fn cut_words(text: &str, most: usize) -> String {
     let mut shown = escaped(text.chars().take(most), text.len().min(most));
     if text.chars().nth(most).is_some() {
@@ -25,12 +25,13 @@ pub(crate) fn cut_words(text: &str, most: usize) -> String {
     shown
 }
 
-/// So many octets are reserved: what prints does not grow, and leaves no part of itself behind in freed memory.
+/// Escapes characters. `room` octets are reserved, so that text without escapes does not grow and leaves no part of
+/// itself behind in freed memory.
 fn escaped(chars: impl Iterator<Item = char>, room: usize) -> String {
     let mut text = String::with_capacity(room);
     for c in chars {
         match c {
-            // Some servers part their words with tabs. In a line of text it is a blank as well.
+            // Some servers separate words with tabs. In a line of text a blank does as well.
             '\t' => text.push(' '),
             c if is_printable(c) => text.push(c),
             c => text.extend(c.escape_default()),
@@ -39,7 +40,7 @@ fn escaped(chars: impl Iterator<Item = char>, room: usize) -> String {
     text
 }
 
-/// Neither a control character nor an invisible one that changes how its neighbours are shown.
+/// Whether this is neither a control character nor an invisible one that changes how its neighbours are shown.
 fn is_printable(c: char) -> bool {
     let changes_its_neighbours = matches!(
         c,
@@ -48,8 +49,8 @@ fn is_printable(c: char) -> bool {
     !c.is_control() && !changes_its_neighbours
 }
 
-/// A value in a message: a name, a word of the configuration, what a command printed. All that does not print is
-/// escaped, tabs and combining characters as well, since a value is compared letter by letter.
+/// Escapes a value in a message: a name, a word of the configuration, the output of a command. Unlike in [`words`],
+/// tabs and combining characters are escaped as well, because values are compared letter by letter.
 pub(crate) fn value(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -61,18 +62,18 @@ pub(crate) fn value(text: &str) -> String {
     shown
 }
 
-/// A path in a message.
+/// Escapes a path in a message.
 pub(crate) fn path(path: &Path) -> String {
     value(&path.to_string_lossy())
 }
 
-/// What the system says of an error, without the number behind it, which is for programs.
+/// Returns the system's words for an error, without the number after them, which is for programs.
 pub(crate) fn system(error: impl Display) -> String {
     let text = error.to_string();
     text.split_once(" (os error ").map_or(text.as_str(), |(words, _)| words).to_owned()
 }
 
-/// What somebody said, as the end of a sentence; nothing if he said nothing. The words are escaped already.
+/// Returns words, already escaped, as the end of a sentence: empty if there are none.
 pub(crate) fn saying(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(", saying \"{words}\"") }
 }

@@ -1,8 +1,8 @@
-//! How text and numbers are shown to people. PURE.
+//! Shows text and numbers to people. PURE.
 //!
-//! [`escape`] makes text from elsewhere fit for a terminal and a log: [`words`] for what a server says, [`value`] for a
-//! path, a name or any other value in a message. [`span`] and [`count`] have durations, sizes and numbers of things in
-//! words.
+//! [`escape`] makes text from elsewhere safe for a terminal and a log: [`words`] for what a server says, [`value`] for
+//! a path, a name or any other value in a message. [`span`] and [`count`] put durations, sizes and numbers of things
+//! into words.
 
 mod count;
 mod escape;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A time to go, in words: "at once", "in 30 s", "in 2 h 30 min".
+/// A time until something happens, in words: "at once", "in 30 s", "in 2 h 30 min".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct In(pub(crate) Duration);
 
@@ -13,12 +13,12 @@ impl fmt::Display for In {
     }
 }
 
-/// A span of time as a person would say it: two numbers at most, and nobody counts the seconds of an hour.
+/// A span of time as a person would say it: at most two numbers, and no seconds beside hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
 impl Span {
-    /// The time from one moment to a later one, both in seconds of the same clock; none if that clock went back.
+    /// Returns the time from one moment to a later one, both in seconds of the same clock; zero if the clock went back.
     pub(crate) fn between(earlier: i64, later: i64) -> Self {
         Self(Duration::from_secs(u64::try_from(later.saturating_sub(earlier)).unwrap_or(0)))
     }

@@ -1,4 +1,4 @@
-//! APPEND: a command, the octets of a message behind it, an answer. Several may be under way.
+//! APPEND: the command, the octets of a message, and the answer. Several may be in flight.
 
 use std::time::Duration;
 
@@ -10,48 +10,48 @@ use crate::forward::letter::{Letter, file};
 use crate::state::record::MailboxUid;
 use crate::text;
 
-/// Messages up to this size are sent without waiting where LITERAL- is offered (RFC 7888), in octets.
+/// The largest message, in octets, that is sent without waiting if the server offers LITERAL- (RFC 7888).
 const SMALL: u64 = 4096;
 
-/// The same where LITERAL+ is: a refusal costs no more than that.
+/// The same for LITERAL+, where it limits what a refusal costs.
 const NOT_LARGE: u64 = 64 << 10;
 
-/// So much is gathered before it is sent, in octets.
+/// How much is gathered before it is sent, in octets.
 const GATHERED: usize = 64 << 10;
 
-/// What APPEND is for.
+/// What an error message says was being done.
 const DOING: &str = "append a message";
 
 /// How APPEND ended.
 #[derive(Debug)]
 pub(super) enum Appended {
-    /// The message is in the mailbox; where, if the server says it.
+    /// The message is in the mailbox, under this UID if the server names it.
     Yes(Option<MailboxUid>),
-    /// It is not, for this reason.
+    /// The server refused it.
     No(Condition),
 }
 
-/// What comes while APPENDs are under way.
+/// An event while APPENDs are in flight.
 #[derive(Debug)]
 pub(super) enum AppendEvent {
-    /// The server wants the octets.
+    /// The server asks for the octets.
     Wanted,
-    /// The APPEND with this tag has ended so.
+    /// The APPEND with this tag has ended.
     Ended(String, Appended),
 }
 
 impl Session {
-    /// Whether a message may be sent without waiting for a word from the server.
+    /// Whether the message may be sent without waiting for the server's consent.
     pub(super) fn sends_ahead(&self, letter: &Letter) -> bool {
         self.has("LITERAL+") && letter.size <= NOT_LARGE || self.has("LITERAL-") && letter.size <= SMALL
     }
 
-    /// Whether a message may have octets that are 0: in a `literal8` (RFC 3516, section 4.4; RFC 9051).
+    /// Whether the server accepts NUL in a message: in a `literal8` (RFC 3516, section 4.4; RFC 9051).
     pub(super) fn takes_nul(&self) -> bool {
         self.has("BINARY") || self.has("IMAP4REV2")
     }
 
-    /// Begins to append a message: the command in front of it; its tag. Where it may be sent ahead, all of it.
+    /// Begins to append a message: sends the command, and the whole message if it may be sent ahead. Returns the tag.
     pub(super) async fn begin_append(
         &mut self,
         mailbox: &str,
@@ -71,7 +71,7 @@ impl Session {
         Ok(tag)
     }
 
-    /// The octets of a message, and the end of the command.
+    /// Sends the octets of a message and the end of the command.
     pub(super) async fn send_letter(&mut self, letter: &Letter) -> Result<(), ForwardError> {
         let mut octets = letter.octets();
         let unreadable = |source| ForwardError::Spool { path: file(&letter.spooled), source };
@@ -86,10 +86,10 @@ impl Session {
         if self.outgoing.len() < GATHERED { Ok(()) } else { self.send_gathered().await }
     }
 
-    /// Sends what was gathered.
+    /// Sends what has been gathered.
     pub(super) async fn send_gathered(&mut self) -> Result<(), ForwardError> {
         let mut gathered = std::mem::take(&mut self.outgoing);
-        // What the server says at its end is read by whoever waits for the answers that are open.
+        // What the server says as it closes the connection is read by the code that waits for the answers.
         let sent = self.wire.send(&gathered).await.map_err(|error| ForwardError::wire(DOING, error));
         self.awaited = Awaited::begin();
         gathered.clear();
@@ -97,12 +97,12 @@ impl Session {
         sent
     }
 
-    /// What comes next of the APPENDs that are under way.
+    /// Waits for the next event of the APPENDs in flight.
     pub(super) async fn next_event(&mut self) -> Result<AppendEvent, ForwardError> {
         self.next_event_within(LONG_ANSWER).await
     }
 
-    /// The same, as long as the server is not silent for so long.
+    /// Waits for the next event, with another timeout for the server's silence.
     pub(super) async fn next_event_within(&mut self, timeout: Duration) -> Result<AppendEvent, ForwardError> {
         loop {
             match self.response(DOING, timeout, None).await?.0 {
@@ -116,7 +116,7 @@ impl Session {
     }
 }
 
-/// What the answer to APPEND says.
+/// Interprets the answer to APPEND.
 fn appended(done: Condition) -> Appended {
     if done.kind != Kind::Ok {
         return Appended::No(done);

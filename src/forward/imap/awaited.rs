@@ -1,4 +1,5 @@
-//! How much may come before an answer, and how long it may take: a server that floods or drips holds nobody for ever.
+//! Limits how much may come before an answer and how long it may take, so that a server that floods or drips cannot
+//! hold us for ever.
 
 use std::time::Duration;
 
@@ -6,23 +7,23 @@ use tokio::time::Instant;
 
 use crate::forward::wire::{SLOWEST, WireError};
 
-/// An answer may take so long, whatever comes before it, and a second more for each [`SLOWEST`] octets of that.
+/// How long an answer may take, whatever comes before it, plus a second for each [`SLOWEST`] octets of that.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 
-/// So many lines that nobody asked for may come before it, with so many octets.
+/// How many unsolicited lines may come before it, and how many octets in them.
 const UNASKED: (u32, u64) = (100_000, 8 << 20);
 
-/// The same where all messages of a mailbox are asked for.
+/// The same where all messages of a mailbox are listed.
 const LISTING: (u32, u64) = (2_000_000, 128 << 20);
 
-/// So many octets of literals: more than a hundred large messages have.
+/// How many octets of literals may come: more than a hundred large messages have.
 const MOST_OF_LITERALS: u64 = 16 << 30;
 
-/// What has come since something was sent or answered.
+/// What has come since a command was sent or answered.
 #[derive(Debug)]
 pub(super) struct Awaited {
     since: Instant,
-    /// So many lines may come, with so many octets.
+    /// The most lines that may come, and the most octets in them.
     most: (u32, u64),
     lines: u32,
     of_lines: u64,
@@ -34,12 +35,12 @@ impl Awaited {
         Self { since: Instant::now(), most: UNASKED, lines: 0, of_lines: 0, of_literals: 0 }
     }
 
-    /// The same, where a line for each message of a mailbox is to come.
+    /// Begins with the limits of a listing, which has a line for each message of a mailbox.
     pub(super) fn begin_listing() -> Self {
         Self { most: LISTING, ..Self::begin() }
     }
 
-    /// Another line has come, with so many octets.
+    /// Counts another line of this many octets.
     pub(super) fn take_line(&mut self, octets: usize) -> Result<(), WireError> {
         self.lines = self.lines.saturating_add(1);
         self.of_lines = self.of_lines.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
@@ -49,7 +50,7 @@ impl Awaited {
         self.check_time()
     }
 
-    /// A literal with so many octets is about to come.
+    /// Counts a literal of this many octets that is about to come.
     pub(super) fn take_literal(&mut self, octets: u64) -> Result<(), WireError> {
         self.of_literals = self.of_literals.saturating_add(octets);
         if self.of_literals > MOST_OF_LITERALS { Err(WireError::Flood) } else { self.check_time() }

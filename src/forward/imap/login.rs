@@ -12,10 +12,10 @@ use crate::forward::pass::words;
 use crate::sasl;
 use crate::secret::Secret;
 
-/// The server may ask for something so often before it answers.
+/// How many questions the server may ask before it answers.
 const MOST_QUESTIONS: u32 = 10;
 
-/// What stands in the log in the place of names and secrets.
+/// What the log shows in place of names and secrets.
 const HIDDEN: &str = "[...]";
 
 impl Session {
@@ -27,7 +27,7 @@ impl Session {
         }
     }
 
-    /// The mechanism of SASL to log in with, and what it says. None: LOGIN is for that.
+    /// Returns the SASL mechanism to log in with, and its initial response. None if LOGIN is to be used.
     fn mechanism(&self, to: &ImapDestination, secret: &Secret) -> Result<Option<(&'static str, Secret)>, ForwardError> {
         let endpoint = &to.endpoint;
         let unsendable = |e: sasl::SaslError| ForwardError::Login { response: e.to_string() };
@@ -72,7 +72,7 @@ impl Session {
                     let line = Zeroizing::new(format!("{}\r\n", encoded.as_str()));
                     self.send(DOING, line.as_bytes()).await?;
                 }
-                // What a refused token is refused for; an empty answer asks for the end.
+                // The server tells why it refused a token, and an empty response asks it to end.
                 Line::Continue => {
                     questions += 1;
                     self.send(DOING, b"\r\n").await?;
@@ -123,7 +123,7 @@ fn logged_in(done: &Condition) -> Result<(), ForwardError> {
     if done.kind == Kind::Ok {
         return Ok(());
     }
-    // Some servers have no room for now, or are being mended (RFC 5530).
+    // Some servers are out of room or under maintenance for now (RFC 5530).
     let later = ["UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT"].iter().any(|code| done.code(code).is_some())
         || done.text.to_ascii_lowercase().contains("too many");
     if later { Err(refusal("log in", done)) } else { Err(login_refused(done)) }

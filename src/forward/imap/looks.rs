@@ -1,4 +1,5 @@
-//! Looks into a mailbox: sizes, headers, whole messages. By FETCH, never by SEARCH: too many servers answer that wrongly.
+//! Looks into a mailbox: sizes, headers, whole messages. By FETCH, never by SEARCH, which too many servers answer
+//! wrongly.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +10,13 @@ use crate::forward::error::ForwardError;
 use crate::forward::pass::words;
 use crate::message::{Digest, HeaderDigester, MessageDigester};
 
-/// So many messages are asked for in one command: some servers take no long lines.
+/// How many messages one command asks for: some servers do not accept long lines.
 const AT_ONCE: usize = 100;
 
-/// What these looks are for.
+/// What an error message says was being done.
 const LOOKING: &str = "look at a message";
 
-/// A part of messages, and what makes a digest of it.
+/// A part of a message, and how its digest is computed.
 trait Part: Default + Send {
     const NAME: &'static str;
     fn update(&mut self, octets: &[u8]);
@@ -47,9 +48,9 @@ impl Part for MessageDigester {
 }
 
 impl Session {
-    /// Hands over the UIDs from this one on, and the sizes of the messages as the server has them.
+    /// Passes the UIDs from this one on to `sink`, with the sizes that the server states.
     pub(super) async fn sizes(&mut self, from: u32, mut sink: impl FnMut(u32, u64) + Send) -> Result<(), ForwardError> {
-        // `*` is the last message, even if it is before `from`.
+        // `*` means the last message, even if its UID is below `from`.
         self.list(from, |_, uid, size| {
             if uid >= from {
                 sink(uid, size);
@@ -58,7 +59,7 @@ impl Session {
         .await
     }
 
-    /// The UID of the last message of the mailbox; 0 if there is none.
+    /// Returns the UID of the last message in the mailbox; 0 if there is none.
     pub(super) async fn last_uid(&mut self) -> Result<u32, ForwardError> {
         let mut last = 0;
         if self.exists != Some(0) {
@@ -67,7 +68,7 @@ impl Session {
         Ok(last)
     }
 
-    /// For each of these numbers, the lowest UID of the messages behind the one that has it.
+    /// Returns, for each of these sequence numbers, the lowest UID of the messages after it.
     pub(super) async fn first_behind(&mut self, numbers: &[u32]) -> Result<BTreeMap<u32, u32>, ForwardError> {
         let mut first: BTreeMap<u32, u32> = BTreeMap::new();
         let take = |number: u32, uid: u32, _: u64| {
@@ -80,7 +81,7 @@ impl Session {
         Ok(first)
     }
 
-    /// Hands over the numbers, UIDs and sizes of the messages from this UID on, and of the last one.
+    /// Passes the sequence numbers, UIDs and sizes of the messages from this UID on to `sink`, and of the last one.
     async fn list(&mut self, from: u32, mut sink: impl FnMut(u32, u32, u64) + Send) -> Result<(), ForwardError> {
         const DOING: &str = "look for a message";
         let (before, mut last) = (self.exists.unwrap_or(0), 0);
@@ -98,7 +99,7 @@ impl Session {
         if done.kind != Kind::Ok {
             return Err(refusal(DOING, &done));
         }
-        // What was removed meanwhile is not missing.
+        // A message that was removed meanwhile is not missing.
         let exists = before.min(self.exists.unwrap_or(0));
         match last < exists && !self.is_before(exists, from).await? {
             true => {
@@ -109,7 +110,7 @@ impl Session {
         }
     }
 
-    /// Whether a message has a lower UID than this: some servers leave out the last one if it has.
+    /// Whether a message has a UID below this one: some servers then leave the last one out.
     async fn is_before(&mut self, number: u32, from: u32) -> Result<bool, ForwardError> {
         const DOING: &str = "look for a message";
         self.command(DOING, &format!("FETCH {number} (UID)")).await?;
@@ -118,12 +119,12 @@ impl Session {
         Ok(done.kind == Kind::Ok && uid.is_some_and(|uid| uid < u64::from(from)))
     }
 
-    /// The digests of the headers of these messages; what is not there any more is left out.
+    /// Returns the digests of the headers of these messages. Messages that are gone are left out.
     pub(super) async fn headers(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Digest>, ForwardError> {
         self.digests::<HeaderDigester>(uids).await
     }
 
-    /// The digests of all octets of these messages; what is not there any more is left out.
+    /// Returns the digests of all octets of these messages. Messages that are gone are left out.
     pub(super) async fn wholes(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Digest>, ForwardError> {
         self.digests::<MessageDigester>(uids).await
     }
@@ -140,8 +141,8 @@ impl Session {
         Ok(found)
     }
 
-    /// Asks for the messages of a set that was refused one by one: a server refuses all of it because of one that it cannot
-    /// hand out.
+    /// Asks one by one for messages that were refused as a set: a server refuses the whole set because of one message
+    /// that it cannot hand out.
     async fn fetch_each<P: Part>(
         &mut self,
         uids: &[u32],
@@ -178,7 +179,7 @@ impl Session {
                 }
                 (Line::Data(data), true) => {
                     let uid = response::item(&data, "UID").and_then(|uid| u32::try_from(uid).ok());
-                    // A server may tell more than it was asked for.
+                    // A server may tell about messages that were not asked for.
                     if let Some(uid) = uid.filter(|uid| uids.contains(uid)) {
                         found.insert(uid, part.finish());
                     }

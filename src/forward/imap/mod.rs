@@ -1,8 +1,8 @@
-//! Into a mailbox at an IMAP server, by APPEND, each message once.
+//! Appends mail to a mailbox on an IMAP server, each message once.
 //!
-//! Before APPEND the intent is durable, with the mailbox's UIDVALIDITY and UIDNEXT. If the answer is lost, the message is
-//! there under a UID from that one on, or nowhere: the next pass looks at those ([`survey`]), and appends it only if its bytes
-//! are not among them ([`recognition`]).
+//! Before APPEND is sent, an intent with the mailbox's UIDVALIDITY and UIDNEXT is durable. If the answer is lost, the
+//! message is there under a UID from that UIDNEXT on, or not at all: the next pass looks at those UIDs ([`survey`]),
+//! and appends the message only if its bytes are not among them ([`recognition`]).
 
 mod append;
 mod awaited;
@@ -33,11 +33,11 @@ use crate::threads::NotDone;
 pub(super) use probe::probe;
 use worker::{Claims, Worker, is_of_the_look};
 
-/// Another connection is worth its login where so many messages wait for each.
+/// How many waiting messages make another connection worth its login.
 const FOR_EACH: usize = 8;
 
-/// Takes on what waits: over one connection, so that it arrives in its order; over several where the user wants that and there
-/// is much.
+/// Forwards what waits: over one connection, which keeps the order, or over several if the user wants that and enough
+/// messages wait.
 pub(super) async fn deliver(pass: &Arc<Pass>, to: &ImapDestination) -> Result<(), ForwardError> {
     let secret = secret(pass, to).await?;
     let redactor = Arc::new(Redactor::new(&to.username, &secret));
@@ -61,7 +61,7 @@ async fn deliver_with(
     let mut worker = Worker::open(pass, to, secret, redactor, taken).await?;
     match worker.look_for_open_ones().await {
         Ok(()) => append(pass, to, secret, redactor, worker).await,
-        // That has come to nothing again, and holds up no other message.
+        // The look has failed again, but holds up no other message.
         Err(e) if is_last && is_of_the_look(&e) => {
             pass.put_off_for(e.without_secrets(redactor));
             Ok(())
@@ -73,7 +73,7 @@ async fn deliver_with(
     }
 }
 
-/// Appends what waits, by this worker and by as many more as pay.
+/// Appends what waits, with this worker and with as many more as are worth it.
 async fn append(
     pass: &Arc<Pass>,
     to: &ImapDestination,
@@ -83,10 +83,10 @@ async fn append(
 ) -> Result<(), ForwardError> {
     let mut others = JoinSet::new();
     let wanted = (pass.left() / FOR_EACH).min(to.connections.saturating_sub(1));
-    // What was left open is looked for by one connection alone: two might take the same message for theirs. So it is where
-    // only a look shows under which UID a message has arrived.
-    // Where nothing has to be waited for, one connection keeps the server as busy as it can be, and several would wait for
-    // each other at the mailbox.
+    // Open messages are looked for by one connection alone: two might take the same message for their own. For the same
+    // reason several connections append only with UIDPLUS, because without it a look has to find the UIDs. With
+    // LITERAL+ nothing has to be waited for: one connection keeps the server as busy as it can be, and several would
+    // only wait for each other at the mailbox.
     let pays = first.session.has("UIDPLUS") && !first.session.has("LITERAL+");
     let wanted = if pays { wanted } else { 0 };
     if wanted > 0 {
@@ -98,7 +98,7 @@ async fn append(
         others.spawn(async move {
             match Worker::open(&pass, &to, &secret, &redactor, taken).await {
                 Ok(worker) => worker.run().await,
-                // The server may allow fewer connections than we would like.
+                // The server may allow fewer connections than we want.
                 Err(e) => {
                     debug!("another connection could not be had: {}", e.without_secrets(&redactor));
                     Ok(())
@@ -125,12 +125,12 @@ async fn secret(pass: &Pass, to: &ImapDestination) -> Result<Secret, ForwardErro
     let account = sign_in_name(&pass.name);
     let (username, settings, route) = (to.username.clone(), Arc::clone(settings), to.endpoint.route.clone());
     let of = TokenOf { account, username, settings, route };
-    // A task of its own: it goes on when nobody waits for it any more.
+    // A task of its own, so that it completes even if nobody waits for it any more.
     let tokens = tokio::spawn(access_token(ProcessContext::clone(context), of, None)).await;
     Ok(tokens.map_err(|e| ForwardError::Work(NotDone::from(e).doing("refresh the access token")))??.access)
 }
 
-/// The name under which the tokens of an account's destination are kept.
+/// Returns the name under which the tokens of an account's destination are stored.
 #[must_use]
 pub fn sign_in_name(account: &AccountName) -> AccountName {
     AccountName::new(&format!("{account}.forward")).unwrap_or_else(|_| account.clone())

@@ -1,4 +1,4 @@
-//! Whether an IMAP server would take mail. Nothing is made and nothing is appended.
+//! Checks whether an IMAP server would accept mail. Nothing is created or appended.
 
 use std::sync::Arc;
 
@@ -50,18 +50,18 @@ async fn look(
     Ok(found)
 }
 
-/// Whether a name is written for servers that have another separator.
+/// Whether a mailbox name is written for servers with another separator.
 fn is_other(separator: char, mailbox: &str) -> bool {
     ['/', '.'].iter().any(|sign| *sign != separator && mailbox.contains(*sign)) && !mailbox.contains(separator)
 }
 
-/// Whether no mailbox of such a name can be made: the server says so (RFC 5530), or has dots between its levels and none of
-/// that kind takes a slash in a name.
+/// Whether no mailbox with this name can be created: the server says so (RFC 5530), or its separator is a dot, and
+/// servers with that separator accept no slash in a name.
 fn is_impossible(refused: &Condition, separator: Option<char>, mailbox: &str) -> bool {
     refused.code("CANNOT").is_some() || separator == Some('.') && mailbox.contains('/')
 }
 
-/// Whether a mailbox could not be opened because it is not there. Dovecot says so in words alone.
+/// Whether a mailbox could not be opened because it does not exist. Dovecot says so only in its text.
 fn is_missing(refused: &Condition) -> bool {
     let says = |words: &str| refused.text.to_ascii_lowercase().contains(words);
     ["NONEXISTENT", "TRYCREATE"].iter().any(|code| refused.code(code).is_some())

@@ -1,8 +1,8 @@
-//! Which of the messages whose answers were lost are in the mailbox. PURE.
+//! Decides which of the messages whose answers were lost are in the mailbox. PURE.
 //!
-//! Only equal bytes show it. Of several messages of ours with the same bytes each takes one of the mailbox; what is known to
-//! have arrived takes its own first, and where the mailbox does not show which one that is, because the server named another
-//! UID or none, it may be any. So in doubt a message is appended again: a second copy is better than none.
+//! Only equal bytes prove it. Of several messages of ours with the same bytes, each takes one in the mailbox, those
+//! known to have arrived first. If the mailbox does not show which one is theirs, because the server named another UID
+//! or none, it may be any of them. In doubt a message is appended again: a second copy is better than none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(super) struct Sought {
     pub(super) header: Digest,
     /// The digest of all its octets.
     pub(super) whole: Digest,
-    /// It has this UID at the least.
+    /// The lowest UID that it can have.
     pub(super) from: u32,
 }
 
@@ -36,31 +36,32 @@ pub(super) struct Twin {
     pub(super) uid: Option<u32>,
 }
 
-/// What was seen of a mailbox, by UIDs.
+/// What has been seen of a mailbox, by UID.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     /// The digests of headers.
     pub(super) headers: BTreeMap<u32, Digest>,
     /// The digests of all octets.
     pub(super) wholes: BTreeMap<u32, Digest>,
-    /// Those that the server cannot hand out.
+    /// The UIDs of messages that the server cannot hand out.
     pub(super) unreadable: BTreeSet<u32>,
 }
 
-/// What became of a message.
+/// The outcome of an APPEND whose answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It is there, under this UID.
+    /// The message is in the mailbox, under this UID.
     There(u32),
-    /// It is not.
+    /// It is not in the mailbox.
     Absent,
-    /// Something with its header and other bytes is there: another message, or what the server has made of it.
+    /// A message with its header and other bytes is there, under this UID: another message, or what the server has made
+    /// of it.
     Changed(u32),
-    /// Nothing shows that it is there, and a message that cannot be looked at may be it.
+    /// Nothing shows that it is there, but it may be a message that the server cannot hand out.
     Unclear,
 }
 
-/// What became of each; `known` are the UIDs under which messages of ours have arrived.
+/// Determines the outcome for each message. `known` holds the UIDs under which our messages have arrived.
 pub(super) fn recognise(sought: &[Sought], twins: &[Twin], known: &BTreeSet<u32>, seen: &Seen) -> Vec<Fate> {
     let (mut taken, unplaced) = place(twins, seen);
     let found: Vec<Option<u32>> = sought
@@ -90,7 +91,7 @@ pub(super) fn recognise(sought: &[Sought], twins: &[Twin], known: &BTreeSet<u32>
     found.into_iter().zip(sought).map(fate).collect()
 }
 
-/// The UIDs of those that are where the server said, and how many with the same bytes are not.
+/// Returns the UIDs of twins that are where the server said, and how many with the same bytes are not, by digest.
 fn place(twins: &[Twin], seen: &Seen) -> (BTreeSet<u32>, BTreeMap<Digest, usize>) {
     let (mut taken, mut unplaced) = (BTreeSet::new(), BTreeMap::new());
     for twin in twins {
@@ -123,7 +124,7 @@ mod tests {
         Sought { size: 9, header: header(), whole: whole(text), from }
     }
 
-    /// A mailbox with these texts from UID 1 on.
+    /// Makes a mailbox with these texts from UID 1 on.
     fn mailbox(texts: &[&str]) -> Seen {
         let uids = || 1..=u32::try_from(texts.len()).unwrap();
         Seen {
@@ -159,12 +160,12 @@ mod tests {
     fn a_uid_that_is_wrong_or_missing_costs_no_message() {
         for named in [None, Some(2), Some(9)] {
             assert_eq!(fates(&[sought("a", 1)], &[("a", named)], &["a"]), [Fate::Absent], "{named:?}");
-            // The other one may be what the server has made of it, unless it is known.
+            // The second may be what the server has made of it, unless its UID is known.
             let other = if named == Some(2) { Fate::Absent } else { Fate::Changed(2) };
             assert_eq!(fates(&[sought("a", 1)], &[("a", named)], &["a", "b"]), [other], "{named:?}");
             assert_eq!(fates(&[sought("a", 1)], &[("a", named)], &["a", "b", "a"]), [Fate::There(1)], "{named:?}");
         }
-        // The server names the same one for two.
+        // The server names the same UID for both.
         let twice = [("a", Some(1)), ("a", Some(1))];
         assert_eq!(fates(&[sought("a", 1)], &twice, &["a", "a"]), [Fate::Absent]);
         assert_eq!(fates(&[sought("a", 1)], &twice, &["a", "a", "a"]), [Fate::There(2)]);

@@ -1,21 +1,21 @@
-//! What a refused APPEND is about. PURE.
+//! What a refusal of APPEND is about. PURE.
 
 use super::response::{Condition, Kind};
 
-/// What a refused APPEND is about.
+/// What a refusal of APPEND is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// A quota, or a limit for a day.
+    /// A quota, or a daily limit.
     Full,
-    /// The message is too large for ever.
+    /// The message, which will always be too large.
     TooLarge,
     /// The mailbox or the server.
     Destination { lasting: bool },
-    /// The message, as far as anybody can tell.
+    /// The message, as far as one can tell.
     Message,
 }
 
-/// The response codes of a quota, or of a limit for a while.
+/// The response codes for a quota or a temporary limit.
 const FULL: [&str; 3] = ["OVERQUOTA", "LIMIT", "THROTTLED"];
 
 pub(super) fn judge(condition: &Condition) -> Judgement {
@@ -23,7 +23,7 @@ pub(super) fn judge(condition: &Condition) -> Judgement {
     let text = condition.text.to_ascii_lowercase();
     let is_quota = has(&FULL) || text.contains("quota");
     let is_too_large = ["too large", "too big", "maximum message size"].iter().any(|part| text.contains(part));
-    // Too large for what is left of a quota is not too large for ever.
+    // A message that is too large for the rest of a quota is not too large for ever.
     if has(&["TOOBIG"]) || is_too_large && !is_quota {
         Judgement::TooLarge
     } else if is_full(condition) {
@@ -31,7 +31,7 @@ pub(super) fn judge(condition: &Condition) -> Judgement {
     } else if has(&["NOPERM", "CONTACTADMIN"]) {
         Judgement::Destination { lasting: true }
     } else if has(&["TRYCREATE", "NONEXISTENT"]) {
-        // It was there a moment ago, and the next pass makes it.
+        // The mailbox existed a moment ago, and the next pass creates it again.
         Judgement::Destination { lasting: false }
     } else if has(&["UNAVAILABLE", "INUSE", "SERVERBUG", "EXPIRED", "AUTHENTICATIONFAILED"]) {
         Judgement::Destination { lasting: false }
@@ -40,12 +40,12 @@ pub(super) fn judge(condition: &Condition) -> Judgement {
     }
 }
 
-/// Whether a refusal says that nothing more is taken for now: by its code (RFC 5530, RFC 9208), or in the words that large
-/// providers have for a quota and for what may be uploaded in a day.
+/// Whether a refusal says that nothing more is accepted for now: by its response code (RFC 5530, RFC 9208), or in the
+/// words of large providers for a quota or a daily upload limit.
 pub(super) fn is_full(condition: &Condition) -> bool {
     let text = condition.text.to_ascii_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    // A session that was idle, or went on, for too long is over, and the next one is not.
+    // This limit ended a session that was idle or lasted too long; the next session is not affected.
     let is_of_a_session = condition.kind == Kind::Bye || says(&["session", "idle", "connection"]);
     FULL.iter().any(|code| condition.code(code).is_some())
         || says(&["quota", "bandwidth limit", "rate limit", "throttled"])

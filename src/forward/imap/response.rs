@@ -1,27 +1,27 @@
-//! What an IMAP server says, as far as APPEND needs it. PURE: lines in, values out.
+//! Parses the responses of an IMAP server, as far as APPEND needs them. PURE: lines in, values out.
 
 use crate::text;
 
 /// One line of a response, without the octets of a literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
-    /// `+`: the server waits for what comes next.
+    /// `+`: the server waits for more.
     Continue,
     /// `* OK`, `NO`, `BAD`, `BYE` or `PREAUTH`.
     Condition(Condition),
-    /// Other data: what stands behind the star.
+    /// Other untagged data: what follows the star.
     Data(Vec<u8>),
-    /// The end of a command.
+    /// The tag and the result of a command that has ended.
     Tagged(Vec<u8>, Condition),
 }
 
-/// A word of the server's on how things stand (RFC 9051, section 7.1).
+/// A status response (RFC 9051, section 7.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Condition {
     pub(super) kind: Kind,
-    /// The response code, its name in capitals, and what follows it.
+    /// The response code: its name in capitals, and its arguments.
     pub(super) code: Option<(String, String)>,
-    /// The text for people, control characters escaped.
+    /// The human-readable text, with control characters escaped.
     pub(super) text: String,
 }
 
@@ -35,12 +35,12 @@ pub(super) enum Kind {
 }
 
 impl Condition {
-    /// What follows a response code. None if it is another one.
+    /// Returns the arguments of the response code with this name. None if the code is another one.
     pub(super) fn code(&self, name: &str) -> Option<&str> {
         self.code.as_ref().filter(|(code, _)| code == name).map(|(_, rest)| rest.as_str())
     }
 
-    /// The code and the text, for people.
+    /// Returns the code and the text, for people.
     pub(super) fn words(&self) -> String {
         match &self.code {
             Some((name, rest)) if rest.is_empty() => format!("[{name}] {}", self.text),
@@ -50,7 +50,7 @@ impl Condition {
     }
 }
 
-/// Reads a line. None if it is none of IMAP.
+/// Parses a line. None if it is not IMAP.
 pub(super) fn line(line: &[u8]) -> Option<Line> {
     if line.first() == Some(&b'+') {
         return Some(Line::Continue);
@@ -85,7 +85,7 @@ fn condition(rest: &[u8]) -> Option<Condition> {
     Some(Condition { kind, code, text: text::value(text.trim_start()) })
 }
 
-/// The length of the literal that a line announces at its end.
+/// Returns the length, in octets, of the literal that a line announces at its end.
 pub(super) fn literal(line: &[u8]) -> Option<u64> {
     let inner = line.strip_suffix(b"}")?;
     let at = memchr::memrchr(b'{', inner)?;
@@ -96,8 +96,8 @@ pub(super) fn literal(line: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The number of a FETCH response's item such as `UID`, which stands outside all quotes. The name is compared without
-/// case.
+/// Returns the number of a FETCH response's item such as `UID`, outside all quotes. Names are compared without regard
+/// to case.
 pub(super) fn item(data: &[u8], name: &str) -> Option<u64> {
     let text = String::from_utf8_lossy(data).to_ascii_uppercase();
     let inner = text.split_once(" FETCH (").map(|(_, inner)| inner)?;
@@ -110,14 +110,15 @@ pub(super) fn item(data: &[u8], name: &str) -> Option<u64> {
     None
 }
 
-/// The number at the beginning of data, and the word behind it, such as `EXISTS`.
+/// Returns the number at the beginning of the data, and the word after it, such as `EXISTS`.
 pub(super) fn numbered(data: &[u8]) -> Option<(u32, &[u8])> {
     let mut words = data.split(|octet| *octet == b' ');
     let number = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
     Some((number, words.next()?))
 }
 
-/// The separator that an answer to LIST names (RFC 9051, section 7.3.1): None if it is NIL, or another answer.
+/// Returns the hierarchy separator in an answer to LIST (RFC 9051, section 7.3.1). None if it is NIL, or the data is
+/// something else.
 pub(super) fn separator(data: &[u8]) -> Option<char> {
     let text = String::from_utf8_lossy(data);
     let rest = text.get(..6).filter(|verb| verb.eq_ignore_ascii_case("LIST (")).and(text.split_once(") "))?.1;
@@ -125,7 +126,7 @@ pub(super) fn separator(data: &[u8]) -> Option<char> {
     quoted.strip_prefix('\\').unwrap_or(quoted).chars().next()
 }
 
-/// The name of a mailbox in the modified UTF-7 that IMAP has on the wire (RFC 3501, section 5.1.3), in quotes.
+/// Encodes the name of a mailbox in modified UTF-7 (RFC 3501, section 5.1.3), in quotes.
 pub(super) fn mailbox(name: &str) -> String {
     let mut wire = String::from("\"");
     let mut run: Vec<u16> = Vec::new();
@@ -146,7 +147,7 @@ pub(super) fn mailbox(name: &str) -> String {
     wire
 }
 
-/// Ends a run of characters beyond ASCII.
+/// Writes a run of characters beyond ASCII.
 fn shift(run: &mut Vec<u16>, wire: &mut String) {
     use base64::Engine as _;
     if run.is_empty() {

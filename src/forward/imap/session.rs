@@ -1,8 +1,8 @@
-//! A session with an IMAP server: what APPEND needs, and no more. Our own, because what must be known of a refusal is its
-//! response code, and the library that could stream a literal keeps only the text; see docs/forwarding.md.
+//! A session with an IMAP server: what APPEND needs, and no more. We do not use a library, because we need the response
+//! code of a refusal, and the library that could stream a literal keeps only the text; see docs/forwarding.md.
 //!
-//! Here is its beginning, its end, and what comes back. Logging in is in `login`, APPEND in `append`, the looks into a mailbox
-//! in `looks`.
+//! This file opens and ends a session and reads its responses. Logging in is in `login`, APPEND in `append`, the looks
+//! into a mailbox in `looks`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,22 +20,22 @@ use crate::forward::wire::{Wire, WireError};
 use crate::net::{Connection, Dial};
 use crate::secret::Secret;
 
-/// A server may have to store a large message, or to look through a large mailbox, before it answers.
+/// How long an answer may take: the server may have to store a large message or to scan a large mailbox first.
 pub(super) const LONG_ANSWER: Duration = Duration::from_secs(5 * 60);
 
-/// A server that has closed the connection has said so many lines before at the most.
+/// The most lines that are read after the server has closed the connection.
 const MOST_LAST_WORDS: usize = 100;
 
-/// What stands in a response about a message, behind its number.
+/// What follows the sequence number in a FETCH response.
 const FETCH: &[u8] = b" FETCH (";
 
-/// No number of a message is longer, with the star before it.
+/// The most octets of a sequence number with the star before it.
 const NUMBER_MOST: usize = 16;
 
-/// The end of a session is not waited for longer.
+/// How long to wait for the end of a session.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
 
-/// So many literals may stand in one response.
+/// The most literals in one response.
 const MOST_LITERALS: u32 = 100;
 
 /// The longest response, without its literals, in octets.
@@ -46,38 +46,38 @@ const LONGEST_RESPONSE: usize = 256 << 10;
 pub(super) struct Selected {
     /// Its UIDVALIDITY.
     pub(super) validity: u32,
-    /// No message that is appended from now on gets a lower UID.
+    /// The lowest UID that a message appended from now on can have.
     pub(super) next: u32,
-    /// So many messages are in it, where the server says so.
+    /// How many messages are in it, if the server says so.
     pub(super) count: Option<u32>,
 }
 
-/// Where the octets of a literal go.
+/// Takes the octets of a literal.
 pub(super) type Sink<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
 /// A session that is logged in.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) wire: Wire,
-    /// What is to be sent, and is gathered for as few writes as can be.
+    /// What is to be sent, gathered for as few writes as possible.
     pub(super) outgoing: Vec<u8>,
-    /// Counts commands.
+    /// The number of the last command.
     tag: u32,
-    /// The tags of the commands that are not answered yet.
+    /// The tags of the commands without an answer yet.
     open_tags: Vec<String>,
-    /// What has come since one was sent or answered.
+    /// What has come since a command was last sent or answered.
     pub(super) awaited: Awaited,
-    /// So many messages are in the mailbox that is selected, by what was told last. None: nothing was told.
+    /// How many messages are in the selected mailbox, as last reported. None: nothing was reported.
     pub(super) exists: Option<u32>,
-    /// Messages of that mailbox that cannot be looked at.
+    /// Messages in that mailbox that the server cannot hand out.
     pub(super) unreadable: Unreadable,
-    /// What CAPABILITY says, in capitals.
+    /// The capabilities, in capitals.
     capabilities: Vec<String>,
-    /// How often the server has said it.
+    /// How often the server has listed them.
     told: u32,
-    /// For the log.
+    /// The session's log.
     pub(super) dialogue: Dialogue,
-    /// Hides the password in the server's words there.
+    /// Hides the password in the server's words that are logged.
     redactor: Arc<Redactor>,
 }
 
@@ -135,7 +135,7 @@ impl Session {
         Ok(session)
     }
 
-    /// What the server can do may be another thing behind the login; many say it with the answer.
+    /// Logs in. The capabilities may differ after that; many servers list them in the answer.
     async fn log_in_and_ask(&mut self, to: &ImapDestination, secret: &Secret) -> Result<(), ForwardError> {
         let told = self.told;
         self.log_in(to, secret).await?;
@@ -157,7 +157,7 @@ impl Session {
             Some(Line::Condition(condition)) => {
                 Err(ForwardError::Refused { doing: DOING, response: words(&condition.words()), lasting: false })
             }
-            // A server of another protocol is known by its own words.
+            // The words of the greeting show which protocol the server speaks.
             _ => Err(ForwardError::Protocol { doing: DOING, what: words(&String::from_utf8_lossy(&line)) }),
         }
     }
@@ -173,12 +173,12 @@ impl Session {
         self.capabilities.iter().any(|known| known == capability)
     }
 
-    /// The largest message that the server takes, in octets, where it says so (RFC 7889).
+    /// Returns the largest message that the server accepts, in octets, if it says so (RFC 7889).
     pub(super) fn append_limit(&self) -> Option<u64> {
         self.capabilities.iter().find_map(|known| known.strip_prefix("APPENDLIMIT=")?.parse().ok())
     }
 
-    /// Selects a mailbox; one that is not there is made.
+    /// Selects a mailbox, and creates it if it does not exist.
     pub(super) async fn select(&mut self, mailbox: &str) -> Result<Selected, ForwardError> {
         match self.open_mailbox("SELECT", mailbox).await? {
             Ok(selected) => Ok(selected),
@@ -188,7 +188,7 @@ impl Session {
                 if made.kind != Kind::Ok {
                     return Err(no_mailbox(&refused, &made));
                 }
-                // Many clients show only what is subscribed to; a refusal does no harm.
+                // Many clients show only subscribed mailboxes. A refusal does no harm.
                 self.command("subscribe", &format!("SUBSCRIBE {}", response::mailbox(mailbox))).await?;
                 self.answer("subscribe", |_| {}).await?;
                 let selected = self.open_mailbox("SELECT", mailbox).await?;
@@ -197,7 +197,7 @@ impl Session {
         }
     }
 
-    /// Opens a mailbox for reading only; nothing is made. The inner error is the server's refusal.
+    /// Opens a mailbox read-only, and creates nothing. The inner error is the server's refusal.
     pub(super) async fn examine(&mut self, mailbox: &str) -> Result<Result<Selected, Condition>, ForwardError> {
         self.open_mailbox("EXAMINE", mailbox).await
     }
@@ -235,7 +235,7 @@ impl Session {
         Ok(Ok(Selected { validity, next, count: self.exists }))
     }
 
-    /// What stands between a mailbox and one below it; None where the server has no levels, or does not tell.
+    /// Returns the hierarchy separator. None if the server has no levels or does not say.
     pub(super) async fn separator(&mut self) -> Result<Option<char>, ForwardError> {
         const DOING: &str = "ask for the separator of mailboxes";
         self.command(DOING, "LIST \"\" \"\"").await?;
@@ -244,7 +244,7 @@ impl Session {
         Ok(separator)
     }
 
-    /// Ends the session. That it may fail is no trouble.
+    /// Ends the session. A failure does not matter.
     pub(super) async fn log_out(mut self) {
         let said = async {
             if self.command("log out", "LOGOUT").await.is_ok() {
@@ -254,7 +254,7 @@ impl Session {
         let _ = tokio::time::timeout(LAST_ANSWER, said).await;
     }
 
-    /// The tag of a command that is about to be sent.
+    /// Returns the tag for the next command.
     pub(super) fn next_tag(&mut self) -> String {
         self.tag += 1;
         let tag = format!("m{}", self.tag);
@@ -270,7 +270,7 @@ impl Session {
         }
     }
 
-    /// What the server said before it closed the connection, if it did; else how that broke.
+    /// Returns what the server said before it closed the connection, if anything; else the error itself.
     pub(super) async fn last_words(&mut self, doing: &'static str, error: WireError) -> ForwardError {
         for _ in 0..MOST_LAST_WORDS {
             let Ok(line) = self.wire.line_within(Duration::from_secs(1)).await else { break };
@@ -290,7 +290,7 @@ impl Session {
         self.command_shown_as(doing, command, command).await
     }
 
-    /// Sends a command that has a secret in it; the log has other words.
+    /// Sends a command that contains a secret; the log shows `shown` instead.
     pub(super) async fn command_shown_as(
         &mut self,
         doing: &'static str,
@@ -303,14 +303,14 @@ impl Session {
         self.send(doing, line.as_bytes()).await
     }
 
-    /// A command without anything to be read.
+    /// Runs a command whose data nobody needs.
     async fn simple(&mut self, doing: &'static str, command: &str) -> Result<(), ForwardError> {
         self.command(doing, command).await?;
         let done = self.answer(doing, |_| {}).await?;
         if done.kind == Kind::Ok { Ok(()) } else { Err(refusal(doing, &done)) }
     }
 
-    /// Waits until the server wants what comes next. Some if it refused the command instead; no other is under way.
+    /// Waits until the server asks for more. Some if it refused the command instead. No other command may be in flight.
     pub(super) async fn continuation(&mut self, doing: &'static str) -> Result<Option<Condition>, ForwardError> {
         loop {
             match self.next_line(doing).await? {
@@ -321,7 +321,7 @@ impl Session {
         }
     }
 
-    /// How the command that is under way ended; what comes before that is handed over.
+    /// Waits for the end of the command in flight. Data that come before it are passed to the caller.
     pub(super) async fn answer(
         &mut self,
         doing: &'static str,
@@ -330,7 +330,7 @@ impl Session {
         self.answer_within(doing, Duration::ZERO, data).await
     }
 
-    /// The same, where an answer may take longer.
+    /// Does the work of [`Self::answer`] with a longer timeout.
     pub(super) async fn answer_within(
         &mut self,
         doing: &'static str,
@@ -350,9 +350,9 @@ impl Session {
         Ok(self.response(doing, Duration::ZERO, None).await?.0)
     }
 
-    /// The next response; BYE is an error, and so is an answer to no command of ours, or one that does not come however much
-    /// else does. And whether there was a literal: the octets of the first one go to the sink. A timeout of zero is the usual
-    /// one.
+    /// Reads the next response, and says whether it had a literal; the octets of the first one go to the sink. BYE is
+    /// an error, and so is an answer to a command that we did not send, or one that does not come however much else
+    /// does. A timeout of zero means the usual one.
     pub(super) async fn response(
         &mut self,
         doing: &'static str,
@@ -386,7 +386,7 @@ impl Session {
         Ok((line, had_literal))
     }
 
-    /// What a server said, in the log: of what is in the mailbox only that something was told of it.
+    /// Logs a response. Of the mailbox's contents it logs only that something was told about them.
     fn show_answer(&mut self, line: &[u8]) {
         let shown = |octets: &[u8]| self.redactor.hide(&words(&String::from_utf8_lossy(octets)));
         let begin = line.get(..NUMBER_MOST + FETCH.len()).unwrap_or(line);
@@ -398,7 +398,7 @@ impl Session {
         }
     }
 
-    /// The next response as it comes, without the octets of its literals.
+    /// Reads the next response, without the octets of its literals.
     async fn read(&mut self, timeout: Duration, mut sink: Option<Sink<'_>>) -> Result<(Vec<u8>, bool), WireError> {
         let mut whole = match timeout {
             Duration::ZERO => self.wire.line().await?,
@@ -413,7 +413,7 @@ impl Session {
                 None => self.wire.octets(length, |_| {}).await?,
             }
             literals += 1;
-            // The length has been dealt with, and must not be found again.
+            // This literal has been read and must not be found again.
             let end = whole.len().saturating_sub(1);
             whole.truncate(end);
             whole.push(b' ');
@@ -426,7 +426,7 @@ impl Session {
     }
 }
 
-/// A mailbox that is not there and cannot be made.
+/// Makes the error for a mailbox that does not exist and cannot be created.
 fn no_mailbox(select: &Condition, create: &Condition) -> ForwardError {
     let refused = [refusal("select the mailbox", select), refusal("make the mailbox", create)];
     let lasting = refused.iter().any(|error| matches!(error, ForwardError::Refused { lasting: true, .. }));
@@ -437,7 +437,7 @@ fn no_mailbox(select: &Condition, create: &Condition) -> ForwardError {
     }
 }
 
-/// A refusal that concerns all messages.
+/// Makes the error for a refusal that concerns all messages.
 pub(super) fn refusal(doing: &'static str, condition: &Condition) -> ForwardError {
     let lasting = ["NONEXISTENT", "NOPERM", "CANNOT", "CONTACTADMIN"].iter().any(|code| condition.code(code).is_some());
     if super::refusal::is_full(condition) {

@@ -1,5 +1,6 @@
-//! Looks through a mailbox for messages whose answers were lost: the sizes first, then the headers of those of the right size,
-//! then all of those with the right header. Servers whose sizes are estimates have the headers of all new messages looked at.
+//! Searches a mailbox for messages whose answers were lost: the sizes first, then the headers of messages with the
+//! right size, then all octets of those with the right header. If not all are found, the sizes may be estimates, and
+//! the headers of all new messages are looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +9,11 @@ use super::session::Session;
 use crate::forward::error::ForwardError;
 use crate::message::Digest;
 
-/// So many messages are looked at for their size, the newest ones, and so many others.
+/// How many messages of a right size are looked at, and how many others; the newest in both cases.
 pub(super) const MOST_CANDIDATES: usize = 1000;
 
-/// What became of each of these; `known` are the UIDs under which messages of ours have arrived, `twins` those of them that
-/// have the same bytes as one that is sought.
+/// Determines the outcome for each message in `sought`. `known` holds the UIDs under which our messages have arrived;
+/// `twins` are those of our messages that have the same bytes as one that is sought.
 pub(super) async fn look_for(
     session: &mut Session,
     sought: &[Sought],
@@ -44,7 +45,7 @@ pub(super) async fn look_for(
     if fates.iter().all(|fate| matches!(fate, Fate::There(_))) {
         return Ok(fates);
     }
-    // Where sizes are estimates, one of the right size may be another one's.
+    // Where sizes are estimates, a message of the right size may be another one.
     let others: Vec<u32> = others.into_iter().collect();
     look_at(session, sought, &others, &mut seen, |_, _| true).await?;
     verify(session, twins, &mut seen).await?;
@@ -53,7 +54,7 @@ pub(super) async fn look_for(
     Ok(recognise(sought, twins, known, &seen))
 }
 
-/// Looks at the headers of further messages, and at all of those seen that may be one that is sought.
+/// Looks at the headers of more messages, and at all octets of those that may be sought.
 async fn look_at(
     session: &mut Session,
     sought: &[Sought],
@@ -72,7 +73,7 @@ async fn look_at(
     Ok(())
 }
 
-/// Looks whether the messages that are known to have arrived are where the server said, as far as that makes a difference.
+/// Checks that messages known to have arrived are where the server said, as far as that makes a difference.
 async fn verify(session: &mut Session, twins: &[Twin], seen: &mut Seen) -> Result<(), ForwardError> {
     let matters = |twin: &&Twin| seen.wholes.values().any(|whole| *whole == twin.whole);
     let named = twins.iter().filter(matters).filter_map(|twin| twin.uid);

@@ -1,4 +1,4 @@
-//! A connection that appends: what waits, one message behind the other, as many under way as the server takes.
+//! A connection that appends what waits, with as many messages in flight as the server allows.
 
 mod claims;
 mod open_ones;
@@ -25,35 +25,35 @@ use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid};
 pub(super) use claims::Claims;
 pub(super) use open_ones::is_of_the_look;
 
-/// So many messages are under way on a connection.
+/// How many messages may be in flight on a connection.
 const MOST_AHEAD: usize = 128;
 
-/// So many are begun at a time: their intents are one write to the disk.
+/// How many are begun at a time: their intents are one write to the disk.
 const AT_ONCE: usize = 32;
 
-/// Another message is begun as long as those under way have no more octets than this.
+/// No further message is begun while those in flight have more octets than this.
 const MOST_OCTETS: u64 = 2 << 20;
 
-/// A server that has closed the connection may have said something before; nothing more comes after such a time.
+/// How long to wait for the last words of a server that has closed the connection.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What APPEND is for.
+/// What an error message says was being done.
 const DOING: &str = "append a message";
 
-/// A message that is under way.
+/// A message in flight.
 struct UnderWay {
     letter: Letter,
     intent: AppendIntent,
     tag: String,
-    /// All of it was handed to the connection.
+    /// Whether all of it has been written to the connection.
     is_sent: bool,
 }
 
-/// A message that has arrived, and of which it is open under which UID.
+/// A message that the server says it has stored, but whose UID is not known yet.
 struct Unplaced {
     letter: Letter,
     intent: AppendIntent,
-    /// What the server says.
+    /// The UID that the server names.
     named: Option<MailboxUid>,
 }
 
@@ -66,21 +66,21 @@ pub(super) struct Worker<'a> {
     selected: Selected,
     /// Hides the password in the server's words.
     redactor: Arc<Redactor>,
-    /// What is true and not written yet: it goes with the next record.
+    /// Records that are not written yet: they go with the next write.
     unwritten: Vec<ForwardRecord>,
-    /// Those that are not answered, in the order of their APPENDs.
+    /// Messages without an answer, in the order of their APPENDs.
     under_way: VecDeque<UnderWay>,
-    /// Those that are to be looked at once nothing is under way.
+    /// Messages to be looked for once nothing is in flight.
     unplaced: Vec<Unplaced>,
     /// The UIDs under which messages of ours are known to have arrived.
     taken: Claims,
-    /// The highest UID that was believed on this connection: what is appended later has a higher one.
+    /// The highest UID that was believed on this connection: messages appended later have higher ones.
     highest: u32,
-    /// A message was begun and has not left whole: whatever is sent now would be taken for a part of it.
+    /// Whether a message was begun and not sent completely: whatever is sent now would be taken for a part of it.
     in_the_middle: bool,
-    /// The message that the connection broke in the middle of.
+    /// The message that was being sent when the connection broke.
     broken: Option<Spooled>,
-    /// What was said of a message that was answered ends the pass: no other one is why.
+    /// Whether the refusal of a message ended the pass, so that no other message is to blame.
     is_judged: bool,
 }
 
@@ -113,7 +113,7 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// The UIDs of our messages, for another connection of the same pass.
+    /// Returns the UIDs of our messages, for another connection of the same pass.
     pub(super) fn claims(&self) -> Claims {
         self.taken.clone()
     }
@@ -137,7 +137,7 @@ impl<'a> Worker<'a> {
         end.and(noted).and(written)
     }
 
-    /// The first message that was not answered may be why the connection broke.
+    /// Blames the break of the connection on the first message without an answer.
     async fn note_break(&mut self, how: &ForwardError) -> Result<(), ForwardError> {
         let first = self.under_way.front().map(|one| one.letter.spooled.clone());
         match how {
@@ -156,7 +156,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The name of the first message that is not answered, or else of this one: what hangs, hangs at that.
+    /// Returns the name of the first message without an answer, or else of `letter`: it is the one at which the server
+    /// hangs.
     fn first_or(&self, letter: &Letter) -> String {
         let first = self.under_way.front().map_or(letter, |one| &one.letter);
         first.spooled.name.clone()
@@ -176,13 +177,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// So many messages may be under way. Which one is which of several can only be told where the server names the UIDs.
+    /// Returns how many messages may be in flight: several can only be told apart if the server names the UIDs.
     fn window(&self) -> usize {
         if self.session.has("UIDPLUS") && !self.pass.tries_one_alone() { MOST_AHEAD } else { 1 }
     }
 
-    /// Begins further messages; false if there is none, or no room for one. Their intents are durable before the first one
-    /// leaves, so each that is not answered is looked for.
+    /// Begins further messages; false if there is none, or no room for one. Their intents are durable before the first
+    /// is sent, so that each one without an answer is looked for later.
     async fn begin_more(&mut self) -> Result<bool, ForwardError> {
         let mut letters = Vec::new();
         let mut octets: u64 = self.under_way.iter().map(|one| one.letter.size).sum();
@@ -207,7 +208,7 @@ impl<'a> Worker<'a> {
         let (mut rest, alone) = (letters.into_iter().zip(intents), self.pass.tries_one_alone());
         while let Some((letter, intent)) = rest.next() {
             self.begin(letter, intent).await?;
-            // What one of them was told may hold for all: which one shows that is another question.
+            // A refusal that may concern all has come: which message is tried next is decided anew.
             if !alone && self.pass.tries_one_alone() {
                 self.pass.take_back(rest.map(|(letter, _)| letter.spooled).collect()).await?;
                 break;
@@ -216,7 +217,7 @@ impl<'a> Worker<'a> {
         self.session.send_gathered().await.map(|()| true)
     }
 
-    /// Why the server cannot be sent a message at all, if that is so.
+    /// Returns why the server can never accept a message, if that is so.
     fn unsendable(&self, letter: &Letter) -> Option<String> {
         if letter.has_nul && !self.session.takes_nul() {
             let why = "it has octets that are 0 (NUL), which IMAP forbids where the server does not announce BINARY";
@@ -228,7 +229,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sends a message, once the server wants it.
+    /// Begins a message and sends its octets, once the server asks for them if it has to.
     async fn begin(&mut self, letter: Letter, intent: AppendIntent) -> Result<(), ForwardError> {
         let is_ahead = self.session.sends_ahead(&letter);
         self.in_the_middle = true;
@@ -245,7 +246,7 @@ impl<'a> Worker<'a> {
         let sent = if is_ahead { Ok(()) } else { self.send_when_wanted(&letter, &tag).await };
         match sent {
             Ok(()) => self.in_the_middle = false,
-            // Nobody answers a message that was not sent.
+            // A message that was not sent gets no answer.
             Err(_) => {
                 self.under_way.retain(|one| one.tag != tag);
                 self.broken = Some(letter.spooled);
@@ -254,7 +255,7 @@ impl<'a> Worker<'a> {
         sent
     }
 
-    /// Sends the octets of a message, unless the server refuses them at once.
+    /// Sends the octets of a message once the server asks for them, unless it refuses the message first.
     async fn send_when_wanted(&mut self, letter: &Letter, tag: &str) -> Result<(), ForwardError> {
         loop {
             match self.on_event().await? {
@@ -271,7 +272,7 @@ impl<'a> Worker<'a> {
         self.session.send_gathered().await
     }
 
-    /// Deals with what comes next: the tag of a message whose APPEND has ended, None if the server wants one.
+    /// Handles the next event. Returns the tag of the APPEND that has ended; None if the server asks for octets.
     async fn on_event(&mut self) -> Result<Option<String>, ForwardError> {
         let first = self.under_way.front().map(|one| one.letter.spooled.name.clone());
         let event = match first {
@@ -294,12 +295,13 @@ impl<'a> Worker<'a> {
             return Ok(());
         };
         let named = match how {
-            // It cannot have what it was not sent.
+            // The server cannot have what was not sent.
             Appended::Yes(_) if !is_sent => {
                 let what = format!("{tag} OK, where the message had not been sent");
                 return Err(ForwardError::Protocol { doing: DOING, what });
             }
-            // What was said of others behind it may hold for all, even if it is placed only then.
+            // Settles the doubt now, even if the message is placed later: refusals of messages after this one may
+            // concern all.
             Appended::Yes(named) => {
                 self.pass.has_no_doubt();
                 named
@@ -321,16 +323,16 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// What was answered before the end, or says why it came.
+    /// Reads the answers that came before the end, or one that explains it. Returns the error that ended the pass.
     async fn read_the_rest(&mut self, end: ForwardError) -> ForwardError {
         let (is_wire, timeout) = match &end {
-            // Nothing more can be expected.
+            // No more answers can be expected.
             ForwardError::Protocol { .. } => return end,
             ForwardError::Wire { error: WireError::Silence(_) | WireError::TooSlow | WireError::Flood, .. } => {
                 return end;
             }
             ForwardError::Wire { .. } => (true, LAST_WORDS),
-            // Of what was begun a part may not have left.
+            // A part of what was begun may not have been sent.
             _ if self.session.send_gathered().await.is_err() => return end,
             _ => (false, LONG_ANSWER),
         };
@@ -343,7 +345,7 @@ impl<'a> Worker<'a> {
             }
         }
         if !is_wire && !self.in_the_middle {
-            // What cannot be placed now is looked for by the next pass.
+            // The next pass looks for what cannot be placed now.
             let _ = self.place().await;
         }
         end
@@ -381,7 +383,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The mailbox in the words that tell an intent's from another one.
+    /// Returns the name of the mailbox that tells its intents from those of others.
     fn mailbox(&self) -> String {
         let endpoint = &self.to.endpoint;
         format!("{} {} {} {}", endpoint.host, endpoint.port, self.to.username, self.to.mailbox)

@@ -1,4 +1,4 @@
-//! From an account of fdm to one of ours.
+//! Makes drafts of fdm's accounts.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::import::source::expand;
 use crate::import::{Places, destination, netrc};
 use crate::secret::Secret;
 
-/// An account, and its cache if it has one.
+/// Makes a draft of an account, and returns the path of its cache if it has one.
 pub(super) fn draft(
     account: &Statement,
     line: usize,
@@ -29,7 +29,7 @@ pub(super) fn draft(
     let Some(host) = account.behind("server") else {
         return Err(Note::new(origin, "it has no server: a connection by way of a program (pipe) is not taken over"));
     };
-    // The user of the server stands behind it; one before it is a local user.
+    // The login name comes after `server`; a `user` before it is a local user.
     let server_at = account.tokens.iter().position(|token| matches!(token, Token::Word(word) if word == "server"));
     let behind = Statement { tokens: account.tokens.get(server_at.unwrap_or(0)..).unwrap_or_default().to_vec(), line };
     let Some(user) = behind.behind("user").map(str::to_owned).or_else(|| places.user.clone()) else {
@@ -81,7 +81,7 @@ pub(super) fn draft(
     Ok((draft, cache))
 }
 
-/// A proxy of fdm's: `socks` is SOCKS 5, and both kinds have a usual port.
+/// Converts a proxy of fdm's: `socks` is SOCKS 5, and each kind has a usual port.
 fn proxy(draft: &mut Draft, url: &str) {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let rest = rest.trim_end_matches('/');
@@ -95,7 +95,7 @@ fn proxy(draft: &mut Draft, url: &str) {
     draft.go_through("set proxy", &format!("{kind}://{rest}{port}"));
 }
 
-/// Where all mail of the account goes, by the action that takes it.
+/// Sets where all mail of the account goes, by the action that takes it.
 fn deliver(draft: &mut Draft, action: Option<&str>, rules: &Rules<'_>, places: &Places) {
     let named = action.and_then(|name| Some((name, rules.targets.get(name)?)));
     let Some((name, target)) = named else {
@@ -127,7 +127,7 @@ fn deliver(draft: &mut Draft, action: Option<&str>, rules: &Rules<'_>, places: &
     draft.maildir = Some(full);
 }
 
-/// `%h` is the home, `%u` the user.
+/// Replaces `%h` by the home directory and `%u` by the user.
 fn tags(path: &str, places: &Places) -> String {
     let home = places.home.as_ref().map(|home| home.to_string_lossy().into_owned()).unwrap_or_default();
     let user = places.user.clone().unwrap_or_default();
@@ -138,7 +138,7 @@ fn tags(path: &str, places: &Places) -> String {
 fn words(draft: &mut Draft, account: &Statement, behind: &Statement, places: &Places, cache: &mut Option<PathBuf>) {
     for (at, token) in account.tokens.iter().enumerate().skip(2) {
         let Token::Word(word) = token else { continue };
-        // A number or a name behind `port` is no word of its own.
+        // A number or a name after `port` belongs to it.
         let before = at.checked_sub(1).and_then(|before| account.tokens.get(before));
         if matches!(before, Some(Token::Word(before)) if before == "port") {
             continue;

@@ -1,4 +1,4 @@
-//! What an `fdm.conf` says, statement by statement.
+//! Interprets an `fdm.conf`, statement by statement.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,16 +7,16 @@ use super::grammar::{Statement, Token};
 use crate::import::draft::Note;
 use crate::import::{Found, Program, destination};
 
-/// What the file says.
+/// The contents of the file.
 pub(super) struct File {
     pub(super) found: Found,
     pub(super) macros: BTreeMap<String, String>,
     pub(super) accounts: Vec<(Statement, usize)>,
-    /// What each action does, by name.
+    /// The actions, by name.
     pub(super) targets: BTreeMap<String, Target>,
-    /// The action of all mail.
+    /// The action for all mail.
     pub(super) default_action: Option<String>,
-    /// The action of all mail of an account.
+    /// The actions for all mail of an account, by account.
     pub(super) of_account: BTreeMap<String, String>,
     pub(super) settings: Settings,
 }
@@ -31,15 +31,15 @@ pub(super) struct Target {
 
 /// What an action does with mail.
 pub(super) enum Does {
-    /// It goes into this Maildir.
+    /// Delivers into this Maildir.
     Maildir(String),
-    /// It goes to this command.
+    /// Pipes mail to this command.
     Pipe(String),
     /// Something else.
     Other,
 }
 
-/// What `set` says and becomes something.
+/// The values of `set` that have a counterpart.
 #[derive(Default)]
 pub(super) struct Settings {
     pub(super) keep_all: bool,
@@ -49,7 +49,7 @@ pub(super) struct Settings {
     pub(super) proxy: Option<String>,
 }
 
-/// What holds for all accounts.
+/// What concerns all accounts.
 pub(super) struct Rules<'a> {
     pub(super) targets: &'a BTreeMap<String, Target>,
     pub(super) default_action: Option<&'a str>,
@@ -104,7 +104,7 @@ impl File {
         }
     }
 
-    /// `match all action "x"` and `match account "a" action "x"`; of several, the first counts, as in fdm.
+    /// Takes `match all action "x"` and `match account "a" action "x"`. The first of several counts, as in fdm.
     fn rule(&mut self, statement: &Statement, what: String) {
         let word =
             |at: usize, wanted: &str| matches!(statement.tokens.get(at), Some(Token::Word(word)) if word == wanted);
@@ -128,7 +128,7 @@ impl File {
         }
     }
 
-    /// Actions that are of no account as a whole.
+    /// Notes the actions that no account uses for all its mail.
     pub(super) fn name_unused_actions(&mut self) {
         let used: Vec<&String> = self.default_action.iter().chain(self.of_account.values()).collect();
         for (name, target) in self.targets.iter().filter(|(name, _)| !used.contains(name)) {
@@ -194,7 +194,7 @@ impl File {
         }
     }
 
-    /// Puts macros in.
+    /// Expands macros.
     fn expand(&self, token: &Token) -> Token {
         match token {
             Token::Word(word) => {
@@ -212,7 +212,7 @@ impl File {
     }
 }
 
-/// A number, with a unit of octets or seconds behind it if there is one.
+/// Parses a number, optionally with a unit of octets or seconds.
 fn size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match text.get(digits.len()..)?.to_ascii_lowercase().as_str() {

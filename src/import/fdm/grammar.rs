@@ -1,13 +1,13 @@
-//! The words of an `fdm.conf`, and the statements that they make. PURE.
+//! The tokens of an `fdm.conf`, and the statements that they form. PURE.
 
 use crate::config::nearest;
 
-/// A word of the file.
+/// A token of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
-    /// Without quotes.
+    /// A word without quotes.
     Word(String),
-    /// In quotes.
+    /// A string in quotes.
     Text(String),
     /// `{`
     Open,
@@ -15,7 +15,7 @@ pub(super) enum Token {
     Close,
 }
 
-/// A statement: its words and its line.
+/// A statement: its tokens, and the line where it begins.
 pub(super) struct Statement {
     pub(super) tokens: Vec<Token>,
     pub(super) line: usize,
@@ -109,7 +109,7 @@ const WORDS: [&str; 81] = [
     "value",
 ];
 
-/// Takes a text apart; each word with its line. The error is the line of a quote that is not closed.
+/// Splits a text into tokens, each with its line. The error is the line of a quote that is not closed.
 pub(super) fn tokens(text: &str) -> Result<Vec<(Token, usize)>, usize> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
@@ -155,7 +155,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, usize)>, usize> {
     Ok(tokens)
 }
 
-/// A line that begins with a word that fdm does not have. The word itself is not shown.
+/// Looks for a line that begins with a word that fdm does not have. The error does not contain the word itself.
 pub(super) fn misspelt(tokens: &[(Token, usize)]) -> Result<(), (usize, String)> {
     let mut last_line = 0;
     for (token, line) in tokens {
@@ -172,7 +172,7 @@ pub(super) fn misspelt(tokens: &[(Token, usize)]) -> Result<(), (usize, String)>
     Ok(())
 }
 
-/// Words behind the name of an account or an action where one is defined, and not spoken of by a rule.
+/// Words that follow the name of an account or an action in its definition, but not in a rule.
 const KINDS: [&str; 24] = [
     "add-header",
     "add-to-cache",
@@ -200,7 +200,7 @@ const KINDS: [&str; 24] = [
     "write",
 ];
 
-/// Puts words together: a statement goes on until a word that begins one.
+/// Groups tokens into statements: a statement extends to the next word that begins one.
 pub(super) fn statements(tokens: Vec<(Token, usize)>) -> Vec<Statement> {
     let mut statements: Vec<Statement> = Vec::new();
     let mut depth = 0_usize;
@@ -210,7 +210,7 @@ pub(super) fn statements(tokens: Vec<(Token, usize)>) -> Vec<Statement> {
         let begins = match &token {
             Token::Word(word) if depth == 0 => match last {
                 None => true,
-                // A rule speaks of accounts and actions, too.
+                // A rule mentions accounts and actions, too.
                 Some(("match", before)) => {
                     let is_spoken_of = matches!(before, Some(Token::Word(before)) if ["match", "and", "or", "not"].contains(&before.as_str()));
                     may_begin && !(is_spoken_of && word == "account")
@@ -263,7 +263,7 @@ impl Statement {
         self.tokens.iter().any(|token| matches!(token, Token::Word(word) if word == wanted))
     }
 
-    /// The text or word right behind a word.
+    /// Returns the text or word that follows a word.
     pub(super) fn behind(&self, wanted: &str) -> Option<&str> {
         let at = self.tokens.iter().position(|token| matches!(token, Token::Word(word) if word == wanted))?;
         match self.tokens.get(at + 1)? {

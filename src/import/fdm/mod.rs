@@ -1,4 +1,4 @@
-//! fdm 2: `fdm.conf` and the caches of its POP3 accounts. `grammar` takes the text apart, `file` knows what it says, `account`
+//! fdm 2: `fdm.conf` and the caches of its POP3 accounts. `grammar` parses the text, `file` interprets it, `account`
 //! makes a draft of each account.
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ mod grammar;
 #[cfg(test)]
 mod tests;
 
-/// Reads the configuration and what was fetched.
+/// Reads the configuration, and the record of fetched messages.
 pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     let path = find(places)?;
     let bytes = source::config(&path)?;
@@ -68,7 +68,7 @@ fn find(places: &Places) -> Result<PathBuf, ImportError> {
     }
 }
 
-/// What the cache of an account has: `LENGTH UNIQUE-ID` a line, read by the length.
+/// Reads the cache of an account: lines of `LENGTH UNIQUE-ID`, split by the length.
 fn record(places: &Places, cache: Option<&Path>) -> Result<Record, ImportError> {
     let Some(path) = places.fetched.as_deref().or(cache) else { return Ok(Record::default()) };
     let Some(bytes) = source::record(path)? else { return Ok(Record::default()) };

@@ -1,4 +1,4 @@
-//! From what a fetchmailrc says to accounts. Each option becomes something, or is named.
+//! Converts a fetchmailrc to accounts. Each option becomes something, or is named in the report.
 
 use std::path::Path;
 
@@ -10,22 +10,22 @@ use super::grammar::{Entry, File, Options, Setting, User};
 use crate::account::TlsMode;
 use crate::secret::Secret;
 
-/// What is known beside the file.
+/// What is known besides the file.
 pub(super) struct Given<'a> {
-    /// Its directory.
+    /// The directory of the file.
     pub(super) base: &'a Path,
     /// The user's home.
     pub(super) home: Option<&'a Path>,
-    /// `~/.netrc`.
+    /// The contents of `~/.netrc`.
     pub(super) netrc: &'a [u8],
-    /// Who runs this.
+    /// The user who runs this.
     pub(super) user: Option<&'a str>,
 }
 
-/// Where fetchmail takes mail that nothing is said of.
+/// What fetchmail does with mail if nothing is configured.
 const BY_SMTP: &str = "delivery to the mail server of this machine, the default";
 
-/// Makes accounts of all users.
+/// Makes accounts of all users of all servers.
 pub(super) fn convert(file: &File, given: &Given<'_>, found: &mut Found) {
     globals(file, found);
     let daemon = number(&file.globals, "daemon");
@@ -61,7 +61,7 @@ fn globals(file: &File, found: &mut Found) {
     }
 }
 
-/// A user with all that holds for it.
+/// A user with all options that apply.
 struct Merged {
     server: Options,
     options: Options,
@@ -112,7 +112,7 @@ fn number(options: &Options, name: &str) -> Option<u64> {
     std::str::from_utf8(first(options, name)?).ok()?.parse().ok()
 }
 
-/// The account of a user, or why there can be none.
+/// Makes the account of a user, or says why that is not possible.
 fn account(
     entry: &Entry,
     merged: &Merged,
@@ -176,7 +176,7 @@ fn account(
     Ok(draft)
 }
 
-/// Without `ssl`, fetchmail begins TLS by STLS where the server has it; `sslproto ''` switches that off.
+/// Sets when TLS begins. Without `ssl` fetchmail uses STLS if the server offers it; `sslproto ''` disables that.
 fn encryption(draft: &mut Draft, options: &Options) {
     let ssl = flag(options, "ssl").unwrap_or(false);
     let mode = first(options, "sslmode").map(text);
@@ -216,7 +216,7 @@ fn encryption(draft: &mut Draft, options: &Options) {
     }
 }
 
-/// Whom to trust, and what this side shows.
+/// Sets which certificates to trust, and the client certificate.
 fn certificates(draft: &mut Draft, options: &Options, given: &Given<'_>) {
     let file = |name: &str| {
         let path = expand(&text(first(options, name)?), given.home, given.base);
@@ -243,7 +243,7 @@ fn certificates(draft: &mut Draft, options: &Options, given: &Given<'_>) {
                 draft.set("sslkey", "tls_client_key", key);
             }
         }
-        // Without a certificate of its own, the file has both.
+        // Without `sslcert`, this file contains both.
         (None, Some(both)) => draft.set("sslkey", "tls_client_cert", both),
         (None, None) => {}
     }
@@ -287,7 +287,7 @@ fn server_options(draft: &mut Draft, server: &Options, daemon: Option<u64>) {
     }
 }
 
-/// What takes the place of asking for a link: an address that connections have to come from.
+/// Returns advice instead of the check of an interface: an address that connections have to come from.
 fn interface(words: &str) -> String {
     let address = words.split('/').nth(1).and_then(|address| address.parse::<std::net::IpAddr>().ok());
     let written = address.map_or_else(|| "the address".to_owned(), |address| format!("\"{address}\""));
@@ -310,7 +310,7 @@ fn password(draft: &Draft, options: &Options, label: &str, given: &Given<'_>) ->
     }
 }
 
-/// What is judged together elsewhere.
+/// Options that are handled together elsewhere.
 const JUDGED: [&str; 17] = [
     "ssl",
     "sslmode",
@@ -368,7 +368,7 @@ fn user_options(draft: &mut Draft, options: &Options) {
     }
 }
 
-/// What ran after each connection runs after new mail, unless it takes away what `preconnect` made.
+/// Runs what ran after each connection after new mail, unless it undoes what `preconnect` did.
 fn postconnect(draft: &mut Draft, options: &Options) {
     let command = first(options, "postconnect").map(text).unwrap_or_default();
     if options.contains_key("preconnect") || command.is_empty() {
@@ -380,7 +380,7 @@ fn postconnect(draft: &mut Draft, options: &Options) {
     draft.note("postconnect", "on_new_mail runs when the daemon has brought new mail, and not after every connection");
 }
 
-/// Where mail goes; `local` is the name of whom it is for on this machine.
+/// Sets where mail goes. `local` is the local user whom it is for.
 fn deliver(draft: &mut Draft, options: &Options, local: &str) {
     let there = |name: &str| options.get(name).filter(|setting| **setting != Setting::Flag(false));
     for name in ["mda", "smtphost", "bsmtp", "lmtp"] {
@@ -426,7 +426,7 @@ fn deliver(draft: &mut Draft, options: &Options, local: &str) {
     }
 }
 
-/// What there is in place of SMTP.
+/// Returns advice instead of SMTP.
 fn without_smtp(lmtp: &str, recipient: &str) -> String {
     format!(
         "there is no SMTP: the mail goes into a Maildir. If it is to go on to that server, write in place of maildir forward = \
@@ -435,7 +435,7 @@ fn without_smtp(lmtp: &str, recipient: &str) -> String {
     )
 }
 
-/// A program that takes mail. fetchmail puts in the local user and the sender.
+/// Converts a delivery program, for which fetchmail puts in the local user and the sender.
 fn mda(draft: &mut Draft, command: &str, local: &str) {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+');
     let is_plain = !local.is_empty() && !local.starts_with('-') && local.chars().all(plain);

@@ -1,18 +1,18 @@
-//! What a fetchmailrc says: its entries, each with the options of its server and of its users. PURE.
+//! Parses a fetchmailrc into entries, each with the options of its server and of its users. PURE.
 //!
-//! An option is kept under one name, whichever of its spellings stands in the file, so that nothing can be overlooked when
-//! the entries are made into accounts.
+//! An option is stored under one name, whichever spelling the file has, so that none can be overlooked when the entries
+//! become accounts.
 
 use std::collections::BTreeMap;
 
 use super::words::Word;
 
-/// What an option says.
+/// The value of an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Setting {
-    /// It stands there, or `no` stands before it.
+    /// True, or false if the option follows `no`.
     Flag(bool),
-    /// Its words.
+    /// The words that follow it.
     Words(Vec<Vec<u8>>),
 }
 
@@ -22,37 +22,37 @@ pub(super) type Options = BTreeMap<&'static str, Setting>;
 /// A user of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct User {
-    /// The name at the server; None if the file does not say.
+    /// The login name at the server. None if the file does not say.
     pub(super) remote: Option<Vec<u8>>,
-    /// The local users, as they stand there.
+    /// The local users as written.
     pub(super) local: Vec<Vec<u8>>,
-    /// There is a `*`, or a name at the server that is mapped to another one here: a maildrop of several people.
+    /// Whether there is a `*`, or a mapping of a name at the server to another local one: a multidrop maildrop.
     pub(super) is_multidrop: bool,
     /// The options.
     pub(super) options: Options,
-    /// Where it begins.
+    /// The line where it begins.
     pub(super) line: usize,
 }
 
 /// `poll`, `skip` or `defaults`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The name behind it; empty for `defaults`.
+    /// The name that follows; empty for `defaults`.
     pub(super) name: Vec<u8>,
-    /// It is only polled when it is named.
+    /// Whether it is polled only when it is named.
     pub(super) skip: bool,
-    /// Where it begins.
+    /// The line where it begins.
     pub(super) line: usize,
     /// The options of the server.
     pub(super) server: Options,
-    /// The users; one without a name if the file names none.
+    /// The users. One without a name if the file names none.
     pub(super) users: Vec<User>,
 }
 
-/// The whole file.
+/// The contents of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct File {
-    /// What `set` says, by name.
+    /// The options of `set`, by name.
     pub(super) globals: Options,
     /// The defaults, if there are any.
     pub(super) defaults: Option<Entry>,
@@ -60,27 +60,27 @@ pub(super) struct File {
     pub(super) entries: Vec<Entry>,
 }
 
-/// What is wrong, and where. Never the text itself.
+/// What is wrong, and where. Never contains the text itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub(super) line: usize,
     pub(super) what: String,
 }
 
-/// How many words an option has behind it.
+/// How many words follow an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Takes {
     Nothing,
     One,
-    /// One or more, up to the next keyword.
+    /// One or more words, up to the next keyword.
     Several,
-    /// A header's name, and perhaps a number before it.
+    /// A header's name, optionally after a number.
     Envelope,
 }
 
 use Takes::{Envelope, Nothing, One, Several};
 
-/// The options of a server: spelling, name, words behind it.
+/// The options of a server: spelling, name, words that follow.
 const SERVER: [(&str, &str, Takes); 32] = [
     ("aka", "aka", Several),
     ("via", "via", One),
@@ -116,7 +116,7 @@ const SERVER: [(&str, &str, Takes); 32] = [
     ("esmtppassword", "esmtppassword", One),
 ];
 
-/// The options of a user.
+/// The options of a user: spelling, name, words that follow.
 const USER: [(&str, &str, Takes); 60] = [
     ("password", "password", One),
     ("pass", "password", One),
@@ -180,7 +180,7 @@ const USER: [(&str, &str, Takes); 60] = [
     ("nosslcertck", "sslcertck", Nothing),
 ];
 
-/// What `set` takes.
+/// The options of `set`.
 const GLOBAL: [(&str, &str, Takes); 12] = [
     ("logfile", "logfile", One),
     ("idfile", "idfile", One),
@@ -196,11 +196,11 @@ const GLOBAL: [(&str, &str, Takes); 12] = [
     ("showdots", "showdots", Nothing),
 ];
 
-/// Words that begin or end something and are no option.
+/// Words that begin or end something and are not options.
 const STRUCTURE: [&str; 14] =
     ["poll", "server", "skip", "defaults", "set", "user", "username", "is", "to", "here", "there", "no", "*", "="];
 
-/// Reads the words of a file.
+/// Parses the words of a file.
 pub(super) fn parse(words: &[Word]) -> Result<File, Wrong> {
     let mut parser = Parser { words, at: 0 };
     let mut file = File::default();
@@ -229,7 +229,7 @@ fn wrong(word: &Word, what: impl Into<String>) -> Wrong {
     Wrong { line: word.line, what: what.into() }
 }
 
-/// Takes words one by one.
+/// Consumes words one by one.
 struct Parser<'a> {
     words: &'a [Word],
     at: usize,
@@ -246,7 +246,7 @@ impl<'a> Parser<'a> {
         Some(word)
     }
 
-    /// The word as text if it can be a keyword; else nothing that is one.
+    /// Returns the word as text if it can be a keyword; else an empty text.
     fn keyword_of(&self, word: &'a Word) -> &'a str {
         if word.quoted { "" } else { std::str::from_utf8(&word.text).unwrap_or_default() }
     }
@@ -255,7 +255,7 @@ impl<'a> Parser<'a> {
         self.peek().map(|word| self.keyword_of(word)).unwrap_or_default()
     }
 
-    /// Takes the next word off if it is this keyword.
+    /// Consumes the next word if it is this keyword.
     fn takes(&mut self, keyword: &str) -> bool {
         let is = self.peek_keyword() == keyword;
         self.at += usize::from(is);
@@ -311,7 +311,7 @@ impl<'a> Parser<'a> {
         Ok(entry)
     }
 
-    /// `user NAME [there]`, or `user NAME... here`.
+    /// Parses `user NAME [there]`, or `user NAME... here`.
     fn user(&mut self, line: usize) -> Result<User, Wrong> {
         let mut user = User { line, ..User::default() };
         let first = self.word("the user's name")?;
@@ -353,7 +353,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Names of local users, with `=` between a name at the server and one here.
+    /// Parses local users, with `=` between a name at the server and a local one.
     fn names(&mut self, first: Vec<u8>, user: &mut User) -> Result<(), Wrong> {
         let mut name = first;
         loop {
@@ -376,14 +376,14 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Whether the next word is a name and no keyword.
+    /// Whether the next word is a name and not a keyword.
     fn is_name_next(&self) -> bool {
         let Some(word) = self.peek() else { return false };
         let keyword = self.keyword_of(word);
         word.is_map || keyword == "*" || !(STRUCTURE.contains(&keyword) || is_option(keyword)) || word.quoted
     }
 
-    /// An option of this table, if one comes next.
+    /// Parses an option of this table, if one comes next.
     fn option(
         &mut self,
         table: &[(&'static str, &'static str, Takes)],
@@ -440,7 +440,7 @@ fn is_option(keyword: &str) -> bool {
     known(keyword) || keyword.strip_prefix("no").is_some_and(known)
 }
 
-/// All names under which an option is kept: each has to become something, or to be named.
+/// Returns all names under which options are stored: each has to become something or be named in the report.
 #[cfg(test)]
 pub(super) fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = SERVER.iter().chain(&USER).map(|(_, name, _)| *name).collect();

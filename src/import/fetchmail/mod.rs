@@ -11,10 +11,10 @@ use super::source::{self, expand, text};
 use super::{Found, ImportError, Places, Program};
 use grammar::{File, Setting};
 
-/// Where a daemon of Debian's has its files.
+/// The directory of a daemon that Debian's package started.
 const OF_THE_SYSTEM: &str = "/var/lib/fetchmail";
 
-/// Reads the configuration and what was fetched.
+/// Reads the configuration, and the record of fetched messages.
 pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     let path = find(places)?;
     let bytes = source::config(&path)?;
@@ -89,7 +89,8 @@ fn ids_file(places: &Places, config: &Path, file: &File) -> PathBuf {
     places.fetchmail_home.as_deref().or(places.home.as_deref()).unwrap_or(base).join(".fetchids")
 }
 
-/// What a `.fetchids` has of a user at a host: a line each of `USER@HOST UID`, where USER may hold blanks and `@`.
+/// Reads the record of a user at a host from a `.fetchids`: lines of `USER@HOST UID`, where USER may contain blanks and
+/// `@`.
 fn fetched(ids: &[u8], username: &str, host: &str) -> Record {
     let mut record = Record::default();
     for line in ids.split(|c| *c == b'\n') {

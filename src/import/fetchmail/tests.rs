@@ -120,7 +120,7 @@ fn every_option_becomes_something_or_is_named() {
     assert!(grammar::names().len() > 60, "{:?}", grammar::names());
 }
 
-/// The lines of the account's table.
+/// Returns the lines of the account's table.
 fn lines(text: &str) -> String {
     let draft = only(text);
     let name = crate::account::AccountName::new("n").unwrap();
@@ -177,7 +177,7 @@ fn what_has_no_counterpart_is_named_with_what_to_do() {
         let told = |note: &Note| note.what.starts_with(what) && note.advice.contains(advice);
         assert!(draft.notes.iter().any(told), "{text}: {:?}", draft.notes);
     }
-    // Of all accounts that are delivered so it is said once.
+    // Said once for all accounts that are delivered like this.
     let found = read_text("poll h user a\npoll g user b\npoll f user c mda cat");
     let told = found.general.iter().filter(|note| note.advice.contains("/usr/sbin/sendmail"));
     assert_eq!(

@@ -1,29 +1,29 @@
-//! The words of a fetchmailrc, as fetchmail's own scanner takes them. PURE.
+//! Splits a fetchmailrc into words like fetchmail's own scanner. PURE.
 
-/// A word, at its line.
+/// A word and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
-    /// Its octets, escapes done.
+    /// Its octets, with escapes resolved.
     pub(super) text: Vec<u8>,
-    /// It stood in quotes, so it is no keyword.
+    /// Whether it was in quotes or is taken literally, so that it is not a keyword.
     pub(super) quoted: bool,
-    /// It is the `=` of a map.
+    /// Whether it is the `=` of a mapping.
     pub(super) is_map: bool,
-    /// The line that it begins on, from 1.
+    /// The line where it begins, from 1.
     pub(super) line: usize,
 }
 
-/// Words that fetchmail passes over wherever they stand.
+/// Words that fetchmail ignores wherever they are.
 const NOISE: [&[u8]; 5] = [b"and", b"with", b"has", b"wants", b"options"];
 
-/// After these the next word is taken as it is, whatever it says.
+/// The word after one of these is taken literally.
 const LITERAL_BEHIND: [&[u8]; 6] = [b"user", b"username", b"password", b"pass", b"is", b"to"];
 
-/// Takes a text apart.
+/// Splits a text into words.
 pub(super) fn words(text: &[u8]) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     let (mut at, mut line) = (0, 1);
-    // The next bare word is taken as it is.
+    // The next bare word is taken literally.
     let mut literal = false;
     while let Some(&byte) = text.get(at) {
         let rest = text.get(at..).unwrap_or_default();
@@ -62,13 +62,13 @@ fn ends_a_word(c: u8) -> bool {
     c.is_ascii_whitespace() || matches!(c, b'=' | b':' | b';' | b',') || c == 0
 }
 
-/// How long the string in quotes is that begins here, with both of them.
+/// Returns the length of the quoted string that begins here, including both quotes.
 fn quoted_length(rest: &[u8]) -> Option<usize> {
     let quote = rest.first().copied().filter(|c| matches!(c, b'"' | b'\''))?;
     Some(memchr::memchr(quote, rest.get(1..)?)? + 2)
 }
 
-/// fetchmail's escapes: those of C, but with decimal numbers as well, and a line end that is joined.
+/// Resolves fetchmail's escapes: those of C, also with decimal numbers, and escaped line ends.
 fn unescape(raw: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw;
@@ -103,7 +103,7 @@ fn unescape(raw: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The number that at most so many digits make, as an octet, and how many there are. None if there is none.
+/// Parses a number of at most this many digits as an octet, and returns how many there were. None if there is none.
 fn number(text: &[u8], base: u32, most: usize) -> Option<(u8, usize)> {
     let digits = text.iter().take(most).take_while(|c| char::from(**c).is_digit(base)).count();
     let value = u32::from_str_radix(std::str::from_utf8(text.get(..digits)?).ok()?, base).ok()?;

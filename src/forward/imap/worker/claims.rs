@@ -1,5 +1,5 @@
-//! Which UIDs of the mailbox are those of messages of ours. All connections of a pass share them: a server that takes a
-//! message for another one names the UID of that one, whichever connection it went over.
+//! Which UIDs of the mailbox belong to our messages. All connections of a pass share this: a server that takes a
+//! message for another one names the other one's UID, whichever connection it came over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,37 +15,37 @@ pub(in crate::forward::imap) struct Claims(Arc<Mutex<Known>>);
 struct Known {
     /// UIDs under which messages of ours are known to have arrived, each with the UIDVALIDITY that it belongs to.
     uids: BTreeSet<(u32, u32)>,
-    /// Several connections append. The one over which a message went may not have read its UID yet when another one is
-    /// told the same.
+    /// Whether several connections append. Then the connection that sent a message may not have read its UID yet when
+    /// another connection is told the same UID.
     is_shared: bool,
-    /// How many messages with a Message-ID were begun, by its digest.
+    /// How many messages with each Message-ID were begun, by its digest.
     message_ids: BTreeMap<Digest, u32>,
-    /// How many of a size on the wire were begun, by the octets.
+    /// How many messages of each size on the wire were begun, by the size in octets.
     sizes: BTreeMap<u64, u32>,
 }
 
 impl Claims {
-    /// From now on several connections append.
+    /// Notes that several connections append from now on.
     pub(in crate::forward::imap) fn share(&self) {
         self.known().is_shared = true;
     }
 
-    /// One more; false if it was known.
+    /// Adds a UID; false if it was known.
     pub(super) fn add(&self, validity: u32, uid: u32) -> bool {
         self.known().uids.insert((validity, uid))
     }
 
-    /// More, from what was written down.
+    /// Adds UIDs from the journal.
     pub(super) fn extend(&self, validity: u32, uids: impl IntoIterator<Item = u32>) {
         self.known().uids.extend(uids.into_iter().map(|uid| (validity, uid)));
     }
 
-    /// Whether one of ours has it.
+    /// Whether a UID belongs to one of our messages.
     pub(super) fn has(&self, validity: u32, uid: u32) -> bool {
         self.known().uids.contains(&(validity, uid))
     }
 
-    /// A message is about to be sent.
+    /// Notes that a message is about to be sent.
     pub(super) fn begin(&self, letter: &Letter) {
         let mut known = self.known();
         if let Some(id) = letter.message_id {
@@ -54,15 +54,15 @@ impl Claims {
         *known.sizes.entry(letter.size).or_default() += 1;
     }
 
-    /// Whether a server may have taken a message for one that went over another connection, because of its Message-ID:
-    /// then the UID that it names is believed only if the bytes are those of the message.
+    /// Whether the server may take a message for one from another connection, because of its Message-ID: then the UID
+    /// that it names is believed only if the bytes match.
     pub(super) fn has_rival(&self, letter: &Letter) -> bool {
         let known = self.known();
         let begun = letter.message_id.and_then(|id| known.message_ids.get(&id));
         known.is_shared && begun.is_some_and(|count| *count > 1)
     }
 
-    /// The same, where a size would be believed.
+    /// Whether that is possible where a matching size would be believed.
     pub(super) fn has_rival_of_its_size(&self, letter: &Letter) -> bool {
         let known = self.known();
         known.is_shared && known.sizes.get(&letter.size).is_some_and(|count| *count > 1)

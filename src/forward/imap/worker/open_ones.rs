@@ -1,11 +1,13 @@
-//! Messages whose answers were lost: they are looked for before anything is appended, and as long as more of them may come.
+//! Messages whose answers were lost. They are looked for before anything is appended, and for as long as more of them
+//! may still arrive.
 //!
-//! The server may still be busy with the connection on which they went: a process that was killed and started again at once
-//! is faster than a server that stores what it has received. So that one look does not find a message shows nothing. It is
-//! appended again only once nothing of what is sought has come for a while.
+//! The server may still be busy with the connection that sent them: a process that is killed and restarted at once is
+//! faster than a server that stores what it has received. So it proves nothing if one look does not find a message. It
+//! is appended again only once none of the messages sought has arrived for a while.
 //!
-//! A look may hang or break, each time: at a large mailbox, or at a message that the server cannot read. So it has an end, and
-//! where looks have come to nothing the other messages go first. What was not looked for is not appended again all the same.
+//! A look may hang or break every time: because of a large mailbox, or of a message that the server cannot read. So a
+//! look has a time limit, and after failed looks the other messages go first. A message that was not looked for is
+//! still not appended again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,25 +26,25 @@ use crate::forward::turns::Weight;
 use crate::forward::wire::WireError;
 use crate::state::record::{AppendIntent, MailboxUid};
 
-/// A message may be appended again once nothing of what is sought has come for so long.
+/// A message may be appended again once none of those sought has arrived for this long.
 pub(super) const AT_REST: Duration = Duration::from_secs(5);
 
-/// So long after a look the next one follows.
+/// The time between two looks.
 pub(super) const NEXT_LOOK: Duration = Duration::from_millis(500);
 
-/// All looks of a pass together take no longer. A large mailbox that was made anew is looked through in less.
+/// The time limit for all looks of a pass together. A large mailbox that was recreated is searched in less.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// What a look is for.
+/// What an error message says was being done.
 const DOING: &str = "look for a message whose answer was lost";
 
-/// A message whose answer was lost, and what was known before it was sent.
+/// A message whose answer was lost, and the intent recorded before it was sent.
 type Open = (Letter, AppendIntent);
 
-/// How long nothing has come.
+/// How long none of the messages sought has arrived.
 struct Quiet {
     since: Instant,
-    /// So few were missing at the last look without anything in their place.
+    /// The lowest number of absent messages in any look so far.
     absent: usize,
 }
 
@@ -51,7 +53,7 @@ impl Quiet {
         Self { since: Instant::now(), absent: usize::MAX }
     }
 
-    /// Takes in another look. What has come begins a new quiet.
+    /// Takes in the result of a look. If a message has arrived since, the quiet starts again.
     fn take(&mut self, fates: &[Fate]) {
         let absent = fates.iter().filter(|fate| **fate == Fate::Absent).count();
         if absent < self.absent {
@@ -64,7 +66,7 @@ impl Quiet {
     }
 }
 
-/// Whether that is how a look itself ended: the next one may end so as well.
+/// Whether an error means that the look itself failed, which may happen to the next one as well.
 pub(in crate::forward::imap) fn is_of_the_look(error: &ForwardError) -> bool {
     matches!(
         error,
@@ -76,8 +78,8 @@ pub(in crate::forward::imap) fn is_of_the_look(error: &ForwardError) -> bool {
 }
 
 impl Worker<'_> {
-    /// Deals with the messages whose APPEND was under way when an earlier pass ended. Those that have not arrived go back to
-    /// the others. What comes to nothing is written down, and decides whether the next pass begins with that.
+    /// Handles the messages whose APPEND was in flight when an earlier pass ended. Those that have not arrived are
+    /// queued with the others. Failures are written down, and decide whether the next pass begins with these messages.
     pub(in crate::forward::imap) async fn look_for_open_ones(&mut self) -> Result<(), ForwardError> {
         let (pass, open) = (self.pass, self.pass.take_open());
         if open.is_empty() {
@@ -103,7 +105,7 @@ impl Worker<'_> {
                 open.push((letter, intent));
             }
         }
-        // The end was asked for: the next pass looks.
+        // A stop was requested: the next pass looks.
         let Some(missing) = self.missing(open).await? else { return Ok(()) };
         let mut absent = Vec::new();
         for (letter, fate) in missing {
@@ -126,7 +128,8 @@ impl Worker<'_> {
         self.write().await
     }
 
-    /// A message of the mailbox that cannot be looked at may be this one: it is not appended again, and the others go on.
+    /// Leaves a message open, because a message in the mailbox that cannot be handed out may be it. It is not appended
+    /// again, and the others go on.
     fn is_left_open(&self, letter: &Letter) {
         let response = self.redactor.hide(&self.session.unreadable.said);
         let why = ForwardError::Refused { doing: "look for a message", response, lasting: false };
@@ -135,8 +138,8 @@ impl Worker<'_> {
         self.pass.put_off_for(why);
     }
 
-    /// Those that have not arrived, and what is there in their place, once nothing more of them comes; what has arrived is
-    /// written down. None if the end was asked for before that could be said.
+    /// Returns the messages that have not arrived, with what is there in their place, once no more of them arrive.
+    /// Those that have arrived are recorded. None if a stop was requested before that was clear.
     async fn missing(&mut self, mut open: Vec<Open>) -> Result<Option<Vec<(Letter, Fate)>>, ForwardError> {
         let (mut lost, mut quiet, mut is_told, mut is_rest) = (Vec::new(), Quiet::begin(), false, false);
         loop {
@@ -159,8 +162,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Waits until the mailbox is another one than at the last look, or at rest; whether it was that when it was opened
-    /// again. None if the end was asked for.
+    /// Waits until the mailbox has changed since the last look, or is at rest. Returns whether it was at rest when it
+    /// was reopened. None if a stop was requested.
     async fn until_change(&mut self, quiet: &Quiet, open: &[Open]) -> Result<Option<bool>, ForwardError> {
         loop {
             tokio::select! {
@@ -184,8 +187,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Those that nobody can look for: in another mailbox than the one where mail goes now, or where the UIDs say nothing
-    /// and the header says little.
+    /// Takes out the messages that nobody can look for: in another mailbox than mail goes to now, or where the UIDs
+    /// have changed and the header or the count of messages does not help.
     fn take_lost(&self, open: &mut Vec<Open>) -> Vec<Letter> {
         let (validity, mailbox) = (self.selected.validity, self.mailbox());
         let can_be_found = |(letter, intent): &Open| {
@@ -198,7 +201,7 @@ impl Worker<'_> {
         lost.into_iter().map(|(letter, _)| letter).collect()
     }
 
-    /// Writes down what has arrived; the others.
+    /// Records what has arrived, and returns the other messages.
     async fn take_arrived(&mut self, open: Vec<Open>, fates: Vec<Fate>) -> Result<Vec<(Open, Fate)>, ForwardError> {
         let mut missing = Vec::new();
         for (open, fate) in open.into_iter().zip(fates) {
@@ -211,12 +214,12 @@ impl Worker<'_> {
             self.taken.add(uid.validity, uid.uid);
             self.unwritten.push(self.pass.arrived(&open.0, Some(uid)));
         }
-        // The next look has to know of them.
+        // The next look has to know these UIDs.
         self.write().await?;
         Ok(missing)
     }
 
-    /// What became of messages that may have arrived. That a look takes long is written down before it is over.
+    /// Determines the outcome for open messages. If a look takes long, that is written down before it ends.
     async fn watched_fates(&mut self, open: &[Open]) -> Result<Vec<Fate>, ForwardError> {
         let pass = self.pass;
         match open.first() {
@@ -225,7 +228,8 @@ impl Worker<'_> {
         }
     }
 
-    /// What became of messages that may have arrived. A server may end the connection at a message that it cannot hand out.
+    /// Determines the outcome for open messages. If the server closes the connection at a message that it cannot hand
+    /// out, the look is repeated on another one.
     async fn fates(&mut self, open: &[Open]) -> Result<Vec<Fate>, ForwardError> {
         loop {
             match self.look(open).await {
@@ -235,7 +239,7 @@ impl Worker<'_> {
         }
     }
 
-    /// On another connection.
+    /// Opens another connection.
     async fn begin_anew(&mut self) -> Result<(), ForwardError> {
         let (dialer, timeout) = (&self.pass.context.dialer, self.pass.timeout);
         let mut session = Session::open(dialer, self.to, self.secret, &self.redactor, timeout).await?;
@@ -255,8 +259,8 @@ impl Worker<'_> {
         let is_elsewhere = |intent: &AppendIntent| intent.uid_validity != validity;
         let counts = open.iter().filter(|(_, intent)| is_elsewhere(intent)).filter_map(|(_, intent)| intent.count);
         let counts: BTreeSet<u32> = counts.collect();
-        // Where the mailbox was made anew, a message stands behind those that were there before it: one of those may have
-        // its bytes, and nothing else may tell that any more.
+        // If the mailbox was recreated, a message comes after those that were there when it was sent. One of those may
+        // have its bytes, and nothing else may tell them apart any more.
         let behind = match counts.is_empty() {
             true => BTreeMap::new(),
             false => self.session.first_behind(&counts.into_iter().collect::<Vec<_>>()).await?,

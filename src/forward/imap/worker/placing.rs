@@ -1,4 +1,4 @@
-//! Under which UID a message has arrived, where the answer does not tell or cannot be believed.
+//! Finds the UID of a message that has arrived, if the answer does not name it or cannot be believed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,49 +12,49 @@ use crate::forward::letter::Letter;
 use crate::message::Digest;
 use crate::state::record::MailboxUid;
 
-/// Why a message is set aside that the server has taken for another one. It keeps that one.
+/// Why a message is set aside that the server took for another one: the server keeps only the other one.
 const MERGED: &str = "the destination has taken it for another message, with the same Message-ID";
 
-/// The same, where the server is another one than Gmail, and only the UID shows it.
+/// The same for servers other than Gmail, where only the UID shows it.
 const OTHER: &str = "the destination says that it has stored it, and names the UID of another message";
 
-/// The same, where it names none.
+/// The same if the server names no UID.
 const NONE_CAME: &str = "the destination says that it has stored it, and no message has come into the mailbox";
 
-/// Where a message is that was answered by OK.
+/// Where a message is whose APPEND was answered by OK.
 enum Place {
-    /// Under this UID, as far as the server says, or by what stands at the front of it.
+    /// Under this UID, according to the server or to its header.
     At(u32),
-    /// Under this UID, by its bytes.
+    /// Under this UID, according to its bytes.
     Found(u32),
-    /// Nothing that was there at the last look can be it.
+    /// Not among the messages of the last look.
     NotSeen,
-    /// It has not arrived, whatever the server says.
+    /// It has not arrived, whatever the server says. Holds the reason to set it aside.
     Nowhere(&'static str),
 }
 
-/// What is under the UIDs that are named.
+/// What is under the UIDs that the server names.
 #[derive(Default)]
 struct Named {
-    /// At Gmail: the sizes, as far as the UIDs are new.
+    /// At Gmail: the sizes of the messages, by UID.
     sizes: BTreeMap<u32, u64>,
-    /// The digests of all octets, as far as the name alone is not believed.
+    /// The digests of all octets, for UIDs that are not believed without.
     wholes: BTreeMap<u32, Digest>,
 }
 
 impl Worker<'_> {
-    /// Finds out under which UIDs messages have arrived, so that they are not taken for others with the same bytes. What
-    /// this does not find out, because the end was asked for or the mailbox was made anew, is looked for by the next pass.
+    /// Finds the UIDs of messages that have arrived, so that they are not taken for others with the same bytes. The
+    /// next pass looks for those that this does not find because a stop was requested or the mailbox was recreated.
     pub(super) async fn place(&mut self) -> Result<(), ForwardError> {
-        // Those before them have to be known.
+        // The look has to know the messages that arrived before.
         self.write().await?;
         let is_elsewhere = |one: &Unplaced| one.named.is_some_and(|uid| uid.validity != self.selected.validity);
         if self.unplaced.iter().any(is_elsewhere) {
-            // The mailbox may have been made anew.
+            // The mailbox may have been recreated.
             self.select_again().await?;
         }
         self.taken.extend(self.selected.validity, self.pass.known_uids(self.selected.validity).await);
-        // If that comes to nothing they are looked for by the next pass.
+        // If a look fails, the next pass looks for them.
         let unplaced = std::mem::take(&mut self.unplaced);
         let under = self.look_under_names(&unplaced).await?;
         let mut not_seen = Vec::new();
@@ -67,7 +67,7 @@ impl Worker<'_> {
         self.look_again(not_seen).await
     }
 
-    /// Opens the mailbox again; whether it was made anew.
+    /// Reopens the mailbox. Returns whether it was recreated.
     async fn select_again(&mut self) -> Result<bool, ForwardError> {
         let before = self.selected.validity;
         self.selected = self.session.select(&self.to.mailbox).await?;
@@ -79,7 +79,7 @@ impl Worker<'_> {
         Ok(validity != before)
     }
 
-    /// Whether only its bytes tell a message from another one of ours, whatever is named.
+    /// Whether only its bytes tell a message from another one of ours, whatever UID is named.
     fn is_told_by_bytes(&self, letter: &Letter) -> bool {
         self.taken.has_rival(letter) || self.is_gmail() && self.taken.has_rival_of_its_size(letter)
     }
@@ -126,17 +126,17 @@ impl Worker<'_> {
         }
     }
 
-    /// The UID of the mailbox that is named for a message.
+    /// Returns the UID in this mailbox that the server names for a message.
     fn named(&self, one: &Unplaced) -> Option<u32> {
         one.named.filter(|uid| uid.validity == self.selected.validity).map(|uid| uid.uid)
     }
 
-    /// The lowest UID that a message can have.
+    /// Returns the lowest UID that a message can have.
     fn first_possible(&self, one: &Unplaced) -> u32 {
         if one.intent.uid_validity == self.selected.validity { one.intent.uid_next } else { 1 }
     }
 
-    /// Takes in where a message is.
+    /// Records where a message is.
     async fn is_placed(&mut self, one: &Unplaced, place: Place) -> Result<(), ForwardError> {
         let (validity, letter) = (self.selected.validity, &one.letter);
         let uid = match place {
@@ -146,7 +146,7 @@ impl Worker<'_> {
                 self.taken.add(validity, uid);
                 uid
             }
-            // Another connection may have learned meanwhile that it is that of another message.
+            // Another connection may have learned meanwhile that this UID is another message's.
             Place::At(uid) if !self.taken.add(validity, uid) && !self.has(uid, letter).await? => {
                 return self.pass.set_aside(&letter.spooled, OTHER).await;
             }
@@ -157,8 +157,9 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Looks again for what was not there, until it is, or nothing of it has come for so long that an OK is no evidence any
-    /// more: some servers show what has come only in a mailbox that is opened again, and others only some time later.
+    /// Repeats the look for messages that were not seen, until they are, or until none has arrived for so long that an
+    /// OK proves nothing any more. Some servers show new messages only after the mailbox is reopened, others only some
+    /// time later.
     async fn look_again(&mut self, mut not_seen: Vec<Unplaced>) -> Result<(), ForwardError> {
         let (begun, mut is_first) = (Instant::now(), true);
         while !not_seen.is_empty() {
@@ -170,7 +171,7 @@ impl Worker<'_> {
                 for one in std::mem::take(&mut not_seen) {
                     let found = match self.find(&one).await? {
                         Some(uid) => Place::At(uid),
-                        // Who names a UID has stored what it tells of.
+                        // A server that names a UID has stored the message that it means: waiting does not help.
                         None if is_rest || self.named(&one).is_some() => self.conclude(&one).await?,
                         None => Place::NotSeen,
                     };
@@ -191,32 +192,32 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// What is to be thought of an OK where nothing with the header of the message is new in the mailbox. What has come there
-    /// for another message of ours, or with another header, is no evidence.
+    /// Decides what an OK is worth if the mailbox has no new message with this header. Messages that arrived for
+    /// another APPEND, or with another header, prove nothing.
     async fn conclude(&mut self, one: &Unplaced) -> Result<Place, ForwardError> {
         let Some(uid) = self.named(one) else { return Ok(Place::Nowhere(NONE_CAME)) };
         let is_there = self.has(uid, &one.letter).await?;
         Ok(if is_there { Place::Found(uid) } else { Place::Nowhere(OTHER) })
     }
 
-    /// Whether a message of the mailbox has the bytes of a letter.
+    /// Whether the message with this UID has the bytes of `letter`.
     async fn has(&mut self, uid: u32, letter: &Letter) -> Result<bool, ForwardError> {
         Ok(self.session.wholes(&[uid]).await?.get(&uid) == Some(&letter.whole))
     }
 
-    /// The UID of a message that has arrived, where only a look tells.
+    /// Searches the mailbox for a message that has arrived, and returns its UID.
     async fn find(&mut self, one: &Unplaced) -> Result<Option<u32>, ForwardError> {
         let fitting = self.free(one, |size| size == one.letter.size).await?;
         let found = self.like(&one.letter, fitting).await?;
         if found.is_some() || self.named(one).is_some() {
             return Ok(found);
         }
-        // The server may change what it stores, or tell estimates.
+        // The server may change what it stores, or state estimated sizes.
         let others = self.free(one, |size| size != one.letter.size).await?;
         self.like(&one.letter, others).await
     }
 
-    /// The UIDs that a message can have and that are no other one's, the newest ones, by the sizes of what is there.
+    /// Returns the UIDs, the newest ones, that a message can have, that belong to no other, and whose size fits.
     async fn free(
         &mut self,
         one: &Unplaced,
@@ -236,7 +237,8 @@ impl Worker<'_> {
         Ok(free.into())
     }
 
-    /// The first of these with the header of a message, and with its bytes where another one of ours may be that.
+    /// Returns the first of these UIDs with the header of a message, and with its bytes if another one of ours may have
+    /// the same header.
     async fn like(&mut self, letter: &Letter, uids: Vec<u32>) -> Result<Option<u32>, ForwardError> {
         let headers = self.session.headers(&uids).await?;
         let alike = headers.into_iter().filter(|(_, header)| *header == letter.header).map(|(uid, _)| uid);
