@@ -1,6 +1,6 @@
 //! The configuration file: finds it, reads it, reports every problem with its line, and builds the accounts.
 //!
-//! No other module knows of TOML: the rest of the program sees [`Account`]s and plain values.
+//! Only this module reads the configuration's TOML: the rest of the program sees [`Account`]s and plain values.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -31,8 +31,8 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::text;
 
-/// The keys of `[accounts.NAME]` or `[defaults]`, one field per key, but one for all the ways to give a password or
-/// token.
+/// The keys of `[accounts.NAME]` or `[defaults]`, one field per key. `credential` combines `token_command` and the keys
+/// for a password.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     pub(super) host: Setting<String>,
@@ -57,7 +57,7 @@ pub(super) struct Settings {
     pub(super) allow_cleartext_password: Setting<bool>,
     pub(super) ip: Setting<IpVersion>,
     pub(super) source_address: Setting<IpAddr>,
-    /// `Given` None overrides the proxy of `[defaults]`.
+    /// None for "none", which overrides the proxy of `[defaults]`.
     pub(super) proxy: Setting<Option<Proxy>>,
     pub(super) tls_server_name: Setting<String>,
     pub(super) tls_trust: Setting<TlsTrust>,
@@ -174,7 +174,7 @@ impl Settings {
     }
 }
 
-/// Reads the one way to get the credential that the table gives, and reports if there are several.
+/// Reads the credential from the one key that gives it, and reports if there are several.
 fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> Setting<CredentialSource> {
     let ways = [
         (PASSWORD, read(table, PASSWORD, problems, password)),
@@ -327,7 +327,7 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Invali
     Err(InvalidValue::new(format!("cannot be \"{shown}\""), help))
 }
 
-/// Returns the position of a password in a table; a file with one must be protected.
+/// Returns the position of a password or another secret in a table; a file with one must be protected.
 pub(super) fn password_in(table: &DeTable<'_>) -> Option<Span> {
     let of_proxy = || table.get_key_value(keys::PROXY).filter(|_| network::holds_password(table));
     let password =

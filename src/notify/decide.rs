@@ -38,7 +38,7 @@ const LAST_DAYS: [u32; 2] = [3, 1];
 /// How many quarantined messages are remembered as reported. Beyond that, further ones are not reported.
 const MOST_QUARANTINED: usize = 256;
 
-/// What has been reported of an account, and since when it has been in trouble. Times are on the axis of [`BOOT`].
+/// What has been reported of an account, and since when it has been in trouble. Times are on the axis of `BOOT`.
 #[derive(Debug, Clone, Default)]
 pub struct NotifyState {
     /// When the last poll succeeded, or else when the first one failed.

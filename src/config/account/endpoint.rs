@@ -130,7 +130,7 @@ impl Builder<'_> {
         })
     }
 
-    /// Reports a source address of another IP version than the one that `ip` demands.
+    /// Reports a source address whose IP version is not the one in `ip`.
     fn check_route(&mut self) {
         let (ip, source) = (setting!(self, ip), setting!(self, source_address));
         if let (Some(ip), Some(At { value: address, span })) = (ip.value(), source.given())
