@@ -146,7 +146,7 @@ mod tests {
             format!("{a}{b}{a}"),
             format!("{a}{b}[accounts.a.forward]\ncommand = [\"c\"]\n"),
             format!("{a}{}", account("\"a\"", "")),
-            // Behind the accounts.
+            // After the accounts.
             format!("{a}{b}[defaults]\ninterval = \"7m\"\n"),
             // In a string, in an array.
             format!("{a}on_new_mail = [\"\"\"\n[accounts.x]\n\"\"\"]\n{b}"),

@@ -1,5 +1,5 @@
-//! Decides whether the user is to be notified. PURE: from earlier notifications, the settings and the outcome of a
-//! poll.
+//! Decides whether to notify the user. PURE: takes what was reported before, the settings and the outcome of a poll,
+//! and returns notifications.
 //!
 //! Changes are reported, not states. Trouble that will probably pass is reported only after some time; trouble that
 //! needs the user is reported soon. All times count from the boot of the machine, as in [`crate::schedule`].

@@ -38,7 +38,7 @@ impl CredentialPlaces {
         }
     }
 
-    /// The text of the drop-in.
+    /// Returns the text of the drop-in.
     #[must_use]
     pub(crate) fn drop_in_text(&self, name: &str) -> String {
         let place = self.credential.to_string_lossy().replace('%', "%%");
