@@ -80,7 +80,7 @@ pub fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> W
 /// Writes everything, the configuration last. Returns for each account how many messages were new to its state. Blocks.
 ///
 /// # Errors
-/// [`WriteError`]; whatever had been written is removed again.
+/// [`WriteError`]; what had been written is removed again, as far as possible.
 pub fn write(
     new: &NewConfig<'_>,
     accounts: &[NewAccount],

@@ -57,7 +57,7 @@ pub fn sign_in_stamp(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Stri
 /// Replaces the tokens of an account. They are durable when this returns.
 ///
 /// # Errors
-/// Those of the disk. After an error, the old tokens are still there.
+/// Those of the disk. The file then has the old tokens, or the new ones if only syncing the directory failed.
 pub fn write(disk: &dyn Disk, dir: &Path, account: &AccountName, tokens: &Tokens) -> Result<(), OAuthError> {
     let path = path(dir, account);
     let file = |source| OAuthError::File { doing: "write", path: path.clone(), source };
