@@ -1,4 +1,4 @@
-//! Changes that mailferry makes to the file: adds an account, and leaves comments and order as they are.
+//! Edits the file: adds an account, and leaves comments and order as they are.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -66,7 +66,7 @@ pub(crate) fn add_account(text: &str, name: &AccountName, table: &Table) -> Resu
     Ok(after)
 }
 
-/// Returns the names of the accounts in a text, whatever else is wrong with it.
+/// Returns the names of the accounts in a text, even if the configuration is invalid; none if it is not TOML.
 pub(crate) fn account_names(text: &str) -> Vec<String> {
     let document: Option<DocumentMut> = text.parse().ok();
     let names = document.as_ref().and_then(|document| document.get("accounts")?.as_table_like());

@@ -1,8 +1,8 @@
 //! Facts about mail providers that their servers do not announce: their hosts, login names and rules. PURE.
 //!
 //! These are data: a provider is one line of `providers.tsv`, with its source and the date it was checked. A rule that
-//! a server announces or enforces in words needs no line: LOGIN-DELAY is always obeyed, and [`crate::schedule`] learns
-//! from a refusal of a poll that came too soon.
+//! a server announces or enforces in words needs no line: LOGIN-DELAY is obeyed unless the table calls it untrue, and
+//! [`crate::schedule`] learns from a refusal of a poll that came too soon.
 
 mod table;
 

@@ -18,7 +18,7 @@ pub(super) fn comes_back(host: &str, username: &str, forward: &Forward) -> bool 
 }
 
 fn is_same_place(one: &str, other: &str) -> bool {
-    // One address may have many servers, and so may this machine.
+    // Many servers may share an IP address or this machine, so these tell nothing.
     if [one, other].iter().any(|host| is_loopback(host) || host.parse::<IpAddr>().is_ok()) {
         return false;
     }
