@@ -1,4 +1,4 @@
-//! From what the tables say to an [`Account`]: defaults filled in, keys judged together.
+//! Builds an [`Account`] from what the tables say: fills in defaults and checks keys against each other.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use crate::text;
 const DEFAULT_INTERVAL: Interval = Interval::fixed(Duration::from_secs(5 * 60));
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One account's own table over the defaults, and what was found.
+/// Builds an account from its own table over the defaults, and collects what it finds.
 pub(super) struct Builder<'a> {
-    /// The account's name, at its place in the file.
+    /// The account's name and its position in the file.
     pub(super) name: &'a At<AccountName>,
     /// `[accounts.NAME]`.
     pub(super) own: &'a Settings,
     /// `[defaults]`.
     pub(super) defaults: &'a Settings,
-    /// What the server of `own` speaks.
+    /// The protocol of the server in `own`.
     pub(super) protocol: Protocol,
-    /// For `~`.
+    /// The home directory, to expand `~`.
     pub(super) home: Option<&'a Path>,
-    /// What is wrong.
+    /// Errors found.
     pub(super) problems: &'a mut Vec<Problem>,
-    /// What is allowed and looks wrong.
+    /// Settings that are allowed but look wrong.
     pub(super) warnings: &'a mut Vec<(Span, String)>,
-    /// The servers of the accounts before.
+    /// The servers of the accounts read so far.
     pub(super) endpoints: &'a mut Endpoints,
 }
 
-/// `own.key`, or `defaults.key` if the account does not say.
+/// `own.key`, or `defaults.key` if the account does not set it.
 macro_rules! setting {
     ($builder:expr, $key:ident) => {
         $builder.own.$key.or(&$builder.defaults.$key)
@@ -55,7 +55,7 @@ mod endpoint;
 pub(super) use endpoint::Protocol;
 
 impl Builder<'_> {
-    /// The account, unless something is wrong with it; what is has been reported then.
+    /// Returns the account, or None after reporting what is wrong with it.
     pub(super) fn build(mut self, forward: &Setting<ForwardTable>) -> Option<Account> {
         let provider = self.provider();
         let endpoint = self.endpoint();
@@ -99,7 +99,7 @@ impl Builder<'_> {
         })
     }
 
-    /// What an account's own table says of its credential, or else `[defaults]`.
+    /// Returns the credential given by the account's own table, or else by `[defaults]`.
     fn credential(&mut self) -> Option<CredentialSource> {
         let by_certificate = setting!(self, auth).value() == Some(&AuthChoice::External);
         let says = |settings: &Settings| {
@@ -112,7 +112,7 @@ impl Builder<'_> {
             return Some(CredentialSource::OAuth(Arc::new(settings)));
         }
         if by_certificate && !says(settings) {
-            // The certificate shows who we are.
+            // The certificate identifies us.
             return Some(CredentialSource::Inline(Secret::new(Vec::new())));
         }
         if !says(settings) && !self.is_misspelt(|key| key.starts_with(keys::PASSWORD) || TOKEN_KEYS.contains(&key)) {
@@ -131,23 +131,23 @@ impl Builder<'_> {
         settings.credential.value().cloned()
     }
 
-    /// The provider that the configuration names.
+    /// The provider named in the configuration.
     fn by_name(&self) -> Option<&'static Provider> {
         setting!(self, provider).value().copied()
     }
 
-    /// The provider that the configuration names, or else the one whose server it names.
+    /// The provider named in the configuration, or else the one to which the configured host belongs.
     fn known(&self) -> Option<&'static Provider> {
         self.by_name().or_else(|| setting!(self, host).value().and_then(|host| Provider::of(host)))
     }
 
-    /// The provider, if there is one that has POP3: one that has none is said to have none.
+    /// Returns the provider if it has POP3. Warns if it is known to have none and a host is given.
     fn provider(&mut self) -> Option<&'static Provider> {
         let provider = self.known()?;
         if provider.no_pop3
             && let Some(At { span, .. }) = setting!(self, host).given()
         {
-            // Somebody may know better: what is given explicitly is tried.
+            // The user may know better, so a host given explicitly is tried.
             let text =
                 format!("{} has no POP3, as far as is known: {}", provider.name, provider.note.unwrap_or_default());
             self.warnings.push((span.clone(), text));
@@ -155,7 +155,7 @@ impl Builder<'_> {
         Some(provider).filter(|provider| !provider.no_pop3)
     }
 
-    /// Says what cannot work as it stands, as far as is known of the provider.
+    /// Reports login settings that cannot work, as far as is known of the provider.
     fn judge_login(&mut self, provider: Option<&'static Provider>, uses_token: bool) {
         if let (true, Some(At { value: AuthChoice::Plain | AuthChoice::User | AuthChoice::Apop, span })) =
             (uses_token, setting!(self, auth).given())
@@ -194,7 +194,7 @@ impl Builder<'_> {
     }
 }
 
-/// The keys of an access token.
+/// The keys that give an access token.
 const TOKEN_KEYS: [&str; 2] = ["oauth2", "token_command"];
 
 const USERNAME_HELP: &str = "add the name to log in with, such as username = \"me@example.org\"";

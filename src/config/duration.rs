@@ -8,10 +8,10 @@ use toml::de::DeValue;
 
 use super::value::{InvalidValue, integer, string, wrong_type};
 
-/// A duration with the words for it.
+/// A limit, and how to write it.
 pub(crate) type Bound = (Duration, &'static str);
 
-/// A duration of at least and at most so much; `example` is one that would do.
+/// Reads a duration between `least` and `most`; `example` is a valid value for the error message.
 pub(super) fn duration(
     value: &DeValue<'_>,
     least: Bound,
@@ -33,7 +33,7 @@ pub(super) fn duration(
     within(parse(string(value, &format!("a duration such as \"{example}\""))?, example)?, least, most)
 }
 
-/// The duration, if it is at least and at most so much.
+/// Checks that a duration is between `least` and `most`.
 pub(super) fn within(duration: Duration, least: Bound, most: Bound) -> Result<Duration, InvalidValue> {
     if duration < least.0 {
         return Err(InvalidValue::new("is too short", format!("write at least \"{}\"", least.1)));
@@ -44,16 +44,16 @@ pub(super) fn within(duration: Duration, least: Bound, most: Bound) -> Result<Du
     Ok(duration)
 }
 
-/// A duration on the command line.
+/// Parses a duration given on the command line.
 ///
 /// # Errors
-/// What is wrong and what to write instead, in words.
+/// Says what is wrong and what to write instead.
 pub(crate) fn in_words(text: &str, least: Bound, most: Bound, example: &str) -> Result<Duration, String> {
     let duration = parse(text, example).and_then(|duration| within(duration, least, most));
     duration.map_err(|wrong| format!("it {}; {}", wrong.message, wrong.help))
 }
 
-/// Weeks, days, hours, minutes, seconds and parts of them. A day has 24 hours.
+/// Parses numbers with units, such as "1h 30m". A day has 24 hours.
 pub(super) fn parse(text: &str, example: &str) -> Result<Duration, InvalidValue> {
     let help = || format!("write a number with a unit (s, m, h, d, w), such as \"{example}\"");
     if !text.trim().is_empty() && text.trim().bytes().all(|c| c.is_ascii_digit()) {
@@ -82,10 +82,10 @@ pub(super) fn parse(text: &str, example: &str) -> Result<Duration, InvalidValue>
     Ok(Duration::new(seconds, rest))
 }
 
-/// The nanoseconds of a second.
+/// Nanoseconds in a second.
 const NANOS: i128 = 1_000_000_000;
 
-/// A size in octets: a whole number, or a string with a unit.
+/// Reads a size in octets: a whole number, or a string with a unit.
 pub(super) fn size(value: &DeValue<'_>) -> Result<u64, InvalidValue> {
     let example = "\"50 MiB\", or leave the key out for no limit";
     let size = match value {
@@ -104,7 +104,7 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, InvalidValue> {
     }
 }
 
-/// A number of octets as a person would write it: in the unit that leaves the smallest whole number.
+/// Formats a number of octets in the unit that gives the smallest whole number.
 pub(crate) fn size_in_words(octets: u64) -> String {
     let units =
         [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000)];

@@ -1,4 +1,4 @@
-//! Where the configuration and the state are.
+//! Finds the configuration and the state directory.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,16 +8,16 @@ use super::problem::{ConfigError, Problem};
 use super::{Config, Top};
 use crate::text;
 
-/// What is read from the process's environment, as a plain value.
+/// What is taken from the process's environment, as plain values.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// The user's home directory, for `~`.
     pub home: Option<PathBuf>,
     /// `$MAILFERRY_CONFIG`.
     pub mailferry_config: Option<OsString>,
-    /// `$XDG_CONFIG_HOME`, or what stands for it.
+    /// `$XDG_CONFIG_HOME` or its default.
     pub config_home: Option<PathBuf>,
-    /// `$XDG_STATE_HOME`, or what stands for it.
+    /// `$XDG_STATE_HOME` or its default.
     pub state_home: Option<PathBuf>,
     /// `$STATE_DIRECTORY`, which systemd sets for system services; a list separated by colons.
     pub state_directory: Option<OsString>,
@@ -25,16 +25,16 @@ pub struct Environment {
     pub runtime_directory: Option<OsString>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime_home: Option<PathBuf>,
-    /// Where the machine's configuration lies: `/etc`.
+    /// The directory of system-wide configuration: `/etc`.
     pub etc: PathBuf,
-    /// Where the sockets of the machine's services are: `/run`.
+    /// The directory for the sockets of system services: `/run`.
     pub run: PathBuf,
-    /// Where the state of a configuration of the machine lies: `/var/lib`.
+    /// The directory for the state of system services: `/var/lib`.
     pub var_lib: PathBuf,
 }
 
 impl Default for Environment {
-    /// An environment with nothing in it.
+    /// Returns an environment in which nothing is set.
     fn default() -> Self {
         Self {
             home: None,
@@ -52,7 +52,7 @@ impl Default for Environment {
 }
 
 impl Environment {
-    /// Reads the process's environment. An empty variable counts as one that is not set.
+    /// Reads the process's environment. An empty variable counts as unset.
     #[must_use]
     pub fn from_process() -> Self {
         let base = directories::BaseDirs::new();
@@ -70,11 +70,11 @@ impl Environment {
     }
 }
 
-/// The configuration file: the one given, else `$MAILFERRY_CONFIG`, else `mailferry/config.toml` in the user's
+/// Finds the configuration file: the one given, else `$MAILFERRY_CONFIG`, else `mailferry/config.toml` in the user's
 /// configuration directory, else `/etc/mailferry/config.toml`.
 ///
 /// # Errors
-/// When none was given and none is there; the error says where it looked.
+/// If none was given and none exists; the error lists where it looked.
 pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, ConfigError> {
     let given = explicit.map(Path::to_owned).or_else(|| env.mailferry_config.clone().map(PathBuf::from));
     if let Some(path) = given {
@@ -98,7 +98,7 @@ pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, Confi
         .into())
 }
 
-/// The smallest configuration that does without a password in it.
+/// The smallest configuration that contains no password.
 const EXAMPLE: &str = r#"[accounts.work]
 host = "pop.example.org"
 username = "me@example.org"
@@ -106,8 +106,8 @@ password_command = ["pass", "show", "mail/work"]
 maildir = "~/Mail/work"
 leave_on_server = true"#;
 
-/// Whether something is there. What cannot be looked at counts: the error in reading it is what the user must see,
-/// not some other file.
+/// Whether the path exists. One that cannot be examined counts, so that the user sees the error in reading it and no
+/// other file is used instead.
 fn is_there(path: &Path) -> bool {
     match path.symlink_metadata() {
         Ok(_) => true,
@@ -115,17 +115,18 @@ fn is_there(path: &Path) -> bool {
     }
 }
 
-/// The state directory, absolute: the one given, else `state_dir` in the file, else the first of `$STATE_DIRECTORY`,
-/// else `/var/lib/mailferry` for a configuration under `/etc`, else `mailferry` in the user's state directory.
+/// Returns the absolute path of the state directory: the one given, else `state_dir` in the file, else the first entry
+/// of `$STATE_DIRECTORY`, else `/var/lib/mailferry` for a configuration under `/etc`, else `mailferry` in the user's
+/// state directory.
 ///
 /// # Errors
-/// When none of these can be had, or `$STATE_DIRECTORY` is not absolute.
+/// If there is none of these, or `$STATE_DIRECTORY` is not absolute.
 pub fn state_dir(explicit: Option<&Path>, config: &Config, env: &Environment) -> Result<PathBuf, ConfigError> {
     let in_file = config.state_dir.as_deref();
     state_dir_of(explicit, in_file, config.path.starts_with(&env.etc), env)
 }
 
-/// The same by what stands above the tables of the configuration.
+/// Like [`state_dir`], from the top of the configuration alone.
 ///
 /// # Errors
 /// Those of [`state_dir`].
@@ -133,7 +134,7 @@ pub fn state_dir_by_top(explicit: Option<&Path>, top: &Top, env: &Environment) -
     state_dir_of(explicit, top.state_dir.as_deref(), top.path.starts_with(&env.etc), env)
 }
 
-/// The same where the configuration cannot be read: the best guess there is.
+/// Guesses the state directory when the configuration cannot be read.
 ///
 /// # Errors
 /// Those of [`state_dir`].
@@ -177,10 +178,12 @@ fn state_dir_of(
     })
 }
 
-/// Where the control socket of a daemon may be, the best place first: the first of `$RUNTIME_DIRECTORY`, else
-/// `/run/mailferry` for a state below `/var/lib`, else `mailferry` in `$XDG_RUNTIME_DIR`, and the state directory itself.
+/// Returns the directories where a daemon's control socket may be, the preferred one first: the first entry of
+/// `$RUNTIME_DIRECTORY`, else `/run/mailferry` if the state is in `/var/lib/mailferry`, else `mailferry` in
+/// `$XDG_RUNTIME_DIR` if the state is in the user's default directory; and last the state directory itself.
 ///
-/// A state directory that was `given` by hand keeps its socket to itself, so that two daemons of a user never meet.
+/// With a state directory that was `given` on the command line, `$XDG_RUNTIME_DIR` is not used, so that two daemons of
+/// one user do not share a socket.
 #[must_use]
 pub fn control_dirs(state_dir: &Path, given: bool, env: &Environment) -> Vec<PathBuf> {
     let mut dirs = Vec::new();
@@ -193,8 +196,8 @@ pub fn control_dirs(state_dir: &Path, given: bool, env: &Environment) -> Vec<Pat
     dirs
 }
 
-/// Where a daemon of the user with this number is looked for: in a shell without `$XDG_RUNTIME_DIR` (cron, `su`, ssh without
-/// PAM), where the login manager would have put that, too.
+/// Returns the directories in which to look for the daemon of the user with this UID. A shell without
+/// `$XDG_RUNTIME_DIR` (cron, `su`, ssh without PAM) also looks where the login manager would have put it.
 #[must_use]
 pub fn control_dirs_to_ask(state_dir: &Path, given: bool, user: u32, env: &Environment) -> Vec<PathBuf> {
     let mut dirs = control_dirs(state_dir, given, env);
@@ -207,7 +210,7 @@ pub fn control_dirs_to_ask(state_dir: &Path, given: bool, user: u32, env: &Envir
     dirs
 }
 
-/// The first entry of a list separated by colons.
+/// Returns the first non-empty entry of a list separated by colons.
 fn first_of_list(list: &std::ffi::OsStr) -> Option<PathBuf> {
     std::env::split_paths(list).find(|path| !path.as_os_str().is_empty())
 }

@@ -1,9 +1,10 @@
-//! Files that are the configuration of something else, or in another language as a whole: one thing is said of them.
+//! Recognises files that are another program's configuration, or in another language altogether. One problem is
+//! reported for the whole file.
 
 use super::Span;
 use super::problem::Problem;
 
-/// What a file is in place of a configuration of ours. None if it may be one.
+/// Reports what the file is if it cannot be our configuration.
 pub(super) fn recognise(text: &str) -> Option<Problem> {
     if text.contains('\r') && !text.contains('\n') {
         let help = "save the file with the line ends of Unix (LF), or of Windows";
@@ -35,7 +36,7 @@ pub(super) fn recognise(text: &str) -> Option<Problem> {
     Some(Problem::new(format!("this is a configuration of {program}")).at(&place(start, line)).help(help))
 }
 
-/// Whose language a line is in, where no other has such lines.
+/// Returns the program that alone uses lines such as this one.
 fn program_of(line: &str) -> Option<&'static str> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
@@ -48,7 +49,7 @@ fn program_of(line: &str) -> Option<&'static str> {
     }
 }
 
-/// The first word of a line: what stands behind it may be a password.
+/// Returns the position of the first word of a line; what follows may be a password.
 fn place(start: usize, line: &str) -> Span {
     let indent = line.len() - line.trim_start().len();
     let word = line.split_whitespace().next().unwrap_or_default();

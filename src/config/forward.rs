@@ -1,4 +1,4 @@
-//! The table `forward` of an account: where its mail goes on to, each value checked by itself.
+//! The table `forward` of an account, which says where its mail is forwarded. Each value is checked by itself.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -18,19 +18,19 @@ use super::unknown::report_unknown;
 use super::value::{At, InvalidValue, Setting, boolean, integer, plain_text, read, string, wrong_type};
 use crate::account::{Endpoint, LmtpDestination, LmtpServer, SpoolBounds, TlsMode};
 
-/// What the table says, if it says one thing.
+/// A valid `forward` table.
 #[derive(Debug)]
 pub(super) struct ForwardTable {
-    /// Where to.
+    /// The destination.
     pub(super) to: ToTable,
-    /// How much may wait.
+    /// The limits of the spool.
     pub(super) spool: SpoolBounds,
 }
 
-/// Where to.
+/// A destination.
 #[derive(Debug)]
 pub(super) enum ToTable {
-    /// Judged together with what it says of the server.
+    /// Checked later, together with the settings of its server.
     Imap(Box<ImapTable>),
     Lmtp(Box<LmtpDestination>),
     Command(Vec<OsString>),
@@ -39,24 +39,24 @@ pub(super) enum ToTable {
 /// The table `imap`.
 #[derive(Debug)]
 pub(super) struct ImapTable {
-    /// The server, by the keys that an account's server has.
+    /// The server, with the same keys as an account's server.
     pub(super) server: Settings,
     pub(super) mailbox: String,
     pub(super) flags: Vec<String>,
     pub(super) connections: usize,
 }
 
-/// The largest number of connections at a time. Providers count all of a user's.
+/// The largest number of concurrent connections. Providers limit the connections of a user in total.
 const MOST_CONNECTIONS: u64 = 8;
 
-/// With one all messages arrive in their order.
+/// With a single connection, messages arrive in order.
 const CONNECTIONS: usize = 1;
 
-/// The flags that every IMAP server knows (RFC 9051, section 2.3.2), but for the one that deletes.
+/// The system flags of IMAP (RFC 9051, section 2.3.2), except the one that deletes.
 const SYSTEM_FLAGS: [(&str, &str); 4] =
     [("seen", "\\Seen"), ("flagged", "\\Flagged"), ("answered", "\\Answered"), ("draft", "\\Draft")];
 
-/// Reads the table, if it is there.
+/// Reads the table, if present.
 pub(super) fn table(
     account: &DeTable<'_>,
     level: Level<'_>,
@@ -70,7 +70,7 @@ pub(super) fn table(
         return Setting::Bad;
     };
     let before = problems.len();
-    // What was meant by a key that is not known may be where to.
+    // A misspelt key may be the destination.
     let is_meant = !report_unknown(table, Level::Forward(level.name()), problems).is_empty();
     let spool_size = read(table, "spool_size", problems, size);
     let spool_messages = read(table, "spool_messages", problems, |value| {
@@ -94,7 +94,7 @@ pub(super) fn table(
     }
 }
 
-/// The one destination that the table names.
+/// Reads the single destination named by the table.
 fn destination(
     table: &DeTable<'_>,
     account: Option<&str>,
@@ -136,7 +136,7 @@ fn one_destination(
     words.value().cloned().map(ToTable::Command)
 }
 
-/// The table under a key. None: something else is there, which has been reported.
+/// Returns the table under a key, if present. The outer None means that the value is no table, which has been reported.
 fn inner<'t, 'i>(
     table: &'t DeTable<'i>,
     key: &str,
@@ -174,7 +174,7 @@ fn imap(
     })
 }
 
-/// The name of a mailbox. It is not written as on the wire: then another mailbox would be made.
+/// Reads the name of a mailbox. Modified UTF-7 is refused: it would be encoded again and so name another mailbox.
 fn mailbox(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let name = plain_text(value, "the mailbox's name, such as \"INBOX\"")?;
     match mailbox_name::decoded(name) {
@@ -183,7 +183,7 @@ fn mailbox(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     }
 }
 
-/// Flags of a message: those of the system by their names, with or without the backslash, and keywords.
+/// Reads the flags of a message: system flags by name, with or without the backslash, and keywords.
 fn flags(value: &DeValue<'_>) -> Result<Vec<String>, InvalidValue> {
     let example = "an array such as [\"seen\"]";
     let words = value.as_array().ok_or_else(|| wrong_type(value, example, example))?;
@@ -248,7 +248,7 @@ fn lmtp(
     (problems.len() == before).then_some(LmtpDestination { server, recipient, id_header })
 }
 
-/// Whether a host is an address of a private network, or a name without a dot, as containers have them.
+/// Whether a host is a private address, or a name without a dot, as containers have.
 fn is_private(host: &str) -> bool {
     match host.parse() {
         Ok(std::net::IpAddr::V4(address)) => address.is_private() || address.is_link_local(),
@@ -270,7 +270,7 @@ fn endpoint(host: &str, port: Option<u64>) -> Endpoint {
     }
 }
 
-/// An address as it stands between angle brackets.
+/// Reads an address as it is sent between angle brackets.
 fn recipient(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let example = "an address such as \"jo@example.org\"";
     let text = plain_text(value, example)?;
@@ -280,7 +280,7 @@ fn recipient(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
-/// The place of a password in the table `forward` of an account, if it has one: its file needs protection.
+/// Returns the position of a password in the table `forward` of an account; a file with one must be protected.
 pub(super) fn password_in(account: &DeTable<'_>) -> Option<Span> {
     let forward = account.get(FORWARD)?.get_ref().as_table()?;
     settings::password_in(forward.get("imap")?.get_ref().as_table()?)

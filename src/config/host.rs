@@ -1,4 +1,4 @@
-//! Host names in the file.
+//! Host names in the configuration.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,15 +7,15 @@ use toml::de::DeValue;
 use super::value::{InvalidValue, plain_text};
 use crate::text;
 
-/// The longest name that DNS has (RFC 1035, section 2.3.4).
+/// The longest domain name (RFC 1035, section 2.3.4).
 const MAX_LENGTH: usize = 253;
 
-/// A host name or an address; brackets around an IPv6 address are taken off.
+/// Reads a host name or an address; removes the brackets of an IPv6 address.
 pub(super) fn host(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     host_name(plain_text(value, "the server's name, such as \"pop.example.org\"")?)
 }
 
-/// The same of a text.
+/// Checks a host name or an address given as text.
 pub(super) fn host_name(text: &str) -> Result<String, InvalidValue> {
     if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
         && inside.parse::<Ipv6Addr>().is_ok()
@@ -58,7 +58,7 @@ pub(super) fn host_name(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
-/// Whether what is sent there stays on this machine, as far as the name tells.
+/// Whether the host is this machine, as far as its name tells.
 pub(super) fn is_loopback(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),

@@ -1,4 +1,4 @@
-//! Where the status page is served: `http` in `[daemon]`.
+//! The address of the status page: `http` in `[daemon]`.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,11 +10,11 @@ use super::path;
 use super::problem::Problem;
 use super::value::{InvalidValue, boolean, plain_text, read};
 
-/// What such an address looks like.
+/// Examples for error messages.
 const EXAMPLE: &str =
     "an address and a port such as \"127.0.0.1:9110\", or the path of a socket such as \"/run/mailferry/http.sock\"";
 
-/// The address, if the table has one that may be used.
+/// Reads the address, if the table has a valid one.
 pub(super) fn address(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> Option<HttpAddress> {
     let remote = read(table, "http_allow_remote", problems, boolean);
     let may_be_remote = remote.value().copied().unwrap_or(false);

@@ -1,4 +1,4 @@
-//! The keys there are, and the nearest one to a key that is none.
+//! The known keys, and the nearest match for an unknown one.
 
 use strsim::osa_distance;
 
@@ -8,16 +8,16 @@ pub(super) const PASSWORD: &str = "password";
 /// The key whose value may hold a password.
 pub(super) const PROXY: &str = "proxy";
 
-/// What may stand at the top of the file.
+/// The keys at the top of the file.
 pub(super) const TOP: [&str; 5] = ["state_dir", "daemon", "notify", "defaults", "accounts"];
 
-/// What may stand in `[daemon]`.
+/// The keys of `[daemon]`.
 pub(super) const DAEMON: [&str; 4] = ["concurrency", "per_host", "http", "http_allow_remote"];
 
-/// What may stand in `[notify]`.
+/// The keys of `[notify]`.
 pub(super) const NOTIFY: [&str; 3] = ["command", "no_success_for", "certificate_days"];
 
-/// What may stand in `[accounts.NAME]` and in `[defaults]`.
+/// The keys of `[accounts.NAME]` and `[defaults]`.
 pub(super) const ACCOUNT: [&str; 36] = [
     "host",
     "port",
@@ -57,13 +57,13 @@ pub(super) const ACCOUNT: [&str; 36] = [
     "multidrop",
 ];
 
-/// The table that says where mail goes on to.
+/// The key of the table that says where mail is forwarded.
 pub(super) const FORWARD: &str = "forward";
 
-/// What may stand in `[accounts.NAME.forward]`.
+/// The keys of `[accounts.NAME.forward]`.
 pub(super) const FORWARD_TABLE: [&str; 5] = ["imap", "lmtp", "command", "spool_size", "spool_messages"];
 
-/// What may stand in `imap` of `[accounts.NAME.forward]`.
+/// The keys of `imap` in `[accounts.NAME.forward]`.
 pub(super) const IMAP: [&str; 25] = [
     "host",
     "port",
@@ -92,17 +92,17 @@ pub(super) const IMAP: [&str; 25] = [
     "tls_client_key",
 ];
 
-/// What may stand in `lmtp` of `[accounts.NAME.forward]`.
+/// The keys of `lmtp` in `[accounts.NAME.forward]`.
 pub(super) const LMTP: [&str; 5] = ["socket", "host", "port", "recipient", "id_header"];
 
-/// What may stand in `[[accounts.NAME.rules]]`.
+/// The keys of `[[accounts.NAME.rules]]`.
 pub(super) const RULE: [&str; 8] = ["header", "equals", "contains", "matches", "maildir", "folder", "forward", "skip"];
 
-/// What may stand in `[accounts.NAME.multidrop]`.
+/// The keys of `[accounts.NAME.multidrop]`.
 pub(super) const MULTIDROP: [&str; 7] =
     ["header", "occurrence", "one_copy", "strip_prefix", "trusted_received_by", "recipients", "default"];
 
-/// What may stand in `[accounts.NAME.oauth2]`.
+/// The keys of `[accounts.NAME.oauth2]`.
 pub(super) const OAUTH2: [&str; 16] = [
     "provider",
     "client_id",
@@ -122,7 +122,7 @@ pub(super) const OAUTH2: [&str; 16] = [
     "tls_ca_file",
 ];
 
-/// What other programs call our keys, where no letter is alike.
+/// Other programs' names for our keys, where the spelling is too different for a guess.
 const ALSO_CALLED: [(&str, &str); 18] = [
     ("server", "host"),
     ("hostname", "host"),
@@ -144,7 +144,7 @@ const ALSO_CALLED: [(&str, &str); 18] = [
     ("folder", "maildir"),
 ];
 
-/// Which table a key stands in.
+/// The table that a key is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level<'a> {
     /// The top of the file.
@@ -157,21 +157,21 @@ pub(super) enum Level<'a> {
     Defaults,
     /// `[accounts.NAME]`.
     Account(&'a str),
-    /// `[accounts.NAME.oauth2]`; none is that of `[defaults]`.
+    /// `[accounts.NAME.oauth2]`; None for that of `[defaults]`.
     OAuth(Option<&'a str>),
-    /// `[accounts.NAME.forward]`; none is that of `[defaults]`.
+    /// `[accounts.NAME.forward]`; None for that of `[defaults]`.
     Forward(Option<&'a str>),
-    /// `imap` in there.
+    /// `imap` in the table `forward`.
     Imap(Option<&'a str>),
-    /// `lmtp` in there.
+    /// `lmtp` in the table `forward`.
     Lmtp(Option<&'a str>),
-    /// `[[accounts.NAME.rules]]`; none are those of `[defaults]`.
+    /// `[[accounts.NAME.rules]]`; None for those of `[defaults]`.
     Rule(Option<&'a str>),
-    /// `[accounts.NAME.multidrop]`; none is that of `[defaults]`.
+    /// `[accounts.NAME.multidrop]`; None for that of `[defaults]`.
     Multidrop(Option<&'a str>),
 }
 
-/// The key whose value is a secret of an OAuth 2.0 client.
+/// The key of an OAuth 2.0 client's secret.
 pub(super) const CLIENT_SECRET: &str = "client_secret";
 
 /// Whether the value of this key is a secret.
@@ -188,15 +188,15 @@ pub(super) fn is_shown(key: &str) -> bool {
             .any(|keys| keys.contains(&key))
 }
 
-/// Whether this is a key, or the name of a table.
+/// Whether this is a known key or the name of a table.
 pub(super) fn is_known(key: &str) -> bool {
     key == PROXY || is_secret(key) || is_shown(key)
 }
 
-/// Parts of words for what opens a maildrop, in the languages in which people write configurations.
+/// Parts of words that name credentials, in the languages in which people write configurations.
 const SECRETS: [&str; 23] = [
     "pass",
-    // Its URL may hold one.
+    // A proxy's URL may contain a password.
     "proxy",
     "pw",
     "word",
@@ -221,7 +221,7 @@ const SECRETS: [&str; 23] = [
     "парол",
 ];
 
-/// Whether an unknown key may be meant as one for a secret: then its value is not shown.
+/// Whether an unknown key may be meant for a secret. Its value is not shown then.
 pub(super) fn looks_secret(key: &str) -> bool {
     let lower = key.to_lowercase();
     let letters = Letters::of(&lower);
@@ -230,7 +230,7 @@ pub(super) fn looks_secret(key: &str) -> bool {
         || probably(key, Level::Account("")).is_some_and(|meant| meant.starts_with(PASSWORD) || meant == PROXY)
 }
 
-/// The known key that an unknown one is another word for, or a misspelling of.
+/// Returns the known key that an unknown one was probably meant to be: by another program's name, or misspelt.
 pub(super) fn probably(name: &str, level: Level<'_>) -> Option<&'static str> {
     let keys = level.keys();
     let synonym = ALSO_CALLED.iter().find(|(other, meant)| *other == name && keys.contains(meant));
@@ -238,7 +238,7 @@ pub(super) fn probably(name: &str, level: Level<'_>) -> Option<&'static str> {
 }
 
 impl<'a> Level<'a> {
-    /// The name of the account.
+    /// The account's name.
     pub(super) fn name(self) -> Option<&'a str> {
         match self {
             Self::Account(name) => Some(name),
@@ -287,7 +287,7 @@ impl<'a> Level<'a> {
     }
 }
 
-/// The header of the table `forward`.
+/// Returns the header of the table `forward`.
 fn forward_of(name: Option<&str>) -> String {
     match name {
         Some(name) => format!("[accounts.{name}.forward]"),
@@ -295,12 +295,12 @@ fn forward_of(name: Option<&str>) -> String {
     }
 }
 
-/// The known word that a word was probably meant to be: at most a third of its letters differ.
+/// Returns the known word closest to `word`, if at most a third of its letters differ.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     let allowed = (length / 3).max(1);
     let letters = Letters::of(word);
-    // A file may hold hundreds of thousands of words that are no keys: most candidates are out at a glance.
+    // A file may have hundreds of thousands of unknown keys, so most candidates are excluded by a cheap test.
     let may_be = |candidate: &&str| {
         length.abs_diff(candidate.chars().count()) <= allowed
             && letters.least_distance(Letters::of(candidate)) <= allowed
@@ -313,22 +313,22 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be put in, taken out, replaced or swapped with their neighbour to make one word of the
-/// other; upper and lower case and `-` and `_` count as alike.
+/// Returns the number of insertions, deletions, substitutions and swaps of neighbouring letters that turn one word into
+/// the other. Case is ignored, and `-` counts as `_`.
 fn distance(left: &str, right: &str) -> usize {
     let plain = |word: &str| -> String { word.chars().map(plain).take(LONGEST).collect() };
     osa_distance(&plain(left), &plain(right))
 }
 
-/// A letter as it is compared.
+/// Folds a letter for comparison.
 fn plain(letter: char) -> char {
     if letter == '-' { '_' } else { letter.to_ascii_lowercase() }
 }
 
-/// Longer words are compared by their beginnings: the work grows with the product of the lengths.
+/// In letters. Only the beginning of a longer word is compared, since the work grows with the product of the lengths.
 const LONGEST: usize = 100;
 
-/// Which letters a word has, a bit each; all that are seldom in keys share one.
+/// The set of letters in a word, one bit each; letters that are rare in keys share one bit.
 #[derive(Debug, Clone, Copy)]
 struct Letters(u64);
 
@@ -343,12 +343,12 @@ impl Letters {
         Self(word.chars().fold(0, |letters, letter| letters | 1 << bit(letter)))
     }
 
-    /// Whether another word has all of them.
+    /// Whether the other word contains all of these letters.
     fn all_in(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// The words differ in so many places at least: a letter that only one of them has is one.
+    /// Returns a lower bound of the distance between the words: each letter that the other word lacks takes an edit.
     fn least_distance(self, other: Self) -> usize {
         let only = |one: Self, other: Self| usize::try_from((one.0 & !other.0).count_ones()).unwrap_or(0);
         only(self, other).max(only(other, self))

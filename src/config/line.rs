@@ -1,5 +1,5 @@
-//! One line that is not TOML: which mistake it is, and what was meant. The words never hold anything of a value, because it
-//! may be a password.
+//! Diagnoses a line that is not TOML: which mistake it is, and what was meant. Messages contain no part of a
+//! value, because it may be a password; only a number with a leading zero is repeated without the zero.
 
 use toml::de::DeTable;
 
@@ -9,29 +9,29 @@ use crate::text;
 
 /// What is wrong with a line.
 pub(super) struct Diagnosis {
-    /// The part to point at.
+    /// The part of the line to point at.
     pub(super) part: std::ops::Range<usize>,
     /// What is wrong.
     pub(super) message: String,
     /// The next step.
     pub(super) help: String,
-    /// The line as it was probably meant; it is TOML by itself.
+    /// The line as it was probably meant, if that is valid TOML on its own.
     pub(super) repaired: Option<String>,
-    /// The key whose value is lost if it was not repaired.
+    /// The key whose value is lost unless the line was repaired.
     pub(super) key: Option<String>,
 }
 
-/// Whether a text is TOML by itself.
+/// Whether a text is valid TOML on its own.
 pub(super) fn parses(text: &str) -> bool {
     DeTable::parse(text).is_ok()
 }
 
-/// A longer line that is not TOML is not looked into, in bytes: it is none that a person wrote by hand, and nothing of it is
-/// shown.
+/// The longest line that is diagnosed if it is not TOML, in bytes. Nobody writes longer ones by hand, and no part of
+/// them is shown.
 pub(super) const LONGEST: usize = 4 << 10;
 
-/// Whether a line speaks of a secret anywhere and is not TOML by itself: the next lines may be the rest of it. A bare word
-/// ends with its line.
+/// Whether a line is not valid TOML and mentions a secret that may continue on the next lines. An unquoted value ends
+/// with its line.
 pub(super) fn begins_secret(line: &str) -> bool {
     if line.len() > LONGEST {
         return !parses(line);
@@ -42,21 +42,21 @@ pub(super) fn begins_secret(line: &str) -> bool {
         is_one || (!keys::is_known(word) && keys::looks_secret(word))
     };
     let open = line.contains(['"', '\'', '[', '{', '“', '”', '‘', '’']) || line.trim_end().ends_with(['=', ':']);
-    // Most lines are good, and that is soon known.
+    // Cheap test first: most lines are valid.
     open && !parses(line) && words.any(secret)
 }
 
-/// Typographic quotes, and the straight one that each stands for.
+/// Typographic quotes, and the straight quote that replaces each.
 const QUOTES: [(char, char); 9] =
     [('“', '"'), ('”', '"'), ('„', '"'), ('‟', '"'), ('«', '"'), ('»', '"'), ('＂', '"'), ('‘', '\''), ('’', '\'')];
 
-/// Dashes that are no hyphen.
+/// Dashes other than the hyphen.
 const DASHES: [char; 6] = ['\u{2010}', '\u{2011}', '\u{2012}', '–', '—', '\u{2212}'];
 
-/// Characters that look like a blank and are none.
+/// Characters that look like a space, or like nothing, and are not a space.
 const NO_BLANKS: [char; 6] = ['\u{a0}', '\u{2003}', '\u{200b}', '\u{202f}', '\u{3000}', '\u{feff}'];
 
-/// Finds the mistake.
+/// Finds the mistake in a line.
 pub(super) fn diagnose(line: &str) -> Diagnosis {
     let body = line.trim_end();
     let content = body.trim_start();
@@ -70,15 +70,15 @@ pub(super) fn diagnose(line: &str) -> Diagnosis {
         .unwrap_or_else(|| look.key_and_value())
 }
 
-/// A line that is looked at.
+/// A line being diagnosed.
 struct Look<'a> {
-    /// Without the blanks around it.
+    /// Without leading and trailing whitespace.
     content: &'a str,
     indent: usize,
 }
 
 impl Look<'_> {
-    /// The whole of it is wrong.
+    /// Returns a diagnosis that points at the whole line.
     fn all(&self, message: impl Into<String>, help: impl Into<String>, meant: Option<String>) -> Diagnosis {
         let part = self.indent..self.indent + self.content.len();
         let key = self.content.split(['=', ':', ' ', '\t']).next().map(|key| key.trim_matches('"').to_owned());
@@ -91,12 +91,12 @@ impl Look<'_> {
         }
     }
 
-    /// The same of a part of it.
+    /// Narrows a diagnosis to a part of the line.
     fn at(&self, start: usize, length: usize, diagnosis: Diagnosis) -> Diagnosis {
         Diagnosis { part: self.indent + start..self.indent + start + length, ..diagnosis }
     }
 
-    /// Quotes that are none, and blanks that are none.
+    /// Finds typographic quotes, control characters and characters that look like spaces.
     fn characters(&self) -> Option<Diagnosis> {
         let straight = |c: char| QUOTES.iter().find(|(curly, _)| *curly == c).map(|(_, straight)| *straight);
         let replaced: String = self.content.chars().map(|c| straight(c).unwrap_or(c)).collect();
@@ -127,7 +127,7 @@ impl Look<'_> {
         })
     }
 
-    /// What other languages begin a comment with.
+    /// Finds a comment written as in other languages.
     fn comment(&self) -> Option<Diagnosis> {
         let mark = [";", "//", "--", "/*", "%", "!", "REM "].into_iter().find(|mark| self.content.starts_with(mark))?;
         let (message, help) = if self.content.chars().all(|c| c == '-') {
@@ -139,7 +139,7 @@ impl Look<'_> {
         Some(Diagnosis { key, ..self.at(0, mark.trim_end().len(), self.all(message, help, Some(String::new()))) })
     }
 
-    /// The header of a table.
+    /// Finds a mistake in a table's header.
     fn header(&self) -> Option<Diagnosis> {
         let inner = self.content.strip_prefix('[')?;
         let close = inner.find(']');
@@ -180,7 +180,7 @@ impl Look<'_> {
         Some(self.all(message, format!("write [accounts.\"{}\"]", text::value(account)), header))
     }
 
-    /// What other languages end a line with.
+    /// Finds a terminator that other languages put at the end of a line.
     fn end_of_line(&self) -> Option<Diagnosis> {
         let end = self.content.chars().last().filter(|end| matches!(end, ';' | ','))?;
         let shorter = self.content.trim_end_matches([';', ',']);
@@ -190,7 +190,7 @@ impl Look<'_> {
         })
     }
 
-    /// `key: value`, `table:` and `- item`.
+    /// Finds YAML: `key: value`, `table:` and `- item`.
     fn yaml(&self) -> Option<Diagnosis> {
         if self.content.starts_with("- ") || self.content == "-" {
             let help = "write a table [accounts.NAME] for each account, and values in brackets: [\"a\", \"b\"]";
@@ -218,7 +218,7 @@ impl Look<'_> {
         Some(self.at(key.len(), 1, said))
     }
 
-    /// What other languages part a key and its value with.
+    /// Finds another language's separator between key and value.
     fn separator(&self) -> Option<Diagnosis> {
         let at = self.content.find('=')?;
         let (key, rest) = self.content.split_at_checked(at)?;
@@ -278,7 +278,7 @@ impl Look<'_> {
         Diagnosis { key, ..self.at(start, value.len(), said) }
     }
 
-    /// `port = 0995`.
+    /// Finds a leading zero: `port = 0995`.
     fn number(&self, key: &str, value: &str, start: usize) -> Option<Diagnosis> {
         let digits = value.bytes().all(|c| c.is_ascii_digit()) && value.starts_with('0');
         let number = value.trim_start_matches('0');
@@ -292,7 +292,7 @@ impl Look<'_> {
         })
     }
 
-    /// `tls = yes`: it is no question of yes or no.
+    /// Finds a boolean in place of a TLS mode: `tls = yes`.
     fn encryption(&self, key: &str, value: &str, start: usize) -> Option<Diagnosis> {
         let truth = truth(value).filter(|_| key == "tls")?;
         let help = "write \"implicit\", \"starttls\" or \"none\"";
@@ -300,7 +300,7 @@ impl Look<'_> {
         Some(self.at(start, value.len(), self.all("`tls` is not true or false", help, Some(meant.to_owned()))))
     }
 
-    /// A key with dashes that a word processor has made.
+    /// Finds typographic dashes in a key, as word processors insert them.
     fn dashes(&self, key: &str, value: &str) -> Option<Diagnosis> {
         let (at, dash) = key.char_indices().find(|(_, c)| DASHES.contains(c))?;
         let meant: String = key.trim().chars().map(|c| if DASHES.contains(&c) || c == '-' { '_' } else { c }).collect();
@@ -313,7 +313,7 @@ impl Look<'_> {
         Some(Diagnosis { key: Some(meant), ..self.at(at, dash.len_utf8(), said) })
     }
 
-    /// A word with which other configurations take in files or set variables.
+    /// Finds a word with which other languages include files or set variables.
     fn of_another_language(&self) -> Option<Diagnosis> {
         let word = self.content.split([' ', '\t']).next().unwrap_or_default();
         let help = match word {
@@ -327,7 +327,7 @@ impl Look<'_> {
         Some(Diagnosis { key: None, ..self.at(0, word.len(), said) })
     }
 
-    /// No `=` in the line.
+    /// Diagnoses a line without `=`.
     fn without_sign(&self) -> Diagnosis {
         let word = self.content.split([' ', '\t']).next().unwrap_or_default();
         let value = self.content.get(word.len()..).unwrap_or_default().trim();
@@ -353,13 +353,13 @@ impl Look<'_> {
 /// Keys whose values are numbers.
 const NUMBERS: [&str; 4] = ["port", "concurrency", "per_host", "max_messages_per_session"];
 
-/// Whether a key has the words of a command.
+/// Whether the value of a key is the words of a command.
 fn takes_words(key: &str) -> bool {
     let name = key.rsplit('.').next().unwrap_or(key);
     keys::is_known(name) && (name.ends_with("command") || name == "on_new_mail")
 }
 
-/// How the value of a key is written.
+/// Returns how the value of a key is written.
 fn form_of(key: &str) -> &'static str {
     match takes_words(key) {
         true => "its words in brackets: [\"pass\", \"show\", \"mail/work\"]",
@@ -367,7 +367,7 @@ fn form_of(key: &str) -> &'static str {
     }
 }
 
-/// Which mistake a value is.
+/// Returns which mistake a value has, and the help for it.
 fn what_of_value(value: &str) -> (&'static str, &'static str) {
     let first = value.chars().next().unwrap_or_default();
     let inside = value.get(first.len_utf8()..).unwrap_or_default();
@@ -400,13 +400,13 @@ fn what_of_value(value: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// Whether what other languages begin a comment with stands behind the quote that ends a text.
+/// Whether a comment of another language follows the quote that ends a string.
 fn comment_behind(inside: &str, quote: char) -> bool {
     let rest = inside.split_once(quote).map_or("", |(_, rest)| rest.trim_start());
     ["//", ";", "--", "/*"].iter().any(|mark| rest.starts_with(mark))
 }
 
-/// The header of the table of an account with this name.
+/// Returns the header of an account's table.
 fn header_of(account: &str) -> String {
     match is_key(account) {
         true => format!("[accounts.{account}]"),
@@ -414,7 +414,7 @@ fn header_of(account: &str) -> String {
     }
 }
 
-/// The word for true or false that this was meant to be.
+/// Returns the boolean that was probably meant.
 fn truth(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "yes" | "on" | "true" => Some(true),
@@ -423,7 +423,7 @@ fn truth(value: &str) -> Option<bool> {
     }
 }
 
-/// The line that was meant by a key and a value.
+/// Returns the line that was probably meant by a key and a value.
 fn meant(key: &str, value: &str) -> Option<String> {
     let line = |value: &str| Some(format!("{key} = {value}")).filter(|line| parses(line));
     let trimmed = value.trim_end_matches([',', ';']).trim_end();
@@ -448,7 +448,7 @@ fn meant(key: &str, value: &str) -> Option<String> {
     }
 }
 
-/// Whether a word can be a key as it stands.
+/// Whether a word is valid as an unquoted key.
 fn is_key(word: &str) -> bool {
     !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }

@@ -1,9 +1,8 @@
-//! The name of an IMAP mailbox: as people read it. PURE.
+//! IMAP mailbox names as people read them. PURE.
 
 use base64::Engine as _;
 
-/// How a name is read that is written in the modified UTF-7 of the wire (RFC 3501, section 5.1.3): None if it is written as
-/// people read it.
+/// Decodes a name written in modified UTF-7 (RFC 3501, section 5.1.3). Returns None if it is not.
 pub(super) fn decoded(name: &str) -> Option<String> {
     let mut read = String::new();
     let mut rest = name;
@@ -26,11 +25,11 @@ pub(super) fn decoded(name: &str) -> Option<String> {
         }
     }
     read.push_str(rest);
-    // A name with nothing but an ampersand in it may be meant as it stands.
+    // An ASCII name may contain an ampersand and be meant literally.
     (read != name && !read.is_ascii()).then_some(read)
 }
 
-/// What stands between `&` and `-`.
+/// Decodes the text between `&` and `-`.
 fn of_run(letters: &str) -> Option<String> {
     if letters.is_empty() {
         return Some("&".to_owned());

@@ -1,6 +1,6 @@
-//! The configuration file: find it, read it, report every problem with its line, make accounts of it.
+//! The configuration file: finds it, reads it, reports every problem with its line, and builds the accounts.
 //!
-//! TOML ends at this module's wall: the rest of the program sees [`Account`]s and plain values.
+//! Only this module reads the configuration's TOML: the rest of the program sees [`Account`]s and plain values.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -52,23 +52,23 @@ pub(crate) use keys::nearest;
 pub use problem::ConfigError;
 pub(crate) use settings::{AGE_LEAST, AGE_MOST};
 
-/// A range of bytes of the file.
+/// A range of bytes in the file.
 type Span = Range<usize>;
 
-/// A configuration without a known fault.
+/// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The file it was read from, absolute.
     pub path: PathBuf,
-    /// How many accounts are polled at the same time, by `fetch` too.
+    /// The `[daemon]` table; `fetch` obeys the limits, too.
     pub daemon: DaemonSettings,
-    /// What the daemon tells, and how.
+    /// The `[notify]` table: what the daemon notifies of, and how.
     pub notify: NotifySettings,
-    /// `state_dir` as it stands in the file; [`state_dir`] decides.
+    /// `state_dir` as written in the file; the function [`state_dir`] decides which directory is used.
     pub state_dir: Option<PathBuf>,
-    /// All accounts in the order of the file, disabled ones included. Never empty.
+    /// All accounts in the order of the file, including disabled ones. Never empty.
     pub accounts: Vec<Account>,
-    /// What is allowed but looks like a mistake, each with file and line, for a person to read.
+    /// What is allowed but looks like a mistake: one message each, with file and line.
     pub warnings: Vec<String>,
 }
 
@@ -77,9 +77,9 @@ pub struct Config {
 pub struct DaemonSettings {
     /// How many accounts are polled at the same time.
     pub concurrency: NonZeroUsize,
-    /// How many of those at one server.
+    /// How many of those polls may be at one server.
     pub per_host: NonZeroUsize,
-    /// Where the status page is served. None: nowhere.
+    /// Where the status page is served. None: it is not served.
     pub http: Option<HttpAddress>,
 }
 
@@ -88,7 +88,7 @@ pub struct DaemonSettings {
 pub enum HttpAddress {
     /// At an address and a port.
     Tcp(SocketAddr),
-    /// At a Unix socket of this path.
+    /// At a Unix socket with this path.
     Unix(PathBuf),
 }
 
@@ -104,11 +104,11 @@ impl fmt::Display for HttpAddress {
 /// The `[notify]` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotifySettings {
-    /// The words of the command that is run when there is something to tell. Never empty.
+    /// The words of the command that delivers notifications. Never empty.
     pub command: Option<Vec<OsString>>,
-    /// How long no poll of an account may come to its end before that is told.
+    /// Notify if no poll of an account has succeeded for this long.
     pub no_success_for: Option<Duration>,
-    /// So many days before a server's certificate expires that is told; 0 for never.
+    /// Notify this many days before a server's certificate expires; 0 disables it.
     pub certificate_days: u32,
 }
 
@@ -121,17 +121,17 @@ impl Default for NotifySettings {
 /// Reads a configuration file.
 ///
 /// # Errors
-/// [`ConfigError`] holds all problems of the file at once, each with its line, or why it cannot be read.
+/// [`ConfigError`] contains all problems of the file, each with its line, or why the file cannot be read.
 pub fn load(path: &Path, env: &Environment) -> Result<Config, ConfigError> {
     let (config, accounts) = load_each(path, env, std::convert::identity)?;
     Ok(Config { accounts, ..config })
 }
 
-/// The same where there may be very many accounts: `make` has each as soon as it is read, and may have some twice. The list
-/// of accounts in the configuration is empty.
+/// Like [`load`], for very many accounts: passes each account to `make` as soon as it is read, some of them twice if
+/// the file must be read again in one go. The list of accounts in the returned configuration is empty.
 ///
 /// # Errors
-/// As of [`load`].
+/// Those of [`load`].
 pub(crate) fn load_each<T>(
     path: &Path,
     env: &Environment,
@@ -141,7 +141,7 @@ pub(crate) fn load_each<T>(
     read::load(&path, env, make)
 }
 
-/// What stands above the tables of a configuration.
+/// The settings above the tables of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Top {
     /// The file, absolute.
@@ -150,8 +150,8 @@ pub struct Top {
     pub state_dir: Option<PathBuf>,
 }
 
-/// Reads what stands above the tables of a configuration: to read a hundred thousand accounts takes seconds. None where it
-/// cannot be read by itself.
+/// Reads only the settings above the tables, because reading a hundred thousand accounts takes seconds. Returns None if
+/// that part cannot be read on its own.
 #[must_use]
 pub fn top(path: &Path, env: &Environment) -> Option<Top> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -160,11 +160,11 @@ pub fn top(path: &Path, env: &Environment) -> Option<Top> {
 }
 
 impl Config {
-    /// The accounts that a command speaks of: all enabled ones when none is named, else the named ones in the order
-    /// of their first mention, also disabled ones.
+    /// Returns the accounts that a command is to use: all enabled ones if none is named, else the named ones in the
+    /// order of their first mention, disabled or not.
     ///
     /// # Errors
-    /// [`UnknownAccount`] when a name is not in the configuration; it suggests the nearest.
+    /// [`UnknownAccount`] if a name is not in the configuration; it suggests the nearest.
     pub fn select(&self, names: &[String]) -> Result<Vec<&Account>, UnknownAccount> {
         if names.is_empty() {
             return Ok(self.accounts.iter().filter(|account| account.enabled).collect());
@@ -189,16 +189,16 @@ impl Config {
     }
 }
 
-/// An account was named that the configuration does not have.
+/// The configuration has no account of the given name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownAccount {
-    /// The name as it was given.
+    /// The name as given.
     pub name: String,
     /// The account that was probably meant.
     pub nearest: Option<AccountName>,
-    /// All accounts there are.
+    /// All accounts in the configuration.
     pub known: Vec<AccountName>,
-    /// The configuration.
+    /// The configuration file.
     pub path: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! `[accounts.NAME.multidrop]`: who gets what of a maildrop that holds the mail of several people.
+//! `[accounts.NAME.multidrop]`: sorts the mail of a maildrop that several people share.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -18,7 +18,7 @@ use crate::account::AccountName;
 use crate::routing::{Address, Multidrop, Occurrence, OtherMaildir};
 use crate::text;
 
-/// The table, its paths not yet expanded.
+/// The table as read; its paths are not yet expanded.
 #[derive(Debug, Clone)]
 pub(super) struct MultidropTable {
     header: String,
@@ -29,16 +29,16 @@ pub(super) struct MultidropTable {
     default: Place,
 }
 
-/// Where mail goes, as written.
+/// A destination, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    /// Into this Maildir; `{account}` is not yet expanded.
+    /// This Maildir; `{account}` is not yet expanded.
     Maildir(String),
-    /// To where the account forwards.
+    /// The account's `forward`.
     Forward,
 }
 
-/// Fields that a sender writes, in small letters: who a message is really for cannot be known from them.
+/// Fields that the sender writes, in lower case: they do not tell for whom a message really is.
 const OF_SENDERS: [&str; 13] = [
     "to",
     "cc",
@@ -83,7 +83,7 @@ pub(super) fn multidrop(
 
 struct Reader<'a, 'i> {
     table: &'a DeTable<'i>,
-    /// Where `multidrop` stands.
+    /// The position of the key `multidrop`.
     key: Span,
     home: Option<&'a Path>,
     problems: &'a mut Vec<Problem>,
@@ -153,7 +153,7 @@ impl Reader<'_, '_> {
             self.problems.push(Problem::new(format!("`recipients` {message}")).at(&value.span()).help(help));
             return BTreeMap::new();
         };
-        // There may be a hundred thousand.
+        // There may be a hundred thousand recipients.
         let mut found: BTreeMap<Address, Place> = BTreeMap::new();
         for (key, value) in table {
             if self.problems.len() > MOST_TOLD {
@@ -190,7 +190,7 @@ fn header(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     Ok(name)
 }
 
-/// One host, or several in an array.
+/// Reads one host, or several in an array.
 fn hosts(value: &DeValue<'_>) -> Result<Vec<String>, InvalidValue> {
     let one = |value: &DeValue<'_>| host(value).map(|host| host.trim_end_matches('.').to_ascii_lowercase());
     match value.as_array() {
@@ -205,7 +205,7 @@ fn hosts(value: &DeValue<'_>) -> Result<Vec<String>, InvalidValue> {
     }
 }
 
-/// The path of a Maildir, or the word `forward`, which no path is: they are absolute.
+/// Reads the path of a Maildir, or the word `forward`, which cannot be a path: those are absolute.
 fn place(value: &DeValue<'_>, home: Option<&Path>) -> Result<Place, InvalidValue> {
     let text = plain_text(value, "the path of a Maildir, such as \"/home/ann/Maildir\", or \"forward\"")?;
     if text == FORWARD {
@@ -216,10 +216,10 @@ fn place(value: &DeValue<'_>, home: Option<&Path>) -> Result<Place, InvalidValue
 }
 
 impl Place {
-    /// As a Maildir of an account of this name.
+    /// Returns the Maildir of this destination for an account of this name.
     fn path(&self, name: &AccountName, home: Option<&Path>) -> Option<PathBuf> {
         match self {
-            // Its shape has been checked where it was read; a name cannot change that.
+            // The syntax was checked when the value was read; the name cannot make it invalid.
             Self::Maildir(text) => path::absolute(&text.replace("{account}", name.as_str()), home).ok(),
             Self::Forward => Some(name.spool()),
         }
@@ -227,17 +227,17 @@ impl Place {
 }
 
 impl MultidropTable {
-    /// Where goes what is for nobody in particular.
+    /// Returns the Maildir for mail that matches no recipient.
     pub(super) fn default(&self, name: &AccountName, home: Option<&Path>) -> Option<PathBuf> {
         self.default.path(name, home)
     }
 
-    /// Whether any mail goes to where the account forwards.
+    /// Whether any mail is forwarded.
     pub(super) fn forwards(&self) -> bool {
         self.recipients.values().chain([&self.default]).any(|place| *place == Place::Forward)
     }
 
-    /// Who gets what, for an account of this name.
+    /// Expands the paths for an account of this name.
     pub(super) fn resolve(&self, name: &AccountName, home: Option<&Path>) -> Multidrop {
         let recipient = |(address, place): (&Address, &Place)| {
             Some((address.clone(), OtherMaildir { path: place.path(name, home)?, is_folder: false }))

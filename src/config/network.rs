@@ -1,4 +1,4 @@
-//! How a server is reached, in the file: `ip`, `source_address`, `proxy`.
+//! The network settings of a server: `ip`, `source_address`, `proxy`.
 
 use std::net::IpAddr;
 
@@ -12,14 +12,14 @@ use crate::secret::Secret;
 /// The values of `ip`.
 pub(super) const IP: [(&str, IpVersion); 3] = [("any", IpVersion::Any), ("4", IpVersion::V4), ("6", IpVersion::V6)];
 
-/// An address of this machine.
+/// Reads an address of this machine.
 pub(super) fn source_address(value: &DeValue<'_>) -> Result<IpAddr, InvalidValue> {
     let example = "an address of this machine, such as \"192.0.2.7\"";
     let text = plain_text(value, example)?;
     text.parse().map_err(|_| InvalidValue::new("is not an address", format!("write {example}")))
 }
 
-/// What `proxy` says; "none" takes that of `[defaults]` away.
+/// Reads `proxy`; "none" overrides that of `[defaults]`.
 pub(super) fn proxy(value: &DeValue<'_>) -> Result<Option<Proxy>, InvalidValue> {
     const HELP: &str = "write \"socks5://HOST:PORT\" or \"http://HOST:PORT\", with USER:PASSWORD@ before the host if it wants \
                         them, or \"none\"";
@@ -48,19 +48,19 @@ pub(super) fn proxy(value: &DeValue<'_>) -> Result<Option<Proxy>, InvalidValue> 
     Ok(Some(Proxy { kind, host, port, credentials: credentials.transpose()? }))
 }
 
-/// `USER:PASSWORD`, percent-encoded.
+/// Parses `USER:PASSWORD`, percent-encoded.
 fn credentials(text: &str) -> Option<ProxyCredentials> {
     let (username, password) = text.split_once(':')?;
     let username = String::from_utf8(decoded(username)?).ok()?;
     let password = decoded(password)?;
-    // The lengths of RFC 1929; HTTP would end the line at a control character, and the name at a colon.
+    // Lengths as in RFC 1929. In HTTP, a control character would end the line, and a colon the name.
     let good = |octets: &[u8]| (1..=255).contains(&octets.len()) && !octets.iter().any(u8::is_ascii_control);
     let text =
         good(username.as_bytes()) && !username.contains(':') && good(&password) && str::from_utf8(&password).is_ok();
     text.then(|| ProxyCredentials { username, password: Secret::new(password) })
 }
 
-/// Octets that are percent-encoded in part (RFC 3986, section 2.1).
+/// Decodes percent-encoded octets (RFC 3986, section 2.1).
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -77,7 +77,7 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     Some(octets)
 }
 
-/// Whether a table has a proxy with a password: its file needs protection.
+/// Whether a table contains a proxy with a password; its file must be protected.
 pub(super) fn holds_password(table: &DeTable<'_>) -> bool {
     table.get(super::keys::PROXY).and_then(|value| value.get_ref().as_str()).is_some_and(|text| text.contains('@'))
 }

@@ -1,4 +1,4 @@
-//! `[notify]`: what the daemon tells, and how.
+//! `[notify]`: what the daemon notifies of, and how.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::value::{InvalidValue, integer, read};
 const LEAST: Bound = (Duration::from_secs(10 * 60), "10m");
 const MOST: Bound = (Duration::from_secs(365 * 24 * 60 * 60), "365d");
 
-/// Certificates of servers do not last longer than about a year.
+/// Server certificates are valid for about a year at most.
 const MOST_DAYS: u64 = 365;
 
-/// Reads the table, if it is there.
+/// Reads the table, if present.
 pub(super) fn notify(table: Option<&DeTable<'_>>, home: Option<&Path>, problems: &mut Vec<Problem>) -> NotifySettings {
     let defaults = NotifySettings::default();
     let Some(table) = table else { return defaults };
@@ -36,7 +36,7 @@ pub(super) fn notify(table: Option<&DeTable<'_>>, home: Option<&Path>, problems:
     }
 }
 
-/// A duration, or false for never.
+/// Reads a duration, or false for never.
 fn period(value: &DeValue<'_>) -> Result<Option<Duration>, InvalidValue> {
     match value {
         DeValue::Boolean(false) => Ok(None),

@@ -1,4 +1,4 @@
-//! The table `oauth2` of an account: each value checked by itself, then all of them over what a preset knows.
+//! The table `oauth2` of an account. Each value is checked by itself, then all are merged over those of a preset.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::account::{CredentialSource, OAuthSettings};
 use crate::secret::Secret;
 use crate::text;
 
-/// Where the browser is sent in the end, unless somebody knows better: any port of this machine (RFC 8252, section 7.3).
+/// The default redirection URI: any port of this machine (RFC 8252, section 7.3).
 const REDIRECT: &str = "http://127.0.0.1";
 
 /// The keys of the table.
@@ -37,7 +37,7 @@ pub(super) struct OAuthTable {
     redirect: Setting<String>,
     resource: Setting<String>,
     tls_ca_file: Setting<PathBuf>,
-    /// Something is wrong that has been reported.
+    /// The table has an unknown key, which has been reported.
     has_unknown: bool,
 }
 
@@ -83,12 +83,12 @@ pub(super) fn table(
     Setting::Given(At { value, span: value_span(account).unwrap_or_default() })
 }
 
-/// Where the key stands: the span of a table with a header of its own is not where a person looks.
+/// Returns the position of the key: the span of a table with its own header is not where a person looks.
 fn value_span(account: &DeTable<'_>) -> Option<Span> {
     account.get_key_value("oauth2").map(|(key, _)| key.span())
 }
 
-/// The place of the client's secret in an account's table, if it stands there: its file needs protection.
+/// Returns the position of the client secret in an account's table; a file with one must be protected.
 pub(super) fn secret_in(account: &DeTable<'_>) -> Option<Span> {
     let table = account.get("oauth2")?.get_ref().as_table()?;
     table.get_key_value(CLIENT_SECRET).map(|(key, value)| key.span().start..value.span().end)
@@ -109,7 +109,7 @@ fn preset(value: &DeValue<'_>) -> Result<&'static Preset, InvalidValue> {
     })
 }
 
-/// A part of an address, and nothing that could lead elsewhere.
+/// Reads a tenant: one segment of a URL's path, with no characters that could change where the URL leads.
 fn tenant(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let example = "the directory's name or number, or \"consumers\", \"organizations\" or \"common\"";
     let text = plain_text(value, example)?;
@@ -140,7 +140,7 @@ fn redirect(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     }
 }
 
-/// The one way to get the client's secret that the table gives.
+/// Reads the client secret from the one key that gives it, and reports if there are several.
 fn client_secret(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> Setting<CredentialSource> {
     let inline = |value: &DeValue<'_>| {
         let text = plain_text(value, "the client's secret as a string, in quotes")?;
@@ -164,8 +164,8 @@ fn client_secret(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Pr
 }
 
 impl OAuthTable {
-    /// Its settings, over what the preset knows, for an account whose provider has this one. None if something is wrong,
-    /// which has been reported.
+    /// Merges the settings over those of the preset: the one named in the table, or else the one of the account's
+    /// provider. Returns None if something is wrong, which has been reported.
     pub(super) fn resolve(
         &self,
         of_provider: Option<&'static Preset>,
@@ -191,7 +191,7 @@ impl OAuthTable {
         };
         let device = preset.and_then(|preset| if let Device::At(at) = preset.device { Some(at) } else { None });
         let client_id = self.client_id.value().cloned();
-        // Asked about itself is only a server at which the client registers, or that nothing else is known of.
+        // A preset's issuer is asked for its metadata only to register a client there; its endpoints are known.
         let registers_at = preset.and_then(|preset| preset.registers_at).filter(|_| client_id.is_none());
         let settings = OAuthSettings {
             preset,
@@ -217,7 +217,7 @@ impl OAuthTable {
         Self::judge(settings, span, account, problems)
     }
 
-    /// Refuses what no sign-in can come of.
+    /// Rejects settings with which no sign-in is possible.
     fn judge(
         settings: OAuthSettings,
         span: &Span,

@@ -1,4 +1,4 @@
-//! From the text of the file to its tables, and over all of them: nothing stops at the first problem.
+//! Parses the text of the file and reads all of its tables. No problem stops it, so all are reported at once.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -23,26 +23,26 @@ use super::{DaemonSettings, NotifySettings, foreign, syntax, tangled};
 use crate::account::{Account, AccountName};
 use crate::text;
 
-/// All that the text says. Only complete if there are no problems.
+/// Everything read from the text. It is complete only if there are no problems.
 pub(super) struct Parsed {
-    /// The text without its secrets.
+    /// The text with its secrets masked.
     pub(super) source: Masked,
-    /// What is wrong.
+    /// Errors found.
     pub(super) problems: Vec<Problem>,
-    /// What is allowed and looks wrong.
+    /// Settings that are allowed but look wrong.
     pub(super) warnings: Vec<(Span, String)>,
-    /// Where the first password stands, if there is one.
+    /// The position of the first password, if there is one.
     pub(super) password: Option<Span>,
-    /// What stands beside the accounts.
+    /// The settings outside the accounts.
     pub(super) above: Above,
     /// In the order of the file.
     pub(super) accounts: Vec<Account>,
 }
 
-/// How many accounts are polled at the same time, unless the file says.
+/// The default number of concurrent polls.
 const DEFAULT_CONCURRENCY: NonZeroUsize = nonzero(32);
 
-/// How many of those at one server, unless the file says.
+/// The default number of concurrent polls at one server.
 const DEFAULT_PER_HOST: NonZeroUsize = nonzero(4);
 
 const fn nonzero(number: usize) -> NonZeroUsize {
@@ -52,24 +52,24 @@ const fn nonzero(number: usize) -> NonZeroUsize {
     }
 }
 
-/// More polls at the same time than this are a mistake: each holds a connection and buffers.
+/// The largest number of concurrent polls that can be set. Each holds a connection and buffers, so more are a mistake.
 const MOST_POLLS: u64 = 4096;
 
-/// Reads the text of a configuration.
+/// Parses the text of a configuration.
 pub(super) fn parse(text: &str, home: Option<&Path>) -> Parsed {
-    // The parser moves all tables that stand beside one which goes on: a file with very many of those is left to who looks
-    // at its lines.
+    // For a table that is continued later, the parser moves all of its siblings. A file with very many of those is
+    // examined line by line.
     if tangled::is_tangled(text) {
         return broken(text, home);
     }
-    // All errors at once would take many times the memory of the text.
+    // Collecting all syntax errors at once would take many times the memory of the text.
     match DeTable::parse(text) {
         Ok(table) => of_table(table.get_ref(), Masked::of_table(text, table.get_ref()), home),
         Err(_) => broken(text, home),
     }
 }
 
-/// What stands above the first table, read by itself: `state_dir`. None where something is wrong with that.
+/// Reads `state_dir` from the text above the first table alone. Returns None if that text is not valid.
 pub(super) fn state_dir_at_top(text: &str, home: Option<&Path>) -> Option<Option<PathBuf>> {
     let first_table = if text.starts_with('[') { Some(0) } else { text.find("\n[").map(|newline| newline + 1) };
     let table = DeTable::parse(text.get(..first_table.unwrap_or(text.len()))?).ok()?;
@@ -86,7 +86,7 @@ fn of_table(table: &DeTable<'_>, source: Masked, home: Option<&Path>) -> Parsed 
     Parsed { source, problems, warnings, password, above, accounts }
 }
 
-/// A file that is not TOML: what is wrong with its lines, and with the rest as it was probably meant.
+/// Reports the mistakes of a file that is not TOML, and the problems of the text as it was probably meant.
 fn broken(text: &str, home: Option<&Path>) -> Parsed {
     let repaired = syntax::repair(text);
     let table = DeTable::parse(&repaired.text).map(Spanned::into_inner).unwrap_or_default();
@@ -103,7 +103,7 @@ fn broken(text: &str, home: Option<&Path>) -> Parsed {
         let help = "strings stand in quotes, and a key stands once in a table";
         problems.push(Problem::new("this is not TOML").help(help));
     }
-    // A password is most probably in there, but nobody is told about permissions before the file can be read.
+    // It probably contains a password, but permissions are not reported before the file can be read.
     Parsed { problems, warnings: Vec::new(), password: None, accounts: Vec::new(), ..parsed }
 }
 
@@ -120,7 +120,7 @@ fn daemon(top: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -
     DaemonSettings { concurrency, per_host, http: http::address(table, home, problems) }
 }
 
-/// A table in a table, if it is there and is one.
+/// Returns the inner table under a key. Reports a value that is not a table.
 fn inner_table<'t, 'i>(table: &'t DeTable<'i>, key: &str, problems: &mut Vec<Problem>) -> Option<&'t DeTable<'i>> {
     let Some((name, value)) = table.get_key_value(key) else { return meant_table(table, key) };
     let inner = value.get_ref().as_table();
@@ -135,14 +135,14 @@ fn inner_table<'t, 'i>(table: &'t DeTable<'i>, key: &str, problems: &mut Vec<Pro
     inner
 }
 
-/// The table whose name was probably meant to be this one: what it holds is judged in the same go, and the file is refused for
-/// the name.
+/// Returns the table whose name is probably a misspelling of `key`, so that its contents are checked, too. The name
+/// itself has been reported as an error.
 fn meant_table<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t DeTable<'i>> {
     let is_meant = |name: &str| !Level::Top.keys().contains(&name) && keys::probably(name, Level::Top) == Some(key);
     table.iter().find(|(name, _)| is_meant(name.get_ref())).and_then(|(_, value)| value.get_ref().as_table())
 }
 
-/// What stands beside the accounts.
+/// The settings outside the accounts.
 pub(super) struct Above {
     /// `state_dir`.
     pub(super) state_dir: Option<PathBuf>,
@@ -152,7 +152,7 @@ pub(super) struct Above {
     pub(super) notify: NotifySettings,
 }
 
-/// What `[accounts.NAME]` or `[defaults]` says.
+/// The contents of `[accounts.NAME]` or `[defaults]`.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     /// Its keys.
@@ -161,17 +161,17 @@ pub(super) struct Tables {
     forward: Setting<ForwardTable>,
 }
 
-/// Goes over all tables.
+/// Reads all tables and collects what is wrong.
 pub(super) struct Reader<'a> {
-    /// For `~`.
+    /// The home directory, to expand `~`.
     home: Option<&'a Path>,
-    /// What is wrong.
+    /// Errors found.
     pub(super) problems: Vec<Problem>,
-    /// What is allowed and looks wrong.
+    /// Settings that are allowed but look wrong.
     pub(super) warnings: Vec<(Span, String)>,
-    /// Where the first password stands, if there is one.
+    /// The position of the first password, if there is one.
     pub(super) password: Option<Span>,
-    /// The servers of the accounts so far.
+    /// The servers of the accounts read so far.
     endpoints: Endpoints,
 }
 
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
         Self { home, problems: Vec::new(), warnings: Vec::new(), password: None, endpoints: Endpoints::default() }
     }
 
-    /// What stands beside the accounts.
+    /// Reads the settings outside the accounts.
     pub(super) fn above(&mut self, top: &DeTable<'_>) -> Above {
         let (home, problems) = (self.home, &mut self.problems);
         report_unknown(top, Level::Top, problems);
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
         Above { state_dir, daemon, notify: notify(inner_table(top, "notify", problems), home, problems) }
     }
 
-    /// `[defaults]`.
+    /// Reads `[defaults]`.
     pub(super) fn defaults(&mut self, top: &DeTable<'_>) -> Tables {
         match inner_table(top, "defaults", &mut self.problems) {
             Some(table) => self.tables(table, Level::Defaults),
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
         accounts
     }
 
-    /// `[accounts.KEY]`.
+    /// Reads `[accounts.KEY]`.
     pub(super) fn account(
         &mut self,
         key: &Spanned<std::borrow::Cow<'_, str>>,
@@ -252,15 +252,15 @@ impl<'a> Reader<'a> {
         };
         let (home, problems, warnings) = (self.home, &mut self.problems, &mut self.warnings);
         let endpoints = &mut self.endpoints;
-        // Whoever says where an account's mail goes means the whole of it.
+        // An account that sets `forward` or `maildir` inherits neither: the setting covers all of its mail.
         let says = !matches!((&forward, &own.maildir), (Setting::Absent, Setting::Absent));
         let forward = if says { &forward } else { &defaults.forward };
         let (defaults, protocol) = (&defaults.settings, Protocol::Pop3);
         Builder { name: &name, own: &own, defaults, protocol, home, problems, warnings, endpoints }.build(forward)
     }
 
-    /// `[accounts.qq.com]` is a table `com` in the account `qq`, and was hardly meant so: what it holds is judged as an
-    /// account. The rest of the outer one is the answer, if there was anything to be taken out.
+    /// Reports an account's name with an unquoted dot: `[accounts.qq.com]` is a table `com` in the account `qq`. The
+    /// inner table is checked as an account. Returns what remains of the outer table if there was such an inner one.
     fn dotted<'i>(
         &mut self,
         outer: &Spanned<std::borrow::Cow<'_, str>>,
@@ -297,7 +297,7 @@ impl<'a> Reader<'a> {
             let help = format!("write [accounts.\"{shown}\"]");
             self.problems.push(Problem::new(message).at(&(outer.span().start..at.span().end)).help(help));
             if AccountName::new(&name).is_ok() {
-                // What is wrong with it is told; it is not used, because the file is refused.
+                // This only reports what is wrong with it: the account is not used, because the file is rejected.
                 self.account(&Spanned::new(at.span(), name.into()), value, defaults);
             }
         }
@@ -312,7 +312,7 @@ impl<'a> Reader<'a> {
         Tables { settings: Settings::read(table, level, self.home, &mut self.problems), forward }
     }
 
-    /// Where something at the top of the file was probably meant as an account, that is what is told.
+    /// Reports that there is no account, unless an unknown key at the top of the file was probably meant as one.
     fn no_accounts(&mut self) {
         if self.problems.iter().any(Problem::is_about_top) {
             return;

@@ -1,4 +1,4 @@
-//! Paths in the file: `~` is the user's home, and the rest must be absolute.
+//! Paths in the file: absolute, or beginning with `~`, the user's home.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use toml::de::DeValue;
 
 use super::value::{InvalidValue, plain_text};
 
-/// An absolute path.
+/// Reads an absolute path.
 pub(super) fn path(value: &DeValue<'_>, home: Option<&Path>) -> Result<PathBuf, InvalidValue> {
     absolute(plain_text(value, "a path that begins with / or ~/")?, home)
 }
 
-/// The path that a text means: absolute, with `~` expanded.
+/// Returns the absolute path that a text means, with `~` expanded.
 pub(super) fn absolute(text: &str, home: Option<&Path>) -> Result<PathBuf, InvalidValue> {
     let path = expand(text, home)?;
     if path.is_absolute() {
@@ -27,7 +27,7 @@ pub(super) fn absolute(text: &str, home: Option<&Path>) -> Result<PathBuf, Inval
     Err(InvalidValue::new("is not an absolute path", help))
 }
 
-/// A misspelt `{account}` would be a directory of that name, the same for all accounts.
+/// Rejects braces other than `{account}`: with it misspelt, all accounts would share one directory of that name.
 pub(super) fn only_account_in_braces(text: &str) -> Result<(), InvalidValue> {
     let rest = text.replace("{account}", "");
     if rest.contains(['{', '}']) {

@@ -1,4 +1,4 @@
-//! A problem of the configuration, and how all of them are shown.
+//! Problems of the configuration, and how they are shown.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,43 +14,43 @@ use crate::text;
 /// Everything that is wrong with a configuration.
 #[derive(Debug)]
 pub struct ConfigError {
-    /// The file; none if there is no file.
+    /// The file; None if no file was found.
     path: Option<PathBuf>,
-    /// The text of the file without its secrets, for the lines to show.
+    /// The text of the file with its secrets masked, from which lines are shown.
     source: Option<Masked>,
-    /// In the order of the file. Never empty.
+    /// The problems in the order of the file. Never empty.
     problems: Vec<Problem>,
 }
 
-/// More problems than this are counted and not shown: nobody reads them in one go.
+/// The largest number of problems shown; the others are only counted, since nobody reads so many at once.
 const MOST_SHOWN: usize = 50;
 
-/// After so many problems the rest of a file is not looked at: it is hardly a configuration.
+/// After this many problems the rest of the file is not checked: it is hardly a configuration.
 pub(super) const MOST_TOLD: usize = 1000;
 
-/// The longest sentence about a problem, in characters: what it quotes may be as long as the file.
+/// The longest sentence about a problem, in characters. The file could make what it quotes arbitrarily long.
 const LONGEST_SENTENCE: usize = 2000;
 
-/// One thing that is wrong, and what to do about it.
+/// One problem, and what to do about it.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     message: String,
-    /// The place to point at.
+    /// The position to point at.
     place: Option<Span>,
-    /// What to write under the place.
+    /// The text to write under the position.
     label: String,
-    /// Another place that has to do with it, and what to write under that.
+    /// Another position that is involved, and the text to write under it.
     other: Option<(Span, String)>,
-    /// The number of the line when its text cannot be shown.
+    /// The line number, if the text of the line cannot be shown.
     line: Option<usize>,
     /// The next step.
     help: Option<String>,
-    /// What stands below it all, to be copied as it is.
+    /// A text shown below the problem, to be copied verbatim.
     below: Option<&'static str>,
 }
 
 impl Problem {
-    /// A problem of the file as a whole. The message must be fit for a terminal.
+    /// Returns a problem of the file as a whole. The message must be safe to print on a terminal.
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -63,7 +63,7 @@ impl Problem {
         }
     }
 
-    /// Points at a place of the file.
+    /// Points at a position in the file.
     pub(super) fn at(self, place: &Span) -> Self {
         Self { place: Some(place.clone()), ..self }
     }
@@ -73,65 +73,65 @@ impl Problem {
         Self { line: Some(number), ..self }
     }
 
-    /// Says something about the place.
+    /// Sets the text to write under the position.
     pub(super) fn label(self, label: impl Into<String>) -> Self {
         Self { label: label.into(), ..self }
     }
 
-    /// Points at another place, too.
+    /// Points at another position as well.
     pub(super) fn also(self, place: &Span, label: impl Into<String>) -> Self {
         Self { other: Some((place.clone(), label.into())), ..self }
     }
 
-    /// Shows something to be copied.
+    /// Adds a text to be copied.
     pub(super) fn below(self, text: &'static str) -> Self {
         Self { below: Some(text), ..self }
     }
 
-    /// Says what to do.
+    /// Adds the next step.
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 }
 
-/// What a problem says that is about a key which is not there.
+/// The words by which the message of a missing key is recognised.
 const MISSING: &str = " has no ";
 
 impl Problem {
-    /// The place it points at.
+    /// The position it points at.
     pub(super) fn place(&self) -> Option<&Span> {
         self.place.as_ref()
     }
 
-    /// Whether it says that something is not there.
+    /// Whether it reports something missing.
     pub(super) fn is_about_missing(&self) -> bool {
         self.message.contains(MISSING) || self.message.starts_with("there is no account")
     }
 
-    /// The key that it says is not there; that of a password stands for all ways to give one.
+    /// The key reported missing; for a credential, that is `password`, whichever key would give it.
     pub(super) fn missing_key(&self) -> Option<&str> {
         let (_, key) = self.message.rsplit_once(MISSING)?;
         key.strip_prefix('`').and_then(|key| key.strip_suffix('`')).or(Some(key).filter(|key| *key == keys::PASSWORD))
     }
 
-    /// Whether it is about a key at the top of the file that is not known there.
+    /// Whether it reports an unknown key at the top of the file.
     pub(super) fn is_about_top(&self) -> bool {
         self.message.starts_with("unknown key ") && self.message.ends_with(keys::Level::Top.place().as_str())
     }
 
-    /// The account that it is about, if it names one.
+    /// The account it names, if any.
     pub(super) fn account(&self) -> Option<&str> {
         let (_, name) = self.message.split_once("account `")?;
         name.split_once('`').map(|(name, _)| name)
     }
 
-    /// The same with other places.
+    /// Maps its positions.
     pub(super) fn moved(self, to: impl Fn(&Span) -> Span) -> Self {
         let (place, other) = (self.place.as_ref().map(&to), self.other.map(|(place, label)| (to(&place), label)));
         Self { place, other, ..self }
     }
 
-    /// The same with sentences that end somewhere.
+    /// Cuts overlong sentences.
     fn cut(self) -> Self {
         let cut = |sentence: String| match sentence.char_indices().nth(LONGEST_SENTENCE) {
             None => sentence,
@@ -140,10 +140,10 @@ impl Problem {
         Self { message: cut(self.message), label: cut(self.label), help: self.help.map(cut), ..self }
     }
 
-    /// The same with its sentences in lines of so many columns.
+    /// Wraps its sentences at `width` columns.
     fn wrapped(&self, width: Option<usize>) -> Self {
         let Some(width) = width else { return self.clone() };
-        // In front of the words: the number of the line, and "= help: ".
+        // The words follow the margin for line numbers and "= help: ".
         let number = 4;
         Self {
             message: in_lines(&self.message, width.saturating_sub("error: ".len())),
@@ -152,7 +152,7 @@ impl Problem {
         }
     }
 
-    /// The same without words that begin so and end with a hyphen behind a number.
+    /// Removes `mark` from the message, with the number and the hyphen that follow it.
     pub(super) fn without(self, mark: &str) -> Self {
         let Some((before, rest)) = self.message.split_once(mark) else { return self };
         let rest = rest.split_once('-').map_or("", |(_, name)| name);
@@ -161,10 +161,10 @@ impl Problem {
     }
 }
 
-/// No narrower lines are made, in columns.
+/// The narrowest width at which text is wrapped, in columns.
 const NARROWEST: usize = 20;
 
-/// What stands between backticks is there to be copied, and stays in one line.
+/// Wraps text. What is between backticks is meant to be copied, and is kept on one line.
 fn in_lines(words: &str, width: usize) -> String {
     let options = Options::new(width.max(NARROWEST)).word_splitter(WordSplitter::NoHyphenation).break_words(false);
     let quoted =
@@ -173,7 +173,7 @@ fn in_lines(words: &str, width: usize) -> String {
     textwrap::fill(&held, options).replace(NO_BREAK, " ")
 }
 
-/// A blank at which no line ends.
+/// A space at which no line is broken.
 const NO_BREAK: &str = "\u{a0}";
 
 impl From<Problem> for ConfigError {
@@ -183,26 +183,26 @@ impl From<Problem> for ConfigError {
 }
 
 impl ConfigError {
-    /// The problems of a file; `source` is its text if it could be read.
+    /// The problems of a file; `source` is its masked text if the file could be read.
     pub(super) fn new(path: PathBuf, source: Option<Masked>, problems: Vec<Problem>) -> Self {
         let mut problems: Vec<Problem> = problems.into_iter().map(Problem::cut).collect();
         problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.start));
         Self { path: Some(path), source, problems }
     }
 
-    /// The file, if there is one.
+    /// The file, if one was found.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// How many problems there are.
+    /// The number of problems.
     #[must_use]
     pub fn count(&self) -> usize {
         self.problems.len()
     }
 
-    /// The first problem and its next step, without the line.
+    /// The first problem and its next step, without the line from the file.
     pub(crate) fn in_short(&self) -> String {
         let Some(problem) = self.problems.first() else { return String::new() };
         let message = problem.message.split_once("` ").map_or(problem.message.as_str(), |(_, rest)| rest);
@@ -213,12 +213,12 @@ impl ConfigError {
         }
     }
 
-    /// Whether all of it is about what stands behind this offset of the text.
+    /// Whether all problems are at or after this offset of the text.
     pub(crate) fn is_behind(&self, offset: usize) -> bool {
         self.problems.iter().all(|problem| problem.place.as_ref().is_some_and(|place| place.start >= offset))
     }
 
-    /// The problems and their next steps, without their lines.
+    /// The problems and their next steps, without lines from the file.
     pub(crate) fn sentences(&self) -> Vec<String> {
         let words = |problem: &Problem| match &problem.help {
             Some(help) => format!("{}; {help}", problem.message),
@@ -227,13 +227,13 @@ impl ConfigError {
         self.problems.iter().take(MOST_SHOWN).map(words).collect()
     }
 
-    /// All problems, each with its line and the next step, ending in a newline. No secret is shown.
+    /// All problems, each with its line and the next step, ending in a newline. Contains no secrets.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         self.render_within(color, None)
     }
 
-    /// The same in lines of so many columns, but for paths and the first columns of the file's own lines.
+    /// Like [`Self::render`], wrapped at `width` columns, except for paths and the beginnings of the file's own lines.
     #[must_use]
     pub fn render_within(&self, color: bool, width: Option<usize>) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
@@ -294,8 +294,8 @@ impl ConfigError {
     }
 }
 
-/// Points at a place in its line, which is cut out of the file, so that no other can be shown. Of a line that is too long to
-/// be shown its number is left.
+/// Points at a position in its line. Only that line is passed on, so no other can be shown; for a line that is too
+/// long, only its number.
 fn pointing<'a>(
     group: Group<'a>,
     source: &'a Masked,
@@ -313,7 +313,7 @@ fn pointing<'a>(
     group.element(Snippet::source(line).path(path).line_start(number).annotation(kind.span(span).label(label)))
 }
 
-/// A warning with its file and line.
+/// Formats a warning with its file and line.
 pub(super) fn warning(path: &Path, source: &Masked, place: &Span, text: &str) -> String {
     let line = source.line_number(source.place_of(place).start);
     format!("{}:{line}: {text}", text::path(path))

@@ -1,4 +1,4 @@
-//! The file itself: read, bounded, and judged by its permissions.
+//! Reads the file, within a size limit, and checks its permissions.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use crate::command_line::chmod;
 use crate::credential::private_file::{self, Exposure, Identity, PrivateFile, ReadFault};
 use crate::text;
 
-/// The largest configuration, in bytes: a hundred thousand accounts.
+/// The largest configuration accepted, in bytes: enough for a hundred thousand accounts.
 const MAX_FILE: usize = 16 * 1024 * 1024;
 
-/// Reads the file and everything in it; `make` has each account as soon as it is read, and may have some twice. The list of accounts in
-/// the configuration is empty.
+/// Reads the file and everything in it. Passes each account to `make` as soon as it is read, some of them twice if the
+/// file must be read again in one go. The list of accounts in the returned configuration is empty.
 pub(super) fn load<T>(
     path: &Path,
     env: &Environment,
@@ -59,8 +59,8 @@ fn text_of(file: &PrivateFile) -> Result<&str, Vec<Problem>> {
     })
 }
 
-/// The text of a file that an account is going to be added to. None if there is no file. One that no command would read
-/// afterwards, for its permissions or because it is none, is refused here.
+/// Returns the text of a file to which an account is to be added, or None if there is no file. A file that no command
+/// could read afterwards, because of its permissions or its kind, is an error.
 pub(super) fn text_before(path: &Path, env: &Environment) -> Result<Option<String>, ConfigError> {
     let fail = |source, problems| ConfigError::new(path.to_owned(), source, problems);
     let file = match private_file::read(path, MAX_FILE) {
@@ -75,7 +75,7 @@ pub(super) fn text_before(path: &Path, env: &Environment) -> Result<Option<Strin
     };
     let text = text_of(&file).map_err(|problems| fail(None, problems))?;
     let parsed = parse::parse(text, env.home.as_deref());
-    // What it says is judged together with what is added.
+    // The contents are checked later, together with what is added.
     let problems = judge(path, &file, &Identity::of_process(), parsed.password.as_ref(), &mut Vec::new());
     match problems.is_empty() {
         true => Ok(Some(text.to_owned())),
@@ -83,14 +83,14 @@ pub(super) fn text_before(path: &Path, env: &Environment) -> Result<Option<Strin
     }
 }
 
-/// A link that could be replaced or written through; which of them is meant is the user's to say.
+/// Reports a dangling symbolic link. Whether to replace the link or to create its target is for the user to decide.
 fn leads_nowhere(path: &Path) -> Problem {
     let target = std::fs::read_link(path).unwrap_or_default();
     Problem::new(format!("the configuration is a link that leads to {}, and nothing is there", text::path(&target)))
         .help("make that file, or take the link away, and try again")
 }
 
-/// The state directory that stands in the file, without a look at the accounts. None where that cannot be read by itself.
+/// Reads `state_dir` without the accounts. Returns None if that part of the file cannot be read on its own.
 pub(super) fn state_dir_at_top(path: &Path, env: &Environment) -> Option<Option<PathBuf>> {
     let file = private_file::read(path, MAX_FILE).ok()?;
     parse::state_dir_at_top(std::str::from_utf8(&file.contents).ok()?, env.home.as_deref())
@@ -99,7 +99,7 @@ pub(super) fn state_dir_at_top(path: &Path, env: &Environment) -> Option<Option<
 pub(super) fn unreadable(path: &Path, env: &Environment, fault: &ReadFault) -> Problem {
     let problem = Problem::new(format!("cannot read the configuration: {fault}"));
     match fault {
-        // Nobody is to open the passwords of the machine because they have no configuration of their own.
+        // Do not advise users without their own configuration to open up the machine's passwords.
         ReadFault::Io(e) if e.kind() == io::ErrorKind::PermissionDenied && path.starts_with(&env.etc) => problem.help(
             "it is the one of this machine's service; for mail of your own run `mailferry setup`, and as for the service, run \
              this as root or as the user that the service runs as",
@@ -108,14 +108,14 @@ pub(super) fn unreadable(path: &Path, env: &Environment, fault: &ReadFault) -> P
     }
 }
 
-/// A next step as the help to a problem, which begins in small letters.
+/// Formats a next step as the help of a problem, which begins with a lower-case letter.
 fn as_help(step: &str) -> String {
     let mut letters = step.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-/// Whoever can write the file decides which commands run as us; whoever can read it has the passwords in it, of which
-/// `password` is the place of the first.
+/// Checks the file's permissions: those who can write it decide which commands we run, and those who can read it have
+/// its passwords. `password` is the position of the first one.
 pub(super) fn judge(
     path: &Path,
     file: &PrivateFile,

@@ -1,40 +1,40 @@
-//! The text of the file without its secrets, so that a line can be shown in an error.
+//! The text of the file with its secrets masked, so that lines can be shown in errors.
 //!
-//! Hidden is what stands under a key that may be meant for a secret, misspelt or not, and, in a line that is not TOML,
-//! whatever does not clearly belong to another key: a password may stand there, too.
+//! A value is masked if its key may be meant for a secret, misspelt or not. In a line that is not TOML, everything is
+//! masked that does not clearly belong to another key, since it may be a password.
 
 use toml::de::{DeTable, DeValue};
 
 use super::line::{self, begins_secret};
 use super::{Span, keys};
 
-/// No more of a line is shown, in bytes.
+/// How much of a line is shown at most, in bytes.
 const LONGEST_SHOWN: usize = 2 << 10;
 
-/// What stands in the place of a value that is not shown.
+/// What is shown in place of a hidden value.
 const MASK: &str = "\"[secret]\"";
 
-/// The text with masks in it. Every line keeps its number.
+/// The masked text. Every line keeps its number.
 pub(super) struct Masked {
     text: String,
     /// In the order of the text.
     cuts: Vec<Cut>,
-    /// Where the newlines are, so that a line's number is found without counting through the text.
+    /// The offsets of the newlines, to find a line's number without scanning the text.
     newlines: Vec<usize>,
 }
 
 /// A range that was replaced.
 #[derive(Debug)]
 struct Cut {
-    /// In the original.
+    /// In the original text.
     from: Span,
-    /// The mask, in the masked text.
+    /// The mask's range in the masked text.
     to: Span,
-    /// Where the text goes on in the masked text: after the mask and the newlines that were inside the secret.
+    /// Where the masked text resumes: after the mask and the newlines that were inside the secret.
     next: usize,
 }
 
-/// Without the text, because a comment may hold an old password.
+/// Omits the text, because a comment may contain an old password.
 impl std::fmt::Debug for Masked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Masked").field("cuts", &self.cuts).finish_non_exhaustive()
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Masked {
 }
 
 impl Masked {
-    /// The text of a file that is TOML.
+    /// Masks the text of a file that is TOML.
     pub(super) fn of_table(text: &str, table: &DeTable<'_>) -> Self {
         let mut secrets = Vec::new();
         collect(table, false, &mut secrets);
@@ -51,8 +51,7 @@ impl Masked {
         Self::new(text, hidden)
     }
 
-    /// The text of a file that is not TOML, judged line by line. What begins behind the end of what was looked at is not
-    /// shown.
+    /// Masks the text of a file that is not TOML, line by line. Nothing from the offset `looked_at` on is shown.
     pub(super) fn of_broken(text: &str, looked_at: usize) -> Self {
         let mut secrets = Vec::new();
         let mut offset = 0;
@@ -90,7 +89,7 @@ impl Masked {
         Self::new(text, secrets)
     }
 
-    /// Each of the ranges is replaced by the text beside it.
+    /// Replaces each of the ranges by the text paired with it.
     fn new(text: &str, mut hidden: Vec<(Span, &str)>) -> Self {
         hidden.sort_by_key(|(span, _)| (span.start, span.end));
         let mut masked = Self { text: String::with_capacity(text.len()), cuts: Vec::new(), newlines: Vec::new() };
@@ -115,7 +114,8 @@ impl Masked {
         masked
     }
 
-    /// Where a range of the original is in the masked text. Of a range over several lines, the part in the first.
+    /// Maps a range of the original to the masked text. Of a range over several lines, returns the part in the first
+    /// line.
     pub(super) fn place_of(&self, original: &Span) -> Span {
         let start = self.start_of(original.start);
         let end = self.end_of(original.end).max(start);
@@ -123,7 +123,7 @@ impl Masked {
         start..first_line.map_or(end, |length| start + length)
     }
 
-    /// Where something that begins at this offset of the original begins.
+    /// Maps the start of a range of the original to the masked text.
     fn start_of(&self, offset: usize) -> usize {
         let moved = match self.last_cut(|cut| cut.from.start <= offset) {
             None => offset,
@@ -135,7 +135,7 @@ impl Masked {
         moved.min(self.text.len())
     }
 
-    /// Where something that ends at this offset of the original ends.
+    /// Maps the end of a range of the original to the masked text.
     fn end_of(&self, offset: usize) -> usize {
         let moved = match self.last_cut(|cut| cut.from.start < offset) {
             None => offset,
@@ -152,8 +152,8 @@ impl Masked {
         before.checked_sub(1).and_then(|last| self.cuts.get(last))
     }
 
-    /// The whole line around the beginning of a place of the masked text, and the offset at which it begins. Of a long one
-    /// its beginning; none if the place is not in that.
+    /// Returns the line at the start of a range of the masked text, and the line's offset. A long line is cut; None if
+    /// the range is beyond the cut.
     pub(super) fn line(&self, around: &Span) -> (usize, Option<&str>) {
         let before = self.newlines.partition_point(|newline| *newline < around.start);
         let start = before.checked_sub(1).and_then(|last| self.newlines.get(last)).map_or(0, |newline| newline + 1);
@@ -163,14 +163,14 @@ impl Masked {
         (start, self.text.get(start..end).filter(|_| around.start <= end))
     }
 
-    /// The number of the line of an offset of the masked text, from 1.
+    /// Returns the line number of an offset of the masked text, from 1.
     pub(super) fn line_number(&self, offset: usize) -> usize {
         self.newlines.partition_point(|newline| *newline < offset) + 1
     }
 }
 
-/// A text whose control characters, and those that turn the direction of reading, are replaced by harmless ones of the same
-/// length in bytes.
+/// Replaces control characters, and those that change the direction of writing, by harmless ones of the same length in
+/// bytes.
 fn tame(text: &str) -> String {
     let mut chars = text.chars().peekable();
     let mut tamed = String::with_capacity(text.len());
@@ -187,7 +187,7 @@ fn tame(text: &str) -> String {
     tamed
 }
 
-/// Finds the values that are not shown: passwords, and what stands under a key that may be meant as one.
+/// Collects the values to hide: passwords, and values under keys that may be meant for one.
 fn collect(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Span>) {
     for (key, value) in table {
         let key: &str = key.get_ref();
@@ -195,7 +195,7 @@ fn collect(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Span>) {
         let hidden = is_password || (!keys::is_shown(key) && keys::looks_secret(key));
         match value.get_ref() {
             DeValue::Table(inner) => {
-                // The span of a table with dotted keys is not where its values are.
+                // The span of a table with dotted keys does not cover its values.
                 collect(inner, is_password, secrets);
                 if is_password {
                     secrets.push(value.span());
@@ -212,14 +212,14 @@ fn collect(table: &DeTable<'_>, all: bool, secrets: &mut Vec<Span>) {
     }
 }
 
-/// Finds the comments behind values and headers. An old password may stand in one, so they are left out; what stands
-/// on lines of its own is never shown anyway.
+/// Collects the comments after values and headers to hide, since they may contain an old password. Comments on their
+/// own lines are never shown.
 fn comments(text: &str, table: &DeTable<'_>, hidden: &mut Vec<(Span, &str)>) {
     for (key, value) in table {
         for end in [key.span().end, value.span().end] {
             let behind = text.get(end..).unwrap_or_default();
             let comment = behind.trim_start_matches([' ', '\t', ']', '}', ',']);
-            // There may be many values in a line, so its end is looked for where there is a comment only.
+            // A line may have many values, so its end is sought only if there is a comment.
             if comment.starts_with('#') {
                 let start = end + behind.len() - comment.len();
                 hidden.push((start..start + comment.lines().next().unwrap_or_default().len(), ""));
@@ -238,7 +238,7 @@ fn comments(text: &str, table: &DeTable<'_>, hidden: &mut Vec<(Span, &str)>) {
     }
 }
 
-/// How much of a line may be shown when nothing is known but the line, and whether a secret may go on behind it.
+/// Returns how many bytes of a line may be shown, judged by the line alone, and whether a secret may continue after it.
 fn shown_prefix(line: &str, secret_goes_on: bool) -> (usize, bool) {
     let content = line.trim_start();
     let indent = line.len() - content.len();
@@ -257,7 +257,7 @@ fn shown_prefix(line: &str, secret_goes_on: bool) -> (usize, bool) {
         let shown = !secret_goes_on && !mentions_secret(content) && !content.contains(['"', '\'']);
         return (if shown { line.len() } else { indent }, secret_goes_on);
     }
-    // A key in quotes, as JSON has it.
+    // A quoted key, as in JSON.
     let quoted = content
         .strip_prefix('"')
         .and_then(|rest| rest.split_once('"'))
@@ -295,22 +295,22 @@ fn shown_prefix(line: &str, secret_goes_on: bool) -> (usize, bool) {
     }
 }
 
-/// Words of other languages, of which something is said.
+/// Words of other languages that are diagnosed, so that they may be shown.
 const SHOWN_WORDS: [&str; 13] = [
     "account", "daemon", "export", "import", "include", "poll", "require", "server", "set", "setenv", "skip", "source",
     "*/",
 ];
 
-/// A shorter word in front of a sign may be a part of something else.
+/// The shortest word that is taken for a key, in bytes. A shorter one may be part of something else.
 const SHORTEST_KEY: usize = 3;
 
-/// Whether anything in this may be the name of a secret.
+/// Whether any word of the text may name a secret.
 fn mentions_secret(text: &str) -> bool {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| !word.is_empty() && keys::looks_secret(word))
 }
 
-/// How much of this may be shown as the list of a harmless key: plain words, in quotes or without. What follows on anything
-/// else may be anything.
+/// Returns how many bytes may be shown as the list value of a harmless key: plain words, quoted or not. What follows
+/// anything else may be a secret.
 fn list_prefix(text: &str) -> usize {
     let plain = |c: char| c.is_alphanumeric() || "._-:/~+@ ".contains(c);
     let mut rest = text;
@@ -336,8 +336,8 @@ fn list_prefix(text: &str) -> usize {
     }
 }
 
-/// How much of this may be shown as the value of a harmless key: one plain word or one string, and the blanks behind it.
-/// What follows may be anything.
+/// Returns how many bytes may be shown as the value of a harmless key: one plain word or one string, and the spaces
+/// after it. What follows may be a secret.
 fn first_value(text: &str) -> usize {
     let plain = |c: char| c.is_alphanumeric() || "._-:/~+@".contains(c);
     let length = match text.chars().next() {
@@ -350,13 +350,13 @@ fn first_value(text: &str) -> usize {
         }
         _ => text.find(|c: char| !plain(c)).or(Some(text.len())),
     };
-    // A quote that a stray one has opened goes on over the next key and its value.
+    // A string opened by a stray quote would run on over the next key and its value.
     let inside = length.and_then(|length| text.get(..length)).unwrap_or_default();
     if text.starts_with(['"', '\'', '`']) && (inside.contains('=') || mentions_secret(inside)) {
         return 0;
     }
     let Some(length) = length else {
-        // A quote without an end: it goes on to the end of the line, unless another key stands there.
+        // An unterminated string: it extends to the end of the line, unless the line has another key.
         let alone = !text.contains(['=', '#']) && !mentions_secret(text);
         return if alone { text.len() } else { 0 };
     };
@@ -370,7 +370,7 @@ fn first_value(text: &str) -> usize {
     }
 }
 
-/// How much of a table's header may be shown, after its first bracket.
+/// Returns how many bytes of a table's header may be shown, after its first bracket.
 fn header_prefix(header: &str) -> Option<usize> {
     let name = header.trim_start_matches('[').trim_start();
     let first = name.split(['.', ']', ' ']).next().unwrap_or_default();
@@ -390,7 +390,7 @@ fn header_prefix(header: &str) -> Option<usize> {
     Some(header.len() - rest.trim_start_matches(']').len())
 }
 
-/// The delimiter of a string over several lines that begins in this line and does not end in it.
+/// Returns the delimiter of a multi-line string that begins in this line and does not end in it.
 fn opened_string(line: &str) -> Option<&'static str> {
     if line.trim_start().starts_with('#') {
         return None;

@@ -1,4 +1,4 @@
-//! `[[accounts.NAME.rules]]`: each rule checked by itself; where it leads is known once the account's Maildir is.
+//! `[[accounts.NAME.rules]]`: each rule is checked by itself, and resolved once the account's Maildir is known.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use super::value::{At, InvalidValue, Setting, boolean, plain_text, read, wrong_t
 use crate::account::AccountName;
 use crate::routing::{Condition, InvalidPattern, OtherMaildir, Pattern, Rule, Rules, Target};
 
-/// A rule as it stands in the file.
+/// A rule as written in the file.
 #[derive(Debug, Clone)]
 pub(super) struct RuleTable {
     condition: Condition,
     target: TargetKey,
 }
 
-/// Where a rule leads, as written.
+/// The target of a rule, as written.
 #[derive(Debug, Clone)]
 enum TargetKey {
     /// `maildir`; `{account}` is not yet expanded.
@@ -33,7 +33,7 @@ enum TargetKey {
     Skip,
 }
 
-/// The longest name of a field, and of a folder, in octets.
+/// The longest name of a header field or a folder, in octets.
 const NAME: usize = 200;
 
 const HEADER: &str = "the name of a header field, such as \"List-Id\"";
@@ -65,10 +65,10 @@ pub(super) fn rules(
     if problems.len() > before { Setting::Bad } else { Setting::Given(At { value: rules, span: key.span() }) }
 }
 
-/// One rule.
+/// Reads one rule.
 struct Reader<'a, 'i> {
     table: &'a DeTable<'i>,
-    /// Where `rules` stands.
+    /// The position of the key `rules`.
     key: Span,
     level: Level<'a>,
     home: Option<&'a Path>,
@@ -78,7 +78,7 @@ struct Reader<'a, 'i> {
 impl Reader<'_, '_> {
     fn rule(mut self) -> Option<RuleTable> {
         let meant = report_unknown(self.table, Level::Rule(self.level.name()), self.problems);
-        // What a misspelt key was meant to say is not missing.
+        // A key that is merely misspelt is not reported as missing.
         let is_meant = |keys: &[&str]| meant.iter().any(|key| keys.contains(key));
         let header = read(self.table, "header", self.problems, field_name);
         if matches!(header, Setting::Absent) && !is_meant(&["header"]) {
@@ -90,7 +90,7 @@ impl Reader<'_, '_> {
         Some(RuleTable { condition, target: target? })
     }
 
-    /// What the field is compared with.
+    /// Reads the patterns that the field is compared with.
     fn patterns(&mut self) -> Option<Vec<Pattern>> {
         let help = "a rule compares the field by one of `equals`, `contains` and `matches`; each takes several texts in an \
                     array";
@@ -101,7 +101,7 @@ impl Reader<'_, '_> {
         read(self.table, key, self.problems, |value| patterns(value, make)).value().cloned()
     }
 
-    /// Where the messages go.
+    /// Reads the target of matching messages.
     fn target(&mut self) -> Option<TargetKey> {
         let help = "a rule leads to a Maildir (`maildir`), to a folder of the account's Maildir (`folder`), to where the account \
                     forwards (`forward = true`), or leaves the message on the server (`skip = true`)";
@@ -121,7 +121,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// What a key means that can only be true.
+    /// Reads a key whose only valid value is true.
     fn truth(&mut self, key: &str, meaning: TargetKey, help: &str) -> Option<TargetKey> {
         let read = read(self.table, key, self.problems, |value| match boolean(value)? {
             true => Ok(()),
@@ -130,7 +130,7 @@ impl Reader<'_, '_> {
         read.value().map(|()| meaning)
     }
 
-    /// The one of several keys that is there.
+    /// Returns the one key that is present, and reports if there is none or more than one.
     fn only_one(&mut self, keys: &[&'static str], what: &str, help: &str) -> Option<&'static str> {
         let present: Vec<&'static str> = keys.iter().copied().filter(|key| self.table.contains_key(*key)).collect();
         match present.as_slice() {
@@ -145,7 +145,7 @@ impl Reader<'_, '_> {
         None
     }
 
-    /// About the rule as a whole: where its first key stands.
+    /// Reports a problem of the rule as a whole, at its first key.
     fn report(&mut self, message: &str, help: impl Into<String>) {
         let first = self.table.iter().map(|(key, _)| key.span()).min_by_key(|span| span.start);
         self.problems.push(Problem::new(message).at(&first.unwrap_or_else(|| self.key.clone())).help(help));
@@ -154,7 +154,7 @@ impl Reader<'_, '_> {
 
 type MakePattern = fn(&str) -> Result<Pattern, InvalidPattern>;
 
-/// One text, or several in an array.
+/// Reads one pattern, or several in an array.
 fn patterns(value: &DeValue<'_>, make: MakePattern) -> Result<Vec<Pattern>, InvalidValue> {
     let example = "a text in quotes, or several in an array";
     let one = |value: &DeValue<'_>| {
@@ -168,7 +168,7 @@ fn patterns(value: &DeValue<'_>, make: MakePattern) -> Result<Vec<Pattern>, Inva
     }
 }
 
-/// The name of a header field (RFC 5322, section 2.2).
+/// Reads the name of a header field (RFC 5322, section 2.2).
 pub(super) fn field_name(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let text = plain_text(value, HEADER)?;
     let is_name = text.len() <= NAME && text.bytes().all(|c| matches!(c, 33..=126) && c != b':');
@@ -178,7 +178,7 @@ pub(super) fn field_name(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     Err(InvalidValue::new("is not the name of a header field", format!("write {HEADER}, without a colon or blanks")))
 }
 
-/// The name of a folder of a Maildir++: its levels with dots between them.
+/// Reads the name of a Maildir++ folder: its levels, separated by dots.
 fn folder(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let example = "the folder's name with a dot between its levels, such as \"Lists.Work\"";
     let text = plain_text(value, example)?;
@@ -193,22 +193,22 @@ fn folder(value: &DeValue<'_>) -> Result<String, InvalidValue> {
 }
 
 impl RuleTable {
-    /// Whether it leads to where the account forwards.
+    /// Whether the rule forwards messages.
     pub(super) fn forwards(&self) -> bool {
         matches!(self.target, TargetKey::Forward)
     }
 
-    /// Whether it leads to a folder of the account's Maildir.
+    /// Whether the rule delivers into a folder of the account's Maildir.
     pub(super) fn has_folder(&self) -> bool {
         matches!(self.target, TargetKey::Folder(_))
     }
 }
 
-/// The rules of an account with this name and Maildir.
+/// Resolves the rules for an account with this name and Maildir.
 pub(super) fn resolve(tables: &[RuleTable], name: &AccountName, maildir: &Path, home: Option<&Path>) -> Rules {
     let rule = |table: &RuleTable| {
         let target = match &table.target {
-            // Its shape has been checked where it was read; a name cannot change that.
+            // The syntax was checked when the value was read; the name cannot make it invalid.
             TargetKey::Maildir(text) => {
                 let path = path::absolute(&text.replace("{account}", name.as_str()), home).ok()?;
                 Target::Maildir(OtherMaildir { path, is_folder: false })

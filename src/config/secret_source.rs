@@ -1,4 +1,4 @@
-//! Where a secret comes from: keys of which one may be there, commands, and the credentials of systemd.
+//! The sources of a secret: mutually exclusive keys, commands, and systemd credentials.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::account::CredentialSource;
 use crate::credential::is_credential_name;
 use crate::text;
 
-/// The one of several keys that is there.
+/// Returns the one setting that is given, and reports if there are several.
 pub(super) fn only_one<T>(
     table: &DeTable<'_>,
     ways: impl IntoIterator<Item = (&'static str, Setting<T>)>,
@@ -36,7 +36,7 @@ pub(super) fn only_one<T>(
     if several { Setting::Bad } else { first }
 }
 
-/// The words of a command such as `example`; `~/` is expanded in the first.
+/// Reads the words of a command such as `example`; expands `~/` in the first.
 pub(super) fn command(value: &DeValue<'_>, home: Option<&Path>, example: &str) -> Result<Vec<OsString>, InvalidValue> {
     let example = format!("the command's words, such as {example}; no shell reads them");
     let help = || format!("write {example}");

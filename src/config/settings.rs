@@ -1,4 +1,4 @@
-//! What one table says about an account: each value checked by itself, nothing decided yet.
+//! The settings of one account's table: each value is checked by itself, and nothing is decided yet.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -31,7 +31,8 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::text;
 
-/// The keys of `[accounts.NAME]` or `[defaults]`, one field a key, but for the four ways to give a password.
+/// The keys of `[accounts.NAME]` or `[defaults]`, one field per key. `credential` combines `token_command` and the keys
+/// for a password.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     pub(super) host: Setting<String>,
@@ -56,19 +57,19 @@ pub(super) struct Settings {
     pub(super) allow_cleartext_password: Setting<bool>,
     pub(super) ip: Setting<IpVersion>,
     pub(super) source_address: Setting<IpAddr>,
-    /// None by the user's word: not that of `[defaults]`.
+    /// None for "none", which overrides the proxy of `[defaults]`.
     pub(super) proxy: Setting<Option<Proxy>>,
     pub(super) tls_server_name: Setting<String>,
     pub(super) tls_trust: Setting<TlsTrust>,
     pub(super) tls_pin: Setting<Vec<PublicKeyPin>>,
     pub(super) tls_client_cert: Setting<PathBuf>,
     pub(super) tls_client_key: Setting<PathBuf>,
-    /// What is filled in from the table of providers.
+    /// The provider whose known settings are the defaults.
     pub(super) provider: Setting<&'static Provider>,
     pub(super) oauth2: Setting<OAuthTable>,
     pub(super) rules: Setting<Vec<RuleTable>>,
     pub(super) multidrop: Setting<MultidropTable>,
-    /// The known keys that were probably meant by unknown ones: to call them missing, too, would be noise.
+    /// Known keys that were probably misspelt, so that they are not reported as missing, too.
     pub(super) misspelt: Vec<&'static str>,
 }
 
@@ -104,7 +105,7 @@ const KEY_EXCHANGE: [(&str, KeyExchange); 3] =
     [("auto", KeyExchange::Auto), ("classical", KeyExchange::Classical), ("post-quantum", KeyExchange::PostQuantum)];
 
 impl Settings {
-    /// Reads the known keys of a table and reports every key and value that is wrong.
+    /// Reads the known keys of a table, and reports every unknown key and invalid value.
     pub(super) fn read(
         table: &DeTable<'_>,
         level: Level<'_>,
@@ -173,7 +174,7 @@ impl Settings {
     }
 }
 
-/// The one way to get a password that the table gives.
+/// Reads the credential from the one key that gives it, and reports if there are several.
 fn credential(table: &DeTable<'_>, home: Option<&Path>, problems: &mut Vec<Problem>) -> Setting<CredentialSource> {
     let ways = [
         (PASSWORD, read(table, PASSWORD, problems, password)),
@@ -224,7 +225,7 @@ fn password(value: &DeValue<'_>) -> Result<CredentialSource, InvalidValue> {
     Ok(CredentialSource::Inline(Secret::new(text.as_bytes().to_vec())))
 }
 
-/// The permissions of a Maildir, in octal digits.
+/// Reads the permissions of a Maildir, in octal digits.
 fn maildir_mode(value: &DeValue<'_>) -> Result<MaildirMode, InvalidValue> {
     let example = "the permissions of its directories in octal digits and quotes, such as \"0700\" or \"0750\"";
     let text = string(value, example)?;
@@ -239,7 +240,7 @@ fn maildir_mode(value: &DeValue<'_>) -> Result<MaildirMode, InvalidValue> {
     })
 }
 
-/// One duration, or two with dots between them.
+/// Reads one duration, or a range of two with dots between them.
 fn interval(value: &DeValue<'_>) -> Result<Interval, InvalidValue> {
     let example = "5m";
     let DeValue::String(text) = value else {
@@ -253,7 +254,7 @@ fn interval(value: &DeValue<'_>) -> Result<Interval, InvalidValue> {
     }
     let Some((first, second)) = text.split_once("..") else {
         return duration(value, INTERVAL_LEAST, INTERVAL_MOST, example).map(Interval::fixed).map_err(|wrong| {
-            // Who writes no number may mean that it is not to be polled at all.
+            // A word without digits may mean that the account is not to be polled at all.
             let is_word = !text.contains(|c: char| c.is_ascii_digit());
             let help = format!("{}; an account that is polled only when it is named has enabled = false", wrong.help);
             if is_word { InvalidValue { help, ..wrong } } else { wrong }
@@ -298,7 +299,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, InvalidValue> {
         }
         DeValue::String(text) => {
             duration(value, AGE_LEAST, AGE_MOST, "14d").map(RemovalPolicy::AfterAge).map_err(|wrong| {
-                // Who writes no number did not think of an age.
+                // A word without digits was not meant as an age.
                 let is_word = !text.contains(|c: char| c.is_ascii_digit());
                 match is_word {
                     true => InvalidValue::new("is neither true, false nor an age", format!("write {example}")),
@@ -310,7 +311,7 @@ fn removal(value: &DeValue<'_>) -> Result<RemovalPolicy, InvalidValue> {
     }
 }
 
-/// One of several words.
+/// Reads one of several words.
 fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, InvalidValue> {
     let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let names = names.join(", ");
@@ -326,7 +327,7 @@ fn choice<T: Copy>(value: &DeValue<'_>, known: &[(&str, T)]) -> Result<T, Invali
     Err(InvalidValue::new(format!("cannot be \"{shown}\""), help))
 }
 
-/// The place of a password in a table, if it has one: its file needs protection.
+/// Returns the position of a password or another secret in a table; a file with one must be protected.
 pub(super) fn password_in(table: &DeTable<'_>) -> Option<Span> {
     let of_proxy = || table.get_key_value(keys::PROXY).filter(|_| network::holds_password(table));
     let password =

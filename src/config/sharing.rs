@@ -1,19 +1,19 @@
-//! What accounts have in common is kept once: there may be a hundred thousand of them at a few servers.
+//! Shares what accounts have in common: there may be a hundred thousand of them at a few servers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::account::Endpoint;
 
-/// So many endpoints at one address and port are compared with: where accounts differ in more, they share less.
+/// How many endpoints with the same host and port are compared. Accounts with more variants than this share less.
 const COMPARED: usize = 8;
 
-/// The servers of the accounts that were read so far, by host and port.
+/// The endpoints of the accounts read so far, by host and port.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints(HashMap<(String, u16), Vec<Arc<Endpoint>>>);
 
 impl Endpoints {
-    /// The endpoint, together with the accounts before that have the same.
+    /// Returns an equal endpoint of an earlier account, or keeps this one to be shared.
     pub(super) fn share(&mut self, endpoint: Endpoint) -> Arc<Endpoint> {
         let alike = self.0.entry((endpoint.host.clone(), endpoint.port)).or_default();
         if let Some(same) = alike.iter().rev().take(COMPARED).find(|known| ***known == endpoint) {

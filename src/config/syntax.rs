@@ -1,5 +1,5 @@
-//! A file that is not TOML: every line that is wrong is named, and what was meant is put in its place, so that the rest of
-//! the file is judged in the same go. Nothing of the repaired text is ever used to fetch mail.
+//! Repairs a file that is not TOML: reports every invalid line and replaces it by what was probably meant, so that the
+//! rest of the file is checked in the same go. The repaired text is never used to fetch mail.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,44 +14,44 @@ use super::tangled::is_tangled;
 use crate::account::AccountName;
 use crate::text;
 
-/// A value over several lines has no more of them, or it is looked at line by line.
+/// The longest multi-line value that is recognised, in lines. A longer one is examined line by line.
 const LONGEST_VALUE: usize = 200;
 
-/// So much is parsed at most to find where values over several lines end, in bytes.
+/// How much text is parsed at most to find the ends of multi-line values, in bytes.
 const MOST_JOINED: usize = 4 << 20;
 
-/// What is still wrong after all lines were looked at is named, up to so many.
+/// How many remaining errors are reported at most after all lines have been examined.
 const MOST_LEFT: usize = 20;
 
-/// To find that, so much is parsed, in bytes and nearly: each is found by parsing all of the text anew.
+/// How much text is parsed at most to find those, in bytes, approximately: the whole text is parsed once for each.
 const MOST_PARSED: usize = 16 << 20;
 
-/// What stands in front of the name of an account whose table stands twice; no user would write it.
+/// A prefix for the name of an account whose table occurs twice, which no user would write.
 const TWICE: &str = "mailferry--twice-";
 
-/// A text that is TOML, and what was wrong with the one that it was made of.
+/// The repaired text, which is TOML, and the problems of the original.
 pub(super) struct Repaired {
-    /// As many lines as the original.
+    /// Has as many lines as the original.
     pub(super) text: String,
-    /// What was wrong with the original, with its places there.
+    /// The problems of the original, with their positions in it.
     problems: Vec<Problem>,
-    /// The lines of which something was said, by number from 0.
+    /// Whether a problem of the line was reported, by line number from 0.
     told: Vec<bool>,
-    /// Keys whose values could not be made out: they are not missing.
+    /// Keys whose values could not be recovered, so that they are not reported as missing.
     lost: HashSet<String>,
-    /// A table's header could not be made out: accounts may be missing.
+    /// A table's header could not be recovered, so accounts may be missing.
     lost_header: bool,
-    /// Accounts whose table stands twice: what one of them lacks may be in the other.
+    /// Accounts whose table occurs twice: what one of the two lacks may be in the other.
     twice: HashSet<String>,
-    /// How much of the original was looked at, in bytes.
+    /// How much of the original was examined, in bytes.
     pub(super) looked_at: usize,
-    /// Where the lines begin, in the original and in the repaired text.
+    /// The offsets of the lines, in the original and in the repaired text.
     starts: (Vec<usize>, Vec<usize>),
-    /// Where the lines of the original end.
+    /// The offsets at which the lines of the original end.
     ends: Vec<usize>,
 }
 
-/// Names what is wrong with a text that is not TOML, and makes TOML of it.
+/// Reports the problems of a text that is not TOML, and repairs it.
 pub(super) fn repair(text: &str) -> Repaired {
     let mut work = Work::new(text);
     let mut at = 0;
@@ -67,8 +67,8 @@ pub(super) fn repair(text: &str) -> Repaired {
 }
 
 impl Repaired {
-    /// The problems of the original: those of its lines, and of what was found in the repaired text those that are not
-    /// about a line of which something was said already.
+    /// Returns the problems of the original: those of its lines, and those found in the repaired text on lines without
+    /// a problem yet.
     pub(super) fn with(self, found: Vec<Problem>) -> Vec<Problem> {
         let Self { mut problems, told, lost, lost_header, twice, starts, ends, .. } = self;
         let lost_password = lost.iter().any(|key| keys::looks_secret(key) || key.starts_with(keys::PASSWORD));
@@ -97,26 +97,26 @@ impl Repaired {
     }
 }
 
-/// A file under repair.
+/// A file being repaired.
 struct Work<'a> {
-    /// Each line without its end, and where it begins.
+    /// Each line without its line ending, and its offset.
     lines: Vec<(usize, Cow<'a, str>)>,
-    /// As they were.
+    /// The lines before any repair.
     original: Vec<(usize, &'a str)>,
     problems: Vec<Problem>,
     told: Vec<bool>,
     lost: HashSet<String>,
     lost_header: bool,
     twice: HashSet<String>,
-    /// The table that the lines belong to, and where its keys stand: in order, so that those of a table stand together.
+    /// The current table, and the positions of the keys: sorted, so that the keys of one table are adjacent.
     table: Vec<String>,
     keys: BTreeMap<Vec<String>, Span>,
     headers: HashMap<Vec<String>, Span>,
-    /// Lines are left out until the next header: nobody knows where they belong.
+    /// Lines are dropped until the next header, because the table they belong to is unknown.
     skipping: bool,
-    /// A secret was begun and not ended: what follows may be the rest of it, and nothing is said of that.
+    /// A secret has begun and not ended. What follows may be the rest of it and is not reported.
     in_secret: bool,
-    /// How many bytes may still be parsed to find where values over several lines end.
+    /// How many more bytes may be parsed to find the ends of multi-line values.
     left_to_join: usize,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Says something of a part of a line.
+    /// Reports a problem of a part of a line.
     fn tell(&mut self, at: usize, part: Span, problem: impl FnOnce(&Span) -> Problem) {
         let start = self.original.get(at).map_or(0, |(start, _)| *start);
         self.problems.push(problem(&(start + part.start..start + part.end)));
@@ -164,7 +164,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Looks at what begins in a line; so many lines are dealt with.
+    /// Examines the statement that begins in a line, and returns the number of lines it takes.
     fn statement(&mut self, at: usize) -> usize {
         let line = self.line(at);
         let content = line.trim_start();
@@ -196,7 +196,7 @@ impl<'a> Work<'a> {
             return 1;
         }
         let Diagnosis { part, message, help, repaired, key } = diagnose(line);
-        // `host = "a", username = "b"`: what stands behind the first value is not missing.
+        // In `host = "a", username = "b"`, the keys after the first value are not missing.
         let behind = content.split_once('=').map_or("", |(_, behind)| behind);
         let words =
             behind.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| keys::is_known(word));
@@ -208,7 +208,7 @@ impl<'a> Work<'a> {
                 self.good(at, &repaired);
             }
             None => {
-                // `accounts.work = { ...` would have been one.
+                // `accounts.work = { ...` would have defined an account.
                 self.lost_header |= content.starts_with("accounts");
                 self.lost.extend(key);
                 self.replace(at, String::new());
@@ -220,7 +220,7 @@ impl<'a> Work<'a> {
         1
     }
 
-    /// A line that is not TOML and that nobody looks through.
+    /// Reports a line that is not TOML and too long to be diagnosed.
     fn too_long(&mut self, at: usize, content: &str) {
         let message =
             format!("this line is not TOML, and is too long to be looked into ({} bytes)", self.line(at).len());
@@ -232,7 +232,8 @@ impl<'a> Work<'a> {
         self.skipping |= content.starts_with('[');
     }
 
-    /// A value over several lines: one that is good, or a text whose end is there or not.
+    /// Examines a value that spans lines: a valid one, or a string that is invalid or unterminated. Returns the number
+    /// of lines, or None if it is to be examined line by line.
     fn several(&mut self, at: usize) -> Option<usize> {
         let first = self.line(at);
         let delimiter = ["\"\"\"", "'''"].into_iter().find(|delimiter| first.matches(delimiter).count() % 2 == 1);
@@ -275,7 +276,7 @@ impl<'a> Work<'a> {
         Some(rest)
     }
 
-    /// There are too many mistakes: nothing is said of what follows.
+    /// Reports that there are too many mistakes. Nothing after this line is examined.
     fn stop(&mut self, at: usize) {
         let message = "there are too many mistakes, and what begins here was not looked at";
         let help = "mend those before first; a configuration in TOML looks like config/mailferry.toml";
@@ -291,7 +292,7 @@ impl<'a> Work<'a> {
         (at..at + length).for_each(|line| self.replace(line, String::new()));
     }
 
-    /// A line that is TOML by itself: whether its table or key was there before.
+    /// Examines a line that is valid TOML on its own: reports a table or key that occurred before.
     fn good(&mut self, at: usize, line: &str) {
         if line.trim().is_empty() {
             return;
@@ -315,7 +316,7 @@ impl<'a> Work<'a> {
         } else if line.trim_start().starts_with("[[") {
             self.skipping = false;
             self.table = path;
-            // Each of them begins anew.
+            // Each entry of an array of tables begins without keys.
             let from_there = self.keys.range(self.table.clone()..).map(|(key, _)| key);
             let keys: Vec<_> = from_there.take_while(|key| key.starts_with(&self.table)).cloned().collect();
             keys.iter().for_each(|key| _ = self.keys.remove(key));
@@ -341,7 +342,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What to do about a key that stands twice in the table that was begun last.
+    /// Returns what to do about a key that occurs twice in the current table.
     fn help_for_twins(&self) -> String {
         let one = "take one of the two away";
         match self.table.as_slice() {
@@ -382,7 +383,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What is still no TOML when every line by itself is.
+    /// Reports what is still not TOML although every line is on its own.
     fn rest(&mut self) {
         let text = self.text();
         if is_tangled(&text) {
@@ -412,7 +413,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Nothing more is found in any line.
+    /// Drops all lines.
     fn forget_all(&mut self) {
         self.lines.iter_mut().for_each(|line| line.1 = Cow::Borrowed(""));
         self.lost_header = true;
@@ -434,13 +435,13 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Whether a value may go on in the next line.
+/// Whether a value may continue on the next line.
 fn opens(content: &str) -> bool {
     let value = content.split_once('=').map_or("", |(_, value)| value);
     content.contains("\"\"\"") || content.contains("'''") || value.trim_start().starts_with(['[', '{'])
 }
 
-/// The keys that lead to the one value or table of a line.
+/// Returns the keys that lead to the only value or table of a line.
 fn path(table: &DeTable<'_>) -> Vec<String> {
     let mut path = Vec::new();
     let mut inner = Some(table);

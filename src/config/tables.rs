@@ -1,10 +1,10 @@
-//! A configuration with nothing to be said about it, table by table: of a hundred thousand accounts, the TOML of one is held
-//! at a time.
+//! Reads a configuration without problems or warnings table by table, holding the TOML of only one of a hundred
+//! thousand accounts at a time.
 //!
-//! It is cut where a line begins with the header of an account's table. That may be in a string or in an array of several
-//! lines, and then the piece before it is no TOML; so what is in order piece by piece is the same as in one. Everything else is
-//! read in one go ([`super::parse`]): whatever is wrong or worth a warning, an account that is said in two places, a table
-//! behind the accounts.
+//! The text is cut where a line begins with the header of an account's table. If that is inside a string or a
+//! multi-line array, the piece before it is not TOML; so if every piece is valid, the result is the same as for the
+//! whole. Everything else is read in one go ([`super::parse`]): errors and warnings, accounts that are defined in two
+//! places, tables after the accounts.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,26 +16,26 @@ use super::parse::{Above, Reader, Tables};
 use super::{Span, tangled};
 use crate::account::Account;
 
-/// What the header of an account's table begins with.
+/// How the header of an account's table begins.
 const HEADER: &str = "[accounts.";
 
-/// The same, at the end of the line before.
+/// The same, with the end of the line before.
 const NEXT: &str = "\n[accounts.";
 
-/// In a piece that is no longer nothing can be tangled so that it matters, in bytes.
+/// In a piece up to this size, in bytes, there is no room for enough tables to slow down the parser.
 const LONGEST_PIECE: usize = 16 << 10;
 
-/// What a configuration says about which there is nothing to be said.
+/// The contents of a configuration without problems or warnings.
 pub(super) struct Good<T> {
-    /// What stands beside the accounts.
+    /// The settings outside the accounts.
     pub(super) above: Above,
-    /// Where the first password stands, if there is one: in its piece.
+    /// The position of the first password in its piece, if there is one.
     pub(super) password: Option<Span>,
-    /// What was made of the accounts, in the order of the file.
+    /// What `make` returned for the accounts, in the order of the file.
     pub(super) accounts: Vec<T>,
 }
 
-/// Reads a text, and makes something of each account. None where it is to be read in one go.
+/// Reads a text, and passes each account to `make`. Returns None if the text must be read in one go.
 pub(super) fn read<T>(text: &str, home: Option<&Path>, make: impl Fn(Account) -> T) -> Option<Good<T>> {
     let first = if is_account(text) { 0 } else { next(text)? };
     let (top, mut rest) = text.split_at_checked(first)?;
@@ -64,7 +64,7 @@ pub(super) fn read<T>(text: &str, home: Option<&Path>, make: impl Fn(Account) ->
     Some(Good { above, password: reader.password, accounts })
 }
 
-/// The one account in a piece, if there is nothing else in it.
+/// Reads the account in a piece. Returns None if the piece contains anything else.
 fn account(piece: &str, reader: &mut Reader<'_>, defaults: &Tables) -> Option<Account> {
     if piece.len() > LONGEST_PIECE && tangled::is_tangled(piece) {
         return None;
@@ -76,13 +76,13 @@ fn account(piece: &str, reader: &mut Reader<'_>, defaults: &Tables) -> Option<Ac
     reader.account(key, value, defaults)
 }
 
-/// Where the next line begins with the header of an account's table, behind the first line.
+/// Returns the offset of the next line, after the first, that begins with the header of an account's table.
 fn next(text: &str) -> Option<usize> {
     let lines = memmem::find_iter(text.as_bytes(), NEXT).map(|newline| newline + 1);
     lines.into_iter().find(|line| text.get(*line..).is_some_and(is_account))
 }
 
-/// Whether a text begins with the header of an account's table, and not with that of a table in it.
+/// Whether a text begins with the header of an account's table, as opposed to a table within it.
 fn is_account(text: &str) -> bool {
     let Some(name) = text.strip_prefix(HEADER) else { return false };
     let quoted = name.strip_prefix(['"', '\'']);
@@ -103,7 +103,7 @@ mod tests {
         )
     }
 
-    /// The accounts as they are read table by table.
+    /// Reads the accounts table by table.
     fn accounts(text: &str) -> Option<Vec<Account>> {
         read(text, None, std::convert::identity).map(|good| good.accounts)
     }
@@ -146,7 +146,7 @@ mod tests {
             format!("{a}{b}{a}"),
             format!("{a}{b}[accounts.a.forward]\ncommand = [\"c\"]\n"),
             format!("{a}{}", account("\"a\"", "")),
-            // Behind the accounts.
+            // After the accounts.
             format!("{a}{b}[defaults]\ninterval = \"7m\"\n"),
             // In a string, in an array.
             format!("{a}on_new_mail = [\"\"\"\n[accounts.x]\n\"\"\"]\n{b}"),

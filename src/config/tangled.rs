@@ -1,19 +1,19 @@
-//! Files of very many tables that go on elsewhere: the parser takes such a table out of those beside it and moves all that
-//! follow, so that a hundred thousand of them would take hours. What is found here is a guess from the lines, good enough to
-//! choose who reads the file.
+//! Detects files with very many tables that are continued later. The parser removes such a table from among its
+//! siblings and moves all that follow, so a hundred thousand of them would take hours. This is a guess from the lines,
+//! good enough to choose how the file is read.
 
 use std::collections::{HashMap, HashSet};
 
 use super::problem::Problem;
 
-/// So many moves may be asked of the parser: they take a second at most.
+/// How many moves the parser may make: they take a second at most.
 const MOST_MOVES: usize = 10_000_000;
 
-/// No more parts of a header are looked at: tables lie no deeper.
+/// How many parts of a header are examined: tables are not nested deeper.
 const DEEPEST: usize = 6;
 
-/// Whether reading a text would take the parser too many moves: it has tables that stand twice, or behind tables in them, and
-/// very many beside them.
+/// Whether the parser would make too many moves: tables occur twice, or after their own subtables, and have very many
+/// siblings.
 pub(super) fn is_tangled(text: &str) -> bool {
     let (mut seen, mut beside): (HashSet<&str>, HashMap<&str, usize>) = (HashSet::new(), HashMap::new());
     let mut moves = 0_usize;
@@ -33,13 +33,13 @@ pub(super) fn is_tangled(text: &str) -> bool {
     moves > MOST_MOVES
 }
 
-/// What stands in the brackets of lines that look like the header of a table, but for lists.
+/// Returns the contents of the brackets in lines that look like the header of a table, except arrays of tables.
 fn headers(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix('['));
     lines.filter(|line| !line.starts_with('[')).filter_map(|line| line.split_once(']').map(|(header, _)| header.trim()))
 }
 
-/// What is said where nothing else is wrong with it.
+/// The problem to report if nothing else is wrong with the file.
 pub(super) fn problem() -> Problem {
     Problem::new(
         "very many tables stand behind tables that are in them, so that it would take too long to read the file",

@@ -1,4 +1,4 @@
-//! Whole files: what they become, and what is said about them.
+//! Tests with whole files: the configuration they become, and what is reported about them.
 
 use std::path::PathBuf;
 
@@ -14,12 +14,12 @@ mod problems;
 mod providers;
 mod secrets;
 
-/// A home that need not exist.
+/// An environment with a home that need not exist.
 fn env() -> Environment {
     Environment { home: Some(PathBuf::from("/home/jo")), ..Environment::default() }
 }
 
-/// A private file with this text, and its directory.
+/// Writes a private file with this text; returns it and its directory.
 fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
     file_with_mode(text, 0o600)
 }
@@ -33,20 +33,20 @@ fn file_with_mode(text: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-/// The configuration, which must be good.
+/// Loads the configuration, which must be valid.
 fn config(text: &str) -> Config {
     let (_dir, path) = file(text);
     load(&path, &env()).unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
-/// All that is said about the text, which must be bad, and how many problems it has.
+/// Returns all that is reported about the text, which must be invalid, and the number of problems.
 fn errors(text: &str) -> (String, usize) {
     let (_dir, path) = file(text);
     let error = load(&path, &env()).err().unwrap_or_else(|| panic!("accepted:\n{text}"));
     (error.to_string(), error.count())
 }
 
-/// An account that is complete, with more lines below it.
+/// A complete account, followed by more lines.
 fn account(name: &str, more: &str) -> String {
     format!(
         "[accounts.{name}]\nhost = \"pop.example.org\"\nusername = \"jo\"\npassword_command = [\"pw\"]\nmaildir = \"/m\"\n{more}\n"

@@ -1,4 +1,4 @@
-//! What TLS does beside what is usual, in the file: `tls_trust`, `tls_pin`.
+//! Further settings of TLS: `tls_trust`, `tls_pin`.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +13,7 @@ pub(super) const TRUST: [(&str, TlsTrust); 3] =
 
 const EXAMPLE: &str = "the SHA-256 of the server's public key, such as \"sha256//...=\" or 64 hexadecimal digits";
 
-/// One pin, or several in an array.
+/// Reads one pin, or several in an array.
 pub(super) fn pins(value: &DeValue<'_>) -> Result<Vec<PublicKeyPin>, InvalidValue> {
     match value {
         DeValue::Array(items) if items.is_empty() => Err(InvalidValue::new("is empty", format!("write {EXAMPLE}"))),
@@ -23,7 +23,7 @@ pub(super) fn pins(value: &DeValue<'_>) -> Result<Vec<PublicKeyPin>, InvalidValu
     }
 }
 
-/// `sha256//` with base64 behind it, or hexadecimal digits in upper or lower case, with or without colons.
+/// Reads a pin: `sha256//` and base64, or hexadecimal digits in either case, with or without colons.
 fn pin(value: &DeValue<'_>) -> Result<PublicKeyPin, InvalidValue> {
     let text = string(value, EXAMPLE)?;
     let octets = match text.strip_prefix("sha256//") {

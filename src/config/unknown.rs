@@ -1,4 +1,4 @@
-//! What is said about keys that are not known.
+//! Reports unknown keys.
 
 use crate::text;
 use toml::de::{DeTable, DeValue};
@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{ACCOUNT, DAEMON, FORWARD_TABLE, Level, MULTIDROP, NOTIFY, OAUTH2, RULE, TOP, probably};
 use super::problem::{MOST_TOLD, Problem};
 
-/// What other programs have keys for and mailferry does without.
+/// Keys of other programs for which mailferry has no use, and what to do about them.
 const NOT_NEEDED: [(&str, &str); 12] = [
     ("sslcertck", "certificates are always verified, so take it away"),
     ("sslproto", "the best version of TLS is taken, so take it away"),
@@ -22,7 +22,7 @@ const NOT_NEEDED: [(&str, &str); 12] = [
     ("poll", "every account is polled; `enabled = false` leaves one out"),
 ];
 
-/// Reports the keys of a table that are not known there, and returns the known ones that were probably meant.
+/// Reports the unknown keys of a table, and returns the known ones that were probably meant.
 pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &mut Vec<Problem>) -> Vec<&'static str> {
     let mut meant = Vec::new();
     let mut is_listed = false;
@@ -54,7 +54,7 @@ pub(super) fn report_unknown(table: &DeTable<'_>, level: Level<'_>, problems: &m
     meant
 }
 
-/// What to do about an unknown key that is like none, but is known elsewhere.
+/// Returns what to do about an unknown key that resembles none at this level, if it is known elsewhere.
 fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> Option<String> {
     if let Some((_, advice)) = NOT_NEEDED.iter().find(|(other, _)| *other == name) {
         return Some((*advice).to_owned());
@@ -82,14 +82,14 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> Option<String> {
     None
 }
 
-/// What there is.
+/// Lists the keys of a level.
 fn all_keys(level: Level<'_>) -> String {
     let mut known = level.keys().to_vec();
     known.sort_unstable();
     format!("the keys here are {}", in_lines(&known))
 }
 
-/// Keys in lines that fit a terminal.
+/// Wraps a list of keys to the width of a terminal.
 fn in_lines(keys: &[&str]) -> String {
     let (mut text, mut width) = (String::new(), 32);
     for (n, key) in keys.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Single values of the file: read as what they should be, or what was expected instead.
+//! Reads single values of the file, or says what was expected instead.
 
 use std::ops::RangeInclusive;
 
@@ -7,22 +7,22 @@ use toml::de::{DeTable, DeValue};
 use super::Span;
 use super::problem::Problem;
 
-/// A value and where it stands.
+/// A value and its position in the file.
 #[derive(Debug, Clone)]
 pub(super) struct At<T> {
     pub(super) value: T,
     pub(super) span: Span,
 }
 
-/// What a table says about a key.
+/// The setting of a key in a table.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Setting<T> {
-    /// Nothing.
+    /// Not given.
     #[default]
     Absent,
-    /// Something wrong, which has been reported. Nothing else is to be said about it.
+    /// Invalid. This has been reported, and nothing else should be.
     Bad,
-    /// This.
+    /// Given and valid.
     Given(At<T>),
 }
 
@@ -32,7 +32,7 @@ impl<T> Setting<T> {
         if matches!(self, Self::Absent) { other } else { self }
     }
 
-    /// The value with its place, if there is a good one.
+    /// The value with its position, if it is valid.
     pub(super) fn given(&self) -> Option<&At<T>> {
         match self {
             Self::Given(at) => Some(at),
@@ -40,13 +40,13 @@ impl<T> Setting<T> {
         }
     }
 
-    /// The value, if there is a good one.
+    /// The value, if it is valid.
     pub(super) fn value(&self) -> Option<&T> {
         self.given().map(|at| &at.value)
     }
 }
 
-/// What is wrong with a value; the reader of the table adds the place.
+/// What is wrong with a value; the caller adds the position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InvalidValue {
     /// Follows the key's name: "`port` ...".
@@ -61,7 +61,7 @@ impl InvalidValue {
     }
 }
 
-/// Reads one key of a table and reports what is wrong with its value.
+/// Reads one key of a table, and reports what is wrong with its value.
 pub(super) fn read<T>(
     table: &DeTable<'_>,
     key: &str,
@@ -80,12 +80,12 @@ pub(super) fn read<T>(
     }
 }
 
-/// A string.
+/// Reads a string.
 pub(super) fn string<'a>(value: &'a DeValue<'_>, example: &str) -> Result<&'a str, InvalidValue> {
     value.as_str().ok_or_else(|| wrong_type(value, "a string", example))
 }
 
-/// A string that is not empty and has no control characters.
+/// Reads a string that is not empty and has no control characters.
 pub(super) fn plain_text<'a>(value: &'a DeValue<'_>, example: &str) -> Result<&'a str, InvalidValue> {
     let text = string(value, example)?;
     if text.is_empty() {
@@ -100,12 +100,12 @@ pub(super) fn plain_text<'a>(value: &'a DeValue<'_>, example: &str) -> Result<&'
     Ok(text)
 }
 
-/// true or false.
+/// Reads true or false.
 pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, InvalidValue> {
     value.as_bool().ok_or_else(|| wrong_type(value, "true or false", "true or false, without quotes"))
 }
 
-/// A whole number within a range.
+/// Reads a whole number within a range.
 pub(super) fn integer(value: &DeValue<'_>, range: RangeInclusive<u64>, example: &str) -> Result<u64, InvalidValue> {
     let Some(written) = value.as_integer() else {
         return Err(wrong_type(value, "a whole number", example));
@@ -126,7 +126,7 @@ fn as_written(number: &toml::de::DeInteger<'_>) -> String {
     if text.chars().count() > 24 { "a very long number".to_owned() } else { text }
 }
 
-/// What is wrong with a value of another type than the key takes.
+/// Describes a value of the wrong type.
 pub(super) fn wrong_type(value: &DeValue<'_>, expected: &str, example: &str) -> InvalidValue {
     let found = match value {
         DeValue::String(_) => "a string",

@@ -1,4 +1,4 @@
-//! Changes of the file by mailferry itself: an account is added, and comments and order stay as they are.
+//! Edits the file: adds an account, and leaves comments and order as they are.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -15,11 +15,11 @@ use crate::account::AccountName;
 /// Why an account cannot be added to a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CannotAdd {
-    /// The text is no TOML.
+    /// The text is not TOML.
     NotToml,
-    /// `accounts` is something else than tables.
+    /// `accounts` cannot be extended by a table.
     NoTables,
-    /// There is an account of this name.
+    /// An account of this name exists.
     Taken,
 }
 
@@ -35,7 +35,7 @@ impl std::fmt::Display for CannotAdd {
     }
 }
 
-/// The text with one more account, behind those that are there.
+/// Returns the text with one more account, after the existing ones.
 ///
 /// # Errors
 /// [`CannotAdd`].
@@ -47,7 +47,7 @@ pub(crate) fn add_account(text: &str, name: &AccountName, table: &Table) -> Resu
             return Err(CannotAdd::Taken);
         }
     }
-    // A table of its own at the end: so no octet of what is there changes.
+    // A separate table at the end, so that no octet of the existing text changes.
     let mut accounts = Table::new();
     accounts.set_implicit(true);
     accounts.insert(name.as_str(), Item::Table(table.clone()));
@@ -66,25 +66,25 @@ pub(crate) fn add_account(text: &str, name: &AccountName, table: &Table) -> Resu
     Ok(after)
 }
 
-/// The names of the accounts in a text, whatever else is wrong with it.
+/// Returns the names of the accounts in a text, even if the configuration is invalid; none if it is not TOML.
 pub(crate) fn account_names(text: &str) -> Vec<String> {
     let document: Option<DocumentMut> = text.parse().ok();
     let names = document.as_ref().and_then(|document| document.get("accounts")?.as_table_like());
     names.map(|accounts| accounts.iter().map(|(name, _)| name.to_owned()).collect()).unwrap_or_default()
 }
 
-/// The text of the configuration at this path as it is. None if there is none.
+/// Returns the present text of the configuration at this path, or None if there is no file.
 ///
 /// # Errors
-/// [`ConfigError`]: every command would refuse the file as it is, for its permissions or its kind.
+/// [`ConfigError`] if every command would refuse the present file because of its permissions or its kind.
 pub(crate) fn text_before(path: &Path, env: &Environment) -> Result<Option<String>, ConfigError> {
     super::read::text_before(path, env)
 }
 
-/// Judges a text that is going to be the configuration at this path.
+/// Checks a text that is to become the configuration at this path.
 ///
 /// # Errors
-/// [`ConfigError`].
+/// [`ConfigError`] with the problems of the text.
 pub(crate) fn check(path: &Path, text: &str, env: &Environment) -> Result<Config, ConfigError> {
     let parsed = parse::parse(text, env.home.as_deref());
     if !parsed.problems.is_empty() {
@@ -94,7 +94,7 @@ pub(crate) fn check(path: &Path, text: &str, env: &Environment) -> Result<Config
     Ok(Config { path: path.to_owned(), daemon, notify, state_dir, accounts, warnings: Vec::new() })
 }
 
-/// Makes a directory, and those above it, for its owner alone.
+/// Creates a directory, and its missing parents, accessible to the owner alone.
 ///
 /// # Errors
 /// Those of `mkdir(2)`.
@@ -102,10 +102,10 @@ pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-/// Writes a new file, mode 0600, durably. There must be none.
+/// Creates a file, mode 0600, and syncs it. The file must not exist.
 ///
 /// # Errors
-/// Those of the system; a file that could not be written is removed.
+/// Those of the system; a partly written file is removed.
 pub(crate) fn create_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = file.write_all(contents).and_then(|()| file.sync_all());
@@ -116,11 +116,11 @@ pub(crate) fn create_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Gives the configuration another text in one step: whoever reads it sees the old one or the new one. It keeps its
-/// permissions, and its place where its path is a link.
+/// Replaces the text of the configuration atomically: readers see the old text or the new one. Keeps the permissions,
+/// and follows a symbolic link.
 ///
 /// # Errors
-/// Those of the system; one that belongs to another user is not replaced.
+/// Those of the system; a file that belongs to another user is not replaced.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let place = match fs::canonicalize(path) {
         Ok(place) => place,
@@ -140,7 +140,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let finish = || {
         if let Some(before) = &before {
             let file = File::open(&new)?;
-            // Where it cannot keep its group, the group's permissions would go to another one.
+            // If the group cannot be kept, its permissions would go to another group.
             let mode = if fchown(&file, None, Some(before.gid())).is_ok() { 0o7777 } else { 0o7700 };
             file.set_permissions(fs::Permissions::from_mode(before.mode() & mode))?;
         }
@@ -202,7 +202,7 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left beside it");
-        // A link that leads nowhere is not made a file.
+        // A dangling link is not replaced by a file.
         fs::remove_file(&file).unwrap();
         assert_eq!(replace(&link, "three").unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());

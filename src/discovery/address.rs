@@ -1,4 +1,4 @@
-//! A mail address as far as finding its server goes, and which hosts are its domain's own. PURE.
+//! A mail address, as needed to find its server, and the hosts that belong to its domain. PURE.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ const LONGEST: usize = 254;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailAddress {
     local: String,
-    /// In lower case, letters beyond ASCII in their xn-- form.
+    /// In lower case; non-ASCII labels in their xn-- form.
     domain: String,
 }
 
-/// Why a text is no mail address whose server could be found.
+/// The text is not a mail address whose server could be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAnAddress;
 
@@ -40,20 +40,20 @@ impl MailAddress {
         Ok(Self { local: local.to_owned(), domain })
     }
 
-    /// What stands before the @.
+    /// The local part, before the @.
     #[must_use]
     pub fn local(&self) -> &str {
         &self.local
     }
 
-    /// What stands behind it.
+    /// The domain, after the @.
     #[must_use]
     pub fn domain(&self) -> &str {
         &self.domain
     }
 
-    /// Whether a host is the domain itself, or below it: whoever has the domain answers for it, and its certificate shows
-    /// that it is there (RFC 6186, section 6).
+    /// Whether a host is the domain itself or a subdomain: the domain's owner answers for it, and the certificate
+    /// proves that it belongs there (RFC 6186, section 6).
     #[must_use]
     pub fn owns(&self, host: &str) -> bool {
         host.strip_suffix(self.domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -66,8 +66,8 @@ impl fmt::Display for MailAddress {
     }
 }
 
-/// A host name as it is compared and looked up: in lower case, without a dot at its end. None for what is none, addresses
-/// among it.
+/// Normalizes a host name for comparison and look-up: in lower case, without a trailing dot. Returns None for anything
+/// else, including IP addresses.
 #[must_use]
 pub fn host_name(text: &str) -> Option<String> {
     let Ok(Host::Domain(name)) = Host::parse(text.trim()) else { return None };

@@ -1,5 +1,5 @@
-//! Documents in the form of Thunderbird's autoconfig (draft-ietf-mailmaint-autoconfig): what a domain says of itself, and
-//! what the ISPDB says of it. PURE.
+//! Documents in the format of Thunderbird's autoconfig (draft-ietf-mailmaint-autoconfig), from the domain itself or
+//! from the ISPDB. PURE.
 
 use roxmltree::{Document, Node};
 
@@ -7,10 +7,11 @@ use super::address::host_name;
 use super::{Candidate, MailAddress, Source};
 use crate::account::TlsMode;
 
-/// The host of the data base that Thunderbird's makers keep.
+/// The host of the database maintained by the Thunderbird project.
 pub const ISPDB: &str = "autoconfig.thunderbird.net";
 
-/// Where a domain may describe its servers, by https alone. The address goes along only to hosts of its own domain.
+/// Returns the URLs where a domain may describe its servers, all https. The mail address is sent only to hosts of its
+/// own domain.
 #[must_use]
 pub fn urls(address: &MailAddress) -> [String; 2] {
     let domain = address.domain();
@@ -21,17 +22,17 @@ pub fn urls(address: &MailAddress) -> [String; 2] {
     ]
 }
 
-/// Where the ISPDB describes a domain. Only the domain goes along.
+/// Returns the URL of the ISPDB's description of a domain. Only the domain is sent.
 #[must_use]
 pub fn ispdb_url(domain: &str) -> String {
     format!("https://{ISPDB}/v1.1/{domain}")
 }
 
-/// The POP3 servers that a document names, in its order. Those in clear count as nothing.
+/// Returns the POP3 servers in a document, in its order, without those that do not use TLS.
 #[must_use]
 pub fn candidates(document: &[u8], source: Source, address: &MailAddress) -> Vec<Candidate> {
     let Ok(text) = str::from_utf8(document) else { return Vec::new() };
-    // A document type is refused: entities could make gigabytes of a few lines.
+    // A DTD is rejected: entities could expand a few lines to gigabytes.
     let Ok(document) = Document::parse(text.trim_start_matches('\u{feff}')) else { return Vec::new() };
     let is_ours = |node: &Node<'_, '_>| {
         node.has_tag_name("incomingServer")
@@ -58,7 +59,7 @@ fn candidate(server: Node<'_, '_>, source: Source, address: &MailAddress) -> Opt
     good.then_some(Candidate { host, port, tls, username, oauth_only, source })
 }
 
-/// A text with the parts of the address in the place of their names.
+/// Replaces the placeholders in a text by the parts of the address.
 fn filled_in(pattern: &str, address: &MailAddress) -> String {
     pattern
         .replace("%EMAILADDRESS%", &address.to_string())

@@ -1,4 +1,4 @@
-//! Questions to DNS for records that the system's own look-up of hosts does not know. The only place that names hickory.
+//! DNS queries for records that the system's host look-up does not provide. No other module uses hickory.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::srv::SrvRecord;
 
-/// How long one server is waited for, and how often it is asked.
+/// How long to wait for one server, and how often to query it.
 const TIMEOUT: (Duration, usize) = (Duration::from_secs(3), 2);
 
-/// So many records of an answer are looked at.
+/// How many records of an answer are used.
 const MOST: usize = 32;
 
 /// Why there is no answer.
@@ -40,10 +40,10 @@ impl fmt::Debug for Dns {
 }
 
 impl Dns {
-    /// Asks this server, or those of the system.
+    /// Creates a resolver that queries this server, or else the system's.
     ///
     /// # Errors
-    /// The system's configuration cannot be read.
+    /// If the system's configuration cannot be read.
     pub fn new(server: Option<SocketAddr>) -> Result<Self, DnsError> {
         let failed = |e: NetError| DnsError(format!("DNS cannot be asked: {e}"));
         let mut builder = match server {
@@ -56,10 +56,10 @@ impl Dns {
         builder.build().map(Self).map_err(failed)
     }
 
-    /// SRV records; none if there are none.
+    /// Returns the SRV records; empty if there are none.
     ///
     /// # Errors
-    /// [`DnsError`]: nobody knows whether there are any.
+    /// [`DnsError`] if it is not known whether there are any.
     pub async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, DnsError> {
         self.records(name, RecordType::SRV, |data| match data {
             RData::SRV(srv) => Some(SrvRecord {
@@ -73,10 +73,10 @@ impl Dns {
         .await
     }
 
-    /// TXT records, the pieces of each put together; none if there are none.
+    /// Returns the TXT records, each with its strings joined; empty if there are none.
     ///
     /// # Errors
-    /// [`DnsError`]: nobody knows whether there are any.
+    /// [`DnsError`] if it is not known whether there are any.
     pub async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, DnsError> {
         self.records(name, RecordType::TXT, |data| match data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),
@@ -102,7 +102,7 @@ impl Dns {
     }
 }
 
-/// This server and no other.
+/// Returns a configuration with this server alone.
 fn only(server: SocketAddr) -> ResolverConfig {
     let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
         connection.port = server.port();

@@ -1,4 +1,4 @@
-//! Documents that are asked for by https.
+//! Fetches documents by https.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use url::Url;
 use crate::account::server_url::ServerUrl;
 use crate::https::{Http, Repeat};
 
-/// How long a document may take, redirections included.
+/// How long fetching a document may take, including redirects.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// So many redirections are followed.
+/// How many redirects are followed.
 const MOST_REDIRECTIONS: u32 = 3;
 
-/// The document at an address, which must be https; None if there is none, or none can be had.
+/// Fetches the document at a URL, which must be https. Returns None if there is none or it cannot be fetched.
 pub async fn document(http: &Http, url: &str) -> Option<Vec<u8>> {
     let found = timeout(TIME_LIMIT, follow(http, url)).await;
     if found.is_err() {
@@ -26,7 +26,7 @@ pub async fn document(http: &Http, url: &str) -> Option<Vec<u8>> {
 async fn follow(http: &Http, url: &str) -> Option<Vec<u8>> {
     let mut url = Url::parse(url).ok()?;
     for _ in 0..=MOST_REDIRECTIONS {
-        // Never in clear, not even to this machine: what stands there decides where a password goes.
+        // Never without TLS, not even to this machine: the document decides where a password is sent.
         if url.scheme() != "https" || ServerUrl::new(url.as_str()).is_err() {
             tracing::debug!("{url} is not asked: it is not https");
             return None;

@@ -1,9 +1,10 @@
-//! From a mail address to its POP3 server: what the domain says of itself, what others say of it, and guesses.
+//! Finds the POP3 server of a mail address: by what the domain publishes, by what others publish about it, and by
+//! guessing.
 //!
-//! [`address`], [`srv`], [`pacc`] and [`autoconfig`] read what came and touch no socket; [`dns`] and [`documents`] ask;
-//! [`search`] has the order. No secret is known here, and whatever is found is only a candidate: it can be forged, and a
-//! stranger's host has a valid certificate, too (RFC 6186, section 6). Who takes it has to ask the user where
-//! [`Candidate::needs_word`] says so.
+//! [`address`], [`srv`], [`pacc`] and [`autoconfig`] interpret data and use no socket; [`dns`] and [`documents`] fetch
+//! it; [`search`] defines the order. No secrets are involved. Every result is only a candidate: it can be forged, and a
+//! stranger's host has a valid certificate, too (RFC 6186, section 6). Callers must ask the user where
+//! [`Candidate::needs_word`] demands it.
 
 pub mod address;
 pub mod autoconfig;
@@ -18,44 +19,44 @@ pub use address::MailAddress;
 use crate::account::TlsMode;
 use crate::provider::Provider;
 
-/// A server that may be the one.
+/// A possible server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its name.
+    /// The host name.
     pub host: String,
     /// The TCP port.
     pub port: u16,
     /// When TLS begins; never [`TlsMode::None`].
     pub tls: TlsMode,
-    /// What one logs in as there.
+    /// The name to log in with.
     pub username: String,
-    /// It takes OAuth 2.0 and nothing else.
+    /// The server accepts only OAuth 2.0.
     pub oauth_only: bool,
-    /// Who says so.
+    /// How it was found.
     pub source: Source,
 }
 
-/// Who names a server.
+/// How a server was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The table of providers.
     Table,
-    /// The provider's document, with its digest in DNS.
+    /// The provider's document, confirmed by its digest in DNS.
     Pacc,
     /// SRV records.
     Srv,
-    /// A document of the domain's.
+    /// A document published by the domain.
     Autoconfig,
     /// The ISPDB.
     Ispdb,
-    /// Names that are usual.
+    /// A common name.
     Guess,
     /// The user.
     User,
 }
 
 impl Source {
-    /// In words, for "found by".
+    /// Describes the source in words, to follow "found by".
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -71,7 +72,8 @@ impl Source {
 }
 
 impl Candidate {
-    /// Inside TLS at the usual port, with the whole address as the name: host and more are to be filled in.
+    /// Returns a candidate with implicit TLS on the usual port and the full address as user name; the caller fills in
+    /// the rest.
     fn plain(source: Source, address: &MailAddress) -> Self {
         Self {
             host: String::new(),
@@ -83,8 +85,8 @@ impl Candidate {
         }
     }
 
-    /// Whether somebody has to say yes before a password goes there: it is neither below the address's own domain, nor in
-    /// the table, nor named by the user.
+    /// Whether the user must confirm the server before a password is sent to it: it is not below the address's own
+    /// domain, nor in the table, nor named by the user.
     #[must_use]
     pub fn needs_word(&self, address: &MailAddress) -> bool {
         let in_table = || Provider::all().iter().any(|provider| provider.host == Some(self.host.as_str()));

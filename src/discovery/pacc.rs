@@ -1,5 +1,5 @@
-//! The provider's own description of its servers (draft-ietf-mailmaint-pacc): a JSON document at a fixed place below the
-//! domain, which counts only if its digest stands in DNS. PURE.
+//! The provider's own description of its servers (draft-ietf-mailmaint-pacc): a JSON document at a fixed URL below the
+//! domain, which is valid only if its digest is in DNS. PURE.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,13 +9,13 @@ use sha2::{Digest as _, Sha256};
 use super::address::host_name;
 use super::{Candidate, MailAddress, Source};
 
-/// Where the document is.
+/// Returns the URL of the document.
 #[must_use]
 pub fn url(domain: &str) -> String {
     format!("https://ua-auto-config.{domain}/.well-known/user-agent-configuration.json")
 }
 
-/// Where its digest is: a TXT record.
+/// Returns the name of the TXT record with its digest.
 #[must_use]
 pub fn digest_name(domain: &str) -> String {
     format!("_ua-auto-config.{domain}.")
@@ -36,7 +36,7 @@ struct TextProtocol {
     host: String,
 }
 
-/// Whether one of the records holds the digest of the document: `v=UAAC1; a=sha256; d=BASE64`.
+/// Whether one of the records has the digest of the document: `v=UAAC1; a=sha256; d=BASE64`.
 #[must_use]
 pub fn is_confirmed(document: &[u8], records: &[Vec<u8>]) -> bool {
     let digest = Sha256::digest(document);
@@ -53,7 +53,7 @@ fn digest_in(record: &[u8]) -> Option<Vec<u8>> {
     known.then(|| tag("d"))?.and_then(|digest| BASE64_STANDARD.decode(digest).ok())
 }
 
-/// The POP3 server that a document names. It has the usual port, inside TLS, and takes the whole address.
+/// Returns the POP3 server in a document. It has implicit TLS on the usual port, and takes the full address.
 #[must_use]
 pub fn candidate(document: &[u8], address: &MailAddress) -> Option<Candidate> {
     let document: Document = serde_json::from_slice(document).ok()?;

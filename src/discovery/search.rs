@@ -1,4 +1,4 @@
-//! Where a server is looked for, in which order.
+//! Where servers are looked for, and in which order.
 
 use super::autoconfig::{self, ispdb_url};
 use super::dns::{Dns, DnsError};
@@ -8,27 +8,27 @@ use crate::account::TlsMode;
 use crate::https::Http;
 use crate::provider::{Login, Provider};
 
-/// Asks about one address.
+/// Looks for the servers of one address.
 #[derive(Debug)]
 pub struct Search<'a> {
     /// The address.
     pub address: &'a MailAddress,
-    /// Asks for documents.
+    /// Fetches documents.
     pub http: &'a Http,
-    /// Asks DNS; None where it is not to be asked.
+    /// Queries DNS; None to use no DNS.
     pub dns: Option<&'a Dns>,
 }
 
-/// What a domain says of itself.
+/// What a domain publishes about itself.
 #[derive(Debug, Default)]
 pub struct Told {
     /// The servers, the best first.
     pub candidates: Vec<Candidate>,
-    /// What could not be asked, and may answer another time.
+    /// Queries that failed and may succeed later, in words.
     pub unanswered: Vec<String>,
 }
 
-/// The server of a provider in the table; None if it is there for other reasons.
+/// Returns the server of a provider in the table; None if its entry has no server.
 #[must_use]
 pub(crate) fn in_table(provider: &Provider, address: &MailAddress) -> Option<Candidate> {
     let username = match provider.login {
@@ -46,7 +46,7 @@ pub(crate) fn in_table(provider: &Provider, address: &MailAddress) -> Option<Can
 }
 
 impl Search<'_> {
-    /// What the domain says of itself: PACC, then SRV, then autoconfig. All are asked at the same time.
+    /// Returns what the domain publishes: PACC, then SRV, then autoconfig. All are queried concurrently.
     pub async fn domain(&self) -> Told {
         let (pacc, implicit, starttls, documents) = tokio::join!(
             self.pacc(),
@@ -90,13 +90,13 @@ impl Search<'_> {
         if first.is_empty() { second.map(read).unwrap_or_default() } else { first }
     }
 
-    /// What the ISPDB says of the domain. It learns the domain by being asked.
+    /// Returns what the ISPDB says of the domain. The query discloses the domain to it.
     pub async fn ispdb(&self) -> Vec<Candidate> {
         let document = document(self.http, &ispdb_url(self.address.domain())).await.unwrap_or_default();
         autoconfig::candidates(&document, Source::Ispdb, self.address)
     }
 
-    /// Names that are usual, below the domain. TLS with a certificate for the name is what makes one of them more than that.
+    /// Returns common names below the domain. Only TLS with a certificate for the name confirms one of them.
     #[must_use]
     pub fn guesses(&self) -> Vec<Candidate> {
         let domain = self.address.domain();

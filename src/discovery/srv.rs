@@ -11,28 +11,28 @@ use crate::account::TlsMode;
 pub struct SrvRecord {
     /// The lowest is tried first.
     pub priority: u16,
-    /// Among equals, how often it is meant to be taken.
+    /// Among equal priorities, the relative share of clients.
     pub weight: u16,
     /// The TCP port.
     pub port: u16,
-    /// The host; `.` says that there is no such service.
+    /// The host; `.` means that the service does not exist.
     pub target: String,
 }
 
-/// The service inside TLS.
+/// Returns the name of the service with implicit TLS.
 #[must_use]
 pub fn implicit_name(domain: &str) -> String {
     format!("_pop3s._tcp.{domain}.")
 }
 
-/// The service that begins TLS by STLS.
+/// Returns the name of the service that begins TLS with STLS.
 #[must_use]
 pub fn starttls_name(domain: &str) -> String {
     format!("_pop3._tcp.{domain}.")
 }
 
-/// The servers that records name, the preferred one first. A set-up asks once, so among equals the heaviest comes first and no
-/// dice are thrown.
+/// Returns the servers in the records, the preferred one first. A setup asks only once, so among equal priorities the
+/// largest weight comes first, without randomness.
 #[must_use]
 pub fn candidates(mut records: Vec<SrvRecord>, tls: TlsMode, address: &MailAddress) -> Vec<Candidate> {
     records.sort_by_key(|record| (record.priority, Reverse(record.weight)));

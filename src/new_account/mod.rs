@@ -1,15 +1,15 @@
-//! An account that is about to be in the configuration: what it may be called, and how all that belongs to it is written.
+//! New accounts: their names, and writing all that belongs to them.
 //!
-//! [`writing`] writes passwords, states and last the configuration, which makes them count.
+//! [`writing`] writes passwords, states, and finally the configuration, which puts them into effect.
 
 pub mod writing;
 
 use crate::account::AccountName;
 
-/// What a new configuration begins with.
+/// The beginning of a new configuration file.
 pub const NEW_FILE: &str = "# The configuration of mailferry. All keys: mailferry man 5 | man -l -\n\n";
 
-/// A text as an account's name: what may not stand in one becomes an underscore.
+/// Converts a text to an account's name: characters that are not allowed become underscores.
 #[must_use]
 pub fn as_name(text: &str) -> Option<AccountName> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
@@ -17,13 +17,13 @@ pub fn as_name(text: &str) -> Option<AccountName> {
     AccountName::new(name.get(..AccountName::MAX_LENGTH.min(name.len()))?).ok()
 }
 
-/// Whether no account has this name, in either case of letters: some file systems know only one.
+/// Whether no account has this name, ignoring case, since some file systems do.
 #[must_use]
 pub fn is_free(name: &AccountName, taken: &[String]) -> bool {
     !taken.iter().any(|other| other.eq_ignore_ascii_case(name.as_str()))
 }
 
-/// The best of these names that no account has, or one made from the first of them.
+/// Returns the first of these names that is free, or else one derived from the first usable name.
 #[must_use]
 pub fn free_name(names: &[String], taken: &[String]) -> Option<AccountName> {
     let mut usable = names.iter().filter_map(|name| as_name(name));

@@ -1,5 +1,5 @@
-//! Writes accounts: passwords, states, and last the configuration, which makes them count. Whatever fails before that leaves
-//! everything as it was.
+//! Writes accounts: passwords, states, and finally the configuration, which puts them into effect. If anything fails
+//! before that, everything is left as it was.
 
 use std::fs;
 use std::io;
@@ -17,48 +17,48 @@ use crate::state::error::StateError;
 use crate::state::ownership;
 use crate::state::store::{OpenOptions, Store};
 
-/// A configuration with new accounts in it, judged.
+/// A configuration that contains new accounts, already checked.
 #[derive(Debug)]
 pub struct NewConfig<'a> {
-    /// Where it goes.
+    /// The path to write it to.
     pub path: &'a Path,
     /// Its text.
     pub text: &'a str,
-    /// The same, read.
+    /// The same, parsed.
     pub config: &'a Config,
 }
 
-/// What a new account brings beside its table.
+/// What belongs to a new account besides its table.
 #[derive(Debug)]
 pub struct NewAccount {
     /// Its name.
     pub name: AccountName,
-    /// Files with secrets that are made, and what goes into each.
+    /// Files to be created, and the secret for each.
     pub secret_files: Vec<(PathBuf, Secret)>,
-    /// Messages that it is to know from the beginning.
+    /// Messages that it knows from the start.
     pub known: Vec<Known>,
 }
 
-/// How a state is opened that is made here.
+/// How the states are opened.
 pub struct Surroundings<'a> {
     /// Where states are written.
     pub disk: Arc<dyn Disk>,
     /// The state directory.
     pub state_dir: &'a Path,
-    /// The clocks, the instance, the holder.
+    /// Makes the options: clocks, instance and lock holder.
     pub open_options: Box<dyn Fn() -> OpenOptions + 'a>,
 }
 
 /// Why nothing was written.
 #[derive(Debug)]
 pub enum WriteError {
-    /// A state.
+    /// The state of an account cannot be used.
     State(StateError),
     /// A file cannot be read or written.
     Io {
-        /// What was being done.
+        /// The operation, as a verb.
         doing: &'static str,
-        /// To what.
+        /// The file or directory.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
@@ -71,16 +71,16 @@ impl From<StateError> for WriteError {
     }
 }
 
-/// The error for a file.
+/// Returns the error for a file operation.
 pub fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError {
     let path = path.to_owned();
     move |source| WriteError::Io { doing, path, source }
 }
 
-/// Writes it all, the configuration last. The answer is how many messages each account knows that it did not know. Blocks.
+/// Writes everything, the configuration last. Returns for each account how many messages were new to its state. Blocks.
 ///
 /// # Errors
-/// [`WriteError`]: then nothing was written, or what was is gone again.
+/// [`WriteError`]; what had been written is removed again, as far as possible.
 pub fn write(
     new: &NewConfig<'_>,
     accounts: &[NewAccount],
@@ -94,14 +94,14 @@ pub fn write(
     done
 }
 
-/// What was made so far.
+/// What has been written so far.
 #[derive(Default)]
 struct Undo {
     files: Vec<PathBuf>,
     states: Vec<State>,
 }
 
-/// A state that was made or added to, still locked.
+/// A state that was created or extended, still locked.
 struct State {
     store: Store,
     is_new: bool,
@@ -109,7 +109,7 @@ struct State {
 }
 
 impl Undo {
-    /// Best effort: what led here is told.
+    /// Reverts it, on a best-effort basis: the error that led here is reported.
     fn carry_out(self) {
         for file in self.files {
             let _ = fs::remove_file(file);
@@ -133,7 +133,7 @@ fn write_all(
     undo: &mut Undo,
 ) -> Result<Vec<usize>, WriteError> {
     let dir = new.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Before anything is made: another user's state would not be ours to write, whatever the account.
+    // First of all: another user's state directory is not ours to write to, whatever the account.
     ownership::check_directory(&*surroundings.disk, surroundings.state_dir)?;
     make_private_dir(dir).map_err(io_error("make", dir))?;
     let mut counts = Vec::new();

@@ -1,4 +1,4 @@
-//! Runs the user's commands: few at the same time, each for a bounded time, and without anybody waiting for them.
+//! Runs the user's commands: a few at a time, each for a limited time, while nobody waits for them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -19,13 +19,13 @@ use crate::config::NotifySettings;
 use crate::subprocess::{NoEnd, Running, Tail};
 use crate::text;
 
-/// How many commands run at the same time.
+/// How many commands run concurrently.
 const AT_ONCE: usize = 4;
 
-/// How many more may wait for their turn.
+/// How many more may wait in the queue.
 const WAITING: usize = 256;
 
-/// No more of the names of accounts is logged, in characters: many may share a piece of news.
+/// How many characters of account names are logged: many accounts may share a notification.
 const LONGEST_NAMES: usize = 100;
 
 /// The event of `mailferry poll --test-notify`.
@@ -34,28 +34,28 @@ const TEST: &str = "test";
 /// How long a command may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs commands one behind the other. Clones share the queue.
+/// Runs commands in order. Clones share the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandRunner {
-    /// To the task that starts them in order.
+    /// The sender to the task that starts the commands in order.
     queue: mpsc::UnboundedSender<RunningCommand>,
-    /// A place for each command that waits or runs: this is what bounds the queue.
+    /// One permit for each command that waits or runs, which bounds the queue.
     places: Arc<Semaphore>,
-    /// Where commands run.
+    /// The runtime in which commands run.
     runtime: Handle,
 }
 
-/// A command that waits for its turn.
+/// A queued command.
 #[derive(Debug)]
 struct RunningCommand {
     command: Vec<OsString>,
     environment: Vec<(&'static str, OsString)>,
-    /// Given back when the command has ended.
+    /// Released when the command has ended.
     place: OwnedSemaphorePermit,
 }
 
 impl CommandRunner {
-    /// A runner whose commands run in the current tokio runtime, which must be there.
+    /// Returns a runner whose commands run in the current tokio runtime, which must exist.
     #[must_use]
     pub(crate) fn new() -> Self {
         Self::with_limit(LIMIT)
@@ -67,29 +67,29 @@ impl CommandRunner {
         Self { queue, places: Arc::new(Semaphore::new(AT_ONCE + WAITING)), runtime: Handle::current() }
     }
 
-    /// Tells a piece of news by the command that the configuration has for it, if there is one. Returns at once.
+    /// Runs the command that the configuration has for a notification, if any. Returns at once.
     pub(crate) fn tell_news(&self, notifications: &Notification, account: &Account, settings: &NotifySettings) {
         if let Some(command) = notifications.command(account, settings) {
             self.tell(command, notifications.environment(account));
         }
     }
 
-    /// Runs a command without a shell, with this in its environment. Returns at once; if too many are waiting, the command
-    /// is dropped with a warning.
+    /// Runs a command without a shell, with these environment variables. Returns at once. If the queue is full, the
+    /// command is dropped with a warning.
     pub(crate) fn tell(&self, command: &[OsString], environment: Vec<(&'static str, OsString)>) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let (what, account) = (What::of(command, &environment), account_in(&environment));
             warn!(account, event = "notify", "{what} was not run: {WAITING} others are waiting for their turn");
             return;
         };
-        // The task at the other end goes on as long as there is a runner.
+        // The receiving task lives as long as any runner.
         let _ = self.queue.send(RunningCommand { command: command.to_vec(), environment, place });
     }
 
-    /// Runs the command of `[notify]` to see whether it works, and answers how it ended. Returns at once.
+    /// Runs the command of `[notify]` as a test, and sends how it ended. Returns at once.
     pub(crate) fn test(&self, settings: &NotifySettings, answer: oneshot::Sender<Result<String, String>>) {
         let Some(command) = settings.command.clone() else {
-            // Who asked may have gone.
+            // The requester may have gone.
             let _ = answer.send(Err("there is no `command` in [notify]".to_owned()));
             return;
         };
@@ -98,7 +98,7 @@ impl CommandRunner {
         });
     }
 
-    /// Waits until no command runs or waits, at most this long. Whether that came.
+    /// Waits until no command runs or waits, at most this long. Returns whether that was reached.
     pub(crate) async fn finish(&self, within: Duration) -> bool {
         let all = u32::try_from(AT_ONCE + WAITING).unwrap_or(u32::MAX);
         timeout(within, self.places.acquire_many(all)).await.is_ok_and(|all| all.is_ok())
@@ -111,11 +111,11 @@ impl Default for CommandRunner {
     }
 }
 
-/// Starts what comes, in order, as long as there is a runner.
+/// Starts the queued commands in order, as long as there is a runner.
 async fn run_all(mut commands: mpsc::UnboundedReceiver<RunningCommand>, limit: Duration) {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     while let Some(RunningCommand { command, environment, place }) = commands.recv().await {
-        // It is never closed.
+        // The semaphore is never closed.
         let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
         tokio::spawn(async move {
             run(&command, environment, limit).await;
@@ -124,7 +124,7 @@ async fn run_all(mut commands: mpsc::UnboundedReceiver<RunningCommand>, limit: D
     }
 }
 
-/// Runs a command to its end, and says in the log how it ended.
+/// Runs a command to its end, and logs how it ended.
 async fn run(command: &[OsString], environment: Vec<(&'static str, OsString)>, limit: Duration) {
     if command.is_empty() {
         return;
@@ -136,7 +136,7 @@ async fn run(command: &[OsString], environment: Vec<(&'static str, OsString)>, l
     }
 }
 
-/// Runs a command to its end, and says in a sentence how it ended: well, or how else.
+/// Runs a command to its end, and returns a sentence about how it ended: an error unless it succeeded.
 async fn run_to_its_end(
     command: &[OsString],
     environment: Vec<(&'static str, OsString)>,
@@ -168,7 +168,7 @@ async fn run_to_its_end(
             Err(format!("{what} {how}{said}; if it works by hand, the daemon's service restricts it"))
         }
         Err(NoEnd::Lost(e)) => Err(format!("{what} could not be waited for: {}{said}", text::system(&e))),
-        // A tail takes anything.
+        // A tail accepts any amount of output.
         Err(NoEnd::TimedOut | NoEnd::TooMuch) => {
             Err(format!("{what} did not end within {} seconds and was killed{said}", limit.as_secs()))
         }
@@ -183,14 +183,14 @@ fn value<'a>(environment: &'a [(&'static str, OsString)], name: &str) -> &'a str
     environment.iter().find(|(one, _)| *one == name).and_then(|(_, value)| value.to_str()).unwrap_or_default()
 }
 
-/// Which command for which event of which account, as the beginning of a sentence.
+/// Names the command, the event and the account, to begin a sentence.
 struct What(String);
 
 impl What {
     fn of(command: &[OsString], environment: &[(&'static str, OsString)]) -> Self {
         let program = command.first().map(|program| text::value(&program.to_string_lossy())).unwrap_or_default();
         let (account, event) = (account_in(environment), value(environment, EVENT));
-        // What is told for a test is about no account.
+        // A test concerns no account.
         let account = match event {
             TEST => String::new(),
             _ => format!("{}: ", account.chars().take(LONGEST_NAMES).collect::<String>()),
@@ -205,7 +205,7 @@ impl fmt::Display for What {
     }
 }
 
-/// The ends of what a command wrote to standard output and to standard error.
+/// The ends of a command's standard output and standard error.
 struct Said(String, String);
 
 impl fmt::Display for Said {

@@ -10,7 +10,7 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A shell's command; `$0` is the directory.
+/// A shell command; `$0` is the directory.
 fn shell(dir: &TempDir, script: &str) -> Vec<OsString> {
     vec!["sh".into(), "-c".into(), script.into(), dir.path().into()]
 }
@@ -23,7 +23,7 @@ fn read(dir: &TempDir, name: &str) -> String {
     std::fs::read_to_string(dir.path().join(name)).unwrap()
 }
 
-/// What this thread logs.
+/// Collects what this thread logs.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -100,7 +100,7 @@ async fn a_command_that_does_not_end_is_killed_with_what_it_started() {
     assert!(command_runner.finish(SOON).await);
     assert!(log.text().contains("did not end within 1 seconds and was killed, saying: waiting"), "{}", log.text());
     let sleeper = format!("/proc/{}/stat", read(&dir, "pid").trim());
-    // A dead process may wait for whoever inherited it to notice.
+    // A dead process may remain until its new parent reaps it.
     let begun = Instant::now();
     let is_dead = || std::fs::read_to_string(&sleeper).map_or(true, |stat| stat.contains(") Z "));
     while !is_dead() {
@@ -131,7 +131,7 @@ async fn four_run_at_the_same_time_in_order_and_too_many_are_dropped() {
     let (log, _guard) = Log::begin();
     let command_runner = CommandRunner::new();
     let begun = dir.path().join("begun");
-    // Each waits until it may go on.
+    // Each waits for permission to go on.
     let script = "echo $MAILFERRY_EVENT >> $0/begun; while [ ! -e $0/go ]; do sleep 0.02; done";
     for _ in 0..4 {
         command_runner.tell(&shell(&dir, script), of("first"));
@@ -154,7 +154,7 @@ async fn four_run_at_the_same_time_in_order_and_too_many_are_dropped() {
     assert!(later.iter().any(|event| event == "later-255") && later.iter().all(|event| event != "later-256"));
     let log = log.text();
     assert_eq!(log.matches("was not run: 256 others are waiting").count(), 4, "{log}");
-    // There is room again.
+    // There is room in the queue again.
     command_runner.tell(&shell(&dir, "echo again >> $0/later"), of("again"));
     assert!(command_runner.finish(SOON).await);
     assert_eq!(lines(&dir.path().join("later")).last().map(String::as_str), Some("again"));

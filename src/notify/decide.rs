@@ -1,8 +1,8 @@
-//! Whether there is something to tell. PURE: what was told before, the settings and how a poll ended go in, news comes
-//! out.
+//! Decides whether to notify the user. PURE: takes what was reported before, the settings and the outcome of a poll,
+//! and returns notifications.
 //!
-//! A change is told, not a state. What will probably pass by itself is told only when it has not passed for a while, and
-//! what a person has to mend soon. All times are counted from the boot of the machine, as in [`crate::schedule`].
+//! Changes are reported, not states. Trouble that will probably pass is reported only after some time; trouble that
+//! needs the user is reported soon. All times count from the boot of the machine, as in [`crate::schedule`].
 
 use std::collections::btree_map::Entry;
 use std::collections::hash_map::DefaultHasher;
@@ -22,56 +22,56 @@ use crate::state::saved::SavedNotifyState;
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A network that is down must have been so for this long: computers sleep, wake and travel.
+/// How long the network must have been down: computers sleep, wake and travel.
 const NETWORK_DOWN_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// That nothing has succeeded for a long time is told only after failures over this long: after a long sleep of the
-/// machine the first polls may come before its network.
+/// How long polls must have failed before a long time without success is reported: after the machine wakes from a long
+/// sleep, the first polls may precede its network.
 const SILENCE_FAILING_LIMIT: Duration = MINUTE.saturating_mul(10);
 
-/// A trouble that stays is told again after this long.
+/// After how long a persisting trouble is reported again.
 const REMINDER: Duration = DAY;
 
-/// A certificate is told of again when so few days are left.
+/// With how many days left a certificate is reported again.
 const LAST_DAYS: [u32; 2] = [3, 1];
 
-/// So many messages in quarantine are remembered as told; beyond that, further ones are not told.
+/// How many quarantined messages are remembered as reported. Beyond that, further ones are not reported.
 const MOST_QUARANTINED: usize = 256;
 
-/// What was told of an account already, and since when it has been in trouble.
+/// What has been reported of an account, and since when it has been in trouble. Times are on the axis of `BOOT`.
 #[derive(Debug, Clone, Default)]
 pub struct NotifyState {
-    /// The last poll that ended well, or else the first one we saw, since boot.
+    /// When the last poll succeeded, or else when the first one failed.
     well: Option<Duration>,
-    /// How many polls in a row have not ended well.
+    /// How many polls in a row have failed.
     failures: u32,
-    /// When the first of these ended, since boot.
+    /// When the first of these failed.
     failing_since: Duration,
-    /// The troubles that were told since the last poll that ended well, and when, since boot.
+    /// The troubles reported since the last successful poll, and when.
     troubles: BTreeMap<Cause, Duration>,
-    /// When it was told that nothing succeeds, since boot.
+    /// When it was reported that no poll succeeds.
     silence: Option<Duration>,
-    /// The least number of days at which the server's certificate was told of.
+    /// The lowest threshold, in days before expiry, that the certificate has reached.
     certificate: Option<u32>,
-    /// When that was, since boot.
+    /// When the certificate was last reported.
     certificate_told: Option<Duration>,
-    /// The end of the sign-in that was told to be near, in seconds since 1970.
+    /// The end of the sign-in that was reported as near, in seconds since 1970.
     sign_in_end: Option<i64>,
-    /// Marks of the messages in quarantine that were told of and are still there.
+    /// Marks of the quarantined messages that were reported and are still there.
     quarantined: BTreeSet<u64>,
-    /// Marks of the warnings of the last poll.
+    /// Marks of the last poll's warnings.
     warnings: BTreeSet<u64>,
-    /// That mail is not forwarded was told, and is not over.
+    /// It was reported that mail is not forwarded, which is not over.
     not_forwarded: bool,
-    /// That mail is set aside was told, and is not over.
+    /// It was reported that mail is set aside, which is not over.
     set_aside: bool,
 }
 
-/// The moment of the boot, on the axis on which this module counts: what happened before the boot has its place, too.
+/// The time of the boot on this module's axis, so that times before the boot can be expressed, too.
 const BOOT: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// A warning without what changes from poll to poll although it is about the same: the number of a message, or how many
-/// there are.
+/// Removes from a warning what differs between polls although its subject is the same: the number of a message, or a
+/// count.
 fn timeless(words: &str) -> String {
     match words.split_once('(') {
         Some((message, unique_id)) if message.starts_with("message ") => unique_id.to_owned(),
@@ -87,24 +87,24 @@ fn marks(digits: &[String]) -> BTreeSet<u64> {
     digits.iter().filter_map(|mark| u64::from_str_radix(mark, 16).ok()).take(MOST_QUARANTINED).collect()
 }
 
-/// What stands for something that was told of, a message's unique-id for one. Two in one place would mean that one is not
-/// told.
+/// Returns a hash that represents something reported, such as a message's unique-id. In a collision, one of the two is
+/// not reported.
 fn mark(what: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     hasher.finish()
 }
 
-/// How a poll ended, as far as a person cares.
+/// The outcome of a poll, as far as it matters to the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// It came to its end.
+    /// It succeeded.
     Well,
-    /// Nothing follows from it: it was stopped, or a refused login is to be seen once more before it is believed.
+    /// It shows nothing: it was stopped, or a refused login must recur before it is believed.
     Open,
-    /// It did not come to its end.
+    /// It failed.
     Badly {
-        /// Why not.
+        /// Why it failed.
         cause: Cause,
         /// How many times in a row.
         times: u32,
@@ -113,30 +113,30 @@ pub(crate) enum Ended {
     },
 }
 
-/// What is known after a poll.
+/// The facts after a poll.
 #[derive(Debug)]
 pub(crate) struct PollFacts<'a> {
     /// How it ended.
     pub ended: Ended,
-    /// How many messages came.
+    /// How many new messages were retrieved.
     pub new: u64,
-    /// How many days the server's certificate is still good, if that is known, or that of this side.
+    /// How many days the certificate remains valid, if known: the server's or ours.
     pub certificate_days: Option<i64>,
-    /// Whether that is the certificate of this side, because it expires first.
+    /// Whether it is ours, because that expires first.
     pub certificate_is_ours: bool,
-    /// The end of a sign-in that is near, in seconds since 1970, and how many whole days are left.
+    /// The end of a sign-in that is near, in seconds since 1970, and the number of whole days left.
     pub sign_in_ends: Option<(i64, i64)>,
-    /// The messages that made trouble and are still there.
+    /// The messages that caused trouble and are still there.
     pub quarantine: &'a [Quarantined],
-    /// Hides the password in the server's names for messages.
+    /// Hides the password in the server's unique-ids.
     pub redactor: &'a Redactor,
-    /// The time, on any axis that goes on.
+    /// The time, on any axis that never goes back.
     pub now: Duration,
 }
 
 impl<'a> PollFacts<'a> {
-    /// The facts in the report of a poll. `reason` is what [`crate::schedule::next`] made of it, `now` the time since boot,
-    /// `wall` the same in seconds since 1970.
+    /// Extracts the facts from the report of a poll. `reason` comes from [`crate::schedule::next`], `now` is the time
+    /// since boot, and `wall` the same time in seconds since 1970.
     #[must_use]
     pub(crate) fn of(report: &'a PollReport, reason: &Reason, now: Duration, wall: i64) -> Self {
         let ended = match (reason, &report.end) {
@@ -163,7 +163,7 @@ impl<'a> PollFacts<'a> {
     }
 }
 
-/// Takes in how a poll ended, and says what there is to tell.
+/// Records the outcome of a poll, and returns the notifications that are due.
 #[must_use]
 pub(crate) fn after_poll(
     told: &mut NotifyState,
@@ -195,7 +195,7 @@ pub(crate) fn after_poll(
 }
 
 impl NotifyState {
-    /// As it is kept, at a time since boot.
+    /// Returns the form in which it is saved; `now` is the time since boot.
     #[must_use]
     pub fn save(&self, now: Duration) -> SavedNotifyState {
         let ago = |time: Duration| BOOT.saturating_add(now).saturating_sub(time).as_secs();
@@ -215,7 +215,7 @@ impl NotifyState {
         }
     }
 
-    /// What was kept so many seconds ago, at a time since boot.
+    /// Restores what was saved `passed` seconds ago; `now` is the time since boot.
     #[must_use]
     pub fn restore(saved: &SavedNotifyState, passed: u64, now: Duration) -> Self {
         let now = BOOT.saturating_add(now);
@@ -237,18 +237,18 @@ impl NotifyState {
         }
     }
 
-    /// Those of a poll's warnings that were not given after the poll before, which are then taken as told.
+    /// Returns the warnings of a poll that the previous one did not have, and records them as reported.
     #[must_use]
     pub fn fresh(&mut self, warnings: Vec<String>) -> Vec<String> {
         let marked: Vec<(u64, String)> = warnings.into_iter().map(|words| (mark(&timeless(&words)), words)).collect();
         let before = std::mem::take(&mut self.warnings);
-        // Beyond the bound nothing is remembered, and so nothing told, or it would be told each time.
+        // What exceeds the limit is not remembered, and so not reported either, or it would be reported every time.
         self.warnings = marked.iter().map(|(mark, _)| *mark).take(MOST_QUARANTINED).collect();
         let is_fresh = |(mark, _): &(u64, String)| self.warnings.contains(mark) && !before.contains(mark);
         marked.into_iter().filter(is_fresh).map(|(_, words)| words).collect()
     }
 
-    /// The same where a part of the poll was left out: what was told of that before stays told.
+    /// Does the same for a partial poll: earlier warnings about the omitted part still count as reported.
     #[must_use]
     pub(crate) fn fresh_of_a_part(&mut self, warnings: Vec<String>) -> Vec<String> {
         let before = self.warnings.clone();
@@ -259,8 +259,9 @@ impl NotifyState {
         fresh
     }
 
-    /// Takes in a poll that came to its end and was shown to whoever asked for it, at a time since boot. What is over was
-    /// seen; nothing that goes on counts as told by that. `in_part`: a part of the poll was left out, and so are its warnings.
+    /// Records a successful poll whose report was shown to the user who started it, at a time since boot. Trouble that
+    /// is over is cleared; what persists does not count as reported. `in_part`: a part of the poll, and so its
+    /// warnings, was omitted.
     pub(crate) fn shown(&mut self, report: &PollReport, in_part: bool, now: Duration) {
         let _recovered = self.note_well(BOOT.saturating_add(now));
         let here: BTreeSet<u64> = report.quarantine.iter().map(|one| mark(&one.unique_id)).collect();
@@ -278,7 +279,7 @@ impl NotifyState {
         }
     }
 
-    /// What of forwarding has come to its end since the poll before; what is in trouble now is taken as told.
+    /// Returns which troubles of forwarding are over since the previous poll, and records the present ones as reported.
     #[must_use]
     pub(crate) fn ends_of_forwarding(&mut self, report: &ForwardReport) -> Vec<&'static str> {
         if matches!(report.end, Err(ForwardError::Busy { .. } | ForwardError::Stopped)) {
@@ -297,16 +298,17 @@ impl NotifyState {
         ends
     }
 
-    /// Takes a trouble as told; false if it was told before, and is not over since.
+    /// Records a trouble as reported. Returns false if it was reported before and is not over.
     pub fn note_trouble(&mut self, cause: Cause, now: Duration) -> bool {
         let Entry::Vacant(place) = self.troubles.entry(kind(cause)) else { return false };
         place.insert(BOOT.saturating_add(now));
         true
     }
 
-    /// A trouble that was met by somebody who told nobody, if it is to be told now, since boot; it is then taken as told.
+    /// Returns the notification of a trouble that was met without being reported, if it is due, and records it as
+    /// reported. `now` is the time since boot.
     pub(crate) fn remembered(&mut self, reason: Reason, text: &str, now: Duration) -> Option<Notification> {
-        // A refused login that is doubted is to be seen once more.
+        // A doubted refusal of the login must recur.
         let Reason::Trouble { cause, times } = reason else { return None };
         let is_news = self.is_trouble_news(cause, times, BOOT.saturating_add(now));
         is_news.then(|| Notification::Trouble { cause, text: text.to_owned() })
@@ -329,7 +331,7 @@ impl NotifyState {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Whether a trouble is to be told now, which is then taken as told.
+    /// Whether a trouble is to be reported now; records it as reported then.
     fn is_trouble_news(&mut self, cause: Cause, times: u32, now: Duration) -> bool {
         let kind = kind(cause);
         let is_new = match self.troubles.get(&kind) {
@@ -345,11 +347,12 @@ impl NotifyState {
     /// Whether a trouble has lasted so long that it will hardly pass by itself.
     fn lasts(&self, cause: Cause, times: u32, now: Duration) -> bool {
         match cause {
-            // The schedule has doubted a refusal already, and the others are as certain.
+            // The schedule has already doubted a refusal, and the others are just as certain.
             Cause::LoginRefused | Cause::AccessRefused | Cause::Configuration | Cause::InternalError => true,
-            // A foreign network, a server at work, a store that waits for its passphrase, a disk that is being mounted.
+            // A foreign network, a server under maintenance, a password store waiting for its passphrase, a disk
+            // being mounted.
             Cause::Tls | Cause::Protocol | Cause::Credential | Cause::Storage => times >= 2,
-            // These change from one to the other while the reason stays, so that all failures count.
+            // These alternate for the same reason, so all failures count.
             Cause::NetworkDown | Cause::ConnectionLost => {
                 self.failures.max(times) >= 5 && now.saturating_sub(self.failing_since) >= NETWORK_DOWN_LIMIT
             }
@@ -358,7 +361,7 @@ impl NotifyState {
         }
     }
 
-    /// For how long nothing has succeeded, if that is to be told now; it is then taken as told.
+    /// Returns how long no poll has succeeded if that is to be reported now, and records it as reported.
     fn is_silence_news(&mut self, settings: &NotifySettings, now: Duration) -> Option<Duration> {
         let period = settings.no_success_for?;
         let since = now.saturating_sub(self.well?);
@@ -385,7 +388,7 @@ impl NotifyState {
             return None;
         }
         self.certificate = Some(reached);
-        // Of several servers under one name only one may have a new certificate: that would be told at every poll.
+        // If only one of several servers under one name has a new certificate, it would be reported at every poll.
         if self.certificate_told.is_some_and(|at| facts.now.saturating_sub(at) < DAY) {
             return None;
         }
@@ -393,7 +396,7 @@ impl NotifyState {
         Some(Notification::CertificateExpires { days, ours: facts.certificate_is_ours })
     }
 
-    /// Told once for each end; those that are a minute apart are the same, counted anew by the server.
+    /// Notifies once of each end. Ends less than an hour apart count as the same, recomputed by the server.
     fn sign_in_notification(&mut self, facts: &PollFacts<'_>) -> Option<Notification> {
         let (end, days) = facts.sign_in_ends?;
         if self.sign_in_end.is_some_and(|told| told.abs_diff(end) < 60 * 60) {
@@ -422,7 +425,7 @@ impl NotifyState {
     }
 }
 
-/// Causes that change from one to the other while the reason stays are one trouble.
+/// Treats causes that alternate for the same reason as one trouble.
 fn kind(cause: Cause) -> Cause {
     match cause {
         Cause::ConnectionLost => Cause::NetworkDown,

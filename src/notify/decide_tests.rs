@@ -31,7 +31,7 @@ impl Account {
         }
     }
 
-    /// A poll that ends like this so long after the one before.
+    /// Ends a poll like this, so long after the previous one.
     fn poll(&mut self, after: Duration, ended: Ended) -> Vec<Notification> {
         self.now += after;
         let (certificate_days, now) = (self.certificate_days, self.now);
@@ -52,7 +52,7 @@ impl Account {
         self.poll(after, Ended::Well)
     }
 
-    /// The event words of what is told.
+    /// Returns the events of the notifications.
     fn fails(&mut self, after: Duration, cause: Cause, times: u32) -> Vec<&'static str> {
         self.poll(after, badly(cause, times)).iter().map(Notification::event).collect()
     }
@@ -87,11 +87,11 @@ fn what_a_person_has_to_mend_is_told_soon() {
 #[test]
 fn a_network_that_is_down_is_told_of_after_five_polls_and_half_an_hour() {
     let mut account = Account::new();
-    // Thirty polls within a quarter of an hour are not enough, nor four in two hours.
+    // Thirty polls within a quarter of an hour are not enough, nor are four in two hours.
     assert!((1..30).all(|times| account.fails(MINUTE / 2, Cause::NetworkDown, times).is_empty()));
     assert!(account.well(MINUTE).is_empty());
     assert!((1..5).all(|times| account.fails(MINUTE * 30, Cause::NetworkDown, times).is_empty()));
-    // That it changes between down and cut is no news, and no new beginning.
+    // Alternating between no network and a lost connection is no news, and does not start afresh.
     assert_eq!(account.fails(MINUTE, Cause::ConnectionLost, 1), ["trouble"]);
     assert!(account.fails(MINUTE, Cause::NetworkDown, 1).is_empty());
     assert_eq!(account.well(MINUTE), [Notification::Recovered]);
@@ -133,7 +133,7 @@ fn a_long_time_without_success_is_told_once_a_period() {
     let mut account = Account::new();
     account.settings.no_success_for = Some(2 * HOUR);
     account.well(MINUTE);
-    // Each of these is too seldom in a row to be told as trouble.
+    // Neither cause occurs often enough in a row to be reported as trouble.
     let causes = [Cause::Tls, Cause::Storage];
     let told: Vec<u32> = (1..=60)
         .filter(|n| {
@@ -191,7 +191,7 @@ fn a_certificate_that_expires_is_told_of_once_and_in_its_last_days() {
             .collect::<Vec<i64>>()
     };
     assert_eq!(told(&mut account), [14, 3, 1]);
-    // It is renewed, and expires again.
+    // The certificate is renewed, and expires again.
     assert_eq!(told(&mut account), [14, 3, 1]);
     account.settings.certificate_days = 2;
     assert_eq!(told(&mut account), [2, 1]);
@@ -217,7 +217,7 @@ fn the_end_of_a_sign_in_is_told_once() {
     let mut account = Account::new();
     account.sign_in_ends = Some((1_000_000, 2));
     assert_eq!(account.well(HOUR), [Notification::SignInEnds { days: 2 }]);
-    // The server counts the seconds anew at each renewal.
+    // The server recomputes the remaining seconds at each renewal.
     account.sign_in_ends = Some((1_000_007, 1));
     assert!(account.well(HOUR).is_empty());
     account.told = NotifyState::restore(&account.told.save(account.now), 0, account.now);
@@ -236,7 +236,7 @@ fn quarantined(unique_id: &str, left_alone: Duration) -> Quarantined {
 #[test]
 fn each_message_in_quarantine_is_told_of_once() {
     let mut account = Account::new();
-    // Not set aside yet.
+    // Not left alone yet.
     account.quarantine = vec![quarantined("a", Duration::ZERO)];
     assert!(account.well(HOUR).is_empty());
     account.quarantine = vec![quarantined("a", HOUR), quarantined("b", HOUR)];
@@ -245,14 +245,14 @@ fn each_message_in_quarantine_is_told_of_once() {
     };
     assert_eq!(account.well(HOUR), notifications("a", 2));
     assert!(account.well(HOUR).is_empty());
-    // A poll that did not come so far knows of none; that is no reason to tell it again.
+    // A poll that fails before it sees them knows of none; that is no reason to report them again.
     let before = std::mem::take(&mut account.quarantine);
     assert!(account.fails(HOUR, Cause::NetworkDown, 1).is_empty());
     account.quarantine = before;
     assert!(account.well(HOUR).is_empty());
     account.quarantine.push(quarantined("c", HOUR));
     assert_eq!(account.well(HOUR), notifications("c", 1));
-    // It went, and another one made trouble in its place.
+    // One message goes, and later causes trouble again.
     account.quarantine.remove(0);
     assert!(account.well(HOUR).is_empty());
     account.quarantine.push(quarantined("a", HOUR));
@@ -352,7 +352,7 @@ fn what_was_told_outlives_a_boot() {
     let mut told = NotifyState::default();
     assert!(!told.is_trouble_news(Cause::Tls, 1, now) && told.is_trouble_news(Cause::Tls, 2, now));
     let saved = told.save(DAY);
-    // An hour later, after another boot: it is too soon for a reminder, and an hour before a day is over as well.
+    // An hour later, after a reboot, it is too soon for a reminder, as it is an hour before the day is over.
     for (hours, expected) in [(1, false), (23, false), (25, true)] {
         let booted = Duration::from_secs(60);
         let mut told = NotifyState::restore(&saved, hours * 3600, booted);

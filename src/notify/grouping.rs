@@ -1,6 +1,6 @@
-//! News that is about one cause at one server and comes from many accounts within a minute is told once. PURE.
+//! Combines notifications with one cause at one server that come from many accounts within a minute. PURE.
 //!
-//! What only one account can have is never held back, and neither is what nobody else is about to join.
+//! A notification is not held back if it concerns a single account by nature, or if no other account may soon join it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -11,51 +11,51 @@ use super::notification::{ACCOUNT, COUNT, EVENT, HOST, Notification, TEXT, one_l
 use crate::account::{Account, AccountName};
 use crate::schedule::Cause;
 
-/// How long news waits for more of its kind.
+/// How long a notification waits for others of its kind.
 pub(crate) const LONGEST_HELD: Duration = Duration::from_secs(60);
 
-/// So many accounts are named in the words of a group.
+/// How many accounts the text of a group names.
 const NAMED: usize = 20;
 
-/// What is told together.
+/// What notifications must have in common to be combined.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
     /// The server.
     host: String,
     /// The event, as in `MAILFERRY_EVENT`.
     event: &'static str,
-    /// Of a trouble: what kind.
+    /// The cause of a [`Notification::Trouble`].
     cause: Option<Cause>,
 }
 
-/// News of one kind.
+/// Held notifications of one kind.
 #[derive(Debug)]
 struct Held {
-    /// When the first of it came, since boot.
+    /// When the first of them was taken in, since boot.
     since: Duration,
-    /// Whose it is.
+    /// The notifications and their accounts.
     news: Vec<(Arc<Account>, Notification)>,
-    /// The names of those: there may be very many.
+    /// The names of those accounts, for look-ups: there may be very many.
     names: HashSet<AccountName>,
 }
 
-/// News that waits for more of its kind.
+/// Holds notifications that wait for others of their kind.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
     held: BTreeMap<Kind, Held>,
 }
 
-/// What is to be told now.
+/// A notification to send now.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// Of one account.
+    /// From one account.
     One(Arc<Account>, Notification),
-    /// Of several: what the command of `[notify]` is told in its environment.
+    /// From several accounts: the environment for the command of `[notify]`.
     Many(Vec<(&'static str, OsString)>),
 }
 
 impl Grouping {
-    /// Takes in news at a time since boot. It comes back if it is never told together with other news.
+    /// Takes in a notification at a time since boot. Returns it at once if its kind is never combined.
     pub(crate) fn take(&mut self, news: Notification, account: &Arc<Account>, now: Duration) -> Option<News> {
         let (event, cause) = match &news {
             Notification::Trouble { cause, .. } => (news.event(), Some(*cause)),
@@ -65,7 +65,7 @@ impl Grouping {
             Notification::SignInEnds { .. }
             | Notification::Quarantine { .. }
             | Notification::NewMail { .. }
-            // The account's server has no part in it.
+            // The account's server has no part in these.
             | Notification::Forwarding { .. }
             | Notification::ForwardingRecovered
             | Notification::SetAside { .. } => {
@@ -80,13 +80,13 @@ impl Grouping {
         None
     }
 
-    /// When something is to be told at the latest, since boot.
+    /// When the next notification must be sent, since boot.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.held.values().map(|held| held.since.saturating_add(LONGEST_HELD)).min()
     }
 
-    /// What has waited long enough, or waits for nobody: `may_join` tells of a server whether one of its accounts, but those
-    /// in the group, may have the same to tell soon.
+    /// Returns what has waited long enough or has nothing to wait for. `may_join` says whether an account of a server,
+    /// other than those already in the group, may soon have the same notification.
     pub(crate) fn ready(
         &mut self,
         now: Duration,
@@ -101,7 +101,7 @@ impl Grouping {
         ready.iter().filter_map(|kind| self.tell(kind)).collect()
     }
 
-    /// All of it, at the end.
+    /// Returns everything, at the end of the daemon.
     pub(crate) fn all(&mut self) -> Vec<News> {
         let kinds: Vec<Kind> = self.held.keys().cloned().collect();
         kinds.iter().filter_map(|kind| self.tell(kind)).collect()
@@ -116,7 +116,7 @@ impl Grouping {
     }
 }
 
-/// What a command is told of several accounts. There is no one Maildir.
+/// Returns the environment variables for several accounts. There is no Maildir in them.
 fn environment(kind: &Kind, news: &[(Arc<Account>, Notification)]) -> Vec<(&'static str, OsString)> {
     let mut names: Vec<&str> = news.iter().map(|(account, _)| account.name.as_str()).collect();
     names.sort_unstable();

@@ -1,5 +1,6 @@
-//! What a person should know without looking: [`decide`] finds it out after each poll, [`notification`] puts it into words, [`grouping`] tells
-//! together what belongs together, [`command_runner`] runs the user's commands.
+//! Notifications of what the user should know without looking: [`decide`] finds it out after each poll,
+//! [`notification`] words it, [`grouping`] combines what many accounts have in common, and [`command_runner`] runs the
+//! user's commands.
 
 pub(crate) mod decide;
 

@@ -1,4 +1,4 @@
-//! News in words and in the environment of a command. PURE.
+//! Notifications, in words and as the environment of a command. PURE.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,83 +12,83 @@ use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;
 use crate::text::{self, Span};
 
-/// The name of the account in a command's environment.
+/// The environment variable for the account's name.
 pub(crate) const ACCOUNT: &str = "MAILFERRY_ACCOUNT";
 
-/// The event in a command's environment.
+/// The environment variable for the event.
 pub(crate) const EVENT: &str = "MAILFERRY_EVENT";
 
-/// The server in a command's environment.
+/// The environment variable for the server.
 pub(super) const HOST: &str = "MAILFERRY_HOST";
 
-/// The whole matter in a command's environment.
+/// The environment variable for the full text.
 pub(super) const TEXT: &str = "MAILFERRY_TEXT";
 
-/// A number in a command's environment.
+/// The environment variable for a number.
 pub(super) const COUNT: &str = "MAILFERRY_COUNT";
 
-/// The longest text, in characters: an environment has its limits.
+/// The longest text, in characters: the size of an environment is limited.
 const LONGEST: usize = 4000;
 
-/// Something a person should know of an account.
+/// Something that the user should know about an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
-    /// Polls do not come to their end, and that will hardly pass by itself.
+    /// Polls fail for a reason that will hardly go away by itself.
     Trouble {
-        /// Why not.
+        /// Why they fail.
         cause: Cause,
         /// The error.
         text: String,
     },
-    /// A poll came to its end again.
+    /// A poll has succeeded again.
     Recovered,
-    /// No poll has come to its end for a long time.
+    /// No poll has succeeded for a long time.
     NoSuccess {
-        /// How long.
+        /// For how long.
         since: Duration,
-        /// The error of the last one.
+        /// The error of the last poll.
         text: String,
     },
     /// A certificate is about to expire.
     CertificateExpires {
-        /// In how many days; 0 within a day.
+        /// How many whole days are left.
         days: i64,
-        /// Whether it is that of this side, and not the server's.
+        /// Whether it is our client certificate, not the server's.
         ours: bool,
     },
-    /// The sign-in at the provider is about to end, and only a person can sign in again.
+    /// The sign-in at the provider is about to end, and the user must sign in again.
     SignInEnds {
-        /// In how many days; 0 within a day.
+        /// How many whole days are left.
         days: i64,
     },
-    /// Messages were set aside that were not told of before.
+    /// Further messages were put in quarantine.
     Quarantine {
         /// The unique-id of the first one, escaped, without secrets.
         unique_id: String,
-        /// What trouble it made.
+        /// Why the first one was.
         kind: QuarantineReason,
-        /// How many there are.
+        /// How many further messages there are.
         count: u64,
     },
-    /// Mail waits in the spool, and that will hardly pass soon.
+    /// Mail is waiting in the spool, and will hardly be forwarded soon.
     Forwarding {
-        /// Why.
+        /// Why it waits.
         text: String,
-        /// How many messages wait.
+        /// How many messages are waiting.
         count: u64,
     },
-    /// It goes on again.
+    /// Mail is forwarded again.
     ForwardingRecovered,
-    /// Messages were set aside, and are not forwarded.
+    /// Messages were set aside and are not forwarded.
     SetAside {
-        /// The first of those that are new, with their reasons.
+        /// The first of the new ones, with their reasons.
         first: Vec<SetAside>,
         /// How many are new.
         new: u64,
-        /// How many there are, earlier ones among them.
+        /// How many there are, including earlier ones.
         count: u64,
     },
-    /// New mail came.
+    /// New mail was delivered.
     NewMail {
         /// How many messages.
         count: u64,
@@ -96,7 +96,7 @@ pub enum Notification {
 }
 
 impl Notification {
-    /// The word for it in `MAILFERRY_EVENT`.
+    /// The value of `MAILFERRY_EVENT`.
     #[must_use]
     pub fn event(&self) -> &'static str {
         match self {
@@ -113,7 +113,7 @@ impl Notification {
         }
     }
 
-    /// The words of the command that is to tell it: the account's own for new mail, else that of `[notify]`.
+    /// Returns the command to run, as words: the account's own for new mail, otherwise that of `[notify]`.
     #[must_use]
     pub fn command<'a>(&self, account: &'a Account, settings: &'a NotifySettings) -> Option<&'a [OsString]> {
         match self {
@@ -122,7 +122,7 @@ impl Notification {
         }
     }
 
-    /// The whole matter in one line, for a person to read.
+    /// Returns the full text in one line, for people to read.
     #[must_use]
     pub fn text(&self, account: &Account) -> String {
         let (name, host) = (&account.name, &account.endpoint.host);
@@ -181,11 +181,11 @@ impl Notification {
             Self::NewMail { count: 1 } => format!("{name}: 1 new message"),
             Self::NewMail { count } => format!("{name}: {count} new messages"),
         };
-        // The errors in it are fit to be shown; a path and the system's words may hold anything.
+        // Error texts are safe to show; a path or the system's words may contain anything.
         one_line(&text)
     }
 
-    /// What the command is told in its environment.
+    /// Returns the environment variables for the command.
     #[must_use]
     pub fn environment(&self, account: &Account) -> Vec<(&'static str, OsString)> {
         let count = match self {
@@ -208,7 +208,7 @@ impl Notification {
     }
 }
 
-/// What a command is told to see whether it works.
+/// Returns the environment variables for a test of the command.
 #[must_use]
 pub(crate) fn test_environment() -> Vec<(&'static str, OsString)> {
     vec![
@@ -227,7 +227,7 @@ fn in_days(days: i64) -> String {
     }
 }
 
-/// The text as one line of bounded length.
+/// Makes the text one line of bounded length.
 pub(super) fn one_line(text: &str) -> String {
     text::cut_words(text, LONGEST)
 }

@@ -1,4 +1,4 @@
-//! The answer that comes back through the browser (RFC 6749, section 4.1.2). PURE.
+//! The authorization response that comes back through the browser (RFC 6749, section 4.1.2). PURE.
 
 use url::Url;
 
@@ -6,31 +6,31 @@ use super::error::{OAuthError, shown};
 use super::metadata::is_same_issuer;
 use crate::secret::Secret;
 
-/// What was asked, to be compared with what comes back.
+/// What the response is checked against.
 #[derive(Debug, Clone)]
 pub struct Expected {
-    /// Where the browser is sent.
+    /// The redirection URI.
     pub redirect: Url,
-    /// What only this sign-in knows (RFC 6749, section 10.12).
+    /// A value known only to this sign-in (RFC 6749, section 10.12).
     pub state: Secret,
-    /// Who is to answer (RFC 9207), if that is known.
+    /// The issuer that must respond (RFC 9207), if known.
     pub issuer: Option<String>,
-    /// It says who it is.
+    /// The issuer always identifies itself with `iss`.
     pub sends_iss: bool,
 }
 
 impl Expected {
-    /// Whether this address leads to where the browser is sent, and holds an answer of any kind.
+    /// Whether this URL matches the redirection URI and contains a response of any kind.
     #[must_use]
     pub fn is_answer(&self, url: &Url) -> bool {
         let has = |name: &str| url.query_pairs().any(|(key, _)| key == name);
         url.path() == self.redirect.path() && (has("code") || has("error"))
     }
 
-    /// The code in the address to which the browser was sent.
+    /// Returns the authorization code in the URL to which the browser was redirected.
     ///
     /// # Errors
-    /// It is an error of the server's, or not the answer to what was asked.
+    /// If the response is an error, or does not belong to our request.
     pub fn code(&self, url: &Url) -> Result<Secret, OAuthError> {
         let callback = |why: String| OAuthError::Callback { why };
         let one = |name: &str| {
@@ -41,7 +41,7 @@ impl Expected {
             }
         };
         let (state, issuer) = (one("state")?, one("iss")?);
-        // What did not begin here is not looked at any further.
+        // Nothing else is evaluated in a response to another request.
         if state.is_none_or(|state| !is_same(state.as_bytes(), self.state.expose())) {
             return Err(callback("the address belongs to another sign-in (`state` differs)".to_owned()));
         }
@@ -66,10 +66,10 @@ impl Expected {
         }
     }
 
-    /// The code in what somebody pasted: the whole address.
+    /// Returns the authorization code in pasted text, which must be the whole URL.
     ///
     /// # Errors
-    /// As [`Self::code`], and it is no address.
+    /// Those of [`Self::code`], and if it is not such a URL.
     pub fn pasted(&self, text: &str) -> Result<Secret, OAuthError> {
         let why = "that is not the address to which the browser was sent; copy all of it from the address bar";
         let no_address = || OAuthError::Callback { why: why.to_owned() };
@@ -81,7 +81,7 @@ impl Expected {
     }
 }
 
-/// Compares all octets, however early they differ.
+/// Compares in time that does not depend on the contents.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
@@ -120,7 +120,7 @@ mod tests {
                 "error=access_denied&state=s7&iss=https://login.example.org&error_description=no%1b",
                 "access_denied (no\\u{1b})",
             ),
-            // An error that did not begin here is not believed either.
+            // An error for another request is not believed either.
             ("error=access_denied&state=x", "belongs to another sign-in"),
             ("state=s7", "not the address"),
         ] {

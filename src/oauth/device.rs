@@ -1,4 +1,4 @@
-//! Signing in with another device (RFC 8628): a code is typed in there.
+//! Sign-in on another device (RFC 8628), where the user types in a code.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::account::server_url::ServerUrl;
 use crate::https::{Http, HttpError, Repeat};
 use crate::secret::Secret;
 
-/// A device code is waited for no longer than this, whatever the server says.
+/// The longest time to wait for the user, whatever the server allows.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// The server is not asked more often than this, whatever it says.
+/// The shortest interval between polls of the token endpoint, whatever the server allows.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A sign-in that waits for somebody to type in a code.
+/// A sign-in that waits for the user to type in a code.
 pub struct DeviceSignIn {
     details: StandardDeviceAuthorizationResponse,
     client: TokenClientSettings,
 }
 
-/// Asks for a code.
+/// Requests a device code.
 ///
 /// # Errors
 /// [`OAuthError`].
@@ -50,25 +50,25 @@ pub async fn begin(
 }
 
 impl DeviceSignIn {
-    /// Where the code is typed in.
+    /// The address at which the user types in the code.
     #[must_use]
     pub fn address(&self) -> Cow<'_, str> {
         self.details.verification_uri().as_str().into()
     }
 
-    /// The code.
+    /// The code for the user.
     #[must_use]
     pub fn code(&self) -> &str {
         self.details.user_code().secret()
     }
 
-    /// How long it can be typed in.
+    /// How long the code can be used.
     #[must_use]
     pub fn time(&self) -> Duration {
         self.details.expires_in().min(TIMEOUT)
     }
 
-    /// Waits until somebody has typed it in and said yes, no, or nothing.
+    /// Waits until the user has approved or denied the request, or the code has expired.
     ///
     /// # Errors
     /// [`OAuthError`].
@@ -84,7 +84,7 @@ impl DeviceSignIn {
     }
 }
 
-/// The address to which the browser of an authorization request goes.
+/// Converts an authorization endpoint to the crate's type.
 pub(super) fn authorization_url(endpoint: &ServerUrl) -> AuthUrl {
     AuthUrl::from_url(endpoint.url().clone())
 }

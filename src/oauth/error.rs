@@ -14,99 +14,99 @@ use crate::threads::NotDone;
 /// Why there is no token.
 #[derive(Debug)]
 pub enum OAuthError {
-    /// Nobody has signed in yet.
+    /// The user has not signed in yet.
     NotSignedIn {
         /// The account.
         account: AccountName,
     },
-    /// What was granted has ended: only a person can grant it anew. It is not tried again.
+    /// The grant has ended, and only a person can renew it. It is not retried.
     SignInAgain {
         /// The account.
         account: AccountName,
         /// Why, as a clause.
         why: String,
     },
-    /// The authorization server was not reached, or did not answer.
+    /// The authorization server could not be reached or did not answer.
     Http(HttpError),
-    /// The authorization server refused, by one of the codes of its RFC.
+    /// The authorization server refused with an error code of an RFC.
     Refused {
         /// The code, such as `invalid_client` (RFC 6749, section 5.2).
         code: String,
-        /// What it says besides, escaped and shortened.
+        /// The server's description, escaped and shortened.
         description: Option<String>,
     },
-    /// What it answered makes no sense.
+    /// The server's response is invalid.
     Unintelligible {
         /// What it should have been.
         what: &'static str,
         /// Why it is not.
         why: String,
     },
-    /// It granted less than was asked for.
+    /// The server granted less than was requested.
     Scope {
         /// What is missing.
         missing: String,
     },
-    /// It gave no refresh token, so that the sign-in would end within the hour.
+    /// The server gave no refresh token, so the sign-in would end within the hour.
     NoRefreshToken,
     /// There is no client identifier.
     NoClient {
-        /// How one gets it from this provider, as a clause, if that is known.
+        /// How to get one from this provider, as a clause, if known.
         registration: Option<&'static str>,
     },
-    /// There is no such way to sign in here.
+    /// This way to sign in is not available.
     NoSuchWay(MissingWay),
-    /// What came back from the browser is not the answer to what was asked.
+    /// The redirect does not answer our request.
     Callback {
         /// Why not.
         why: String,
     },
-    /// Nobody said yes in time.
+    /// The user did not complete the sign-in in time.
     TooLate,
-    /// The secret of the client.
+    /// The client secret could not be obtained.
     Secret(CredentialError),
-    /// The place of the token.
+    /// The state directory cannot be used.
     State(StateError),
-    /// The file of the token.
+    /// A file operation on the token failed.
     File {
-        /// What was being done.
+        /// The operation, as a verb.
         doing: &'static str,
-        /// To what.
+        /// The file or directory.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
     },
-    /// Another process is refreshing the token and does not come to an end.
+    /// Another process is refreshing the token and does not finish.
     Busy {
-        /// Who, in its own words.
+        /// The other process, as it describes itself.
         holder: String,
     },
-    /// The system has no thread for it, or a fault of our own.
+    /// The system has no thread for it, or there is a bug in mailferry.
     NotDone(NotDone),
 }
 
-/// A way to sign in that an account does not have.
+/// A way to sign in that is not available to an account.
 #[derive(Debug)]
 pub enum MissingWay {
-    /// With a browser: nothing says where that begins.
+    /// With a browser: no authorization endpoint is known.
     Browser,
-    /// With a browser: it could not come back.
+    /// With a browser: the redirection URI is not a URL.
     Redirect,
     /// With a code on another device.
     Device {
-        /// The provider, and why it has none, as a clause. None if nothing is known.
+        /// The provider, and why it has none, as a clause. None if unknown.
         known: Option<(&'static str, &'static str)>,
     },
 }
 
 impl OAuthError {
-    /// A refusal by its code and the server's words.
+    /// Returns the error for a refusal with this code and description.
     pub(super) fn refused(code: &str, description: Option<&str>) -> Self {
         Self::Refused { code: shown(code), description: description.map(shown).filter(|words| !words.is_empty()) }
     }
 }
 
-/// A server's words, escaped and shortened.
+/// Escapes and shortens text from a server.
 pub(super) fn shown(words: &str) -> String {
     const LONGEST: usize = 300;
     let mut text = text::value(&words.chars().take(LONGEST).collect::<String>());

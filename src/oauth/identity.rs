@@ -1,7 +1,7 @@
-//! Who said yes, as an identity token tells (OpenID Connect Core 1.0, section 2). PURE.
+//! The user's address in an identity token (OpenID Connect Core 1.0, section 2). PURE.
 //!
-//! Its signature is not checked: it came over TLS from the token endpoint itself (section 3.1.3.7, point 6), and all that
-//! follows from it is a sentence to the user.
+//! The signature is not checked: the token came over TLS from the token endpoint itself (section 3.1.3.7, point 6), and
+//! is used only for a message to the user.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ struct Claims {
     preferred_username: Option<String>,
 }
 
-/// The address in an identity token, if there is one.
+/// Returns the mail address in an identity token, if there is one.
 pub(super) fn address(id_token: &Secret) -> Option<String> {
     let text = str::from_utf8(id_token.expose()).ok()?;
     let payload = text.split('.').nth(1)?;

@@ -1,4 +1,4 @@
-//! The end of the browser's way on this machine (RFC 8252, section 7.3): a listener that serves one answer.
+//! A listener on this machine for the redirect of the browser (RFC 8252, section 7.3). It accepts a single response.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -14,29 +14,29 @@ use url::{Host, Url};
 use super::callback::Expected;
 use crate::account::server_url::is_loopback;
 
-/// How long a connection may take to say what it wants. Browsers open some ahead and say nothing on them.
+/// How long a connection may take to send its request. Browsers open some in advance and send nothing on them.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// The longest head of a request, in octets. A code may be long.
+/// The longest request header, in octets. A code may be long.
 const MOST: usize = 32 * 1024;
 
-/// So many connections are listened to at the same time.
+/// How many connections are served concurrently.
 const MOST_CONNECTIONS: usize = 16;
 
-/// Listens where the browser is sent.
+/// Listens at the redirection URI.
 #[derive(Debug)]
 pub(super) struct Loopback {
     listeners: Vec<TcpListener>,
 }
 
-/// What is said to the browser.
+/// The pages shown in the browser.
 const DONE: &str =
     "The answer has reached mailferry. Whether it was accepted is told where it was begun; this window can be closed.";
 const NOTHING: &str = "There is nothing here.";
 
 impl Loopback {
-    /// Listens for a redirect as it is registered; on any port unless it names one. What comes back is the redirect with
-    /// its port. None: nothing can listen there.
+    /// Listens at the registered redirection URI; on any port unless it names one. Returns the URI with the port. None:
+    /// it is not an HTTP URL of this machine.
     pub(super) async fn bind(registered: &str) -> io::Result<Option<(Self, String)>> {
         let Ok(url) = Url::parse(registered) else { return Ok(None) };
         let Some(host) = url.host() else { return Ok(None) };
@@ -52,13 +52,13 @@ impl Loopback {
         let port = first.local_addr()?.port();
         let mut listeners = vec![first];
         if matches!(host, Host::Domain(_)) {
-            // A browser may take the name for either address.
+            // The name may resolve to either address in a browser.
             listeners.extend(TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await.ok());
         }
         Ok(Some((Self { listeners }, with_port(registered, &url, port))))
     }
 
-    /// The first address that is asked for and holds an answer, whatever it says.
+    /// Waits for the first request whose URL contains a response, whatever it says.
     pub(super) async fn answer(self, expected: &Expected) -> Option<Url> {
         let (sender, mut answers) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
@@ -71,7 +71,7 @@ impl Loopback {
     }
 }
 
-/// The redirect with a port, and otherwise letter by letter as it is registered.
+/// Returns the redirection URI with a port, and otherwise exactly as registered.
 fn with_port(registered: &str, url: &Url, port: u16) -> String {
     let host = url.host_str().unwrap_or_default();
     match registered.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.get(host.len()..)?))) {
@@ -96,7 +96,7 @@ async fn listen(listener: TcpListener, expected: Expected, answers: mpsc::Sender
     }
 }
 
-/// Serves one request; the address it is for, if that holds an answer.
+/// Serves one request. Returns its URL if that contains a response.
 async fn serve(mut connection: TcpStream, expected: &Expected) -> Option<Url> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -115,13 +115,13 @@ async fn serve(mut connection: TcpStream, expected: &Expected) -> Option<Url> {
          Referrer-Policy: no-referrer\r\nContent-Security-Policy: default-src 'none'\r\nConnection: close\r\n\r\n{page}",
         page.len()
     );
-    // Whether it can be shown or not: the answer is there.
+    // The response has been received, whether or not the page can be sent.
     let _ = connection.write_all(answer.as_bytes()).await;
     let _ = connection.shutdown().await;
     asked
 }
 
-/// The address that a request is for.
+/// Returns the URL of a request.
 fn requested(head: &[u8], base: &Url) -> Option<Url> {
     let line = head.split(|octet| *octet == b'\n').next()?;
     let line = str::from_utf8(line).ok()?.trim_end();
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(redirect, format!("http://127.0.0.1:{port}/seznam"));
         let expected = expected(&redirect);
         let answer = tokio::spawn(async move { loopback.answer(&expected).await });
-        // A connection ahead of its time that says nothing.
+        // A connection opened in advance that sends nothing.
         let silent = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         for request in ["GET /favicon.ico HTTP/1.1\r\n\r\n", "GET /seznam HTTP/1.1\r\n\r\n", "\x16\x03\x01\r\n\r\n"] {
             assert!(ask(port, request).await.starts_with("HTTP/1.1 404 "), "{request:?}");
@@ -167,7 +167,7 @@ mod tests {
         assert!(page.starts_with("HTTP/1.1 200 ") && !page.contains("code=c"), "{page}");
         assert_eq!(answer.await.unwrap().unwrap().query(), Some("code=c&state=s"));
         drop(silent);
-        // A process that another test is just starting has a copy of the listener for a moment.
+        // A process being started by another test may hold a copy of the listener for a moment.
         let refused = async { while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {} };
         timeout(TIME_LIMIT, refused).await.expect("nothing listens any more");
     }

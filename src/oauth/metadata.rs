@@ -1,4 +1,4 @@
-//! What an authorization server tells about itself (RFC 8414).
+//! Authorization server metadata (RFC 8414).
 
 use oauth2::HttpRequest;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use super::token_request::json;
 use crate::account::server_url::ServerUrl;
 use crate::https::{Http, Repeat};
 
-/// What we need of it.
+/// The metadata that we use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// RFC 6749, section 3.1.
@@ -19,9 +19,9 @@ pub struct Metadata {
     pub device_authorization_endpoint: Option<ServerUrl>,
     /// RFC 7591, section 3.
     pub registration_endpoint: Option<ServerUrl>,
-    /// Each answer says who gives it (RFC 9207, section 3).
+    /// Every authorization response contains `iss` (RFC 9207, section 3).
     pub sends_iss: bool,
-    /// A client's secret is taken in a header only.
+    /// The client secret is accepted only in a header.
     pub basic_auth: bool,
 }
 
@@ -38,11 +38,11 @@ struct Document {
     code_challenge_methods_supported: Option<Vec<String>>,
 }
 
-/// Where the metadata of an issuer is: its path comes behind the well-known one (RFC 8414, section 3.1).
+/// Returns the URL of an issuer's metadata: the issuer's path follows the well-known one (RFC 8414, section 3.1).
 fn location(issuer: &ServerUrl, kind: &str) -> Option<ServerUrl> {
     let mut url = issuer.url().clone();
     let path = match url.path().trim_end_matches('/') {
-        // OpenID Connect Discovery 1.0, section 4, has it the other way round.
+        // OpenID Connect Discovery 1.0, section 4, uses the reverse order.
         path if kind == OPENID => format!("{path}/.well-known/{kind}"),
         path => format!("/.well-known/{kind}{path}"),
     };
@@ -53,10 +53,10 @@ fn location(issuer: &ServerUrl, kind: &str) -> Option<ServerUrl> {
 const RFC_8414: &str = "oauth-authorization-server";
 const OPENID: &str = "openid-configuration";
 
-/// Asks a server about itself.
+/// Fetches a server's metadata.
 ///
 /// # Errors
-/// [`OAuthError`]: it does not tell, or tells of another one.
+/// [`OAuthError`] if there is none, or if it belongs to another server.
 pub async fn fetch(http: &Http, issuer: &ServerUrl) -> Result<Metadata, OAuthError> {
     match at(http, issuer, RFC_8414).await {
         Err(OAuthError::Unintelligible { .. } | OAuthError::Refused { .. }) => at(http, issuer, OPENID).await,
@@ -78,7 +78,7 @@ async fn at(http: &Http, issuer: &ServerUrl, kind: &str) -> Result<Metadata, OAu
 fn understand(document: Document, issuer: &ServerUrl) -> Result<Metadata, OAuthError> {
     const WHAT: &str = "the metadata of this authorization server (RFC 8414)";
     let invalid = |why: String| OAuthError::Unintelligible { what: WHAT, why };
-    // RFC 8414, section 3.3: else anybody could pass somebody else's endpoints off as theirs.
+    // RFC 8414, section 3.3: otherwise anyone could pass off the endpoints of others as their own.
     if !is_same_issuer(&document.issuer, issuer.as_str()) {
         return Err(invalid(format!("it is that of {}", shown(&document.issuer))));
     }
@@ -104,7 +104,7 @@ fn understand(document: Document, issuer: &ServerUrl) -> Result<Metadata, OAuthE
     })
 }
 
-/// Whether two issuers are the same; the slash that a URL without a path gets from its parser does not count.
+/// Whether two issuers are the same. The slash that URL parsers append to an empty path is ignored.
 pub(super) fn is_same_issuer(one: &str, other: &str) -> bool {
     one.trim_end_matches('/') == other.trim_end_matches('/')
 }

@@ -1,10 +1,10 @@
 //! OAuth 2.0 (RFC 6749) for mailboxes that take access tokens in place of passwords.
 //!
-//! [`sign_in`] gets tokens once, with a person who says yes in a browser; [`refresh`] gets a new access token at each poll
-//! that needs one; [`store`] keeps them, so that a refresh token which the server has replaced is on the disk before
-//! anything is done with what came beside it. [`metadata`] and [`registration`] are for servers that tell about
-//! themselves, [`crate::account::preset`] has those that are known. Whatever is asked goes through
-//! [`crate::https`], over the connections of [`crate::net`].
+//! [`sign_in`] obtains tokens once, with the consent of a person in a browser. [`refresh`] gets a new access token when
+//! a poll needs one. [`store`] keeps the tokens: when the server replaces a refresh token, the new one is durable
+//! before the access token that came with it is used. [`metadata`] and [`registration`] serve providers that publish
+//! their endpoints or register clients; [`crate::account::preset`] has the known ones. All requests go through
+//! [`crate::https`], over connections of [`crate::net`].
 
 pub mod callback;
 pub mod device;

@@ -1,11 +1,12 @@
-//! The access token for a poll: the one at hand while it is good, else a new one.
+//! Provides the access token for a poll: the stored one while it is valid, else a new one.
 //!
-//! 1. lock `ACCOUNT.token`, and read it again: another process may have been quicker;
-//! 2. exchange the refresh token;
-//! 3. make what came durable, the new refresh token with it;
-//! 4. only then is the access token used.
+//! 1. Lock `ACCOUNT.token` and read it again, because another process may have refreshed it.
+//! 2. Exchange the refresh token.
+//! 3. Make the new tokens durable.
+//! 4. Only then use the access token.
 //!
-//! A kill before 3 leaves the old refresh token, which most servers still take for a while; one after 3 leaves the new one.
+//! A kill before step 3 leaves the old refresh token, which most servers accept for a while longer; one after it leaves
+//! the new one.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,27 +24,28 @@ use crate::process_context::ProcessContext;
 use crate::secret::Secret;
 use crate::watch::blocking;
 
-/// Whose token it is.
+/// The owner of a token.
 #[derive(Debug, Clone)]
 pub struct TokenOf {
     /// The account.
     pub account: AccountName,
-    /// The name that it logs in with.
+    /// The name with which it logs in.
     pub username: String,
-    /// How it gets its tokens.
+    /// How it obtains tokens.
     pub settings: Arc<OAuthSettings>,
     /// How its servers are reached.
     pub route: Route,
 }
 
-/// The tokens of an account, with an access token that is good. `refused` is one that the mail server did not take: then
-/// another one is had.
+/// Returns the tokens of an account, with a valid access token. `refused` is one that the mail server rejected, which
+/// is replaced.
 ///
-/// It must not be dropped half way: a refresh token that the server has replaced would be lost with it. Spawn it.
+/// The future must not be dropped before it completes: that could lose a refresh token that the server has just issued
+/// in place of the old one. Spawn it.
 ///
 /// # Errors
-/// [`OAuthError`]. After `invalid_grant` it is [`OAuthError::SignInAgain`] without the server being asked, until somebody
-/// does.
+/// [`OAuthError`]. After an `invalid_grant` it is [`OAuthError::SignInAgain`], without asking the server, until the
+/// user signs in again.
 pub async fn access_token(context: ProcessContext, of: TokenOf, refused: Option<Secret>) -> Result<Tokens, OAuthError> {
     let jitter = fastrand::i64(0..=JITTER);
     let read = {
@@ -74,7 +76,7 @@ pub async fn access_token(context: ProcessContext, of: TokenOf, refused: Option<
             let ended = Tokens { ended: Some(why.clone()), ..tokens };
             (Some(ended), Err(OAuthError::SignInAgain { account: of.account.clone(), why }))
         }
-        // It was to be replaced ahead of its end, which has not come.
+        // It was to be replaced before it expires, and has not expired yet.
         Err(e) if e.is_temporary() && refused.as_ref() != Some(&tokens.access) && tokens.left(now) > 0 => {
             tracing::warn!("{e}. The token at hand is used meanwhile");
             (None, Ok(tokens))
@@ -89,22 +91,22 @@ pub async fn access_token(context: ProcessContext, of: TokenOf, refused: Option<
     result
 }
 
-/// The secret of the client.
+/// Obtains the client secret.
 fn client_secret(source: CredentialSource, environment: CredentialEnvironment) -> Obtaining {
     Box::pin(async move { source.obtain(&environment).await })
 }
 
-/// A secret that is on its way.
+/// A secret that is being obtained.
 type Obtaining = Pin<Box<dyn Future<Output = Result<Secret, CredentialError>> + Send>>;
 
-/// Whether a refusal means that only a person can grant anew (RFC 6749, section 5.2, and OpenID Connect Core 1.0, section
-/// 3.1.2.6).
+/// Whether a refusal means that only a person can renew the grant (RFC 6749, section 5.2, and OpenID Connect Core 1.0,
+/// section 3.1.2.6).
 fn ends_the_sign_in(code: &str) -> bool {
     matches!(code, "invalid_grant" | "interaction_required" | "login_required" | "consent_required")
 }
 
 impl TokenOf {
-    /// That of an account.
+    /// The token of an account.
     #[must_use]
     pub fn account(account: &Account, settings: &Arc<OAuthSettings>) -> Self {
         Self {
@@ -115,7 +117,7 @@ impl TokenOf {
         }
     }
 
-    /// Whether the access token can be used; or a new one is to be had.
+    /// Whether the access token can be used. Otherwise it is to be refreshed.
     fn is_good(&self, tokens: &Tokens, now: i64, jitter: i64, refused: Option<&Secret>) -> Result<bool, OAuthError> {
         let again = |why: String| OAuthError::SignInAgain { account: self.account.clone(), why };
         if let Some(why) = self.made_for_another(tokens) {
@@ -131,7 +133,7 @@ impl TokenOf {
         }
     }
 
-    /// Why tokens must not be used for what is configured now.
+    /// Returns why the tokens must not be used with the present configuration.
     fn made_for_another(&self, tokens: &Tokens) -> Option<String> {
         let settings = &self.settings;
         if tokens.username != self.username {
@@ -166,7 +168,7 @@ impl TokenOf {
         let now = context.clock.read().wall;
         let lifetime = self.settings.preset.and_then(|preset| preset.refresh_lifetime);
         let known = refresh_end(granted.refresh_expires_in, lifetime, now);
-        // An end that was told once stays, where the token does.
+        // The end that the server gave for a refresh token holds as long as the token is not replaced.
         let stays = tokens.refresh_end_is_fixed && granted.refresh.is_none() && granted.refresh_expires_in.is_none();
         Ok(Tokens {
             access: granted.access,
@@ -181,7 +183,7 @@ impl TokenOf {
         })
     }
 
-    /// The server's words, and what probably happened.
+    /// Describes why the sign-in ended: the server's response and the probable cause.
     fn why_ended(&self, tokens: &Tokens, code: &str, description: Option<&str>, now: i64) -> String {
         const DAY: i64 = 24 * 60 * 60;
         let said = description.map(|words| format!(" ({words})")).unwrap_or_default();
@@ -216,7 +218,7 @@ mod tests {
     const ANSWER: &str =
         r#"{"access_token": "access-2", "token_type": "bearer", "expires_in": 3600, "refresh_token": "refresh-2"}"#;
 
-    /// A token endpoint that takes its time; where it is, and how often it was asked.
+    /// Starts a slow token endpoint. Returns its URL and the count of its requests.
     async fn endpoint() -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://127.0.0.1:{}/token", listener.local_addr().unwrap().port());
@@ -226,7 +228,7 @@ mod tests {
             while let Ok((mut connection, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let _ = connection.read(&mut [0; 4096]).await;
-                // Long enough for all others to come.
+                // Long enough for all the others to arrive.
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{ANSWER}", ANSWER.len());
                 let _ = connection.write_all(answer.as_bytes()).await;

@@ -1,4 +1,4 @@
-//! A client that registers itself (RFC 7591), as `draft-ietf-mailmaint-oauth-public` has it for mail programs.
+//! Dynamic client registration (RFC 7591), as profiled for mail programs by `draft-ietf-mailmaint-oauth-public`.
 
 use oauth2::HttpRequest;
 use oauth2::http::Method;
@@ -12,12 +12,12 @@ use crate::account::server_url::ServerUrl;
 use crate::https::{Http, Repeat};
 use crate::secret::Secret;
 
-/// What the server knows us by from now on.
+/// A registered client.
 #[derive(Debug)]
 pub struct Registered {
     /// The client identifier.
     pub client_id: String,
-    /// The client's secret, where it gives one.
+    /// The client secret, if the server issues one.
     pub client_secret: Option<Secret>,
 }
 
@@ -27,7 +27,7 @@ struct Document {
     client_secret: Option<String>,
 }
 
-/// Registers a client for this redirect and scope.
+/// Registers a client with this redirection URI and scope.
 ///
 /// # Errors
 /// [`OAuthError`].

@@ -1,4 +1,4 @@
-//! Sends the requests of the crate that makes them.
+//! Sends the requests of the `oauth2` crate.
 
 use std::pin::Pin;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::https::{Http, HttpError, Repeat};
 
-/// Sends them over our own connections.
+/// Sends requests over our own connections.
 #[derive(Debug)]
 pub(super) struct Sender {
     http: Http,
@@ -30,8 +30,8 @@ impl<'c> AsyncHttpClient<'c> for Sender {
     }
 }
 
-/// A token response with its times as the crate reads them. Some servers write them as strings, and what makes no sense must
-/// not cost the tokens beside it: a refresh token that was rotated comes only once.
+/// Rewrites the lifetimes in a token response as the crate expects them. Some servers send them as strings, and an
+/// unintelligible one must not cost the tokens in the same response: a rotated refresh token is sent only once.
 fn with_plain_numbers(body: Vec<u8>) -> Vec<u8> {
     const TIMES: [&str; 2] = ["expires_in", "refresh_token_expires_in"];
     let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(&body) else { return body };

@@ -1,4 +1,4 @@
-//! The sign-in: who the client is, the way through the browser, and what must be there before anything is kept.
+//! The sign-in: the client, the way through the browser, and what must be granted before anything is kept.
 
 use std::time::Duration;
 
@@ -23,13 +23,13 @@ use crate::credential::CredentialEnvironment;
 use crate::https::Http;
 use crate::secret::Secret;
 
-/// How long somebody may take to say yes.
+/// How long the user may take to give consent.
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// So many texts that are no address may be pasted.
+/// After this many pasted texts that are not the expected URL, the sign-in fails.
 const MOST_PASTED: u32 = 10;
 
-/// Scopes that are not about the mailbox; servers do not tell that they granted them.
+/// Scopes that do not concern the mailbox; servers do not report that they granted them.
 const ABOUT_THE_SIGN_IN: [&str; 4] = ["offline_access", "openid", "email", "profile"];
 
 /// A client that can sign in.
@@ -38,7 +38,7 @@ pub struct SignIn {
     http: Http,
     preset: Option<&'static Preset>,
     client: TokenClientSettings,
-    /// Whether the client has just been registered, so that nothing else knows its identifier and secret.
+    /// Whether the client was registered just now, so that its identifier and secret are in no configuration.
     registered: bool,
     authorization_endpoint: Option<ServerUrl>,
     device_authorization_endpoint: Option<ServerUrl>,
@@ -49,7 +49,7 @@ pub struct SignIn {
 }
 
 impl SignIn {
-    /// Finds out what the settings leave to the server's metadata, and registers the client if it has no identifier.
+    /// Fetches the server's metadata if the settings need it, and registers the client if it has no identifier.
     ///
     /// # Errors
     /// [`OAuthError`].
@@ -112,7 +112,7 @@ impl SignIn {
         })
     }
 
-    /// Begins the way through a browser; `hint` is the name of the mailbox.
+    /// Begins a sign-in with a browser; `hint` is the name of the mailbox.
     ///
     /// # Errors
     /// [`OAuthError`].
@@ -152,10 +152,10 @@ impl SignIn {
         Ok(BrowserSignIn { of: self, url, listener, expected, redirect, verifier })
     }
 
-    /// Begins the way with another device.
+    /// Begins a sign-in on another device.
     ///
     /// # Errors
-    /// [`OAuthError`]; [`OAuthError::NoSuchWay`] where the server has none, with the reason.
+    /// [`OAuthError`]; [`OAuthError::NoSuchWay`], with the reason, if the server has no device codes.
     pub async fn device(&self) -> Result<DeviceSignIn, OAuthError> {
         let endpoint = self.device_authorization_endpoint.as_ref().ok_or_else(|| {
             let known = match self.preset.map(|preset| (preset.name, preset.device)) {
@@ -167,13 +167,13 @@ impl SignIn {
         device::begin(&self.http, &self.client, endpoint, self.scope.as_deref()).await
     }
 
-    /// What asks the authorization server.
+    /// The HTTP client for requests to the authorization server.
     #[must_use]
     pub fn http(&self) -> &Http {
         &self.http
     }
 
-    /// What is to be kept of what was granted, if it is enough; `now` is the time since 1970.
+    /// Returns the tokens to keep if what was granted is sufficient; `now` is in seconds since 1970.
     ///
     /// # Errors
     /// [`OAuthError::Scope`], [`OAuthError::NoRefreshToken`].
@@ -205,7 +205,8 @@ impl SignIn {
         })
     }
 
-    /// What was asked for and not granted. Who does not tell has granted all (RFC 6749, section 5.1).
+    /// Returns the scopes that were requested but not granted. Without a scope in the response, all were (RFC 6749,
+    /// section 5.1).
     fn missing(&self, granted: Option<&str>) -> Vec<&str> {
         let Some(granted) = granted else { return Vec::new() };
         let same = |one: &str, other: &str| one.trim_end_matches('/').eq_ignore_ascii_case(other.trim_end_matches('/'));
@@ -215,13 +216,13 @@ impl SignIn {
     }
 }
 
-/// When a refresh token ends: as the server told, or by what is known of those that are not used.
+/// Returns when a refresh token expires: as the server says, or else by the known lifetime of unused ones.
 pub(super) fn refresh_end(told: Option<i64>, unused: Option<Duration>, now: i64) -> Option<i64> {
     let unused = unused.and_then(|time| i64::try_from(time.as_secs()).ok());
     told.or(unused).map(|seconds| now.saturating_add(seconds))
 }
 
-/// The address of the mailbox that was granted, if the server told it and it is another one than was meant.
+/// Returns the address of the mailbox that was granted, if the server gives it and it is not the expected one.
 #[must_use]
 pub fn other_mailbox(granted: &Granted, username: &str) -> Option<String> {
     let address = identity::address(granted.id_token.as_ref()?)?;
@@ -233,10 +234,10 @@ fn no_client(preset: Option<&'static Preset>) -> OAuthError {
     OAuthError::NoClient { registration: preset.map(|preset| preset.registration) }
 }
 
-/// A sign-in that waits for a browser.
+/// A sign-in that waits for the browser.
 pub struct BrowserSignIn<'a> {
     of: &'a SignIn,
-    /// Where the browser begins.
+    /// The URL to open in the browser.
     pub url: Url,
     listener: Option<Loopback>,
     expected: Expected,
@@ -245,21 +246,21 @@ pub struct BrowserSignIn<'a> {
 }
 
 impl BrowserSignIn<'_> {
-    /// The port at which the answer is waited for. None: it has to be pasted.
+    /// The port on which the response is awaited. None: it must be pasted.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.listener.as_ref().and(self.expected.redirect.port())
     }
 
-    /// Where the browser is sent in the end.
+    /// The redirection URI.
     #[must_use]
     pub fn redirect(&self) -> &str {
         self.redirect.as_str()
     }
 
-    /// Waits for the answer, which comes through the browser or is pasted, and takes it to the token endpoint. What was
-    /// pasted and is no address is told, and another text is waited for. When nothing more is pasted, the browser is
-    /// waited for unless somebody has pasted, or was to.
+    /// Waits for the response, which comes through the browser or is pasted, and exchanges its code for tokens. Pasted
+    /// text that is not the expected URL is passed to `on_error`, and another is awaited. Once `pasted` is closed, the
+    /// browser is awaited only if nothing was pasted and `is_to_be_pasted` is false.
     ///
     /// # Errors
     /// [`OAuthError`].
@@ -301,7 +302,7 @@ async fn answer(
             }
         }
         if listens && tries == 0 && !is_to_be_pasted {
-            // Nobody is there to paste; the browser may be.
+            // There is nobody to paste, but the browser may still respond.
             std::future::pending::<()>().await;
         }
         Err(OAuthError::Callback { why: "no address to which the browser was sent was pasted".to_owned() })

@@ -1,5 +1,5 @@
-//! The file `ACCOUNT.token` in the state directory: who may write it, and how it is replaced so that a power cut leaves the
-//! old one or the new one. Everything here blocks.
+//! The file `ACCOUNT.token` in the state directory: who may write it, and how it is replaced so that after a power cut
+//! either the old file or the new one is there. Everything here blocks.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,22 +13,22 @@ use crate::account::AccountName;
 use crate::disk::{Disk, HeldLock, Lock, make_dirs, sync_dirs_above};
 use crate::state::ownership;
 
-/// How long another process is waited for that refreshes the same token. It is bounded itself.
+/// How long to wait for another process that is refreshing the same token. Its requests have time limits of their own.
 const TIMEOUT: Duration = Duration::from_secs(100);
 
-/// How often it is looked at.
+/// How often to try the lock.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Where the tokens of an account are.
+/// Returns the path of an account's token file.
 #[must_use]
 pub fn path(dir: &Path, account: &AccountName) -> PathBuf {
     dir.join(format!("{account}.token"))
 }
 
-/// Reads the tokens of an account; None if there are none.
+/// Reads the tokens of an account. Returns None if there are none.
 ///
 /// # Errors
-/// The file cannot be read, or makes no sense.
+/// If the file cannot be read or is damaged.
 pub fn read(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Result<Option<Tokens>, OAuthError> {
     let path = path(dir, account);
     let file = |source| OAuthError::File { doing: "read", path: path.clone(), source };
@@ -39,13 +39,13 @@ pub fn read(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Result<Option
     };
     let why = |e: serde_json::Error| OAuthError::SignInAgain {
         account: account.clone(),
-        // The error's own words could quote the file.
+        // The error's own text could quote the file.
         why: format!("{} is damaged in line {}", path.display(), e.line()),
     };
     Tokens::from_json(&json).map(Some).map_err(why)
 }
 
-/// What changes when somebody signs in anew, and not when a token is refreshed; nothing if nobody has.
+/// Returns a stamp that changes with each sign-in but not with a refresh. Empty if there are no tokens.
 #[must_use]
 pub fn sign_in_stamp(disk: &dyn Disk, dir: &Path, account: &AccountName) -> String {
     match read(disk, dir, account) {
@@ -54,10 +54,10 @@ pub fn sign_in_stamp(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Stri
     }
 }
 
-/// Puts tokens in the place of those of before. When this returns they outlive a power cut.
+/// Replaces the tokens of an account. They are durable when this returns.
 ///
 /// # Errors
-/// Those of the disk; then the ones of before are still there.
+/// Those of the disk. The file then has the old tokens, or the new ones if only syncing the directory failed.
 pub fn write(disk: &dyn Disk, dir: &Path, account: &AccountName, tokens: &Tokens) -> Result<(), OAuthError> {
     let path = path(dir, account);
     let file = |source| OAuthError::File { doing: "write", path: path.clone(), source };
@@ -80,16 +80,16 @@ pub fn write(disk: &dyn Disk, dir: &Path, account: &AccountName, tokens: &Tokens
     })
 }
 
-/// The right to write the tokens of an account.
+/// The lock on an account's tokens, without which they are not written.
 pub struct TokenLock {
     _lock: Box<dyn HeldLock>,
 }
 
-/// Waits for the right to write the tokens of an account, and makes the state directory if it is not there. One refresh at
-/// a time: of two with the same refresh token a server takes the second for a theft.
+/// Waits for the lock on an account's tokens, creating the state directory if necessary. Only one process may refresh
+/// at a time: when a refresh token is used twice, servers take the second use for theft.
 ///
 /// # Errors
-/// The place is another user's, or cannot be used; [`OAuthError::Busy`].
+/// If the directory belongs to another user or cannot be used; [`OAuthError::Busy`].
 pub fn lock(disk: &dyn Disk, dir: &Path, account: &AccountName, holder: &str) -> Result<TokenLock, OAuthError> {
     ownership::check(disk, dir, account.as_str())?;
     let directory = |source| OAuthError::File { doing: "make", path: dir.to_owned(), source };
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(read(&RealDisk, &state, &account).unwrap(), None);
         let lock = lock(&RealDisk, &state, &account, "a test").unwrap();
         write(&RealDisk, &state, &account, &tokens()).unwrap();
-        // What a crash left behind is in nobody's way.
+        // A leftover from a crash does no harm.
         std::fs::write(state.join("work.token.new"), "half").unwrap();
         let second = Tokens { access: Secret::new(b"access-2".to_vec()), ..tokens() };
         write(&RealDisk, &state, &account, &second).unwrap();

@@ -1,4 +1,4 @@
-//! Requests to the token endpoint (RFC 6749, sections 4.1.3 and 6), and what comes of them.
+//! Requests to the token endpoint (RFC 6749, sections 4.1.3 and 6), and their results.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,18 +19,18 @@ use crate::account::server_url::ServerUrl;
 use crate::https::{Http, HttpError, Repeat};
 use crate::secret::Secret;
 
-/// What token responses hold besides.
+/// Further fields of token responses.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct Extra {
-    /// Who said yes (OpenID Connect Core 1.0, section 3.1.3.3).
+    /// The identity token (OpenID Connect Core 1.0, section 3.1.3.3).
     #[serde(default)]
     id_token: Option<String>,
-    /// The end of the refresh token, where a server tells it.
+    /// The lifetime of the refresh token in seconds, which some servers give.
     #[serde(default)]
     refresh_token_expires_in: Option<u64>,
 }
 
-/// Without what it holds: an identity token is as good as a password at some places.
+/// Omits the contents: in some places an identity token is as good as a password.
 impl fmt::Debug for Extra {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Extra").finish_non_exhaustive()
@@ -41,7 +41,7 @@ impl ExtraTokenFields for Extra {}
 
 pub(super) type Response = StandardTokenResponse<Extra, BasicTokenType>;
 
-/// The client as the crate has it, with a token endpoint.
+/// The client type of the `oauth2` crate, with a token endpoint.
 pub(super) type TokenClient<HasAuth = EndpointNotSet, HasDevice = EndpointNotSet> = Client<
     BasicErrorResponse,
     Response,
@@ -55,40 +55,40 @@ pub(super) type TokenClient<HasAuth = EndpointNotSet, HasDevice = EndpointNotSet
     EndpointSet,
 >;
 
-/// Who asks, and where.
+/// The client and the token endpoint.
 #[derive(Debug, Clone)]
 pub struct TokenClientSettings {
     /// RFC 6749, section 3.2.
     pub token_endpoint: ServerUrl,
     /// The client identifier.
     pub client_id: String,
-    /// The client's secret.
+    /// The client secret.
     pub client_secret: Option<Secret>,
-    /// The secret goes into a header, not into the body.
+    /// The secret is sent in a header, not in the body.
     pub basic_auth: bool,
-    /// For which service the token is (RFC 8707).
+    /// The service for which the token is requested (RFC 8707).
     pub resource: Option<String>,
 }
 
-/// What the token endpoint gave.
+/// The tokens that the endpoint issued.
 #[derive(Debug)]
 pub struct Granted {
     /// The access token.
     pub access: Secret,
-    /// How long it is good, in seconds.
+    /// The lifetime of the access token, in seconds.
     pub expires_in: Option<i64>,
-    /// A refresh token, if there is a new one.
+    /// The refresh token, if a new one was issued.
     pub refresh: Option<Secret>,
-    /// How long that one is good, in seconds.
+    /// The lifetime of the refresh token, in seconds.
     pub refresh_expires_in: Option<i64>,
-    /// What was granted, if that was told.
+    /// The granted scope, if the server gave it.
     pub scope: Option<String>,
-    /// Who said yes, unchecked.
+    /// The identity token, not verified.
     pub id_token: Option<Secret>,
 }
 
 impl TokenClientSettings {
-    /// The client as the crate has it.
+    /// Builds the crate's client.
     pub(super) fn client(&self) -> TokenClient {
         let mut client = Client::new(ClientId::new(self.client_id.clone()))
             .set_token_uri(TokenUrl::from_url(self.token_endpoint.url().clone()))
@@ -99,7 +99,7 @@ impl TokenClientSettings {
         client
     }
 
-    /// Exchanges the code from the browser for tokens.
+    /// Exchanges an authorization code for tokens.
     ///
     /// # Errors
     /// [`OAuthError`].
@@ -112,7 +112,7 @@ impl TokenClientSettings {
     ) -> Result<Granted, OAuthError> {
         let secrets = self.secrets([code]);
         let code = AuthorizationCode::new(String::from_utf8_lossy(code.expose()).into_owned());
-        // A code is good for one use.
+        // A code can be used only once.
         let send = Sender::new(http, Repeat::WhileNotAccepted);
         let client = self.client();
         let mut request =
@@ -124,7 +124,7 @@ impl TokenClientSettings {
         granted(&response)
     }
 
-    /// What a server must not be quoted with.
+    /// Returns the secrets to remove from quotations of the server.
     pub(super) fn secrets<const N: usize>(&self, sent: [&Secret; N]) -> Vec<Secret> {
         sent.into_iter().chain(&self.client_secret).cloned().collect()
     }
@@ -132,7 +132,7 @@ impl TokenClientSettings {
     /// Exchanges a refresh token for a new access token.
     ///
     /// # Errors
-    /// [`OAuthError`]; `invalid_grant` is one of [`OAuthError::Refused`].
+    /// [`OAuthError`]; `invalid_grant` is an [`OAuthError::Refused`].
     pub async fn refresh(&self, http: &Http, refresh: &Secret) -> Result<Granted, OAuthError> {
         let secrets = self.secrets([refresh]);
         let refresh = RefreshToken::new(String::from_utf8_lossy(refresh.expose()).into_owned());
@@ -147,11 +147,11 @@ impl TokenClientSettings {
     }
 }
 
-/// What a response holds, if it can be used for a login.
+/// Returns the contents of a token response, if they can be used for a login.
 pub(super) fn granted(response: &Response) -> Result<Granted, OAuthError> {
     let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
     let access = response.access_token().secret();
-    // RFC 6750, section 2.1. Anything else could break the command that it is sent in.
+    // RFC 6750, section 2.1. Other characters could break the command in which the token is sent.
     let is_token = |c: char| c.is_ascii_graphic();
     let refresh = response.refresh_token().map(RefreshToken::secret).filter(|token| !token.is_empty());
     if access.is_empty()
@@ -181,14 +181,15 @@ pub(super) fn granted(response: &Response) -> Result<Granted, OAuthError> {
     })
 }
 
-/// A server's words without what was sent to it: some repeat what they refuse.
+/// Removes from a server's text the secrets that were sent to it: some servers repeat what they refuse.
 fn without(words: &str, secrets: &[Secret]) -> String {
     let texts =
         secrets.iter().filter_map(|secret| str::from_utf8(secret.expose()).ok()).filter(|text| !text.is_empty());
     texts.fold(words.to_owned(), |words, text| words.replace(text, "[secret]"))
 }
 
-/// The crate's error as ours, without the secrets that were sent. What could not be parsed is not shown: it may hold tokens.
+/// Converts the crate's error, without the secrets that were sent. A response that cannot be parsed is not shown,
+/// because it may contain tokens.
 pub(super) fn error<T>(error: RequestTokenError<HttpError, StandardErrorResponse<T>>, secrets: &[Secret]) -> OAuthError
 where
     T: oauth2::ErrorResponseType + fmt::Display + 'static,
@@ -214,7 +215,7 @@ where
     }
 }
 
-/// A whole answer that is JSON, or the error in it.
+/// Parses a complete response as JSON, or returns the error in it.
 pub(super) fn json<T: serde::de::DeserializeOwned>(
     response: &HttpResponse,
     what: &'static str,

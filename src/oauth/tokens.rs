@@ -1,20 +1,20 @@
-//! What a sign-in brought, and how long it is good. PURE.
+//! The tokens of a sign-in, and how long they are valid. PURE.
 
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::secret::Secret;
 
-/// The version of the file.
+/// The version of the file format.
 const VERSION: u32 = 1;
 
-/// An access token that says nothing of its end is taken to be good for so long, in seconds.
+/// The assumed lifetime of an access token if the server gives none, in seconds.
 const ASSUMED: i64 = 60 * 60;
 
-/// An access token is replaced so long before its end, in seconds: a login must not meet it.
+/// How long before it expires an access token is replaced, in seconds, so that it does not expire during a login.
 const AHEAD: i64 = 5 * 60;
 
-/// And at a moment that differs from account to account by at most so much, in seconds.
+/// The largest random addition to that margin, in seconds, so that accounts do not all refresh at once.
 pub const JITTER: i64 = 60;
 
 /// The tokens of an account. Times are seconds since 1970.
@@ -22,52 +22,52 @@ pub const JITTER: i64 = 60;
 pub struct Tokens {
     /// The name that the account logs in with.
     pub username: String,
-    /// The client that they were given to.
+    /// The client to which they were issued.
     pub client_id: String,
-    /// Its secret, if the client was registered by us.
+    /// The client secret, if we registered the client.
     pub registered_secret: Option<Secret>,
-    /// Where they come from.
+    /// The token endpoint that issued them.
     pub token_endpoint: String,
-    /// The client's secret goes into a header, not into the body.
+    /// The client secret is sent in a header, not in the body.
     pub basic_auth: bool,
-    /// What was granted.
+    /// The granted scope.
     pub scope: Option<String>,
     /// The access token.
     pub access: Secret,
-    /// Its end, as far as the server told.
+    /// When it expires, if the server says.
     pub access_expires: Option<i64>,
     /// The refresh token.
     pub refresh: Option<Secret>,
-    /// Its end, if the server told, or if it is known how long one lives that is not used.
+    /// When it expires: as the server says, or by the known lifetime of unused ones.
     pub refresh_expires: Option<i64>,
-    /// The server told that end: no use of it puts it off.
+    /// The server gave that time, so using the token does not postpone it.
     pub refresh_end_is_fixed: bool,
-    /// When the tokens came.
+    /// When the tokens were issued.
     pub renewed: i64,
     /// When the user signed in.
     pub signed_in: i64,
-    /// Why only a new sign-in helps, if that is so.
+    /// Why the user must sign in again, if so.
     pub ended: Option<String>,
 }
 
-/// When tokens came and when they end, in seconds since 1970: what `mailferry status` tells.
+/// When tokens were issued and when they expire, in seconds since 1970, for `mailferry status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenTimes {
     /// When the user signed in.
     pub signed_in: i64,
-    /// When the tokens came.
+    /// When the tokens were issued.
     pub renewed: i64,
-    /// When the access token ends, as far as the server told.
+    /// When the access token expires, if the server says.
     pub access_expires: Option<i64>,
-    /// When the refresh token ends, as far as that is known.
+    /// When the refresh token expires, if known.
     pub refresh_expires: Option<i64>,
-    /// Only a new sign-in puts that off, and no use.
+    /// Only a new sign-in postpones that, not use of the token.
     pub refresh_end_is_fixed: bool,
 }
 
 impl TokenTimes {
-    /// How many whole days are left of a sign-in whose end no use puts off, once three quarters of it are over and before
-    /// it has ended.
+    /// Returns the number of whole days left of a sign-in whose end cannot be postponed by use, during its last
+    /// quarter.
     #[must_use]
     pub fn last_days(&self, now: i64) -> Option<i64> {
         let end = self.refresh_expires.filter(|_| self.refresh_end_is_fixed)?;
@@ -80,19 +80,19 @@ impl TokenTimes {
 /// What can be done with tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// The access token is good.
+    /// The access token is valid.
     Good,
-    /// A new one is to be had.
+    /// The access token is to be refreshed.
     Refresh,
-    /// The access token is at its end, and there is no refresh token.
+    /// The access token has expired or was rejected, and there is no refresh token.
     NothingLeft,
     /// The sign-in has ended.
     Ended,
 }
 
 impl Tokens {
-    /// What can be done at a time; `jitter` is up to [`JITTER`]. An access token that the server has refused is not good,
-    /// whatever it says of itself.
+    /// Judges the tokens at the time `now`; `jitter` is at most [`JITTER`]. An access token that the server has
+    /// rejected is not valid, whatever its lifetime.
     #[must_use]
     pub fn judge(&self, now: i64, jitter: i64, refused: Option<&Secret>) -> Judgement {
         if self.ended.is_some() {
@@ -103,13 +103,13 @@ impl Tokens {
         match (&self.refresh, good) {
             (_, true) => Judgement::Good,
             (Some(_), false) => Judgement::Refresh,
-            // Without a refresh token it is used to its very end.
+            // Without a refresh token, the access token is used until it expires.
             (None, false) if refused != Some(&self.access) && self.left(now) > 0 => Judgement::Good,
             (None, false) => Judgement::NothingLeft,
         }
     }
 
-    /// When they came and when they end.
+    /// Returns when they were issued and when they expire.
     #[must_use]
     pub fn times(&self) -> TokenTimes {
         TokenTimes {
@@ -121,7 +121,8 @@ impl Tokens {
         }
     }
 
-    /// How long the access token is good, in seconds. A clock that went back says nothing: then not at all.
+    /// Returns the remaining lifetime of the access token, in seconds. It is 0 if the clock is before the time of
+    /// issue.
     #[must_use]
     pub fn left(&self, now: i64) -> i64 {
         if now < self.renewed { 0 } else { self.expires().saturating_sub(now) }
@@ -135,7 +136,7 @@ impl Tokens {
         self.expires().saturating_sub(self.renewed).max(0)
     }
 
-    /// As it is kept. The text holds the tokens, and is wiped.
+    /// Serializes the tokens for the file. The text contains them, and is wiped.
     pub(super) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
         let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
         let kept = Kept {
@@ -155,14 +156,14 @@ impl Tokens {
             signed_in: self.signed_in,
             ended: self.ended.clone(),
         };
-        // Room for all of it: what grows leaves copies behind that nobody wipes.
+        // Enough capacity for all of it: growing would leave copies behind that are not wiped.
         let mut json = Zeroizing::new(Vec::with_capacity(MOST));
         serde_json::to_writer_pretty(&mut *json, &kept)?;
         json.push(b'\n');
         Ok(json)
     }
 
-    /// From how it is kept.
+    /// Parses the contents of the file.
     pub(super) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
         let kept: Kept = serde_json::from_slice(json)?;
         let secret = |text: &Text| Secret::new(text.0.as_bytes().to_vec());
@@ -185,10 +186,10 @@ impl Tokens {
     }
 }
 
-/// The longest file, in bytes.
+/// The largest file, in bytes.
 pub(super) const MOST: usize = 256 * 1024;
 
-/// A text that is wiped.
+/// A string that is wiped when dropped.
 struct Text(Zeroizing<String>);
 
 impl Text {
@@ -269,7 +270,7 @@ pub(super) mod tests {
             (4300, 0, Judgement::Refresh),
             (4250, 60, Judgement::Refresh),
             (9999, 0, Judgement::Refresh),
-            // The clock went back: nothing is known of its end.
+            // The clock went back, so nothing is known of the expiry.
             (999, 0, Judgement::Refresh),
         ] {
             assert_eq!(tokens.judge(now, jitter, None), expected, "{now} {jitter}");

@@ -1,9 +1,8 @@
-//! What is known of mail providers and cannot be asked of their servers: where they are, how one logs in there, and what
-//! rules they have. PURE.
+//! Facts about mail providers that their servers do not announce: their hosts, login names and rules. PURE.
 //!
-//! It is data: a provider is a line of `providers.tsv`, with a source and the day on which it was checked. A rule that a
-//! server announces or enforces in words needs no line: LOGIN-DELAY is obeyed everywhere, and [`crate::schedule`] learns
-//! from a refusal that came too soon.
+//! These are data: a provider is one line of `providers.tsv`, with its source and the date it was checked. A rule that
+//! a server announces or enforces in words needs no line: LOGIN-DELAY is obeyed unless the table calls it untrue, and
+//! [`crate::schedule`] learns from a refusal of a poll that came too soon.
 
 mod table;
 
@@ -15,7 +14,7 @@ use crate::account::TlsMode;
 /// A provider of mailboxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
-    /// The word for it in the configuration.
+    /// Its identifier in the configuration.
     pub id: &'static str,
     /// What people call it.
     pub name: &'static str,
@@ -25,78 +24,78 @@ pub struct Provider {
     pub port: u16,
     /// When TLS begins there.
     pub tls: TlsMode,
-    /// What one logs in as.
+    /// The name to log in with.
     pub login: Login,
-    /// What it takes as a proof.
+    /// The credentials it accepts.
     pub accepts: Accepts,
     /// The preset for signing in by OAuth 2.0, if there is one: see [`crate::account::preset`].
     pub oauth: Option<&'static str>,
-    /// Its servers have one of these names, or a name below one.
+    /// Its servers have one of these names or are below one.
     servers: Vec<&'static str>,
-    /// The domains of its addresses; one that ends in `.*` stands for every top-level domain.
+    /// The domains of its mail addresses; one that ends in `.*` matches every top-level domain.
     domains: Vec<&'static str>,
-    /// The least time between two polls; zero if none is known.
+    /// The minimum time between two polls; zero if none is known.
     pub min_interval: Duration,
     /// The time between two polls that it recommends.
     pub interval: Option<Duration>,
-    /// The LOGIN-DELAY (RFC 2449, section 6.5) that its servers announce is not what they enforce, and `min_interval` stands
-    /// in its place. More sessions for a backlog need not wait even for that.
+    /// The LOGIN-DELAY (RFC 2449, section 6.5) that its servers announce is not the one they enforce, and
+    /// `min_interval` is used instead. Further sessions to clear a backlog need not wait even for that.
     pub login_delay_is_untrue: bool,
     /// A session lists only some of the messages; the next one lists more.
     pub lists_in_portions: bool,
     /// It has no POP3.
     pub no_pop3: bool,
-    /// Where POP3 is switched on, and a password for programs made: the words of its menus.
+    /// Where to enable POP3 and create a password for programs, in the words of its menus.
     pub enable: Option<&'static str>,
-    /// What else is good to know.
+    /// Other useful information.
     pub note: Option<&'static str>,
-    /// The day on which this was checked, as in RFC 3339.
+    /// The date on which this was checked (RFC 3339).
     pub checked: &'static str,
-    /// Where it comes from.
+    /// The source of this information.
     pub source: &'static str,
 }
 
-/// What one logs in as.
+/// The form of the login name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
     /// The whole address.
     Address,
-    /// What stands before the @.
+    /// The part before the @.
     LocalPart,
 }
 
-/// What a provider takes as a proof.
+/// The credentials that a provider accepts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Accepts {
     /// The password of the mailbox.
     pub password: bool,
-    /// A password that was made for one program.
+    /// A password for a single program (app password).
     pub app_password: bool,
-    /// The same, by the name that Chinese providers have for it (授权码).
+    /// The same, under the name that Chinese providers use (授权码).
     pub authorization_code: bool,
     /// An OAuth 2.0 access token.
     pub oauth: bool,
 }
 
 impl Accepts {
-    /// Whether there is any other way than OAuth 2.0.
+    /// Whether it accepts anything besides OAuth 2.0.
     #[must_use]
     pub fn any_password(self) -> bool {
         self.password || self.app_password || self.authorization_code
     }
 }
 
-/// All of them.
+/// All known providers.
 static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| table::parse(include_str!("providers.tsv")).0);
 
 impl Provider {
-    /// All that are known, in the order of the table.
+    /// All known providers, in the order of the table.
     #[must_use]
     pub fn all() -> &'static [Self] {
         &PROVIDERS
     }
 
-    /// The provider that a server belongs to, if anything is known of it.
+    /// Returns the provider to which a server belongs, if known.
     #[must_use]
     pub fn of(host: &str) -> Option<&'static Self> {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
@@ -107,13 +106,13 @@ impl Provider {
         PROVIDERS.iter().find(is_its).or_else(|| PROVIDERS.iter().find(is_near))
     }
 
-    /// The provider of this name in the configuration.
+    /// Returns the provider with this identifier in the configuration.
     #[must_use]
     pub fn named(id: &str) -> Option<&'static Self> {
         PROVIDERS.iter().find(|provider| provider.id == id && provider.may_be_named())
     }
 
-    /// The provider of a mail address, by its domain.
+    /// Returns the provider of a mail address, by its domain.
     #[must_use]
     pub fn of_address(address: &str) -> Option<&'static Self> {
         let (_, domain) = address.rsplit_once('@')?;
@@ -127,7 +126,7 @@ impl Provider {
         by(&is_same).or_else(|| by(&is_like))
     }
 
-    /// The names of those that have addresses in a domain which begins with this label, such as "gmx".
+    /// Returns the identifiers of providers that have a mail domain whose first label is this one, such as "gmx".
     pub fn names_by_label(label: &str) -> impl Iterator<Item = &'static str> {
         let label = label.to_ascii_lowercase();
         let begins = move |domain: &&str| domain.strip_prefix(label.as_str()).is_some_and(|rest| rest.starts_with('.'));
@@ -135,12 +134,12 @@ impl Provider {
         PROVIDERS.iter().filter(is_its).map(|one| one.id)
     }
 
-    /// The names that may stand in the configuration.
+    /// The identifiers allowed in the configuration.
     pub fn names() -> impl Iterator<Item = &'static str> {
         PROVIDERS.iter().filter(|one| one.may_be_named()).map(|provider| provider.id)
     }
 
-    /// Whether the configuration may name it: it has a server, or none that it could have.
+    /// Whether the configuration may name it: it has a server, or is known to have no POP3.
     fn may_be_named(&self) -> bool {
         self.host.is_some() || self.no_pop3
     }

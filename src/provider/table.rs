@@ -1,7 +1,7 @@
-//! The table of providers: its text becomes [`Provider`]s. PURE.
+//! Parses the table of providers into [`Provider`]s. PURE.
 //!
-//! A provider is one line of `providers.tsv`, its fields apart by tabs, in the order of the first line. What a field may
-//! hold is said in [`Row::parse`]; the test below reads the table that ships.
+//! A provider is one line of `providers.tsv`: fields separated by tabs, in the order of the header line. [`Row::parse`]
+//! defines the valid contents of each field; the test below checks the table that is distributed.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Accepts, Login, Provider};
 use crate::account::TlsMode;
 
-/// The names of the fields, as the first line has them.
+/// The names of the fields, as in the header line.
 const FIELDS: [&str; 17] = [
     "id",
     "name",
@@ -33,9 +33,9 @@ const FIELDS: [&str; 17] = [
 /// What is wrong with a line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InvalidRow {
-    /// Its number, from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// The field that is wrong; none if there are too many or too few.
+    /// The invalid field; None if there are too many or too few fields, or the header line is wrong.
     pub field: Option<&'static str>,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for InvalidRow {
     }
 }
 
-/// Reads the table. A line that makes no sense is left out and reported.
+/// Parses the table. An invalid line is skipped and reported.
 pub(super) fn parse(text: &'static str) -> (Vec<Provider>, Vec<InvalidRow>) {
     let mut lines = text.lines().enumerate();
     let mut invalid = Vec::new();
@@ -77,7 +77,7 @@ impl Row {
         fields.try_into().ok().map(Self)
     }
 
-    /// The name of the first field that makes no sense, if there is one.
+    /// Parses the fields. The error is the name of an invalid field.
     fn parse(self) -> Result<Provider, &'static str> {
         let [
             id,
@@ -105,7 +105,7 @@ impl Row {
             number => number.parse().ok().map(|seconds| Some(Duration::from_secs(seconds))),
         };
         let flags = Flags::parse(flags).ok_or("flags")?;
-        // Where mail cannot be fetched there is no server, and elsewhere there is one.
+        // An entry has a server unless it says that there is no POP3, or gives only facts.
         let has_server = !flags.no_pop3 && !flags.facts_only;
         Ok(Provider {
             id: text(id).filter(|id| id.chars().all(is_word)).ok_or("id")?,

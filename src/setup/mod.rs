@@ -1,4 +1,5 @@
-//! A new account for a mail address: what it is made of, and how it is tried before it is written. `cli::setup` asks.
+//! Setting up an account for a mail address: its settings, and the checks before it is written. `cli::setup` is the
+//! dialogue.
 
 pub(crate) mod sealed;
 pub(crate) mod settings;

@@ -1,4 +1,4 @@
-//! A password as a systemd credential: encrypted by `systemd-creds`, and handed to the service by a drop-in.
+//! Passwords as systemd credentials: encrypted by `systemd-creds`, and passed to the service by a drop-in.
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
@@ -7,19 +7,19 @@ use std::process::{Command, Stdio};
 
 use crate::secret::Secret;
 
-/// Where a credential and the drop-in that hands it over go.
+/// The paths of a credential and of the drop-in that passes it to the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CredentialPlaces {
     /// The encrypted credential.
     pub credential: PathBuf,
     /// The drop-in of the service.
     pub drop_in: PathBuf,
-    /// They are the user's own, not the machine's.
+    /// They belong to the user, not to the system.
     pub of_user: bool,
 }
 
 impl CredentialPlaces {
-    /// Those of the machine, for a configuration of the machine's; else those of the user.
+    /// Returns the system's paths for a configuration below `etc`, otherwise the user's.
     #[must_use]
     pub(crate) fn of(name: &str, config: &Path, etc: &Path, config_home: &Path) -> Self {
         let of_user = !config.starts_with(etc);
@@ -38,7 +38,7 @@ impl CredentialPlaces {
         }
     }
 
-    /// The text of the drop-in.
+    /// Returns the text of the drop-in.
     #[must_use]
     pub(crate) fn drop_in_text(&self, name: &str) -> String {
         let place = self.credential.to_string_lossy().replace('%', "%%");
@@ -46,24 +46,24 @@ impl CredentialPlaces {
     }
 }
 
-/// The first systemd whose credentials can be a user's.
+/// The first systemd version with credentials for users.
 const OF_USERS: u32 = 256;
 
-/// The first systemd that has encrypted credentials.
+/// The first systemd version with encrypted credentials.
 const ENCRYPTED: u32 = 250;
 
-/// Why systemd cannot keep a password here, in words; None if it can, or does not say. Blocks.
+/// Says why systemd cannot keep a password here. Returns None if it can, or if its version is unknown. Blocks.
 pub(crate) fn why_not(of_user: bool) -> Option<String> {
     let asked = Command::new("systemd-creds").arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
     match asked {
         Ok(output) => too_old(&String::from_utf8_lossy(&output.stdout), of_user),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Some("systemd-creds is not installed".to_owned()),
-        // Whoever runs it says what is wrong.
+        // Running it later reports what is wrong.
         Err(_) => None,
     }
 }
 
-/// The same by what `systemd-creds --version` prints: `systemd 252 (252.39-1)`.
+/// Says the same, from the output of `systemd-creds --version`: `systemd 252 (252.39-1)`.
 fn too_old(version: &str, of_user: bool) -> Option<String> {
     let number = version.strip_prefix("systemd ")?;
     let number: u32 = number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
@@ -71,7 +71,7 @@ fn too_old(version: &str, of_user: bool) -> Option<String> {
     (number < needed).then(|| format!("{whose} needs systemd {needed} or later, and this is {number}"))
 }
 
-/// Encrypts a password; only this machine, or this user on it, can read what comes of it. Blocks.
+/// Encrypts a password so that only this machine, or this user on it, can decrypt it. Blocks.
 ///
 /// # Errors
 /// What failed, in words.
@@ -84,7 +84,7 @@ pub(crate) fn encrypt(name: &str, password: &Secret, of_user: bool) -> Result<Ve
     command.args(["encrypt", &format!("--name={name}")]).args(of_user.then_some("--user")).args(["-", "-"]);
     let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = pipes.spawn().map_err(failed)?;
-    // It reads all of it before it writes anything, and a password fits into the pipe.
+    // It reads all input before it writes anything, and a password fits into the pipe.
     if let Some(mut input) = child.stdin.take() {
         input.write_all(password.expose()).map_err(failed)?;
     }

@@ -1,4 +1,4 @@
-//! What a new account is made of, and its table. PURE.
+//! The settings of a new account, and its table. PURE.
 
 use std::path::{Path, PathBuf};
 
@@ -15,41 +15,41 @@ use crate::secret::Secret;
 pub(crate) struct AccountSettings {
     /// Its server.
     pub server: Candidate,
-    /// The provider that it belongs to, if it is in the table.
+    /// The provider to which the server belongs, if it is in the table.
     pub provider: Option<&'static Provider>,
     /// The name to log in with.
     pub username: String,
     /// Where its secret comes from.
     pub secret: SecretSource,
-    /// Its Maildir. None: what `[defaults]` says.
+    /// The Maildir. None: the one in `[defaults]`.
     pub maildir: Option<String>,
-    /// The Gmail mailbox that mail goes on to, in place of a Maildir.
+    /// The Gmail mailbox to which mail is forwarded, in place of a Maildir.
     pub gmail: Option<GmailMailbox>,
     /// What happens to delivered messages.
     pub leave_on_server: LeaveOnServer,
     /// The proxy, as in the configuration.
     pub proxy: Option<String>,
-    /// The file of authorities, absolute.
+    /// The file of certificate authorities, absolute.
     pub tls_ca_file: Option<PathBuf>,
 }
 
 /// A mailbox at Gmail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GmailMailbox {
-    /// The address, which is the name to log in with.
+    /// The address, which is also the name to log in with.
     pub address: String,
-    /// Where its app password comes from. None: that is not known yet.
+    /// The source of its app password. None: not known yet.
     pub secret: Option<SecretSource>,
-    /// The app password, if it was typed and has yet to be kept.
+    /// The app password, if it was typed in and has not been stored yet.
     pub typed: Option<Secret>,
 }
 
-/// Where the secret of a new account comes from.
+/// The source of a new account's secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SecretSource {
     /// A file.
     File(PathBuf),
-    /// The words of a command.
+    /// A command, as words.
     Command(Vec<String>),
     /// A systemd credential of this name.
     Credential(String),
@@ -57,14 +57,14 @@ pub(crate) enum SecretSource {
     SignIn(SignInClient),
 }
 
-/// Who signs in.
+/// The OAuth 2.0 client that signs in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SignInClient {
-    /// The client identifier. None: it is registered, or there is none to be had.
+    /// The client identifier. None: the client registers itself, or none is available.
     pub client_id: Option<String>,
-    /// The file with the client's secret, absolute.
+    /// The file with the client secret, absolute.
     pub client_secret_file: Option<PathBuf>,
-    /// The directory of a Microsoft account.
+    /// The directory (tenant) of a Microsoft account.
     pub tenant: Option<String>,
 }
 
@@ -76,20 +76,20 @@ const GMAIL: &str = "imap.gmail.com";
 pub(crate) enum LeaveOnServer {
     /// They stay.
     Stay,
-    /// They go at once.
+    /// They are deleted at once.
     Delete,
-    /// They go after this time, as the configuration takes it.
+    /// They are deleted after this time, written as in the configuration.
     DeleteAfter(String),
 }
 
-/// Why a text does not say what happens to delivered messages.
+/// The error for a text that does not say what happens to delivered messages.
 const LEAVE_ON_SERVER: &str = "write yes, no, or after how long it is deleted, such as 14d";
 
 impl LeaveOnServer {
     /// Reads `yes`, `no` or a time.
     ///
     /// # Errors
-    /// [`LEAVE_ON_SERVER`], or what is wrong with a time by the rules of the configuration.
+    /// [`LEAVE_ON_SERVER`], or what the rules of the configuration say is wrong with a time.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
         match text.trim().to_ascii_lowercase().as_str() {
             "yes" | "y" | "true" => Ok(Self::Stay),
@@ -104,7 +104,8 @@ impl LeaveOnServer {
     }
 }
 
-/// The words of a command line: apart at blanks where nothing in it is special to a shell, else a shell's.
+/// Returns the words of a command line: split at whitespace if it has no shell metacharacters, otherwise an invocation
+/// of `sh`.
 #[must_use]
 pub(crate) fn command_words(line: &str) -> Vec<String> {
     let is_special = |c: char| "\"'\\$`|&;<>()*?[]#~{}!".contains(c);
@@ -115,7 +116,7 @@ pub(crate) fn command_words(line: &str) -> Vec<String> {
 }
 
 impl AccountSettings {
-    /// Its table.
+    /// Returns the account's table.
     #[must_use]
     pub(crate) fn table(&self) -> Table {
         let mut table = Table::new();
@@ -164,7 +165,7 @@ impl AccountSettings {
 }
 
 impl SecretSource {
-    /// The key of an account that says so, and its value.
+    /// Returns the key for this source, and its value.
     fn key(&self) -> (&'static str, Value) {
         match self {
             Self::File(path) => ("password_file", path.to_string_lossy().as_ref().into()),
@@ -176,12 +177,12 @@ impl SecretSource {
 }
 
 impl GmailMailbox {
-    /// The table `forward`.
+    /// Returns the table `forward`.
     fn forward(&self) -> InlineTable {
         let mut imap = InlineTable::new();
         imap.insert("host", GMAIL.into());
         imap.insert("username", self.address.as_str().into());
-        // Nothing of this is written before it is known.
+        // A placeholder: nothing is written before the secret is known.
         let unknown = SecretSource::Credential("x".to_owned());
         let (key, secret) = self.secret.as_ref().unwrap_or(&unknown).key();
         imap.insert(key, secret);

@@ -1,4 +1,4 @@
-//! The configuration that an account is added to.
+//! The configuration to which an account is added.
 
 use std::path::{Path, PathBuf};
 
@@ -9,24 +9,24 @@ use crate::config::write::{self, CannotAdd};
 use crate::config::{Config, ConfigError, Environment};
 use crate::new_account::NEW_FILE;
 
-/// A configuration, and what it would be with one more account.
+/// A configuration to which an account is to be added.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Where it is, absolute.
+    /// The file, absolute.
     pub path: PathBuf,
-    /// Its text, or that of a new one.
+    /// Its present text, or the beginning of a new file.
     text: String,
     environment: Environment,
 }
 
-/// Why there is no such configuration.
+/// Why the account cannot be added.
 #[derive(Debug)]
 pub(crate) enum TargetError {
-    /// It is wrong as it is.
+    /// The present configuration is invalid.
     Config(ConfigError),
-    /// It would be wrong, by what is to be written.
+    /// The new account is invalid.
     Account(ConfigError),
-    /// It cannot be added to.
+    /// No account can be added to the text.
     CannotAdd(CannotAdd),
 }
 
@@ -42,19 +42,19 @@ impl From<ConfigError> for TargetError {
     }
 }
 
-/// A configuration with the new account in it.
+/// A configuration with the new account.
 #[derive(Debug)]
 pub(crate) struct Extended {
     /// Its text.
     pub text: String,
-    /// The same, judged.
+    /// The same, checked.
     pub config: Config,
-    /// The new account in it.
+    /// The new account, as read from it.
     pub account: Account,
 }
 
 impl Target {
-    /// Reads what is there.
+    /// Reads the present configuration.
     ///
     /// # Errors
     /// [`TargetError::Config`].
@@ -67,19 +67,19 @@ impl Target {
         })
     }
 
-    /// The names that are taken.
+    /// The names in use.
     pub(crate) fn names(&self) -> Vec<String> {
         write::account_names(&self.text)
     }
 
-    /// What it would be with this account.
+    /// Returns the configuration with this account added.
     ///
     /// # Errors
-    /// [`TargetError`]: [`TargetError::Config`] only where what is wrong is there already.
+    /// [`TargetError`]: [`TargetError::Config`] only if the mistake is in the present text.
     pub(crate) fn with(&self, name: &AccountName, table: &Table) -> Result<Extended, TargetError> {
         let text = write::add_account(&self.text, name, table)?;
         let config = write::check(&self.path, &text, &self.environment).map_err(|e| {
-            // No octet of what is there changes, and the account comes behind it.
+            // The present text is unchanged, and the account comes after it.
             if e.is_behind(self.text.len()) { TargetError::Account(e) } else { TargetError::Config(e) }
         })?;
         let account = config.accounts.iter().find(|account| account.name == *name).cloned();
@@ -89,7 +89,7 @@ impl Target {
 }
 
 impl Extended {
-    /// The account that is the same maildrop, if there is one already.
+    /// Returns the account for the same maildrop, if there is one.
     pub(crate) fn twin(&self) -> Option<&AccountName> {
         let new = &self.account;
         let is_same = |other: &&Account| {
@@ -102,7 +102,7 @@ impl Extended {
 }
 
 impl TargetError {
-    /// Why, to somebody who has just typed what is wrong: without the lines of a file that is not written yet.
+    /// Describes the error to a user who has just typed it, without quoting lines of a file that is not written yet.
     pub(crate) fn in_short(&self) -> String {
         match self {
             Self::Config(e) | Self::Account(e) => e.in_short(),

@@ -1,4 +1,4 @@
-//! The daemon as a service of the user's own.
+//! The daemon as a systemd user service.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::process::{Command, Stdio};
 
 use crate::config::write::{create_private, make_private_dir};
 
-/// The unit that ships.
+/// The unit file that is distributed.
 const UNIT: &str = include_str!("../../systemd/user/mailferry.service");
 
-/// What has to be done so that the daemon runs for this user.
+/// What is needed to run the daemon as this user's service.
 #[derive(Debug)]
 pub(crate) struct UserUnit {
-    /// Where the unit goes. None: systemd knows it already.
+    /// Where to write the unit. None: systemd has it already.
     pub missing: Option<PathBuf>,
-    /// Whether the daemon runs as it already.
+    /// Whether the service is running.
     pub is_active: bool,
 }
 
 impl UserUnit {
-    /// Asks the user's service manager. None if there is none. Blocks.
+    /// Queries the user's service manager. Returns None if there is none. Blocks.
     pub(crate) fn look(config_home: &Path) -> Option<Self> {
         let state = query(&["is-system-running"])?;
         if !matches!(state.as_str(), "running" | "degraded" | "starting") {
@@ -32,7 +32,7 @@ impl UserUnit {
         })
     }
 
-    /// The commands, as a user would type them.
+    /// Returns the commands as a user would type them.
     pub(crate) fn commands(&self) -> Vec<&'static str> {
         match (self.is_active, &self.missing) {
             (true, _) => vec!["systemctl --user reload mailferry"],
@@ -41,7 +41,7 @@ impl UserUnit {
         }
     }
 
-    /// The unit for a program at this place.
+    /// Returns the unit for a program at this path.
     fn text(program: &Path) -> String {
         let known = ["/usr/local/bin/mailferry", "/usr/bin/mailferry"].iter().any(|place| program == Path::new(place));
         if known {
@@ -52,7 +52,7 @@ impl UserUnit {
             .replace("ExecReload=mailferry check", &format!("ExecReload=\"{program}\" check"))
     }
 
-    /// Writes the unit where it is missing, and runs the commands. Blocks.
+    /// Writes the unit if it is missing, and runs the commands. Blocks.
     ///
     /// # Errors
     /// What failed, in words.
@@ -82,12 +82,12 @@ impl UserUnit {
     }
 }
 
-/// The command that makes a running daemon read its configuration again. Reads what the system says of the process.
+/// Returns the command that makes a running daemon reload its configuration. Reads the control group of the process.
 pub(crate) fn reload_command(pid: u32) -> String {
     reload_in(pid, &std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default())
 }
 
-/// The same by the control group: as a service of ours it has a unit.
+/// Returns the command, given the control group: as a service of ours, the process has a unit.
 fn reload_in(pid: u32, cgroup: &str) -> String {
     let path = cgroup.lines().next().and_then(|line| line.rsplit(':').next()).unwrap_or_default();
     let unit = path.rsplit('/').next().and_then(|unit| unit.strip_suffix(".service"));
@@ -98,7 +98,7 @@ fn reload_in(pid: u32, cgroup: &str) -> String {
     }
 }
 
-/// What `systemctl --user` prints; None if it cannot be run.
+/// Returns the output of `systemctl --user`, or None if it cannot be run.
 fn query(arguments: &[&str]) -> Option<String> {
     let output = Command::new("systemctl").arg("--user").args(arguments).stdin(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -1,4 +1,4 @@
-//! Whether what is forwarded would be fetched again. PURE.
+//! Detects forwarding to a mailbox from which the mail would be fetched again. PURE.
 
 use std::net::IpAddr;
 
@@ -6,19 +6,19 @@ use crate::account::{Forward, ForwardTo};
 use crate::config::host::is_loopback;
 use crate::provider::Provider;
 
-/// What the names of a provider's servers begin with, by protocol.
+/// Protocol prefixes in the names of a provider's servers.
 const BY_PROTOCOL: [&str; 6] = ["pop.", "pop3.", "imap.", "imap4.", "incoming.", "mail."];
 
-/// Whether mail goes to where the account has it from: the same user's mailbox, as far as POP3 shows it.
+/// Whether mail is forwarded to the mailbox it was fetched from: the same user's, as far as POP3 shows it.
 pub(super) fn comes_back(host: &str, username: &str, forward: &Forward) -> bool {
     let ForwardTo::Imap(to) = &forward.to else { return false };
-    // At Gmail POP3 shows all mail, whatever label it has.
+    // Gmail shows all mail by POP3, whatever its label.
     let is_shown = to.mailbox.eq_ignore_ascii_case("INBOX") || Provider::of(host).is_some_and(|it| it.id == "gmail");
     is_shown && username.eq_ignore_ascii_case(&to.username) && is_same_place(host, &to.endpoint.host)
 }
 
 fn is_same_place(one: &str, other: &str) -> bool {
-    // At an address, and on this machine, there may be many servers.
+    // Many servers may share an IP address or this machine, so these tell nothing.
     if [one, other].iter().any(|host| is_loopback(host) || host.parse::<IpAddr>().is_ok()) {
         return false;
     }
@@ -28,7 +28,7 @@ fn is_same_place(one: &str, other: &str) -> bool {
     domain(one) == domain(other)
 }
 
-/// The name without what says the protocol.
+/// Returns the host name without the prefix that names the protocol.
 fn domain(host: &str) -> String {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let rest = BY_PROTOCOL.iter().find_map(|prefix| host.strip_prefix(prefix));

@@ -1,4 +1,4 @@
-//! Where an account's mail goes: its Maildir, where it is forwarded, and what goes elsewhere by its header.
+//! Where an account's mail goes: its Maildir, the destination it is forwarded to, and the targets chosen by header.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::config::settings::Settings;
 use crate::config::value::{At, Setting};
 use crate::routing::Routing;
 
-/// The ways to log in at an IMAP server.
+/// The authentication choices that work with IMAP.
 const IMAP_AUTH: [AuthChoice; 5] =
     [AuthChoice::Auto, AuthChoice::Plain, AuthChoice::Login, AuthChoice::XOAuth2, AuthChoice::OAuthBearer];
 
@@ -23,7 +23,7 @@ const MAILDIR_HELP: &str =
     "add maildir = \"~/Mail/NAME\" to the account, or maildir = \"~/Mail/{account}\" to [defaults] for all";
 
 impl Builder<'_> {
-    /// With `multidrop`, it is the one for what is for nobody in particular.
+    /// Returns the account's Maildir; with `multidrop`, the one for mail that matches no recipient.
     fn maildir(&mut self) -> Option<PathBuf> {
         let (name, home) = (&self.name.value, self.home);
         let default = match self.multidrop() {
@@ -41,12 +41,12 @@ impl Builder<'_> {
         }
         let setting = setting!(self, maildir);
         let text = self.required("maildir", setting, MAILDIR_HELP)?;
-        // Its shape has been checked where it was read; a name cannot change that.
+        // The syntax was checked when the value was read; the name cannot make it invalid.
         path::absolute(&text.replace("{account}", self.name.value.as_str()), self.home).ok()
     }
 
-    /// The Maildir, and where mail goes on to if it does not stay there. The spool's place is known only with the state
-    /// directory.
+    /// Returns the Maildir, and the destination of mail that is forwarded. If all of it is, the Maildir is the spool,
+    /// whose location is known only with the state directory.
     pub(super) fn destination(&mut self, forward: &Setting<ForwardTable>) -> Option<(PathBuf, Option<Arc<Forward>>)> {
         let sorted = self.what_is_forwarded();
         let At { value: table, span } = match forward {
@@ -93,7 +93,8 @@ impl Builder<'_> {
         Some((maildir, Some(Arc::new(forward))))
     }
 
-    /// Where it stands what goes where by its header, if it does, and whether some of that is forwarded.
+    /// Whether some of the mail that rules or `multidrop` sort is forwarded, and where they are in the file. None
+    /// without either.
     fn what_is_forwarded(&self) -> Option<(bool, Span)> {
         if let Some(At { value, span }) = self.rules().given() {
             return Some((value.iter().any(RuleTable::forwards), span.clone()));
@@ -101,7 +102,7 @@ impl Builder<'_> {
         self.multidrop().given().map(|At { value, span }| (value.forwards(), span.clone()))
     }
 
-    /// The IMAP server that `table` speaks of. Nothing of it comes from the account or the defaults.
+    /// Builds the IMAP destination from `table`. Nothing is inherited from the account or the defaults.
     fn imap(&mut self, table: &ImapTable, span: &Span) -> Option<ImapDestination> {
         let name = At { value: self.name.value.clone(), span: span.clone() };
         let nothing = Settings::default();
@@ -136,14 +137,15 @@ impl Builder<'_> {
             Some(At { value, .. }) => *value,
         };
         let (mut endpoint, username, credential) = (endpoint?, username?, credential?);
-        // The next connection looks for what this one has left: the less arrives behind its end the better.
+        // The next connection looks for what this one left behind, so as little as possible should arrive after its
+        // end.
         endpoint.route.resets = true;
         let uses_token = credential.is_token() || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
         let (mailbox, flags, connections) = (table.mailbox.clone(), table.flags.clone(), table.connections);
         Some(ImapDestination { endpoint, username, credential, auth, uses_token, mailbox, flags, connections })
     }
 
-    /// The account's own `multidrop`, or that of `[defaults]` unless the account has rules of its own.
+    /// The account's own `multidrop`, or that of `[defaults]` unless the account has its own rules.
     fn multidrop(&self) -> &Setting<MultidropTable> {
         match self.own.rules {
             Setting::Absent => setting!(self, multidrop),
@@ -151,7 +153,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The same for rules.
+    /// The account's own rules, or those of `[defaults]` unless the account has its own `multidrop`.
     fn rules(&self) -> &Setting<Vec<RuleTable>> {
         match self.own.multidrop {
             Setting::Absent => setting!(self, rules),
@@ -159,7 +161,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Where messages go by their headers.
+    /// Returns how messages are routed by their headers.
     pub(super) fn routing(&mut self, maildir: &Path) -> Routing {
         let (name, home) = (&self.name.value, self.home);
         match (self.rules().given(), self.multidrop().given()) {

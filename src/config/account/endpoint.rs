@@ -1,4 +1,4 @@
-//! Where an account's server is, and how the connection to it is protected.
+//! An account's server, and how the connection to it is protected.
 
 use std::net::IpAddr;
 
@@ -13,22 +13,22 @@ use crate::provider::Provider;
 /// POP3 over TLS from the first byte (RFC 8314, section 3.1).
 const IMPLICIT_TLS_PORT: u16 = 995;
 
-/// POP3 that begins in clear (RFC 1939, section 3).
+/// POP3 that begins in cleartext (RFC 1939, section 3).
 const CLEARTEXT_PORT: u16 = 110;
 
 const HOST_HELP: &str = "add the POP3 server's name, such as host = \"pop.example.org\"";
 
-/// What a server speaks, as far as its ports go.
+/// The protocol of a server, which decides its default ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::config) enum Protocol {
-    /// It is polled.
+    /// The server is polled.
     Pop3,
-    /// Mail is forwarded to it.
+    /// Mail is forwarded to the server.
     Imap,
 }
 
 impl Protocol {
-    /// The port with TLS from the first byte (RFC 8314, section 3).
+    /// The port for TLS from the first byte (RFC 8314, section 3).
     fn implicit_tls(self) -> u16 {
         match self {
             Self::Pop3 => IMPLICIT_TLS_PORT,
@@ -36,7 +36,7 @@ impl Protocol {
         }
     }
 
-    /// The port that begins in clear.
+    /// The port on which the connection begins in cleartext.
     fn cleartext(self) -> u16 {
         match self {
             Self::Pop3 => CLEARTEXT_PORT,
@@ -96,7 +96,7 @@ impl Builder<'_> {
         })
     }
 
-    /// What belongs together, and is only half there.
+    /// Returns the TLS options, and reports those of which a required counterpart is missing.
     fn tls_options(&mut self) -> Option<TlsOptions> {
         let trust = setting!(self, tls_trust);
         let pin = setting!(self, tls_pin);
@@ -109,7 +109,7 @@ impl Builder<'_> {
         let (certificate, key) = (setting!(self, tls_client_cert), setting!(self, tls_client_key));
         let client_certificate = certificate.value().map(|certificate| ClientCertificate {
             certificate: certificate.clone(),
-            // Many keep both in one file.
+            // Both are often in one file.
             key: key.value().unwrap_or(certificate).clone(),
         });
         if let (Setting::Absent, Some(At { span, .. })) = (certificate, key.given()) {
@@ -130,7 +130,7 @@ impl Builder<'_> {
         })
     }
 
-    /// An address of one version of IP does not lead to one of the other.
+    /// Reports a source address whose IP version is not the one in `ip`.
     fn check_route(&mut self) {
         let (ip, source) = (setting!(self, ip), setting!(self, source_address));
         if let (Some(ip), Some(At { value: address, span })) = (ip.value(), source.given())
@@ -141,7 +141,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The port follows from TLS and the other way round, except that port 110 says nothing about TLS.
+    /// Derives the port from the TLS mode or the TLS mode from the port. The cleartext port alone does not tell the TLS
+    /// mode.
     fn port_and_tls(&mut self) -> (Option<u16>, Option<TlsMode>) {
         match (setting!(self, port), setting!(self, tls)) {
             (Setting::Bad, _) | (_, Setting::Bad) => (None, None),
@@ -185,7 +186,7 @@ impl Builder<'_> {
         self.warnings.push((port.span.clone(), text));
     }
 
-    /// The server: as given, or that of the provider.
+    /// Returns the host as given, or that of the provider.
     fn host(&mut self) -> Option<String> {
         let given = setting!(self, host);
         if !matches!(given, Setting::Absent) {

@@ -107,7 +107,7 @@ fn the_keys_of_the_way_and_of_tls_reach_the_account() {
     assert_eq!((options.trust, options.pins.as_slice()), (TlsTrust::Pin, &[PublicKeyPin([0xab; 32])][..]));
     let ours = ClientCertificate { certificate: "/c.pem".into(), key: "/home/jo/k.pem".into() };
     assert_eq!(options.client_certificate, Some(ours));
-    // One file may hold both.
+    // One file may contain both.
     let ours = account_with("tls_client_cert = \"/c.pem\"").endpoint.tls_options.client_certificate.clone().unwrap();
     assert_eq!(ours.key, ours.certificate);
 }

@@ -1,4 +1,4 @@
-//! The files that we give out and the page about them tell the truth.
+//! The files that we distribute and the page about them agree with the code.
 
 use super::{account, config};
 use crate::account::Account;
@@ -8,14 +8,14 @@ const SMALLEST: &str = include_str!("../../../config/mailferry.toml");
 const REFERENCE: &str = include_str!("../../../config/mailferry.reference.toml");
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
-/// The key of a line, and whether the line is in force; prose in comments has a space after its `#`.
+/// Returns the key of a line, and whether the line is in force; prose in comments has a space after its `#`.
 fn key_of(line: &str) -> Option<(&str, bool)> {
     let (text, in_force) = line.strip_prefix('#').map_or((line, true), |text| (text, false));
     let (key, _) = text.split_once(" = ")?;
     key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_').then_some((key, in_force))
 }
 
-/// All that has a default, as text.
+/// Formats all settings that have a default.
 fn optional(account: &Account) -> String {
     format!(
         "{} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?}",
@@ -63,7 +63,7 @@ fn the_defaults_in_the_reference_are_the_defaults() {
     assert_eq!(stated.state_dir, real.state_dir);
     assert_eq!(optional(&stated.accounts[0]), optional(&real.accounts[0]));
     assert!(stated.warnings.is_empty(), "{:?}", stated.warnings);
-    // What has a default is in force, so that the comparison above is about something.
+    // The settings with a default are in force, so the comparison above is not vacuous.
     for key in [
         "concurrency",
         "per_host",

@@ -1,10 +1,10 @@
-//! Where mail goes on to: what a table becomes, and what is said of one that cannot be meant.
+//! Forwarding: what a table becomes, and what is reported about invalid ones.
 
 use super::{account, config, errors, file_with_mode};
 use crate::account::{ForwardTo, LmtpServer, SpoolBounds, TlsMode};
 use crate::config::load;
 
-/// An account without a Maildir, with more lines below it.
+/// An account without a Maildir, followed by more lines.
 fn forwarding(more: &str) -> String {
     account("a", more).replace("maildir = \"/m\"\n", "")
 }

@@ -1,4 +1,4 @@
-//! Large files with something wrong in them: soon refused, and in few words.
+//! Large files with errors are refused quickly and with short output.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use rustix::time::{ClockId, clock_gettime};
 use super::{account, env, file};
 use crate::config::load;
 
-/// How large a file is, in bytes: what grew with the square of it took a minute.
+/// The size of a file, in bytes. Reading took a minute where the time was quadratic in it.
 const SIZE: usize = 150_000;
 
-/// How much of a processor may be taken by such a file. A debug build takes a second for most of them.
+/// How much CPU time such a file may take. A debug build takes a second for most of them.
 const MOST: Duration = Duration::from_secs(6);
 
-/// How much may be told, in bytes: 50 problems, each with a line that is cut and two sentences that are cut.
+/// How long the output may be, in bytes: 50 problems, each with a truncated line and two truncated sentences.
 const MOST_SAID: usize = 500_000;
 
-/// The text as often as it fits; N in it is another number each time.
+/// Repeats the text up to `SIZE`; each N in it becomes the number of the repetition.
 fn many(text: &str) -> String {
     many_of(SIZE, text)
 }
 
-/// The same of so many bytes.
+/// Repeats the text up to this many bytes.
 fn many_of(size: usize, text: &str) -> String {
     let mut all = String::with_capacity(size + text.len() + 8);
     for n in 0.. {
@@ -36,7 +36,7 @@ fn many_of(size: usize, text: &str) -> String {
     all
 }
 
-/// What this thread has taken of a processor.
+/// The CPU time used by this thread.
 fn taken() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())

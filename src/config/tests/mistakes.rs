@@ -1,9 +1,9 @@
-//! Files that are not TOML, as people write them: every mistake is told, where it is, in the words of who made it.
+//! Files that are not TOML, as people write them: every mistake is reported, with its line, in familiar words.
 
 use super::{account, env, errors, file};
 use crate::config::load;
 
-/// What is told, in order: the line and the message.
+/// Returns what is reported, in order: the line and the message.
 fn told(text: &str) -> Vec<(usize, String)> {
     let (_dir, path) = file(text);
     let shown = load(&path, &env()).err().unwrap_or_else(|| panic!("accepted:\n{text}")).to_string();
@@ -85,7 +85,7 @@ fn twenty_mistakes_are_twenty_findings_and_more_in_the_order_of_the_file() {
         assert!(told.iter().any(|(at, said)| *at == line && said.contains(message)), "{line}: {message}\n{told:#?}");
     }
     assert!(told.is_sorted_by_key(|(line, _)| *line), "{told:#?}");
-    // Nothing is told of a line beside its mistake, but what an account lacks.
+    // A line has no reports besides its mistake, except about what an account lacks.
     let others =
         told.iter().filter(|(at, said)| !expected.iter().any(|(line, known)| line == at && said.contains(known)));
     for (line, said) in others {
@@ -226,7 +226,7 @@ fn a_file_of_another_program_or_language_is_recognised_as_a_whole() {
         let (shown, count) = errors(text);
         assert!(count == 1 && shown.contains(said) && !shown.contains("hunter2"), "{text}\n{shown}");
     }
-    // One account is enough to make it ours.
+    // A single account makes the file ours.
     let (shown, _) = errors("poll pop.h\n[accounts.a]\nhost = 'h'\n");
     assert!(!shown.contains("configuration of"), "{shown}");
 }
@@ -236,7 +236,7 @@ fn a_dotted_name_is_told_with_the_way_to_write_it() {
     let (text, count) = errors(&account("mail.qq.com", ""));
     assert_eq!(count, 1, "{text}");
     assert!(text.contains("write [accounts.\"mail.qq.com\"]"), "{text}");
-    // What is wrong inside is told as well, and the account around it is no other one.
+    // What is wrong inside is reported as well, and the surrounding table is not reported as another account.
     let (text, count) = errors(&(account("qq", "") + &account("qq.com", "prot = 1")));
     assert_eq!(count, 2, "{text}");
     assert!(text.contains("unknown key `prot` in [accounts.qq.com]"), "{text}");

@@ -117,7 +117,7 @@ fn check_each(cases: &[(&str, &str, &str)]) {
     }
 }
 
-/// Each replaces a line of an account that is otherwise good.
+/// Each replaces a line of an otherwise valid account.
 #[test]
 fn each_wrong_value_of_a_required_key_is_shown_with_its_line() {
     let cases = [
@@ -284,7 +284,7 @@ fn a_name_with_an_at_sign_is_to_stand_in_quotes() {
     assert!(text.contains("stands in quotes") && text.contains("write [accounts.\"me@example.org\"]"), "{text}");
 }
 
-/// A list of keys without a reader would be accepted and do nothing.
+/// A listed key that nothing reads would be accepted and have no effect.
 #[test]
 fn every_known_key_is_read() {
     for key in ACCOUNT {

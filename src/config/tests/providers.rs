@@ -28,7 +28,7 @@ fn a_provider_fills_in_what_is_not_given() {
     assert_eq!((tim.host.as_str(), tim.port, tim.tls), ("pop.tim.it", 110, TlsMode::StartTls));
     let own = one("provider = \"tim\"\nhost = \"in.alice.it\"\nport = 995\ntls = \"implicit\"").endpoint;
     assert_eq!((own.host.as_str(), own.port, own.tls), ("in.alice.it", 995, TlsMode::Implicit));
-    // What a provider recommends is the default, however it is named.
+    // A provider's recommendation is the default, however the provider is given.
     for (lines, seconds) in [
         ("provider = \"webde\"", 900),
         ("host = \"pop3.web.de\"", 900),
@@ -78,7 +78,7 @@ fn a_preset_and_a_tenant_fill_in_the_endpoints() {
     assert_eq!(google.token_endpoint.unwrap().as_str(), "https://oauth2.googleapis.com/token");
     assert_eq!(google.scope.as_deref(), Some("https://mail.google.com/"));
     assert!(google.device_authorization_endpoint.is_none() && google.issuer.is_none());
-    // The server tells the provider, too.
+    // The server identifies the provider, too.
     let by_host =
         of("host = \"outlook.office365.com\"\n[accounts.a.oauth2]\nclient_id = \"x\"\ntenant = \"consumers\"");
     let endpoint = by_host.authorization_endpoint.unwrap();
@@ -88,10 +88,10 @@ fn a_preset_and_a_tenant_fill_in_the_endpoints() {
         "host = \"e.org\"\noauth2 = { provider = \"google\", client_id = \"x\", scope = \"mail\", token_endpoint = \"https://e.org/t\" }",
     );
     assert_eq!((own.scope.as_deref(), own.token_endpoint.unwrap().as_str()), (Some("mail"), "https://e.org/t"));
-    // Who registers itself has to be told where by the server.
+    // A client that registers itself must be told by the server where.
     let fastmail = of("provider = \"fastmail\"\noauth2 = {}");
     assert_eq!(fastmail.issuer.unwrap().host(), "api.fastmail.com");
-    // An account's own way goes before that of [defaults].
+    // An account's own credential takes precedence over that of [defaults].
     let both = format!("[defaults]\noauth2 = {{ client_id = \"x\" }}\n{}", with_password("provider = \"gmail\""));
     assert!(!config(&both).accounts[0].uses_token);
 }

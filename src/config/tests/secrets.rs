@@ -1,7 +1,7 @@
 use super::{account, env, file};
 use crate::config::load;
 
-/// In each, `hunter2` is a password or a piece of one, and there is a problem in its line or next to it.
+/// In each, `hunter2` is a password or a part of one, and there is a problem in its line or next to it.
 #[test]
 fn no_report_shows_a_password() {
     let texts = [
@@ -26,7 +26,7 @@ fn no_report_shows_a_password() {
         "accounts.a = { port = 0 } # hunter2\n",
         "[accounts.a]\npassword = \"new\"\n#password = \"hunter2\"\npassword_file = \"/pw\"\n",
         "[daemon]\npassword = \"hunter2\"\n",
-        // No TOML.
+        // Not TOML.
         "[accounts.a]\npassword = \"hunter2\n",
         "[accounts.a]\npassword = hunter2\n",
         "[accounts.a]\npassword = \"x\"hunter2\"\n",
@@ -48,7 +48,7 @@ fn no_report_shows_a_password() {
         "hunter2\n",
         "\"hunter2\n",
         "[accounts.a]\npassword = \"x\"\npassword = \"hunter2\"\n",
-        // No TOML, and the password stands behind a value that could be shown.
+        // Not TOML, and the password follows a value that could be shown.
         "[accounts.a]\nusername = \"me\" pasword = \"hunter2\"\n",
         "[accounts.a]\nusername = \"me\", passwd = \"hunter2\"\n",
         "[accounts.a]\nusername = \"me pasword = \"hunter2\"\n",
@@ -136,7 +136,7 @@ fn a_good_configuration_does_not_show_its_passwords_either() {
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 
-/// A configuration with a password, in pieces between which a slip of the finger is put.
+/// A configuration with a password, in pieces between which a typing error is inserted.
 const PIECES: [&str; 18] = [
     "state_dir",
     " = ",
