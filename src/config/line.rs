@@ -1,5 +1,5 @@
 //! Diagnoses a line that is not TOML: which mistake it is, and what was meant. Messages contain no part of a
-//! value, because it may be a password; only a number with a leading zero is repeated without the zero.
+//! value, because it may be a password.
 
 use toml::de::DeTable;
 
@@ -283,9 +283,11 @@ impl Look<'_> {
         let digits = value.bytes().all(|c| c.is_ascii_digit()) && value.starts_with('0');
         let number = value.trim_start_matches('0');
         (digits && !number.is_empty() && key != "maildir_mode").then(|| {
+            // A password may consist of digits.
+            let written = if keys::is_shown(key) { number } else { "it without the 0 in front" };
             let said = self.all(
                 "a number does not begin with 0",
-                format!("write {number}, or put it in quotes if it is not a number"),
+                format!("write {written}, or put it in quotes if it is not a number"),
                 Some(format!("{key} = {number}")),
             );
             self.at(start, value.len(), said)

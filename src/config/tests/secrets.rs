@@ -69,6 +69,18 @@ fn no_report_shows_a_password() {
     }
 }
 
+/// A password of digits alone looks like a number.
+#[test]
+fn a_password_that_looks_like_a_number_is_not_shown_either() {
+    for key in ["password", "pasword", "secret"] {
+        let (_dir, path) = file(&format!("[accounts.a]\n{key} = 0123456\n"));
+        let error = load(&path, &env()).unwrap_err();
+        for shown in [error.render(false), error.render(true), format!("{error:?}")] {
+            assert!(!shown.contains("123456"), "{key}\n---\n{shown}");
+        }
+    }
+}
+
 #[test]
 fn a_mask_stands_in_for_the_value_and_later_lines_keep_their_numbers() {
     let text = account("a", "").replace("password_command = [\"pw\"]", "password = '''\nhunter\t2\n'''\nport = 0");
