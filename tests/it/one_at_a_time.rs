@@ -8,7 +8,7 @@ use crate::program::{Account, Running, TestEnv};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::Maildrop;
 
-/// A program that stands still in the middle of its session.
+/// A program that is stalled in the middle of its session.
 fn busy() -> (Maildrop, TestEnv, Running) {
     let faults = Faults { stall_after: Some(0), ..Faults::default() };
     let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.next_faults = Some(faults));
