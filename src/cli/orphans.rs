@@ -82,7 +82,7 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = Pid::from_child(&child);
         while !ended_children().contains(&pid) {
-            std::thread::sleep(Duration::from_millis(5)); // the pace of looking, nothing depends on it
+            std::thread::sleep(Duration::from_millis(5)); // how often to check; nothing depends on it
         }
         // The children of other tests are left alone.
         let only = |seen: HashMap<Pid, u32>| -> HashMap<Pid, u32> {

@@ -73,7 +73,7 @@ impl Reporter {
         }
     }
 
-    /// Reports a poll whose problems are known, except for these.
+    /// Reports a poll, with only those problems that are news.
     pub(super) fn print_news(&self, report: &PollReport, notifications: &[String]) {
         if self.json {
             return say(as_json(report));

@@ -65,7 +65,7 @@ enum Sink {
     Reopened(File),
     /// A socket: each write is marked as non-blocking.
     Socket,
-    /// A pipe or a terminal that cannot be opened again. It is polled before each write.
+    /// A pipe or a terminal that cannot be opened again: poll(2) is called before each write.
     Asked,
     /// A file: a write never waits for a reader.
     Plain,

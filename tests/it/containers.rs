@@ -169,7 +169,7 @@ fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_othe
         wait_for("the reload", || problem() || env.run(&["status"]).status == 78);
         drop((terminal, _ours));
         if nohup {
-            std::thread::sleep(Duration::from_secs(2)); // what would end it has long come then
+            std::thread::sleep(Duration::from_secs(2)); // long enough for anything that would end it
             assert!(running.is_running());
             running.signal(Signal::TERM);
         }

@@ -493,7 +493,7 @@ fn dripping(command: &'static str, line: &'static str) -> Server {
         wire.send(b"+OK\r\n")?;
         while began.elapsed() < Duration::from_secs(58) {
             wire.send(line.repeat(3).as_bytes())?;
-            std::thread::sleep(Duration::from_millis(300)); // the pace of the drip
+            std::thread::sleep(Duration::from_millis(300)); // the rate of the trickle
         }
         None
     })

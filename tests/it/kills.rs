@@ -264,7 +264,7 @@ impl Trial<'_> {
         self.env.fetch().expect(0);
         self.check_end();
         if matches!(self.server, Server::Expiring(_)) {
-            self.env.fetch().expect(0); // what QUIT took away is seen to be gone
+            self.env.fetch().expect(0); // notices that what QUIT deleted is gone
         }
         let left = self.check_end();
         let state = fs::read(self.env.path("state/a.uids")).unwrap();

@@ -153,7 +153,7 @@ impl Login {
                 break status.code().unwrap();
             }
             assert!(Instant::now() < deadline, "it does not end: {}", self.stdout);
-            std::thread::sleep(Duration::from_millis(5)); // the pace of looking
+            std::thread::sleep(Duration::from_millis(5)); // how often to check
         };
         let rest: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
         let (stdout, stderr) = (self.stdout.clone() + &rest, self.stderr.take().unwrap().join().unwrap());
@@ -203,7 +203,7 @@ fn a_browser_is_opened_where_the_user_has_one() {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !opened.exists() {
         assert!(Instant::now() < deadline, "no browser is opened");
-        std::thread::sleep(Duration::from_millis(5)); // the pace of looking
+        std::thread::sleep(Duration::from_millis(5)); // how often to check
     }
     assert_eq!(fs::read_to_string(&opened).unwrap(), url);
     browse(&url);

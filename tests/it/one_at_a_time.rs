@@ -34,7 +34,7 @@ fn the_second_program_names_the_first_and_ends() {
 fn the_second_program_waits_when_told_so() {
     let (maildrop, env, first) = busy();
     let mut second = env.spawn(&["fetch", "--wait"]);
-    std::thread::sleep(Duration::from_millis(300)); // time enough to do it wrongly
+    std::thread::sleep(Duration::from_millis(300)); // long enough to do it wrongly
     assert!(second.is_running());
     assert_eq!(maildrop.server.sessions().len(), 1);
     maildrop.server.release();

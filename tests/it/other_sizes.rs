@@ -414,7 +414,7 @@ fn that_only_a_part_came_is_not_forgotten() {
     }
 }
 
-/// It has eight octets.
+/// The missing last line has eight octets.
 #[test]
 fn a_last_line_that_did_not_come_is_no_way_to_count() {
     for deletes in [true, false] {
@@ -431,7 +431,7 @@ fn a_last_line_that_did_not_come_is_no_way_to_count() {
     }
 }
 
-/// The server knows the sizes of the others.
+/// The server reports the sizes of the others.
 #[test]
 fn one_without_a_size_is_not_deleted_in_the_session_that_delivers_it() {
     for size in [Some(0), Some(8), None] {

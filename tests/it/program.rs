@@ -314,7 +314,7 @@ impl Running {
                 drop(self.child.wait());
                 break None;
             }
-            std::thread::sleep(Duration::from_millis(2)); // the pace of looking, nothing depends on it
+            std::thread::sleep(Duration::from_millis(2)); // how often to check; nothing depends on it
         };
         let elapsed = self.started.elapsed();
         let text = |handle: Option<JoinHandle<Vec<u8>>>| handle.unwrap().join().unwrap();
@@ -337,7 +337,7 @@ pub(crate) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
         assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(10)); // the pace of looking, nothing depends on it
+        std::thread::sleep(Duration::from_millis(10)); // how often to check; nothing depends on it
     }
 }
 

@@ -142,7 +142,7 @@ fn between_polls_the_memory_of_a_daemon_holds_no_password() {
         let begun = Instant::now();
         while env.mail().is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(30), "{name}: no mail comes");
-            std::thread::sleep(Duration::from_millis(10)); // the pace of looking
+            std::thread::sleep(Duration::from_millis(10)); // how often to check
         }
         // The session has not ended yet.
         loop {
@@ -155,7 +155,7 @@ fn between_polls_the_memory_of_a_daemon_holds_no_password() {
                 break;
             }
             assert!(begun.elapsed() < Duration::from_secs(30), "{auth}: {left:?}");
-            std::thread::sleep(Duration::from_millis(50)); // the pace of looking
+            std::thread::sleep(Duration::from_millis(50)); // how often to check
         }
         daemon.signal(Signal::TERM);
         daemon.wait().expect(143);
@@ -183,7 +183,7 @@ fn no_part_of_a_login_shows_anywhere() {
         let begun = Instant::now();
         while env.mail().is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(30), "{name}: no mail comes");
-            std::thread::sleep(Duration::from_millis(10)); // the pace of looking
+            std::thread::sleep(Duration::from_millis(10)); // how often to check
         }
         let mut shown = vec![("/proc", proc(daemon.pid()))];
         shown.push(("status", env.run(&["status", "--json"]).expect(0).output()));

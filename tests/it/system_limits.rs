@@ -38,7 +38,7 @@ fn wait_for(running: &mut Running, mut so: impl FnMut() -> bool) -> bool {
         if so() {
             return true;
         }
-        std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
+        std::thread::sleep(Duration::from_millis(20)); // how often to check; nothing depends on it
     }
     so()
 }

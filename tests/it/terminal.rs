@@ -102,7 +102,7 @@ impl Terminal {
                 return;
             }
             assert!(begun.elapsed() < Duration::from_secs(40), "{words:?} is not shown: {text:?}");
-            std::thread::sleep(Duration::from_millis(10)); // the pace of looking, nothing depends on it
+            std::thread::sleep(Duration::from_millis(10)); // how often to check; nothing depends on it
         }
     }
 }

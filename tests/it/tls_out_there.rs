@@ -94,11 +94,11 @@ fn the_user_chooses_how_keys_are_exchanged() {
         let maildrop = maildrop(authority.server_config(Kind::Good), implicit);
         let in_between = MiddleBox::before(maildrop.server.address, Meddling::Closes);
         let at = Account::at(in_between.address).tls(mode(implicit), &authority.ca_file);
-        // Small from the start.
+        // The ClientHello is small from the start.
         let env = TestEnv::new(&[at.clone().text("tls_key_exchange", "classical")]);
         env.fetch().expect(0);
         assert_eq!((in_between.connections(), in_between.meddled()), (1, 0));
-        // Never small, whatever was learned.
+        // It is never small, whatever was learned.
         env.configure(&[at.text("tls_key_exchange", "post-quantum")]);
         env.fetch().expect(75).says("closed the connection during the TLS handshake");
         assert_eq!((in_between.connections(), in_between.meddled()), (2, 1));

@@ -31,7 +31,7 @@ pub(super) struct Board {
     now: Duration,
 }
 
-/// A poll.
+/// A running poll.
 #[derive(Debug)]
 struct Running {
     account: String,
@@ -86,7 +86,7 @@ impl Board {
         let slow: Vec<&Running> =
             self.running.iter().filter(|running| now.saturating_sub(running.begun) >= WORTH_A_LINE).collect();
         let most = MOST_LINES.min(size.rows / 2).max(1);
-        // One line is never about the accounts that have none.
+        // Accounts beyond that are only in the totals.
         let shown = slow.get(..most.min(slow.len())).unwrap_or_default();
         let width = shown.iter().map(|running| running.account.chars().count()).max().unwrap_or(0).min(columns / 3);
         let most = shown.iter().map(|running| running.progress.seen().planned).max().unwrap_or(0);

@@ -108,7 +108,7 @@ impl Browser {
         let begun = Instant::now();
         while self.value("document.readyState + ' ' + location.href") != format!("complete {url}") {
             assert!(begun.elapsed() < TIME_LIMIT, "{url} is not shown");
-            std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
+            std::thread::sleep(Duration::from_millis(20)); // how often to check; nothing depends on it
         }
     }
 

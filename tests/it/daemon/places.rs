@@ -82,7 +82,7 @@ fn who_drips_at_a_server_gives_its_place_there_to_those_who_wait() {
     let begun = Instant::now();
     while daemon.account("good")["total"]["messages"] != 1 || daemon.account("drip")["state"] != "trouble" {
         assert!(begun.elapsed() < Duration::from_secs(150), "{}", daemon.status());
-        std::thread::sleep(Duration::from_millis(100)); // the pace of looking
+        std::thread::sleep(Duration::from_millis(100)); // how often to check
     }
     let drip = daemon.account("drip");
     assert_eq!(drip["trouble"]["cause"], "too-slow", "{drip}");

@@ -47,7 +47,7 @@ impl Endless {
                 return;
             }
             while stream.write_all(&piece).is_ok() {
-                std::thread::sleep(self.pause); // the pace of the drip
+                std::thread::sleep(self.pause); // the rate of the trickle
             }
         };
         let accept = move || listener.accept().map(|(stream, _)| stream);

@@ -219,7 +219,7 @@ impl Wire {
         *Shared::lock(&self.shared.stalled) -= 1;
         self.shared.bell.notify_all();
         if alive.is_none() {
-            while self.take_line().is_some() {} // what came while we stood still
+            while self.take_line().is_some() {} // what arrived meanwhile
             self.close();
         }
         alive
