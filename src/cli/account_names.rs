@@ -10,7 +10,7 @@ use crate::config::{self, Environment};
 /// The maximum number of accounts that are offered.
 const MOST: usize = 500;
 
-/// Returns the configured accounts whose names begin with `begun`. None if the configuration cannot be read: a
+/// Returns the configured accounts whose names begin with `begun`. Empty if the configuration cannot be read, as a
 /// completion has nowhere to report an error.
 pub(super) fn accounts(begun: &OsStr) -> Vec<CompletionCandidate> {
     let environment = Environment::from_process();

@@ -1,5 +1,4 @@
-//! Exactly once, whenever the program is killed: SIGKILL at random moments, again and again, at a maildrop to which mail
-//! keeps arriving.
+//! Exactly once, whenever the program is killed: SIGKILL at random moments, again and again, while mail keeps arriving.
 //!
 //! The normal run has few kills. For many:
 //!
@@ -7,8 +6,8 @@
 //! MAILFERRY_KILLS=200 MAILFERRY_KILL_MESSAGES=2000 cargo test --test it kills -- --nocapture
 //! ```
 //!
-//! Each run prints its seed; `MAILFERRY_KILL_SEED` draws the same moments again (what the program is doing at each of
-//! them still depends on the machine).
+//! Each run prints its seed; `MAILFERRY_KILL_SEED` repeats the same moments (what the program is doing at each of them
+//! still depends on the machine).
 
 use std::fs;
 use std::time::{Duration, Instant};
