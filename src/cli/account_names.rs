@@ -1,4 +1,4 @@
-//! The names of accounts, for a shell that completes a word.
+//! Names of accounts, for a shell that completes a word.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -7,11 +7,11 @@ use clap_complete::CompletionCandidate;
 
 use crate::config::{self, Environment};
 
-/// So many accounts are offered.
+/// The maximum number of accounts that are offered.
 const MOST: usize = 500;
 
-/// The accounts of the configuration, for a word that begins so. A configuration that cannot be read has none: there is
-/// nobody to tell.
+/// Returns the configured accounts whose names begin with `begun`. Empty if the configuration cannot be read, as a
+/// completion has nowhere to report an error.
 pub(super) fn accounts(begun: &OsStr) -> Vec<CompletionCandidate> {
     let environment = Environment::from_process();
     let given = given_config(std::env::args_os().map(PathBuf::from));
@@ -22,7 +22,7 @@ pub(super) fn accounts(begun: &OsStr) -> Vec<CompletionCandidate> {
     names.take(MOST).map(CompletionCandidate::new).collect()
 }
 
-/// The file behind `--config` on the line that is being typed.
+/// Returns the file given with `--config` on the line being typed.
 fn given_config(words: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
     let mut words = words.skip_while(|word| word.as_os_str() != "--config");
     words.nth(1)

@@ -14,7 +14,7 @@ use crate::config;
 use crate::control::LONGEST_OFTEN;
 use crate::setup::settings::LeaveOnServer;
 
-/// Where `--help` shows the options that every command has.
+/// The heading under which `--help` shows the options of all commands.
 const FOR_ALL: &str = "For all commands";
 
 /// Ferries mail from POP3 servers into Maildirs, each message exactly once.
@@ -55,8 +55,8 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 }
 
-// The options of a command are made when it is the one that was given. What stands here is what `--help` says of it, so the
-// structs behind have no documentation comments: those would take its place.
+// The options of a command are only built if that command is given. `--help` shows the comments below, so the structs
+// of the commands have no doc comments: those would be shown instead.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(super) enum Command {
@@ -585,7 +585,7 @@ pub(super) struct Fetch {
     pub(super) fetch_again: bool,
 }
 
-/// Whether a command line that could not be understood asks for fetchmail's exit codes.
+/// Whether a command line that could not be parsed asks for fetchmail's exit codes.
 pub(super) fn ask_for_fetchmail_codes(words: &[OsString]) -> bool {
     words.iter().any(|word| word == "--fetchmail-exit-codes")
 }

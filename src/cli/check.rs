@@ -1,4 +1,4 @@
-//! `mailferry check`: looks at everything that a poll needs, and says what to do about what is wrong.
+//! `mailferry check`: checks everything that a poll needs, and says what to do about what is wrong.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use crate::text;
 /// The document of `--json`. Fields are added, never changed.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// The configuration; none if it was not found.
+    /// The path of the configuration; none if it was not found.
     configuration: Option<String>,
-    /// The status that the command ends with.
+    /// The exit status of the command.
     status: u8,
-    /// What is wrong with the configuration: whole sentences with lines, for people.
+    /// What is wrong with the configuration: whole sentences, with line numbers, for people.
     error: Option<String>,
-    /// What is allowed in it and looks like a mistake.
+    /// What is valid in the configuration but looks like a mistake.
     warnings: Vec<String>,
     /// In the order of the configuration.
     accounts: Vec<AccountCheck>,
@@ -98,7 +98,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
     status
 }
 
-/// Looks at several accounts side by side, and tells of each one as soon as those in front of it were told.
+/// Checks several accounts concurrently, and prints each result as soon as those before it are printed.
 async fn check_all(
     context: CheckContext,
     config: &Config,
@@ -123,7 +123,7 @@ async fn check_all(
     let mut waiting: HashMap<usize, AccountCheck> = HashMap::new();
     let mut told = Vec::new();
     while let Some(ended) = checks.join_next().await {
-        // A panic in one account's check has been printed; it is told as that below.
+        // A panic in one account's check has been printed; the account itself is reported below.
         let Ok((place, found)) = ended else { continue };
         waiting.insert(place, found);
         while let Some(found) = waiting.remove(&told.len()) {
@@ -153,7 +153,7 @@ fn failed(account: &Account) -> AccountCheck {
     }
 }
 
-/// A configuration that cannot be used.
+/// Reports a configuration that cannot be used.
 fn wrong(error: &ConfigError, json: bool) -> ExitStatus {
     if json {
         let report = Report {
@@ -177,7 +177,7 @@ fn print_json(report: &Report) {
     }
 }
 
-/// The file, and what is foolish in it.
+/// Prints the path of the configuration and its warnings.
 fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
     if always {
         let enabled = config.accounts.iter().filter(|account| account.enabled).count();
@@ -191,13 +191,13 @@ fn tell_configuration(config: &Config, warnings: &[String], always: bool) {
     warnings.iter().for_each(|warning| say_wrapped(&format!("{:4}  {warning}", Mark::Warn), 6));
 }
 
-/// Longer names are not aligned.
+/// Longer names of accounts are not aligned.
 const NAME: usize = 30;
 
-/// Longer names of steps there are none.
+/// The length of the longest name of a step.
 const STEP: usize = 24;
 
-/// One line if all is well; else what is not, or everything with `-v`.
+/// Prints one line if all is well; otherwise the steps that failed, or all of them with `-v`.
 fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Check) {
     let status = found.exit_status();
     if options.json || (arguments.quiet && status == ExitStatus::Ok) {
@@ -219,7 +219,7 @@ fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Che
         let to_be_seen =
             matches!(step.mark, Mark::Warn | Mark::Fail) || step.step == multidrop::STEP || arguments.verbose > 0;
         if to_be_seen && !(arguments.quiet && step.mark != Mark::Fail) {
-            // In a narrow terminal the words come first, and not the columns.
+            // A narrow terminal has no room for columns.
             let (step_width, hanging) = if is_narrow() { (0, 8) } else { (STEP, STEP + 10) };
             let line = format!("  {:4}  {:step_width$}  {}", step.mark, step.step, step.text);
             say_wrapped(&line, hanging);

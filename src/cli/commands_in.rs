@@ -1,4 +1,5 @@
-//! The commands that a sentence tells somebody to type. They are copied from a terminal, so no line ends inside of one. PURE.
+//! Finds the commands that a sentence asks the user to type. They are copied from the terminal, so no line breaks
+//! inside one. PURE.
 
 use std::sync::LazyLock;
 
@@ -6,7 +7,7 @@ use clap::CommandFactory as _;
 
 use super::arguments::Arguments;
 
-/// What stands in front of a command that is to be typed, and what ends it.
+/// What precedes a command, and what ends it.
 const MARKS: [(&str, &[&str]); 2] = [("`", &["`"]), (": ", &["; ", ". ", ", "])];
 
 /// A piece of a sentence.
@@ -14,11 +15,11 @@ const MARKS: [(&str, &[&str]); 2] = [("`", &["`"]), (": ", &["; ", ". ", ", "])]
 pub(super) enum Piece<'a> {
     /// Words.
     Words(&'a str),
-    /// A command, and whether it stands between backticks.
+    /// A command, and whether it is in backticks.
     Command(&'a str, bool),
 }
 
-/// A sentence in pieces; together they are the sentence.
+/// Splits a sentence into pieces; concatenated, they are the sentence.
 pub(super) fn pieces(mut sentence: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     while let Some((begin, end, quoted)) = first_command(sentence) {
@@ -33,21 +34,21 @@ pub(super) fn pieces(mut sentence: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// Where the first command begins and ends, and whether in backticks.
+/// Returns where the first command begins and ends, and whether it is in backticks.
 fn first_command(sentence: &str) -> Option<(usize, usize, bool)> {
     let found = MARKS.iter().filter_map(|(mark, ends)| {
         let mut starts = sentence.match_indices(mark).map(|(at, _)| at + mark.len());
         let begin = starts.find(|at| sentence.get(*at..).is_some_and(is_command))?;
         let rest = sentence.get(begin..)?;
         let end = ends.iter().filter_map(|end| rest.find(end)).min();
-        // A mark that is not closed is none.
+        // An opening backtick without a closing one marks nothing.
         let length = end.or_else(|| (*mark != "`").then(|| rest.trim_end_matches('.').len()))?;
         Some((begin, begin + length, *mark == "`"))
     });
     found.min()
 }
 
-/// Whether a text begins with a command that is more than a word.
+/// Whether a text begins with a command of more than one word.
 fn is_command(text: &str) -> bool {
     let mut words = text.split(' ');
     let (Some(program), Some(next)) = (words.next(), words.next()) else { return false };

@@ -1,4 +1,5 @@
-//! `mailferry completions` and `mailferry man`: what shells and readers ask the program itself for.
+//! `mailferry completions` and `mailferry man`: completion scripts, completions and manual pages, printed by the
+//! program itself.
 
 use std::io::{self, Write as _};
 
@@ -9,10 +10,10 @@ use super::arguments::{Arguments, Completions, Man};
 use super::output::stderr_line;
 use crate::exit::ExitStatus;
 
-/// The variable by which the script of a shell asks for candidates.
+/// The variable with which a shell's completion script asks for candidates.
 const VARIABLE: &str = "MAILFERRY_COMPLETE";
 
-/// Answers the script of a shell, if it is that which asks: true if there is nothing else to do.
+/// Answers a shell's completion script, if one is asking; true if there is nothing else to do.
 pub(super) fn answer() -> bool {
     if std::env::var_os(VARIABLE).is_none() {
         return false;
@@ -21,7 +22,7 @@ pub(super) fn answer() -> bool {
     asked.try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref()).unwrap_or(true)
 }
 
-/// Prints the script for a shell.
+/// Prints the completion script for a shell.
 pub(super) fn run(options: &Completions) -> ExitStatus {
     let name = options.shell.name();
     let mut script = Vec::new();
@@ -44,7 +45,7 @@ pub(super) fn man(options: &Man) -> ExitStatus {
         1 => include_str!("../../docs/man/mailferry.1"),
         _ => include_str!("../../docs/man/mailferry.toml.5"),
     };
-    // Who reads it page by page may have enough.
+    // The reader may quit a pager early.
     let _ = io::stdout().lock().write_all(page.as_bytes());
     ExitStatus::Ok
 }

@@ -1,4 +1,4 @@
-//! A question before something is changed that is not easily changed back.
+//! Asks for confirmation before a change that is not easily undone.
 
 use std::io::{self, IsTerminal as _};
 
@@ -6,10 +6,10 @@ use super::output::stderr_line;
 use crate::exit::ExitStatus;
 use crate::threads;
 
-/// Asks on the terminal, unless the answer is known to be yes. Without a terminal nobody could answer.
+/// Asks on the terminal, unless `yes` is given.
 ///
 /// # Errors
-/// [`ExitStatus::Usage`], told.
+/// [`ExitStatus::Usage`], already reported: there is no terminal to ask on.
 pub(super) async fn confirm(question: &str, yes: bool) -> Result<bool, ExitStatus> {
     if yes {
         return Ok(true);

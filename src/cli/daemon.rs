@@ -57,8 +57,8 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     }
 }
 
-/// A configuration that was read anew, for a daemon that works with the state directory `in_force`; `given` is the one of
-/// its command line.
+/// Prepares a configuration that was reloaded, for a daemon that uses the state directory `in_force`; `given` is the
+/// one of its command line.
 fn warned(
     mut config: Config,
     environment: &Environment,

@@ -1,4 +1,5 @@
-//! What `fetch --dry-run` tells of an account: in one line what would be fetched, deleted and left, then each message.
+//! What `fetch --dry-run` says about an account: one line on what would be fetched, deleted and left, then one per
+//! message.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use crate::poll::PollReport;
 use crate::poll::report::{Place, Tally, WouldDo, WouldGo};
 use crate::text::{Count, Size};
 
-/// A dry run of an account.
+/// The dry run of an account.
 pub(super) struct DryRun<'a> {
     /// The report.
     pub(super) report: &'a PollReport,
@@ -19,7 +20,7 @@ pub(super) struct DryRun<'a> {
 }
 
 impl DryRun<'_> {
-    /// The account in one line.
+    /// Returns the summary of the account in one line.
     pub(super) fn line(&self) -> String {
         let Self { report, would } = self;
         let mut parts = vec![self.fetch()];
@@ -35,7 +36,7 @@ impl DryRun<'_> {
         format!("{}: would {}", report.account, parts.join("; "))
     }
 
-    /// A line for each message that something would be done with, or that is left for a reason.
+    /// Returns a line for each message that would be fetched or deleted, or is left for a reason.
     pub(super) fn messages(&self) -> Vec<String> {
         let Self { report, would } = self;
         let message = |listed| Message(listed, &report.redactor);
@@ -52,7 +53,7 @@ impl DryRun<'_> {
         lines
     }
 
-    /// What would be fetched, and into where.
+    /// Says what would be fetched, and where it would go.
     fn fetch(&self) -> String {
         let would = self.would;
         if would.retrieve.is_empty() {
@@ -73,7 +74,7 @@ impl DryRun<'_> {
         }
     }
 
-    /// How many would go which way, and of how many that is not known.
+    /// Counts the messages by where they would go, and those of which that is unknown.
     fn ways(&self) -> Vec<String> {
         let WouldGo::ByHeader { seen } = &self.would.into else { return Vec::new() };
         let mut ways: BTreeMap<&Place, usize> = BTreeMap::new();
@@ -84,13 +85,13 @@ impl DryRun<'_> {
         words
     }
 
-    /// The rules decide, and no header could be seen.
+    /// Whether the rules need headers and none could be seen.
     fn shows_no_headers(&self) -> bool {
         let WouldDo { retrieve, into, .. } = self.would;
         matches!(into, WouldGo::ByHeader { seen } if seen.is_empty()) && !retrieve.is_empty()
     }
 
-    /// Where one of several ways is this message's.
+    /// Says where a message would go, if there are several destinations.
     fn way_of(&self, listed: &Listed) -> String {
         let WouldGo::ByHeader { seen } = &self.would.into else { return String::new() };
         let Some(places) = seen.get(&listed.number) else { return String::new() };
@@ -98,7 +99,7 @@ impl DryRun<'_> {
         format!(" {}", ways.join(" and "))
     }
 
-    /// How many would be forwarded, as far as that is known.
+    /// Counts the messages that would be forwarded, as far as that is known.
     fn to_forward(&self) -> usize {
         let is_forwarded = |place: &Place| matches!(place, Place::Forwarded(_));
         match &self.would.into {
@@ -108,7 +109,7 @@ impl DryRun<'_> {
         }
     }
 
-    /// What is forwarded is deleted once it has arrived, which a later poll finds.
+    /// What is forwarded is deleted only by a later poll, once its arrival is known.
     fn goes_later(&self) -> Option<String> {
         let WouldDo { retrieve, removal, .. } = self.would;
         let forwarded = Some(self.to_forward()).filter(|_| *removal == RemovalPolicy::AfterDelivery);
@@ -121,7 +122,7 @@ impl DryRun<'_> {
         })
     }
 
-    /// What would be deleted on the server.
+    /// Says what would be deleted on the server.
     fn delete(&self) -> String {
         let WouldDo { retrieve, delete, removal, .. } = self.would;
         let earlier = match delete.len() {
@@ -130,7 +131,7 @@ impl DryRun<'_> {
         };
         let of_these = match removal {
             RemovalPolicy::AfterDelivery if retrieve.is_empty() => None,
-            // What is forwarded goes in a later poll: see [`Self::goes_later`].
+            // Forwarded messages are deleted by a later poll: see [`Self::goes_later`].
             RemovalPolicy::AfterDelivery if self.to_forward() >= retrieve.len() => None,
             RemovalPolicy::AfterDelivery if self.to_forward() > 0 => Some("the others once they are delivered"),
             RemovalPolicy::AfterDelivery => Some("these once they are delivered"),
@@ -145,7 +146,7 @@ impl DryRun<'_> {
         }
     }
 
-    /// What would be on the server afterwards, and why, where that is no matter of course.
+    /// Says what would remain on the server, and why, unless the reason is obvious.
     fn leave(&self) -> String {
         let Self { report, would } = self;
         let fetched = match would.removal {
@@ -163,7 +164,7 @@ impl DryRun<'_> {
         if left == 0 { "leave none there".to_owned() } else { format!("leave {left} on the server{why}") }
     }
 
-    /// What is not fetched, and why.
+    /// Lists what is not fetched, and why.
     fn left(&self) -> Vec<(&Tally<Listed>, &'static str)> {
         let PollReport { too_large, skipped, unnamed, quarantined, .. } = self.report;
         let all = [
@@ -176,7 +177,7 @@ impl DryRun<'_> {
     }
 }
 
-/// Where a message goes, in words.
+/// Says in words where a message goes.
 struct Way<'a>(&'a Place);
 
 impl fmt::Display for Way<'_> {

@@ -1,4 +1,4 @@
-//! `mailferry fetch`: polls once, several accounts side by side, one line for each.
+//! `mailferry fetch`: polls once, several accounts concurrently, and prints one line for each.
 
 mod places;
 mod polls;
@@ -33,16 +33,16 @@ use crate::threads;
 use places::{PlaceGiver, Seat};
 use polls::{End, HangLimits, Polls};
 
-/// So many threads are needed beside those that poll: one that waits for signals, and one for what blocks.
+/// How many threads are needed besides those that poll: one waits for signals, one is for blocking calls.
 const BESIDE: usize = 2;
 
-/// How often an account that somebody else polls is looked at with `--wait`.
+/// How often `--wait` retries an account that another process is polling.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// So long is waited for what was fetched to be forwarded, before a message that is under way is let go.
+/// How long forwarding may take; then a message in transit is abandoned.
 const FORWARDING: Duration = Duration::from_secs(120);
 
-/// Runs the command; the answer is for the shell.
+/// Runs the command; returns the exit code.
 pub(super) fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     let Prepared { config, context, accounts } = match prepare::accounts(arguments, &fetch.accounts, "fetch") {
         Ok(prepared) => prepared,
@@ -51,18 +51,19 @@ pub(super) fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
     if accounts.is_empty() && !arguments.quiet {
         stderr_line("mailferry: no account is enabled; name the accounts to fetch, or remove `enabled = false`");
     }
-    // One poll needs no thread beside the first, but for what blocks, and threads are what an idle poll would cost most.
+    // For a single poll the main thread is enough, except for blocking calls. Threads would be the largest cost of an
+    // idle poll.
     let runtime = match if accounts.len() > 1 { threads::runtime(BESIDE) } else { threads::small_runtime() } {
         Ok(runtime) => runtime,
         Err(e) => return super::no_thread(&e).code(),
     };
     let code = runtime.block_on(poll_all(arguments, fetch, &config, context, accounts));
-    // A look-up of a name that hangs must not keep the process.
+    // A name lookup that hangs must not keep the process alive.
     runtime.shutdown_background();
     code
 }
 
-/// Polls these accounts.
+/// Polls the accounts.
 async fn poll_all(
     arguments: &Arguments,
     fetch: &Fetch,
@@ -78,7 +79,7 @@ async fn poll_all(
     survive_limit_on_files();
     super::orphans::reap();
     let reporter = Reporter::new(arguments, fetch, accounts.len());
-    // With the dialogue the lines come too fast for anything in place.
+    // With the dialogue, lines come too fast for a display drawn in place.
     let wanted = !arguments.quiet && arguments.verbose == 0;
     let (display, shown) = Display::begin(wanted, accounts.len());
     let mut polls = begin_polls(context, config, accounts, fetch, &stop, &display);
@@ -97,7 +98,7 @@ async fn poll_all(
     reports.iter().map(status).fold(ExitStatus::Ok, ExitStatus::worst).code()
 }
 
-/// Tells the daemon, if one runs, in whose spools there is something else now than it has seen there.
+/// Tells the daemon, if one runs, which spools have changed since it looked.
 async fn tell_daemon(arguments: &Arguments, reports: &[Option<PollReport>]) {
     let did = |report: &&PollReport| {
         report
@@ -107,12 +108,12 @@ async fn tell_daemon(arguments: &Arguments, reports: &[Option<PollReport>]) {
     };
     let accounts: Vec<String> = reports.iter().flatten().filter(did).map(|report| report.account.to_string()).collect();
     if !accounts.is_empty() {
-        // Where no daemon runs, nobody has to know.
+        // If no daemon runs, nobody needs to know.
         let _ = prepare::ask_daemon(arguments, &Request::Fetched { accounts }).await;
     }
 }
 
-/// Tells the end of each poll as it comes.
+/// Prints the result of each poll as it ends.
 async fn print_each(polls: &mut Polls<Ended>, reporter: &Reporter, display: &Display) -> Vec<Option<PollReport>> {
     let mut reports = Vec::new();
     while let Some(end) = polls.next().await {
@@ -131,19 +132,19 @@ async fn print_each(polls: &mut Polls<Ended>, reporter: &Reporter, display: &Dis
                 reporter.print(&report);
                 reports.push(Some(*report));
             }
-            // It costs the others nothing.
+            // The other accounts are not affected.
             End::Panicked => reports.push(None),
         }
     }
     reports
 }
 
-/// Fetchmail has one number for everything that is wrong with how it was called.
+/// fetchmail has a single exit code for everything that is wrong with the invocation.
 pub(super) fn failed_before_polling(status: ExitStatus, fetchmail_codes: bool) -> u8 {
     if fetchmail_codes { fetchmail::SYNTAX } else { status.code() }
 }
 
-/// Begins a poll of each account, so many at a time and so many at one server as the configuration says.
+/// Starts a poll of each account, within the configured limits in total and per server.
 fn begin_polls(
     context: Arc<PollContext>,
     config: &Config,
@@ -165,7 +166,7 @@ fn begin_polls(
     let mut polls = Polls::new(HangLimits::default(), stop.clone());
     for account in accounts {
         let (seat, context, stop) = (Seat::of(&account, &giver), Arc::clone(&context), stop.clone());
-        // At the highest level, so that every line of the log names its account.
+        // At the error level, so that every log line names its account.
         let span = tracing::error_span!("poll", account = %account.name);
         let places = Places { seat: seat.clone(), display: display.clone() };
         let name = account.name.clone();
@@ -197,13 +198,13 @@ fn begin_polls(
     polls
 }
 
-/// How an account's part ended.
+/// How the work on an account ended.
 enum Ended {
-    /// It was polled, and all of it is told.
+    /// It was polled, and everything is to be printed.
     Polled(Box<PollReport>),
-    /// It was polled, and this is news.
+    /// It was polled, and only these lines are news.
     Scheduled(Box<PollReport>, Vec<String>),
-    /// Its back-off is not over; this is news.
+    /// Its back-off is not over; these lines are news.
     LeftOut(Vec<String>),
 }
 
@@ -216,7 +217,7 @@ impl Ended {
     }
 }
 
-/// Polls when there is a place, unless the account is in a back-off.
+/// Polls when there is a place, unless the account is in back-off.
 async fn poll_if_due(
     context: &Arc<PollContext>,
     account: &Account,
@@ -242,8 +243,8 @@ async fn poll_if_due(
     Ended::Scheduled(Box::new(report), notifications)
 }
 
-/// A poll that came to its end ends a back-off, whoever asked for it, and a login that was refused begins one or makes it
-/// longer: the next run of cron is not to offer the same password again.
+/// Updates the back-off after a poll by hand: success ends it, and a refused login begins or extends it, so that cron's
+/// next run does not offer the same password again.
 async fn keep_back_off(
     context: &Arc<PollContext>,
     account: &Account,
@@ -261,7 +262,7 @@ async fn keep_back_off(
     }
 }
 
-/// Keeps for the next run of a timer how long the destination is left alone.
+/// Saves for the next scheduled run how long the destination is to be left alone.
 async fn keep_pause(
     context: &Arc<PollContext>,
     account: &Account,
@@ -275,7 +276,7 @@ async fn keep_pause(
     }
 }
 
-/// Where mail is forwarded, it is waited for what is in the spool, up to a bound.
+/// Forwards what is in the spool, within a time limit, if the account forwards.
 async fn take_on(
     context: &PollContext,
     account: &Account,
@@ -294,10 +295,10 @@ fn since_boot(context: &PollContext) -> Duration {
     Duration::from_secs(context.clock.read().since_boot)
 }
 
-/// Where a poll waits for its turn.
+/// What a poll needs to wait for its places and to show its progress.
 struct Places {
     seat: Seat,
-    /// Where it is seen how it goes.
+    /// Shows the progress.
     display: Display,
 }
 
@@ -314,7 +315,7 @@ async fn poll_in_turn(
     poll(Arc::clone(context), account.clone(), options, stop.clone(), observers).await
 }
 
-/// Polls again and again as long as somebody else holds the account. Others use the places meanwhile.
+/// Polls again as long as another process holds the account. In between, others use the places.
 async fn poll_patiently(
     context: &Arc<PollContext>,
     account: &Account,

@@ -1,4 +1,4 @@
-//! `mailferry forward`: tries now what waits in spools, one line for each account.
+//! `mailferry forward`: forwards what waits in spools now, and prints one line per account.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,16 +21,16 @@ use crate::forward::{ForwardError, ForwardOptions, ForwardReport};
 use crate::poll::{PollContext, forward_spool};
 use crate::summary::Forwarded;
 
-/// Who has asked for it waits for a large spool, too.
+/// The user has asked for it, so even a large spool is waited for.
 const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Another process may be at it; it is not waited for longer than this.
+/// How long to wait for another process that is forwarding.
 const OTHER: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether that has ended.
+/// How often to check whether it has finished.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Runs the command; the answer is for the shell.
+/// Runs the command; returns the exit code.
 pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     let Prepared { config, context, accounts } = match prepare::accounts(arguments, &forward.accounts, "forward") {
         Ok(prepared) => prepared,
@@ -57,23 +57,23 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     let how = How { again: forward.again, quiet: arguments.quiet, settings };
     let (status, touched) = forward_all(&context, forwarding, &how, &stop).await;
     if !touched.is_empty() {
-        // Where no daemon runs, nobody has to know.
+        // If no daemon runs, nobody needs to know.
         let _ = prepare::ask_daemon(arguments, &Request::Forwarded { accounts: touched }).await;
     }
     signals.status().unwrap_or(status).code()
 }
 
-/// What is the same for all accounts.
+/// The options that all accounts share.
 #[derive(Debug, Clone)]
 struct How {
-    /// What was refused for good is tried once more.
+    /// Whether messages that were refused for good are retried.
     again: bool,
-    /// Only what is wrong is told.
+    /// Whether only problems are printed.
     quiet: bool,
     settings: Settings,
 }
 
-/// Forwards; the accounts of which a daemon knows an older state come out, too.
+/// Forwards. Also returns the accounts whose spools have changed, as a daemon does not know of that yet.
 async fn forward_all(
     context: &Arc<PollContext>,
     accounts: Vec<Account>,
@@ -88,7 +88,7 @@ async fn forward_all(
     }
     let (mut worst, mut touched) = (ExitStatus::Ok, Vec::new());
     while let Some(ended) = passes.join_next().await {
-        // A panic in one account's work has been printed; it costs the others nothing.
+        // A panic in one account's work has been printed; the others are not affected.
         let Ok(Some(report)) = ended else {
             worst = worst.worst(ExitStatus::Temporary);
             continue;
@@ -102,7 +102,7 @@ async fn forward_all(
     (worst, touched)
 }
 
-/// A pass, once nobody else makes one.
+/// Runs a pass, once no other process is running one.
 async fn pass(
     context: &Arc<PollContext>,
     account: &Account,

@@ -1,4 +1,4 @@
-//! `mailferry import`: takes over another program's accounts, and what it has fetched.
+//! `mailferry import`: takes over another program's accounts and its record of what was fetched.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ pub(super) async fn run(arguments: &Arguments, import: &Import) -> ExitStatus {
     status
 }
 
-/// Prints lines, and what does not fit below them.
+/// Prints lines, wrapped to the terminal.
 fn tell(text: &str) {
     text.lines().for_each(|line| {
         let blanks = line.len() - line.trim_start_matches(' ').len();
@@ -78,7 +78,7 @@ fn tell(text: &str) {
     });
 }
 
-/// Where the accounts go: the user's own configuration, if none is named, even if it is not there yet.
+/// Returns the configuration to write: by default the user's own, even if it does not exist yet.
 pub(super) fn configuration(arguments: &Arguments, environment: &Environment) -> Option<PathBuf> {
     let given = arguments.config.clone().or_else(|| environment.mailferry_config.clone().map(PathBuf::from));
     let own = || environment.config_home.as_ref().map(|dir| dir.join("mailferry/config.toml"));
@@ -121,7 +121,7 @@ fn write(planned: &Plan, context: &PollContext, import: &Import) -> Result<(), T
     carry_out(planned, &surroundings, import.trust_deliveries).map(drop)
 }
 
-/// What is on the server now counts as fetched where nothing says what was, and may have been.
+/// Marks what is on the server now as fetched, for accounts whose record of what was fetched is lost.
 async fn mark_existing(planned: &Plan, context: PollContext, quiet: bool) -> ExitStatus {
     let context = Arc::new(context);
     let mut worst = ExitStatus::Ok;
@@ -150,7 +150,7 @@ fn failed(error: TakeOverError) -> ExitStatus {
     }
 }
 
-/// Tells why nothing was written.
+/// Reports why nothing was written.
 pub(super) fn not_written(error: &WriteError) -> ExitStatus {
     match error {
         WriteError::State(e) => {

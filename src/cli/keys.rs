@@ -1,6 +1,6 @@
-//! What is typed at a terminal in raw mode (ECMA-48 and xterm's keys).
+//! Parses what is typed at a terminal in raw mode (ECMA-48 and xterm's keys).
 
-/// A key that means something to us.
+/// A key that has a meaning here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     /// One line up: the arrow, `k`.
@@ -15,19 +15,19 @@ pub(super) enum Key {
     Home,
     /// To the end: End, `G`.
     End,
-    /// No more: `q`.
+    /// Quit: `q`.
     Quit,
     /// Ctrl-C.
     Interrupt,
-    /// Into the background for a while: Ctrl-Z.
+    /// Suspend: Ctrl-Z.
     Suspend,
-    /// Draw all of it anew: Ctrl-L.
+    /// Redraw everything: Ctrl-L.
     Redraw,
-    /// Nothing was typed, but the terminal has another size.
+    /// Not a key: the size of the terminal has changed.
     Resized,
 }
 
-/// The keys that came in one piece. What means nothing is passed over.
+/// Returns the keys in the bytes of one read. Unknown ones are skipped.
 pub(super) fn parse(mut bytes: &[u8]) -> Vec<Key> {
     let mut keys = Vec::new();
     while let Some((first, rest)) = bytes.split_first() {
@@ -41,7 +41,7 @@ pub(super) fn parse(mut bytes: &[u8]) -> Vec<Key> {
     keys
 }
 
-/// What stands behind ESC and `[` or `O`: parameters and a final byte.
+/// Parses what follows ESC and `[` or `O`: parameters and a final byte.
 fn escape_sequence(bytes: &[u8]) -> (Option<Key>, &[u8]) {
     let is_final = |byte: &u8| (0x40..=0x7e).contains(byte);
     let Some(end) = bytes.iter().position(is_final) else { return (None, &[]) };

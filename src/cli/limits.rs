@@ -1,5 +1,5 @@
-//! What the system lets this process have: files, of which messages are synced by the hundred and each is open until it
-//! is; and memory.
+//! What the system allows this process: open files, as messages are synced in batches and each stays open until then;
+//! and memory.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,31 +8,31 @@ use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the rest of the program needs: sockets, state files, logs.
+/// File descriptors for the rest of the program: sockets, state files, logs.
 const OTHERS: u64 = 64;
 
-/// One poll gains nothing from more.
+/// More do not help one poll.
 const MOST: u64 = 1024;
 
-/// One poll can always have so many: then its messages are made safe one after the other.
+/// One poll always gets this many: then its messages are made safe one at a time.
 const LEAST: u64 = 1;
 
-/// With fewer not even a name can be looked up and a server asked.
+/// With fewer, not even a name lookup and a connection are possible.
 const LEAST_OF_ALL: u64 = 16;
 
-/// With fewer a daemon cannot be asked anything, and not do anything.
+/// With fewer, a daemon can neither answer requests nor do its work.
 const LEAST_OF_A_DAEMON: u64 = 28;
 
-/// With less address space than this, in bytes, threads and buffers do not fit. It is counted long before anything is
-/// used: the program itself takes a part, and each thread some megabytes.
+/// With less address space than this, in bytes, threads and buffers do not fit. Address space is counted when it is
+/// reserved, long before it is used: the program itself takes a part, and each thread some megabytes.
 const LEAST_ADDRESS_SPACE: u64 = 192 << 20;
 
-/// A limit with which nothing can be done.
+/// A limit that is too low to work with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TooLittle {
-    /// So many files may be open.
+    /// The maximum number of open files.
     Files(u64),
-    /// So many bytes of address space may be used.
+    /// The maximum address space, in bytes.
     AddressSpace(u64),
 }
 
@@ -53,39 +53,39 @@ impl fmt::Display for TooLittle {
     }
 }
 
-/// With less address space than this, in bytes, what glibc reserves for each thread (64 MiB) is much of it.
+/// With less address space than this, in bytes, the 64 MiB that glibc reserves per thread matter.
 const MUCH_ADDRESS_SPACE: u64 = 1 << 30;
 
-/// What tells glibc how many arenas there may be.
+/// The variable that limits the number of glibc's arenas.
 const ARENAS: &str = "MALLOC_ARENA_MAX";
 
-/// What tells glibc which blocks of memory are large.
+/// The variable that tells glibc which blocks are large.
 const LARGE_FROM: &str = "MALLOC_MMAP_THRESHOLD_";
 
-/// So many octets are a large block: the table of a state with thousands of messages.
+/// The size of a large block, in bytes: that of the table of a state with thousands of messages.
 const LARGE: &str = "1048576";
 
-/// Where address space is limited, this process begins once more, so that its threads share one arena: whether memory can be
-/// had would else be a matter of which thread asks first. What a daemon wants is said together with it, so that it does not
-/// begin a third time.
+/// If the address space is limited, restarts this process with one arena for all its threads. Otherwise it would depend
+/// on which thread asks first whether memory can be allocated. Sets the daemon's variable too, so that a daemon does
+/// not restart once more.
 pub(super) fn share_one_arena(words: &[OsString]) {
     if getrlimit(Resource::As).current.is_some_and(|limit| limit < MUCH_ADDRESS_SPACE) {
         begin_once_more(words, &[(ARENAS, "1"), (LARGE_FROM, LARGE)]);
     }
 }
 
-/// A daemon begins once more, so that it gives large blocks back to the system as soon as it needs them no more. By itself
-/// glibc takes blocks of up to 32 MiB for small once some have come and gone, and keeps what each thread has had of them: a
-/// state is worked on by one thread after the other, and a large one stays in memory several times.
+/// Restarts a daemon with a setting that returns large blocks to the system as soon as they are freed. By default, once
+/// some have been freed, glibc treats blocks of up to 32 MiB as small and keeps them per thread. As one thread after
+/// another works on a state, several copies of a large one would stay in memory.
 pub(super) fn give_large_blocks_back(words: &[OsString]) {
     if cfg!(target_env = "gnu") {
         begin_once_more(words, &[(LARGE_FROM, LARGE)]);
     }
 }
 
-/// Begins once more with what it lacks of these in the environment, if it lacks any: only the environment can tell glibc,
-/// and only at the beginning. By its own path, as the process is called what its file is. It comes back only if that fails,
-/// and then it goes on as it is.
+/// Restarts the process with those of the variables that the environment lacks, if any: glibc reads them only at
+/// startup. Uses the path of the executable itself, and keeps the name that it was called by. Returns only if that
+/// fails; the process then goes on as it is.
 fn begin_once_more(words: &[OsString], variables: &[(&str, &str)]) {
     let lacking: Vec<_> = variables.iter().filter(|(name, _)| std::env::var_os(name).is_none()).copied().collect();
     let Some((name, rest)) = words.split_first().filter(|_| !lacking.is_empty()) else { return };
@@ -94,10 +94,10 @@ fn begin_once_more(words: &[OsString], variables: &[(&str, &str)]) {
     }
 }
 
-/// Raises this process's limit on files as far as it may. A limit that is too low for anything is the error.
+/// Raises the limit on open files as far as possible. Fails if a limit is too low to work with.
 pub(super) fn raise(daemon: bool) -> Result<(), TooLittle> {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    // If it cannot be raised, what there is has to do.
+    // If it cannot be raised, the current limit has to do.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     judge(limit(), if daemon { LEAST_OF_A_DAEMON } else { LEAST_OF_ALL }, getrlimit(Resource::As).current)
 }
@@ -110,7 +110,7 @@ fn judge(files: u64, least: u64, address_space: Option<u64>) -> Result<(), TooLi
     }
 }
 
-/// Shares the limit out among so many polls at the same time.
+/// Shares the limit among this many concurrent polls.
 pub(super) fn for_each(polls: usize) -> usize {
     share(limit(), polls)
 }

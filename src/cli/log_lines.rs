@@ -1,5 +1,4 @@
-//! A log line for people: whose account it is about, its words, and of its fields only those that the words do not hold
-//! already.
+//! Formats a log line for people: the account, the message, and those fields that the message does not already contain.
 
 use std::fmt::{self, Write as _};
 
@@ -16,10 +15,10 @@ use super::terminal::width_of;
 use super::wrapped::lines_of;
 use crate::clock::time_zone;
 
-/// The fields that are for machines: the words of a line say the same.
+/// The fields that are for machines only: the message says the same.
 const FOR_MACHINES: [&str; 5] = ["host", "event", "cause", "new", "removed"];
 
-/// The time by the clock and the calendar of this machine, with its distance from UTC (RFC 3339).
+/// The local time with its UTC offset (RFC 3339).
 pub(super) struct Now;
 
 impl FormatTime for Now {
@@ -29,14 +28,14 @@ impl FormatTime for Now {
     }
 }
 
-/// Writes the message and the fields that people want.
+/// Writes the message and the fields that are for people.
 pub(super) struct Message;
 
 impl<'writer> FormatFields<'writer> for Message {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
         let mut line = Line::default();
         fields.record(&mut line);
-        // What has words names its account in them; a span has none.
+        // The message of an event names its account; a span has no message.
         let account = line.account.filter(|_| line.message.is_none());
         let parts = [line.message, account, line.others];
         let mut parts = parts.into_iter().flatten();
@@ -45,14 +44,14 @@ impl<'writer> FormatFields<'writer> for Message {
     }
 }
 
-/// Whose lines they are.
+/// Whose log lines they are.
 pub(super) enum Lines {
-    /// A daemon's: each has its level, and its time unless the journal has that.
+    /// A daemon's: each has its level, and the time unless the journal adds it.
     Daemon {
-        /// Whether it has its time.
+        /// Whether lines have the time.
         timed: bool,
     },
-    /// A command's, for who waits for it: `mailferry: work: what is wrong`, and what -v tells without the first word.
+    /// A command's, for a user who waits for it: `mailferry: work: what is wrong`; lines of -v are without the prefix.
     Command,
 }
 
@@ -85,13 +84,13 @@ where
     }
 }
 
-/// How what is wrong begins.
+/// How a line about a problem begins.
 const PROGRAM: &str = "mailferry:";
 
-/// How far what does not fit in a line is indented below it, in columns.
+/// The hanging indent of wrapped lines, in columns.
 const HANGING: usize = 4;
 
-/// The accounts that it is about, and what is said.
+/// Returns the accounts of the surrounding spans and the message.
 fn words<S, N>(context: &FmtContext<'_, S, N>, event: &Event<'_>) -> Result<String, fmt::Error>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -105,11 +104,11 @@ where
     }
     let mut said = String::new();
     context.format_fields(Writer::new(&mut said), event)?;
-    // What the daemon says of an account names it in its words, wherever it is said.
+    // The daemon's messages name the account themselves.
     if said.starts_with(&words) { Ok(said) } else { Ok(words + &said) }
 }
 
-/// How a level is coloured on a terminal (ECMA-48, SGR).
+/// Returns the colour of a level on a terminal (ECMA-48, SGR).
 fn colour_of(level: Level) -> &'static str {
     match level {
         Level::ERROR => "\x1b[31m",
@@ -132,7 +131,7 @@ impl Visit for Line {
         match field.name() {
             "message" => self.message = Some(format!("{value:?}")),
             "account" => self.account = Some(format!("{value:?}")),
-            // Where in a library a line comes from.
+            // Where in a library a line comes from is not for people.
             name if FOR_MACHINES.contains(&name) || name.starts_with("log.") => {}
             name => {
                 let others = self.others.get_or_insert_default();

@@ -1,4 +1,5 @@
-//! Where log lines go and which: to standard error as text or JSON, or to the journal with fields. -v and -q choose.
+//! Decides which log lines are written and where: to standard error as text or JSON, or to the journal with fields. -v
+//! and -q set the level.
 
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
@@ -12,23 +13,23 @@ use super::arguments::{Arguments, Command, LogFormat};
 use super::log_lines::{Lines, Message};
 use super::output::Log;
 
-/// Begins logging. A second call in the same process changes nothing.
+/// Sets up logging. A second call in the same process changes nothing.
 pub(super) fn begin(arguments: &Arguments) {
     let daemon = matches!(arguments.command, Command::Daemon);
-    // The first -v of `check` asks for its steps.
+    // The first -v of `check` shows its steps.
     let verbose = arguments.verbose.saturating_sub(u8::from(matches!(arguments.command, Command::Check(_))));
     let level = match (arguments.quiet, verbose) {
-        // What `fetch` prints as an error, a daemon has only its log for.
+        // What `fetch` prints as an error, a daemon can only log.
         (true, _) if daemon => LevelFilter::WARN,
         (true, _) => LevelFilter::ERROR,
-        // A daemon tells what it did; a command prints that itself.
+        // A daemon logs what it does; a command prints that itself.
         (false, 0) if daemon => LevelFilter::INFO,
         (false, 0) => LevelFilter::WARN,
         (false, 1) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    // What libraries log is for who looks for a fault. The verifier logs every certificate that it refuses, and rustls
-    // each alert; our errors say the same in better words.
+    // Lines of libraries are for debugging. The verifier logs every certificate that it refuses, and rustls each alert;
+    // our own errors say the same more clearly.
     let others = if verbose > 0 { LevelFilter::WARN } else { LevelFilter::OFF };
     let tls = if verbose > 1 { LevelFilter::WARN } else { LevelFilter::OFF };
     let targets = [("mailferry", level), ("rustls", tls), ("rustls_platform_verifier", LevelFilter::OFF)];
@@ -40,13 +41,13 @@ pub(super) fn begin(arguments: &Arguments) {
     };
     let journal = if journal { tracing_journald::layer().ok() } else { None };
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match journal {
-        // Fields have their own names, so that `journalctl ACCOUNT=work` finds them.
+        // Fields keep their names, so that `journalctl ACCOUNT=work` finds them.
         Some(journal) => Box::new(journal.with_field_prefix(None).with_syslog_identifier("mailferry".to_owned())),
         None if arguments.log_format == LogFormat::Json => Box::new(
             tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| Log).log_internal_errors(false),
         ),
         None => {
-            // The journal has its own times.
+            // The journal adds its own timestamps.
             let timed = !leads_to_the_journal();
             let lines = if daemon { Lines::Daemon { timed } } else { Lines::Command };
             Box::new(
@@ -59,11 +60,11 @@ pub(super) fn begin(arguments: &Arguments) {
             )
         }
     };
-    // It fails if there is a log already, and that one serves.
+    // It fails if logging is set up already, which is fine.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
 }
 
-/// Whether standard error is the journal's (`$JOURNAL_STREAM`, systemd.exec(5)).
+/// Whether standard error goes to the journal (`$JOURNAL_STREAM`, systemd.exec(5)).
 fn leads_to_the_journal() -> bool {
     let Some(stream) = std::env::var_os("JOURNAL_STREAM") else { return false };
     let Ok(here) = rustix::fs::fstat(std::io::stderr().as_fd()) else { return false };

@@ -1,4 +1,4 @@
-//! `mailferry login`: signs in to an account by OAuth 2.0, and sees that the mailbox can be opened with what that brought.
+//! `mailferry login`: signs in to an account by OAuth 2.0, and checks that the tokens open the mailbox.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
 /// Signs in to an account that is not in the configuration yet.
 ///
 /// # Errors
-/// The status, told.
+/// The exit status; the reason has been printed.
 pub(super) async fn sign_in(
     account: &Account,
     settings: &OAuthSettings,
@@ -93,7 +93,7 @@ pub(super) async fn sign_in(
     })
 }
 
-/// The account that is meant, or its destination in the form of one.
+/// Returns the account, or its destination in the form of an account.
 fn account(config: &Config, name: &str, forward: bool) -> Result<Account, (String, ExitStatus)> {
     let found = config.select(&[name.to_owned()]).map_err(|e| (e.to_string(), ExitStatus::Usage))?;
     let Some(account) = found.first().copied() else { return Err((String::new(), ExitStatus::Usage)) };
@@ -113,7 +113,7 @@ fn account(config: &Config, name: &str, forward: bool) -> Result<Account, (Strin
     })
 }
 
-/// How it gets its tokens.
+/// Returns how the account obtains its tokens.
 fn sign_in_of<'a>(account: &'a Account, name: &str) -> Result<&'a OAuthSettings, String> {
     match &account.credential {
         CredentialSource::OAuth(settings) => Ok(settings),
@@ -128,7 +128,7 @@ fn sign_in_of<'a>(account: &'a Account, name: &str) -> Result<&'a OAuthSettings,
     }
 }
 
-/// The command under way.
+/// The running command.
 struct LoginCommand<'a> {
     account: &'a Account,
     settings: &'a OAuthSettings,
@@ -137,14 +137,14 @@ struct LoginCommand<'a> {
     quiet: bool,
 }
 
-/// Why it did not come to its end.
+/// Why the command failed.
 enum Failure {
-    /// The sign-in.
+    /// The sign-in failed.
     SignIn(OAuthError),
-    /// The mailbox, although the sign-in was good.
+    /// The mailbox cannot be opened, although the sign-in succeeded.
     Mailbox {
         error: ClientError,
-        /// Another mailbox than was meant said yes.
+        /// Another mailbox than the intended one accepted the tokens.
         other: Option<String>,
     },
 }
@@ -159,7 +159,7 @@ impl Failure {
 }
 
 impl Failure {
-    /// What happened, and the next step.
+    /// Says what happened and what to do next.
     fn told(&self, account: &Account) -> String {
         match self {
             Self::SignIn(e) => advice::told_of_sign_in(e, &account.name),
@@ -194,7 +194,7 @@ impl From<OAuthError> for Failure {
 impl LoginCommand<'_> {
     async fn run(&self) -> Result<(), Failure> {
         self.tell_of_app_passwords();
-        // Before anybody takes the trouble: can what comes be kept at all?
+        // Before the user makes an effort: can the tokens be stored at all?
         let lock = self.lock();
         threads::blocking(lock).await.map_err(OAuthError::from)??;
         let route = self.account.endpoint.route.clone();
@@ -226,13 +226,13 @@ impl LoginCommand<'_> {
         ));
     }
 
-    /// Takes the right to write the tokens, and gives it back with the value.
+    /// Takes the lock for writing the tokens; dropping the value releases it.
     fn lock(&self) -> impl FnOnce() -> Result<store::TokenLock, OAuthError> + Send + 'static {
         let (context, account) = (Arc::clone(&self.context), self.account.name.clone());
         move || store::lock(&*context.disk, &context.state_dir, &account, &context.holder)
     }
 
-    /// Makes the tokens durable, before anything is done with them.
+    /// Makes the tokens durable before they are used.
     async fn keep(&self, tokens: Tokens) -> Result<(), OAuthError> {
         let lock = self.lock();
         let (context, account) = (Arc::clone(&self.context), self.account.name.clone());
@@ -291,7 +291,8 @@ impl LoginCommand<'_> {
         words
     }
 
-    /// Logs in to the mailbox and asks what is in it: only this shows that POP3 is switched on, and that it is this one.
+    /// Logs in to the mailbox and asks what is in it: only this shows that POP3 is enabled, and that it is the right
+    /// mailbox.
     async fn open_mailbox(&self, tokens: &Tokens) -> Result<(), ClientError> {
         if self.login.forward {
             let forward = this_program(&format!("forward {}", self.login.account));
@@ -307,7 +308,7 @@ impl LoginCommand<'_> {
             return Err(ClientError::Refused { provider, asked, response });
         }
         let messages = response.text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
-        // Nothing was retrieved, so it promises nothing.
+        // Nothing was retrieved, so QUIT cannot delete anything.
         client.quit().await?;
         if !self.quiet {
             let found =
@@ -320,7 +321,7 @@ impl LoginCommand<'_> {
         Ok(())
     }
 
-    /// A daemon that waits for this sign-in polls now.
+    /// Makes a daemon that waits for this sign-in poll now.
     async fn wake_daemon(&self, arguments: &Arguments) {
         let request = Request::Poll { accounts: vec![self.login.account.clone()], often_for: None };
         if let Ok(Response::Poll { woken, .. }) = prepare::ask_daemon(arguments, &request).await
@@ -332,7 +333,7 @@ impl LoginCommand<'_> {
     }
 }
 
-/// Passes on the lines of standard input until it ends or nobody wants them.
+/// Sends the lines of standard input until it ends or the receiver is dropped.
 fn read_lines(sender: &mpsc::Sender<String>) {
     /// The longest line, in octets: an address with a code in it.
     const LONGEST: u64 = 64 * 1024;

@@ -1,4 +1,4 @@
-//! What a user types and what is printed; nothing is decided here.
+//! The command line: parses what users type and prints the results; decides nothing.
 
 mod account_names;
 mod arguments;
@@ -49,9 +49,9 @@ use crate::{advice, subprocess, threads};
 use arguments::{Arguments, Command};
 use output::stderr_line;
 
-/// Runs a command line, the program's name first, and prints what there is to say.
+/// Runs a command line, program name first, and prints the results.
 ///
-/// The answer is the number for the shell: see [`ExitStatus`], and `fetch --fetchmail-exit-codes` for others.
+/// Returns the exit code: see [`ExitStatus`], and `fetch --fetchmail-exit-codes` for others.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<OsString> = arguments.into_iter().collect();
     limits::share_one_arena(&words);
@@ -64,7 +64,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(e) => {
-            // Nothing can be done if even this cannot be printed.
+            // If even this cannot be printed, nothing can be done.
             let _ = e.print();
             return match e.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Ok.code(),
@@ -86,11 +86,12 @@ fn run_command(arguments: &Arguments) -> u8 {
         stderr_line(format_args!("mailferry: {too_little}"));
         return ExitStatus::Temporary.code();
     }
-    // One that waits for signals, and one for what blocks; a daemon has them twice, for polls and for who decides, and
-    // one that sees to its end.
+    // How many threads are needed besides those that poll: one waits for signals, one is for blocking calls. A daemon
+    // has four more: the supervisor and one for its blocking calls, one that ensures that the daemon ends, and one that
+    // reads the configuration.
     let that_polls = |daemon: bool| threads::runtime(if daemon { 6 } else { 2 });
     match &arguments.command {
-        // It knows how many polls there are before it makes a runtime for them.
+        // It makes its runtime itself, once it knows the number of polls.
         Command::Fetch(fetch) => fetch::run(arguments, fetch),
         Command::Daemon => run_in(that_polls(true), daemon::run(arguments)),
         Command::Forward(forward) => run_in(that_polls(false), forward::run(arguments, forward)),
@@ -114,13 +115,13 @@ fn run_in<S: Into<u8>>(runtime: io::Result<Runtime>, command: impl Future<Output
         Err(e) => return no_thread(&e).code(),
     };
     let code = runtime.block_on(command).into();
-    // A look-up of a name that hangs must not keep the process.
+    // A name lookup that hangs must not keep the process alive.
     runtime.shutdown_background();
     drop(subprocess::end_all());
     code
 }
 
-/// The same for a command that a signal ends at once.
+/// Like [`run_in`], for a command that a signal ends at once.
 fn run_until_signal<S: Into<u8>>(runtime: io::Result<Runtime>, command: impl Future<Output = S>) -> u8 {
     if runtime.is_ok() {
         signals::end_at_once();
@@ -128,14 +129,14 @@ fn run_until_signal<S: Into<u8>>(runtime: io::Result<Runtime>, command: impl Fut
     run_in(runtime, command)
 }
 
-/// The system has too few threads, or files, to begin with.
+/// Reports that the system has too few threads or files to start.
 fn no_thread(error: &io::Error) -> ExitStatus {
     let step = advice::next_step::system::step(error).unwrap_or("Try again later");
     stderr_line(format_args!("mailferry: cannot start its threads: {error}. {step}"));
     ExitStatus::Temporary
 }
 
-/// Prints what the standard library would, and waits for no reader.
+/// Prints what the standard library would print, but does not wait for a reader.
 fn show_panic(panic: &PanicHookInfo<'_>) {
     if !threads::is_expected(panic) {
         terminal::give_back();
@@ -144,12 +145,12 @@ fn show_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// What is wrong with a configuration, for standard error.
+/// Renders a configuration error for standard error.
 fn rendered(error: &ConfigError) -> String {
     error.render_within(colour(), terminal::width_of(&io::stderr()))
 }
 
-/// Whether errors may be shown in colour.
+/// Whether errors are shown in colour.
 fn colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

@@ -1,5 +1,5 @@
-//! Reaps what the user's commands leave behind, where that comes to us: as the first process of a container, or as a
-//! sub-reaper (prctl(2)). Elsewhere the system's first process does it.
+//! Reaps orphans of the user's commands if they are reparented to this process: as PID 1 of a container, or as a
+//! subreaper (prctl(2)). Otherwise the system's PID 1 does that.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,14 +9,13 @@ use rustix::process::{Pid, WaitOptions, child_subreaper, getpid, waitpid};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
-/// How often it is looked.
+/// How often to look.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A process that has ended and was seen so many times in a row has nobody else who waits for it: a child of our own is
-/// waited for within milliseconds.
+/// A zombie that was seen this many times in a row is an orphan: our own children are waited for within milliseconds.
 const LOOKS: u32 = 3;
 
-/// Begins to look, if anything comes to us. Needs `/proc`.
+/// Starts to look for orphans if any are reparented to this process. Needs `/proc`.
 pub(super) fn reap() {
     let comes_to_us = getpid().is_init() || child_subreaper().is_ok_and(|set| set.is_some());
     if !comes_to_us {
@@ -33,7 +32,7 @@ pub(super) fn reap() {
     });
 }
 
-/// Reaps what was seen often enough; what is left, and how often it was seen.
+/// Reaps what was seen often enough. Returns the remaining zombies and how often each was seen.
 fn look(seen: &HashMap<Pid, u32>) -> HashMap<Pid, u32> {
     let mut now = HashMap::new();
     for pid in ended_children() {
@@ -47,7 +46,7 @@ fn look(seen: &HashMap<Pid, u32>) -> HashMap<Pid, u32> {
     now
 }
 
-/// The children of this process that have ended and were not waited for.
+/// Returns the zombies among the children of this process.
 fn ended_children() -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let ours = getpid();
@@ -56,9 +55,9 @@ fn ended_children() -> Vec<Pid> {
     pids.filter(|pid| is_ended_child_of(&stat(pid), ours)).collect()
 }
 
-/// Reads a `/proc/PID/stat`.
+/// Whether a `/proc/PID/stat` is that of a zombie child of `parent`.
 fn is_ended_child_of(stat: &str, parent: Pid) -> bool {
-    // The name in front is in brackets and may hold any others.
+    // The name before the state is in parentheses, and may contain any characters.
     let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
     let (state, its_parent) = (fields.next(), fields.next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw));
     state == Some("Z") && its_parent == Some(parent)
@@ -83,9 +82,9 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = Pid::from_child(&child);
         while !ended_children().contains(&pid) {
-            std::thread::sleep(Duration::from_millis(5)); // the pace of looking, nothing depends on it
+            std::thread::sleep(Duration::from_millis(5)); // how often to check; nothing depends on it
         }
-        // Children of other tests are left to them.
+        // The children of other tests are left alone.
         let only = |seen: HashMap<Pid, u32>| -> HashMap<Pid, u32> {
             seen.into_iter().filter(|(one, _)| *one == pid).collect()
         };

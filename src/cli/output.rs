@@ -1,5 +1,5 @@
-//! Everything that is printed goes through here, and nobody has to read it: a pipe that was closed, a full disk behind
-//! standard output or a reader that does not read is no reason to stop fetching mail.
+//! Everything that is printed goes through here. A closed pipe, a full disk behind standard output or a reader that
+//! does not read is no reason to stop fetching mail.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -7,28 +7,28 @@ use std::io::{self, Write};
 use super::progress;
 use super::unread::{self, Which};
 
-/// Prints a line of a report on standard output, and waits for no reader longer than a moment.
+/// Prints a line of a report on standard output, without waiting long for a reader.
 pub(super) fn report(words: impl Display) {
     progress::above(|| unread::write(Which::Output, format!("{words}\n").as_bytes()));
 }
 
-/// Prints an answer on standard output, if that can be. It waits for who reads it page by page.
+/// Prints an answer on standard output; errors are ignored. Waits for the reader, such as a pager.
 pub(super) fn say(words: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{words}");
 }
 
-/// Begins a line on standard output that the user goes on with.
+/// Prints a prompt on standard output, without a newline.
 pub(super) fn prompt(words: impl Display) {
     let mut output = io::stdout().lock();
     let _ = write!(output, "{words} ").and_then(|()| output.flush());
 }
 
-/// Prints a line on standard error, if that can be.
+/// Prints a line on standard error; errors are ignored.
 pub(super) fn stderr_line(words: impl Display) {
     progress::above(|| unread::write(Which::Error, format!("{words}\n").as_bytes()));
 }
 
-/// Standard error for the log.
+/// Standard error, for the log.
 pub(super) struct Log;
 
 impl Write for Log {

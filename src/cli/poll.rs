@@ -1,4 +1,4 @@
-//! `mailferry poll`: wakes the running daemon.
+//! `mailferry poll`: makes the running daemon poll now.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn failing(account: &TriedAgain) -> Failing<'_> {
     Failing { account: &account.account, time, text: &account.text, next_wait }
 }
 
-/// Has the daemon run the command of `[notify]`, under the rules that it runs under.
+/// Makes the daemon run the command of `[notify]`, under the daemon's own restrictions.
 async fn test_notify(arguments: &Arguments) -> ExitStatus {
     match prepare::ask_daemon(arguments, &Request::TestNotify).await {
         Ok(Response::Notified { well: true, text, .. }) => {

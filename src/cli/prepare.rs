@@ -1,4 +1,4 @@
-//! What every command begins with: the configuration, and what all polls share.
+//! What commands have in common: they read the configuration and set up what all polls share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,20 +26,20 @@ pub(super) fn configuration(arguments: &Arguments, environment: &Environment) ->
     config::load(&path, environment)
 }
 
-/// What a command begins with that works on accounts.
+/// What a command on accounts needs.
 pub(super) struct Prepared {
     /// The configuration.
     pub(super) config: Config,
     /// What all polls share.
     pub(super) context: Arc<PollContext>,
-    /// The accounts that are named; else all that are enabled.
+    /// The named accounts; without names all that are enabled.
     pub(super) accounts: Vec<Account>,
 }
 
-/// Makes ready what works on accounts; `command` tells others who holds a lock.
+/// Prepares a command on accounts; `command` is recorded as the holder of locks.
 ///
 /// # Errors
-/// How to end. What is wrong has been printed.
+/// The exit status; the problem has been printed.
 pub(super) fn accounts(arguments: &Arguments, names: &[String], command: &str) -> Result<Prepared, ExitStatus> {
     let environment = Environment::from_process();
     let prepared = configuration(arguments, &environment)
@@ -57,14 +57,14 @@ pub(super) fn accounts(arguments: &Arguments, names: &[String], command: &str) -
     Ok(Prepared { config, context: Arc::new(context), accounts })
 }
 
-/// Prints what is allowed in the configuration and looks like a mistake.
+/// Prints what is valid in the configuration but looks like a mistake.
 pub(super) fn print_warnings(config: &Config, quiet: bool) {
     if !quiet {
         config.warnings.iter().for_each(|warning| stderr_line(format_args!("mailferry: {warning}")));
     }
 }
 
-/// What all polls of this process share; `command` tells others who holds a lock.
+/// Returns what all polls of this process share; `command` is recorded as the holder of locks.
 pub(super) fn context(
     arguments: &Arguments,
     environment: &Environment,
@@ -89,19 +89,19 @@ pub(super) fn context(
     })
 }
 
-/// Asks the running daemon. It is found although the configuration that it was started with has been broken since.
+/// Sends a request to the running daemon, which is found even if its configuration has become invalid since it started.
 ///
 /// # Errors
-/// What to print, and how to end.
+/// The text to print, and the exit status.
 pub(super) async fn ask_daemon(arguments: &Arguments, request: &Request) -> Result<Response, (String, ExitStatus)> {
     asked(arguments, async |dirs| ask(dirs, request).await).await
 }
 
-/// Asks the running daemon about the status of these accounts, of all if none is named; it is read as it comes. The answer,
-/// if it is another one.
+/// Asks the running daemon for the status of these accounts, or of all if none is named, and reads it as it arrives.
+/// Returns the response if it is not a status.
 ///
 /// # Errors
-/// What to print, and how to end.
+/// The text to print, and the exit status.
 pub(super) async fn ask_status(
     arguments: &Arguments,
     accounts: &[String],
@@ -110,7 +110,7 @@ pub(super) async fn ask_status(
     asked(arguments, async |dirs| control::ask_status(dirs, accounts, reader).await).await
 }
 
-/// Asks the daemon whose socket may be in one of the directories that the question is given.
+/// Sends a request to the daemon whose socket may be in one of several directories.
 async fn asked<T>(
     arguments: &Arguments,
     question: impl AsyncFnOnce(&[PathBuf]) -> Result<T, AskError>,
@@ -142,13 +142,13 @@ async fn asked<T>(
     }
 }
 
-/// A configuration with which no daemon runs.
+/// A configuration whose daemon is not running.
 pub(super) struct Alone {
     pub(super) config: Config,
     pub(super) state_dir: PathBuf,
 }
 
-/// What to look at where no daemon runs. None: one runs, or the configuration cannot be used.
+/// Returns the configuration if no daemon runs. None if one runs, or if the configuration cannot be used.
 pub(super) fn alone(arguments: &Arguments) -> Option<Alone> {
     let environment = Environment::from_process();
     let config = configuration(arguments, &environment).ok()?;
@@ -156,7 +156,7 @@ pub(super) fn alone(arguments: &Arguments) -> Option<Alone> {
     daemon::holder(&state_dir).is_none().then_some(Alone { config, state_dir })
 }
 
-/// Why the running daemon does not have these accounts: a line each.
+/// Says why the running daemon does not have these accounts: a line each.
 pub(super) fn why_unknown(arguments: &Arguments, names: &[String]) -> Vec<String> {
     let config = configuration(arguments, &Environment::from_process());
     let why = |name: &String| match &config {
@@ -172,7 +172,7 @@ pub(super) fn why_unknown(arguments: &Arguments, names: &[String]) -> Vec<String
     names.iter().map(|name| format!("mailferry: {}", why(name))).collect()
 }
 
-/// Where the daemon's control socket may be, the best place first.
+/// Returns the possible paths of the daemon's control socket, the most likely first.
 pub(super) fn sockets(
     arguments: &Arguments,
     environment: &Environment,

@@ -1,4 +1,5 @@
-//! What `fetch` shows on a terminal while it works: a few lines at its end, drawn in place, and above them what is printed.
+//! The progress that `fetch` shows on a terminal: a few last lines, redrawn in place, with everything that is printed
+//! above them.
 
 mod account;
 mod board;
@@ -18,19 +19,19 @@ use crate::account::{Account, CredentialSource};
 use crate::poll::events::{Observer, Observers};
 use crate::poll::progress::Progress;
 
-/// How often it is drawn.
+/// How often it is redrawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
 
-/// What is assumed of a terminal that does not know its size.
+/// The assumed size of a terminal that does not report one.
 const USUAL: Size = Size { columns: 80, rows: 24 };
 
-/// What the terminal shows in its last lines; whoever prints takes it away first.
+/// What the last lines of the terminal show; it is erased before anything is printed.
 static SHOWN: Mutex<Region> = Mutex::new(Region::new());
 
-/// Prints something above what is shown.
+/// Prints something above the progress.
 pub(super) fn above(print: impl FnOnce()) {
     let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    // It is drawn again at the next tick: who prints much does not draw it each time.
+    // It is redrawn only at the next tick, so that many prints do not each cause a redraw.
     draw(&shown.erase(size().columns));
     print();
 }
@@ -45,15 +46,15 @@ fn draw(changes: &str) {
     }
 }
 
-/// The accounts of a run, and what is shown of them until this is dropped.
+/// The progress display of a run, shown until the guard is dropped.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Display {
-    /// None where there is no terminal, or nothing is to be shown.
+    /// None if there is no terminal or nothing is to be shown.
     board: Option<Arc<Mutex<Board>>>,
 }
 
 impl Display {
-    /// Begins to show so many accounts if standard error is a terminal. The guard ends it.
+    /// Starts the display for this many accounts if standard error is a terminal. Dropping the guard ends it.
     pub(super) fn begin(wanted: bool, accounts: usize) -> (Self, Option<DropGuard>) {
         if !wanted || !io::stderr().is_terminal() || terminal::is_dumb() {
             return (Self::default(), None);
@@ -64,7 +65,7 @@ impl Display {
         (Self { board: Some(board) }, Some(stop.drop_guard()))
     }
 
-    /// A poll begins; what is to be told of it so that it is shown.
+    /// Adds a poll to the display; returns the observers through which it reports its progress.
     pub(super) fn observers(&self, account: &Account) -> Observers {
         let Some(board) = &self.board else { return Observers::new() };
         let progress = Arc::new(Progress::default());
@@ -72,7 +73,7 @@ impl Display {
         vec![progress as Arc<dyn Observer>]
     }
 
-    /// A poll has ended.
+    /// Records the end of a poll.
     pub(super) fn ended(&self, account: &str, failed: bool) {
         if let Some(board) = &self.board {
             lock(board).ended(account, failed);
@@ -103,7 +104,7 @@ async fn keep_drawing(board: Arc<Mutex<Board>>, stop: CancellationToken) {
     above(|| {});
 }
 
-/// Whether a program of the user's may ask for something at this terminal: then nothing is drawn.
+/// Whether a command of the user may ask for something on this terminal: then nothing is drawn.
 const fn may_ask(credential: &CredentialSource) -> bool {
     matches!(credential, CredentialSource::Command(_) | CredentialSource::TokenCommand(_))
 }

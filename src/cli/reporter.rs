@@ -1,5 +1,5 @@
-//! What `fetch` prints of each account and of all: the good news on standard output, the bad on standard error. At a terminal,
-//! among many accounts, what failed is told at the end, where it is seen.
+//! What `fetch` prints about each account and in total: successes on standard output, problems on standard error. With
+//! many accounts at a terminal, failures come at the end, where they are seen.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,25 +18,25 @@ use crate::exit::ExitStatus;
 use crate::poll::PollReport;
 use crate::text::{Count, Size};
 
-/// How far what does not fit in a line is indented below it, in columns.
+/// The hanging indent of wrapped lines, in columns.
 const HANGING: usize = 4;
 
-/// So many accounts are named in the last line.
+/// The maximum number of accounts named in the last line.
 const NAMED: usize = 10;
 
-/// How a run is told.
+/// How a run is reported.
 pub(super) struct Reporter {
-    /// An object a line, for scripts.
+    /// Whether to print a JSON object per line, for scripts.
     json: bool,
-    /// Nothing but what is wrong.
+    /// Whether to print problems only.
     quiet: bool,
-    /// Of a dry run without the messages.
+    /// Whether to leave out the single messages of a dry run.
     brief: bool,
-    /// Failures come at the end, and sums behind them.
+    /// Whether to print failures at the end, followed by the totals.
     at_terminal: bool,
-    /// Whether errors are seen in colour.
+    /// Whether to colour errors.
     colour: bool,
-    /// It is a dry run.
+    /// Whether it is a dry run.
     dry_run: bool,
     begun: Instant,
 }
@@ -55,7 +55,7 @@ impl Reporter {
         }
     }
 
-    /// An account was polled.
+    /// Reports a poll.
     pub(super) fn print(&self, report: &PollReport) {
         if self.json {
             return say(as_json(report));
@@ -73,7 +73,7 @@ impl Reporter {
         }
     }
 
-    /// An account was polled, and of what is wrong only this is news.
+    /// Reports a poll, with only those problems that are news.
     pub(super) fn print_news(&self, report: &PollReport, notifications: &[String]) {
         if self.json {
             return say(as_json(report));
@@ -83,7 +83,7 @@ impl Reporter {
         notifications.iter().for_each(|words| print_warning(&Row::plain(words, HANGING), false));
     }
 
-    /// All were.
+    /// Reports the end of all polls.
     pub(super) fn print_end(&self, reports: &[Option<PollReport>], failures: Failures) {
         if !self.at_terminal {
             return;
@@ -106,7 +106,7 @@ impl Reporter {
     fn print_line(&self, report: &PollReport) {
         if !self.quiet && (report.end.is_ok() || report.retrieved > 0 || report.removed > 0) {
             let text = format!("{}: {}", report.account, report.line());
-            // What is there and is no news is the first to go where there is no room.
+            // How much is on the server is no news: it is the first to go if there is no room.
             let there = text.strip_suffix(" on the server").and_then(|text| text.rsplit_once("; "));
             let shorter = there.map(|(news, _)| news.to_owned()).into_iter().collect();
             tell(&Row { shorter, ..Row::plain(text, HANGING) });
@@ -119,7 +119,7 @@ impl Reporter {
         messages.into_iter().for_each(|line| tell(&Row::plain(line, HANGING)));
     }
 
-    /// Says which options had nothing to do.
+    /// Says which options had no effect.
     fn print_needless(&self, report: &PollReport) {
         for decision in report.needless.iter().filter(|_| !self.quiet) {
             let words = next_step::needless(*decision);
@@ -139,7 +139,7 @@ impl Reporter {
     }
 }
 
-/// What failed for the same reason stands together, with that reason once.
+/// Groups the accounts that failed for the same reason, with that reason once.
 fn alike(mut failed: Vec<(String, &str)>) -> Vec<(String, String)> {
     failed.sort_unstable_by_key(|(_, name)| *name);
     let mut together: Vec<(Vec<&str>, String)> = Vec::new();
@@ -156,17 +156,17 @@ fn alike(mut failed: Vec<(String, &str)>) -> Vec<(String, String)> {
     together.into_iter().map(|(names, trouble)| (names.join(", "), trouble)).collect()
 }
 
-/// Prints something on standard output, wrapped if that is a terminal.
+/// Prints on standard output, wrapped if that is a terminal.
 fn tell(row: &Row) {
     lines_of(row, Layout { width: width_of(&io::stdout()), colour: false }).iter().for_each(say);
 }
 
-/// Prints something on standard error, wrapped if that is a terminal.
+/// Prints on standard error, wrapped if that is a terminal.
 fn print_warning(row: &Row, colour: bool) {
     lines_of(row, Layout { width: width_of(&io::stderr()), colour }).iter().for_each(stderr_line);
 }
 
-/// Which failures are printed at the end: with `--scheduled` what is news has been printed by then.
+/// Which failures are printed at the end: with `--scheduled`, those that are news have been printed already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failures {
     /// All of them.
@@ -175,17 +175,17 @@ pub(super) enum Failures {
     None,
 }
 
-/// What all polls came to.
+/// The totals of all polls.
 struct Sums {
-    /// How many came to their end with nothing wrong.
+    /// The number of polls without any problem.
     good: usize,
-    /// Those in which some messages made trouble.
+    /// The accounts with problems in some messages only.
     in_part: Vec<String>,
-    /// Those that failed.
+    /// The accounts that failed.
     failed: Vec<String>,
-    /// How many messages are new, or would be.
+    /// The number of messages that are new, or would be fetched.
     messages: u64,
-    /// Their octets.
+    /// Their total size in octets.
     octets: u64,
     dry_run: bool,
     took: Duration,
@@ -225,7 +225,7 @@ impl Sums {
         self.octets = self.octets.saturating_add(octets);
     }
 
-    /// The line, which does without the time where there is no room.
+    /// Returns the line, without the time taken if there is no room.
     fn row(&self, mark: Mark) -> Row {
         let text = self.to_string();
         let without = text.rsplit_once(" in ").filter(|_| !self.dry_run).map(|(before, _)| before.to_owned());

@@ -1,7 +1,7 @@
-//! What `fetch --scheduled` does more than `fetch`: it keeps the back-off of an account from one run to the next, as the
-//! daemon does in its memory, and tells a trouble when it begins, changes and ends, not in each run. What a person has to
-//! mend is told at the first time: the exit status alone would say nothing of it. Where nothing can be kept from one run
-//! to the next, each run tells all of it, as `fetch` does.
+//! What `fetch --scheduled` adds to `fetch`: it saves the back-off of an account between runs, which the daemon keeps
+//! in memory, and reports a trouble when it begins, changes and ends instead of in each run. What a person has to mend
+//! is reported the first time: the exit status alone would not say what it is. If nothing can be saved, each run
+//! reports everything, as `fetch` does.
 
 pub(super) mod destination;
 
@@ -28,37 +28,37 @@ use crate::state::ownership;
 use crate::state::saved::{Files, Saved};
 use crate::watch;
 
-/// So many warnings of one poll are told.
+/// The maximum number of warnings reported for one poll.
 const MOST_WARNINGS: usize = 20;
 
-/// What all accounts of a run share.
+/// The settings that all accounts of a run share.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
-    /// What people are told.
+    /// The notification settings.
     pub(super) notify: NotifySettings,
-    /// What the file of the configuration looks like.
+    /// The stamp of the configuration file, which changes with the file.
     pub(super) config_stamp: String,
 }
 
-/// An account before its poll.
+/// The saved standing of an account, before its poll.
 pub(super) struct Recalled {
     standing: Standing,
-    /// The digest of what is kept.
+    /// The digest of what is saved.
     kept: Option<u64>,
     files: Files,
 }
 
-/// The end of a poll.
+/// When a poll ended and what follows.
 struct EndOfPoll {
-    /// When it was, since boot.
+    /// The time of its end, since boot.
     now: Duration,
-    /// The same moment.
+    /// The clocks at its end.
     clock: ClockReading,
-    /// When the next one is, and why.
+    /// The time of the next poll, and the reason for it.
     next: Next,
 }
 
-/// Reads where an account stands; None if the end was asked for meanwhile.
+/// Reads the saved standing of an account; None if the process is to end.
 pub(super) async fn recall(
     context: &Arc<PollContext>,
     account: &Account,
@@ -68,11 +68,11 @@ pub(super) async fn recall(
     let (context, name, source) = (Arc::clone(context), account.name.clone(), account.credential.clone());
     let config = settings.config_stamp.clone();
     let read = watch::blocking(move || {
-        // What anybody may have put there keeps no account from its poll, which refuses the place.
+        // If somebody else could have written there, nothing is read; the poll itself refuses such a directory.
         let usable = ownership::check_place(&*context.disk, &context.state_dir, name.as_str()).is_ok();
         let read = || HintsFile::read(&*context.disk, &context.state_dir, &name).hints.standing;
         let saved = usable.then(read).flatten();
-        // A credential of systemd is made anew for each run of a service, and says nothing.
+        // systemd creates a credential anew for each run of a service, so a change would mean nothing.
         let directory = None;
         let password = match &source {
             CredentialSource::OAuth(_) => store::sign_in_stamp(&*context.disk, &context.state_dir, &name),
@@ -93,7 +93,7 @@ impl Recalled {
         let Some(saved) = saved else { return Self { standing: Standing::default(), kept: None, files } };
         let mut standing = Standing::restore(saved, Duration::from_secs(clock.since_boot), clock);
         if *saved.files() != files {
-            // A person may have put it right.
+            // The user may have fixed the problem.
             standing.history.begin_anew();
             standing.forwarding = None;
             if let Some(trouble) = &mut standing.trouble {
@@ -103,7 +103,7 @@ impl Recalled {
         Self { standing, kept: Some(saved.digest()), files }
     }
 
-    /// Whether a back-off is not over; then the account is left out of this run.
+    /// Whether the account is in back-off; then this run skips it.
     pub(super) fn is_to_wait(&self, context: &PollContext, account: &Account) -> bool {
         let now = Duration::from_secs(context.clock.read().since_boot);
         let Some(trouble) = self.standing.trouble.as_ref().filter(|trouble| trouble.due > now) else { return false };
@@ -112,7 +112,8 @@ impl Recalled {
         true
     }
 
-    /// Takes in how the poll ended that began at a time since boot, and keeps it. What there is to tell comes out.
+    /// Records the end of a poll that began at `begun` (since boot), saves the standing, and returns what is to be
+    /// reported.
     pub(super) async fn on_poll_end(
         mut self,
         context: &Arc<PollContext>,
@@ -126,8 +127,8 @@ impl Recalled {
         if self.keep(context, account, at.now, at.clock).await { told } else { all_of(report) }
     }
 
-    /// What is to be told of a trouble that is waited out: somebody has met it who polled by hand, and nobody else knows.
-    /// It is told once.
+    /// Returns what is to be reported about a trouble that is being waited out: a poll by hand may have found it, and
+    /// no scheduled run has reported it. It is returned once.
     pub(super) async fn news_while_waiting(mut self, context: &Arc<PollContext>, account: &Account) -> Vec<String> {
         let clock = context.clock.read();
         let now = Duration::from_secs(clock.since_boot);
@@ -138,8 +139,8 @@ impl Recalled {
         vec![news.text(account)]
     }
 
-    /// The same for a poll of which whoever asked for it is shown everything. Nothing is told by that: it was seen at a
-    /// terminal, and those that are told by a notification still have to be. What is over needs no word any more.
+    /// Like [`Self::on_poll_end`], for a poll by hand, whose user sees everything on the terminal. That does not count
+    /// as reported: whoever gets the notifications still has to be told. What is over need not be reported any more.
     pub(super) async fn on_poll_shown(
         mut self,
         context: &Arc<PollContext>,
@@ -155,7 +156,7 @@ impl Recalled {
         self.keep(context, account, at.now, at.clock).await;
     }
 
-    /// None if nothing follows from how the poll ended.
+    /// None if the end of the poll changes nothing.
     fn take_in(
         &mut self,
         context: &PollContext,
@@ -174,7 +175,7 @@ impl Recalled {
         Some(EndOfPoll { now, clock, next })
     }
 
-    /// What there is to tell, which is then taken as told.
+    /// Returns what is to be reported, and marks it as reported.
     fn news(&mut self, account: &Account, settings: &Settings, report: &PollReport, at: &EndOfPoll) -> Vec<String> {
         let EndOfPoll { now, clock, next } = at;
         let mut notifications = self.standing.notifications(&settings.notify, report, &next.reason, *now, clock.wall);
@@ -199,7 +200,7 @@ impl Recalled {
         told
     }
 
-    /// Keeps where the account stands for the next run; false if that cannot be.
+    /// Saves the account's standing for the next run; false if that fails.
     async fn keep(self, context: &Arc<PollContext>, account: &Account, now: Duration, clock: ClockReading) -> bool {
         let saved = self.standing.save(&self.files, now, clock);
         if self.kept != Some(saved.digest()) {
@@ -216,16 +217,17 @@ impl Recalled {
         true
     }
 
-    /// What a person has to mend is news at once: whoever reads cron's mail is not told otherwise why nothing comes.
+    /// A problem that needs a person is reported at once: otherwise the reader of cron's mail would not learn why no
+    /// mail comes.
     fn not_told_yet(&mut self, report: &PollReport, why: &Reason, now: Duration) -> Option<Notification> {
         let error = report.end.as_ref().err().filter(|error| Class::of(error).needs_a_person())?;
-        // A refused login that is doubted is to be seen once more.
+        // A refused login that may be a mistake is reported only if it is refused again.
         let &Reason::Trouble { cause, .. } = why else { return None };
         let text = || advice::told(error, &report.account);
         self.standing.told.note_trouble(cause, now).then(|| Notification::Trouble { cause, text: text() })
     }
 
-    /// Whether anything is kept that a success would end.
+    /// Whether a standing is saved that a success would end.
     pub(super) fn is_kept(&self) -> bool {
         self.kept.is_some()
     }
@@ -249,7 +251,7 @@ pub(super) async fn keep_history(context: &Arc<PollContext>, account: &Account, 
     }
 }
 
-/// All that is wrong, told before or not.
+/// Returns everything that is wrong, reported before or not.
 fn all_of(report: &PollReport) -> Vec<String> {
     let words = report.warnings().into_iter().take(MOST_WARNINGS).chain(report.trouble());
     words.map(|words| format!("{}: {words}", report.account)).collect()

@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM end in order; the second one ends at once, and so does the first one of a command that only looks.
-//! SIGHUP and SIGUSR1 are for the daemon. What a parent left of other signals is put right.
+//! Signals. SIGINT and SIGTERM end the process in order; a second one ends it at once, and so does the first one if the
+//! command only looks. SIGHUP and SIGUSR1 are for the daemon. Signal settings inherited from the parent are corrected.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _};
@@ -21,51 +21,52 @@ use crate::daemon::SignalRequest;
 use crate::exit::ExitStatus;
 use crate::{subprocess, threads};
 
-/// How long after a SIGHUP the terminal may take to be gone: some shells say it just before they end.
+/// How long a terminal may take to disappear after a SIGHUP: some shells send it just before they end.
 const TERMINAL_GOES: Duration = Duration::from_millis(300);
 
-/// What is said at a terminal after the first Ctrl-C.
+/// The acknowledgement of the first Ctrl-C at a terminal.
 const ENDING: &str = "mailferry: ending: what is under way comes in first; Ctrl-C again ends at once";
 
-/// Puts right what a parent may have left: signals that are blocked, and SIGCHLD ignored, with which the kernel tells
-/// nobody how a child ended. Both outlive exec(2). To be called before there is any other thread.
+/// Corrects inherited signal settings: blocked signals, and SIGCHLD ignored, so that the kernel would not report how a
+/// child ended. Both survive exec(2). Must be called before any other thread is started.
 pub(super) fn begin_anew() {
-    // Nothing is to be done where this fails: the signals that are blocked then do not come, as the parent wanted.
+    // If this fails, nothing can be done: the blocked signals do not arrive.
     let _ = SigSet::all().thread_unblock();
-    // Nobody looks at the flag: that somebody listens is enough.
+    // The flag is not used: a handler alone is enough.
     let _ = signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)));
-    // Where memory runs out the process says so and calls abort(3).
+    // When memory runs out, the process reports it and calls abort(3).
     let status = i32::from(ExitStatus::Temporary.code());
     let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, status, Arc::new(AtomicBool::new(true)));
 }
 
-/// Listens for signals until it is dropped.
+/// Listens for signals until dropped.
 pub(super) struct Listener {
     /// Ends the listening.
     handle: Option<Handle>,
-    /// The first signal that came, 0 if none has.
+    /// The first signal received; 0 if none.
     first: Arc<AtomicI32>,
 }
 
 impl Listener {
-    /// Begins to listen; the first signal cancels `stop`.
+    /// Starts to listen; the first signal cancels `stop`.
     ///
     /// # Errors
-    /// That the system has no thread for it.
+    /// The system has no thread for it.
     pub(super) fn begin(stop: CancellationToken) -> io::Result<Self> {
         Self::begin_with(stop, || {})
     }
 
-    /// The same for what comes to its end in order, which may take a while: at a terminal a Ctrl-C is acknowledged.
+    /// Like [`Self::begin`], for a command that ends in order, which may take a while: at a terminal, Ctrl-C is
+    /// acknowledged.
     ///
     /// # Errors
-    /// That the system has no thread for it.
+    /// The system has no thread for it.
     pub(super) fn begin_to_end_in_order(stop: CancellationToken, quiet: bool) -> io::Result<Self> {
         let is_seen = !quiet && io::stderr().is_terminal();
         Self::begin_with(stop, move || {
             if is_seen {
-                // In a thread of its own: a terminal that was stopped (Ctrl-S) takes no words, and the second signal must
-                // be heard all the same.
+                // In a thread of its own: writing blocks while the terminal is stopped (Ctrl-S), and the second signal
+                // must still be handled.
                 let _ = threads::start("ending", || stderr_line(ENDING));
             }
         })
@@ -96,7 +97,7 @@ impl Listener {
         Ok(Self { handle: Some(handle), first })
     }
 
-    /// How to end if a signal has come.
+    /// Returns the exit status if a signal was received.
     pub(super) fn status(&self) -> Option<ExitStatus> {
         match self.first.load(Ordering::SeqCst) {
             0 => None,
@@ -105,8 +106,8 @@ impl Listener {
     }
 }
 
-/// From here on a SIGINT or SIGTERM ends the process at once, and the commands that it has started with it. For what only
-/// looks, and for what is written as a whole or not at all. Where there is no thread for it they end the process alone.
+/// From now on SIGINT or SIGTERM ends the process at once, with the commands that it has started. For commands that
+/// only look, or write all or nothing. If there is no thread for it, the signals end the process alone.
 pub(super) fn end_at_once() {
     let (ready, listens) = mpsc::channel();
     let started = threads::start("signals", move || {
@@ -119,23 +120,24 @@ pub(super) fn end_at_once() {
         }
     });
     match started {
-        // Nothing is started before somebody listens.
+        // Nothing is started before the thread listens.
         Ok(()) => _ = listens.recv(),
         Err(e) => tracing::debug!("cannot listen for signals: {e}"),
     }
 }
 
-/// Ends the process, and leaves nothing behind that it has started.
+/// Ends the process and all that it has started.
 fn end_now(signal: i32) -> ! {
     let _ended = subprocess::end_all();
     super::terminal::give_back();
     std::process::exit(i32::from(status_of(signal).code()))
 }
 
-/// Passes what signals ask for on to a daemon, as long as the answer lives. A second SIGINT or SIGTERM ends at once.
+/// Passes the requests of signals on to a daemon until the returned listener is dropped. A second SIGINT or SIGTERM
+/// ends the process at once.
 ///
 /// # Errors
-/// That the system has no thread for it.
+/// The system has no thread for it.
 pub(super) fn tell_daemon(daemon: UnboundedSender<SignalRequest>) -> io::Result<Listener> {
     let terminal = Terminal::of_process();
     let first = Arc::new(AtomicI32::new(0));
@@ -165,20 +167,20 @@ pub(super) fn tell_daemon(daemon: UnboundedSender<SignalRequest>) -> io::Result<
     Ok(Listener { handle: Some(handle), first })
 }
 
-/// The terminal that a daemon was started in. When it is closed, SIGHUP means the end and not a reload.
+/// The terminal in which a daemon was started. When it is closed, SIGHUP means to end, not to reload.
 struct Terminal {
-    /// Whether there is one whose end is also the daemon's: not where `nohup` started it.
+    /// Whether the daemon ends with the terminal: there is one, and `nohup` is not used.
     ends_with_us: bool,
 }
 
 impl Terminal {
-    /// To be asked before anybody listens for SIGHUP.
+    /// Must be called before anything listens for SIGHUP.
     fn of_process() -> Self {
         let nohup = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SIGHUP));
         Self { ends_with_us: !nohup && controlling_terminal().is_ok() }
     }
 
-    /// Whether it has been closed. Waits a moment for that.
+    /// Whether the terminal has been closed. Waits a moment for that.
     fn is_gone(&self) -> bool {
         if !self.ends_with_us {
             return false;
@@ -195,23 +197,22 @@ impl Terminal {
     }
 }
 
-/// Opens the terminal that controls this process; ENXIO if there is none, or none any more.
+/// Opens the controlling terminal of this process; ENXIO if there is none, or none any more.
 fn controlling_terminal() -> io::Result<File> {
     let flags = i32::try_from((OFlags::NOCTTY | OFlags::NONBLOCK).bits()).unwrap_or(0);
     OpenOptions::new().read(true).custom_flags(flags).open("/dev/tty")
 }
 
-/// Whether a process ignores a signal, by its `/proc/PID/status`.
+/// Whether a process ignores a signal, according to its `/proc/PID/status`.
 fn ignores(status: &str, signal: i32) -> bool {
     let redactor = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let redactor = redactor.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
     redactor & (1 << (signal - 1)) != 0
 }
 
-/// A file that grows beyond the limit on its size (`ulimit -f`) is an error of that file from here on, and no longer the
-/// end of the process.
+/// From now on, exceeding the file size limit (`ulimit -f`) is an error of the write and no longer kills the process.
 pub(super) fn survive_limit_on_files() {
-    // Nobody looks at the flag: that somebody listens is enough.
+    // The flag is not used: a handler alone is enough.
     if let Err(e) = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))) {
         tracing::warn!("cannot listen for SIGXFSZ, so exceeding the file size limit would kill the process: {e}");
     }

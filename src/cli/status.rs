@@ -1,4 +1,4 @@
-//! `mailferry status`: what the running daemon did and will do.
+//! `mailferry status`: shows what the running daemon did and will do.
 
 pub(super) mod layout;
 pub(super) mod overview;
@@ -47,9 +47,9 @@ pub(super) async fn run(arguments: &Arguments, options: &Options) -> ExitStatus 
 
 /// Why there is nothing to show.
 enum NoStatus {
-    /// The daemon has no such account: what to print.
+    /// The daemon has no such account: the text to print.
     Unknown(String),
-    /// It does not tell: what to print, and how to end.
+    /// There is no answer: the text to print, and the exit status.
     None(String, ExitStatus),
 }
 
@@ -64,7 +64,7 @@ impl NoStatus {
     }
 }
 
-/// What waits in spools is on the disk, and is told also where no daemon runs.
+/// Prints what waits in the spools: it is on disk, so no daemon has to run.
 fn tell_spools(arguments: &Arguments, options: &Options) {
     let Some(alone) = prepare::alone(arguments) else { return };
     let now = RealClock::new().read().wall;
@@ -80,7 +80,7 @@ fn tell_spools(arguments: &Arguments, options: &Options) {
     }
 }
 
-/// Asks the daemon once; what is asked for is read as it comes.
+/// Asks the daemon once, and reads the answer as it arrives.
 async fn ask(arguments: &Arguments, options: &Options, reader: &mut impl StatusReader) -> Result<(), NoStatus> {
     if options.accounts.is_empty() {
         return ask_about_all(arguments, options, reader).await;
@@ -97,7 +97,7 @@ async fn ask(arguments: &Arguments, options: &Options, reader: &mut impl StatusR
     Ok(())
 }
 
-/// The same with all that the daemon tells.
+/// Like [`ask`], but passes on every account that the daemon sends.
 async fn ask_about_all(
     arguments: &Arguments,
     options: &Options,
@@ -110,7 +110,7 @@ async fn ask_about_all(
     }
 }
 
-/// Asks the daemon once for all that there is to see, and for what a monitor is told.
+/// Asks the daemon once for everything to show, and for the status that monitors get.
 async fn overview(arguments: &Arguments, options: &Options) -> Result<(Overview, ExitStatus), NoStatus> {
     let full = arguments.verbose > 0 || !options.accounts.is_empty();
     let mut reader = Judging::new(Gathering::new(if full { Detail::Full } else { Detail::AsFits }));
@@ -120,7 +120,7 @@ async fn overview(arguments: &Arguments, options: &Options) -> Result<(Overview,
     Ok((reader.into_reader().finish().ok_or_else(nothing)?, verdict))
 }
 
-/// Prints it for people.
+/// Prints the status for people.
 async fn words(arguments: &Arguments, options: &Options) -> Result<ExitStatus, NoStatus> {
     let (overview, verdict) = overview(arguments, options).await?;
     if !(arguments.quiet && options.check) {
@@ -131,7 +131,7 @@ async fn words(arguments: &Arguments, options: &Options) -> Result<ExitStatus, N
     Ok(if options.check { verdict } else { ExitStatus::Ok })
 }
 
-/// Prints it for scripts.
+/// Prints the status for scripts.
 async fn document(arguments: &Arguments, options: &Options) -> Result<ExitStatus, NoStatus> {
     let mut output = Growing::new();
     let mut reader = Judging::new(reading::on_standard_output(&mut output));
@@ -142,7 +142,7 @@ async fn document(arguments: &Arguments, options: &Options) -> Result<ExitStatus
     Ok(if options.check { verdict } else { ExitStatus::Ok })
 }
 
-/// The daemon is of another version.
+/// Says that the daemon is of another version.
 pub(super) fn not_understood(answer: &Response) -> String {
     let why = match answer {
         Response::NotUnderstood { why } => crate::text::value(why),

@@ -1,4 +1,4 @@
-//! An account's status as a person reads it, and the times and sizes in it.
+//! Formats an account's status for people, with its times and sizes.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use crate::clock::time_zone;
 use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Token};
 use crate::text::{Count, Size, Span, plural};
 
-/// So many messages in quarantine are shown of an account; all are in `--json`.
+/// The maximum number of quarantined messages shown per account; `--json` has all.
 const SHOWN: usize = 5;
 
-/// What was counted so long ago, in seconds, may be another number now.
+/// A count this old, in seconds, may be out of date.
 const OLD: i64 = 60;
 
-/// An account, at a time.
+/// Formats an account at a point in time.
 pub(super) struct Account<'a>(pub(super) &'a AccountStatus, pub(super) i64);
 
 impl fmt::Display for Account<'_> {
@@ -70,10 +70,10 @@ impl fmt::Display for Account<'_> {
 }
 
 impl Account<'_> {
-    /// How wide what stands before each of its lines is, in columns.
+    /// The width of the label before each of its lines, in columns.
     pub(super) const LABEL: usize = 16;
 
-    /// Its trouble, and who holds it.
+    /// Writes the account's trouble, and who holds it.
     fn what_keeps_it(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, now) = *self;
         if let Some(trouble) = &account.trouble {
@@ -101,7 +101,7 @@ pub(super) fn words(state: State) -> &'static str {
     }
 }
 
-/// A time in seconds since 1970, by the calendar and the clock of whoever reads it.
+/// Formats a time in seconds since 1970 as local time.
 pub(super) struct LocalTime(pub(super) i64);
 
 impl fmt::Display for LocalTime {
@@ -111,7 +111,7 @@ impl fmt::Display for LocalTime {
     }
 }
 
-/// How much mail.
+/// Formats an amount of mail.
 pub(super) struct Mail(pub(super) Came);
 
 impl fmt::Display for Mail {
@@ -121,7 +121,7 @@ impl fmt::Display for Mail {
     }
 }
 
-/// A sign-in, at a time.
+/// Formats a sign-in at a point in time.
 struct SignedIn<'a>(&'a Token, i64);
 
 impl fmt::Display for SignedIn<'_> {
@@ -143,7 +143,7 @@ impl fmt::Display for SignedIn<'_> {
     }
 }
 
-/// How mail goes on from the spool, at a time.
+/// Formats the state of forwarding at a point in time.
 struct ForwardedTo<'a>(&'a Forwarding, i64);
 
 impl fmt::Display for ForwardedTo<'_> {
@@ -173,7 +173,7 @@ impl fmt::Display for ForwardedTo<'_> {
     }
 }
 
-/// What waits in a spool, if anything does.
+/// Writes what waits in a spool, if anything does.
 fn what_waits(f: &mut fmt::Formatter<'_>, forward: &Forwarding, now: i64) -> fmt::Result {
     let (messages, octets) = (forward.messages, forward.octets);
     if messages == 0 {
@@ -189,7 +189,7 @@ fn what_waits(f: &mut fmt::Formatter<'_>, forward: &Forwarding, now: i64) -> fmt
     }
 }
 
-/// What is in the spool of an account, at a time, where nothing else is known of it.
+/// Formats what is in an account's spool at a point in time, if nothing else is known.
 pub(super) struct InSpool<'a>(pub(super) &'a str, pub(super) &'a Forwarding, pub(super) i64);
 
 impl fmt::Display for InSpool<'_> {
@@ -204,7 +204,7 @@ impl fmt::Display for InSpool<'_> {
     }
 }
 
-/// What is set aside: how much, the first few, and what to do about it.
+/// Writes what was set aside: how much, the first few messages, and what to do about them.
 fn what_is_set_aside(f: &mut fmt::Formatter<'_>, forward: &Forwarding, account: &str) -> fmt::Result {
     let stay = match forward.set_aside {
         0 => return Ok(()),
@@ -224,7 +224,7 @@ fn what_is_set_aside(f: &mut fmt::Formatter<'_>, forward: &Forwarding, account: 
     AccountName::new(account).map_or(Ok(()), |account| write!(f, ". {}", advice::after_setting_aside(&account)))
 }
 
-/// A message in quarantine, at a time.
+/// Formats a message in quarantine at a point in time.
 struct Message<'a>(&'a Quarantine, i64);
 
 impl fmt::Display for Message<'_> {
@@ -240,7 +240,7 @@ impl fmt::Display for Message<'_> {
     }
 }
 
-/// How long ago something was, at a time.
+/// Formats how long ago something was, at a point in time.
 struct Ago(Option<i64>, i64);
 
 impl fmt::Display for Ago {

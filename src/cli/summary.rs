@@ -1,16 +1,16 @@
-//! What is said of an account's poll for scripts.
+//! The report of a poll, for scripts.
 
 use serde_json::json;
 
 use crate::poll::PollReport;
 
-/// Why the mail of a poll that has done its work did not go on, where that is more than single messages.
+/// Says why mail was not forwarded although the poll succeeded, if that concerns more than single messages.
 fn forwarding_failed(report: &PollReport) -> Option<String> {
     let forwarded = report.forwarded.as_deref().filter(|forwarded| forwarded.end.is_err())?;
     forwarded.why_not_forwarded()
 }
 
-/// A poll's report for scripts.
+/// Returns a poll's report for scripts.
 pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
     let would = report.would.as_ref().map(|would| {
         json!({

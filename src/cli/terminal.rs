@@ -1,7 +1,7 @@
-//! The terminal: how large it is, whether it has colours, and having the whole of it for a while.
+//! The terminal: its size, its colours, and taking the full screen for a while.
 //!
-//! A terminal that was taken is given back however the process ends, but for SIGKILL: by the guard, by what prints a panic and
-//! by whoever ends the process at a second signal.
+//! The screen is restored however the process ends, except by SIGKILL: by the guard, by the panic hook, and by the code
+//! that ends the process at a second signal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -19,55 +19,55 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::keys::{Key, parse};
 use crate::threads;
 
-/// Takes the alternate screen and hides the cursor (xterm's private modes 1049 and 25).
+/// Switches to the alternate screen and hides the cursor (xterm's private modes 1049 and 25).
 const TAKE: &str = "\x1b[?1049h\x1b[?25l";
 
-/// Shows the cursor and gives the screen back, as it was.
+/// Shows the cursor and restores the screen.
 const GIVE_BACK: &str = "\x1b[?25h\x1b[?1049l";
 
-/// The terminal that was taken, and how it was before.
+/// The terminal that was taken, and its previous settings.
 static TAKEN: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
 
-/// Columns and rows.
+/// The size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
-    /// How wide a line is, in columns.
+    /// The width of a line, in columns.
     pub(super) columns: usize,
-    /// How many lines there are.
+    /// The number of lines.
     pub(super) rows: usize,
 }
 
-/// The size of the terminal behind a stream; None if there is none, or it does not know.
+/// Returns the size of the terminal behind a stream; None if there is no terminal, or it does not report one.
 pub(super) fn size(stream: impl AsFd) -> Option<Size> {
     let size = tcgetwinsize(stream).ok()?;
     let (columns, rows) = (usize::from(size.ws_col), usize::from(size.ws_row));
     (columns > 0 && rows > 0).then_some(Size { columns, rows })
 }
 
-/// How wide the terminal behind a stream is, in columns, if there is one.
+/// Returns the width of the terminal behind a stream in columns, if there is one.
 pub(super) fn width_of(stream: &impl AsFd) -> Option<usize> {
     size(stream).map(|size| size.columns)
 }
 
-/// Whether standard output is to be in colour.
+/// Whether to colour standard output.
 pub(super) fn colour() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !unwanted && !is_dumb()
 }
 
-/// Whether the terminal can do no more than print.
+/// Whether the terminal can only print.
 pub(super) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 
-/// The whole terminal, until this is dropped.
+/// The full screen, until dropped.
 pub(super) struct FullScreen {
-    /// What is typed, and that the size has changed.
+    /// The keys typed, and changes of the size.
     keys: UnboundedReceiver<Key>,
 }
 
 impl FullScreen {
-    /// Takes it.
+    /// Takes the full screen.
     ///
     /// # Errors
     /// There is no terminal to type at, or the system has no thread for it.
@@ -87,8 +87,8 @@ impl FullScreen {
         Ok(screen)
     }
 
-    /// Gives the terminal back, stops until somebody wants this process to go on, and takes the terminal again. Where
-    /// no shell could make it go on (an orphaned process group) the system does not stop it.
+    /// Restores the screen, stops the process until it is continued, and takes the screen again. In an orphaned process
+    /// group, where no shell could continue it, the system does not stop it.
     ///
     /// # Errors
     /// The terminal has gone.
@@ -107,7 +107,7 @@ impl FullScreen {
         Ok(())
     }
 
-    /// The next key; None if nobody can type any more.
+    /// Returns the next key; None if the terminal has gone.
     pub(super) async fn key(&mut self) -> Option<Key> {
         self.keys.recv().await
     }
@@ -119,10 +119,10 @@ impl Drop for FullScreen {
     }
 }
 
-/// Gives the terminal back if it was taken.
+/// Restores the terminal if it was taken.
 pub(super) fn give_back() {
     if let Some((typed_at, before)) = lock().take() {
-        // It may be gone.
+        // The terminal may have gone.
         let _ = write(GIVE_BACK);
         let _ = tcsetattr(&typed_at, OptionalActions::Flush, &before);
     }
@@ -132,14 +132,14 @@ fn lock() -> std::sync::MutexGuard<'static, Option<(OwnedFd, Termios)>> {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes to the terminal as it is.
+/// Writes text to the terminal unchanged.
 pub(super) fn write(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes())?;
     output.flush()
 }
 
-/// Where somebody types: standard input, or else the terminal of the session.
+/// Opens the terminal that the user types at: standard input, or else the controlling terminal.
 fn typed_at() -> io::Result<File> {
     if io::stdin().is_terminal() {
         return Ok(io::stdin().as_fd().try_clone_to_owned()?.into());
@@ -148,7 +148,7 @@ fn typed_at() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(flags).open("/dev/tty")
 }
 
-/// Passes keys and changes of the size on, as long as anybody wants them and there is a terminal.
+/// Passes on keys and changes of the size until the receiver is dropped or the terminal has gone.
 fn read_keys(mut typed_at: File, mut resized: &UnixStream, keys: &UnboundedSender<Key>) {
     let mut bytes = [0; 256];
     loop {
@@ -160,7 +160,7 @@ fn read_keys(mut typed_at: File, mut resized: &UnixStream, keys: &UnboundedSende
         }
         let [typed, changed] = wanted.map(|descriptor| !descriptor.revents().is_empty());
         if changed {
-            // One redrawing is enough for all that came.
+            // One redraw is enough for several changes.
             if resized.read(&mut bytes).is_err() || keys.send(Key::Resized).is_err() {
                 return;
             }

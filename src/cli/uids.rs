@@ -1,4 +1,4 @@
-//! `mailferry uids`: what is remembered of an account, and repairs of it.
+//! `mailferry uids`: shows and repairs what is recorded about an account.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ pub(super) async fn run(arguments: &Arguments, uids: &Uids) -> ExitStatus {
         }
     };
     let accounts: Vec<&Account> = match config.select(names) {
-        // There may be much to know of an account that is not polled any more.
+        // Accounts that are disabled may have records, too.
         Ok(_) if names.is_empty() => config.accounts.iter().collect(),
         Ok(accounts) => accounts,
         Err(e) => {
@@ -64,21 +64,21 @@ pub(super) async fn run(arguments: &Arguments, uids: &Uids) -> ExitStatus {
     status
 }
 
-/// Counts what is on the server now as fetched, without asking.
+/// Marks everything on the server now as fetched, without asking.
 pub(super) async fn adopt_all(context: &Arc<PollContext>, account: &Account, quiet: bool) -> ExitStatus {
     let options = Adopt { account: account.name.to_string(), all: true, before: None, from_maildir: None, yes: true };
     told(account, adopt(context, account, &options, quiet).await)
 }
 
-/// How a command ends early.
+/// An early end of the command.
 enum Failed {
-    /// It has been printed.
+    /// It has been reported.
     Reported(ExitStatus),
-    /// Why.
+    /// A session or the state failed.
     Poll(Box<PollError>),
-    /// The Maildir.
+    /// The Maildir cannot be read.
     Maildir(PathBuf, std::io::Error),
-    /// What was asked for cannot be done.
+    /// The request cannot be carried out.
     Usage(String),
 }
 
@@ -115,14 +115,14 @@ fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
     }
 }
 
-/// How a state is opened by a person's wish.
+/// Returns the options with which a state is opened on the user's request.
 pub(super) fn open_options(context: &PollContext) -> OpenOptions {
     OpenOptions {
         now: context.clock.read(),
         since_1970: context.clock.since_1970(),
         instance: InstanceId::random(),
         holder: context.holder.clone(),
-        // Whoever repairs a state knows that it is lost.
+        // A user who repairs a state knows if it is lost.
         new_state: true,
         must_exist: false,
         configured_accounts: Arc::clone(&context.configured_accounts),
@@ -130,7 +130,7 @@ pub(super) fn open_options(context: &PollContext) -> OpenOptions {
     }
 }
 
-/// Opens the state, locked or just to look.
+/// Opens the state, locked or read-only.
 async fn store(context: &Arc<PollContext>, account: &Account, locked: bool) -> Result<Store, Failed> {
     let (context, account) = (Arc::clone(context), account.clone().with_spool(&context.state_dir));
     let open = if locked { Store::open } else { Store::look };
@@ -276,7 +276,7 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
     Ok(())
 }
 
-/// Reads what a Maildir holds.
+/// Lists the messages of a Maildir.
 async fn read_maildir(path: PathBuf) -> Result<Vec<crate::maildir::contents::Stored>, Failed> {
     let place = path.clone();
     threads::blocking(move || contents(&place))
@@ -285,7 +285,7 @@ async fn read_maildir(path: PathBuf) -> Result<Vec<crate::maildir::contents::Sto
         .map_err(|e| Failed::Maildir(path, e))
 }
 
-/// The beginning of a day, or a moment, in seconds since 1970.
+/// Parses a date (its beginning) or a time into seconds since 1970.
 fn start_of(text: &str) -> Result<i64, Failed> {
     let moment = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
     let day = || {
@@ -306,7 +306,7 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
     for unique_id in &missing {
         stderr_line(format_args!("{name}: no record of {}", text::value(unique_id)));
     }
-    // What is on its way is finished by the next poll, and can be forgotten then.
+    // The next poll finishes unfinished deliveries; they can be forgotten after that.
     let is_settled = |id: &EntryId| store.state().entry(*id).is_some_and(|entry| entry.intent.is_none());
     let (ids, under_way): (Vec<EntryId>, Vec<EntryId>) = ids.into_iter().partition(is_settled);
     if !under_way.is_empty() {
@@ -331,7 +331,7 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
     partial()
 }
 
-/// The entries with these unique-ids, as they are shown; and those of which there is none.
+/// Returns the entries with these unique-ids, as they are displayed; and the unique-ids without an entry.
 fn chosen(state: &UidState, wanted: &[String]) -> (Vec<EntryId>, Vec<String>) {
     let mut missing: HashSet<&String> = wanted.iter().collect();
     let mut ids = Vec::new();
@@ -365,7 +365,7 @@ async fn change<T: Send + 'static>(
     Ok(changed.await.map_err(|e| e.doing("change the state"))??)
 }
 
-/// How a change is taken back.
+/// Says how to undo a change.
 fn go_back(copy: Option<&Path>, account: &Account, context: &PollContext) -> String {
     let state = context.state_dir.join(format!("{}.uids", account.name));
     match copy {

@@ -1,6 +1,5 @@
-//! Standard error and standard output, which nobody may be reading: what does not fit into the pipe waits in memory, within
-//! a bound, and what does not fit there either is dropped and counted. No write waits for its reader longer than a command
-//! may.
+//! Standard output and standard error, which may have no reader. What does not fit into the pipe is buffered in memory,
+//! up to a limit; beyond that it is dropped and counted. No write waits longer for its reader than a command may.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,38 +13,38 @@ use rustix::fs::{FileType, OFlags};
 use rustix::net::SendFlags;
 use tokio::sync::Notify;
 
-/// How much may wait for the reader, in bytes.
+/// The maximum size of the buffer, in bytes.
 const MOST: usize = 256 << 10;
 
-/// What is written at a time, in bytes: a pipe that takes anything takes as much as this at once.
+/// The size of a single write, in bytes: a pipe that accepts anything accepts this much at once.
 const PIECE: usize = 4096;
 
-/// How long a command waits for a reader that does not read, before it goes on without.
+/// How long a command waits for a reader that does not read, before it goes on without it.
 const READER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the end of the process waits for one.
+/// How long the process waits for a reader before it ends.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
-/// How often it is tried whether the reader reads again.
+/// How often to retry while the reader does not read.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What waits, and where it goes.
+/// A stream with its buffer.
 struct Stream {
-    /// Which one it is.
+    /// Which stream it is.
     which: Which,
     /// What could not be written yet.
     waiting: Vec<u8>,
-    /// How many lines were dropped since that was told last.
+    /// The number of lines dropped since that was last reported.
     dropped: u64,
-    /// Whether a writer waits for the reader: a command does, a daemon does not.
+    /// Whether a write waits for the reader: a command's does, a daemon's does not.
     waits: bool,
-    /// The reader let a writer wait in vain, and is not waited for again until it reads.
+    /// The reader let a write time out; it is not waited for until it reads again.
     given_up: bool,
-    /// How it is written to; found out at the first write.
+    /// How to write to it; determined at the first write.
     sink: Option<Sink>,
 }
 
-/// A stream that a parent has opened.
+/// A stream that was inherited from the parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     /// Standard output.
@@ -57,18 +56,18 @@ pub(super) enum Which {
 static OUTPUT: Mutex<Stream> = Mutex::new(Stream::new(Which::Output));
 static ERROR: Mutex<Stream> = Mutex::new(Stream::new(Which::Error));
 
-/// Wakes who writes what waits.
+/// Wakes the task that writes the buffer.
 static BEHIND: Notify = Notify::const_new();
 
-/// How to write without waiting. The flags of standard error itself stay as they are: others share them.
+/// How to write without blocking. The flags of the inherited descriptor are not changed: other processes share them.
 enum Sink {
-    /// A pipe or a terminal, opened once more.
+    /// A pipe or a terminal, opened again.
     Reopened(File),
-    /// A socket: each write says that it does not wait.
+    /// A socket: each write is marked as non-blocking.
     Socket,
-    /// A pipe or a terminal that cannot be opened again. It is asked before each write.
+    /// A pipe or a terminal that cannot be opened again: poll(2) is called before each write.
     Asked,
-    /// A file: writing never waits for a reader.
+    /// A file: a write never waits for a reader.
     Plain,
 }
 
@@ -86,7 +85,7 @@ impl Sink {
         }
     }
 
-    /// Writes some of this, or says that it would have to wait.
+    /// Writes some of the bytes, or fails if it would block.
     fn write(&mut self, which: Which, bytes: &[u8]) -> io::Result<usize> {
         let stream = which.descriptor();
         match self {
@@ -114,7 +113,7 @@ impl Which {
         }
     }
 
-    /// Opens it once more, for itself.
+    /// Returns the path for opening it again.
     fn path(self) -> &'static str {
         match self {
             Self::Output => "/proc/self/fd/1",
@@ -136,7 +135,7 @@ impl Stream {
         Self { which, waiting: Vec::new(), dropped: 0, waits: true, given_up: false, sink: None }
     }
 
-    /// Writes what waits, as far as the reader takes it; whether all of it went.
+    /// Writes the buffer as far as the reader takes it; returns whether all was written.
     fn write_waiting(&mut self) -> bool {
         let sink = self.sink.get_or_insert_with(|| Sink::find(self.which));
         let mut written = 0;
@@ -149,7 +148,7 @@ impl Stream {
                     done = false;
                     break;
                 }
-                // Nobody is there, or the disk is full.
+                // The reader has gone, or the disk is full.
                 Ok(_) | Err(_) => written = self.waiting.len(),
             }
         }
@@ -180,8 +179,8 @@ pub(super) fn write(which: Which, line: &[u8]) {
     }
 }
 
-/// Waits until everything is written, as long as the reader takes something in each `timeout`; whether it was. Others
-/// who write wait as well.
+/// Waits until everything is written, as long as the reader takes something within each `timeout`; returns whether it
+/// was. Other writers wait meanwhile.
 fn wait(here: &mut Stream, timeout: Duration) -> bool {
     let mut since = Instant::now();
     let mut left = here.waiting.len();
@@ -197,42 +196,42 @@ fn wait(here: &mut Stream, timeout: Duration) -> bool {
     true
 }
 
-/// So much is added to a growing answer before it is tried whether the reader takes it, in bytes.
+/// How much is added to a growing answer before a write is tried, in bytes.
 const TRY: usize = 64 << 10;
 
-/// An answer on standard output that grows. What the reader does not take yet waits in memory, however much it is: whoever
-/// has more to say does not wait for him.
+/// An answer on standard output that grows. What the reader has not taken is buffered without limit, so that the
+/// producer does not wait for it.
 pub(super) struct Growing {
     stream: Stream,
-    /// It is tried again when so much waits.
+    /// The size of the buffer at which a write is tried.
     try_at: usize,
 }
 
 impl Growing {
-    /// Says nothing yet.
+    /// Starts with nothing.
     pub(super) fn new() -> Self {
         Self { stream: Stream::new(Which::Output), try_at: TRY }
     }
 
-    /// Adds to it.
+    /// Appends text.
     pub(super) fn add(&mut self, text: &[u8]) {
         self.stream.waiting.extend_from_slice(text);
         if self.stream.waiting.len() >= self.try_at {
             self.stream.write_waiting();
-            // What is left is moved at each try, so they become rarer with it.
+            // Each try moves what is left, so the more there is, the rarer the tries.
             self.try_at = TRY + self.stream.waiting.len() / 2 * 3;
         }
     }
 
-    /// That was all: the reader is waited for.
+    /// Writes the rest, waiting for the reader.
     pub(super) fn finish(self) {
         let mut output = io::stdout().lock();
-        // Nobody has to read it.
+        // The reader may have gone.
         let _ = output.write_all(&self.stream.waiting).and_then(|()| output.flush());
     }
 }
 
-/// From here on nobody waits for the reader of standard error: what it does not take is written by a task, as soon as it does.
+/// From now on no write waits for the reader of standard error: a task writes what it does not take at once.
 pub(super) fn never_wait() {
     Which::Error.lock().waits = false;
     tokio::spawn(async {
@@ -249,7 +248,7 @@ pub(super) fn never_wait() {
     });
 }
 
-/// Writes what waits before the process ends, if the readers take it soon.
+/// Writes the buffers before the process ends, if the readers take them soon.
 pub(super) fn finish() {
     for which in [Which::Output, Which::Error] {
         let mut here = which.lock();

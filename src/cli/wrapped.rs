@@ -1,4 +1,4 @@
-//! Answers in sentences, wrapped at words where a terminal shows them.
+//! Prints sentences, wrapped between words on a terminal.
 
 use std::fmt::Display;
 use std::io;
@@ -10,29 +10,29 @@ use super::output::{prompt, say, stderr_line};
 use super::status::layout::{Layout, NO_BREAK, Row};
 use super::terminal::width_of;
 
-/// Prints an answer on standard output; the lines below the first are indented so far.
+/// Prints an answer on standard output, with this hanging indent.
 pub(super) fn say_wrapped(words: &str, hanging: usize) {
     lines(words, hanging, width_of(&io::stdout())).iter().for_each(say);
 }
 
-/// The same on standard error.
+/// Like [`say_wrapped`], on standard error.
 pub(super) fn stderr_wrapped(words: &str, hanging: usize) {
     lines(words, hanging, width_of(&io::stderr())).iter().for_each(stderr_line);
 }
 
-/// Prints a sentence on standard output; what is indented stays so.
+/// Prints a sentence on standard output; an indented one stays indented.
 pub(super) fn say_sentence(words: impl Display) {
     let words = words.to_string();
     say_wrapped(&words, indent(&words));
 }
 
-/// The same on standard error.
+/// Like [`say_sentence`], on standard error.
 pub(super) fn stderr_sentence(words: impl Display) {
     let words = words.to_string();
     stderr_wrapped(&words, indent(&words));
 }
 
-/// Begins a line on standard output that the user goes on with, behind as many lines as the question needs.
+/// Prints a prompt on standard output without a newline, wrapped if needed.
 pub(super) fn prompt_wrapped(question: &str) {
     let lines = lines(question, 0, width_of(&io::stdout()));
     let Some((last, before)) = lines.split_last() else { return };
@@ -40,7 +40,7 @@ pub(super) fn prompt_wrapped(question: &str) {
     prompt(last);
 }
 
-/// Prints an answer of several lines. Those that are indented by four are to be copied, and stay as they are.
+/// Prints an answer of several lines. Those indented by four are to be copied, and stay unchanged.
 pub(super) fn say_lines(words: impl Display) {
     words.to_string().split('\n').for_each(|line| match line.starts_with("    ") {
         true => say(line),
@@ -48,23 +48,23 @@ pub(super) fn say_lines(words: impl Display) {
     });
 }
 
-/// Whether standard output is a terminal without room for columns.
+/// Whether standard output is a terminal too narrow for columns.
 pub(super) fn is_narrow() -> bool {
     width_of(&io::stdout()).is_some_and(|width| width < NARROW)
 }
 
-/// Fewer columns are narrow.
+/// A terminal with fewer columns is narrow.
 const NARROW: usize = 80;
 
-/// How far a command is indented that has a line of its own.
+/// The indent of a command on its own line.
 const OWN_LINE: usize = 4;
 
 fn lines(words: &str, hanging: usize, width: Option<usize>) -> Vec<String> {
     lines_of(&Row::plain(words, hanging), Layout { width, colour: false })
 }
 
-/// The lines of a row that is printed. A command in it that does not fit into a line with other words has one of its own,
-/// however long it is: it is there to be copied.
+/// Returns the lines of a row. A command that does not fit on a line with other words gets its own line, however long:
+/// it is there to be copied.
 pub(super) fn lines_of(row: &Row, layout: Layout) -> Vec<String> {
     let Row { text: words, hanging, shorter, .. } = row;
     let is_in_a_line =
@@ -75,7 +75,7 @@ pub(super) fn lines_of(row: &Row, layout: Layout) -> Vec<String> {
         return row.lines(layout);
     }
     let room = columns.saturating_sub(hanging.min(columns / 2));
-    // The mark is at the beginning.
+    // Only the beginning is marked.
     let mut first = Some(row);
     let mut row = |text: &str| match first.take() {
         Some(first) => {
@@ -87,7 +87,7 @@ pub(super) fn lines_of(row: &Row, layout: Layout) -> Vec<String> {
     for piece in pieces {
         match piece {
             Piece::Words(words) => text.push_str(if behind { without_end(words) } else { words }),
-            // Backticks, and a comma behind them.
+            // Room for two backticks and a comma.
             Piece::Command(command, true) if display_width(command) + 3 <= room => {
                 text.push_str(&command.replace(' ', NO_BREAK));
             }
@@ -107,13 +107,13 @@ pub(super) fn lines_of(row: &Row, layout: Layout) -> Vec<String> {
     lines.iter().map(|line| line.replace(NO_BREAK, " ")).collect()
 }
 
-/// The words behind a command without what ended it.
+/// Strips what ended a command from the words after it.
 fn without_end(words: &str) -> &str {
     let words = words.strip_prefix('`').unwrap_or(words);
     ["; ", ", ", ". ", ".", " "].iter().find_map(|end| words.strip_prefix(end)).unwrap_or(words)
 }
 
-/// Where the words of a line begin that is indented, and may be numbered.
+/// Returns the column where the text of an indented, perhaps numbered, line begins.
 fn indent(words: &str) -> usize {
     let words = words.trim_start_matches('\n');
     let blanks = words.len() - words.trim_start_matches(' ').len();
@@ -121,7 +121,7 @@ fn indent(words: &str) -> usize {
     match (blanks, number) {
         (0, _) => 0,
         (_, 0) => blanks,
-        // Two blanks stand behind it.
+        // Two blanks follow the number.
         (_, number) => blanks + number + 2,
     }
 }

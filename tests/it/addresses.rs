@@ -1,5 +1,5 @@
-//! A host with two addresses: one that accepts and then fails, at whatever step before it has answered the login, does not
-//! hide the other; and what a server has refused is not offered at the other.
+//! A host with two addresses. If the first accepts the connection and then fails, at any step before it has answered
+//! the login, the second is used; and what a server has refused is not offered at the other address.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -11,18 +11,18 @@ use crate::scripted::maildrop::Maildrop;
 use crate::scripted::middle_box::{Meddling, MiddleBox};
 use crate::tls_out_there::two_addresses;
 
-/// What came of a command for a host whose first address plays these steps, and whose second one works.
+/// The result of a command for a host whose first address plays these steps, and whose second one works.
 struct Came {
     outcome: Outcome,
     env: TestEnv,
     /// The first address.
     first: Server,
-    /// The way to the maildrop.
+    /// The connection to the maildrop at the second address.
     second: MiddleBox,
     maildrop: Maildrop,
 }
 
-/// Runs a command for such a host; None where there can be none.
+/// Runs a command for such a host; None if `localhost` cannot be given two addresses.
 fn run(words: &[&str], auth: &str, steps: &[Step]) -> Option<Came> {
     let maildrop = Maildrop::with(small_ones(2), |behaviour| {
         behaviour.capabilities = Some(["USER", "UIDL", "TOP", "SASL CRAM-MD5 PLAIN"].map(str::to_owned).to_vec());
@@ -38,19 +38,19 @@ fn run(words: &[&str], auth: &str, steps: &[Step]) -> Option<Came> {
     Some(Came { outcome, env, first, second, maildrop })
 }
 
-/// How often a command was heard at both addresses.
+/// How often a command was received, at each address.
 fn heard(came: &Came, command: &str) -> usize {
     let first: usize =
         came.first.sessions().iter().map(|one| one.lines.iter().filter(|l| l.starts_with(command)).count()).sum();
     first + came.maildrop.count(command)
 }
 
-/// The greeting and CAPA, with this line in it.
+/// Returns the greeting and CAPA, with this line among the capabilities.
 fn capa(line: &str) -> Vec<Step> {
     vec![Step::say("+OK ready"), Step::Expect("CAPA"), Step::say(&format!("+OK\r\n{line}\r\n."))]
 }
 
-/// These steps behind those.
+/// Appends steps.
 fn then(mut steps: Vec<Step>, more: impl IntoIterator<Item = Step>) -> Vec<Step> {
     steps.extend(more);
     steps
@@ -73,7 +73,7 @@ fn a_server_that_fails_before_it_has_answered_the_login_does_not_hide_the_next_a
         ("auto", then(capa("SASL CRAM-MD5 PLAIN"), [Step::ExpectPrefix("AUTH")])),
     ];
     for (n, (auth, steps)) in steps.into_iter().enumerate() {
-        // Silence takes its time.
+        // Silence lasts until a timeout.
         let lasts = if [1, 3].contains(&n) {
             &[Step::Close, Step::Reset, Step::Stall][..]
         } else {

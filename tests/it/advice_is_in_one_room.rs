@@ -1,11 +1,11 @@
-//! Errors state facts: in the rooms below the commands no message names a key of the configuration, an option or a command
-//! of ours. What to do next is said by `src/advice`.
+//! Errors state facts: in the modules below the commands, no message names a configuration key, an option or a command
+//! of ours. What to do next is only in `src/advice`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms that know nothing of how the program is configured and called. Those that are not there are passed over.
+/// The modules that know nothing of how the program is configured and called. Missing ones are skipped.
 const ROOMS: [&str; 17] = [
     "client",
     "clock",
@@ -41,7 +41,7 @@ fn keys() -> BTreeSet<String> {
     reference.lines().filter_map(key).filter(is_name).collect()
 }
 
-/// The sources of the rooms, without those of tests.
+/// Returns the sources of these modules, without tests.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for room in ROOMS {
@@ -64,7 +64,7 @@ fn find(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The texts in quotes of a source, without those in comments and in the tests at its end.
+/// Returns the string literals of a source, without those in comments and in the tests at its end.
 fn texts(source: &str) -> Vec<String> {
     let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let mut texts = Vec::new();
@@ -86,7 +86,7 @@ fn texts(source: &str) -> Vec<String> {
             texts.push(unescaped(here.split_at(end).0.split_at(1).1));
             here.split_at(end + 1).1
         } else if here.starts_with("'\\") || here.starts_with("'\"'") || here.starts_with("'/'") {
-            // A character, and not a lifetime.
+            // A character literal, not a lifetime.
             let end = here.split_at(2).1.find('\'').unwrap() + 2;
             here.split_at(end + 1).1
         } else {
@@ -96,7 +96,7 @@ fn texts(source: &str) -> Vec<String> {
     texts
 }
 
-/// Where the quote is that ends a text.
+/// Returns where the closing quote of a string literal is.
 fn end_of_text(text: &str) -> usize {
     let mut escaped = false;
     let end = |&(at, c): &(usize, char)| {
@@ -107,20 +107,20 @@ fn end_of_text(text: &str) -> usize {
     text.char_indices().find(end).unwrap().0
 }
 
-/// A text with its lines joined, as the compiler does.
+/// Joins the lines of a string literal, as the compiler does.
 fn unescaped(text: &str) -> String {
     let mut lines = text.split("\\\n");
     let first = lines.next().unwrap_or_default().to_owned();
     lines.fold(first, |text, line| text + line.trim_start()).replace("\\\"", "\"")
 }
 
-/// What a text names that is not the room's to know.
+/// Returns what a message names that these modules must not know.
 fn names(text: &str, keys: &BTreeSet<String>) -> Option<String> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let words: Vec<&str> = text.split(|c| !is_word(c)).filter(|word| !word.is_empty()).collect();
     let key = keys.iter().find(|key| {
         let is_named = text.contains(&format!("`{key}`")) || text.contains(&format!("{key} = "));
-        // Only a key of several words is none of the language.
+        // Only a key of several words is not an ordinary word.
         is_named || (key.contains('_') && text.contains(' ') && words.contains(&key.as_str()))
     });
     let option = words.iter().find(|word| {

@@ -1,4 +1,4 @@
-//! A certificate authority of the tests' own, and servers' certificates signed by it: good, expired, for another name.
+//! A certificate authority for the tests, and server certificates signed by it: good, expired, for another name.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// A certificate authority, written to a directory for `tls_ca_file`.
 pub(crate) struct Authority {
-    /// Where its certificate is, in PEM.
+    /// Its certificate, in PEM.
     pub(crate) ca_file: PathBuf,
     /// Signs the servers' certificates.
     issuer: Issuer<'static, KeyPair>,
@@ -25,21 +25,21 @@ pub(crate) struct Authority {
 /// What is right or wrong with a server's certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// For `localhost`, 127.0.0.1 and what is below `ferry.test`, and valid.
+    /// Valid, for `localhost`, 127.0.0.1 and names below `ferry.test`.
     Good,
-    /// As `Good`, but its time is over.
+    /// Like `Good`, but expired.
     Expired,
-    /// As `Good`, and its time is over in three days.
+    /// Like `Good`, but expires in three days.
     Expiring,
-    /// As `Good`, and its time has not come.
+    /// Like `Good`, but not valid yet.
     NotYetValid,
     /// For `pop.example.org` only.
     OtherName,
     /// For 127.0.0.1 only.
     AddressOnly,
-    /// For these names only, as they are, whether they can be names or not.
+    /// For these names only, taken literally, whether they are valid names or not.
     Named(&'static [&'static str]),
-    /// As `Good`, and signed by itself.
+    /// Like `Good`, but self-signed.
     SelfSigned,
 }
 
@@ -52,14 +52,14 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
-    /// The certificate as it goes over the wire.
+    /// Returns the certificate in DER, as it is sent.
     pub(crate) fn der(&self) -> Vec<u8> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap().to_vec()
     }
 }
 
 impl Authority {
-    /// Makes one and writes `ca.pem` into `dir`.
+    /// Makes an authority and writes `ca.pem` into `dir`.
     pub(crate) fn new(dir: &Path) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, "mailferry test authority");
@@ -72,7 +72,7 @@ impl Authority {
         Self { ca_file, issuer: Issuer::new(params, key) }
     }
 
-    /// A server's certificate of this kind.
+    /// Makes a server certificate of this kind.
     pub(crate) fn leaf(&self, kind: Kind) -> Leaf {
         let names: &[&str] = match kind {
             Kind::OtherName => &["pop.example.org"],
@@ -83,7 +83,7 @@ impl Authority {
         self.sign(kind, names)
     }
 
-    /// What a server needs to show a good certificate for these names.
+    /// Returns the configuration of a server with a good certificate for these names.
     pub(crate) fn server_config_for(&self, names: &[&str]) -> Arc<ServerConfig> {
         self.server_config_with(&self.sign(Kind::Good, names), rustls::ALL_VERSIONS, false)
     }
@@ -116,12 +116,12 @@ impl Authority {
         Leaf { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// A client's certificate, for a user of this name.
+    /// Makes a client certificate for this user.
     pub(crate) fn client(&self, name: &str) -> Leaf {
         self.client_with(name, |_| {})
     }
 
-    /// The same, and its time is over in three days.
+    /// Like [`Self::client`], but expires in three days.
     pub(crate) fn expiring_client(&self, name: &str) -> Leaf {
         self.client_with(name, |params| {
             params.not_after = (std::time::SystemTime::now() + Duration::from_secs(3 * 86_400)).into();
@@ -138,12 +138,12 @@ impl Authority {
         Leaf { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// What a scripted server needs to speak TLS with a certificate of this kind.
+    /// Returns the TLS configuration of a scripted server with a certificate of this kind.
     pub(crate) fn server_config(&self, kind: Kind) -> Arc<ServerConfig> {
         self.server_config_of(kind, rustls::ALL_VERSIONS, false)
     }
 
-    /// The same with these versions; it may want a certificate of ours from its clients.
+    /// Like [`Self::server_config`], with these versions; it may require client certificates of ours.
     pub(crate) fn server_config_of(
         &self,
         kind: Kind,
@@ -153,7 +153,7 @@ impl Authority {
         self.server_config_with(&self.leaf(kind), versions, wants_certificate)
     }
 
-    /// The same with this certificate.
+    /// Like [`Self::server_config_of`], with this certificate.
     pub(crate) fn server_config_with(
         &self,
         leaf: &Leaf,

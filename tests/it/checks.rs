@@ -1,5 +1,5 @@
-//! `mailferry check`: everything that a poll needs is looked at, what is wrong is told with the next step, and nothing is
-//! changed, here or there.
+//! `mailferry check` checks everything that a poll needs, says what is wrong and what to do next, and changes nothing,
+//! neither here nor on the server.
 
 use std::fs;
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use crate::scripted::closed::ClosedPort;
 use crate::scripted::maildrop::{Maildrop, Message, USER};
 use crate::terminal::Terminal;
 
-/// The steps of the first account in the document: name, mark, text.
+/// Returns the steps of the first account in the document: name, mark, text.
 fn steps(outcome: &Outcome) -> Vec<(String, String, String)> {
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap_or_else(|e| panic!("{e}: {outcome:#?}"));
     let steps = report["accounts"][0]["steps"].as_array().unwrap().clone();
@@ -24,7 +24,7 @@ fn steps(outcome: &Outcome) -> Vec<(String, String, String)> {
     steps.iter().map(|step| (word(step, "step"), word(step, "mark"), word(step, "text"))).collect()
 }
 
-/// The text of a step that must have this mark.
+/// Returns the text of a step, which must have this mark.
 #[track_caller]
 fn step(outcome: &Outcome, name: &str, mark: &str) -> String {
     let steps = steps(outcome);
@@ -138,11 +138,11 @@ fn what_fails_is_told_at_its_step_with_the_status_of_a_fetch() {
     let gone = closed.address;
     env.configure(&[Account::at(gone)]);
     step(&env.run(&["check", "--json"]).expect(75), "connection", "fail");
-    // No name. (RFC 6761 reserves the domain; a machine without a resolver fails likewise.)
+    // The name does not resolve. (RFC 6761 reserves the domain; a machine without a resolver fails in the same way.)
     env.configure(&[Account::at(gone).text("host", "pop.mailferry.invalid").text("tls", "implicit")]);
     let outcome = env.run(&["check", "--json"]).expect(75);
     step(&outcome, "name", "fail");
-    // No password: the server is looked at all the same, and nothing is sent but QUIT.
+    // No password: the server is checked nevertheless, and only QUIT is sent.
     env.configure(&[Account::at(maildrop.server.address).without("password").text("password_file", "/nowhere")]);
     let before = maildrop.server.sessions().len();
     let outcome = env.run(&["check", "--json"]).expect(78);
@@ -201,12 +201,12 @@ fn what_a_server_lacks_is_told() {
 fn this_machine_is_looked_at_too() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
-    // A directory that is no Maildir and holds something.
+    // A directory that is not a Maildir and not empty.
     fs::create_dir_all(env.maildir("a")).unwrap();
     fs::write(env.maildir("a").join("mbox"), "x").unwrap();
     let outcome = env.run(&["check", "--json"]).expect(0);
     assert!(step(&outcome, "maildir", "warn").contains("is no Maildir"));
-    // A state that is damaged, and one that everybody may write to.
+    // A damaged state, and one that is world-writable.
     fs::remove_dir_all(env.maildir("a")).unwrap();
     env.fetch().expect(0);
     let uids = env.path("state/a.uids");
@@ -264,7 +264,7 @@ fn what_waits_is_compared_with_the_room_that_there_is() {
     let Some(_small) = SmallDisk::mount(&env.path("Mail"), 400) else { return };
     let told = step(&env.run(&["check", "--json"]).expect(0), "room", "warn");
     assert!(told.contains("what does not fit stays on the server") && told.contains("make room"), "{told}");
-    // What is remembered is not fetched again, and what is too large never.
+    // What is recorded is not fetched again, and what is too large is never fetched.
     env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0);
     let steps = steps(&env.run(&["check", "--json"]).expect(0));
     assert!(steps.iter().all(|(step, ..)| step != "room"), "{steps:?}");
@@ -289,7 +289,7 @@ fn a_server_that_hangs_up_before_it_greets_is_told_at_that_step() {
     std::thread::spawn(move || listener.incoming().for_each(drop));
     let env = TestEnv::new(&[Account::at(address)]);
     let told = step(&env.run(&["check", "--json"]).expect(75), "greeting", "fail");
-    // It may be a reset, too.
+    // It may also be a connection reset.
     assert!(told.contains("before it greeted") || told.contains("the connection broke"), "{told}");
     assert!(!told.contains("middle"), "{told}");
 }
@@ -367,14 +367,14 @@ fn what_is_legal_and_foolish_is_told_and_ends_with_0() {
     ] {
         assert!(outcome.stdout.contains(words), "{words}: {outcome:#?}");
     }
-    // Only what concerns an account that is named.
+    // Only what concerns the named account.
     let outcome = env.run(&["check", "--offline", "b"]).expect(0);
     assert!(
         outcome.stdout.contains("a, b share the Maildir") && outcome.stdout.contains("same maildrop"),
         "{outcome:#?}"
     );
     assert!(!outcome.stdout.contains("a: ") && !outcome.stdout.contains("[notify]"), "{outcome:#?}");
-    // What is disabled does no harm.
+    // A disabled account does no harm.
     env.write_config(&text.replace("[accounts.b]", "[accounts.b]\nenabled = false"), 0o600);
     let outcome = env.run(&["check", "--offline"]).expect(0);
     assert!(!outcome.stdout.contains("same maildrop") && !outcome.stdout.contains("share"), "{outcome:#?}");
@@ -425,7 +425,7 @@ fn a_damaged_state_has_a_way_back_that_can_be_copied() {
     let command =
         |end: &str| lines.iter().any(|line| line.starts_with("    mailferry --config ") && line.ends_with(end));
     assert!(command(adopt) && command("fetch --new-state a"), "{lines:#?}");
-    // No other words go over the edge, and they have more than half of the line.
+    // No other line is too long, and each has more than half of the width for its text.
     let words = || lines.iter().filter(|line| !line.starts_with("    mailferry "));
     assert!(words().all(|line| line.len() <= 60 && !line.starts_with(&" ".repeat(20))), "{lines:#?}");
     fs::rename(&uids, env.path("a.uids.damaged")).unwrap();

@@ -1,4 +1,4 @@
-//! However TCP cuts the server's bytes into pieces, the same messages come out.
+//! However TCP splits the server's bytes, the same messages are stored.
 
 use crate::delivered::assert_same_mail;
 use crate::mail::odd_ones;
@@ -6,7 +6,7 @@ use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// Odd messages with CRLF line ends, small enough to be sent byte by byte.
+/// Returns odd messages with CRLF line ends, small enough to be sent byte by byte.
 fn messages() -> Vec<Vec<u8>> {
     let with_crlf = |message: &Vec<u8>| {
         let lines: Vec<_> = message.split_inclusive(|&byte| byte == b'\n').collect();
@@ -16,7 +16,7 @@ fn messages() -> Vec<Vec<u8>> {
     odd_ones().iter().filter(|message| message.len() < 1000).map(with_crlf).collect()
 }
 
-/// Fetches them from a server that sends pieces of this size; what is in the Maildir then.
+/// Fetches them from a server that sends pieces of this size; returns what is in the Maildir then.
 fn fetched_in_chunks_of(chunk: Option<usize>) -> Vec<Vec<u8>> {
     let numbered = messages().into_iter().enumerate();
     let on_server = numbered.map(|(number, message)| Message::new(&format!("u{number}"), &message)).collect();

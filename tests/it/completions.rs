@@ -1,4 +1,4 @@
-//! Completions for shells, and the manual pages that the program prints.
+//! Shell completions, and the manual pages that the program prints.
 
 use crate::program::{Account, TestEnv};
 
@@ -7,11 +7,11 @@ fn env() -> TestEnv {
     TestEnv::new(&[account().named("home"), account().named("work"), account().named("hobby")])
 }
 
-/// What a shell is offered for the last of these words.
+/// Returns the candidates for the last of these words.
 fn candidates(env: &TestEnv, words: &[&str]) -> Vec<String> {
     let index = words.len().to_string();
     let with = [("MAILFERRY_COMPLETE", "bash"), ("_CLAP_COMPLETE_INDEX", index.as_str()), ("_CLAP_IFS", "\n")];
-    // The script of the shell puts the line that is being typed behind two hyphens.
+    // The completion script passes the line being typed after two hyphens.
     let program = env!("CARGO_BIN_EXE_mailferry");
     let mut command = std::process::Command::new(program);
     command.env_clear().envs(with).env("HOME", env.path("")).args(["--", "mailferry"]).args(words);
@@ -32,7 +32,7 @@ fn commands_options_and_accounts_are_completed() {
     }
     assert_eq!(candidates(&env, &["check", "--off"]), ["--offline"]);
     assert!(candidates(&env, &["console", ""]).contains(&"work".to_owned()));
-    // A configuration that cannot be read has no accounts, and nobody is told in the middle of a line.
+    // With an unreadable configuration there are no accounts, and no error is printed in the middle of the line.
     env.write_config("nonsense", 0o600);
     assert_eq!(candidates(&env, &["fetch", "ho"]), Vec::<String>::new());
 }

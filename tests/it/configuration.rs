@@ -1,11 +1,11 @@
-//! The command line and the configuration: what is wrong with them is said, with its place.
+//! Errors on the command line and in the configuration are reported, with their position.
 
 use crate::delivered::assert_same_mail;
 use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::Maildrop;
 
-/// An environment with a good configuration that leads nowhere.
+/// An environment with a valid configuration whose server does not exist.
 fn env() -> TestEnv {
     TestEnv::new(&[Account::at(([127, 0, 0, 1], 1).into())])
 }

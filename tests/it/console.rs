@@ -1,5 +1,5 @@
-//! `mailferry console`: what is typed is sent, what comes back is readable, and nothing is deleted without two words of the
-//! user's.
+//! `mailferry console`: what is typed is sent, responses are readable, and nothing is deleted until the user has asked
+//! for it twice.
 
 use std::fs::File;
 
@@ -8,7 +8,7 @@ use crate::program::{Account, Outcome, TestEnv, wait_for};
 use crate::scripted::maildrop::{Maildrop, Message, PASSWORD};
 use crate::terminal::Terminal;
 
-/// A session whose commands come from a pipe.
+/// Runs a session whose commands come from a pipe.
 fn piped(env: &TestEnv, commands: &str, options: &[&str]) -> Outcome {
     let words: Vec<&str> = ["console", "a"].iter().chain(options).copied().collect();
     env.spawn_with_input(commands, &words).wait()
@@ -51,10 +51,10 @@ fn the_exit_status_tells_of_what_went_wrong_in_a_pipe() {
 fn nothing_is_deleted_without_the_word_for_it_and_quit() {
     let maildrop = Maildrop::new(small_ones(4));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
-    // Nobody can be asked.
+    // There is nobody to ask.
     piped(&env, "DELE 1\nQUIT\n", &[]).expect(64).says("DELE 1 was not sent").says("console a --yes");
     assert_eq!(maildrop.count("DELE"), 0);
-    // RSET undoes that, and so does an end without QUIT.
+    // RSET undoes the marks, and so does an end without QUIT.
     piped(&env, "DELE 1\nRSET\nQUIT\n", &["--yes"]).expect(0);
     piped(&env, "DELE 1\n", &["--yes"]).expect(1).says("there was no QUIT, so nothing was deleted");
     maildrop.server.wait_until_idle();
@@ -74,7 +74,7 @@ fn what_a_server_sends_does_no_harm_to_a_terminal() {
         behaviour.expire_0 = true;
     });
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
-    // That there is neither a control character nor the password in it is looked at wherever the program is run.
+    // That no output contains control characters or the password is checked in every run of the program.
     let outcome = piped(&env, "RETR 1\nNOOP\n", &[]).expect(1);
     assert!(outcome.stdout.contains("Subject: \\u{1b}[2J\\u{7}") && outcome.stdout.contains("café"), "{outcome:#?}");
     assert!(outcome.stdout.contains("a b\\u{9b}31m") && outcome.stdout.contains("\\u{202e}x"), "{outcome:#?}");
@@ -98,7 +98,7 @@ fn while_the_account_is_polled_it_is_busy_and_the_other_way_round() {
         all
     };
     assert_eq!(without_lock(env.everything()), without_lock(before), "the state is as it was");
-    // Somebody else holds it.
+    // Another process holds the lock.
     let holder = File::options().write(true).open(&lock).unwrap();
     holder.try_lock().unwrap();
     piped(&env, "STAT\n", &[]).expect(75);
@@ -128,7 +128,7 @@ fn at_a_terminal_there_is_a_prompt_a_question_before_dele_and_a_history() {
         terminal.type_in("stat\r");
         terminal.wait_for("+OK 2 messages");
         terminal.wait_for("a> ");
-        // The arrow upwards.
+        // Arrow up.
         terminal.type_in("\u{1b}[A\r");
         terminal.wait_for("+OK 2 messages");
         terminal.wait_for("a> ");
@@ -137,7 +137,7 @@ fn at_a_terminal_there_is_a_prompt_a_question_before_dele_and_a_history() {
         terminal.type_in("no\r");
         terminal.wait_for("not deleted");
         terminal.wait_for("a> ");
-        // Ctrl-C takes a line back and is no end.
+        // Ctrl-C cancels the line and does not end the session.
         terminal.type_in("dele 2\u{3}");
         terminal.wait_for("a> ");
         terminal.type_in("dele 2\r");

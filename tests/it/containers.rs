@@ -1,4 +1,4 @@
-//! As the first process of a container, with a tidy neighbour, and in a terminal that is closed.
+//! The program as PID 1 of a container, next to a tidy neighbour, and in a terminal that is closed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ use crate::mail::small_ones;
 use crate::program::{Account, Running, TestEnv, skip, wait_for};
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
 
-/// The processes whose parent this one is, each with its state.
+/// Returns the children of a process, each with its state.
 fn children(parent: u32) -> Vec<(u32, String)> {
     let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     let of_parent = |pid: u32| {
@@ -36,7 +36,7 @@ fn littering(maildrop: &Maildrop) -> TestEnv {
     TestEnv::new(&[account.set("on_new_mail", "[\"sh\", \"-c\", \"exit 3\"]")])
 }
 
-/// A daemon to which orphans come reaps them, and hears how its own children ended.
+/// Checks that a daemon reaps the orphans reparented to it, and still learns how its own children ended.
 fn reaps(env: &TestEnv, running: Running, daemon: u32) {
     wait_for("mail", || env.mail().len() == 2);
     wait_for("an orphan", || zombies(daemon) > 0);
@@ -86,12 +86,12 @@ fn a_control_socket_that_somebody_removed_comes_back() {
     let answers = || env.run(&["status"]).status == 0;
     wait_for("the daemon", answers);
     let socket = env.path("state/control.sock");
-    // At a reload at once, by itself soon.
+    // At once after a reload, soon without one.
     for reload in [true, false] {
         fs::remove_file(&socket).unwrap();
         for command in ["status", "poll"] {
             let outcome = env.run(&[command]);
-            // It may be there again already.
+            // It may exist again already.
             if outcome.status != 0 {
                 let holder = format!("process {} (mailferry daemon)", running.pid());
                 outcome.expect(75).says("a daemon uses the state").says(&holder);
@@ -152,7 +152,7 @@ fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_othe
         rustix::pty::grantpt(&terminal).unwrap();
         rustix::pty::unlockpt(&terminal).unwrap();
         let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-        // Opened already, so that it lives until this test closes it.
+        // Opened here, so that it exists until this test closes it.
         let _ours =
             rustix::fs::open(name.as_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, rustix::fs::Mode::empty())
                 .unwrap();
@@ -161,7 +161,7 @@ fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_othe
         let script = format!("exec env {signals} setsid --ctty \"$@\" <{name}");
         let mut running = env.spawn_under(&["bash", "-c", &script, "bash"], &["daemon"]);
         wait_for("the daemon", || env.run(&["status"]).status == 0);
-        // A reload by hand is one, in a terminal too.
+        // A manual reload stays a reload, also in a terminal.
         running.signal(Signal::HUP);
         let problem = || env.run(&["status"]).output().contains("has errors");
         env.write_config("nonsense = 1", 0o600);
@@ -169,7 +169,7 @@ fn a_daemon_ends_with_the_terminal_that_it_was_started_in_unless_nohup_says_othe
         wait_for("the reload", || problem() || env.run(&["status"]).status == 78);
         drop((terminal, _ours));
         if nohup {
-            std::thread::sleep(Duration::from_secs(2)); // what would end it has long come then
+            std::thread::sleep(Duration::from_secs(2)); // long enough for anything that would end it
             assert!(running.is_running());
             running.signal(Signal::TERM);
         }

@@ -1,4 +1,4 @@
-//! Where passwords come from: files as editors and containers leave them, commands that leave something running.
+//! Where passwords come from: files as editors and containers write them, commands that leave a process running.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,12 +10,12 @@ use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, Outcome, TestEnv, skip};
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
 
-/// An account without the password in the configuration, with this key in its place.
+/// An account without a password, with this key in its place.
 fn account(maildrop: &Maildrop, key: &'static str, value: impl ToString) -> Account {
     Account::at(maildrop.server.address).without("password").set(key, value)
 }
 
-/// A command of a shell as TOML.
+/// A shell command as TOML.
 fn shell(script: &str) -> String {
     format!("[\"sh\", \"-c\", {script:?}]")
 }
@@ -25,7 +25,7 @@ fn write(path: &Path, contents: &[u8], mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A fetch with the password in a file that holds this.
+/// Fetches with a password file of this content.
 fn fetch_with_file(contents: &[u8], mode: u32) -> Outcome {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::in_memory(&[]);
@@ -149,7 +149,8 @@ fn is_interrupted_and_leaves_nothing_behind(words: &[&str]) {
     }
 }
 
-/// A command that asks for a passphrase has to read from the terminal: in a process group of its own it would be stopped.
+/// A command that asks for a passphrase must be able to read from the terminal: in its own process group it would be
+/// stopped.
 #[test]
 fn a_command_may_ask_at_the_terminal() {
     if std::process::Command::new("script").arg("--version").output().is_err() {
@@ -166,14 +167,14 @@ fn a_command_may_ask_at_the_terminal() {
     assert_same_mail(&env.mail(), &small_ones_stored(1));
 }
 
-/// What an interrupted run has left is finished where the state is read, so that does not wait for a password.
+/// What an interrupted run left is finished when the state is read, so it does not wait for a password.
 #[test]
 fn the_state_is_read_where_there_is_no_password() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     env.fetch().expect(0);
     env.configure(&[account(&maildrop, "password_command", "[\"false\"]")]);
-    // So that the last listing says nothing of what is left to do.
+    // So that the last listing does not show what is left to do.
     let uids = env.path("state/a.uids");
     let records = fs::read_to_string(&uids).unwrap();
     fs::write(&uids, records.replacen('\n', "\nnot a record\n", 1)).unwrap();

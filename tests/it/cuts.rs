@@ -1,4 +1,4 @@
-//! Exactly once: a session that breaks off at any byte, and a program that is killed at any moment.
+//! Exactly once: sessions cut off at any byte, and a program killed at any moment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,28 +11,28 @@ use crate::raw::stored;
 use crate::scripted::Faults;
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// Three messages as small as they can be and still have a header, a body and a stuffed dot.
+/// Three minimal messages that still have a header, a body and a stuffed dot.
 const MESSAGES: [(&str, &str); 3] =
     [("a", "S: 1\r\n\r\n.one\r\n"), ("b", "S: 2\r\n\r\n.\r\n"), ("c", "S: 3\r\n\r\nthree\r\n")];
 
-/// A maildrop of the three.
+/// A maildrop with the three.
 fn three(faults: Faults) -> Maildrop {
     let messages = MESSAGES.iter().map(|(uid, text)| Message::new(uid, text.as_bytes())).collect();
     Maildrop::with(messages, |behaviour| behaviour.next_faults = Some(faults))
 }
 
-/// What they look like in a Maildir.
+/// The three as they are stored.
 fn three_stored() -> Vec<Vec<u8>> {
     MESSAGES.iter().map(|(_, text)| stored(text.as_bytes())).collect()
 }
 
-/// The account at that maildrop.
+/// The account for that maildrop.
 fn account(maildrop: &Maildrop, delete: bool) -> Account {
     let account = Account::at(maildrop.server.address);
     if delete { account.deleting() } else { account }
 }
 
-/// Breaks the first session off after so many bytes, then runs again without a fault.
+/// Cuts the first session after this many bytes, then runs again without a fault.
 fn cut_then_finish(cut: u64, reset: bool, delete: bool) {
     let maildrop = three(Faults { cut_after: Some(cut), reset, ..Faults::default() });
     let env = TestEnv::in_memory(&[account(&maildrop, delete)]);
@@ -51,7 +51,8 @@ fn cut_then_finish(cut: u64, reset: bool, delete: bool) {
     assert_eq!(maildrop.left().len(), if delete { 0 } else { 3 }, "cut after {cut}: left on the server");
     for (uid, _) in MESSAGES {
         let times = maildrop.retrieved(uid);
-        // What was delivered and is still there is retrieved once more where it is to be deleted: the headers say little.
+        // A delivered message that is still on the server is retrieved again before it is deleted, as its header says
+        // little.
         assert!(
             times == 1 || reset || (delete && times == 2),
             "cut after {cut}: {uid} came in full and was retrieved {times} times"
@@ -59,7 +60,7 @@ fn cut_then_finish(cut: u64, reset: bool, delete: bool) {
     }
 }
 
-/// How many bytes the server sends when nothing breaks.
+/// How many bytes the server sends in an undisturbed session.
 fn whole_session(delete: bool) -> u64 {
     let maildrop = three(Faults::default());
     TestEnv::in_memory(&[account(&maildrop, delete)]).fetch().expect(0);
@@ -67,7 +68,7 @@ fn whole_session(delete: bool) -> u64 {
     maildrop.server.sessions()[0].sent
 }
 
-/// Every cut from none of the session to all of it, in as many threads as there are processors.
+/// Tries every cut from none to all of the session, in as many threads as there are processors.
 fn cut_everywhere(step: usize, reset: bool, delete: bool) {
     let end = whole_session(delete);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -103,7 +104,7 @@ fn a_reset_connection_harms_nothing() {
     cut_everywhere(13, true, true);
 }
 
-/// Kills the program again and again, a little later each time, then lets it finish.
+/// Kills the program repeatedly, a little later each time, then lets it finish.
 fn killed_at_many_moments(delete: bool) {
     let maildrop = Maildrop::new(small_ones(80));
     let env = TestEnv::new(&[account(&maildrop, delete)]);

@@ -1,4 +1,4 @@
-//! The daemon, run as systemd or a user would: polls, reloads, tells what it does, ends in order.
+//! The daemon, run as systemd or a user would run it: it polls, reloads, reports what it does, and ends in order.
 
 mod browser;
 mod by_request;
@@ -28,17 +28,17 @@ use crate::program::{Account, Running, TestEnv, wait_for};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// Nothing that is waited for takes longer, on the slowest machine.
+/// The maximum time to wait for anything, even on a slow machine.
 const TIME_LIMIT: Duration = Duration::from_secs(40);
 
-/// A daemon in its home.
+/// A daemon in its home directory.
 struct Daemon<'a> {
     env: &'a TestEnv,
     running: Running,
 }
 
 impl<'a> Daemon<'a> {
-    /// Starts one and waits until it answers.
+    /// Starts a daemon and waits until it answers.
     fn start(env: &'a TestEnv) -> Self {
         Self::start_with(env, &[])
     }
@@ -50,28 +50,28 @@ impl<'a> Daemon<'a> {
         daemon
     }
 
-    /// What it says of itself.
+    /// Returns its status.
     fn status(&self) -> Value {
         let outcome = self.env.run(&["status", "--json"]).expect(0);
         assert_no_secret(outcome.stdout.as_bytes());
         serde_json::from_str(&outcome.stdout).unwrap()
     }
 
-    /// What it says of an account.
+    /// Returns its status of one account.
     fn account(&self, name: &str) -> Value {
         let status = self.status();
         let accounts = status["accounts"].as_array().unwrap();
         accounts.iter().find(|account| account["account"] == name).cloned().unwrap_or(Value::Null)
     }
 
-    /// Waits until an account has been polled to its end since it was asked to.
+    /// Polls an account and waits until that poll has ended.
     fn poll(&self, name: &str) {
         let polls = || self.account(name)["last_poll"].clone();
         self.env.run(&["poll", name]).expect(0).says(name);
         wait_for("the poll", || self.account(name)["state"] == "idle" && polls() != Value::Null);
     }
 
-    /// Ends it by SIGTERM.
+    /// Ends the daemon by SIGTERM.
     fn end(self) -> crate::program::Outcome {
         self.running.signal(Signal::TERM);
         self.running.wait().expect(143)
@@ -112,7 +112,7 @@ fn while_mail_is_awaited_it_polls_often_and_says_until_when() {
     assert!(account["next_poll"].as_i64().unwrap() - now <= 18, "{account}");
     assert!(daemon.account("other")["often_until"].is_null());
     env.run(&["status"]).expect(0).says("  often         until 2").says(", for another ");
-    // The mail comes, and nobody asks again.
+    // Mail arrives, and nobody asks for another poll.
     awaited.change(|contents| contents.messages.push(Message::new("code", &small(2))));
     wait_for("the code", || daemon.account("awaited")["total"]["messages"] == 2);
     for (time, why) in [("2h", "at most \"1h\""), ("59s", "at least \"1m\""), ("ten", "not a duration")] {
@@ -168,7 +168,7 @@ fn a_second_daemon_is_refused_with_the_process_of_the_first() {
     env.run(&["daemon"]).expect(75).says(&format!("process {pid}"));
     assert_eq!(daemon.status()["pid"], pid, "the first one goes on");
     daemon.end();
-    // What a killed one leaves behind is no hindrance.
+    // What a killed daemon leaves behind does not prevent a start.
     let killed = Daemon::start(&env);
     killed.running.signal(Signal::KILL);
     killed.running.wait();
@@ -193,12 +193,12 @@ fn trouble_is_told_with_the_next_step_and_holds_up_nobody() {
     assert_eq!(wrong["trouble"]["cause"], "login-refused", "{wrong}");
     let pause = wrong["next_poll"].as_i64().unwrap() - wrong["last_poll"].as_i64().unwrap();
     assert!(pause >= 3600 && wrong["next_poll_why"].as_str().unwrap().contains("refused the login"), "{wrong}");
-    // The first polls are spread a little, so this one may be the last to begin.
+    // The first polls are spread out a little, so this one may be the last to begin.
     wait_for("the poll that gets no answer", || daemon.account("silent")["state"] == "polling");
     env.run(&["status"]).expect(0).says("wrong: in trouble").says("Check username and password");
     let tries = || refusing.server.count("AUTH");
     assert_eq!(tries(), 1, "the account is not hammered");
-    // Whoever asks for it gets another try.
+    // A poll that is asked for is another try.
     env.run(&["poll", "wrong"]).expect(0);
     wait_for("another try", || tries() == 2);
     env.run(&["poll", "nobody"]).expect(64).says("nobody");
@@ -265,7 +265,7 @@ fn systemd_is_told_what_happens() {
     daemon.running.signal(Signal::HUP);
     assert!(heard("RELOADING=1").contains("MONOTONIC_USEC="));
     heard("READY=1");
-    // A daemon that does not move does not say that it is alive.
+    // A daemon that hangs does not report to be alive.
     daemon.running.signal(Signal::STOP);
     socket.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
     while socket.recv(&mut [0; 4096]).is_ok() {}

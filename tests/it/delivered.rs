@@ -1,10 +1,10 @@
-//! What is in a Maildir: listed, checked and compared.
+//! The contents of a Maildir: listed, checked and compared.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// The files of a directory, sorted; none if it is not there.
+/// Returns the files of a directory, sorted; none if there is no such directory.
 pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -12,7 +12,7 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// A delivered file tells its size by its name and is nobody else's to read.
+/// Checks that a delivered file has its size in its name and is private.
 pub(crate) fn check_delivered_file(path: &Path, length: usize) {
     let name = path.file_name().unwrap().to_str().unwrap();
     assert!(name.ends_with(&format!(",S={length}")), "{name} holds {length} bytes");
@@ -23,7 +23,7 @@ pub(crate) fn check_delivered_file(path: &Path, length: usize) {
     }
 }
 
-/// Makes the directories of a Maildir, as a user does.
+/// Makes the directories of a Maildir, as a user would.
 pub(crate) fn make_maildir(path: &Path) {
     for part in ["tmp", "new", "cur"] {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path.join(part)).unwrap();
@@ -49,7 +49,7 @@ pub(crate) fn assert_same_mail(actual: &[Vec<u8>], expected: &[Vec<u8>]) {
     );
 }
 
-/// How often a sorted list holds a message.
+/// How often a sorted list contains a message.
 fn count(messages: &[Vec<u8>], message: &[u8]) -> usize {
     messages.partition_point(|other| other.as_slice() <= message)
         - messages.partition_point(|other| other.as_slice() < message)

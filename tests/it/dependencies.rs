@@ -1,6 +1,6 @@
-//! What comes into the build: the rules of deny.toml, as far as cargo's own metadata can tell, so that they hold where
-//! cargo-deny is not installed. And what only cargo knows of ourselves: no dependency is older than we say the compiler may
-//! be, and none is there for nothing.
+//! What goes into the build: the rules of deny.toml, as far as cargo's own metadata shows, so that they hold even if
+//! cargo-deny is not installed. And what only cargo knows about ourselves: no dependency needs a newer compiler than we
+//! promise, and none is unused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +14,7 @@ use crate::walls::words_below;
 
 mod licences;
 
-/// What is looked at: nobody builds the crates for other systems here.
+/// The platform that is checked: nobody builds the crates for others here.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
 /// A crate.
@@ -23,9 +23,9 @@ struct Package {
     name: String,
     version: String,
     licence: Option<String>,
-    /// The oldest compiler that it can be built with, if it says so.
+    /// The oldest compiler that can build it, if it says so.
     rust: Option<String>,
-    /// The registry; none for our own.
+    /// The registry; none for our own crate.
     source: Option<String>,
 }
 
@@ -45,7 +45,8 @@ fn metadata() -> Value {
     serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--filter-platform", PLATFORM])).unwrap()
 }
 
-/// What is built, with dependencies of these kinds. The metadata alone also have crates that no feature asks for.
+/// Returns what is built, with dependencies of these kinds. The metadata alone also contain crates that no feature
+/// enables.
 fn packages(kinds: &str) -> Vec<Package> {
     let tree = cargo(&["tree", "--target", PLATFORM, "--edges", kinds, "--prefix", "none", "--format", "{p}"]);
     let built: BTreeSet<(&str, &str)> = tree
@@ -71,7 +72,7 @@ fn package(package: &Value) -> Package {
     }
 }
 
-/// What users and our tests build.
+/// What users and the tests build.
 const ALL: &str = "normal,build,dev";
 
 /// What users build.
@@ -82,7 +83,7 @@ fn rules() -> Table {
     fs::read_to_string(path).unwrap().parse().unwrap()
 }
 
-/// The strings of an array, or of `key` in the tables of one.
+/// Returns the strings of an array, or those under `key` in an array of tables.
 fn strings(array: &toml::Value, key: &str) -> Vec<String> {
     let text = |value: &toml::Value| value.as_str().or_else(|| value.get(key)?.as_str()).unwrap().to_owned();
     array.as_array().unwrap().iter().map(text).collect()
@@ -153,7 +154,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// Whether a crate that says no more than `theirs` can be built where `ours` is all that is asked for.
+/// Whether a crate that requires no more than `theirs` can be built with `ours`.
 fn is_older(theirs: &str, ours: &str) -> bool {
     let parts = |version: &str| -> Vec<u32> { version.split('.').map(|part| part.parse().unwrap()).collect() };
     let (mut theirs, mut ours) = (parts(theirs), parts(ours));
@@ -186,7 +187,7 @@ fn no_dependency_is_there_for_nothing() {
     assert!(unused.is_empty(), "in Cargo.toml and named nowhere: {unused:?}");
 }
 
-/// Our own dependencies: what the code calls each, and whether it is for tests only.
+/// Returns our direct dependencies: the name that the code uses for each, and whether it is for tests only.
 fn direct() -> Vec<(String, bool)> {
     let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! A full disk: a small file system in memory takes its place, which only root can mount.
+//! A full disk, simulated by a small file system in memory, which only root can mount.
 
 use std::fs;
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::scripted::maildrop::{Maildrop, Message};
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one of so many KiB at this place, if this machine lets us.
+    /// Mounts one of this many KiB at `at`, if the machine allows it.
     pub(crate) fn mount(at: &Path, kib: u32) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let options = format!("size={kib}k,mode=700");
@@ -31,7 +31,7 @@ impl SmallDisk {
         Some(Self(at.to_owned()))
     }
 
-    /// Has a directory under a second path, if this machine lets us.
+    /// Makes a directory available under a second path, if the machine allows it.
     pub(crate) fn bind(dir: &Path, at: &Path) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let mounted = rustix::process::geteuid().is_root()
@@ -43,7 +43,7 @@ impl SmallDisk {
         Some(Self(at.to_owned()))
     }
 
-    /// Makes it larger.
+    /// Makes the file system larger.
     fn enlarge(&self) {
         let status = Command::new("mount").args(["-o", "remount,size=256m"]).arg(&self.0).status().unwrap();
         assert!(status.success());
@@ -61,7 +61,7 @@ fn ten() -> Vec<Vec<u8>> {
     (0..10).map(|n| format!("Subject: {n}\r\n\r\n{}", format!("{n:076}\r\n").repeat(7_900)).into_bytes()).collect()
 }
 
-/// A maildrop of the ten, and what is to come of them.
+/// A maildrop with the ten, and how they are stored.
 fn maildrop() -> (Maildrop, Vec<Vec<u8>>) {
     let messages = ten().iter().enumerate().map(|(n, bytes)| Message::new(&format!("u{n}"), bytes)).collect();
     let mut expected: Vec<_> = ten().iter().map(|bytes| stored(bytes)).collect();
@@ -69,7 +69,7 @@ fn maildrop() -> (Maildrop, Vec<Vec<u8>>) {
     (Maildrop::new(messages), expected)
 }
 
-/// Every message is whole in the Maildir, once, or still on the server.
+/// Checks that every message is complete in the Maildir, once, or still on the server.
 fn nothing_is_lost(maildrop: &Maildrop, mail: &[Vec<u8>], expected: &[Vec<u8>]) {
     for (n, message) in ten().iter().enumerate() {
         let copies = mail.iter().filter(|other| **other == stored(message)).count();
@@ -79,7 +79,7 @@ fn nothing_is_lost(maildrop: &Maildrop, mail: &[Vec<u8>], expected: &[Vec<u8>]) 
     assert!(mail.iter().all(|message| expected.contains(message)), "a part of a message is in new/");
 }
 
-/// The Maildir lies on a disk that is too small, then on one that is not.
+/// Fetches to a Maildir on a disk that is too small, then makes the disk large enough.
 fn the_maildir_is_full(delete: bool) {
     let (maildrop, expected) = maildrop();
     let account = Account::at(maildrop.server.address);

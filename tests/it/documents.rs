@@ -1,5 +1,4 @@
-//! What is written about the program: the manual pages and the pages below docs/ tell of all there is, and every link leads
-//! somewhere.
+//! The documentation: the manual pages and the pages in docs/ describe everything there is, and every link works.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +18,7 @@ use crate::program::{Account, TestEnv, skip};
 
 mod evidence;
 
-/// Every exit status of the program's own.
+/// Every exit status of the program itself.
 const STATUSES: [ExitStatus; 11] = [
     ExitStatus::Ok,
     ExitStatus::Partial,
@@ -34,30 +33,30 @@ const STATUSES: [ExitStatus; 11] = [
     ExitStatus::Terminated,
 ];
 
-/// A path in the project's directory.
+/// Returns a path in the project's directory.
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The text of a file of the project.
+/// Returns the text of a file of the project.
 #[track_caller]
 fn read(path: &str) -> String {
     fs::read_to_string(project(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// What the program prints as help about a command, or about itself.
+/// Returns the help of a command, or of the program.
 fn help(env: &TestEnv, command: Option<&str>) -> String {
     let words: Vec<&str> = command.into_iter().flat_map(|words| words.split(' ')).chain(["--help"]).collect();
     env.run(&words).expect(0).stdout
 }
 
-/// The commands that a help lists.
+/// Returns the commands listed in a help text.
 fn commands(help: &str) -> Vec<String> {
     let list = help.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
     list.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
 }
 
-/// The options that a help lists, with their hyphens, and the values that it lists for them.
+/// Returns the options listed in a help text, with their hyphens, and the values listed for them.
 fn options(help: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for line in help.lines().map(str::trim) {
@@ -72,7 +71,7 @@ fn options(help: &str) -> BTreeSet<String> {
     found
 }
 
-/// Whether a page in mdoc speaks of an option, a value or a command.
+/// Whether an mdoc page mentions an option, a value or a command.
 fn is_in_page(page: &str, word: &str) -> bool {
     let name = word.strip_prefix('-').map_or(word.to_owned(), |name| name.replacen('-', "\\-", 1));
     let kind = if word.starts_with('-') { "Fl" } else { "Cm" };
@@ -96,7 +95,7 @@ fn the_manual_page_has_every_command_and_option() {
         if command != "help" {
             let its_help = help(&env, Some(command));
             words.extend(options(&its_help));
-            // Those that it has of its own.
+            // Its own subcommands.
             let below = if its_help.contains("Commands:\n") { self::commands(&its_help) } else { Vec::new() };
             for one in below.iter().filter(|one| *one != "help") {
                 words.insert(one.clone());
@@ -130,7 +129,7 @@ fn the_manual_page_of_the_configuration_has_every_key_and_its_default() {
         let item = page.split(&format!(".It Li {name}\n")).nth(1);
         let item = item.unwrap_or_else(|| panic!("mailferry.toml.5 does not speak of {name}"));
         let item = item.split("\n.It ").next().unwrap();
-        // What is in force there is the default; an account's own keys are made up.
+        // A value in force is the default; the keys of an account are examples.
         if key == name && !table.starts_with("[accounts") {
             let value = value.trim_matches('"');
             assert!(
@@ -184,7 +183,7 @@ fn every_cause_of_trouble_is_told_of_with_its_waits_and_what_to_do() {
     }
 }
 
-/// The keys of an object and of all those in it.
+/// Collects the keys of an object and of all objects in it.
 fn keys(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| {
@@ -196,7 +195,7 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What is forwarded, with every field.
+/// A forwarding state with every field.
 fn full_forwarding() -> Forwarding {
     Forwarding {
         to: "t".to_owned(),
@@ -223,7 +222,7 @@ fn full_forwarding() -> Forwarding {
     }
 }
 
-/// A status in which every field is there.
+/// A status with every field.
 fn full_status() -> Status {
     let came = Came { messages: 1, octets: 2 };
     let account = AccountStatus {
@@ -300,7 +299,7 @@ fn every_field_of_the_status_is_described() {
     assert!(section.contains(&format!("`version` is {VERSION}.")), "its version is {VERSION}");
 }
 
-/// The pages: those at the top, below docs/ and beside the units.
+/// Returns the pages: those at the top, in docs/ and beside the units.
 fn pages() -> Vec<String> {
     let mut pages = Vec::new();
     for dir in ["", "contrib", "docs", "systemd", "benches/peers"] {
@@ -314,7 +313,7 @@ fn pages() -> Vec<String> {
     pages
 }
 
-/// The lines of a page that are not code, and the code blocks in this language.
+/// Returns the lines of a page that are not code, and the code blocks in this language.
 fn taken_apart(text: &str, language: &str) -> (Vec<String>, Vec<String>) {
     let (mut prose, mut blocks, mut inside) = (Vec::new(), Vec::new(), None::<(bool, String)>);
     for line in text.lines() {
@@ -331,7 +330,7 @@ fn taken_apart(text: &str, language: &str) -> (Vec<String>, Vec<String>) {
     (prose, blocks)
 }
 
-/// What a heading is called in a link, by the rules of the usual forges.
+/// Returns the anchor of a heading, by the rules of the usual forges.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
@@ -370,7 +369,7 @@ fn every_whole_configuration_in_a_page_is_a_good_one() {
         let (_, blocks) = taken_apart(&read(&page), "toml");
         for block in blocks.iter().filter(|block| block.contains("[accounts.")) {
             env.write_config(block, 0o600);
-            // It is read before anybody looks for a daemon.
+            // The configuration is read before a daemon is looked for.
             let outcome = env.run(&["status"]);
             assert_eq!(outcome.status, 75, "{page}: {outcome:?}");
             tried += 1;

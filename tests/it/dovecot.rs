@@ -1,7 +1,7 @@
-//! A real Dovecot, of the Debian packages, with a configuration of its own in a temporary directory.
+//! A real Dovecot from the Debian packages, with its own configuration in a temporary directory.
 //!
-//! One runs for all tests of the binary; each test has a user of its own. It is started as root or as an ordinary user,
-//! listens on 127.0.0.1 only, and ends with the process that runs the tests, however that ends.
+//! All tests of the binary share one; each test has its own user. It is started as root or as an ordinary user, listens
+//! on 127.0.0.1 only, and ends with the process that runs the tests, however that ends.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -23,11 +23,11 @@ use crate::scripted::maildrop::PASSWORD;
 
 /// Where Debian puts it.
 const PROGRAM: &str = "/usr/sbin/dovecot";
-/// What sorts mail by Sieve scripts.
+/// The plugin that sorts mail by Sieve scripts.
 const SIEVE: &str = "/usr/lib/dovecot/modules/lib90_sieve_plugin.so";
-/// Says that tests fail, instead of being skipped, where Dovecot is missing.
+/// The variable that makes tests fail instead of being skipped if Dovecot is missing.
 const REQUIRED: &str = "MAILFERRY_TESTS_REQUIRE_DOVECOT";
-/// The owner of the mail when the tests are run by root: nobody and nogroup, of every Debian.
+/// The owner of the mail if the tests run as root: nobody and nogroup on every Debian.
 const MAIL_OWNER: u32 = 65534;
 
 /// A running Dovecot.
@@ -36,17 +36,17 @@ pub(crate) struct Dovecot {
     pub(crate) clear: SocketAddr,
     /// Its POP3 port inside TLS.
     tls: SocketAddr,
-    /// Its IMAP port, with STARTTLS, if it can do that.
+    /// Its IMAP port, with STARTTLS, if IMAP is installed.
     imap: Option<SocketAddr>,
-    /// Where everything of it lies.
+    /// The directory with all of its files.
     dir: PathBuf,
-    /// Signed its certificate.
+    /// The authority that signed its certificate.
     authority: Authority,
-    /// Holds it: when the pipe to this process closes, it ends Dovecot and cleans up.
+    /// Keeps it running: when the pipe to this process closes, it ends Dovecot and cleans up.
     _keeper: Child,
 }
 
-/// The Dovecot of this process; `None`, with a line that says so, if it is not installed.
+/// Returns the Dovecot of this process; `None`, with a line that says so, if it is not installed.
 pub(crate) fn shared() -> Option<&'static Dovecot> {
     static DOVECOT: OnceLock<Result<Dovecot, String>> = OnceLock::new();
     match DOVECOT.get_or_init(start) {
@@ -59,7 +59,7 @@ pub(crate) fn shared() -> Option<&'static Dovecot> {
     }
 }
 
-/// Starts one; a port may be taken from under us, so up to three times.
+/// Starts one; another process may take a port first, so it tries up to three times.
 fn start() -> Result<Dovecot, String> {
     if !Path::new(PROGRAM).exists() || !Path::new("/usr/lib/dovecot/pop3").exists() {
         return Err("dovecot-pop3d is not installed".to_owned());
@@ -82,7 +82,7 @@ fn start() -> Result<Dovecot, String> {
 /// One attempt.
 fn start_once() -> Result<Dovecot, String> {
     let dir = tempfile::Builder::new().prefix("mailferry-dovecot-").tempdir().unwrap().keep();
-    // Dovecot's own users must get through to their sockets and to the mail.
+    // Dovecot's own users need access to their sockets and the mail.
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     let authority = Authority::new(&dir);
     let leaf = authority.leaf(Kind::Good);
@@ -121,14 +121,14 @@ fn start_once() -> Result<Dovecot, String> {
     Err(format!("{}{}", said("output"), said("log")))
 }
 
-/// A port that is free now, outside the range that the kernel hands out for port 0.
+/// Returns a port that is free now, outside the range that the kernel uses for port 0.
 fn free_port() -> SocketAddr {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let port = std::iter::repeat_with(|| fastrand::u16(20_000..30_000)).find(free).unwrap();
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-/// The whole configuration.
+/// Returns the whole configuration.
 fn configuration(dir: &Path, clear: u16, tls: u16) -> String {
     let dir = dir.display();
     let users = if rustix::process::geteuid().is_root() {
@@ -192,14 +192,15 @@ fn beyond_pop3(dir: &Path, imap: Option<u16>) -> String {
     text
 }
 
-/// The access token of a user.
+/// Returns the access token of a user.
 pub(crate) fn token_of(user: &str) -> String {
     format!("{TOKEN}{user}")
 }
 
 const TOKEN: &str = "ya29.token-of-";
 
-/// Says of each access token whose it is (RFC 7662), as long as the process of the tests lives. Where it listens.
+/// Starts a server that says whose an access token is (RFC 7662), for as long as the test process runs. Returns its
+/// address.
 fn introspection() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -227,18 +228,18 @@ fn introspection() -> SocketAddr {
     address
 }
 
-/// The password of every user: Dovecot's static table cannot hold a space.
+/// Returns the password of every user: Dovecot's static table cannot hold a space.
 fn password() -> String {
     PASSWORD.replace(' ', "_")
 }
 
 impl Dovecot {
-    /// Where it takes mail by LMTP, if it can do that and sorts by scripts.
+    /// Returns where it accepts mail by LMTP, if that and Sieve are installed.
     pub(crate) fn lmtp_with_sieve(&self) -> Option<PathBuf> {
         Some(self.dir.join("lmtp")).filter(|socket| socket.exists() && Path::new(SIEVE).exists())
     }
 
-    /// A user with these messages waiting. Each test takes a name of its own.
+    /// Makes a user with these messages waiting. Each test uses its own name.
     pub(crate) fn user(&self, name: &str, messages: &[Vec<u8>]) -> User<'_> {
         let home = self.dir.join("mail").join(name);
         let maildir = home.join("Maildir");
@@ -255,7 +256,7 @@ impl Dovecot {
     }
 }
 
-/// Makes a file the mail owner's, which takes root.
+/// Gives a file to the mail owner, which takes root.
 fn give_away(path: &Path) {
     if rustix::process::geteuid().is_root() {
         chown(path, Some(Uid::from_raw(MAIL_OWNER)), Some(Gid::from_raw(MAIL_OWNER))).unwrap();
@@ -273,8 +274,8 @@ pub(crate) struct User<'a> {
 }
 
 impl User<'_> {
-    /// Lets messages arrive, as a mail server does it: whole, also for a session that looks meanwhile. `first` is the
-    /// number of the first of them; none has the number of another one.
+    /// Lets messages arrive as a mail server delivers them: atomically, even for a session that looks meanwhile.
+    /// `first` is the number of the first of them; no number is used twice.
     pub(crate) fn add(&self, first: usize, messages: &[Vec<u8>]) {
         for (number, message) in (first..).zip(messages) {
             let name = format!("{}.M{number}.tests", 1_700_000_000 + number);
@@ -285,23 +286,23 @@ impl User<'_> {
         }
     }
 
-    /// Where it is inside TLS, the password, and the file of the authority that vouches for it.
+    /// Returns the address for TLS, the password, and the file of the authority that signed the certificate.
     pub(crate) fn over_tls(&self) -> (SocketAddr, String, &Path) {
         (self.dovecot.tls, password(), &self.dovecot.authority.ca_file)
     }
 
-    /// Where it is in clear, the login name and the password, for other programs.
+    /// Returns the address without TLS, the login name and the password, for other programs.
     pub(crate) fn login(&self) -> (SocketAddr, &str, String) {
         (self.dovecot.clear, &self.name, password())
     }
 
-    /// The account in clear.
+    /// Returns the account without TLS.
     pub(crate) fn in_clear(&self) -> Account {
         Account::at(self.dovecot.clear).text("username", &self.name).text("password", &password())
     }
 
-    /// The value of the key `forward` of an account whose mail goes into this user's mailbox by IMAP, with STARTTLS. None if
-    /// that is not installed.
+    /// Returns the value of the key `forward` for an account that forwards into this user's mailbox by IMAP with
+    /// STARTTLS. None if that is not installed.
     pub(crate) fn forward_by_imap(&self, mailbox: &str) -> Option<String> {
         let (port, ca_file) = (self.dovecot.imap?.port(), &self.dovecot.authority.ca_file);
         let (name, password) = (&self.name, password());
@@ -311,30 +312,30 @@ impl User<'_> {
         ))
     }
 
-    /// The same by LMTP.
+    /// Like [`Self::forward_by_imap`], by LMTP.
     pub(crate) fn forward_by_lmtp(&self) -> Option<String> {
         let socket = Some(self.dovecot.dir.join("lmtp")).filter(|socket| socket.exists())?;
         Some(format!("{{ lmtp = {{ socket = {socket:?}, recipient = {:?} }} }}", self.name))
     }
 
-    /// What comes by LMTP is sorted by this script.
+    /// Sorts what arrives by LMTP by this script.
     pub(crate) fn sort_by(&self, script: &str) {
         let file = self.maildir.with_file_name(".dovecot.sieve");
         fs::write(&file, script).unwrap();
         give_away(&file);
     }
 
-    /// The account with STLS.
+    /// Returns the account with STLS.
     pub(crate) fn by_stls(&self) -> Account {
         self.in_clear().tls("starttls", &self.dovecot.authority.ca_file)
     }
 
-    /// The account with TLS from the first byte.
+    /// Returns the account with TLS from the first byte.
     pub(crate) fn inside_tls(&self) -> Account {
         self.in_clear().tls("implicit", &self.dovecot.authority.ca_file).set("port", self.dovecot.tls.port())
     }
 
-    /// The account inside TLS that shows a certificate; its files go with the server.
+    /// Returns the account with TLS and a client certificate, whose files are removed with the server.
     pub(crate) fn by_certificate(&self, of: &str) -> Account {
         let leaf = self.dovecot.authority.client(of);
         let file = self.dovecot.dir.join(format!("client-{}.pem", self.name));
@@ -344,7 +345,7 @@ impl User<'_> {
         account.text("tls_client_cert", file.to_str().unwrap())
     }
 
-    /// A plain session, logged in.
+    /// Opens a plain session, logged in.
     pub(crate) fn session(&self) -> RawClient {
         let (mut client, greeting) = RawClient::connect(self.dovecot.clear).unwrap();
         assert!(greeting.starts_with("+OK"), "{greeting}");
@@ -354,7 +355,7 @@ impl User<'_> {
         client
     }
 
-    /// What Dovecot itself serves, as it must be stored, sorted.
+    /// Returns what Dovecot itself serves, as it must be stored, sorted.
     pub(crate) fn served(&self) -> Vec<Vec<u8>> {
         let mut client = self.session();
         let status = client.ask("STAT");
@@ -366,7 +367,7 @@ impl User<'_> {
         all
     }
 
-    /// How many messages are left on its disk.
+    /// How many messages are left on disk.
     pub(crate) fn left(&self) -> usize {
         files(&self.maildir.join("new")).len() + files(&self.maildir.join("cur")).len()
     }

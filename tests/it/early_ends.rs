@@ -1,4 +1,4 @@
-//! Messages that end before their end: what was stored is a part, and the answers behind it may belong to other commands.
+//! Messages that end early: what was stored is a part, and the answers after it may belong to other commands.
 
 use rustix::process::Signal;
 
@@ -18,11 +18,11 @@ fn answer(bytes: &[u8]) -> String {
     format!("+OK\r\n{}.\r\n", String::from_utf8_lossy(bytes))
 }
 
-/// One answer to RETR comes twice, once, and the connection ends behind the first line of the last one, which looks like the
-/// answer to what is asked behind the messages.
+/// One answer to RETR comes twice, once, and the connection ends after the first line of the last one, which looks like
+/// the answer to the command after the messages.
 #[test]
 fn what_may_be_the_first_line_of_a_message_shows_nothing_before_quit_is_answered() {
-    // All have one size, so that sizes show nothing.
+    // All have the same size, so that sizes show nothing.
     let bytes = |n: usize| format!("Message-ID: <{n}@example.org>\r\n\r\nThis is {n}.\r\n").into_bytes();
     for tells_numbers in [false, true] {
         let first = |n: usize| match tells_numbers {
@@ -69,8 +69,8 @@ fn a_message_that_came_short_once_is_retrieved_again_before_it_is_deleted() {
     }
 }
 
-/// Without dots doubled, what follows a line that is just a dot looks like the answer to the next command, and all answers
-/// are shifted by one.
+/// If dots are not doubled, what follows a line with just a dot looks like the answer to the next command, and all
+/// answers are shifted by one.
 #[test]
 fn what_looks_like_an_answer_within_a_message_costs_no_message() {
     for rest in ["+OK then\r\nthe rest\r\n", "-ERR no\r\n", "+OK\r\n"] {
@@ -119,7 +119,7 @@ fn what_looks_like_an_answer_within_a_message_costs_no_message() {
     }
 }
 
-/// The same where the size of each message is asked for beside it.
+/// The same, if the size of each message is requested along with it.
 #[test]
 fn what_looks_like_a_size_within_a_message_costs_no_message_either() {
     for delete in [false, true] {
@@ -190,8 +190,8 @@ fn where_sizes_say_nothing_a_message_that_grew_is_stored_whole() {
     }
 }
 
-/// Where mail stays, only the bytes show that what is there is half of it: its header is whole, and its name and size are
-/// those of the listing.
+/// If mail stays on the server, only the bytes show that what was stored is half of the message: its header is
+/// complete, and its name and size match the listing.
 #[test]
 fn half_a_message_is_not_taken_for_the_whole_where_mail_stays() {
     let other = format!("+OK\r\n{HEADER}it looks like another one\r\n.\r\n+OK 3 900\r\n");
@@ -220,7 +220,7 @@ fn half_a_message_is_not_taken_for_the_whole_where_mail_stays() {
     }
 }
 
-/// Some servers count in STAT what has come since, or no more what was retrieved; some refuse it then.
+/// Some servers' STAT counts what has arrived since, or no longer counts what was retrieved; some refuse STAT then.
 #[test]
 fn a_stat_that_goes_with_the_session_costs_nothing() {
     for (later, uids) in
@@ -246,7 +246,7 @@ fn a_stat_that_goes_with_the_session_costs_nothing() {
 #[test]
 fn what_comes_far_too_short_is_not_deleted_before_it_came_whole() {
     for (top, uidl) in [(true, true), (false, true), (true, false)] {
-        // More than a session bears, and fewer.
+        // Fewer such messages than a session tolerates, and more.
         for all in [2, 12] {
             let mut messages = small_ones(all);
             for message in &mut messages[1..] {
@@ -261,7 +261,7 @@ fn what_comes_far_too_short_is_not_deleted_before_it_came_whole() {
                 assert!(is_told || (poll > 3 && outcome.output().contains("quarantine")), "{poll}: {outcome:#?}");
             }
             assert_same_mail(&env.mail(), &small_ones_stored(all));
-            // Now they are listed as they are.
+            // From now on the listing is right.
             maildrop.change(|contents| contents.messages.iter_mut().for_each(|message| message.reported_size = None));
             env.fetch().expect(0);
             env.fetch().expect(0);
@@ -271,19 +271,19 @@ fn what_comes_far_too_short_is_not_deleted_before_it_came_whole() {
     }
 }
 
-/// How a session ends whose answers were shifted, before anything showed that they were.
+/// How a session with shifted answers ends before anything reveals the shift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EndedBy {
     /// The connection is cut.
     Cut,
     /// The program is killed.
     Kill,
-    /// A message goes on and on, which is no reason to end the poll.
+    /// A message goes on and on, which does not end the poll.
     TooLong,
 }
 
-/// The answer about one message comes twice. All have one size and one header, as the alarms of a device, so that nothing but
-/// their bytes tells which of them came.
+/// The answer for one message comes twice. All have one size and one header, like the alarms of a device, so only their
+/// bytes tell which of them it is.
 #[test]
 fn what_came_in_a_session_that_broke_before_it_was_seen_to_be_in_step_is_compared() {
     let mails: Vec<Vec<u8>> = (1..=6).map(|n| message(&format!("alarm {n}\r\n"))).collect();
@@ -333,7 +333,7 @@ fn what_came_in_a_session_that_broke_before_it_was_seen_to_be_in_step_is_compare
     }
 }
 
-/// How many messages were asked for so far.
+/// How many messages were requested so far.
 fn asked_for(maildrop: &Maildrop) -> usize {
     maildrop.server.wait_until_idle();
     let lines = maildrop.server.sessions().into_iter().flat_map(|session| session.lines);
@@ -344,7 +344,7 @@ fn asked_for(maildrop: &Maildrop) -> usize {
 fn a_cut_in_a_backlog_puts_no_more_in_doubt_than_came_since_the_last_sign() {
     const ALL: usize = 1000;
     const CUT_AT: usize = 950;
-    // As many as may be under way, and a hundred.
+    // As many as may be in flight, and a hundred more.
     for (equal, compared) in [(true, 1..=356), (false, 0..=0)] {
         let text = |n: usize| if equal { format!("alarm {n:04}\r\n") } else { format!("{}\r\n", "x".repeat(n)) };
         let messages = (1..=ALL).map(|n| Message::new(&format!("u{n}"), &message(&text(n)))).collect();

@@ -1,4 +1,4 @@
-//! What a poll tells while it runs.
+//! The events that a running poll reports.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use crate::mail::small_ones;
 use crate::quarantine::Bench;
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// Writes down what happens, a word each.
+/// Records the events, a word each.
 #[derive(Debug, Default)]
 struct Diary(Mutex<Vec<String>>);
 
@@ -55,7 +55,7 @@ impl Observer for Diary {
     }
 }
 
-/// Panics at the first message, and waits for nothing.
+/// Panics at the first message, without waiting.
 #[derive(Debug)]
 struct Faulty;
 
@@ -97,7 +97,7 @@ fn a_poll_tells_what_it_does_in_the_order_in_which_it_happens() {
     assert_eq!((report.retrieved, report.removed, report.failed.len()), (1, 1, 1));
     assert_eq!(progress.delivered(), (1, report.octets));
     maildrop.change(|contents| contents.messages.clear());
-    // The first look that lacks the refused message forgets it, the second one finds nothing to do.
+    // The first look without the refused message forgets it; the second one finds nothing to do.
     bench.observed(observers());
     bench.observed(observers());
     diary.take();
@@ -107,7 +107,7 @@ fn a_poll_tells_what_it_does_in_the_order_in_which_it_happens() {
     assert_eq!(diary.take(), nothing_new);
 }
 
-/// Its octets are told while it comes in, in pieces that are not small, and none is left out.
+/// The octets of a message are reported while it is being received, in pieces that are not small, and none is left out.
 #[test]
 fn the_octets_of_a_large_message_are_told_now_and_then() {
     #[derive(Debug, Default)]

@@ -1,5 +1,5 @@
-//! Nothing is deleted on the strength of a hint: what is on the server at the end, or in the Maildir, is everything that
-//! ever came.
+//! Nothing is deleted on the strength of a hint: in the end, everything that ever arrived is on the server or in the
+//! Maildir.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
@@ -15,12 +15,12 @@ use crate::raw::stored;
 use crate::scripted::Faults;
 use crate::scripted::maildrop::{Body, Maildrop, Message, USER};
 
-/// A message with a header that says little.
+/// A message whose header says little.
 fn alarm(subject: &str, text: &str) -> Vec<u8> {
     format!("From: ups@example.org\r\nSubject: {subject}\r\n\r\n{text}: {subject}.\r\n").into_bytes()
 }
 
-/// The alarms of one day: equal subjects each time, and unique-ids of its own.
+/// The alarms of one day: the same subjects every day, but new unique-ids.
 fn alarms(day: &str) -> Vec<Message> {
     let subjects = ["on battery", "low battery", "on line", "lost", "restored", "test"];
     subjects.iter().map(|subject| Message::new(&format!("{day}-{subject}"), &alarm(subject, day))).collect()
@@ -50,7 +50,7 @@ fn headers_that_say_little_adopt_nothing_and_verify_nothing() {
             let account = || Account::at(maildrop.server.address);
             let env = TestEnv::new(&[account()]);
             env.fetch().expect(0);
-            // Webmail removes the old ones, and as many new ones come.
+            // Webmail removes the old messages, and as many new ones arrive.
             maildrop.change(|contents| contents.messages.clone_from(&new));
             if delete {
                 env.configure(&[account().deleting()]);
@@ -105,7 +105,7 @@ fn on_another_host_each_is_compared_though_a_session_comes_only_to_some() {
 
 #[test]
 fn a_top_that_is_refused_is_no_permission() {
-    // The unique-id goes to another message of the same size, and the header cannot be seen in that session.
+    // The unique-id is given to another message of the same size, and the header cannot be fetched in that session.
     let about = |what: &str| format!("Message-ID: <{what}@example.org>\r\n\r\n{what}\r\n").into_bytes();
     let maildrop = Maildrop::new(vec![Message::new("1", &about("one"))]);
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
@@ -162,7 +162,8 @@ fn a_message_far_shorter_than_listed_is_told_and_stays_for_that_session() {
     }
 }
 
-/// A server that does not double dots: a line that is just a dot ends the message for us, and what follows comes unasked.
+/// A server that does not double dots: for the client a line with just a dot ends the message, and what follows is
+/// unsolicited.
 #[test]
 fn what_follows_a_message_unasked_is_its_rest_and_it_is_not_deleted_before_it_came_whole() {
     let whole = b"Message-ID: <1@example.org>\r\n\r\nfirst half\r\n.\r\nSECOND HALF\r\n";
@@ -178,7 +179,7 @@ fn what_follows_a_message_unasked_is_its_rest_and_it_is_not_deleted_before_it_ca
             let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
             env.fetch().expect(1);
             assert_eq!(maildrop.left()[0], "1", "{pipelining} {size}");
-            // The server is repaired.
+            // The server is fixed.
             maildrop.change(|contents| contents.behaviour.answers.clear());
             let fits = size > 10;
             for _ in 0..2 {
@@ -216,7 +217,7 @@ fn whoever_empties_tmp_costs_no_message() {
     assert_stored(&env, &small_ones_stored(300));
 }
 
-/// A session that stands still in the middle of its second message.
+/// A session that stalls in the middle of its second message.
 fn stalled(env_of: impl FnOnce(&Maildrop) -> TestEnv) -> (Maildrop, TestEnv) {
     let large = [small(2), b"text of a long message\r\n".repeat(4000)].concat();
     let messages = vec![Message::new("u1", &small(1)), Message::new("u2", &large)];
@@ -243,7 +244,7 @@ fn a_state_that_is_moved_copied_or_removed_ends_the_poll_and_costs_nothing() {
     for (way, (meddles, repairs)) in ways.into_iter().enumerate() {
         let (maildrop, env) =
             stalled(|maildrop| TestEnv::new(&[Account::at(maildrop.server.address).set("leave_on_server", false)]));
-        // So that there is a state before the session that is meddled with.
+        // So that there is a state before the session that is tampered with.
         let running = env.spawn(&["fetch"]);
         maildrop.server.wait_until_stalled(1);
         meddles(&env);
@@ -269,7 +270,7 @@ fn the_advice_to_rename_a_state_waits_for_whoever_uses_it() {
     let outcome = env.fetch().expect(75);
     assert!(outcome.stderr.contains("is in use by"), "{outcome:#?}");
     assert!(!outcome.stderr.contains("mv "), "{outcome:#?}");
-    // Who moves it all the same waits for the lock that is on the file itself.
+    // Renaming it nevertheless does not evade the lock, which is on the file itself.
     fs::rename(env.path("state").join("a.uids"), env.path("state").join("renamed.uids")).unwrap();
     env.fetch().expect(75);
     assert!(running.is_running());
@@ -315,7 +316,7 @@ fn parts_of_a_maildir_are_not_followed_as_links() {
     }
 }
 
-/// Whether this is root, who can give files to others.
+/// Whether this is root, who can give files away.
 fn is_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
@@ -354,7 +355,7 @@ fn root_delivers_only_into_what_belongs_to_root() {
     }
     let maildrop = Maildrop::new(small_ones(2));
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
-    // The home of somebody who may put a link anywhere.
+    // A home in which somebody may create any link.
     fs::create_dir(env.path("Mail")).unwrap();
     chown(env.path("Mail"), Some(1001), Some(1001)).unwrap();
     let outcome = env.fetch().expect(73);
@@ -373,8 +374,8 @@ fn root_delivers_only_into_what_belongs_to_root() {
     assert_stored(&env, &small_ones_stored(2));
 }
 
-/// A state file of the version before, as that program wrote it: a message with a header that says enough, one with a
-/// header that says little, and no digest of all bytes.
+/// Writes a state file of the previous version, as that program wrote it: a message whose header says enough, one whose
+/// header says little, and no digest of all bytes.
 fn outdated_state(env: &TestEnv, maildrop: &Maildrop, digests: [&str; 2]) {
     let maildir = env.maildir("a");
     let inode = |part: &str| fs::metadata(maildir.join(part)).unwrap().ino();
@@ -433,7 +434,7 @@ fn a_kill_between_link_and_record_leaves_one_copy_wherever_the_mail_went() {
         std::thread::sleep(Duration::from_millis(turn * 3)); // any moment will do
         running.signal(Signal::KILL);
         drop(running.wait());
-        // A mail reader files everything at once.
+        // A mail reader moves all messages at once.
         for entry in fs::read_dir(env.maildir("a").join("new")).into_iter().flatten().flatten() {
             fs::rename(entry.path(), env.path("filed").join(entry.file_name())).unwrap();
         }

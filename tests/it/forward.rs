@@ -1,4 +1,4 @@
-//! What is forwarded arrives: nothing is lost, and nothing goes from the source before its destination has answered.
+//! Forwarded mail arrives: nothing is lost, and nothing is deleted at the source before the destination has answered.
 
 use crate::delivered::{assert_same_mail, files};
 use crate::mail::{corpus, odd_ones, small, small_ones};
@@ -24,12 +24,12 @@ mod sorted;
 mod switched;
 mod told;
 
-/// An account whose mail goes on to this server, and leaves the source behind it.
+/// An account that forwards to this server and leaves its mail at the source.
 fn to(maildrop: &Maildrop, server: &ImapServer, more: &str) -> Account {
     Account::at(maildrop.server.address).deleting().set("forward", server.forward(more))
 }
 
-/// A message as it goes over the wire: each LF of what is stored is CRLF.
+/// Returns a message as it is sent: each LF of the stored file is CRLF.
 fn on_the_wire(bytes: &[u8]) -> Vec<u8> {
     let stored = crate::raw::stored(bytes);
     let mut wire = Vec::new();
@@ -42,14 +42,14 @@ fn on_the_wire(bytes: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// The small messages 1 to `count` as they go over the wire, sorted.
+/// Returns the small messages 1 to `count` as they are sent, sorted.
 fn small_on_the_wire(count: usize) -> Vec<Vec<u8>> {
     let mut all: Vec<_> = (1..=count).map(|n| on_the_wire(&small(n))).collect();
     all.sort();
     all
 }
 
-/// The files of the spool of account `a`.
+/// How many files are in the spool of account `a`.
 fn spool(env: &TestEnv) -> usize {
     files(&env.path("state/a.spool/new")).len() + files(&env.path("state/a.spool/cur")).len()
 }
@@ -63,7 +63,7 @@ fn every_message_arrives_once_byte_for_byte_and_leaves_the_source_only_then() {
     let env = TestEnv::new(&[to(&maildrop, &server, ", flags = [\"seen\", \"$Work\"]")]);
     let outcome = env.fetch().expect(0).says("forwarded");
     assert!(outcome.stdout.contains(&format!("{} forwarded", odd.len())), "{outcome:#?}");
-    // A message that does not end in a line end gets one from POP3.
+    // POP3 adds a line end to a message that lacks one.
     let mut expected: Vec<_> = odd.iter().map(|bytes| arrived(bytes)).collect();
     expected.sort();
     assert_same_mail(&server.mail(), &expected);
@@ -77,7 +77,7 @@ fn every_message_arrives_once_byte_for_byte_and_leaves_the_source_only_then() {
     assert_same_mail(&server.mail(), &expected);
 }
 
-/// What a POP3 server makes of a message, on the wire.
+/// Returns a message as a POP3 server sends it.
 fn arrived(bytes: &[u8]) -> Vec<u8> {
     let is_whole = bytes.is_empty() || bytes.ends_with(b"\r\n");
     on_the_wire(&[bytes, if is_whole { b"" } else { b"\r\n" }].concat())
@@ -117,7 +117,7 @@ fn what_somebody_takes_out_of_the_spool_is_fetched_again() {
     let outcome = env.run(&["-v", "fetch"]).expect(0);
     for told in [
         "mailferry: a: 1 message taken out of the spool by somebody else, and fetched again if the server still has it",
-        // What is said on another thread is said of the account, too.
+        // What another thread logs names the account, too.
         "a: forwarded since the last poll: 3; files that have left the spool: 3",
     ] {
         assert!(outcome.stderr.lines().any(|line| line == told), "{told}: {outcome:#?}");

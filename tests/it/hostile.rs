@@ -1,4 +1,5 @@
-//! Servers that refuse, list, send or drip without end: each costs bounded memory, log and time, and nobody else anything.
+//! Servers that refuse, list, send or trickle without end: memory, log and time stay bounded, and other accounts are
+//! not affected.
 
 use std::fs;
 use std::sync::Arc;
@@ -12,11 +13,11 @@ use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, stuffed};
 use crate::scripted::{Server, Wire};
 
-/// What a fetch may take whatever a server says, in KiB.
+/// The memory that a fetch may use, whatever a server says, in KiB.
 const BOUND: u64 = 12 * 1024;
 
-/// A server that answers each command as `answer` says, which is given the verb and the rest; None hangs up. What is not
-/// answered by it: the login, CAPA and QUIT.
+/// A server that answers each command by calling `answer` with the verb and the rest; None closes the connection. The
+/// login, CAPA and QUIT are handled without it.
 fn server(answer: impl Fn(&mut Wire, &str, &str) -> Option<()> + Send + Sync + 'static) -> Server {
     server_with("UIDL\r\nTOP\r\nUSER\r\nPIPELINING", answer)
 }
@@ -57,7 +58,7 @@ fn server_that_says(
     }))
 }
 
-/// The answers to STAT, UIDL and LIST of so many messages, u1, u2 and so on, of 100 octets each.
+/// Answers STAT, UIDL and LIST for `count` messages, u1, u2 and so on, of 100 octets each.
 fn listings(wire: &mut Wire, verb: &str, count: usize) -> Option<()> {
     let lines = |column: &dyn Fn(usize) -> String| -> String {
         let lines: String = (1..=count).map(|n| format!("{n} {}\r\n", column(n))).collect();
@@ -72,12 +73,12 @@ fn listings(wire: &mut Wire, verb: &str, count: usize) -> Option<()> {
     wire.send(answer.as_bytes())
 }
 
-/// The answer to RETR with this message.
+/// Answers RETR with this message.
 fn message(wire: &mut Wire, bytes: &[u8]) -> Option<()> {
     wire.send(&[b"+OK\r\n".as_slice(), &stuffed(bytes), b".\r\n"].concat())
 }
 
-/// A server with so many messages, of which it refuses all but one by a long line.
+/// A server with `count` messages, of which it refuses all but one, with a long line.
 fn refusing(count: usize, good: usize) -> Server {
     server(move |wire, verb, rest| match verb {
         "RETR" if rest == good.to_string() => message(wire, &small(good)),
@@ -90,7 +91,7 @@ fn at(server: &Server) -> Account {
     Account::at(server.address)
 }
 
-/// Memory and log are bounded.
+/// Checks that memory and log are bounded.
 #[track_caller]
 fn is_cheap(outcome: &Outcome) {
     assert!(outcome.peak_kib < BOUND, "{} KiB", outcome.peak_kib);
@@ -107,7 +108,7 @@ fn thousands_of_refusals_are_counted_and_end_the_session() {
     let first = server.count("RETR");
     assert!((300..=600).contains(&first), "{first} were asked for");
     assert!(server.sessions().iter().all(|session| session.quit));
-    // The next poll goes on with others.
+    // The next poll continues with others.
     env.fetch().expect(1);
     server.wait_until_idle();
     let asked = server.sessions().into_iter().flat_map(|session| session.lines);
@@ -163,7 +164,7 @@ fn a_listing_beyond_all_memory_is_its_own_accounts_trouble() {
     let good = Account::at(maildrop.server.address).named("good");
     let env = TestEnv::in_memory(&[at(&endless).named("endless"), at(&endless).named("second"), good]);
     let outcome = env.fetch();
-    // Which of the two is told that it is the other one's fault depends on who was first.
+    // Which of the two reports that the other is at fault depends on which was first.
     assert!([75, 76].contains(&outcome.status), "{outcome:#?}");
     for account in ["endless", "second"] {
         let told = |line: &str| line.starts_with(&format!("{account}: ")) && line.contains("memory");
@@ -175,7 +176,7 @@ fn a_listing_beyond_all_memory_is_its_own_accounts_trouble() {
 
 #[test]
 fn many_messages_can_be_listed() {
-    // Most of them refused, to be quick.
+    // Most of them are refused, to be quick.
     let server = refusing(100_000, 100_000);
     let env = TestEnv::in_memory(&[at(&server)]);
     let outcome = env.fetch().expect(1);
@@ -183,12 +184,12 @@ fn many_messages_can_be_listed() {
     assert!(outcome.peak_kib < 40 * 1024, "{} KiB", outcome.peak_kib);
 }
 
-/// A line of so many octets.
+/// Returns a line of this many octets.
 fn long(start: &str, octets: usize) -> String {
     format!("{start}{}\r\n", "x".repeat(octets - start.len() - 2))
 }
 
-/// Three messages, some of whose answers are replaced: by what the command is answered, whole.
+/// Three messages, with some answers replaced: the command, and the complete answer to it.
 fn answering(replaced: Vec<(&'static str, String)>) -> Server {
     let said = |what| replaced.iter().find(|(command, _)| *command == what).map(|(_, answer)| answer.clone());
     let capabilities = said("CAPA").unwrap_or("UIDL\r\nTOP\r\nUSER".to_owned());
@@ -262,7 +263,7 @@ fn what_uidl_leaves_out_is_asked_for() {
     let env = TestEnv::in_memory(&[at(&server)]);
     env.fetch().expect(0);
     assert_same_mail(&env.mail(), &small_ones_stored(3));
-    // Only STAT tells of them.
+    // Only STAT reveals them.
     let server = answering(vec![("UIDL", short), ("LIST", "-ERR\r\n".to_owned())]);
     let env = TestEnv::in_memory(&[at(&server)]);
     env.fetch().expect(0);
@@ -281,7 +282,7 @@ fn thousands_that_uidl_leaves_out_are_asked_for() {
     env.fetch().expect(0).says("1200 new messages");
 }
 
-/// A server that answers a question about one message by a whole listing: the others are fetched all the same.
+/// A server that answers a command about one message with a complete listing: the others are fetched nevertheless.
 #[test]
 fn a_listing_in_the_place_of_one_unique_id_costs_no_other_message() {
     let short = "+OK\r\n1 u1\r\n3 u3\r\n.\r\n".to_owned();
@@ -291,18 +292,18 @@ fn a_listing_in_the_place_of_one_unique_id_costs_no_other_message() {
     assert_eq!(env.mail().len(), 2);
 }
 
-/// What message 2 of [`growing`] is like.
+/// Properties of message 2 of [`growing`].
 #[derive(Clone, Copy)]
 struct Growing {
-    /// What it is listed as.
+    /// The size in the listing.
     listed: u64,
-    /// What it has, None without end.
+    /// The actual size; None if it never ends.
     octets: Option<u64>,
-    /// It has another unique-id in each session.
+    /// Whether it has another unique-id in each session.
     fresh: bool,
 }
 
-/// Three messages; the second one has many octets in lines of 100.
+/// A server with three messages, the second of which consists of lines of 100 octets.
 fn growing(growing: Growing, sent: Arc<AtomicU64>) -> Server {
     let sessions = AtomicU64::new(0);
     let Growing { listed, octets, fresh } = growing;
@@ -332,7 +333,7 @@ fn growing(growing: Growing, sent: Arc<AtomicU64>) -> Server {
     })
 }
 
-/// Watches what is in tmp/ while the program runs: the most octets.
+/// Fetches and returns the largest total size of `tmp/` meanwhile, in octets.
 fn fetch_watching_tmp(env: &TestEnv) -> (Outcome, u64) {
     let mut running = env.spawn(&["fetch"]);
     let mut most = 0;
@@ -371,7 +372,7 @@ fn a_message_that_goes_on_and_on_is_not_read_on_and_on() {
     }
 }
 
-/// How many messages other than the second one were asked for.
+/// How many messages other than the second one were requested.
 fn others_asked(session: &crate::scripted::Session) -> usize {
     session.lines.iter().filter(|line| line.starts_with("RETR") && *line != "RETR 2").count()
 }
@@ -388,7 +389,7 @@ fn what_goes_on_under_another_unique_id_each_time_is_tried_once_in_a_poll() {
 
 #[test]
 fn max_message_size_holds_to_the_octet_for_what_comes() {
-    // 98 + LF each: 10,000 lines are stored as 990,000 octets.
+    // 98 octets and LF each: 10,000 lines are stored as 990,000 octets.
     for (limit, fits) in [(990_000, true), (989_999, false)] {
         let server = growing(Growing { listed: 500_000, octets: Some(1_000_000), fresh: false }, Arc::default());
         let env = TestEnv::in_memory(&[at(&server).set("max_message_size", format!("\"{limit}\""))]);
@@ -426,7 +427,7 @@ fn a_message_announced_larger_than_the_disk_is_named_once_and_costs_no_other() {
     let outcome = env.fetch().expect(73).says("message 2 (unique-id u2, 1.0 EiB) does not fit").says("free");
     is_cheap(&outcome);
     assert_eq!(env.mail().len(), 2);
-    // As long as it waits for room, nothing is well; and it is not the server's fault.
+    // While it waits for room the status is not a success, and the server is not to blame.
     let again = env.fetch().expect(73).says("message 2 (unique-id u2, 1.0 EiB) does not fit");
     assert!(!again.output().contains("quarantine"), "{again:?}");
     assert_eq!(maildrop.retrieved("u2"), 0);
@@ -445,7 +446,7 @@ fn sizes_that_are_lies_take_no_room_from_others() {
 
 #[test]
 fn a_header_without_end_is_named_and_costs_no_other() {
-    // As long as it is listed.
+    // As long as it is in the listing.
     let of_100 = |n: &str| {
         let bytes = small(n.parse().unwrap());
         let text = "x".repeat(98 - bytes.len());
@@ -481,8 +482,8 @@ fn a_header_without_end_is_named_and_costs_no_other() {
     assert!((32 * MIB..48 * MIB).contains(&sent), "{sent}");
 }
 
-/// A server with one message that answers one command by a drip of two hundred octets a second: twice what an answer must
-/// have.
+/// A server with one message that trickles the answer to one command at two hundred octets a second: twice the minimum
+/// rate of an answer.
 fn dripping(command: &'static str, line: &'static str) -> Server {
     server(move |wire, verb, _| {
         if verb != command {
@@ -492,7 +493,7 @@ fn dripping(command: &'static str, line: &'static str) -> Server {
         wire.send(b"+OK\r\n")?;
         while began.elapsed() < Duration::from_secs(58) {
             wire.send(line.repeat(3).as_bytes())?;
-            std::thread::sleep(Duration::from_millis(300)); // the pace of the drip
+            std::thread::sleep(Duration::from_millis(300)); // the rate of the trickle
         }
         None
     })
@@ -502,7 +503,7 @@ fn dripping(command: &'static str, line: &'static str) -> Server {
 fn a_server_that_drips_loses_its_place_to_who_waits() {
     let loses_its_place = |server: Server| {
         let maildrop = Maildrop::new(small_ones(3));
-        // Whoever comes before it does not wait: so there are several, and one will.
+        // Accounts that are polled before it do not wait: with several of them, one comes after it.
         let good = ["b", "c", "d", "e", "f", "g"];
         let accounts = good.map(|name| Account::at(maildrop.server.address).named(name));
         let env = TestEnv::in_memory(&[vec![at(&server)], accounts.to_vec()].concat());
@@ -511,7 +512,7 @@ fn a_server_that_drips_loses_its_place_to_who_waits() {
         for name in good {
             assert_same_mail(&env.mail_of(name), &small_ones_stored(3));
         }
-        // It would hold its place for good; about 45 s are what it gets on a machine that does nothing else.
+        // It would hold its place forever; on an idle machine it is given about 45 s.
         assert!(outcome.elapsed < Duration::from_secs(120), "{outcome:#?}");
     };
     std::thread::scope(|scope| {
@@ -520,7 +521,7 @@ fn a_server_that_drips_loses_its_place_to_who_waits() {
     });
 }
 
-/// A server that lists two messages that nobody knows in each session.
+/// A server that lists two unknown messages in each session.
 fn always_more(capabilities: &str) -> Server {
     let sessions = AtomicU64::new(0);
     server_with(capabilities, move |wire, verb, rest| match verb {
@@ -528,7 +529,7 @@ fn always_more(capabilities: &str) -> Server {
             let session = sessions.fetch_add(1, Ordering::SeqCst);
             wire.send(format!("+OK\r\n1 a{session}\r\n2 b{session}\r\n.\r\n").as_bytes())
         }
-        // Others each time: the same sizes under other names would be the same messages.
+        // The sizes differ each time: equal sizes under other names would be taken for the same messages.
         "LIST" => {
             let size = 100 + sessions.load(Ordering::SeqCst);
             wire.send(format!("+OK\r\n1 {size}\r\n2 {size}\r\n.\r\n").as_bytes())

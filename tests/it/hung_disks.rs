@@ -1,4 +1,4 @@
-//! A disk that hangs under a `fetch` harms the accounts on it, and no other.
+//! A disk that hangs during a `fetch` affects the accounts on it, and no others.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::program::{Account, TestEnv, wait_for};
 use crate::scripted::Session;
 use crate::scripted::maildrop::Maildrop;
 
-/// The accounts on a disk that answers.
+/// The accounts on a working disk.
 const GOOD: [&str; 3] = ["good1", "good2", "good3"];
 
-/// After so long a poll that waits for its disk has been reported.
+/// After this time, a poll that waits for its disk must have been reported.
 const NOTICED: Duration = Duration::from_secs(18);
 
 #[test]
@@ -31,7 +31,7 @@ fn accounts_that_are_fetched_from_a_disk_that_hangs_give_their_places_to_others(
     let begun = Instant::now();
     let has_all = |name: &&str| env.maildir(name).exists() && env.mail_of(name).len() == 2;
     wait_for("the accounts on another disk", || GOOD.iter().all(has_all));
-    // It may have been the last one to get the place, and is to be noticed all the same.
+    // It may have been the last to get a place, and must be noticed nevertheless.
     std::thread::sleep(NOTICED.saturating_sub(begun.elapsed()));
     disk.answer();
     let outcome = running.wait().expect(0);

@@ -1,4 +1,5 @@
-//! Moving in from other programs: each fetches half of a maildrop, and the recipe of its page brings exactly the other half.
+//! Migration from other programs: each fetches half of a maildrop, and the recipe in its page fetches exactly the other
+//! half.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,12 +12,12 @@ use crate::mail::small;
 use crate::program::{TestEnv, skip};
 use crate::raw::stored;
 
-/// A page of the project.
+/// Returns a page of the project.
 fn page(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
 }
 
-/// The code behind this mark in a page.
+/// Returns the code after this mark in a page.
 fn recipe(page: &str, mark: &str) -> String {
     let behind = page.split(&format!("<!-- {mark} -->")).nth(1).unwrap_or_else(|| panic!("no {mark}"));
     let lines = behind.lines().skip_while(|line| !line.trim_start().starts_with("```")).skip(1);
@@ -26,7 +27,7 @@ fn recipe(page: &str, mark: &str) -> String {
         .collect()
 }
 
-/// An installed program, or a line that says what is skipped without it.
+/// Returns an installed program, or prints what is skipped without it.
 fn installed(program: &str) -> Option<PathBuf> {
     let path = Path::new("/usr/bin").join(program);
     if path.exists() {
@@ -36,7 +37,7 @@ fn installed(program: &str) -> Option<PathBuf> {
     None
 }
 
-/// Runs a command of another program's in the home of the tests, for a bounded time; what it printed.
+/// Runs a command of another program in the test's home, within a time limit; returns its output.
 fn run(env: &TestEnv, words: &[&str]) -> String {
     let mut command = Command::new("timeout");
     command.arg("60").args(words).env_clear().env("HOME", env.path("")).env("PATH", std::env::var_os("PATH").unwrap());
@@ -46,7 +47,7 @@ fn run(env: &TestEnv, words: &[&str]) -> String {
     said
 }
 
-/// A file in the home that nobody else can read, as these programs want it.
+/// Writes a private file in the home, as these programs require.
 fn write(env: &TestEnv, name: &str, text: &str) {
     let path = env.path(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -54,7 +55,8 @@ fn write(env: &TestEnv, name: &str, text: &str) {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// Runs the recipe of a page as a user would, with the built program and no service manager; what it printed.
+/// Follows the recipe of a page as a user would, with the built program and without a service manager; returns its
+/// output.
 fn follow(env: &TestEnv, recipe: &str) -> String {
     let bin = env.path("bin");
     fs::create_dir_all(&bin).unwrap();
@@ -77,7 +79,7 @@ fn messages(numbers: std::ops::Range<usize>) -> Vec<Vec<u8>> {
     numbers.map(|n| stored(&small(n))).collect()
 }
 
-/// What mailferry delivered below this directory, whatever else is there.
+/// Returns what mailferry delivered below this directory, ignoring anything else there.
 fn delivered(dir: &Path) -> Vec<Vec<u8>> {
     let mut mail: Vec<_> = ["new", "cur"]
         .iter()
@@ -89,7 +91,7 @@ fn delivered(dir: &Path) -> Vec<Vec<u8>> {
     mail
 }
 
-/// The second half arrives, the page's recipe is followed, and exactly that half comes; what the recipe printed.
+/// Adds the second half, follows the page's recipe, and checks that exactly that half is fetched; returns the output.
 fn the_other_half_comes(env: &TestEnv, user: &User<'_>, page_name: &str, arrived: impl Fn() -> Vec<Vec<u8>>) -> String {
     user.add(5, &messages(5..10));
     let mut expected = messages(5..10);
@@ -105,7 +107,7 @@ fn the_other_half_comes(env: &TestEnv, user: &User<'_>, page_name: &str, arrived
     said
 }
 
-/// What a command that makes a file of each message got, beyond what it had before.
+/// Returns what a command that writes a file per message received, beyond what it had before.
 fn got(dir: PathBuf) -> impl Fn() -> Vec<Vec<u8>> {
     let before = files(&dir);
     assert_eq!(before.len(), 5, "the other program has fetched its half");
@@ -137,7 +139,7 @@ fn what_fetchmail_has_fetched_is_not_fetched_again() {
     write(&env, ".fetchmailrc", &rc);
     fs::create_dir(env.path("got")).unwrap();
     run(&env, &[fetchmail.to_str().unwrap(), "--nosyslog", "-v"]);
-    // What took the mail goes on taking it.
+    // The command that took the mail keeps taking it.
     let said = the_other_half_comes(&env, &user, "migrating-from-fetchmail.md", got(env.path("got")));
     assert!(said.contains("mda -> forward = { command = [\"/bin/sh\", \"-c\", \"cat >$(mktemp "), "{said}");
 }
@@ -174,7 +176,7 @@ fn what_mpop_has_fetched_is_not_fetched_again() {
     );
     write(&env, ".mpoprc", &rc);
     run(&env, &[mpop.to_str().unwrap(), "-q"]);
-    // It goes on in the same Maildir.
+    // Delivery continues in the same Maildir.
     the_other_half_comes(&env, &user, "migrating-from-mpop.md", || delivered(&maildir));
     assert_eq!(files(&maildir.join("new")).len(), 10);
 }
@@ -184,7 +186,7 @@ fn what_fdm_has_fetched_is_not_fetched_again() {
     let (Some(fdm), Some(dovecot)) = (installed("fdm"), shared()) else { return };
     let (user, env) = (dovecot.user("import-fdm", &messages(0..5)), home());
     let (address, name, password) = user.login();
-    // As root, fdm writes its cache as a user of its own.
+    // As root, fdm writes its cache as its own user.
     let caches = tempfile::tempdir().unwrap();
     fs::set_permissions(caches.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let as_root = if rustix::process::geteuid().is_root() { "set default-user \"root\"\n" } else { "" };
@@ -231,7 +233,7 @@ fn what_thunderbird_has_fetched_is_not_fetched_again() {
         set("directory-rel", "\"[ProfD]Mail/127.0.0.1\""),
     ];
     write(&env, ".thunderbird/p.default/prefs.js", &prefs.concat());
-    // Its password is not to be had: the user writes it, as the page says.
+    // Its password cannot be read: the user writes it, as the page says.
     let account = format!("{name}@127.0.0.1");
     write(&env, &format!("{account}.password"), &format!("{password}\n"));
     let maildir = env.path("Mail").join(&account);
@@ -281,7 +283,7 @@ fn forty_accounts_are_taken_over_in_one_command() {
     assert_eq!(text.matches("\n[accounts.").count(), 40);
     assert!(!text.contains("p w"));
     assert_eq!(fs::read(env.path("host7.example.password")).unwrap(), b"p w7\n");
-    // The configuration is a good one, and nothing of a state is lost.
+    // The configuration is valid, and no state is lost.
     env.run(&["status"]).expect(75);
     env.run(&["uids", "list", "host39.example"])
         .expect(0)
@@ -376,7 +378,7 @@ fn a_configuration_that_no_command_would_read_is_not_added_to() {
     fs::remove_file(&config).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, &config, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
     refused("it is a pipe");
-    // No command waits for a pipe.
+    // No command blocks on a pipe.
     for command in [&["fetch"][..], &["check"], &["status"], &["daemon"], &["uids", "list", "a"], &["console", "a"]] {
         env.run(command).expect(78).says("it is a pipe");
     }

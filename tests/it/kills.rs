@@ -1,5 +1,4 @@
-//! Exactly once, whenever the program is killed: SIGKILL at random moments, again and again, at a maildrop to which mail
-//! keeps arriving.
+//! Exactly once, whenever the program is killed: SIGKILL at random moments, again and again, while mail keeps arriving.
 //!
 //! The normal run has few kills. For many:
 //!
@@ -7,8 +6,8 @@
 //! MAILFERRY_KILLS=200 MAILFERRY_KILL_MESSAGES=2000 cargo test --test it kills -- --nocapture
 //! ```
 //!
-//! Each run prints its seed; `MAILFERRY_KILL_SEED` draws the same moments again (what the program is doing at each of
-//! them still depends on the machine).
+//! Each run prints its seed; `MAILFERRY_KILL_SEED` repeats the same moments (what the program is doing at each of them
+//! still depends on the machine).
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -22,21 +21,21 @@ use crate::program::{Account, Outcome, Running, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// How often is looked how far the program has come.
+/// How often to check how far the program has come.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// How often the program is killed, and over how many messages.
+/// What a run of the test does.
 struct Orders {
-    /// How many kills.
+    /// The number of kills.
     kills: usize,
-    /// How many messages arrive in all, the same share before each kill.
+    /// The number of messages that arrive in total, evenly spread over the kills.
     messages: usize,
-    /// What the moments are drawn from.
+    /// The seed of the random moments.
     seed: u64,
 }
 
 impl Orders {
-    /// As the environment says.
+    /// Reads the orders from the environment.
     fn from_environment() -> Self {
         let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect(name));
         let count = |name: &str, or: u64| usize::try_from(number(name).unwrap_or(or)).unwrap();
@@ -45,27 +44,27 @@ impl Orders {
     }
 }
 
-/// What is fetched from.
+/// The server that is polled.
 enum Server<'a> {
     /// A user of Dovecot.
     Dovecot(User<'a>),
-    /// A scripted maildrop that takes away at QUIT whatever was retrieved.
+    /// A scripted maildrop that deletes at QUIT whatever was retrieved.
     Expiring(Maildrop),
 }
 
 impl Server<'_> {
-    /// The account there.
+    /// Returns the account there.
     fn account(&self, delete: bool) -> Account {
         let account = match self {
             Self::Dovecot(user) => user.in_clear(),
             Self::Expiring(maildrop) => Account::at(maildrop.server.address),
         };
-        // A busy machine may stand still for long, and that is not what is tested here.
+        // A busy machine may stall for long, which is not what is tested here.
         let account = account.text("timeout", "50s");
         if delete { account.deleting() } else { account }
     }
 
-    /// Lets the messages of these numbers arrive.
+    /// Adds the messages with these numbers.
     fn add(&self, numbers: std::ops::Range<usize>) {
         match self {
             Self::Dovecot(user) => {
@@ -78,8 +77,8 @@ impl Server<'_> {
         }
     }
 
-    /// How many messages it has left. Nothing that was acknowledged is still going to happen when this returns, as far
-    /// as the server can tell.
+    /// How many messages it has left. When this returns, nothing that was acknowledged is still to be carried out, as
+    /// far as the server can tell.
     fn left(&self) -> usize {
         match self {
             Self::Dovecot(user) => user.left(),
@@ -91,24 +90,24 @@ impl Server<'_> {
     }
 }
 
-/// Message `number`: different from all others, of mixed size. One in ten is so large that it comes in several pieces
-/// and is written in several pieces.
+/// Message `number`: different from all others, of mixed size. One in ten is so large that it is received and written
+/// in several pieces.
 fn message(number: usize) -> Vec<u8> {
     let lines = if number % 10 == 7 { 4000 } else { [1, 30, 4, 100, 12][number % 5] };
     let line = format!("..A line of message {number}, longer than others.\r\n");
     format!("Message-ID: <{number}@example.org>\r\nSubject: {number}\r\n\r\n{}", line.repeat(lines)).into_bytes()
 }
 
-/// How long a fetch takes that nobody disturbs.
+/// How long an undisturbed fetch takes.
 struct Pace {
-    /// With nothing to do.
+    /// The time without any message.
     idle: Duration,
-    /// More for each message.
+    /// The additional time per message.
     each: Duration,
 }
 
 impl Pace {
-    /// Measures it.
+    /// Measures the pace.
     fn measure(server: &Server<'_>, delete: bool) -> Self {
         const MESSAGES: u32 = 40;
         let env = TestEnv::new(&[server.account(delete)]);
@@ -118,32 +117,32 @@ impl Pace {
         Self { idle, each: busy.saturating_sub(idle) / MESSAGES }
     }
 
-    /// How long a fetch of so many messages takes.
+    /// How long a fetch of this many messages takes.
     fn of(&self, messages: usize) -> Duration {
         self.idle + self.each * u32::try_from(messages).unwrap()
     }
 
-    /// A fetch was killed: the moments may come a little later.
+    /// A fetch was killed: the moments may be a little later.
     fn later(&mut self) {
         self.change(1.05);
     }
 
-    /// A fetch of so many messages had ended by itself after this time: the moments must come earlier. One in eight
-    /// ends by itself if the machine is busy evenly, so that the end is hit as well.
+    /// A fetch of this many messages ended by itself after `took`: the moments must be earlier. On an evenly busy
+    /// machine one in eight ends by itself, so that the end of a fetch is hit as well.
     fn earlier(&mut self, messages: usize, took: Duration) {
         self.change(0.7 * (took.as_secs_f64() / self.of(messages).as_secs_f64()).min(1.0));
     }
 
-    /// Everything takes so many times as long.
+    /// Multiplies all times.
     fn change(&mut self, factor: f64) {
         self.idle = self.idle.mul_f64(factor);
         self.each = self.each.mul_f64(factor);
     }
 }
 
-/// A random moment of a fetch: how many messages have arrived, and how long after that. Half of the moments are a share
-/// of the whole time, which hits the login and the first messages most; a quarter lies among the arriving messages; a
-/// quarter behind the last one, among the DELEs, at QUIT, at the look for more.
+/// Draws a random moment of a fetch: after how many delivered messages, and how long after that. Half of the moments
+/// are a share of the whole time, which mostly hits the login and the first messages; a quarter are among the delivered
+/// messages; a quarter are after the last one, during the DELEs, QUIT and the look for more.
 fn moment(dice: &mut Rng, pace: &Pace, waiting: usize, missing: usize) -> (usize, Duration) {
     let share = dice.f64();
     match dice.u8(..4) {
@@ -153,23 +152,23 @@ fn moment(dice: &mut Rng, pace: &Pace, waiting: usize, missing: usize) -> (usize
     }
 }
 
-/// What the program had come to when it was killed.
+/// What the program had done when it was killed.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Nothing had arrived in `new/` that was not there before.
+    /// Nothing new was in `new/`.
     nothing_arrived: usize,
-    /// Something had, and more was to come.
+    /// Something new was, but not everything.
     some_arrived: usize,
-    /// Everything had: it was deleting, ending the session, or looking for more.
+    /// Everything was: it was deleting, ending the session, or looking for more.
     all_arrived: usize,
-    /// Of all these: something was left in `tmp/`.
+    /// In how many of these something was left in `tmp/`.
     remains: usize,
-    /// It had ended by itself.
+    /// It had already ended.
     ended: usize,
 }
 
 impl Tally {
-    /// Notes how one kill went. `arrived` is how many messages were in the Maildir before and after, and how many there are.
+    /// Records a kill. `arrived` has the number of messages in the Maildir before and after, and in total.
     fn note(&mut self, outcome: &Outcome, arrived: [usize; 3], remains: bool) {
         let [before, after, all] = arrived;
         self.remains += usize::from(remains);
@@ -182,20 +181,20 @@ impl Tally {
     }
 }
 
-/// One account whose fetches are killed.
+/// An account whose fetches are killed.
 struct Trial<'a> {
-    /// Where the messages are.
+    /// The server of the account.
     server: &'a Server<'a>,
     /// What all messages look like in a Maildir, sorted.
     expected: &'a [Vec<u8>],
-    /// Whether messages go from the server when they are delivered.
+    /// Whether messages are deleted on the server after delivery.
     delete: bool,
     /// The program's home.
     env: TestEnv,
 }
 
 impl Trial<'_> {
-    /// Kills again and again, while messages arrive; looks after each kill.
+    /// Kills repeatedly while messages arrive, and checks after each kill.
     fn kill(&self, orders: &Orders, mut pace: Pace) {
         let mut dice = Rng::with_seed(orders.seed);
         let mut tally = Tally::default();
@@ -218,7 +217,7 @@ impl Trial<'_> {
             }
             let left = self.server.left();
             let arrived = self.check_what_arrived(kill);
-            // Not even for a moment is a message on neither side.
+            // At no moment is a message on neither side.
             assert!(left + arrived >= added, "kill {kill}: {left} left and {arrived} delivered of {added}");
             tally.note(&outcome, [before, arrived, added], !self.env.tmp().is_empty());
             before = arrived;
@@ -227,7 +226,8 @@ impl Trial<'_> {
         assert!(tally.ended * 2 <= orders.kills, "most programs had ended before they were killed: {tally:?}");
     }
 
-    /// Waits until so many messages have arrived, and then a while; whether the program still runs.
+    /// Waits until this many messages have been delivered, and then for `delay`; returns whether the program still
+    /// runs.
     fn wait_for(&self, arrived: usize, delay: Duration, running: &mut Running) -> bool {
         let new = self.env.maildir("a").join("new");
         let mut reached = None;
@@ -244,7 +244,8 @@ impl Trial<'_> {
         false
     }
 
-    /// Every file in `new/` is one whole message, and none is there twice. How many there are.
+    /// Checks that every file in `new/` is a complete message and that there are no duplicates. Returns how many there
+    /// are.
     fn check_what_arrived(&self, kill: usize) -> usize {
         let mail = self.env.mail();
         for pair in mail.windows(2) {
@@ -257,12 +258,12 @@ impl Trial<'_> {
         mail.len()
     }
 
-    /// A run that nobody disturbs sets everything right, and another one finds nothing to do.
+    /// An undisturbed run finishes everything, and another one finds nothing to do.
     fn finish(&self) {
         self.env.fetch().expect(0);
         self.check_end();
         if matches!(self.server, Server::Expiring(_)) {
-            self.env.fetch().expect(0); // what QUIT took away is seen to be gone
+            self.env.fetch().expect(0); // notices that what QUIT deleted is gone
         }
         let left = self.check_end();
         let state = fs::read(self.env.path("state/a.uids")).unwrap();
@@ -271,7 +272,8 @@ impl Trial<'_> {
         assert!(fs::read(self.env.path("state/a.uids")).unwrap() == state, "the state has changed: {again:#?}");
     }
 
-    /// Every message is there once, nothing else is, and the server has what it should have. How many it has left.
+    /// Checks that every message is there once and nothing else is, and that the server has what it should have.
+    /// Returns how many it has left.
     fn check_end(&self) -> usize {
         assert_same_mail(&self.env.mail(), self.expected);
         assert!(self.env.tmp().is_empty(), "{:?} remain in tmp/", self.env.tmp());
@@ -279,19 +281,19 @@ impl Trial<'_> {
         match self.server {
             _ if self.delete => assert_eq!(left, 0, "left on the server"),
             Server::Dovecot(_) => assert_eq!(left, self.expected.len(), "left on the server"),
-            // What was delivered in a session that was killed is known and not retrieved again: it may be left.
+            // Messages delivered in a session that was killed are known and not retrieved again, so they may be left.
             Server::Expiring(_) => {}
         }
         left
     }
 }
 
-/// The beginning of a message and its size.
+/// Returns the beginning of a message and its size.
 fn brief(message: &[u8]) -> String {
     format!("{} bytes beginning {}", message.len(), String::from_utf8_lossy(&message[..message.len().min(60)]))
 }
 
-/// Kills at Dovecot; `delete` says whether messages go when they are delivered.
+/// Kills fetches from Dovecot; `delete` says whether messages are deleted after delivery.
 fn killed_at_dovecot(delete: bool) {
     let Some(dovecot) = shared() else { return };
     let orders = Orders::from_environment();

@@ -1,11 +1,11 @@
-//! What must never be printed and never cross the wire in clear.
+//! What must never be printed and never be sent in clear.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::scripted::maildrop::{PASSWORD, USER};
 
-/// What must hold for all that the program ever prints: no secret, no control byte.
+/// Checks what must hold for everything that the program prints: no secret, no control characters.
 pub(crate) fn check_output(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for secret in secrets() {
@@ -15,13 +15,13 @@ pub(crate) fn check_output(bytes: &[u8]) {
     assert_eq!(control, None, "a control byte is printed in:\n{text:?}");
 }
 
-/// The password and what a base64 line makes of it.
+/// The password, and the base64 forms in which it is sent.
 pub(crate) fn secrets() -> Vec<String> {
     let plain = format!("\0{USER}\0{PASSWORD}");
     vec![PASSWORD.to_owned(), BASE64_STANDARD.encode(plain), BASE64_STANDARD.encode(PASSWORD)]
 }
 
-/// Not one byte of the user name, the password or their base64 may have crossed the wire in clear.
+/// Checks that nothing of the user name, the password or their base64 was sent in clear.
 #[track_caller]
 pub(crate) fn assert_no_secret(wire: &[u8]) {
     let text = String::from_utf8_lossy(wire);

@@ -1,4 +1,4 @@
-//! Limits that the user sets, and portions that the server hands out.
+//! Limits set by the user, and servers that list their messages in portions.
 
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
@@ -80,7 +80,7 @@ fn a_server_that_lists_everything_is_asked_once_whether_it_does() {
     }
 }
 
-/// Each of its sessions shows the same messages under other names, in headers that say nothing.
+/// Each session shows the same messages under other unique-ids, and their headers say little.
 #[test]
 fn portions_of_what_has_other_names_in_each_session_come_to_an_end() {
     let mut messages = small_ones(6);
@@ -99,7 +99,7 @@ fn portions_of_what_has_other_names_in_each_session_come_to_an_end() {
     }
 }
 
-/// Without TOP nothing tells the second portion from the first one under other names.
+/// Without TOP, nothing distinguishes the second portion from the first one under other unique-ids.
 #[test]
 fn a_portion_that_looks_like_the_one_before_is_not_left_in_silence() {
     let alike = |n: u32| Message::new(&format!("u{n}"), format!("Message-ID: <{n}@x>\r\n\r\n{n}\r\n").as_bytes());

@@ -1,4 +1,4 @@
-//! Servers whose listings are empty, short, wrong or repeat themselves. Nothing is lost, doubled or deleted wrongly.
+//! Servers whose listings are empty, incomplete, wrong or repetitive. Nothing is lost, duplicated or wrongly deleted.
 
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
@@ -6,19 +6,20 @@ use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// The account at this maildrop.
+/// The account for this maildrop.
 fn account(maildrop: &Maildrop, delete: bool) -> Account {
     let account = Account::at(maildrop.server.address);
     if delete { account.deleting() } else { account }
 }
 
-/// The messages that are left, as they are stored.
+/// The messages that are left, as they would be stored.
 fn left_stored(maildrop: &Maildrop) -> Vec<Vec<u8>> {
     let number = |uid: &String| uid.trim_start_matches('u').parse().unwrap();
     maildrop.left().iter().map(|uid| stored(&small(number(uid)))).collect()
 }
 
-/// Lets the server answer wrongly for two runs, then rightly for two; what must hold after each.
+/// Makes the server answer wrongly for two runs, then correctly for two; checks the statuses and what must hold after
+/// each.
 fn survives(answers: &[(&str, &str)], statuses: &[i32]) {
     let answers: Vec<_> = answers.iter().map(|(c, a)| ((*c).to_owned(), (*a).to_owned())).collect();
     for delete in [false, true] {
@@ -54,7 +55,7 @@ fn an_empty_maildrop_is_nothing_new() {
 
 #[test]
 fn numbers_may_come_in_any_order() {
-    // Once they are deleted, this answer lists what the server does not have: it is asked for and refused.
+    // Once they are deleted, this answer lists messages that the server does not have: they are requested and refused.
     survives(&[("UIDL", "+OK\r\n3 u3\r\n1 u1\r\n2 u2\r\n.\r\n")], &[0, 1]);
 }
 
@@ -105,7 +106,7 @@ fn sizes_are_hints_only() {
         let outcome = env.fetch().expect(if reported > 1 { 1 } else { 0 });
         assert_same_mail(&env.mail(), &small_ones_stored(3));
         if reported > 1 {
-            // So much less came than was listed that it may not be all.
+            // What was received is so much shorter than listed that it may be a part.
             assert_eq!(maildrop.left().len(), 3);
             assert!(outcome.stderr.contains("was listed with 4294967400 octets"), "{outcome:#?}");
             env.fetch().expect(1);
@@ -165,7 +166,7 @@ fn a_unique_id_used_again_for_another_message_hides_nothing() {
 
 #[test]
 fn another_message_under_a_known_unique_id_is_not_deleted_unseen() {
-    // Kept at first, then exchanged for another, then the policy changes: only what was delivered may go.
+    // First kept, then replaced by another, then the policy changes: only what was delivered may be deleted.
     let maildrop = Maildrop::new(vec![Message::new("u", &small(1))]);
     let env = TestEnv::new(&[account(&maildrop, false)]);
     env.fetch().expect(0);

@@ -1,4 +1,5 @@
-//! Ways to log in: one that the server announces and does not know is no refused password, and there is a way back.
+//! Login methods: a refusal of a method that the server announces but does not support is not a refused password, and
+//! another method is tried.
 
 use crate::delivered::assert_same_mail;
 use crate::leaks::secrets;
@@ -8,7 +9,8 @@ use crate::proxies::{proxy_to, url};
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::{Behaviour, Maildrop};
 
-/// The commands that log in, of each session so far, without their arguments; `AUTH PLAIN` with its response is `AUTH=`.
+/// Returns the login commands of each session so far, without their arguments; `AUTH PLAIN` with an initial response is
+/// `AUTH=`.
 fn logins(maildrop: &Maildrop) -> Vec<Vec<String>> {
     maildrop.server.wait_until_idle();
     let word = |line: &String| {
@@ -19,7 +21,8 @@ fn logins(maildrop: &Maildrop) -> Vec<Vec<String>> {
     maildrop.server.sessions().iter().map(|session| session.lines.iter().filter_map(word).collect()).collect()
 }
 
-/// A maildrop with one message whose server answers commands that begin so in this way, and a home for its account.
+/// A maildrop with one message whose server answers commands with these prefixes in this way, and a home for its
+/// account.
 fn home(
     capabilities: &[&str],
     answers: &[(&str, &str)],
@@ -76,12 +79,12 @@ fn a_server_that_hangs_up_at_a_mechanism_is_asked_again_by_another_one() {
     env.fetch().expect(0).says("nothing new");
     assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"], vec!["USER", "PASS"]]);
 
-    // What is no POP3 in the place of an answer is no better.
+    // An answer that is not POP3 is treated the same.
     let (maildrop, env) = home(&["USER", "SASL PLAIN"], &[("AUTH", "500 what?")], |account| account);
     env.fetch().expect(0);
     assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"]]);
 
-    // One that hangs up at everything is asked twice in a poll, and nothing is concluded.
+    // A server that hangs up at everything is asked twice per poll, and nothing is concluded.
     let (maildrop, env) = home(&["SASL PLAIN"], &[], |account| account);
     maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH PLAIN ".to_owned()));
     let all = |contents: &mut crate::scripted::maildrop::Contents| {
@@ -123,7 +126,7 @@ fn a_password_that_a_server_hangs_up_at_is_offered_twice_in_a_poll_at_most() {
     assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"]]);
 }
 
-/// Servers from before RFC 2449, and what they do not know.
+/// Servers older than RFC 2449, and what they do not support.
 #[test]
 fn a_server_that_hangs_up_at_capa_or_utf8_is_asked_without() {
     let (maildrop, env) = home(&["USER"], &[], |account| account);
@@ -145,7 +148,7 @@ fn a_server_that_hangs_up_at_capa_or_utf8_is_asked_without() {
 
 #[test]
 fn a_refused_password_is_offered_once_a_poll_whatever_the_server_says() {
-    // With the code the way is right; without, it may be the way, and the next poll tries another one.
+    // With the code the method is right; without it the method may be at fault, and the next poll tries another one.
     for (answer, second) in [
         ("-ERR [AUTH] no", vec!["AUTH="]),
         ("-ERR no", vec!["USER", "PASS"]),
@@ -183,11 +186,11 @@ fn a_timestamp_is_no_promise_of_apop() {
     env.fetch().expect(77).says("auth = \"user\"");
     assert_eq!(logins(&maildrop), [["APOP"]], "by name, and by no weaker one");
     let (_maildrop, env) = home(&["USER"], &[("APOP", "+OK in")], |account| account.text("auth", "apop"));
-    // The scripted server knows no APOP: it is only let in.
+    // The scripted server does not know APOP: only its answer is simulated.
     assert_ne!(env.fetch().status, 77);
 }
 
-/// A server that anybody on the way can listen to: through a proxy, so that it is not on this machine.
+/// A server that can be eavesdropped on: it is reached through a proxy, so it is not on this machine.
 fn overheard(capabilities: &[&str]) -> (Maildrop, TestEnv) {
     let (maildrop, _) = home(capabilities, &[], |account| account);
     let address = maildrop.server.address;
@@ -212,7 +215,7 @@ fn where_anybody_can_listen_the_strongest_way_that_is_offered_is_taken_and_else_
     }
 }
 
-/// Somebody on the way makes the server seem to have lost all ways that hide the password.
+/// An attacker in the middle makes the server seem to have lost all methods that hide the password.
 #[test]
 fn where_anybody_can_listen_nothing_weaker_follows_what_the_server_had() {
     for (had, hidden) in [("SASL PLAIN SCRAM-SHA-256", "SASL PLAIN CRAM-MD5"), ("SASL PLAIN CRAM-MD5", "SASL PLAIN")] {
@@ -228,13 +231,13 @@ fn where_anybody_can_listen_nothing_weaker_follows_what_the_server_had() {
         maildrop.server.wait_until_idle();
         let raw = String::from_utf8_lossy(&maildrop.server.raw()).into_owned();
         assert!(secrets().iter().all(|secret| !raw.contains(secret)), "{raw}");
-        // It comes back.
+        // The methods come back.
         maildrop.change(|contents| {
             contents.behaviour.capabilities = Some(vec!["USER".to_owned(), had.to_owned()]);
         });
         env.fetch().expect(0);
     }
-    // A session that was only cut off makes nothing of it forgotten.
+    // A session that was merely cut off does not make it forget anything.
     let (maildrop, env) = overheard(&["USER", "SASL SCRAM-SHA-256"]);
     maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH".to_owned()));
     env.fetch().expect(75);
@@ -247,7 +250,7 @@ fn where_anybody_can_listen_nothing_weaker_follows_what_the_server_had() {
 
 #[test]
 fn chinese_words_are_read_and_the_status_is_what_it_would_be_without_them() {
-    // "wrong user name or password", in GBK; with and without a code that says more.
+    // "wrong user name or password", in GBK; with and without a reply code.
     let words = b"\xd3\xc3\xbb\xa7\xc3\xfb\xbb\xf2\xc3\xdc\xc2\xeb\xb4\xed\xce\xf3";
     for (before, status) in [(&b"-ERR [AUTH] "[..], 77), (b"-ERR [SYS/TEMP] ", 75), (b"-ERR ", 77)] {
         let steps = vec![

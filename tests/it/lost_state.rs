@@ -1,4 +1,4 @@
-//! When the Maildir or the state is not what it was, nothing is concluded and nothing is done.
+//! If the Maildir or the state is not what it was, nothing is concluded and nothing is done.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::program::{Account, Outcome, TestEnv};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::Maildrop;
 
-/// An account that has fetched three messages; two more wait.
+/// An account that has fetched three messages; two more are waiting.
 fn three_of_five(delete: bool) -> (Maildrop, TestEnv) {
     let maildrop = Maildrop::new(small_ones(3));
     let account = Account::at(maildrop.server.address);
@@ -18,7 +18,7 @@ fn three_of_five(delete: bool) -> (Maildrop, TestEnv) {
     (maildrop, env)
 }
 
-/// One fetch that must leave the server alone.
+/// Runs a fetch that must leave the server alone.
 fn refuses(maildrop: &Maildrop, env: &TestEnv, status: i32) -> Outcome {
     let (retrieved, deleted) = (maildrop.count("RETR"), maildrop.count("DELE"));
     let outcome = env.fetch().expect(status);

@@ -1,4 +1,4 @@
-//! Messages: the corpus of real ones, and odd ones made here.
+//! Messages: a corpus of real ones, and odd ones made here.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(crate) fn corpus() -> Vec<(String, Vec<u8>)> {
     messages
 }
 
-/// Messages with what no real one of the corpus has.
+/// Messages with features that no real one of the corpus has.
 pub(crate) fn odd_ones() -> Vec<Vec<u8>> {
     let header = b"Message-ID: <odd@example.org>\nSubject: odd\n\n";
     let with = |body: &[u8]| [header.as_slice(), body].concat();
@@ -39,25 +39,25 @@ pub(crate) fn odd_ones() -> Vec<Vec<u8>> {
     all
 }
 
-/// A small message of its own: number `n` differs from all others in content and size.
+/// Returns small message `n`, which differs from all others in content and size.
 pub(crate) fn small(n: usize) -> Vec<u8> {
     format!("Message-ID: <{n}@example.org>\r\nSubject: message {n}\r\n\r\nThis is {n}.{}\r\n", "!".repeat(n % 97))
         .into_bytes()
 }
 
-/// So many small messages for a scripted server, with unique-ids u1, u2 and so on.
+/// Returns `count` small messages for a scripted server, with unique-ids u1, u2 and so on.
 pub(crate) fn small_ones(count: usize) -> Vec<Message> {
     (1..=count).map(|n| Message::new(&format!("u{n}"), &small(n))).collect()
 }
 
-/// What the small messages 1 to `count` look like in a Maildir, sorted.
+/// Returns small messages 1 to `count` as they are stored in a Maildir, sorted.
 pub(crate) fn small_ones_stored(count: usize) -> Vec<Vec<u8>> {
     let mut all: Vec<_> = (1..=count).map(|n| crate::raw::stored(&small(n))).collect();
     all.sort();
     all
 }
 
-/// A thousand messages of mixed sizes, most of them small.
+/// Returns a thousand messages of mixed sizes, most of them small.
 pub(crate) fn thousand_mixed() -> Vec<Vec<u8>> {
     (0..1000)
         .map(|n| {

@@ -1,6 +1,6 @@
 //! Tests of the built program, run as a user runs it: against scripted servers, and against a real Dovecot.
 //!
-//! What serves the tests comes first, then one module for each kind of promise.
+//! First come the modules that support the tests, then one module for each kind of promise.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Every SASL mechanism against a scripted server, whose side of SCRAM is another implementation than the program's.
+//! Every SASL mechanism against a scripted server, whose SCRAM is an independent implementation.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::{Behaviour, Maildrop, PASSWORD, ScramFault};
 
-/// A maildrop with one message that offers these mechanisms and nothing else.
+/// A maildrop with one message that offers only these mechanisms.
 fn offering(sasl: &str, change: impl FnOnce(&mut Behaviour)) -> Maildrop {
     Maildrop::with(small_ones(1), |behaviour| {
         behaviour.capabilities = Some(vec![format!("SASL {sasl}")]);
@@ -18,7 +18,7 @@ fn offering(sasl: &str, change: impl FnOnce(&mut Behaviour)) -> Maildrop {
     })
 }
 
-/// The mechanisms of the AUTH commands, in all sessions.
+/// Returns the mechanisms of the AUTH commands of all sessions.
 fn mechanisms(maildrop: &Maildrop) -> Vec<String> {
     maildrop.server.wait_until_idle();
     let sessions = maildrop.server.sessions();
@@ -27,7 +27,7 @@ fn mechanisms(maildrop: &Maildrop) -> Vec<String> {
     lines.filter_map(name).collect()
 }
 
-/// One fetch that brings the message, by the mechanism that was named.
+/// Checks that a fetch retrieves the message, with the expected mechanisms.
 fn works(maildrop: &Maildrop, account: Account, expected: &[&str]) {
     let env = TestEnv::in_memory(&[account]);
     env.fetch().expect(0);
@@ -49,7 +49,7 @@ fn each_mechanism_logs_in_by_its_name() {
         let maildrop = offering(name, |_| {});
         let account = Account::at(maildrop.server.address).text("auth", auth);
         works(&maildrop, account.clone(), &[name]);
-        // A wrong secret is a refused login, offered once.
+        // A wrong secret is a refused login, and is offered once.
         let env = TestEnv::in_memory(&[account.text("password", "not-this-one")]);
         env.fetch().expect(77).says("wrong user name or password");
         assert_eq!(mechanisms(&maildrop), [name, name], "{auth}");
@@ -77,7 +77,7 @@ fn on_loopback_the_strongest_offered_mechanism_is_taken_and_one_that_is_only_pre
     let maildrop = offering("PLAIN LOGIN CRAM-MD5", |_| {});
     works(&maildrop, Account::at(maildrop.server.address), &["CRAM-MD5"]);
 
-    // It keeps passwords in a form that is no use for SCRAM.
+    // The server stores passwords in a form that SCRAM cannot use.
     let maildrop = offering("PLAIN CRAM-MD5 SCRAM-SHA-256", |behaviour| {
         behaviour.scram_fault = ScramFault::OtherPassword;
     });
@@ -85,12 +85,12 @@ fn on_loopback_the_strongest_offered_mechanism_is_taken_and_one_that_is_only_pre
     env.fetch().expect(0);
     env.fetch().expect(0);
     assert_eq!(mechanisms(&maildrop), ["SCRAM-SHA-256", "PLAIN", "CRAM-MD5"], "what failed comes last");
-    // It refuses before it has heard anything.
+    // The server refuses before the client has responded.
     let maildrop = offering("PLAIN CRAM-MD5 SCRAM-SHA-256", |behaviour| {
         behaviour.answers = vec![("AUTH SCRAM".to_owned(), "-ERR [AUTH] no\r\n".to_owned())];
     });
     works(&maildrop, Account::at(maildrop.server.address), &["SCRAM-SHA-256", "CRAM-MD5"]);
-    // A wrong password is told twice at most.
+    // A wrong password is offered twice at most.
     let maildrop = offering("PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256", |_| {});
     TestEnv::in_memory(&[Account::at(maildrop.server.address).text("password", "wrong")]).fetch().expect(77);
     assert_eq!(mechanisms(&maildrop), ["SCRAM-SHA-256", "PLAIN"]);
@@ -138,7 +138,7 @@ fn a_challenge_that_is_none_is_cancelled_and_another_mechanism_is_tried() {
     }
 }
 
-/// By name there is no other mechanism to go on with; what the server wanted is said to nobody.
+/// A mechanism chosen by name has no fallback; nothing is revealed in response to an invalid challenge.
 #[test]
 fn each_mechanism_cancels_what_is_no_challenge_of_its_own() {
     for (auth, name) in [
@@ -161,7 +161,7 @@ fn each_mechanism_cancels_what_is_no_challenge_of_its_own() {
     }
 }
 
-/// An account inside TLS at a maildrop that offers these mechanisms.
+/// An account with TLS for a maildrop that offers these mechanisms.
 fn inside_tls(sasl: &str, tls: Arc<rustls::ServerConfig>, authority: &Authority) -> (Maildrop, Account) {
     let maildrop = offering(sasl, |behaviour| {
         behaviour.tls = Some(tls);
@@ -181,21 +181,23 @@ fn scram_is_bound_to_the_tls_connection_where_the_server_offers_it() {
         let (maildrop, account) = inside_tls(&format!("{name} {plus}"), tls(), &authority);
         let env = TestEnv::in_memory(&[account.text("auth", auth)]);
         env.fetch().expect(0);
-        // Resumed, it is another connection with another binding.
+        // A resumed session is another connection with another channel binding.
         env.fetch().expect(0);
         assert_eq!(mechanisms(&maildrop), [plus.as_str(), plus.as_str()]);
-        // Before TLS 1.3 it is bound to the server's certificate.
+        // Before TLS 1.3 the binding is to the server's certificate.
         let leaf = authority.leaf(Kind::Good);
         let tls12 = authority.server_config_with(&leaf, &[&TLS12], false);
         let (maildrop, account) = inside_tls(&format!("{name} {plus}"), tls12.clone(), &authority);
         maildrop.change(|contents| contents.behaviour.certificate = Some(leaf.der()));
         works(&maildrop, account.text("auth", auth), &[plus.as_str()]);
-        // What somebody in between passes on, with a certificate that is trusted as well, is refused, and nothing else tried.
+        // A relayed exchange is refused, even if the man in the middle has a trusted certificate, and nothing else is
+        // tried.
         let (maildrop, account) = inside_tls(&format!("PLAIN {name} {plus}"), tls12, &authority);
         maildrop.change(|contents| contents.behaviour.certificate = Some(authority.leaf(Kind::Good).der()));
         TestEnv::in_memory(&[account.text("auth", auth)]).fetch().expect(77);
         assert_eq!(mechanisms(&maildrop), [plus.as_str()]);
-        // Without the offer it says that it could: a server that would offer it refuses that.
+        // If channel binding is not offered, the client says that it supports it: a server that does offer it would
+        // refuse that.
         let (maildrop, account) = inside_tls(name, tls(), &authority);
         works(&maildrop, account.text("auth", auth), &[name]);
     }

@@ -11,10 +11,10 @@ use crate::scripted::imap::ImapServer;
 use crate::scripted::lmtp::LmtpServer;
 use crate::scripted::maildrop::{LINE, Maildrop, Message};
 
-/// What a fetch may take, in KiB.
+/// The memory that a fetch may use, in KiB.
 const BOUND: u64 = 8 * 1024;
 
-/// The octets of the large message: less where the program is not optimised and would take long.
+/// The size of the large message, in octets: smaller in unoptimised builds, which would take long.
 const LARGE: u64 = if cfg!(debug_assertions) { 60 << 20 } else { 300 << 20 };
 
 #[test]
@@ -33,7 +33,7 @@ fn a_huge_message_takes_little_memory() {
     assert!(maildrop.left().is_empty());
 }
 
-/// One answer that is all one line.
+/// An answer that is a single endless line.
 fn endless(start: &str) -> Server {
     let mut line = start.as_bytes().to_vec();
     line.resize(40 << 20, b'x');
@@ -59,7 +59,7 @@ fn one_message_of_a_single_line_takes_little_memory() {
     assert_eq!(env.mail()[0].len(), (40 << 20) + 1);
 }
 
-/// What a fetch that forwards may take, in KiB.
+/// The memory that a fetch that forwards may use, in KiB.
 const FORWARDING_BOUND: u64 = 16 * 1024;
 
 #[test]

@@ -1,4 +1,4 @@
-//! The permissions of a Maildir are those of `maildir_mode`, whatever the umask is.
+//! The permissions of a Maildir are those of `maildir_mode`, whatever the umask.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -12,7 +12,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-/// A message that is written at once, an empty one, and one that is streamed.
+/// A message that is written in one go, an empty one, and one that is streamed.
 fn messages() -> Vec<Message> {
     vec![Message::large("small", 500), Message::new("empty", b""), Message::large("large", 400_000)]
 }
@@ -23,7 +23,7 @@ fn fetch(env: &TestEnv, umask: &str) {
     env.spawn_under(&["bash", "-c", &script, "bash"], &["fetch"]).wait().expect(0);
 }
 
-/// The directories of the Maildir of account `a`, itself first, and the files in its `new/`.
+/// Returns the directories of the Maildir of account `a`, itself first, and the files in its `new/`.
 fn parts(env: &TestEnv) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let maildir = env.maildir("a");
     let dirs = [maildir.clone(), maildir.join("tmp"), maildir.join("new"), maildir.join("cur")];

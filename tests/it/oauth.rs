@@ -1,4 +1,4 @@
-//! OAuth 2.0: the sign-in without a human, and what becomes of its tokens.
+//! OAuth 2.0: signing in without a human, and the life of the tokens.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,7 +24,7 @@ mod authorization_server;
 mod mailbox;
 mod refreshing;
 
-/// An authorization server, a mailbox that believes it, and an account there.
+/// An authorization server, a mailbox that trusts it, and an account there.
 struct Stage {
     server: AuthorizationServer,
     mailbox: Mailbox,
@@ -32,12 +32,12 @@ struct Stage {
 }
 
 impl Stage {
-    /// Everything is spelled out in the configuration.
+    /// Makes a stage with everything spelled out in the configuration.
     fn new() -> Self {
         Self::with(|server| server.settings(""))
     }
 
-    /// With this table `oauth2`.
+    /// Makes a stage with this table `oauth2`.
     fn with(settings: impl FnOnce(&AuthorizationServer) -> String) -> Self {
         let server = AuthorizationServer::start();
         let mailbox = Mailbox::start(&server);
@@ -46,50 +46,50 @@ impl Stage {
         Self { server, mailbox, env }
     }
 
-    /// The same with a sign-in that has been made.
+    /// Makes a stage whose account has signed in.
     fn signed_in() -> Self {
         let stage = Self::new();
         stage.sign_in(&["login", "a"]).expect(0);
         stage
     }
 
-    /// Signs in by a browser that says yes.
+    /// Signs in with a browser that consents.
     fn sign_in(&self, args: &[&str]) -> Outcome {
         let mut login = self.begin(args, &[]);
         browse(&login.url());
         login.end()
     }
 
-    /// Begins to sign in.
+    /// Starts to sign in.
     fn begin(&self, args: &[&str], environment: &[(&str, &str)]) -> Login {
         Login::begin(&self.env, args, environment)
     }
 
-    /// What is kept.
+    /// Returns the stored tokens.
     fn kept(&self) -> Option<Value> {
         let text = fs::read(self.env.path("state/a.token")).ok()?;
         Some(serde_json::from_slice(&text).unwrap())
     }
 
-    /// Changes what is kept.
+    /// Changes the stored tokens.
     fn change(&self, change: impl FnOnce(&mut Value)) {
         let mut kept = self.kept().unwrap();
         change(&mut kept);
         fs::write(self.env.path("state/a.token"), kept.to_string()).unwrap();
     }
 
-    /// The access token has ended.
+    /// Makes the access token expire.
     fn expire(&self) {
         self.change(|kept| kept["access_expires"] = 1.into());
     }
 
-    /// How many requests of this kind came to the token endpoint.
+    /// How many requests of this grant type the token endpoint received.
     fn asked_for(&self, grant: &str) -> usize {
         self.server.inside().token_requests.iter().filter(|asked| asked["grant_type"] == grant).count()
     }
 }
 
-/// `mailferry login` while it runs.
+/// A running `mailferry login`.
 struct Login {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -118,7 +118,7 @@ impl Login {
         Self { child, stdin, lines, stdout: String::new(), stderr, started: Instant::now() }
     }
 
-    /// Reads on until a line is the one that is wanted.
+    /// Reads on until a line matches.
     fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|e| {
@@ -135,7 +135,7 @@ impl Login {
         }
     }
 
-    /// The address that is to be opened.
+    /// Returns the address to be opened.
     fn url(&mut self) -> String {
         self.wait_for(|line| line.trim().starts_with("http")).trim().to_owned()
     }
@@ -144,7 +144,7 @@ impl Login {
         writeln!(self.stdin.as_mut().unwrap(), "{text}").unwrap();
     }
 
-    /// Nothing more is pasted; waits for the end.
+    /// Closes standard input and waits for the end.
     fn end(mut self) -> Outcome {
         self.stdin = None;
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -153,7 +153,7 @@ impl Login {
                 break status.code().unwrap();
             }
             assert!(Instant::now() < deadline, "it does not end: {}", self.stdout);
-            std::thread::sleep(Duration::from_millis(5)); // the pace of looking
+            std::thread::sleep(Duration::from_millis(5)); // how often to check
         };
         let rest: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
         let (stdout, stderr) = (self.stdout.clone() + &rest, self.stderr.take().unwrap().join().unwrap());
@@ -185,7 +185,7 @@ fn a_browser_signs_in_and_the_mailbox_is_opened_before_it_is_said_to_be_done() {
     }
     let file = stage.env.path("state/a.token");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
-    // From now on it is fetched with what was kept, and nobody is asked again.
+    // From now on the stored tokens are used, and nobody is asked again.
     stage.env.fetch().expect(0);
     assert_eq!(stage.env.mail(), [MAIL.replace("\r\n", "\n").into_bytes()]);
     assert_eq!(stage.server.inside().token_requests.len(), 1);
@@ -203,7 +203,7 @@ fn a_browser_is_opened_where_the_user_has_one() {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !opened.exists() {
         assert!(Instant::now() < deadline, "no browser is opened");
-        std::thread::sleep(Duration::from_millis(5)); // the pace of looking
+        std::thread::sleep(Duration::from_millis(5)); // how often to check
     }
     assert_eq!(fs::read_to_string(&opened).unwrap(), url);
     browse(&url);
@@ -218,7 +218,7 @@ fn where_no_browser_is_the_address_is_pasted() {
     login.paste("what is this?");
     login.paste(&address);
     login.end().expect(0).says("Copy that address").says("copy all of it from the address bar").says("holds 1 message");
-    // Over ssh that is the way, and a tunnel is another.
+    // Pasting is the default over ssh; a tunnel is another way.
     let mut login =
         stage.begin(&["login", "a"], &[("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22"), ("BROWSER", "false")]);
     let address = sent_to(&login.url());
@@ -314,7 +314,7 @@ fn a_client_registers_itself_where_it_may() {
     assert_eq!(registered.len(), 1);
     assert_eq!(registered[0]["redirect_uris"], serde_json::json!(["http://127.0.0.1"]));
     assert_eq!(stage.kept().unwrap()["client_id"], "registered-7");
-    // What was registered is used from then on.
+    // From now on the registered client is used.
     stage.expire();
     stage.env.fetch().expect(0);
     let inside = stage.server.inside();
@@ -347,7 +347,7 @@ fn secrets_go_only_to_servers_that_are_trusted() {
     assert_eq!(stage.asked_for("refresh_token"), 1, "nothing was said to them");
 }
 
-/// A provider that only the proxy knows how to reach: its token endpoint and its mailbox.
+/// A provider that only the proxy can reach: its token endpoint and its mailbox.
 #[test]
 fn tokens_come_by_the_way_of_the_account() {
     let dir = tempfile::tempdir().unwrap();
@@ -381,7 +381,7 @@ fn tokens_come_by_the_way_of_the_account() {
         asked.starts_with(&[one(&token), one(&mail), one(&token), one(&mail), one(&token), one(&mail)]),
         "{asked:?}"
     );
-    // A proxy that is not there is named, and nothing goes past it.
+    // An unreachable proxy is named, and nothing bypasses it.
     let nobody = ClosedPort::new();
     let config = fs::read_to_string(stage.env.path("config.toml")).unwrap();
     stage.env.write_config(&config.replace(&through.to_string(), &nobody.address.to_string()), 0o600);
@@ -424,7 +424,7 @@ fn a_mailbox_that_lets_in_and_has_pop3_switched_off_is_not_said_to_be_done() {
     let outcome = outcome.says("the sign-in succeeded and was kept, but").says("not enabled for POP access");
     assert!(!outcome.says("Check that POP3 is enabled").stdout.contains("signed in"));
     stage.env.fetch().expect(77).says("not enabled for POP access");
-    // Once it is on, what was kept is enough.
+    // Once POP3 is enabled, the stored tokens are enough.
     stage.mailbox.switched_off.store(false, Ordering::Relaxed);
     stage.env.fetch().expect(0);
 }

@@ -8,7 +8,7 @@ use crate::program::{Account, Running, TestEnv};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::Maildrop;
 
-/// A program that stands still in the middle of its session.
+/// A program that is stalled in the middle of its session.
 fn busy() -> (Maildrop, TestEnv, Running) {
     let faults = Faults { stall_after: Some(0), ..Faults::default() };
     let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.next_faults = Some(faults));
@@ -34,7 +34,7 @@ fn the_second_program_names_the_first_and_ends() {
 fn the_second_program_waits_when_told_so() {
     let (maildrop, env, first) = busy();
     let mut second = env.spawn(&["fetch", "--wait"]);
-    std::thread::sleep(Duration::from_millis(300)); // time enough to do it wrongly
+    std::thread::sleep(Duration::from_millis(300)); // long enough to do it wrongly
     assert!(second.is_running());
     assert_eq!(maildrop.server.sessions().len(), 1);
     maildrop.server.release();

@@ -1,5 +1,5 @@
-//! The order that makes it safe, seen from outside: file, directory and record are synced before the message is
-//! published, and all of it before DELE leaves. `strace` is the witness.
+//! The order that makes messages safe, seen from outside: file, directory and record are synced before the message is
+//! published, and all of that before DELE is sent. `strace` is the witness.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,22 +11,22 @@ use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Body, Maildrop, Message};
 
-/// A system call with the lines of the trace at which it began and had ended.
+/// A system call, with the lines of the trace where it began and where it had ended.
 struct Call {
-    /// The name and the arguments.
+    /// Its name and arguments.
     text: String,
-    /// The line of its beginning.
+    /// The line where it began.
     began: usize,
-    /// The line of its end.
+    /// The line where it ended.
     ended: usize,
 }
 
-/// Whether calls can be traced here.
+/// Whether system calls can be traced here.
 fn can_trace() -> bool {
     Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success())
 }
 
-/// The successful calls of a trace made with `-f -y`.
+/// Returns the successful calls of a trace made with `-f -y`.
 fn calls(trace: &str) -> Vec<Call> {
     let mut open: HashMap<&str, (String, usize)> = HashMap::new();
     let mut calls = Vec::new();
@@ -46,26 +46,26 @@ fn calls(trace: &str) -> Vec<Call> {
     calls
 }
 
-/// The first call at or after a line that fits; where it ended.
+/// Finds the first matching call at or after a line; returns the line where it ended.
 #[track_caller]
 fn next(calls: &[Call], after: usize, what: &str, fits: impl Fn(&str) -> bool) -> usize {
     let found = calls.iter().filter(|call| call.began > after && fits(&call.text)).min_by_key(|call| call.ended);
     found.unwrap_or_else(|| panic!("{what} does not follow line {after} of the trace")).ended
 }
 
-/// Whether a call syncs a file of such a path.
+/// Whether a call syncs a file with such a path.
 fn syncs(text: &str, path: &str) -> bool {
     (text.starts_with("fsync(") || text.starts_with("fdatasync(")) && text.contains(path)
 }
 
-/// Whether a call gives a file this name in `new/`; any name where it is empty.
+/// Whether a call gives a file this name in `new/`, or any name if `name` is empty.
 fn publishes(text: &str, name: &str) -> bool {
     text.starts_with("linkat(") && text.contains("/Mail/a/new>") && text.contains(name)
 }
 
-/// The path of one message whose file in `new/` has this name, as the calls show it; `dele` is its command.
+/// Checks the order of the calls for the message with this name in `new/`; `dele` is its command.
 fn check_path(calls: &[Call], name: &str, dele: &str) {
-    // In tmp/ it has the name without its size, which is not known before its end.
+    // In tmp/ its name lacks the size, which is not known before the end of the message.
     let staged = format!("/tmp/{}", name.rsplit_once(",S=").unwrap().0);
     let last_write = |path: &str, text: &str| {
         let writes =
@@ -83,7 +83,7 @@ fn check_path(calls: &[Call], name: &str, dele: &str) {
     let published = next(calls, publish.ended, "fsync of new/", |text| syncs(text, "/Mail/a/new>"));
     let dele_began = calls.iter().find(|call| call.text.contains(dele)).expect("DELE was sent").began;
     assert!(published < dele_began, "{dele} leaves before new/ is synced");
-    // The name in tmp/ shows that the file was delivered, until the record of that is durable.
+    // The name in tmp/ proves that the file was delivered until the record of that is durable.
     let said = calls.iter().filter(speaks).find(|call| call.began > published).expect("it is recorded as published");
     let durable = next(calls, said.ended, "fsync of the record of it", |text| syncs(text, "/state/a.uids>"));
     let removes = |call: &&Call| {
@@ -95,7 +95,7 @@ fn check_path(calls: &[Call], name: &str, dele: &str) {
     assert!(durable < removed.began, "{name} leaves tmp/ before it is recorded as published");
 }
 
-/// What was made for the first message must be there after a power cut, too: each directory, up to the home.
+/// Checks that what was created for the first message survives a power cut, too: each directory, up to the home.
 fn check_new_directories(calls: &[Call], home: &str) {
     let first_dele = calls.iter().find(|call| call.text.contains("DELE ")).expect("DELE was sent").began;
     for (made, parent) in
@@ -117,7 +117,7 @@ fn check_new_directories(calls: &[Call], home: &str) {
     assert!(synced < first, "a message is published before the new state file is durable");
 }
 
-/// How many messages the largest batch has: how many are published between two fsyncs of `new/`.
+/// Returns the size of the largest batch: how many messages are published between two fsyncs of `new/`.
 fn largest_batch(calls: &[Call]) -> usize {
     let (mut largest, mut current) = (0, 0);
     for call in calls {
@@ -135,7 +135,7 @@ fn dele_leaves_only_after_everything_is_safe() {
         crate::program::skip("strace is not installed or may not trace here");
         return;
     }
-    // Some are larger than what is written in one piece.
+    // Some are too large to be written in one piece.
     let messages: Vec<_> = (1..=40)
         .map(|n| {
             Message::new(

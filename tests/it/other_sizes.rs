@@ -1,19 +1,19 @@
-//! Messages that come in another size than they are listed with: a part, or something in their place, is never taken for
-//! the whole; a server whose sizes are wrong altogether is not fetched from again and again.
+//! Messages whose size differs from the listing: a part, or something else in their place, is never taken for the
+//! whole; and a server whose sizes are all wrong does not cause everything to be fetched again and again.
 
 use crate::delivered::assert_same_mail;
 use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Contents, Maildrop, Message};
 
-/// A message of exactly so many octets.
+/// Returns a message of exactly this many octets.
 fn message(number: usize, octets: usize) -> Vec<u8> {
     let header = format!("Message-ID: <{number}@example.org>\r\nDate: today\r\nReceived: by mx\r\n\r\n");
     let text = "A line of the text.\r\n".repeat(octets / 20);
     part(format!("{header}{text}").as_bytes(), octets)
 }
 
-/// The first octets of a message, as a message.
+/// Returns the first octets of a message, as a complete message.
 fn part(whole: &[u8], octets: usize) -> Vec<u8> {
     let mut part = whole[..octets - 2].to_vec();
     part.extend(b"\r\n");
@@ -33,7 +33,7 @@ fn account(maildrop: &Maildrop, deletes: bool) -> Account {
     if deletes { account.deleting() } else { account }
 }
 
-/// The listing runs ahead of the messages: the same part comes under the size of the whole.
+/// The listing is ahead of the messages: the same part is sent under the size of the whole.
 #[test]
 fn a_part_that_came_again_under_the_size_of_the_whole_is_not_taken_for_it() {
     for cut in [700, 499] {
@@ -59,7 +59,7 @@ fn a_part_that_came_again_under_the_size_of_the_whole_is_not_taken_for_it() {
     }
 }
 
-/// A part, or a note of a scanner that holds the message: shorter or longer.
+/// A part, or a notice of a scanner that holds the message back: shorter or longer.
 #[test]
 fn what_comes_twice_in_another_size_is_not_deleted() {
     for (size, came) in [(1000, 700), (1000, 499), (300, 600), (1000, 980)] {
@@ -82,7 +82,7 @@ fn what_comes_twice_in_another_size_is_not_deleted() {
     }
 }
 
-/// A server that removes at QUIT whatever was retrieved (EXPIRE 0) would take away what came in part.
+/// A server that deletes at QUIT whatever was retrieved (EXPIRE 0) would delete what was sent in part.
 #[test]
 fn a_part_is_not_left_to_a_server_that_removes_what_was_retrieved() {
     for uidl in [true, false] {
@@ -124,7 +124,7 @@ fn one_without_a_size_among_others_is_not_left_to_such_a_server() {
     assert_eq!((maildrop.left().len(), env.mail().len()), (0, 2), "the same bytes came again");
 }
 
-/// The server tells no sizes any more: nothing shows that what comes is not the part that came before.
+/// The server no longer reports sizes: nothing shows that what is sent is not the same part as before.
 fn sizeless(contents: &mut Contents, line: &str) {
     let answers = [("LIST 1", "+OK 1 0\r\n".to_owned()), ("LIST", format!("+OK\r\n{line}.\r\n"))];
     contents.behaviour.answers.extend(answers.map(|(to, answer)| (to.to_owned(), answer)));
@@ -170,7 +170,7 @@ fn a_message_without_a_size_is_not_deleted_in_its_session_where_sizes_were_told_
     assert!(env.mail().contains(&stored(&whole)));
 }
 
-/// A server that does not double dots: as many are lost as a line end has octets.
+/// A server that does not double dots: as many octets are lost as a line end has.
 #[test]
 fn what_lacks_two_dots_is_not_taken_for_one_that_lacks_a_line_end() {
     for lines in [".first\r\n.second\r\n", "...\r\n...\r\n"] {
@@ -214,7 +214,7 @@ fn a_quiet_fetch_tells_what_came_in_another_size() {
     }
 }
 
-/// Some servers count LF alone at each line's end.
+/// Some servers count each line end as a single LF.
 #[test]
 fn sizes_that_count_line_feeds_alone_fit() {
     let messages: Vec<Vec<u8>> = (1..=3).map(|n| message(n, 5000)).collect();
@@ -229,7 +229,7 @@ fn sizes_that_count_line_feeds_alone_fit() {
     assert!(maildrop.left().is_empty());
 }
 
-/// Messages whose sizes are off by a fifth, one up, one down.
+/// Messages whose reported sizes are off by a fifth, up or down.
 fn estimated(numbers: std::ops::RangeInclusive<usize>) -> Vec<Message> {
     let estimated = |n: usize| {
         let mut message = Message::new(&format!("u{n}"), &message(n, 1000));
@@ -248,7 +248,7 @@ fn a_server_whose_sizes_are_estimates_by_the_users_word_is_emptied() {
     env.fetch().expect(0);
     assert!(maildrop.left().is_empty());
     assert_eq!((env.mail().len(), maildrop.count("RETR")), (12, 18));
-    // Half of a message is no estimate of the whole.
+    // A size of half of the message is not an estimate.
     maildrop.change(|contents| {
         contents.messages = estimated(15..=15);
         contents.messages[0].reported_size = Some(2100);
@@ -259,8 +259,8 @@ fn a_server_whose_sizes_are_estimates_by_the_users_word_is_emptied() {
     assert_eq!(maildrop.left(), ["u15"]);
 }
 
-/// Notes in place of all messages look like estimates: what was counted permits nothing, and no more does what somebody
-/// writes where it is kept.
+/// Notices in place of all messages look like estimates: counting them permits nothing, and neither does what somebody
+/// writes into the file of hints.
 #[test]
 fn what_is_counted_in_the_hints_permits_no_deletion() {
     let maildrop = Maildrop::new(estimated(1..=12));
@@ -282,7 +282,8 @@ fn what_is_counted_in_the_hints_permits_no_deletion() {
     std::fs::remove_file(&hints).unwrap();
     env.fetch();
     assert_eq!((maildrop.left().len(), maildrop.count("DELE"), env.mail().len()), (12, 0, 12));
-    // The hints of an account at the same server, of which all this is true, copied to one that has had one message.
+    // The hints of an account at the same server for which all this is true, copied to one that has had a single
+    // message.
     let other = Maildrop::new(estimated(13..=14));
     let (port, at) = (maildrop.server.address.port(), other.server.address.port());
     let env = TestEnv::new(&[account(&other, true)]);
@@ -295,7 +296,8 @@ fn what_is_counted_in_the_hints_permits_no_deletion() {
     assert_eq!((other.left().len(), other.count("DELE")), (2, 0));
 }
 
-/// The messages are out of reach for a while, and each is a note that says so: of its own, or with the header of the message.
+/// The messages are unavailable for a while, and a notice is sent in place of each: with its own header, or with that
+/// of the message.
 #[test]
 fn notes_in_place_of_all_messages_make_no_estimates_that_permit_a_deletion() {
     for (sizes, came) in [(900, 600), (300, 600)] {
@@ -323,7 +325,7 @@ fn notes_in_place_of_all_messages_make_no_estimates_that_permit_a_deletion() {
     }
 }
 
-/// Once more, because they may be notes in place of all mail; but those of the first session alone.
+/// Retrieved once more, because they may be notices in place of all mail; but only those of the first session.
 #[test]
 fn where_mail_stays_what_seem_to_be_estimates_come_once_more() {
     let maildrop = Maildrop::new(estimated(1..=12));
@@ -341,10 +343,10 @@ fn where_mail_stays_what_seem_to_be_estimates_come_once_more() {
     assert_eq!((maildrop.count("RETR"), env.mail().len()), (220, 120));
 }
 
-/// So many first octets come of the messages with these numbers, of a thousand.
+/// Only the first octets are sent of the messages with these numbers, of a thousand each.
 fn in_part(maildrop: &Maildrop, numbers: std::ops::RangeInclusive<usize>) {
     maildrop.change(|contents| {
-        // The longest numbers first.
+        // The longest numbers come first, as an answer is found by its prefix.
         contents.behaviour.answers = numbers.rev().map(|n| (n, part(&message(n, 1000), 700))).map(answer_to).collect();
     });
 }
@@ -353,7 +355,7 @@ fn answer_to((number, bytes): (usize, Vec<u8>)) -> (String, String) {
     (format!("RETR {number}"), answer(&bytes).1)
 }
 
-/// An outage: all are retrieved again, however many are named.
+/// An outage: all messages are retrieved again, however many are named.
 #[test]
 fn all_that_came_in_part_are_retrieved_again_where_mail_stays() {
     let messages = |numbers: std::ops::RangeInclusive<usize>| {
@@ -365,7 +367,7 @@ fn all_that_came_in_part_are_retrieved_again_where_mail_stays() {
         env.fetch().expect(0);
         maildrop.change(|contents| contents.messages.extend(messages(before + 1..=last)));
         in_part(&maildrop, before + 1..=last);
-        // A dozen, and nothing else, look like estimates.
+        // A dozen alone look like estimates.
         env.fetch().expect(if before > 0 { 1 } else { 0 });
         assert_eq!(env.mail().len(), last);
         maildrop.change(|contents| contents.behaviour.answers.clear());
@@ -378,7 +380,8 @@ fn all_that_came_in_part_are_retrieved_again_where_mail_stays() {
     }
 }
 
-/// Where mail stays nothing but the record says that it is not the whole, and that has to outlive whatever comes between.
+/// If mail stays on the server, only the record says that what was stored is not the whole; it must survive whatever
+/// happens in between.
 #[test]
 fn that_only_a_part_came_is_not_forgotten() {
     for what in ["refused", "not listed", "nothing is listed", "quarantined and not listed"] {
@@ -411,7 +414,7 @@ fn that_only_a_part_came_is_not_forgotten() {
     }
 }
 
-/// It has eight octets.
+/// The missing last line has eight octets.
 #[test]
 fn a_last_line_that_did_not_come_is_no_way_to_count() {
     for deletes in [true, false] {
@@ -428,7 +431,7 @@ fn a_last_line_that_did_not_come_is_no_way_to_count() {
     }
 }
 
-/// The server knows the sizes of the others.
+/// The server reports the sizes of the others.
 #[test]
 fn one_without_a_size_is_not_deleted_in_the_session_that_delivers_it() {
     for size in [Some(0), Some(8), None] {

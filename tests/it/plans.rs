@@ -1,4 +1,4 @@
-//! `fetch --dry-run` tells and does nothing.
+//! `fetch --dry-run` says what would be done, and does nothing.
 
 use crate::delivered::assert_same_mail;
 use crate::mail::{small_ones, small_ones_stored};
@@ -58,7 +58,7 @@ fn a_dry_run_says_where_each_message_would_go_and_what_a_rule_skips() {
     }
     assert!(env.everything() == before, "a file has changed");
     assert_eq!((maildrop.count("RETR"), maildrop.count("DELE"), maildrop.count("QUIT")), (0, 0, 1));
-    // Without TOP nobody knows.
+    // Without TOP it is unknown.
     let maildrop = Maildrop::with(messages(), |behaviour| behaviour.top = false);
     env.configure(&[Account::at(maildrop.server.address).set("rules", rules.to_owned())]);
     env.run(&["fetch", "--dry-run"])

@@ -1,4 +1,5 @@
-//! The built program, run as a user runs it: a configuration, a home of its own, a time limit. And what it leaves behind.
+//! The built program, run as a user runs it, with a configuration, its own home and a time limit; and what it leaves
+//! behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,10 +19,10 @@ use crate::delivered::{check_delivered_file, files};
 use crate::leaks::check_output;
 use crate::scripted::maildrop::{PASSWORD, USER};
 
-/// A run that takes longer is killed, and the test fails.
+/// The time limit of a run: then it is killed, and the test fails.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// An account of the configuration: keys and their values as TOML.
+/// An account of the configuration: keys, and their values as TOML.
 #[derive(Clone)]
 pub(crate) struct Account {
     /// Its name.
@@ -31,7 +32,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// An account at a scripted server, in clear, that leaves its messages on the server.
+    /// An account at a scripted server, without TLS, that leaves its messages on the server.
     pub(crate) fn at(address: SocketAddr) -> Self {
         Self { name: "a".to_owned(), keys: BTreeMap::new() }
             .text("host", &address.ip().to_string())
@@ -42,19 +43,19 @@ impl Account {
             .text("timeout", "20s")
     }
 
-    /// The same under another name.
+    /// Returns the account under another name.
     pub(crate) fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Sets a key to a value that is TOML as it stands.
+    /// Sets a key to a value given as TOML.
     pub(crate) fn set(mut self, key: &'static str, value: impl ToString) -> Self {
         self.keys.insert(key, value.to_string());
         self
     }
 
-    /// Takes a key away.
+    /// Removes a key.
     pub(crate) fn without(mut self, key: &str) -> Self {
         self.keys.remove(key);
         self
@@ -65,37 +66,38 @@ impl Account {
         self.set(key, format!("{value:?}"))
     }
 
-    /// Messages go from the server once they are delivered.
+    /// Makes it delete messages on the server after delivery.
     pub(crate) fn deleting(self) -> Self {
         self.set("leave_on_server", false)
     }
 
-    /// TLS of this mode, trusting this authority.
+    /// Sets the mode of TLS and the trusted authority.
     pub(crate) fn tls(self, mode: &str, ca_file: &Path) -> Self {
         self.text("tls", mode).text("tls_ca_file", ca_file.to_str().unwrap()).text("host", "localhost")
     }
 }
 
-/// A home, a configuration and a state directory, gone with the value.
+/// A home, a configuration and a state directory, removed when dropped.
 pub(crate) struct TestEnv {
     /// The home.
     dir: TempDir,
 }
 
 impl TestEnv {
-    /// With these accounts, on the disk.
+    /// Makes an environment with these accounts, on disk.
     pub(crate) fn new(accounts: &[Account]) -> Self {
         Self::within(&std::env::temp_dir(), accounts)
     }
 
-    /// With these accounts, in memory where there is a file system for that: for what is run very often.
+    /// Makes an environment with these accounts, in memory if there is a file system for that: for what is run very
+    /// often.
     pub(crate) fn in_memory(accounts: &[Account]) -> Self {
         let memory = Path::new("/dev/shm");
         let usable = tempfile::tempfile_in(memory).is_ok();
         Self::within(if usable { memory } else { Path::new("/tmp") }, accounts)
     }
 
-    /// With these accounts, below a directory.
+    /// Makes an environment with these accounts in a directory.
     fn within(parent: &Path, accounts: &[Account]) -> Self {
         let dir = tempfile::Builder::new().prefix("mailferry-test-").tempdir_in(parent).unwrap();
         let env = Self { dir };
@@ -103,7 +105,7 @@ impl TestEnv {
         env
     }
 
-    /// Writes the configuration anew.
+    /// Writes the configuration again.
     pub(crate) fn configure(&self, accounts: &[Account]) {
         let mut text = format!("[defaults]\nmaildir = \"{}/{{account}}\"\n", self.path("Mail").display());
         for account in accounts {
@@ -137,12 +139,12 @@ impl TestEnv {
         self.dir.path().join(name)
     }
 
-    /// Runs `mailferry --config .. --state-dir .. ARGS` to its end.
+    /// Runs `mailferry --config .. --state-dir .. ARGS` and waits for its end.
     pub(crate) fn run(&self, args: &[&str]) -> Outcome {
         self.spawn(args).wait()
     }
 
-    /// Runs `fetch` to its end.
+    /// Runs `fetch` and waits for its end.
     pub(crate) fn fetch(&self) -> Outcome {
         self.run(&["fetch"])
     }
@@ -152,12 +154,12 @@ impl TestEnv {
         self.spawn_under(&[], args)
     }
 
-    /// Starts the program by way of another one, which is given the program's command line.
+    /// Starts the program through another one, which is given the program's command line.
     pub(crate) fn spawn_under(&self, wrapper: &[&str], args: &[&str]) -> Running {
         Running::start(&mut self.command(wrapper, args))
     }
 
-    /// Starts the program with more in its environment.
+    /// Starts the program with additional environment variables.
     pub(crate) fn spawn_with(&self, environment: &[(&str, &str)], args: &[&str]) -> Running {
         Running::start(self.command(&[], args).envs(environment.iter().copied()))
     }
@@ -169,7 +171,7 @@ impl TestEnv {
         Running::start_with(&mut self.command(&[], args), Stdio::from(fs::File::open(file).unwrap()))
     }
 
-    /// The command that starts the program.
+    /// Returns the command that starts the program.
     pub(crate) fn command(&self, wrapper: &[&str], args: &[&str]) -> Command {
         let program = env!("CARGO_BIN_EXE_mailferry");
         let mut words = wrapper.iter().copied().chain([program]);
@@ -181,7 +183,7 @@ impl TestEnv {
         command
     }
 
-    /// Starts the program as a newcomer does, by way of another one: nothing says where anything is.
+    /// Starts the program as a new user does, through another one: nothing says where anything is.
     pub(crate) fn spawn_plain(&self, wrapper: &[&str], args: &[&str]) -> Running {
         let mut words = wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_mailferry")]);
         let mut command = Command::new(words.next().unwrap());
@@ -194,12 +196,12 @@ impl TestEnv {
         self.path("Mail").join(account)
     }
 
-    /// Every delivered message of account `a`, sorted. The files' names and modes are checked on the way.
+    /// Returns every delivered message of account `a`, sorted, and checks the names and modes of the files.
     pub(crate) fn mail(&self) -> Vec<Vec<u8>> {
         self.mail_of("a")
     }
 
-    /// Every delivered message of an account, sorted.
+    /// Returns every delivered message of an account, sorted.
     pub(crate) fn mail_of(&self, account: &str) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         for part in ["new", "cur"] {
@@ -220,7 +222,7 @@ impl TestEnv {
         files(&self.maildir("a").join("tmp"))
     }
 
-    /// Every file below the home with its content: to see that nothing was written.
+    /// Returns every file below the home with its contents: to check that nothing was written.
     pub(crate) fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut all = BTreeMap::new();
         let mut left = vec![self.dir.path().to_owned()];
@@ -239,30 +241,30 @@ impl TestEnv {
     }
 }
 
-/// The program while it runs; killed when dropped.
+/// The running program; killed when dropped.
 pub(crate) struct Running {
     /// The process.
     child: Child,
-    /// Reads its standard output.
+    /// The thread that reads its standard output.
     stdout: Option<JoinHandle<Vec<u8>>>,
-    /// Reads its standard error.
+    /// The thread that reads its standard error.
     stderr: Option<JoinHandle<Vec<u8>>>,
-    /// When it was started.
+    /// The time when it was started.
     started: Instant,
 }
 
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The exit status; less than 0 is the signal that killed it.
+    /// The exit status, or the negative number of the signal that killed it.
     pub(crate) status: i32,
-    /// What it printed.
+    /// Its standard output.
     pub(crate) stdout: String,
-    /// What it said on standard error.
+    /// Its standard error.
     pub(crate) stderr: String,
-    /// How long it took.
+    /// How long it ran.
     pub(crate) elapsed: Duration,
-    /// The largest resident memory that was seen, without the program's text, in KiB.
+    /// The peak resident memory seen, without the program's text, in KiB.
     pub(crate) peak_kib: u64,
 }
 
@@ -272,7 +274,7 @@ impl Running {
         Self::start_with(command, Stdio::null())
     }
 
-    /// The same with something on its standard input.
+    /// Like [`Self::start`], with standard input.
     fn start_with(command: &mut Command, input: Stdio) -> Self {
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = Instant::now();
@@ -297,7 +299,7 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for its end, within the time limit.
+    /// Waits for its end, with a time limit.
     pub(crate) fn wait(mut self) -> Outcome {
         let (mut peak, mut text_kib) = (0, 0);
         let waited = Instant::now(); // a daemon may have run for long
@@ -312,7 +314,7 @@ impl Running {
                 drop(self.child.wait());
                 break None;
             }
-            std::thread::sleep(Duration::from_millis(2)); // the pace of looking, nothing depends on it
+            std::thread::sleep(Duration::from_millis(2)); // how often to check; nothing depends on it
         };
         let elapsed = self.started.elapsed();
         let text = |handle: Option<JoinHandle<Vec<u8>>>| handle.unwrap().join().unwrap();
@@ -329,13 +331,13 @@ impl Running {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
         assert!(begun.elapsed() < Duration::from_secs(40), "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(10)); // the pace of looking, nothing depends on it
+        std::thread::sleep(Duration::from_millis(10)); // how often to check; nothing depends on it
     }
 }
 
@@ -347,19 +349,19 @@ impl Drop for Running {
 }
 
 impl Outcome {
-    /// The run must have ended so.
+    /// Checks how the run ended.
     #[track_caller]
     pub(crate) fn expect(self, status: i32) -> Self {
         assert_eq!(self.status, status, "the exit status; {self:#?}");
         self
     }
 
-    /// Both outputs, to look for words in.
+    /// Returns both outputs, for searching.
     pub(crate) fn output(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 
-    /// The output must hold this text.
+    /// Checks that the output contains this text.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.output().contains(text), "it does not say {text:?}; {self:#?}");
@@ -367,7 +369,7 @@ impl Outcome {
     }
 }
 
-/// Reads a pipe to its end in a thread of its own.
+/// Reads a pipe to its end in its own thread.
 fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -376,8 +378,9 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// The high-water mark of a process's resident memory, and what of its memory is files now, in KiB; 0 once it is gone. The
-/// program's own text is to be left out: one that is not optimised has megabytes of it, and they go before the mark does.
+/// Returns the high-water mark of a process's resident memory, and how much of it is file-backed now, in KiB; 0 if the
+/// process has gone. The program's text is to be subtracted: an unoptimised program has megabytes of it, and they may
+/// be evicted without lowering the mark.
 fn memory(pid: u32) -> (u64, u64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name: &str| -> u64 {
@@ -387,7 +390,7 @@ fn memory(pid: u32) -> (u64, u64) {
     (field("VmHWM:"), field("RssFile:"))
 }
 
-/// Says that a test is skipped. Not by `println!`: what a passing test prints so is not shown.
+/// Reports that a test is skipped. Not by `println!`, which is not shown for a test that passes.
 pub(crate) fn skip(reason: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     drop(writeln!(std::io::stderr(), "skipped: {name}: {reason}"));

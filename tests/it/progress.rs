@@ -1,4 +1,4 @@
-//! What `fetch` shows on a terminal: how far each account is, lines that are printed meanwhile, and what it came to.
+//! What `fetch` shows on a terminal: the progress of each account, lines printed meanwhile, and the result.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -17,7 +17,7 @@ fn accounts(maildrop: &Maildrop, all: usize, wrong: usize) -> Vec<Account> {
     (0..all).map(account).collect()
 }
 
-/// A server that stops in the middle of the mail of its first session.
+/// A server that stalls in the middle of the mail of its first session.
 fn stalling() -> Maildrop {
     let mut messages = small_ones(3);
     messages.push(Message::large("large", 2_000_000));
@@ -26,7 +26,7 @@ fn stalling() -> Maildrop {
     })
 }
 
-/// What a terminal of so many columns shows of this in its lines, if every line that is drawn fits.
+/// Returns the width of the longest line shown on a terminal, provided that every drawn line fits.
 fn widest_line(text: &str) -> usize {
     let mut widest = 0;
     for line in text.split(['\n', '\r']) {
@@ -88,7 +88,7 @@ fn lines_that_are_printed_do_not_tear_what_is_shown() {
     slow.server.release();
     terminal.wait_for("5 fetched, 1 failed: acc00");
     assert_eq!(running.wait().status, 77);
-    // Each printed line begins where a line begins, in whatever was erased.
+    // Each printed line begins at the start of a line, in whatever was erased.
     for line in terminal.text().split('\n') {
         if let Some((before, _)) = line.split_once(": 1 new message") {
             let name = before.rsplit(['J', 'l', '\r']).next().unwrap();
@@ -138,7 +138,7 @@ fn ctrl_c_is_acknowledged_at_once_and_the_second_one_ends_at_once() {
     terminal.type_in("\u{3}");
     terminal.wait_for("ending: what is under way comes in first; Ctrl-C again ends at once");
     terminal.type_in("\u{3}");
-    // The server has not gone on.
+    // The server is still stalled.
     assert_eq!(running.wait().status, 130);
 }
 

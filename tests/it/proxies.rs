@@ -1,4 +1,4 @@
-//! Through a proxy: nothing of the greeting is lost, no secret is shown, and whose address counts.
+//! Proxies: nothing of the greeting is lost, no secret is shown, and which address counts.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,16 +11,16 @@ use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::Maildrop;
 
-/// Who came to a proxy, and where to.
+/// The clients of a proxy, and the destinations that they asked for.
 type Asked = Arc<Mutex<Vec<(IpAddr, String)>>>;
 
-/// A proxy that speaks HTTP's CONNECT and leads every name to one server. It sends its answer together with what the server
-/// says first, if that speaks first.
+/// A proxy that speaks HTTP's CONNECT and connects every name to one server. If the server speaks first, the proxy
+/// sends its own answer together with the greeting.
 fn proxy(server: SocketAddr, greets: bool) -> SocketAddr {
     proxy_to(move |_| Some((server, greets))).0
 }
 
-/// The same with a server for each name and port, and what was asked of it.
+/// Like [`proxy`], with a server for each name and port; also returns what was asked of it.
 pub(crate) fn proxy_to(
     server: impl Fn(&str) -> Option<(SocketAddr, bool)> + Send + Sync + 'static,
 ) -> (SocketAddr, Asked) {
@@ -69,7 +69,7 @@ fn carry(mut client: TcpStream, server: &dyn Fn(&str) -> Option<(SocketAddr, boo
     client.shutdown(std::net::Shutdown::Write).ok()
 }
 
-/// The value of `proxy` for a proxy there.
+/// Returns the value of the key `proxy` for a proxy there.
 pub(crate) fn url(address: SocketAddr, password: &str) -> String {
     format!("http://jo:{password}@{address}")
 }

@@ -1,5 +1,5 @@
-//! A message that fails again and again is quarantined, longer each time, and comes back when its time is over. Here the
-//! library is run in the tests' own process, because a clock has to be set.
+//! A message that fails repeatedly is quarantined, longer each time, and tried again afterwards. The library runs in
+//! the tests' own process here, because a clock has to be set.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::delivered::files;
 use crate::mail::small_ones;
 use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
 
-/// A clock that goes only when it is told to.
+/// A clock that only advances when told to.
 #[derive(Debug, Default)]
 struct SetClock(Mutex<u64>);
 
@@ -38,7 +38,7 @@ impl Clock for SetClock {
     }
 }
 
-/// An account, its home and its clock.
+/// An account with its home and its clock.
 pub(crate) struct Bench {
     home: TempDir,
     clock: Arc<SetClock>,
@@ -80,9 +80,9 @@ impl Bench {
         Self { home, clock: Arc::default(), account }
     }
 
-    /// One poll.
+    /// Polls once.
     pub(crate) fn poll(&self) -> PollReport {
-        // A child that another test begins meanwhile has this process's locks until its program runs.
+        // A child process that another test is starting holds this process's locks until it calls exec.
         let is_locked = |report: &PollReport| format!("{:?}", report.end).contains("Locked");
         let mut tries = std::iter::repeat_with(|| self.observed(Observers::default()));
         for report in tries.by_ref().take(600) {
@@ -94,7 +94,7 @@ impl Bench {
         tries.next().unwrap()
     }
 
-    /// One poll that is observed.
+    /// Polls once, with observers.
     pub(crate) fn observed(&self, observers: Observers) -> PollReport {
         let context = PollContext {
             dialer: Arc::new(Dialer::new(NetLimits::default())),
@@ -116,7 +116,7 @@ impl Bench {
         *self.clock.0.lock().unwrap() += seconds;
     }
 
-    /// Polls, sees that the message is tried and fails, and that it is left alone for so many seconds afterwards.
+    /// Polls, checks that the message is tried and fails, and that it is left alone for this many seconds afterwards.
     fn fails_and_rests_for(&self, maildrop: &Maildrop, seconds: u64) {
         let before = tries(maildrop);
         let report = self.poll();
@@ -136,14 +136,14 @@ impl Bench {
     }
 }
 
-/// How often the second message was asked for.
+/// How often the second message was requested.
 fn tries(maildrop: &Maildrop) -> usize {
     maildrop.server.wait_until_idle();
     let sessions = maildrop.server.sessions();
     sessions.iter().flat_map(|session| &session.lines).filter(|line| *line == "RETR 2").count()
 }
 
-/// How long the message rests after each failure, in seconds: from an hour to a week.
+/// How long the message is left alone after each failure, in seconds: from an hour to a week.
 const RESTS: [u64; 12] = [0, 0, 3600, 7200, 14_400, 28_800, 57_600, 115_200, 230_400, 460_800, 7 * 86_400, 7 * 86_400];
 
 #[test]
@@ -160,7 +160,7 @@ fn a_refused_message_is_quarantined_longer_each_time() {
     assert_eq!(files(&bench.account.maildir.join("new")).len(), 3);
 }
 
-/// Whatever is kept back on several days is larger than the limit of any, and keeps nothing else back.
+/// What a limit holds back on several days is larger than any day's limit, and must not hold back anything else.
 #[test]
 fn what_a_limit_for_the_day_keeps_back_day_after_day_is_quarantined() {
     const DAY: u64 = 86_400;
@@ -169,7 +169,7 @@ fn what_a_limit_for_the_day_keeps_back_day_after_day_is_quarantined() {
     let maildrop = Maildrop::new(messages);
     let bench = Bench::at(&maildrop);
     for rest in [DAY, DAY, 0] {
-        // However often it is asked for in a day.
+        // However often it is polled in a day.
         for _ in 0..5 {
             let before = tries(&maildrop);
             let report = bench.poll();
@@ -201,7 +201,7 @@ fn what_a_limit_for_the_day_keeps_back_day_after_day_is_quarantined() {
     assert_eq!(bench.poll().retrieved, 1, "its time is over");
 }
 
-/// Where several are too large, one after the other is found out.
+/// If several are too large, they are found one after the other.
 #[test]
 fn all_that_a_limit_for_the_day_keeps_back_is_quarantined_in_the_end() {
     let mut messages = small_ones(2);
@@ -241,7 +241,7 @@ fn a_message_that_is_gone_for_good_is_not_remembered_as_trouble() {
     let bad = maildrop.change(|contents| contents.messages.remove(1));
     bench.poll();
     maildrop.change(|contents| contents.messages.insert(1, bad));
-    // It begins anew: not quarantined, but tried.
+    // It starts again: not quarantined, but tried.
     bench.fails_and_rests_for(&maildrop, 0);
     bench.fails_and_rests_for(&maildrop, 0);
 }

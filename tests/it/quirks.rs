@@ -1,4 +1,4 @@
-//! What servers do that the RFC does not know of, and what mailferry makes of it: `docs/server-quirks.md`.
+//! What servers do beyond the RFCs, and how mailferry handles it: `docs/server-quirks.md`.
 
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
@@ -8,20 +8,20 @@ use crate::scripted::Faults;
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::{Maildrop, Message, PASSWORD, USER};
 
-/// The account at this maildrop.
+/// The account for this maildrop.
 fn account(maildrop: &Maildrop, delete: bool) -> Account {
     let account = Account::at(maildrop.server.address);
     if delete { account.deleting() } else { account }
 }
 
-/// Steps in which the client must send each line at the left and gets the text at the right, LF for CRLF.
+/// Steps in which the client must send each line on the left and gets the text on the right, with LF for CRLF.
 fn steps(greeting: &str, conversation: &[(&'static str, &str)], line_end: &str) -> Vec<Step> {
     let send = |text: &str| Step::Send(text.replace('\n', line_end).into_bytes());
     let turns = conversation.iter().flat_map(|(line, answer)| [Step::Expect(line), send(answer)]);
     std::iter::once(send(greeting)).chain(turns).chain([Step::Close]).collect()
 }
 
-/// The login by USER and PASS, with these answers to CAPA before and after it.
+/// A login by USER and PASS, with these answers to CAPA before and after it.
 fn login(before: &'static str, after: &'static str) -> Vec<(&'static str, &'static str)> {
     let (user, pass) = (format!("USER {USER}").leak(), format!("PASS {PASSWORD}").leak());
     vec![("CAPA", before), (user, "+OK\n"), (pass, "+OK\n"), ("CAPA", after)]
@@ -39,7 +39,7 @@ fn numbers_may_have_gaps() {
         ("STAT", "+OK 2 39\n"),
         ("QUIT", "+OK\n"),
     ]);
-    // Everything was new, so there is a look whether there is more.
+    // Everything was new, so it looks whether there is more.
     let server = dialogue::serve(steps("+OK\n", &conversation, "\r\n"));
     let env = TestEnv::new(&[Account::at(server.address).text("auth", "user")]);
     env.fetch();
@@ -74,13 +74,13 @@ fn capabilities_may_be_told_only_after_the_login_or_only_before_it_and_in_lower_
     for (before, after, then) in [
         ("-ERR\n", full, vec!["STAT", "UIDL", "LIST"]),
         ("+OK\nUSER\n.\n", full, vec!["STAT", "UIDL", "LIST"]),
-        // Announced before the login: CAPA is asked again in one flight with the rest, and may be refused then.
+        // Announced before the login: CAPA is sent again in one flight with the rest, and may be refused then.
         (full, "-ERR\n", vec![]),
     ] {
         let mut conversation = login(before, after);
         let mut turns = Vec::new();
         if then.is_empty() {
-            // The password goes alone; what follows the login comes as one flight of four.
+            // PASS is sent alone; what follows the login is sent in one flight of four.
             let (_capa, answer) = conversation.pop().unwrap();
             turns = ["CAPA", "STAT", "UIDL", "LIST"].map(Step::Expect).to_vec();
             turns.push(Step::Send(answer.replace('\n', "\r\n").into_bytes()));
@@ -178,14 +178,14 @@ fn another_size_under_a_known_unique_id_is_retrieved_once() {
             env.fetch().expect(0).says("nothing new");
             assert_eq!(["TOP", "RETR"].map(|command| maildrop.count(command)), counts, "it is settled");
         }
-        // It comes once for each of its sizes, and is recognised when it is here: a header shows only a part.
+        // It is retrieved once for each of its sizes, and recognised only then: a header shows only a part.
         assert_eq!((maildrop.count("RETR"), env.mail().len()), (5, 3));
     }
 }
 
 #[test]
 fn a_server_that_takes_away_what_was_retrieved_loses_nothing() {
-    // What a session that ended by QUIT has retrieved is not there any more.
+    // What was retrieved in a session that ended by QUIT is gone.
     let taking = |count| Maildrop::with(small_ones(count), |behaviour| behaviour.window = Some(usize::MAX));
     let maildrop = taking(20);
     let env = TestEnv::new(&[account(&maildrop, false)]);
@@ -197,7 +197,7 @@ fn a_server_that_takes_away_what_was_retrieved_loses_nothing() {
     env.fetch().expect(0).says("25 new messages");
     assert_same_mail(&env.mail(), &small_ones_stored(45));
 
-    // A session that breaks off ends without QUIT: everything is there next time.
+    // A session that breaks ends without QUIT: everything is there in the next one.
     let maildrop = taking(20);
     let env = TestEnv::new(&[account(&maildrop, false)]);
     let faults = Faults { cut_after: Some(1500), ..Faults::default() };
@@ -228,7 +228,7 @@ fn a_quit_that_is_refused_or_not_answered_has_deleted_nothing_for_us() {
         });
         env.fetch().expect(0).says("3 deleted on the server");
         assert!(maildrop.left().is_empty());
-        // What had been promised to go is retrieved to be sure, and not delivered again.
+        // What the server had agreed to delete is retrieved to be sure, and not delivered again.
         assert_eq!((env.mail().len(), maildrop.count("RETR")), (3, 6));
     }
 }
@@ -251,7 +251,7 @@ fn a_refused_dele_is_told_and_tried_again() {
 
 #[test]
 fn an_answer_that_ends_too_early_costs_no_other_message() {
-    // What Dovecot does with a message that begins with a dot, without a Dovecot.
+    // What Dovecot does with a message that begins with a dot, without needing a Dovecot.
     for delete in [false, true] {
         let mut messages = small_ones(3);
         messages[1].refusal = Some("+OK\r\n.\r\nSubject: lost by the server\r\n\r\ntext\r\n.".to_owned());
@@ -271,7 +271,8 @@ fn an_answer_that_ends_too_early_costs_no_other_message() {
 
 #[test]
 fn what_ended_too_early_is_fetched_whole_once_the_server_is_repaired() {
-    // What is listed as it is comes out shorter, and is not taken. Where the size is a lie, a part is stored.
+    // If its listed size is right, it is shorter than listed and not accepted. If the listed size is a lie, a part is
+    // stored.
     for (delete, reported_size) in [(false, None), (true, None), (false, Some(0)), (true, Some(0))] {
         let mut messages = small_ones(3);
         messages[1].refusal = Some("+OK\r\n.\r\nSubject: the rest\r\n\r\ntext\r\n.".to_owned());
@@ -285,7 +286,7 @@ fn what_ended_too_early_is_fetched_whole_once_the_server_is_repaired() {
         let mail = env.mail();
         assert!(small_ones_stored(3).iter().all(|message| mail.contains(message)), "{mail:?}");
         if reported_size.is_some() {
-            // The others have sizes, so what comes without one may be a part.
+            // The others have sizes, so a message without one may be a part.
             assert!(maildrop.left().contains(&"u2".to_owned()));
             env.fetch().expect(0);
         }
@@ -337,7 +338,7 @@ fn each_message_that_broke_a_session_has_a_session_of_its_own() {
 fn a_goodbye_in_the_middle_is_for_later() {
     let goodbye = "-ERR Disconnected for inactivity.\n";
     let listed = [("STAT", "+OK 1 20\n"), ("UIDL", "+OK\n1 a\n.\n"), ("LIST", "+OK\n1 20\n.\n")];
-    // In the place of an answer, and behind one, where nobody has asked for anything.
+    // In place of an answer, and after one, when nothing was requested.
     for (before, last) in [
         (&listed[..], ("RETR 1", goodbye.to_owned())),
         (&listed[..2], ("LIST", format!("{}{goodbye}", listed[2].1))),

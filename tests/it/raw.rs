@@ -1,10 +1,10 @@
-//! The plainest POP3 client: it says lines and reads answers. What it retrieves is the truth that the program is held to.
+//! A minimal POP3 client: it sends lines and reads answers. What it retrieves is the reference for the program.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A connection in clear.
+/// A connection without TLS.
 pub(crate) struct RawClient {
     /// The connection, buffered for reading.
     stream: BufReader<TcpStream>,
@@ -20,7 +20,7 @@ impl RawClient {
         Ok((client, greeting))
     }
 
-    /// Sends bytes as they are.
+    /// Sends raw bytes.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
@@ -38,7 +38,7 @@ impl RawClient {
         self.line().unwrap()
     }
 
-    /// Sends a command and reads a multi-line answer, unstuffed, CRLF as it came.
+    /// Sends a command and reads a multi-line answer, unstuffed, with CRLF as received.
     pub(crate) fn ask_for_lines(&mut self, command: &str) -> Vec<u8> {
         let status = self.ask(command);
         assert!(status.starts_with("+OK"), "{command}: {status}");
@@ -46,7 +46,7 @@ impl RawClient {
         loop {
             let mut line = Vec::new();
             self.stream.read_until(b'\n', &mut line).unwrap();
-            // A server may pass a lone LF through; only CRLF ends a line.
+            // A server may pass on a lone LF; only CRLF ends a line.
             while !line.ends_with(b"\r\n") {
                 assert!(self.stream.read_until(b'\n', &mut line).unwrap() > 0, "{command}: the answer is cut");
             }
@@ -57,7 +57,7 @@ impl RawClient {
         }
     }
 
-    /// Reads until the server ends the connection; whether it did so in order.
+    /// Reads until the server closes the connection; fails if it is reset.
     pub(crate) fn read_to_end(&mut self) -> std::io::Result<Vec<u8>> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest)?;
@@ -65,7 +65,7 @@ impl RawClient {
     }
 }
 
-/// A message as it must be stored: each CRLF is LF.
+/// Returns a message as it must be stored: LF for each CRLF.
 pub(crate) fn stored(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter().copied().peekable();

@@ -1,17 +1,17 @@
-//! Bytes are sacred: what a real Dovecot serves is what is stored, over every kind of connection.
+//! What a real Dovecot serves is stored byte for byte, over every kind of connection.
 
 use crate::delivered::assert_same_mail;
 use crate::dovecot::{User, shared, token_of};
 use crate::mail::{corpus, odd_ones, thousand_mixed};
 use crate::program::{Account, TestEnv};
 
-/// The corpus and the odd ones; without those that begin with a dot, which Dovecot 2.3 forgets to stuff.
+/// The corpus and the odd messages, except for those that begin with a dot, which Dovecot 2.3 fails to stuff.
 fn all_messages() -> Vec<Vec<u8>> {
     let odd = odd_ones().into_iter().filter(|message| !message.starts_with(b"."));
     corpus().into_iter().map(|(_, message)| message).chain(odd).collect()
 }
 
-/// Fetches everything, then finds nothing new; nothing goes from the server.
+/// Fetches everything, then finds nothing new; nothing is deleted on the server.
 fn everything_arrives_once(user: &User<'_>, account: Account) {
     let served = user.served();
     let env = TestEnv::new(&[account]);
@@ -125,7 +125,7 @@ fn a_wrong_password_at_dovecot_is_a_refused_login() {
 
 #[test]
 fn a_message_that_dovecot_garbles_stops_no_other_and_stays() {
-    // The answer to its RETR ends at its first line, and its other lines are in the place of the next answer.
+    // The answer to its RETR ends at its first line, and its other lines take the place of the next answer.
     let Some(dovecot) = shared() else { return };
     let garbled = b".\nSubject: lost by the server\n\ntext\n".to_vec();
     let good = |n: usize| crate::raw::stored(&crate::mail::small(n));

@@ -1,5 +1,5 @@
-//! A poll that finds what the last one left is over when the listing was seen: nothing is read or planned. And nothing
-//! else is ever taken for the same.
+//! A poll that finds what the last one left ends after the listing: nothing is read or planned. And nothing else is
+//! ever mistaken for that.
 
 use std::fs;
 
@@ -7,19 +7,20 @@ use crate::mail::small_ones;
 use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::{Contents, Maildrop, Message};
 
-/// The commands of the last session, without their arguments.
+/// Returns the commands of the last session, without their arguments.
 fn commands(maildrop: &Maildrop) -> Vec<String> {
     maildrop.server.wait_until_idle();
     let session = maildrop.server.sessions().pop().unwrap();
     session.lines.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
 }
 
-/// Whether the last session recognised the listing: it asked for no sizes, and for nothing else.
+/// Whether the last session recognised the listing: it asked for no sizes and nothing else.
 fn was_recognised(maildrop: &Maildrop) -> bool {
     commands(maildrop) == ["AUTH", "CAPA", "STAT", "UIDL", "QUIT"]
 }
 
-/// Three messages that were fetched, and two polls that found nothing new: the first looked at everything.
+/// An account that has fetched three messages, and then polled twice without anything new: the first of these polls
+/// looked at everything.
 fn at_rest(settings: &[(&'static str, &str)]) -> (Maildrop, TestEnv) {
     let maildrop = Maildrop::new(small_ones(3));
     let account = settings.iter().fold(Account::at(maildrop.server.address), |a, (key, value)| a.text(key, value));
@@ -61,7 +62,7 @@ fn no_changed_listing_is_taken_for_the_same() {
     for (what, change, mails) in changes {
         let (maildrop, env) = at_rest(&[]);
         maildrop.change(|contents| {
-            // What small ones are called is theirs; the middle one is exchanged under its own name.
+            // The small ones' unique-ids stay; the middle message is replaced under its own one.
             let name = contents.messages[1].uid.clone();
             change(contents);
             if what == "another size" {

@@ -1,4 +1,4 @@
-//! What a server can say no to, and what the exit status says then.
+//! What a server can refuse, and the exit statuses for it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::scripted::closed::ClosedPort;
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::Maildrop;
 
-/// One fetch from this server, in clear, with the shortest time-out.
+/// Fetches from this server, without TLS, with the shortest timeout.
 fn fetch_from(server: &Server) -> crate::program::Outcome {
     TestEnv::in_memory(&[Account::at(server.address).text("timeout", "5s")]).fetch()
 }
@@ -165,7 +165,7 @@ fn utf8_is_asked_for_where_it_is_offered() {
     assert_eq!(maildrop.count("UTF8"), maildrop.server.sessions().len());
 }
 
-/// A maildrop whose server answers these commands so.
+/// A maildrop whose server gives these answers to these commands.
 fn answering(messages: usize, answers: &[(&str, &str)]) -> Maildrop {
     Maildrop::with(small_ones(messages), |behaviour| {
         behaviour.answers = answers.iter().map(|(to, answer)| (to.to_string(), format!("{answer}\r\n"))).collect();
@@ -244,7 +244,7 @@ fn a_server_that_hangs_up_behind_a_good_login_is_in_trouble() {
     for (said, status) in
         [("-ERR [SYS/TEMP] cannot open it", 75), ("-ERR mailbox is locked", 75), ("-ERR [SYS/PERM] off", 77)]
     {
-        // Unasked, together with the answer to PASS or a little later; in the place of the next answer.
+        // Unsolicited, together with the answer to PASS or a little later; in place of the next answer.
         let at_once = vec![Step::Send(format!("+OK\r\n{said}\r\n").into_bytes()), Step::Close];
         let later = vec![Step::say("+OK"), Step::Pause(Duration::from_millis(50)), Step::say(said), Step::Close];
         let asked = vec![Step::say("+OK"), Step::ExpectPrefix("CAPA"), Step::say(said), Step::Close];
@@ -273,7 +273,7 @@ fn an_empty_maildrop_may_refuse_to_be_listed() {
                 std::mem::take(&mut contents.messages)
             });
             env.fetch().expect(0).says("nothing new");
-            // What was there comes back: nothing was forgotten.
+            // The messages come back: nothing was forgotten.
             maildrop.change(|contents| {
                 contents.behaviour.answers.clear();
                 contents.messages = kept;
@@ -283,18 +283,18 @@ fn an_empty_maildrop_may_refuse_to_be_listed() {
             assert_same_mail(&env.mail(), &small_ones_stored(3));
         }
     }
-    // Whatever it says then, as long as no code says more.
+    // Whatever the server says then, unless a reply code says more.
     let words = "-ERR No messages in maildrop, try again later";
     for stat in ["+OK 0 0", "+OK 0"] {
         let maildrop = answering(0, &[("STAT", stat), ("UIDL", words), ("LIST", words)]);
         TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch().expect(0).says("nothing new");
     }
-    // It may be empty, and the server in trouble.
+    // The maildrop may be empty, or the server in trouble.
     let maildrop = answering(0, &[("UIDL", "-ERR [SYS/TEMP] no"), ("LIST", no)]);
     TestEnv::in_memory(&[Account::at(maildrop.server.address)]).fetch().expect(75);
 }
 
-/// A maildrop of three messages that is reached by the name of a provider's server, and answers so.
+/// A maildrop of three messages that is reached under the name of a provider's server, and gives these answers.
 fn of_provider(host: &str, answers: &[(&str, &str)], change: impl Fn(Account) -> Account) -> (Maildrop, TestEnv) {
     let maildrop = answering(3, answers);
     let address = maildrop.server.address;
@@ -335,7 +335,7 @@ fn what_a_provider_says_is_explained() {
     env.fetch().expect(77).says("or the token is of another one").says("Let devices and apps use POP");
 }
 
-/// What is said of one message stops no other, whatever the words.
+/// A refusal of one message stops no other, whatever the server says.
 #[test]
 fn a_limit_that_is_about_one_message_is_a_refused_message() {
     for pipelining in [true, false] {
@@ -349,7 +349,8 @@ fn a_limit_that_is_about_one_message_is_a_refused_message() {
     }
 }
 
-/// What came is kept; what did not is asked for again when the server gives more, and none of it counts as trouble.
+/// What was retrieved is kept; the rest is requested again when the server allows more, and none of it counts as
+/// trouble.
 #[test]
 fn a_daily_limit_is_waited_for() {
     for pipelining in [true, false] {
@@ -369,7 +370,7 @@ fn a_daily_limit_is_waited_for() {
         for _ in 0..3 {
             env.fetch().expect(75);
         }
-        // Nothing was set aside for it.
+        // No message was set aside for it.
         maildrop.change(|contents| contents.messages.iter_mut().for_each(|message| message.refusal = None));
         env.fetch().expect(0).says("2 new messages");
         assert_same_mail(&env.mail(), &small_ones_stored(3));

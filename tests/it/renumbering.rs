@@ -1,4 +1,4 @@
-//! A server that gives its messages other unique-ids, as a migration does: nothing comes twice, nothing is missed.
+//! A server that gives its messages new unique-ids, as a migration does: nothing is delivered twice, nothing is missed.
 
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
@@ -6,13 +6,13 @@ use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// The account at this maildrop.
+/// The account for this maildrop.
 fn account(maildrop: &Maildrop, delete: bool) -> Account {
     let account = Account::at(maildrop.server.address);
     if delete { account.deleting() } else { account }
 }
 
-/// A maildrop of so many messages that were fetched and left there.
+/// A maildrop of this many messages that were fetched and left there.
 fn fetched(count: usize) -> (Maildrop, TestEnv) {
     let maildrop = Maildrop::new(small_ones(count));
     let env = TestEnv::new(&[account(&maildrop, false)]);
@@ -20,19 +20,19 @@ fn fetched(count: usize) -> (Maildrop, TestEnv) {
     (maildrop, env)
 }
 
-/// Gives every message another unique-id.
+/// Gives every message a new unique-id.
 fn renumber(maildrop: &Maildrop) {
     maildrop.change(|contents| {
         contents.messages.iter_mut().for_each(|message| message.uid = format!("other-{}", message.uid));
     });
 }
 
-/// What is remembered, as it is on disk.
+/// Returns the record on disk.
 fn remembered(env: &TestEnv) -> Vec<u8> {
     std::fs::read(env.path("state").join("a.uids")).unwrap()
 }
 
-/// One more fetch: it finds nothing, asks for nothing and writes nothing.
+/// Fetches once more: finds nothing, requests nothing and writes nothing.
 #[track_caller]
 fn nothing_more_happens(maildrop: &Maildrop, env: &TestEnv) {
     let counts = || ["RETR", "TOP", "DELE"].map(|command| maildrop.count(command));
@@ -55,7 +55,8 @@ fn a_renumbered_maildrop_is_not_fetched_again() {
     nothing_more_happens(&maildrop, &env);
 }
 
-/// What came before the session broke was in doubt, and its header no proof; then the same bytes came again.
+/// What was retrieved before the session broke was in doubt, and its header no proof; then the same bytes were sent
+/// again.
 #[test]
 fn what_was_in_doubt_and_came_again_is_recognised_as_well() {
     let bytes = |n: usize| format!("Message-ID: <{n}@x>\r\nSubject: alarm\r\n\r\nThis is {n}.\r\n").into_bytes();
@@ -70,9 +71,9 @@ fn what_was_in_doubt_and_came_again_is_recognised_as_well() {
     assert_eq!((maildrop.count("RETR"), env.mail().len()), (before, 6));
 }
 
-/// An answer that belongs to none of the commands comes in front of those to TOP, once: the header of a message that has
-/// gone meanwhile. Each message behind it gets the header of the one in front of it, and the new one, whose own is refused,
-/// that of the last, so all seem to be known.
+/// An unsolicited answer comes before those to TOP, once: the header of a message that has gone meanwhile. Each later
+/// message gets the header of the one before it, and the new one, whose own is refused, that of the last, so all seem
+/// to be known.
 #[test]
 fn headers_that_are_out_of_step_adopt_nothing() {
     // All have one size, so that a header alone tells them apart.
@@ -146,7 +147,7 @@ fn equal_headers_are_counted() {
         env.fetch().expect(0).says(&said).says(&format!("; {renumbered} renumbered"));
         let mut expected = small_ones_stored(6);
         let all = ["first", "the second", "a third one, between the two"];
-        // A header that says little adopts nothing: what has one comes a second time.
+        // A header that says little adopts nothing: such a message is delivered a second time.
         for body in all.iter().chain(&all[..new - 1]) {
             expected.push(stored(format!("{header}\r\n\r\n{body}\r\n").as_bytes()));
         }
@@ -217,7 +218,7 @@ fn without_top_a_renumbered_maildrop_is_a_question_to_the_user() {
         renumber(&maildrop);
         maildrop.change(|contents| {
             contents.behaviour.top = false;
-            // Without CAPA the server can only refuse it.
+            // If it is not in CAPA, the server can only refuse it.
             contents.behaviour.capabilities.take_if(|_| !announced);
         });
         let before = remembered(&env);
@@ -237,7 +238,7 @@ fn without_top_a_renumbered_maildrop_is_a_question_to_the_user() {
 #[test]
 fn without_top_a_maildrop_in_portions_is_no_question() {
     for top in [true, false] {
-        // Each has a size of its own, as mail has.
+        // Each has its own size, as real mail has.
         let bytes = |n: usize| [small(n), b"x".repeat(97 * n), b"\r\n".to_vec()].concat();
         let messages = (1..=750).map(|n| Message::new(&format!("u{n}"), &bytes(n))).collect();
         let maildrop = Maildrop::with(messages, |behaviour| {

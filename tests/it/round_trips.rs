@@ -1,5 +1,5 @@
-//! How often a poll waits for the server, and that what is remembered of a server to save such waiting does no harm when
-//! it is wrong.
+//! How often a poll waits for the server, and that what is remembered about a server to save such waiting does no harm
+//! when it is wrong.
 
 use std::fs;
 
@@ -9,13 +9,13 @@ use crate::program::{Account, TestEnv};
 use crate::scripted::Session;
 use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
 
-/// The sessions so far, all of them ended.
+/// The sessions so far, all of which have ended.
 fn sessions(maildrop: &Maildrop) -> Vec<Session> {
     maildrop.server.wait_until_idle();
     maildrop.server.sessions()
 }
 
-/// The last one.
+/// The last session.
 fn last(maildrop: &Maildrop) -> Session {
     sessions(maildrop).pop().unwrap()
 }
@@ -45,19 +45,19 @@ fn a_first_poll_takes_five_round_trips_and_an_idle_one_three() {
     let session = last(&maildrop);
     assert_eq!(commands(&session), ["AUTH", "CAPA", "STAT", "UIDL", "LIST", "QUIT"]);
     assert_eq!(session.flights, 3);
-    // The same once more is recognised, and needs no sizes.
+    // The same listing again is recognised, and needs no sizes.
     env.fetch().expect(0).says("nothing new");
     let session = last(&maildrop);
     assert_eq!(commands(&session), ["AUTH", "CAPA", "STAT", "UIDL", "QUIT"]);
     assert_eq!(session.flights, 3);
     assert_eq!(sessions(&maildrop).len(), 3, "one session each");
-    // It counts them itself.
+    // The program counts them itself.
     let json = env.run(&["fetch", "--json"]).expect(0);
     let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(report["round_trips"], 3, "{report}");
 }
 
-/// Messages that were fetched, polls that found nothing new, and then so many more.
+/// An account that has fetched some messages and then polled without anything new, before more arrive.
 fn with_new(known: usize, new: usize, settings: impl FnOnce(Account) -> Account) -> (Maildrop, TestEnv) {
     let maildrop = Maildrop::new(small_ones(known));
     let env = TestEnv::in_memory(&[settings(Account::at(maildrop.server.address))]);
@@ -78,7 +78,7 @@ fn new_mail_takes_four_round_trips_and_its_sizes_come_beside_it() {
     assert_eq!(asked, [&["CAPA", "STAT", "UIDL"][..], &retrieved, &["QUIT"]].concat());
     assert_eq!(session.flights, 4);
     assert_same_mail(&env.mail(), &small_ones_stored(5));
-    // The look behind it is a full one, and the sizes are those that it lists.
+    // The look after it is complete, and the sizes are those that it lists.
     env.fetch().expect(0).says("nothing new");
     assert_eq!(commands(&last(&maildrop)), ["AUTH", "CAPA", "STAT", "UIDL", "LIST", "QUIT"]);
     env.fetch().expect(0).says("nothing new");
@@ -87,7 +87,7 @@ fn new_mail_takes_four_round_trips_and_its_sizes_come_beside_it() {
 
 #[test]
 fn new_mail_among_thousands_takes_no_more() {
-    // More than is kept of a listing that may be the same.
+    // More than the part of a listing that is compared to recognise it.
     let (maildrop, env) = with_new(6_000, 1, |account| account);
     env.fetch().expect(0).says("1 new message");
     let session = last(&maildrop);
@@ -121,7 +121,7 @@ fn all_sizes_come_first_where_they_decide_something() {
         assert_eq!(session.lines[4], "LIST", "{what}");
         assert_same_mail(&env.mail(), &small_ones_stored(3 + new));
     }
-    // One of those that are known is gone.
+    // One of the known messages is gone.
     let (maildrop, env) = with_new(3, 1, |account| account);
     maildrop.change(|contents| _ = contents.messages.remove(0));
     env.fetch().expect(0).says("1 new message");
@@ -177,7 +177,7 @@ fn a_server_that_does_not_tell_the_size_of_one_message_is_asked_for_all_from_the
             env.fetch().expect(0).says("nothing new");
             assert_same_mail(&env.mail(), &small_ones_stored(known + 2));
             assert_eq!(maildrop.left().len(), if delete { 0 } else { 5 }, "{answer:?}");
-            // Known now.
+            // It is known now.
             env.fetch().expect(0).says("nothing new");
             maildrop.change(|contents| contents.messages.extend(small_ones(known + 3).pop()));
             env.fetch().expect(0).says("1 new message");
@@ -261,7 +261,7 @@ fn a_server_that_announces_less_after_the_login_is_asked_again() {
 fn hints_that_are_damaged_or_gone_cost_a_round_trip_and_no_more() {
     let (maildrop, env) = fetched(3, |_| {});
     let hints = env.path("state/a.hints");
-    // How many sizes were right is only learned from new messages.
+    // How many sizes were right is learned from new messages only.
     let of_the_server = || -> Vec<String> {
         let all = fs::read_to_string(&hints).unwrap();
         let lines = all.split("[past]").next().unwrap().lines();
@@ -292,7 +292,7 @@ fn a_server_that_cannot_bear_what_it_announces_is_noticed_and_remembered() {
     for sessions_in_all in [2, 4, 5, 6] {
         env.fetch().expect(0).says(if first { "5 new messages" } else { "nothing new" });
         first = false;
-        // Each of the first two polls tries it, notices, and goes on in another session; the rest know.
+        // Each of the first two polls tries it, notices, and continues in another session; the others know.
         assert_eq!(sessions(&maildrop).len(), sessions_in_all);
     }
     assert_eq!(last(&maildrop).pipelined, 0);
@@ -301,7 +301,7 @@ fn a_server_that_cannot_bear_what_it_announces_is_noticed_and_remembered() {
 
 #[test]
 fn a_server_that_breaks_only_at_retrievals_sent_ahead_is_noticed_as_well() {
-    // It bears the listings.
+    // The server tolerates the listings.
     let maildrop = Maildrop::with(small_ones(6), |behaviour| behaviour.most_ahead = Some(3));
     let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
     let statuses: Vec<i32> = (0..4).map(|_| env.fetch().status).collect();

@@ -1,4 +1,5 @@
-//! Messages go where their headers say: into other Maildirs and folders, or nowhere. And nothing is lost on the way.
+//! Messages are delivered by their headers: to other Maildirs and folders, or discarded. And nothing is lost on the
+//! way.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,12 +13,12 @@ use crate::scripted::maildrop::{Maildrop, Message};
 
 mod recipients;
 
-/// A message with this header and a body that tells it from others.
+/// A message with this header and a body that distinguishes it from others.
 fn message(uid: &str, header: &str) -> Message {
     Message::new(uid, format!("Message-ID: <{uid}@example.org>\r\n{header}\r\n\r\nThis is {uid}.\r\n").as_bytes())
 }
 
-/// What rules of all kinds say.
+/// Rules of all kinds.
 const RULES: &str = r#"[
     { header = "List-Id", contains = "<dev.example.org>", folder = "Lists.Dev" },
     { header = "Subject", matches = "*unsubscribe*", skip = true },
@@ -101,11 +102,11 @@ fn what_a_rule_skips_is_looked_at_once_and_stays_whatever_the_policy() {
     let lists = asked(&maildrop, "LIST");
     env.fetch().expect(0).says("nothing new");
     assert_eq!(asked(&maildrop, "LIST"), lists, "the listing is recognised");
-    // What is new is looked at alone.
+    // Only the header of the new message is fetched.
     maildrop.change(|contents| contents.messages.push(message("three", "Subject: more")));
     env.fetch().expect(0).says("1 new message");
     assert_eq!(asked(&maildrop, "TOP"), tops + 1);
-    // When it has gone and another one has its unique-id, that one is looked at.
+    // If a message has gone and another one has its unique-id, its header is fetched.
     maildrop.change(|contents| contents.messages.clear());
     env.fetch().expect(0);
     maildrop.change(|contents| contents.messages.push(message("two", "Subject: not to be missed")));
@@ -113,7 +114,7 @@ fn what_a_rule_skips_is_looked_at_once_and_stays_whatever_the_policy() {
     assert_eq!(mail_in(&env, "a"), ["one", "three", "two"]);
 }
 
-/// An answer to TOP that comes twice, or a line in front of it, shifts the headers behind it by one message.
+/// An answer to TOP that comes twice, or a line before it, shifts the following headers by one message.
 #[test]
 fn headers_that_are_out_of_step_leave_nothing_on_the_server() {
     let news = "Message-ID: <two@example.org>\r\nSubject: Unsubscribe\r\n\r\n.\r\n";
@@ -181,7 +182,7 @@ fn without_top_nothing_is_skipped_and_that_is_said() {
     }
 }
 
-/// A header of about so many octets, with what the rules look for at its end.
+/// A header of about this many octets, with what the rules look for at its end.
 fn long_header(octets: usize) -> String {
     let lines: String = (0..octets / 72).map(|n| format!("X-Line-{n:05}: {}\r\n", "x".repeat(56))).collect();
     format!("{lines}Subject: unsubscribe\r\nList-Id: <dev.example.org>")
@@ -223,7 +224,7 @@ fn large_messages_are_routed_while_they_come() {
 fn one_maildir_that_cannot_be_written_to_keeps_nobody_elses_mail() {
     let (maildrop, env) = many_for_two();
     let tmp = env.path("Mail/jo/tmp");
-    // Root may write everywhere.
+    // Root can write everywhere.
     if !rustix::process::geteuid().is_root() {
         fs::set_permissions(&tmp, fs::Permissions::from_mode(0o500)).unwrap();
         check_others_flow(&maildrop, &env);
@@ -299,7 +300,7 @@ fn another_maildir_that_is_gone_or_another_one_is_noticed_as_the_accounts_own_is
     env.run(&["fetch", "--accept-maildir"]).expect(0);
     assert!(maildir.join("new").is_dir());
     env.fetch().expect(0);
-    // A state that was lost is noticed by what it delivered anywhere.
+    // A lost state is noticed by what it has delivered anywhere.
     maildrop.change(|contents| contents.messages.push(message("three", "From: jo@example.org")));
     env.fetch().expect(0);
     fs::remove_file(env.path("state/a.uids")).unwrap();
@@ -363,7 +364,7 @@ fn nothing_goes_that_an_earlier_poll_may_have_delivered_into_a_maildir_that_is_g
 
 #[test]
 fn a_maildir_whose_new_takes_no_mail_keeps_nobody_elses() {
-    // Root may write everywhere.
+    // Root can write everywhere.
     if rustix::process::geteuid().is_root() {
         return;
     }

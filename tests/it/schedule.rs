@@ -1,4 +1,4 @@
-//! What a poll tells the schedule. The library is run in the tests' own process; nothing waits here.
+//! What a poll reports to the schedule. The library runs in the tests' own process; nothing waits here.
 
 mod cron;
 
@@ -13,7 +13,7 @@ use crate::mail::small_ones;
 use crate::quarantine::Bench;
 use crate::scripted::maildrop::Maildrop;
 
-/// When the next poll is, after one that has just ended and took a second.
+/// Returns when the next poll is due after one that has just ended and took a second.
 fn after(history: &mut History, report: &PollReport) -> (Duration, Reason) {
     let timing = PollTiming::new(Interval::fixed(Duration::from_secs(300)), "pop.example.org");
     let end = Duration::from_secs(1_000_000);
@@ -23,7 +23,7 @@ fn after(history: &mut History, report: &PollReport) -> (Duration, Reason) {
     (at - end, reason)
 }
 
-/// The server lists 250 messages at a time and lets nobody in twice within its LOGIN-DELAY.
+/// The server lists 250 messages at a time and allows no second login within its LOGIN-DELAY.
 #[test]
 fn a_backlog_that_the_server_does_not_give_away_at_once_is_fetched_at_its_pace() {
     let maildrop = Maildrop::with(small_ones(500), |behaviour| {
@@ -48,7 +48,7 @@ fn a_backlog_that_the_server_does_not_give_away_at_once_is_fetched_at_its_pace()
         "{wait:?} {reason:?}"
     );
 
-    // Now it comes too soon.
+    // Now it is too soon.
     maildrop.change(|contents| contents.behaviour.logins = Some(0));
     let (wait, reason) = after(&mut history, &bench.poll());
     assert!((600..=660).contains(&wait.as_secs()), "{wait:?}");

@@ -1,4 +1,4 @@
-//! No secret and no control byte is ever printed. Every run of every test is checked for that as well.
+//! No secret and no control character is ever printed. Every run of every test is checked for that as well.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -76,7 +76,7 @@ fn a_password_in_the_wrong_place_is_not_printed_either() {
     }
 }
 
-/// In the forms in which servers and devices on the way work with it.
+/// In the forms that servers and devices in between use.
 #[test]
 fn a_password_that_comes_back_encoded_is_not_printed_either() {
     let octets = PASSWORD.as_bytes();

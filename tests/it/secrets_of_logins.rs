@@ -1,4 +1,5 @@
-//! What a login is made of shows nowhere: not in `/proc`, not in the log at its highest level, not in what is kept.
+//! Nothing of a login's credentials is visible: not in `/proc`, not in the log at its highest level, not in stored
+//! files.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -14,22 +15,22 @@ use crate::mail::small_ones;
 use crate::program::{Account, TestEnv, skip};
 use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
 
-/// Anything shorter may be there by chance.
+/// Anything shorter, in bytes, may occur by chance.
 const SHORTEST: usize = 8;
 
-/// The password and what it becomes in base64, alone and within something else, and in hexadecimal.
+/// The password, its base64 forms, alone and within something else, and its hexadecimal form.
 fn forms() -> Vec<String> {
     let mut forms = vec![PASSWORD.to_owned(), PASSWORD.bytes().map(|octet| format!("{octet:02x}")).collect()];
     for before in 0..3 {
         let encoded = BASE64_STANDARD.encode(["x".repeat(before).as_str(), PASSWORD].concat());
-        // The first and the last characters also depend on what stands beside it.
+        // The first and the last characters also depend on what is next to it.
         let whole = encoded.get(4..encoded.len() - 4).unwrap();
         forms.push(whole.to_owned());
     }
     forms
 }
 
-/// What the client of a session has said to be let in: responses as they went over the wire and decoded, arguments, digests.
+/// Returns what the client of a session sent to log in: responses as sent and decoded, arguments, digests.
 fn said(lines: &[String]) -> Vec<String> {
     let mut said = Vec::new();
     let mut responses = false;
@@ -52,14 +53,14 @@ fn said(lines: &[String]) -> Vec<String> {
         .filter_map(|line| BASE64_STANDARD.decode(line).ok())
         .flat_map(|octets| {
             let text = String::from_utf8_lossy(&octets).into_owned();
-            // The parts by which a server judges: the digest behind the name, the proof, the token.
+            // The parts that a server checks: the digest after the name, the proof, the token.
             let parts = text.split(['\0', '\x01', ' ', ',']).map(str::to_owned).collect::<Vec<_>>();
             parts.into_iter().map(|part| part.strip_prefix("p=").unwrap_or(&part).to_owned()).collect::<Vec<_>>()
         })
         .collect();
     let all = said.into_iter().chain(decoded);
     let harmless = |text: &str| {
-        // Who logs in and where, and the beginning of SCRAM, which anybody may know.
+        // The user and the server, and the beginning of SCRAM, are no secret.
         text.contains(USER)
             || text.len() < SHORTEST
             || text.starts_with("host=")
@@ -69,13 +70,13 @@ fn said(lines: &[String]) -> Vec<String> {
     all.filter(|text| !harmless(text)).collect()
 }
 
-/// Everything about a process that others of its user, and in part all users, can read.
+/// Returns everything about a process that its own user, and in part all users, can read.
 fn proc(pid: u32) -> String {
     let mut all = String::new();
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten().map(|entry| entry.path());
     for dir in tasks.chain([format!("/proc/{pid}").into()]) {
         for name in ["cmdline", "environ", "comm", "stat", "status", "wchan", "maps", "limits"] {
-            // A process that forbids core dumps keeps some of it from its own user.
+            // A process that forbids core dumps hides some of it from its own user.
             all += &String::from_utf8_lossy(&fs::read(dir.join(name)).unwrap_or_default());
         }
     }
@@ -83,8 +84,8 @@ fn proc(pid: u32) -> String {
     all
 }
 
-/// A maildrop with one message, the home of its account, and the file with the password. The password comes from a file: then
-/// the configuration is among what is searched.
+/// A maildrop with one message, the home of its account, and the password file. The password is in a file, so that the
+/// configuration can be searched, too.
 fn home(auth: &str, sasl: &str, tls: Option<&Authority>) -> (Maildrop, TestEnv, PathBuf) {
     let maildrop = Maildrop::with(small_ones(1), |behaviour| {
         behaviour.greeting = "+OK <16184.1473445882@mail.example.org>".to_owned();
@@ -103,7 +104,7 @@ fn home(auth: &str, sasl: &str, tls: Option<&Authority>) -> (Maildrop, TestEnv, 
     (maildrop, env, password)
 }
 
-/// What a process may write to of its memory. None without the right to look.
+/// Returns the writable memory of a process. None without the permission.
 fn memory(pid: u32) -> Option<Vec<u8>> {
     let memory = fs::File::open(format!("/proc/{pid}/mem")).ok()?;
     let mut all = Vec::new();
@@ -119,7 +120,7 @@ fn memory(pid: u32) -> Option<Vec<u8>> {
     Some(all)
 }
 
-/// Which of these texts are there.
+/// Returns those of the texts that occur.
 fn found<'a>(texts: &'a [String], memory: &[u8]) -> Vec<&'a String> {
     let begins: Vec<u8> = texts.iter().map(|text| text.as_bytes()[0]).collect();
     let places = memory.iter().enumerate().filter(|(_, octet)| begins.contains(octet));
@@ -141,20 +142,20 @@ fn between_polls_the_memory_of_a_daemon_holds_no_password() {
         let begun = Instant::now();
         while env.mail().is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(30), "{name}: no mail comes");
-            std::thread::sleep(Duration::from_millis(10)); // the pace of looking
+            std::thread::sleep(Duration::from_millis(10)); // how often to check
         }
-        // The session has still to end.
+        // The session has not ended yet.
         loop {
             let Some(memory) = memory(daemon.pid()) else { return skip("it takes root to look into another process") };
             assert!(memory.len() > 1 << 20, "{}", memory.len());
-            // What masks it in the log has it in small letters.
+            // The redactor of the log has it in lower case.
             let forms: Vec<String> = forms().into_iter().flat_map(|form| [form.to_ascii_lowercase(), form]).collect();
             let left = found(&forms, &memory);
             if left.is_empty() {
                 break;
             }
             assert!(begun.elapsed() < Duration::from_secs(30), "{auth}: {left:?}");
-            std::thread::sleep(Duration::from_millis(50)); // the pace of looking
+            std::thread::sleep(Duration::from_millis(50)); // how often to check
         }
         daemon.signal(Signal::TERM);
         daemon.wait().expect(143);
@@ -182,7 +183,7 @@ fn no_part_of_a_login_shows_anywhere() {
         let begun = Instant::now();
         while env.mail().is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(30), "{name}: no mail comes");
-            std::thread::sleep(Duration::from_millis(10)); // the pace of looking
+            std::thread::sleep(Duration::from_millis(10)); // how often to check
         }
         let mut shown = vec![("/proc", proc(daemon.pid()))];
         shown.push(("status", env.run(&["status", "--json"]).expect(0).output()));

@@ -1,4 +1,4 @@
-//! The servers of the tests are tested themselves: what they do not do, no test of the program can rely on.
+//! Tests of the tests' own servers: no test can rely on what they do not do.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::scripted::Faults;
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::{LINE, LINES_HEADER, Maildrop, Message, PASSWORD, USER};
 
-/// A session with a scripted maildrop, logged in.
+/// A logged-in session with a scripted maildrop.
 fn session(maildrop: &Maildrop) -> RawClient {
     let (mut client, greeting) = RawClient::connect(maildrop.server.address).unwrap();
     assert_eq!(greeting, "+OK ready");

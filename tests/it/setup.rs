@@ -1,5 +1,4 @@
-//! `mailferry setup`: from an address to mail in one go, at a terminal and by options; and what it does not let itself be
-//! led into.
+//! `mailferry setup`: from an address to mail in one go, at a terminal and by options; and what it is not tricked into.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,7 +25,7 @@ mod discovery;
 mod keeping;
 mod surroundings;
 
-/// A server of the scripted kind inside TLS, a home without a configuration, and an authority that both know.
+/// A scripted server with TLS, a home without a configuration, and an authority that both know.
 struct Stage {
     env: TestEnv,
     maildrop: Maildrop,
@@ -34,10 +33,10 @@ struct Stage {
     _dir: TempDir,
 }
 
-/// The address whose local part the scripted server knows as a user.
+/// The address whose local part is a user of the scripted server.
 const ADDRESS: &str = "jo.q-7f3a@ferry.test";
 
-/// The answers that every script has to give.
+/// The answers that every script must give.
 const ANSWERS: [&str; 5] = ["--password-stdin", "--leave-on-server", "yes", "--messages", "all"];
 
 impl Stage {
@@ -54,7 +53,7 @@ impl Stage {
         Self { env, maildrop, authority, _dir: dir }
     }
 
-    /// What a script says.
+    /// Returns the arguments of a script.
     fn words<'a>(&'a self, dns: &'a str, proxy: &'a Proxy, more: &[&'a str]) -> Vec<&'a str> {
         let mut words = vec!["setup", "--resolver", dns, "--proxy", &proxy.url, "--maildir", "~/Mail/{account}"];
         words.extend(ANSWERS);
@@ -97,7 +96,7 @@ impl Stage {
         assert!(left.is_empty(), "{left:?}");
     }
 
-    /// No session came as far as a user's name.
+    /// Checks that no session reached the user name.
     #[track_caller]
     fn nobody_logged_in(&self) {
         self.maildrop.server.wait_until_idle();
@@ -177,7 +176,7 @@ fn an_address_leads_to_mail_by_options_alone() {
     let (clear, ..) = user.login();
     let env = TestEnv::new(&[]);
     fs::remove_file(env.path("config.toml")).unwrap();
-    // Both kinds of service; the one inside TLS does not answer.
+    // Both services; the one with TLS does not answer.
     let dns = Dns::with(&[
         ("_pop3s._tcp.ferry.test", SRV, srv(0, 995, "gone.ferry.test")),
         ("_pop3._tcp.ferry.test", SRV, srv(0, 110, "pop.ferry.test")),
@@ -319,7 +318,7 @@ fn what_is_in_the_configuration_stays_as_it_is() {
         words.extend(ANSWERS);
         words
     };
-    // A name that exists, in either case of letters.
+    // An existing name, in either case.
     for name in ["old", "OLD"] {
         stage.with_input(PASSWORD, &words(name)).expect(64).says("already");
     }
@@ -328,11 +327,11 @@ fn what_is_in_the_configuration_stays_as_it_is() {
     let added = stage.configuration();
     let added = added.strip_prefix(before).unwrap();
     assert!(added.starts_with("\n\n[accounts.new]\nhost = \"pop.ferry.test\"\n"), "{added}");
-    // There is a Maildir for all.
+    // There is a Maildir for all accounts.
     assert!(!added.contains("maildir"), "{added}");
     let mode = fs::metadata(stage.env.path("config.toml")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o640);
-    // The same maildrop once more.
+    // The same maildrop again.
     stage.with_input(PASSWORD, &words("again")).expect(78).says("`new`");
 
     stage.env.write_config("[accounts.a]\nhots = \"x\"\n", 0o600);
@@ -391,7 +390,7 @@ fn what_is_missing_in_a_script_is_named_in_one_go() {
     }
     stage.command(&["setup", "jo@ferry.test", "--leave-on-server", "perhaps"]).expect(64).says("14d");
     stage.command(&["setup", "jo@ferry.test", "--password", "hush"]).expect(64);
-    // What an option makes wrong is said of the option: nobody has seen a line of the file.
+    // A mistake in an option is reported as such: the user has not seen a line of the file.
     let answers = ["--password-command", "x", "--maildir", "/m", "--leave-on-server", "yes", "--messages", "all"];
     for (option, value) in [("--host", "pop example.org"), ("--username", ""), ("--proxy", "socks5://h")] {
         let words: Vec<&str> = ["setup", "jo@ferry.test", option, value].into_iter().chain(answers).collect();
@@ -414,7 +413,7 @@ fn a_configuration_that_no_command_would_read_is_not_added_to() {
         );
         outcome
     };
-    // Each is refused in the words of every other command.
+    // Each is refused in the same words as by every other command.
     let account = "[accounts.a]\nhost = \"h\"\nusername = \"u\"\npassword = \"hush\"\nmaildir = \"~/m\"\n";
     for (mode, words) in
         [(0o666, "every user may write this file (mode 0666)"), (0o644, "gives its passwords to other users")]

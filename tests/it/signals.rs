@@ -1,4 +1,4 @@
-//! An interrupt ends a session in order: what is complete is delivered, what is not leaves no trace.
+//! An interrupt ends a session in order: complete messages are delivered, incomplete ones leave no trace.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::program::{Account, TestEnv};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// Longer than this nobody waits after an interrupt.
+/// The maximum time to end after an interrupt.
 const BOUND: Duration = Duration::from_secs(15);
 
-/// Two small messages and a large one, in the middle of which the server falls silent.
+/// Two small messages and a large one, in the middle of which the server stalls.
 fn stalls_in_the_third() -> Maildrop {
     let mut messages = small_ones(2);
     messages.push(Message::large("large", 400_000));

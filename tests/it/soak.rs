@@ -1,17 +1,18 @@
-//! A daemon under fire: five accounts, a fault in one of three polls, mail that keeps arriving. In the end every message is
-//! there exactly once, and neither memory nor file descriptors nor threads nor the state have grown.
+//! A daemon under fire: five accounts, a fault in one of three polls, mail that keeps arriving. In the end every
+//! message is there exactly once, and neither memory nor file descriptors nor threads nor the state have grown.
 //!
-//! By itself it runs for a minute. For an hour, with the optimised program:
+//! By default it runs for a minute. For an hour, with the optimised program:
 //!
 //! ```text
 //! MAILFERRY_SOAK_SECONDS=3600 cargo test --release --test it soak -- --nocapture
 //! ```
 //!
-//! `MAILFERRY_SOAK_SEED` draws other faults. The same seed draws the same ones; what they meet is up to the machine.
+//! `MAILFERRY_SOAK_SEED` selects other faults. A seed always selects the same ones; when they strike depends on the
+//! machine.
 //!
-//! Time goes by in rounds: mail arrives, faults are ordered, the daemon is woken, things happen, every account has come to
-//! rest, what was broken is mended. In the first half the daemon is ended and killed now and then; the second half is one
-//! life, so that there is time to grow in.
+//! Time passes in rounds: mail arrives, faults are ordered, the daemon is woken, events happen, every account comes to
+//! rest, and what was broken is fixed. In the first half the daemon is ended and killed now and then; the second half
+//! is a single run, so that there is time for growth.
 
 mod accounts;
 mod faults;
@@ -30,26 +31,27 @@ use faults::{Fault, Then};
 use life::{Life, is_settled};
 use mailferry::control::status::{State, Status};
 
-/// A message that fails three times in a row is left alone for an hour, so no more rounds in a row than this are spoilt.
+/// A message that fails three times in a row is left alone for an hour, so no more rounds in a row than this have
+/// faults.
 const MOST_SPOILT: u8 = 2;
 
-/// Once all faults are over, the rest of the mail comes within this time.
+/// Once all faults are over, the remaining mail must arrive within this time.
 const QUIET: Duration = Duration::from_secs(90);
 
-/// The last life is looked at so often at the least, however slow the machine is.
+/// The minimum number of samples taken of the last run, however slow the machine is.
 const LEAST_SAMPLES: usize = 16;
 
-/// What a test that goes on for long has at hand.
+/// The state of the test.
 struct Soak {
     env: TestEnv,
     accounts: Vec<Account>,
     rng: fastrand::Rng,
     life: Life,
-    /// How many accounts were woken, in all.
+    /// The total number of polls that were requested.
     polls: usize,
-    /// How many faults were ordered.
+    /// The number of faults that were ordered.
     faults: usize,
-    /// How many messages have arrived.
+    /// The number of messages that have arrived on the servers.
     arrived: usize,
 }
 
@@ -76,11 +78,11 @@ impl Soak {
         Self { env, accounts, rng: fastrand::Rng::with_seed(seed), life, polls: 0, faults: 0, arrived: 0 }
     }
 
-    /// All rounds, and the time after the last fault.
+    /// Runs all rounds, and the time after the last fault.
     fn go_on_for(&mut self, length: Duration) -> Result<(), String> {
         let begun = Instant::now();
         let total = usize::try_from(length.as_secs().clamp(60, 1200)).unwrap() * self.accounts.len();
-        // Every Maildir is known from here on, so that none is made anew while it is away.
+        // Every Maildir is known from now on, so that none is created again while it is away.
         self.send_mail(2 * self.accounts.len());
         self.round(Vec::new(), false)?;
         while begun.elapsed() < length || self.life.growth.len() < LEAST_SAMPLES {
@@ -93,7 +95,7 @@ impl Soak {
         self.be_quiet()
     }
 
-    /// Lets mail arrive until it is so much; each account gets its share.
+    /// Adds mail until this much has arrived; each account gets its share.
     fn send_mail(&mut self, due: usize) {
         while self.arrived < due {
             self.arrived += 1;
@@ -102,13 +104,13 @@ impl Soak {
         }
     }
 
-    /// Wakes all accounts, with these faults, and waits until they have come to rest.
+    /// Requests a poll of all accounts, with these faults, and waits until they have come to rest.
     fn round(&mut self, faults: Vec<(usize, Fault)>, may_end: bool) -> Result<(), String> {
         self.polls += self.accounts.len();
         self.faults += faults.len();
         faults.iter().for_each(|(account, fault)| fault.begin(&self.env, &self.accounts[*account]));
         self.life.wake(&self.env)?;
-        // What lasts for the round could meet a message in each of the polls that an event brings about.
+        // A lasting fault could hit a message in each of the polls that an event causes.
         let lasting = faults.iter().any(|(_, fault)| matches!(fault, Fault::Retr));
         let event = if lasting { 9 } else { self.rng.u8(0..10) };
         let early = self.rng.bool();
@@ -130,11 +132,11 @@ impl Soak {
         Ok(())
     }
 
-    /// Which accounts have a fault in the next round.
+    /// Draws the accounts that have a fault in the next round.
     fn draw_faults(&mut self) -> Vec<(usize, Fault)> {
         let mut drawn: Vec<(usize, Fault)> = Vec::new();
         for number in 0..self.accounts.len() {
-            // After two spoilt rounds one is sound: so this comes to one in three.
+            // After two rounds with faults one is without, so this comes to one in three.
             if self.rng.u8(0..5) > 1 {
                 continue;
             }
@@ -158,7 +160,7 @@ impl Soak {
         drawn
     }
 
-    /// Waits until the servers that were told to stand still do, and goes on from there.
+    /// Waits until the servers that were told to stall do so, and continues from there.
     fn play_stalls(&mut self, faults: &[(usize, Fault)]) -> Result<(), String> {
         for (number, fault) in faults {
             let Fault::Stall { then, .. } = fault else { continue };
@@ -175,7 +177,7 @@ impl Soak {
         Ok(())
     }
 
-    /// Something that happens to all accounts, or nothing.
+    /// Lets something happen to all accounts, or nothing.
     fn event(&mut self, event: u8, may_end: bool) -> Result<(), String> {
         match event {
             0 => self.change_configuration(),
@@ -188,7 +190,7 @@ impl Soak {
         Ok(())
     }
 
-    /// A reload of a configuration that is wrong, and of one that is right and another than before.
+    /// Reloads an invalid configuration, then a valid one that has changed.
     fn change_configuration(&mut self) -> Result<(), String> {
         self.env.write_config("[accounts\nkeep = maybe", 0o600);
         self.life.signal(Signal::HUP);
@@ -199,7 +201,7 @@ impl Soak {
         self.life.until("the right configuration", |status| status.config_problem.is_none()).map(drop)
     }
 
-    /// An account is taken out of the configuration, and comes back.
+    /// Removes an account from the configuration and adds it again.
     fn without_an_account(&mut self) -> Result<(), String> {
         let without = self.rng.usize(0..self.accounts.len());
         for (number, wanted) in [(Some(without), self.accounts.len() - 1), (None, self.accounts.len())] {
@@ -210,7 +212,7 @@ impl Soak {
         Ok(())
     }
 
-    /// The daemon is ended in the middle of its work, and started again.
+    /// Ends the daemon in the middle of its work and starts it again.
     fn end_and_begin(&mut self, signal: Signal, status: i32) -> Result<(), String> {
         let retrieved = || self.accounts.iter().map(Account::retrieved).sum::<usize>();
         let target = retrieved() + self.rng.usize(0..8);
@@ -224,7 +226,7 @@ impl Soak {
         self.life.wake(&self.env)
     }
 
-    /// No more faults: the rest comes, and once it is there a poll does nothing at all.
+    /// No more faults: the rest arrives, and after that a poll does nothing at all.
     fn be_quiet(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         while !self.is_complete() {
@@ -233,7 +235,7 @@ impl Soak {
             }
             self.round_without_events()?;
         }
-        // One more notes what the last one saw the server take away.
+        // One more records what the last one saw the server delete.
         self.round_without_events()?;
         let retr = |soak: &Self| soak.accounts.iter().map(|account| account.maildrop.count("RETR")).sum::<usize>();
         let before = (retr(self), growth::size(&self.env.path("state")));
@@ -253,7 +255,7 @@ impl Soak {
         Ok(())
     }
 
-    /// Whether every account is content and every Maildir holds as many messages as were sent.
+    /// Whether every account is fine and every Maildir has as many messages as were sent.
     fn is_complete(&mut self) -> bool {
         let Ok(status) = self.life.status() else { return false };
         self.accounts.iter().all(|account| {
@@ -262,13 +264,13 @@ impl Soak {
         })
     }
 
-    /// The numbers of the messages that belong into a Maildir.
+    /// The numbers of the messages that belong in a Maildir.
     fn expected(&self, maildir: &str) -> Vec<usize> {
         let theirs = self.accounts.iter().filter(|account| account.maildir == maildir);
         theirs.flat_map(|account| account.sent.iter().copied()).collect()
     }
 
-    /// Ends the daemon and looks at what there is.
+    /// Ends the daemon and checks the result.
     fn end(mut self) {
         let ended = self.life.end(Signal::TERM).expect(143);
         assert!(!ended.output().contains("panicked"), "{}", life::last_words(&ended));
@@ -284,7 +286,7 @@ impl Soak {
             match account.policy {
                 Policy::Keeps => assert_eq!(left, account.sent.len(), "{} keeps", account.name),
                 Policy::Deletes => assert_eq!(left, 0, "{} deletes", account.name),
-                // What it retrieved in sessions without QUIT stays, and is never asked for again.
+                // What it retrieved in sessions without QUIT stays, and is never requested again.
                 Policy::Expires => assert!(left < account.sent.len(), "{} expires", account.name),
             }
         }
@@ -298,7 +300,7 @@ fn millis(duration: Duration) -> usize {
     usize::try_from(duration.as_millis()).unwrap()
 }
 
-/// Whether an account is content, and none of its messages has failed since it last came.
+/// Whether an account is fine, and none of its messages has failed since it was last retrieved.
 fn is_clean(status: &Status, name: &str) -> bool {
     let account = status.accounts.iter().find(|account| account.account == name);
     account.is_some_and(|account| account.state == State::Idle && account.quarantine.is_empty())

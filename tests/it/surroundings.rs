@@ -1,4 +1,4 @@
-//! What a shell and a system may do to the program: closed pipes, full disks behind the output, limits.
+//! What a shell and a system may do to the program: closed pipes, full disks behind its output, limits.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -120,7 +120,7 @@ fn fetchmails_exit_codes_are_for_every_end() {
 fn accounts_that_somebody_else_polls_keep_no_place_while_they_are_waited_for() {
     let maildrop = Maildrop::new(small_ones(1));
     let at = |name: &str| Account::at(maildrop.server.address).named(name);
-    // One more than are polled at one server at the same time.
+    // One more than are polled concurrently at one server.
     let held = ["h1", "h2", "h3", "h4", "h5"];
     let accounts: Vec<Account> = held.into_iter().chain(["free"]).map(at).collect();
     let env = TestEnv::new(&accounts);

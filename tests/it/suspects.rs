@@ -1,5 +1,5 @@
-//! Messages at which sessions break: each is found again in the next session, whatever it is listed as there, and none is
-//! left in silence.
+//! Messages that break sessions: each is found again in the next session, however it is listed there, and none is left
+//! behind in silence.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::quarantine::Bench;
 use crate::raw::stored;
 use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
 
-/// A message that cannot be had: the server does not double the dot of a line that looks like its end.
+/// A message that cannot be retrieved: the server does not double the dot of a line that looks like the end.
 fn unstuffed(uid: &str) -> Message {
     let bytes = b"Subject: bad\r\n\r\n.\r\nsecond half\r\n";
     let answer = format!("+OK\r\n{}.", String::from_utf8_lossy(bytes));
@@ -42,7 +42,8 @@ fn one_whose_unique_id_shifts_while_others_are_deleted_is_told() {
     }
 }
 
-/// The first message goes when its age has come, and then the bad one has the name and the size of one that is stored.
+/// The first message is deleted when it is old enough, and then the bad one has the unique-id and the size of a stored
+/// one.
 #[test]
 fn one_that_takes_the_unique_id_and_the_size_of_one_that_is_known_is_told() {
     const DAY: u64 = 86_400;
@@ -75,7 +76,7 @@ fn one_that_takes_the_unique_id_and_the_size_of_one_that_is_known_is_told() {
     );
 }
 
-/// What came before the session broke may come once more: nothing tells that it is the same.
+/// What was retrieved before the session broke may be delivered twice: nothing shows that it is the same.
 #[test]
 fn one_with_another_unique_id_in_each_session_does_not_stop_the_others() {
     for (pipelining, place) in [(false, 0), (false, 1), (true, 0), (true, 1), (true, 3)] {
@@ -138,7 +139,7 @@ fn one_of_several_under_a_unique_id_does_not_stop_the_others() {
     }
 }
 
-/// A server that lists 250 messages at a time, one of its second portion unstuffed.
+/// A server that lists 250 messages at a time; one in the second portion is unstuffed.
 fn in_portions(top: bool) -> Maildrop {
     let mut messages = small_ones(251);
     messages.extend([unstuffed("bad"), Message::new("u252", &small(252))]);

@@ -1,4 +1,4 @@
-//! Little of what the system gives: threads, files, memory, streams, readers, sensible variables.
+//! A shortage of system resources: threads, files, memory, streams, readers, sensible variables.
 
 use std::fs;
 use std::io::Read;
@@ -12,7 +12,7 @@ use crate::mail::{small_ones, small_ones_stored};
 use crate::program::{Account, Outcome, Running, TestEnv, skip};
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
 
-/// The words that no limit of the system may be told with.
+/// Words that no message about a system limit may contain.
 const WRONG: [&str; 5] = ["panicked", "report it", "internal error", "Free some space", "free some space"];
 
 /// Starts the program in a shell: `script` sees it as `"$@"`.
@@ -20,7 +20,7 @@ fn in_shell(env: &TestEnv, script: &str, args: &[&str]) -> Running {
     env.spawn_under(&["bash", "-c", script, "bash"], args)
 }
 
-/// The run ended as one does that lacks something: done, or later, in words.
+/// Checks that the run ended as it should in a shortage: done, or to be retried later, with a message.
 #[track_caller]
 fn ended_in_words(outcome: &Outcome, statuses: &[i32]) {
     assert!(statuses.contains(&outcome.status), "{outcome:#?}");
@@ -31,22 +31,22 @@ fn ended_in_words(outcome: &Outcome, statuses: &[i32]) {
     assert!(outcome.status == 0 || !outcome.stderr.is_empty(), "{outcome:#?}");
 }
 
-/// Waits until something is so, or the process is gone; whether it is so.
+/// Waits until a condition holds or the process has ended; returns whether it holds.
 fn wait_for(running: &mut Running, mut so: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while running.is_running() && begun.elapsed() < Duration::from_secs(40) {
         if so() {
             return true;
         }
-        std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
+        std::thread::sleep(Duration::from_millis(20)); // how often to check; nothing depends on it
     }
     so()
 }
 
-/// A wrapper under which the program is another user, who may have so many processes and threads. None where that cannot
-/// be had.
+/// Returns a wrapper that runs the program as another user, who may have only this many processes and threads. None if
+/// that is not possible.
 fn with_threads(env: &TestEnv, limit: u32) -> Option<Vec<String>> {
-    // Nobody else has this number.
+    // A number that nobody else uses.
     let user = (60_000 + std::process::id() % 5000).to_string();
     let script = "chown -R \"$0\" . && exec setpriv --reuid=\"$0\" --regid=\"$0\" --clear-groups \"$@\"";
     let wrapper = ["sh", "-c", script, &user].map(str::to_owned).to_vec();
@@ -121,7 +121,7 @@ fn few_files_are_enough_or_said_in_words() {
         ended_in_words(&outcome, &[0, 75]);
         assert!(outcome.status == 0 || outcome.stderr.contains("files"), "{limit}: {outcome:#?}");
         assert!(limit < 64 || outcome.status == 0, "{limit}: {outcome:#?}");
-        // What did not come, comes.
+        // What was not fetched before is fetched now.
         env.fetch().expect(0);
         assert_same_mail(&env.mail(), &small_ones_stored(30));
         for command in ["status", "poll"] {
@@ -158,7 +158,7 @@ fn little_address_space_is_enough_or_said_in_words() {
         let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
         let script = format!("ulimit -v {}; exec \"$@\"", mebibytes * 1024);
         let outcome = in_shell(&env, &script, &["fetch"]).wait();
-        // Where the program itself does not fit, the system's loader says so.
+        // If the program itself does not fit, the system's loader reports it.
         if outcome.status != 127 {
             ended_in_words(&outcome, &[0, 75]);
         }
@@ -170,7 +170,7 @@ fn little_address_space_is_enough_or_said_in_words() {
     assert!(fetched);
 }
 
-/// Which thread asks for memory first must not decide whether there is any.
+/// Whether there is memory must not depend on which thread asks first.
 #[test]
 fn a_daemon_with_little_address_space_lives() {
     for mebibytes in [192, 229, 256, 288, 300, 320] {
@@ -190,7 +190,7 @@ fn a_daemon_with_little_address_space_lives() {
     }
 }
 
-/// A state is worked on by one thread after the other, and each kept what it had had of it.
+/// A state is worked on by one thread after the other, and each used to keep the memory that it had needed for that.
 #[test]
 #[cfg(target_env = "gnu")]
 fn a_daemon_gives_large_blocks_of_memory_back_and_is_still_called_by_its_name() {
@@ -226,7 +226,7 @@ fn what_a_parent_left_of_signals_is_put_right() {
     running.signal(Signal::TERM);
     let outcome = running.wait().expect(143);
     assert!(!outcome.output().contains("could not be followed"), "{outcome:#?}");
-    // Blocked signals outlive exec as well.
+    // Blocked signals survive exec, too.
     let blocked = "use POSIX; \
         POSIX::sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD)) or die; \
         exec @ARGV or die";
@@ -253,7 +253,7 @@ fn without_standard_streams_nothing_of_ours_gets_their_numbers() {
     running.wait().expect(143);
 }
 
-/// A script under which standard error is a pipe that nobody reads, named `pipe`.
+/// A script that makes standard error a pipe that nobody reads, named `pipe`.
 const UNREAD: &str = "mkfifo pipe; exec 2<>pipe; exec \"$@\"";
 
 /// A maildrop and an account whose sessions, shown with -vv, fill any pipe.
@@ -276,7 +276,7 @@ fn streams_that_nobody_reads_do_not_stop_a_command() {
 #[test]
 fn a_reader_that_is_slow_gets_everything() {
     let (_maildrop, env) = talkative();
-    // It begins when the pipe has been full for a while, and reads a little at a time.
+    // The reader starts when the pipe has been full for a while, and reads slowly.
     let slowly = "\"$@\" 2>&1 | perl -e 'sleep 2; while (sysread(STDIN, $b, 8192)) { print $b; select(undef, undef, undef, 0.002) }'";
     let outcome = in_shell(&env, slowly, &["-vv", "fetch"]).wait().expect(0);
     assert!(!outcome.stdout.contains("were dropped"), "{outcome:#?}");
@@ -332,7 +332,7 @@ fn odd_variables_harm_nobody() {
         let outcome = running.wait().expect(143);
         assert!(!outcome.output().contains("panicked"), "{odd:?}: {outcome:#?}");
     }
-    // Without any variable at all.
+    // Without any variables.
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     env.spawn_under(&["env", "-i"], &["fetch"]).wait().expect(0);

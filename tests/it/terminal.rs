@@ -1,4 +1,4 @@
-//! The program in a terminal, driven from its other end.
+//! Runs the program in a terminal, driven from its other end.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -12,26 +12,26 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::program::{Running, TestEnv};
 
-/// How many rows it has at first.
+/// The initial number of rows.
 const ROWS: u16 = 24;
 
-/// A terminal whose other end is ours.
+/// A terminal whose other end the test holds.
 pub(crate) struct Terminal {
     ours: File,
     shown: Arc<Mutex<Vec<u8>>>,
-    /// What was looked at already.
+    /// How much of the output was searched already, in bytes.
     seen: usize,
-    /// Opened, so that it lives as long as this.
+    /// The program's end, kept open so that the terminal lives as long as this.
     theirs: OwnedFd,
 }
 
 impl Terminal {
-    /// Starts the program in a terminal of so many columns, with more in its environment.
+    /// Starts the program in a terminal of this many columns, with additional environment variables.
     pub(crate) fn start(env: &TestEnv, columns: u16, environment: &[(&str, &str)], args: &[&str]) -> (Self, Running) {
         Self::open(columns, environment, |wrapper| env.spawn_under(wrapper, args))
     }
 
-    /// The same as a newcomer does it: nothing says where anything is.
+    /// Like [`Self::start`], as a new user does it: nothing says where anything is.
     pub(crate) fn start_plain(
         env: &TestEnv,
         columns: u16,
@@ -66,32 +66,32 @@ impl Terminal {
         (Self { ours, shown, seen: 0, theirs }, running)
     }
 
-    /// Makes it larger or smaller, and tells the program.
+    /// Changes the size and notifies the program.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         tcsetwinsize(&self.ours, size(columns, rows)).unwrap();
     }
 
-    /// Whether what is typed is shown, as it is where no program has taken the terminal.
+    /// Whether the terminal echoes what is typed, as it does while no program has taken it over.
     pub(crate) fn echoes(&self) -> bool {
         tcgetattr(&self.theirs).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
     }
 
-    /// Types this.
+    /// Types text.
     pub(crate) fn type_in(&mut self, text: &str) {
         self.ours.write_all(text.as_bytes()).unwrap();
     }
 
-    /// All that was shown.
+    /// Returns everything that was shown.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
     }
 
-    /// What was written since what was waited for last.
+    /// Returns what was written after the text that was last waited for.
     pub(crate) fn rest(&self) -> String {
         self.text().get(self.seen..).unwrap_or_default().to_owned()
     }
 
-    /// Waits until this is shown behind what was waited for before.
+    /// Waits until `text` is shown after what was waited for before.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, words: &str) {
         let begun = Instant::now();
@@ -102,7 +102,7 @@ impl Terminal {
                 return;
             }
             assert!(begun.elapsed() < Duration::from_secs(40), "{words:?} is not shown: {text:?}");
-            std::thread::sleep(Duration::from_millis(10)); // the pace of looking, nothing depends on it
+            std::thread::sleep(Duration::from_millis(10)); // how often to check; nothing depends on it
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Never a secret in clear: certificates of every kind, STLS stripped, refused, injected into.
+//! No secret is ever sent in clear: certificates of every kind, STLS stripped, refused, injected into.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::scripted::between::{Between, Manner};
 use crate::scripted::dialogue::{self, Step};
 use crate::scripted::maildrop::{Behaviour, Maildrop};
 
-/// An authority with a directory to live in.
+/// An authority in its own directory.
 fn authority() -> (TempDir, Authority) {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path());
     (dir, authority)
 }
 
-/// A maildrop with one message that offers STLS, or speaks TLS from the first byte.
+/// A maildrop with one message that offers STLS, or uses TLS from the first byte.
 fn maildrop(tls: Arc<ServerConfig>, implicit: bool, change: impl FnOnce(&mut Behaviour)) -> Maildrop {
     Maildrop::with(small_ones(1), |behaviour| {
         behaviour.tls = Some(tls);
@@ -31,12 +31,12 @@ fn maildrop(tls: Arc<ServerConfig>, implicit: bool, change: impl FnOnce(&mut Beh
     })
 }
 
-/// The mode of the account for such a maildrop.
+/// The value of `tls` for such a maildrop.
 fn mode(implicit: bool) -> &'static str {
     if implicit { "implicit" } else { "starttls" }
 }
 
-/// One fetch, which must have brought nothing and leaked nothing.
+/// Runs a fetch that must retrieve nothing and leak nothing.
 fn fails_without_a_leak(maildrop: &Maildrop, account: Account) -> Outcome {
     let env = TestEnv::new(&[account]);
     let outcome = env.fetch();
@@ -102,7 +102,7 @@ fn what_is_injected_behind_stls_ends_the_session() {
     }
 }
 
-/// Whoever has listened to a session, and plays the server's part of it to somebody else.
+/// An attacker has recorded a session and replays the server's part to a client.
 #[test]
 fn what_a_server_said_once_lets_nobody_in_who_plays_it_again() {
     let (_dir, authority) = authority();
@@ -114,7 +114,7 @@ fn what_a_server_said_once_lets_nobody_in_who_plays_it_again() {
         let pieces = listener.recorded();
         assert!(pieces.len() > 2 && pieces.concat().len() > 1000, "{pieces:?}");
         let player = Between::before(maildrop.server.address, Manner::PlaysAgain(pieces));
-        // To who has been there, and to who comes for the first time.
+        // To a client that has been there before, and to one that connects for the first time.
         let account = Account::at(player.address).tls(mode(implicit), &authority.ca_file).text("timeout", "5s");
         env.configure(std::slice::from_ref(&account));
         env.fetch().expect(69);
@@ -126,7 +126,8 @@ fn what_a_server_said_once_lets_nobody_in_who_plays_it_again() {
     }
 }
 
-/// In the greeting, in the answer to STLS, in the handshake: there it takes half a minute, so all are tried side by side.
+/// Stalls in the greeting, in the answer to STLS and in the handshake. The last takes half a minute, so all run
+/// concurrently.
 #[test]
 fn whoever_stalls_around_tls_gets_nothing() {
     let (_dir, authority) = authority();
@@ -139,7 +140,7 @@ fn whoever_stalls_around_tls_gets_nothing() {
         assert!([69, 75].contains(&outcome.status), "{implicit} {after}: {outcome:#?}");
         assert!(env.mail().is_empty());
         assert_no_secret(&between.heard());
-        // A handshake that did not end is followed by no word.
+        // Nothing follows an incomplete handshake.
         let lines: Vec<String> = maildrop.server.sessions().into_iter().flat_map(|session| session.lines).collect();
         let login = |line: &String| ["USER", "PASS", "AUTH", "APOP"].iter().any(|word| line.starts_with(word));
         assert!(!lines.iter().any(login), "{lines:?}");

@@ -1,5 +1,5 @@
-//! TLS as it is met outside: boxes in between that break it, servers that want what nobody has, authorities that come and
-//! go, hosts of which one address does not work.
+//! TLS as found in practice: middleboxes that break it, servers that require what nobody has, authorities that come and
+//! go, hosts with a broken address.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -63,7 +63,7 @@ fn a_large_first_message_that_gets_lost_is_sent_once_more_and_smaller() {
         env.fetch().expect(0);
         assert_same_mail(&env.mail(), &small_ones_stored(3));
         assert_eq!((in_between.connections(), in_between.meddled()), (2, 1), "{implicit} {meddling:?}");
-        // It is known from now on.
+        // It is remembered from now on.
         let hints = fs::read_to_string(env.path("state/a.hints")).unwrap();
         assert!(hints.contains("classical_until = ") && !hints.contains("classical_until = 0\n"), "{hints}");
         env.fetch().expect(0).says("nothing new");
@@ -94,15 +94,15 @@ fn the_user_chooses_how_keys_are_exchanged() {
         let maildrop = maildrop(authority.server_config(Kind::Good), implicit);
         let in_between = MiddleBox::before(maildrop.server.address, Meddling::Closes);
         let at = Account::at(in_between.address).tls(mode(implicit), &authority.ca_file);
-        // Small from the start.
+        // The ClientHello is small from the start.
         let env = TestEnv::new(&[at.clone().text("tls_key_exchange", "classical")]);
         env.fetch().expect(0);
         assert_eq!((in_between.connections(), in_between.meddled()), (1, 0));
-        // Never small, whatever was learned.
+        // It is never small, whatever was learned.
         env.configure(&[at.text("tls_key_exchange", "post-quantum")]);
         env.fetch().expect(75).says("closed the connection during the TLS handshake");
         assert_eq!((in_between.connections(), in_between.meddled()), (2, 1));
-        // A server that can do it is reached.
+        // A server that supports it is reached.
         let direct = Account::at(maildrop.server.address).tls(mode(implicit), &authority.ca_file);
         let env = TestEnv::new(&[direct.clone().text("tls_key_exchange", "post-quantum")]);
         env.fetch().expect(0);
@@ -177,7 +177,7 @@ fn an_authority_that_is_installed_or_removed_counts_without_a_restart() {
     fs::write(&platform, both).unwrap();
     env.run(&["poll"]).expect(0);
     wait_for("the mail", || env.mail().len() == 3);
-    // Gone again: nobody is trusted for what they said earlier.
+    // Removed again: it is not trusted because it was trusted earlier.
     fs::copy(&other.ca_file, &platform).unwrap();
     running.signal(Signal::HUP);
     wait_for("the reload", || {
@@ -188,7 +188,7 @@ fn an_authority_that_is_installed_or_removed_counts_without_a_restart() {
     running.wait().expect(143);
 }
 
-/// A wrapper that makes `localhost` lead to 127.0.0.1 and then to 127.0.0.2; None where that cannot be had.
+/// Returns a wrapper that makes `localhost` resolve to 127.0.0.1 and then 127.0.0.2; None if that is not possible.
 pub(crate) fn two_addresses(env: &TestEnv) -> Option<Vec<String>> {
     let hosts = env.path("hosts");
     fs::write(&hosts, "127.0.0.1 localhost\n127.0.0.2 localhost\n").unwrap();
@@ -250,14 +250,14 @@ fn where_no_address_works_the_first_one_is_told() {
     assert!(other.connections() > 0);
 }
 
-/// A server of OpenSSL; killed when dropped.
+/// An OpenSSL server; killed when dropped.
 pub(crate) struct Openssl {
     process: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Openssl {
-    /// With these options, in this directory. None where there is no OpenSSL.
+    /// Starts one with these options in this directory. None without OpenSSL.
     pub(crate) fn serve(dir: &Path, options: &str) -> Option<Self> {
         let mut command = Command::new("openssl");
         command.args(["s_server", "-accept", "127.0.0.1:0", "-cipher"]).args(options.split(' ')).current_dir(dir);
@@ -271,7 +271,7 @@ impl Openssl {
                 break address.trim().parse().unwrap();
             }
         };
-        // Read on, so that it never waits for us.
+        // Its output is read, so that it never blocks.
         std::thread::spawn(move || drop(std::io::copy(&mut said, &mut std::io::sink())));
         Some(Self { process, address })
     }
@@ -284,7 +284,7 @@ impl Drop for Openssl {
     }
 }
 
-/// Runs `openssl` in a directory; whether it could.
+/// Runs `openssl` in a directory; returns whether it succeeded.
 pub(crate) fn openssl(dir: &Path, words: &str) -> bool {
     Command::new("openssl").args(words.split(' ')).current_dir(dir).output().is_ok_and(|done| done.status.success())
 }

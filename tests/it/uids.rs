@@ -1,5 +1,5 @@
-//! What is remembered can be looked at and repaired, each time with a way back; and what another program fetched is deleted
-//! on the user's word alone.
+//! The record can be inspected and repaired, each time with a way back; and what another program fetched is deleted
+//! only on the user's explicit request.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn env_at(maildrop: &Maildrop) -> TestEnv {
     TestEnv::new(&[Account::at(maildrop.server.address)])
 }
 
-/// The command behind "To go back:", run.
+/// Runs the command after "To go back:".
 fn go_back(outcome: &Outcome) {
     let command = outcome.stdout.split("To go back: ").nth(1).unwrap_or_else(|| panic!("{outcome:?}")).trim();
     assert!(std::process::Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
@@ -32,7 +32,7 @@ fn what_is_on_the_server_is_adopted_and_forgotten_again() {
     env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0).says("adopted 3 messages");
     env.fetch().expect(0).says("nothing new");
     env.run(&["uids", "list", "a"]).expect(0).says("3 adopted").says("u2");
-    // Without an account it is one line about each.
+    // Without an account there is one line for each.
     let all = env.run(&["uids", "list"]).expect(0).says("a: 3 messages known").says("3 adopted");
     assert_eq!(all.stdout.lines().count(), 1, "{all:?}");
     env.run(&["uids", "list", "--json"]).expect(0).says("\"account\":\"a\"").says("\"unique_id\":\"u2\"");
@@ -70,7 +70,7 @@ fn a_maildir_of_ten_thousand_is_adopted_without_a_download() {
     let names = NameSource::new(1, b"h");
     for n in 1..=MANY {
         let content = stored(&small(n));
-        // Most were delivered by a mailferry whose state is lost, the rest by another program.
+        // Most were delivered by a mailferry whose state is lost, the others by another program.
         let name = match n % 10 {
             0 => format!("cur/{n}.foreign:2,S"),
             _ => {
@@ -141,7 +141,7 @@ fn what_is_older_than_a_day_is_adopted() {
         let received = format!("Received: from a by b;\r\n\t{day} 2026 12:00:00 +0000");
         Message::new(uid, format!("{received}\r\nMessage-ID: <{uid}>\r\n\r\nx\r\n").as_bytes())
     };
-    // A sender's clock may show any day.
+    // A sender's clock may be wrong by any number of days.
     let undated = Message::new("none", b"Date: 1 Jan 2000 12:00:00 +0000\r\nMessage-ID: <none>\r\n\r\nx\r\n");
     let maildrop = Maildrop::new(vec![dated("old", "10 Jan"), dated("new", "20 Jan"), undated]);
     let env = env_at(&maildrop);
@@ -188,7 +188,7 @@ fn usage_lines_show_the_account_where_it_is_given() {
     env.run(&["poll", "--help"]).expect(0).says("       mailferry poll --test-notify\n");
 }
 
-/// An environment in which mpop's record says that these unique-ids were fetched, imported with these options.
+/// An environment in which mpop's record of these unique-ids was imported with these options.
 fn imported(maildrop: &Maildrop, unique_ids: &[&str], options: &[&str]) -> TestEnv {
     let env = TestEnv::new(&[]);
     let port = maildrop.server.address.port();
@@ -212,7 +212,7 @@ fn what_another_program_fetched_goes_from_the_server_on_the_users_word_alone() {
         let options: &[&str] = if trust { &["--trust-deliveries"] } else { &[] };
         let env = imported(&maildrop, &["u1", "u2"], options);
         env.fetch().expect(0).says("2 new messages");
-        // Their headers have been seen once, which shows nothing yet.
+        // Their headers have been seen once, which proves nothing yet.
         assert_eq!(maildrop.left(), ["u1", "u2"], "{trust}");
         env.fetch().expect(0).says("nothing new");
         let expected: &[&str] = if trust { &[] } else { &["u1", "u2"] };
@@ -230,7 +230,7 @@ fn another_message_under_an_imported_name_is_fetched_and_nothing_is_lost() {
         let maildrop = Maildrop::new(small_ones(1));
         let env = imported(&maildrop, &["u1"], if trust { &["--trust-deliveries"] } else { &[] });
         env.fetch().expect(0).says("nothing new");
-        // The server gives the name to another message once the first one has gone.
+        // The server gives the unique-id to another message once the first one is gone.
         maildrop.change(|contents| contents.messages = Vec::new());
         env.fetch().expect(0);
         maildrop.change(|contents| contents.messages = vec![Message::new("u1", &small(7))]);

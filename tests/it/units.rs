@@ -1,4 +1,5 @@
-//! The units in systemd/, as `systemd-analyze` judges them. How they work under a real systemd is tried by tests/systemd/run.
+//! The units in systemd/, checked by `systemd-analyze`. How they work under a real systemd is tested by
+//! tests/systemd/run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +9,14 @@ use tempfile::TempDir;
 
 use crate::program::skip;
 
-/// The services and the timers for the machine, and those for one user each. Everything that is shipped is named here.
+/// The services and timers of the system. Everything that is shipped is named here or below.
 const SYSTEM: [&str; 4] =
     ["mailferry.service", "mailferry-fetch.service", "mailferry-fetch.timer", "mailferry@.service"];
 
-/// Those for yourself.
+/// Those of a user.
 const USER: [&str; 3] = ["user/mailferry.service", "user/mailferry-fetch.service", "user/mailferry-fetch.timer"];
 
-/// The drop-ins, the units that each may be used with, and the first systemd that knows their settings.
+/// The drop-ins, the units that each may be used with, and the first version of systemd that knows their settings.
 const DROP_INS: [(&str, &[&str], u32); 4] = [
     ("credentials.conf", &["mailferry.service", "mailferry-fetch.service"], 250),
     ("maildirs-elsewhere.conf", &["mailferry.service", "mailferry-fetch.service"], 250),
@@ -23,16 +24,16 @@ const DROP_INS: [(&str, &[&str], u32); 4] = [
     ("growing-restart.conf", &["mailferry.service", "mailferry@.service", "user/mailferry.service"], 254),
 ];
 
-/// A copy of systemd/ whose services start the program that was built.
+/// A copy of systemd/ whose services start the built program.
 struct Units {
-    /// Where `systemd/` was copied to.
+    /// The copy of `systemd/`.
     dir: TempDir,
     /// The version of systemd, as a number: 252.
     version: u32,
 }
 
 impl Units {
-    /// None where there is no `systemd-analyze`; then the test is skipped.
+    /// Copies the units. None without `systemd-analyze`: then the test is skipped.
     fn copy() -> Option<Self> {
         let version = Command::new("systemd-analyze")
             .arg("--version")
@@ -59,7 +60,7 @@ impl Units {
         self.dir.path().join(name)
     }
 
-    /// Copies a drop-in beside a unit.
+    /// Copies a drop-in to a unit.
     fn add(&self, drop_in: &str, unit: &str) -> PathBuf {
         let dir = self.path(&format!("{unit}.d"));
         fs::create_dir(&dir).unwrap();
@@ -74,12 +75,12 @@ impl Units {
         if unit.starts_with("user/") {
             command.arg("--user").env("XDG_RUNTIME_DIR", self.dir.path()).env("HOME", self.dir.path());
         }
-        // A template is looked at as one of its instances.
+        // A template is checked as one of its instances.
         let unit = self.path(&unit.replace("@.", "@jo."));
         command.args(words).arg(unit).output().unwrap()
     }
 
-    /// What `verify` has to say of a unit: nothing, if all is well. It ends with 0 even where it knows a setting not.
+    /// Returns what `verify` says about a unit: nothing if all is well. Its exit status is 0 even for unknown settings.
     fn verify(&self, unit: &str) -> String {
         let output = self.analyze(&["verify", "--man=no"], unit);
         let said = [output.stdout, output.stderr].concat();
@@ -87,7 +88,7 @@ impl Units {
         format!("{}{failed}", String::from_utf8_lossy(&said))
     }
 
-    /// How exposed a service is, from 0 to 10.
+    /// Returns the exposure of a service, from 0 to 10.
     fn exposure(&self, unit: &str) -> f64 {
         let output = self.analyze(&["security", "--offline=true", "--no-pager"], unit);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -101,7 +102,7 @@ fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd")
 }
 
-/// The names in a directory that end like this.
+/// Returns the names in a directory with these endings.
 fn names(dir: &Path, ends: &[&str]) -> Vec<String> {
     let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.filter(|name| ends.iter().any(|end| name.ends_with(end))).collect();
@@ -168,11 +169,11 @@ fn the_services_of_the_machine_can_do_little_harm() {
         let exposure = units.exposure(unit);
         assert!(exposure <= 2.0, "{unit}: {exposure}");
     }
-    // With the drop-ins, too.
+    // With the drop-ins.
     units.add("maildirs-elsewhere.conf", "mailferry.service");
     let exposure = units.exposure("mailferry.service");
     assert!(exposure <= 2.0, "with Maildirs elsewhere: {exposure}");
-    // And it is seen when a unit can do more.
+    // A unit that may do more is detected.
     let open = "[Service]\nExecStart=/bin/true\n";
     fs::write(units.path("mailferry.service"), open).unwrap();
     assert!(units.exposure("mailferry.service") > 5.0);

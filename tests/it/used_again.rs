@@ -1,26 +1,26 @@
-//! Unique-ids that name another message later, of the same size: nothing is deleted that was not retrieved, whatever its
+//! Unique-ids that later name another message of the same size: nothing is deleted that was not retrieved, whatever its
 //! header says.
 
 use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
 
-/// A message about a disk; all of them are of the same size.
+/// A message about a disk; all of them have the same size.
 fn about(disk: &str) -> Vec<u8> {
     format!("Message-ID: <{disk}@example.org>\r\nSubject: full\r\n\r\nThe disk {disk} is full.\r\n").into_bytes()
 }
 
-/// The same from a machine whose headers tell nothing.
+/// Like [`about`], from a machine whose headers say nothing.
 fn alarm(disk: &str) -> Vec<u8> {
     format!("Subject: alarm\r\n\r\nThe disk {disk} is full.\r\n").into_bytes()
 }
 
-/// The same from a machine that does not know what day it is, and sends nothing else that differs.
+/// Like [`about`], from a machine that does not know the date and sends nothing else that differs.
 fn undated(disk: &str) -> Vec<u8> {
     format!("Date: Thu, 1 Jan 1970 00:00:00 +0000\r\nSubject: alarm\r\n\r\nThe disk {disk} is full.\r\n").into_bytes()
 }
 
-/// The unique-id 1 names this message now.
+/// Makes the unique-id 1 name this message.
 fn holds(maildrop: &Maildrop, message: &[u8]) {
     maildrop.change(|contents| contents.messages = vec![Message::new("1", message)]);
 }
@@ -71,7 +71,7 @@ fn what_has_a_known_unique_id_on_another_host_is_fetched_before_it_is_deleted() 
     arrived(&env, &[&about("a"), &about("b")]);
 }
 
-/// The server removes what was marked, and nobody hears of it.
+/// The server deletes what was marked, but its answer to QUIT is lost.
 fn after_a_lost_quit(message: fn(&str) -> Vec<u8>, change: impl Fn(&mut Behaviour)) {
     let maildrop = Maildrop::with(vec![Message::new("1", &message("a"))], |behaviour| {
         change(behaviour);
@@ -95,7 +95,7 @@ fn what_took_the_place_of_a_message_whose_deletion_nobody_heard_of_is_fetched() 
             behaviour.answers.push(("TOP".to_owned(), "-ERR no\r\n".to_owned()));
         });
     }
-    // Here the header would show that it is the same.
+    // Here the header would show the same message.
     after_a_lost_quit(undated, |_| {});
 }
 
@@ -128,7 +128,7 @@ fn what_is_still_there_after_a_lost_quit_is_retrieved_to_be_sure_and_not_deliver
     }
 }
 
-/// A server that makes the unique-id of the header, which is the same on all of them.
+/// A server that derives the unique-id from the header, which is the same for all of them.
 #[test]
 fn of_messages_that_are_listed_alike_in_all_but_their_bytes_each_is_stored_once() {
     for to_grow_old in [false, true] {

@@ -1,4 +1,4 @@
-//! What `-v` tells of a session, and the times in a daemon's log.
+//! What `-v` shows of a session, and the timestamps in a daemon's log.
 
 use rustix::process::Signal;
 
@@ -66,7 +66,7 @@ fn the_log_of_a_daemon_has_times_unless_the_journal_has_its_own() {
     let with_times = log("exec \"$@\"");
     let begins_with_a_time = |line: &str| {
         let time = line.split(' ').next().unwrap();
-        // Such as 2026-11-26T07:30:00+01:00.
+        // For example 2026-11-26T07:30:00+01:00.
         time.len() == 25 && time.starts_with("20") && time.contains('T') && time.matches(':').count() == 3
     };
     assert!(with_times.lines().count() > 1 && with_times.lines().all(begins_with_a_time), "{with_times}");

@@ -1,4 +1,4 @@
-//! The walls between the rooms of `src/`, and what `docs/architecture.md` says of them.
+//! The walls between the modules of `src/`, and what `docs/architecture.md` says about them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,10 +14,10 @@ mod source;
 use modules::Tree;
 use source::Source;
 
-/// What is pure, what that may name besides, and what is known to be wrong with it.
+/// What is pure, what that may use besides, and the known exceptions.
 const RULES: purity::Rules<'static> = purity::Rules {
     pure: &["pop3", "sasl", "message", "plan", "routing", "schedule", "text"],
-    // Plain values, and what reads and writes none but them.
+    // Plain values, and what only reads and writes those.
     plain: &[
         "account",
         "ids",
@@ -61,11 +61,11 @@ const RULES: purity::Rules<'static> = purity::Rules {
         "std::eprint",
         "std::eprintln",
         "std::dbg",
-        // A seed that nobody gave.
+        // A random seed.
         "fastrand::Rng::new",
         "fastrand::seed",
     ],
-    // Proofs of a delivery, which carry the files that they are about.
+    // Proofs of a delivery, which contain the files that they are about.
     exceptions: &["plan -> delivery", "plan -> delivery::publish", "plan -> maildir::staging"],
 };
 
@@ -74,7 +74,7 @@ fn tree() -> Tree {
     Tree::read(&|file| fs::read_to_string(src.join(file)).ok()).unwrap()
 }
 
-/// Every identifier in the Rust files below a directory.
+/// Returns every identifier in the Rust files below a directory.
 pub(crate) fn words_below(directory: &Path) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -101,7 +101,7 @@ fn no_modules_name_each_other_in_a_circle() {
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
-/// Every name in `docs/architecture.md` and in the tour of `src/lib.rs` leads to something.
+/// Every name in `docs/architecture.md` and in the tour of `src/lib.rs` exists.
 #[test]
 fn the_pages_about_the_code_name_what_is_there() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! Servers that do not know UIDL: nothing can be left there, everything can be taken away.
+//! Servers without UIDL: nothing can be left there, everything can be deleted.
 
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
@@ -55,7 +55,8 @@ fn a_lost_quit_delivers_nothing_twice() {
         TestEnv::in_memory(&[Account::at(whole.server.address).deleting()]).fetch().expect(0);
         whole.server.wait_until_idle();
         let before_answer = whole.server.sessions()[0].sent - "+OK bye\r\n".len() as u64;
-        // At the first, QUIT is not heard and nothing is deleted; after it, everything is, but the client cannot know.
+        // At the first cut QUIT is not received and nothing is deleted; at the others everything is, but the client
+        // cannot know.
         for cut in [before_answer, before_answer + 1, before_answer + 7] {
             let maildrop = three(top, Some(Faults { cut_after: Some(cut), ..Faults::default() }));
             let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
@@ -81,7 +82,7 @@ fn equal_messages_are_all_taken() {
     assert!(maildrop.left().is_empty());
 }
 
-/// What the second of four messages may be, and what is said of it.
+/// What the second of four messages may be, and what is reported about it.
 fn bad_ones() -> Vec<(&'static str, Message, &'static str)> {
     let bad = |answer: &str| Message {
         refusal: Some(answer.to_owned()),

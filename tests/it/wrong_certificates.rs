@@ -1,5 +1,5 @@
-//! A certificate that is wrong in any of the ways that are met, from the first byte and behind STLS: the connection is
-//! refused, what is wrong is named, and no byte of a login is said.
+//! Certificates that are wrong in any of the usual ways, with TLS from the first byte and after STLS: the connection is
+//! refused, the fault is named, and no byte of a login is sent.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn mode(implicit: bool) -> &'static str {
     if implicit { "implicit" } else { "starttls" }
 }
 
-/// Fetches from a server with such a certificate, implicitly and by STLS.
+/// Fetches from a server with such a certificate, with implicit TLS and STLS.
 fn refused(authority: &Authority, kind: Kind, change: impl Fn(Account) -> Account, says: &str) {
     for implicit in [true, false] {
         let maildrop = Maildrop::with(small_ones(1), |behaviour| {
@@ -29,7 +29,7 @@ fn refused(authority: &Authority, kind: Kind, change: impl Fn(Account) -> Accoun
         assert!(env.mail().is_empty());
         maildrop.server.wait_until_idle();
         assert_no_secret(&maildrop.server.raw());
-        // Inside TLS nothing was said either.
+        // Nothing was sent inside TLS either.
         let lines: Vec<String> = maildrop.server.sessions().into_iter().flat_map(|session| session.lines).collect();
         assert!(lines.iter().all(|line| ["STLS", "CAPA", "QUIT"].contains(&line.as_str())), "{says}: {lines:?}");
     }
@@ -41,7 +41,7 @@ fn who_nobody_vouches_for_is_refused() {
     let (authority, other) = (Authority::new(dir.path()), Authority::new(other_dir.path()));
     refused(&authority, Kind::SelfSigned, |account| account, "is self-signed");
     let trusts = |account: Account| account.text("tls_ca_file", other.ca_file.to_str().unwrap());
-    // It has the name of the one that is trusted.
+    // It has the same name as the trusted one.
     refused(&authority, Kind::Good, trusts, "localhost is not signed by the authority that it names");
     refused(&authority, Kind::Good, |account| account.without("tls_ca_file"), "is not signed by an authority");
 }
@@ -59,12 +59,12 @@ fn a_certificate_for_another_name_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path());
     refused(&authority, Kind::OtherName, |account| account, "is for pop.example.org, not for localhost");
-    // An address in the place of the name, the name in that of the address, and the address written as a name.
+    // An address instead of the name, the name instead of the address, and the address written as a name.
     refused(&authority, Kind::AddressOnly, |account| account, "is for 127.0.0.1, not for localhost");
     let by_address = |account: Account| account.text("host", "127.0.0.1");
     refused(&authority, Kind::Named(&["localhost"]), by_address, "is for localhost, not for 127.0.0.1");
     refused(&authority, Kind::Named(&["127.0.0.1"]), by_address, "is for the name 127.0.0.1 (not for the address)");
-    // Without any name.
+    // Without any names.
     refused(&authority, Kind::Named(&[]), |account| account, "names no host");
 }
 
@@ -105,11 +105,11 @@ fn a_key_that_is_not_the_pinned_one_is_refused() {
     refused(&authority, Kind::Good, pinned, "the public key of localhost is not a pinned one");
     let alone = |account: Account| pinned(account).without("tls_ca_file").text("tls_trust", "pin");
     refused(&authority, Kind::SelfSigned, alone, "is not a pinned one");
-    // A right pin makes no wrong certificate good.
+    // A correct pin does not make a wrong certificate acceptable.
     refused(&authority, Kind::OtherName, pinned, "is for pop.example.org, not for localhost");
 }
 
-/// A server of OpenSSL with this certificate, from the first byte and behind STLS.
+/// An OpenSSL server with this certificate, with TLS from the first byte and after STLS.
 fn weak(dir: &Path, ca_file: &str, certificate: &str, key: &str, says: &str) {
     let options = format!("ALL:@SECLEVEL=0 -cert {certificate} -key {key}");
     for implicit in [true, false] {

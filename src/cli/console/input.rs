@@ -1,26 +1,26 @@
-//! Lines from a terminal, with editing and a history in memory, or from a pipe.
+//! Reads lines from a terminal, with editing and a history in memory, or from a pipe.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
-/// No command is longer, in bytes (RFC 2449, section 4: 255 octets).
+/// The maximum length of a line, in bytes. Commands are shorter (RFC 2449, section 4: 255 octets).
 const LONGEST: u64 = 1024;
 
-/// What was read.
+/// The result of reading a line.
 pub(super) enum Line {
     /// A line, without its end.
     Text(String),
-    /// The user took it back.
+    /// The user cancelled the line.
     Again,
-    /// There is no more.
+    /// The end of the input.
     End,
 }
 
-/// Where commands come from.
+/// The source of commands.
 pub(super) struct Input {
-    /// None for a pipe, and where the terminal cannot be edited on.
+    /// None for a pipe, and for a terminal on which lines cannot be edited.
     editor: Option<DefaultEditor>,
 }
 
@@ -30,12 +30,12 @@ impl Input {
         Self { editor: if terminal { DefaultEditor::new().ok() } else { None } }
     }
 
-    /// Whether somebody sits there.
+    /// Whether a user types at a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.editor.is_some()
     }
 
-    /// The next line. Blocks. The input comes back, so that it can be moved to a thread.
+    /// Reads the next line. Blocks. Takes and returns the input, so that it can be moved to a thread.
     pub(super) fn line(mut self, prompt: String) -> (Self, Line) {
         let line = match &mut self.editor {
             Some(editor) => match editor.readline(&prompt) {
@@ -48,10 +48,11 @@ impl Input {
         (self, line)
     }
 
-    /// Keeps a line that was understood for the arrow keys. What was not may be a password in the wrong place.
+    /// Adds a line to the history. Only for lines that were understood: any other may be a password typed in the wrong
+    /// place.
     pub(super) fn remember(&mut self, line: &str) {
         if let Some(editor) = &mut self.editor {
-            // Without a history there is none.
+            // If it cannot be added, the user does without.
             let _ = editor.add_history_entry(line);
         }
     }

@@ -1,5 +1,5 @@
-//! `mailferry console`: a logged-in POP3 prompt. What is typed is sent, and what comes back is shown, made fit for a
-//! terminal. The state is not touched; what is deleted is deleted by the user's own word.
+//! `mailferry console`: a logged-in POP3 prompt. It sends what is typed and shows the responses, made safe for a
+//! terminal. It does not touch the state; what it deletes, the user has asked to delete.
 
 mod input;
 mod request;
@@ -59,7 +59,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Console) -> ExitStatus 
     }
 }
 
-/// Logs in and answers until the user has enough.
+/// Logs in and runs commands until the user quits.
 async fn talk(
     context: &PollContext,
     account: &Account,
@@ -68,14 +68,14 @@ async fn talk(
 ) -> Result<ExitStatus, PollError> {
     let (disk, dir, name, holder) =
         (Arc::clone(&context.disk), context.state_dir.clone(), account.name.clone(), context.holder.clone());
-    // As long as this is held nobody else of us asks the server, which lets one in at a time.
+    // The account's lock: servers let in one session at a time, so no other mailferry may poll meanwhile.
     let _held = blocking(move || hold(&*disk, &dir, &name, &holder)).await.map_err(|e| e.doing("take the lock"))??;
     let obtained = credential::obtain(context, account, None, &CancellationToken::new()).await?;
     let password = obtained.credential.secret();
     let cached = CachedCapabilities { one_at_a_time: true, ..CachedCapabilities::default() };
     let logged_in = log_in(&*context.dialer, account, password, &cached).await?;
     let mut client = logged_in.client;
-    // It is asked once: some servers announce only now what they do at QUIT.
+    // CAPA is sent again after the login: some servers announce only now what they do at QUIT.
     let capabilities = announced(&mut client).await?.or(logged_in.capabilities);
     let takes_away = capabilities.as_ref().is_some_and(Capabilities::removes_what_was_retrieved);
     let input = Input::new();
@@ -96,7 +96,7 @@ async fn talk(
     talk.run(client, input, &format!("{}> ", account.name)).await.map_err(PollError::from)
 }
 
-/// What the server announces now.
+/// Asks for the server's capabilities after the login.
 async fn announced(client: &mut Client) -> Result<Option<Capabilities>, ClientError> {
     let mut capabilities = None;
     client
@@ -115,21 +115,21 @@ async fn announced(client: &mut Client) -> Result<Option<Capabilities>, ClientEr
     Ok(capabilities)
 }
 
-/// A conversation.
+/// A session at the prompt.
 struct Talk {
-    /// Whose it is.
+    /// The account.
     account: AccountName,
-    /// Somebody sits at a terminal: there is a prompt, and questions are asked.
+    /// Whether a user is at a terminal: then there is a prompt, and questions are asked.
     interactive: bool,
-    /// DELE does not ask.
+    /// Whether DELE is sent without asking.
     yes: bool,
-    /// Hides the password in the server's words.
+    /// Hides the password in the server's responses.
     redactor: Redactor,
-    /// The messages that go at QUIT.
+    /// The messages marked as deleted, which go at QUIT.
     marked: Vec<MessageNumber>,
-    /// How the command ends: the first thing that went wrong where nobody saw it.
+    /// The exit status: that of the first failure, if nobody is at a terminal to see it.
     failed: ExitStatus,
-    /// QUIT takes away what was retrieved, too.
+    /// Whether QUIT also deletes what was retrieved.
     takes_away: bool,
 }
 
@@ -174,7 +174,7 @@ impl Talk {
         }
     }
 
-    /// Sends a command and shows the answer.
+    /// Sends a command and shows the response.
     async fn send(&mut self, client: &mut Client, command: Command) -> Result<(), ClientError> {
         let (reset, retrieves) = (matches!(command, Command::Rset), matches!(command, Command::Retr(_)));
         let mut shown = Shown::new(&command, &self.redactor);
@@ -193,7 +193,7 @@ impl Talk {
         Ok(())
     }
 
-    /// Whether the user means it.
+    /// Asks whether the user really wants to delete the message.
     async fn ask_before(&mut self, input: Input, number: MessageNumber) -> Result<(Input, bool), NotDone> {
         if self.yes {
             return Ok((input, true));
@@ -243,12 +243,12 @@ impl Talk {
         Ok(self.status())
     }
 
-    /// The input ended without QUIT: nobody has said that what is marked is to go.
+    /// Handles the end of the input without QUIT: nobody has confirmed that the marked messages are to go.
     async fn end_without_quit(mut self, mut client: Client) -> Result<ExitStatus, ClientError> {
         if !self.marked.is_empty() {
             let reset = client.exchange(Command::Rset).await?;
             if reset.status != Status::Ok {
-                // The connection is closed without QUIT, so the marks are void.
+                // Closing the connection without QUIT discards the marks.
                 stderr_line("the session is closed without QUIT, so nothing is deleted");
                 return Ok(self.status());
             }
@@ -258,7 +258,7 @@ impl Talk {
         Ok(self.status())
     }
 
-    /// The system has no thread to read with.
+    /// Ends the session because the system has no thread to read input with.
     async fn no_input(self, client: Client, error: NotDone) -> Result<ExitStatus, ClientError> {
         drop(client);
         stderr_line(format_args!("mailferry: {error}"));
@@ -276,7 +276,7 @@ impl Talk {
         }
     }
 
-    /// Who sits at a terminal has seen what went wrong.
+    /// Returns the exit status: success at a terminal, where the user has seen every failure.
     fn status(&self) -> ExitStatus {
         if self.interactive { ExitStatus::Ok } else { self.failed }
     }

@@ -1,24 +1,24 @@
-//! What was typed. PURE.
+//! Parses what was typed. PURE.
 
 use crate::pop3::{Command, MessageNumber};
 
-/// So many lines of a body are shown by TOP if the user does not say.
+/// How many lines of a body TOP shows by default.
 const LINES: u32 = 10;
 
-/// What is to be done.
+/// What a line asks for.
 #[derive(Debug)]
 pub(super) enum Request {
     /// Show the commands.
     Help,
-    /// Send it and show the answer.
+    /// Send the command and show the response.
     Send(Command),
     /// Mark a message as deleted.
     Delete(MessageNumber),
-    /// End the session; what is marked goes.
+    /// End the session; the marked messages are deleted.
     Quit,
 }
 
-/// The commands, narrow enough for 60 columns.
+/// Lists the commands, within 60 columns.
 pub(super) fn help() -> &'static str {
     "\
 STAT          how many messages, how many octets
@@ -35,7 +35,7 @@ Ctrl-D        end, and delete nothing"
 }
 
 impl Request {
-    /// Reads a line. None if there is nothing in it.
+    /// Parses a line. None if it is blank.
     pub(super) fn read(line: &str) -> Result<Option<Self>, String> {
         let mut words = line.split_whitespace();
         let Some(name) = words.next().filter(|word| !word.starts_with('#')) else { return Ok(None) };
@@ -61,7 +61,7 @@ impl Request {
             "RSET" => (Self::Send(Command::Rset), 0),
             "CAPA" => (Self::Send(Command::Capa), 0),
             "QUIT" | "EXIT" => (Self::Quit, 0),
-            // Never shown again: somebody may have typed a password behind it.
+            // The line is not repeated: a password may follow the command.
             "USER" | "PASS" | "AUTH" | "APOP" | "STLS" => {
                 return Err("you are logged in already; HELP lists the commands".to_owned());
             }

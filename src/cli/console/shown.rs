@@ -1,31 +1,31 @@
-//! The answers, as a person reads them: control characters escaped, the password hidden.
+//! Shows responses for a person: control characters escaped, the password hidden.
 
 use crate::cli::output::say;
 use crate::client::{Redactor, ResponsePart};
 use crate::pop3::{Command, Response, Status};
 use crate::text::{Count, Size, words_in};
 
-/// A line of a message that has no end is shown in pieces of so many bytes.
+/// A line of a message that is longer than this, in bytes, is shown in pieces.
 const PIECE: usize = 16 * 1024;
 
-/// What an answer looks like.
+/// The format of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// The numbers of STAT.
     Stat,
     /// A number and a size on each line.
     List,
-    /// A number and something on each line.
+    /// A number and some text on each line.
     Numbered,
-    /// As it is.
+    /// As received.
     Plain,
 }
 
-/// An answer that comes in.
+/// A response being received.
 pub(super) struct Shown<'a> {
     form: Form,
     redactor: &'a Redactor,
-    /// A line of a message that is not complete.
+    /// The incomplete last line of a message.
     line: Vec<u8>,
     refused: bool,
 }
@@ -41,12 +41,12 @@ impl<'a> Shown<'a> {
         Self { form, redactor, line: Vec::new(), refused: false }
     }
 
-    /// Whether the server said no.
+    /// Whether the server refused the command.
     pub(super) fn was_refused(&self) -> bool {
         self.refused
     }
 
-    /// Shows what came.
+    /// Shows a part of the response.
     pub(super) fn part(&mut self, part: &ResponsePart<'_>) {
         match part {
             ResponsePart::Response(response) => {
@@ -68,7 +68,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// The first line of an answer.
+    /// Shows the status line.
     fn status(&self, response: &Response) {
         let mut numbers = response.text.split_whitespace().map(str::parse::<u64>);
         if response.status == Status::Ok
@@ -80,7 +80,7 @@ impl<'a> Shown<'a> {
         status(response, self.redactor);
     }
 
-    /// A line of a list.
+    /// Shows a line of a listing.
     fn listed(&self, line: &[u8]) {
         let text = self.tame(line);
         let (number, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
@@ -93,7 +93,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// A piece of a message.
+    /// Shows a piece of a message.
     fn data(&mut self, mut data: &[u8]) {
         while let Some(end) = data.iter().position(|byte| *byte == b'\n') {
             self.line.extend(data.get(..end).unwrap_or_default());
@@ -111,13 +111,13 @@ impl<'a> Shown<'a> {
         say(self.tame(line.strip_suffix(b"\r").unwrap_or(&line)));
     }
 
-    /// Fit for a terminal, and without the password.
+    /// Makes bytes safe for a terminal and hides the password.
     fn tame(&self, bytes: &[u8]) -> String {
         self.redactor.hide(&words_in(bytes)).to_string()
     }
 }
 
-/// Shows a line of status; its text is escaped already.
+/// Shows a status line; its text is already escaped.
 pub(super) fn status(response: &Response, redactor: &Redactor) {
     let sign = if response.status == Status::Ok { "+OK" } else { "-ERR" };
     let code = response.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The places of a `fetch`: who waits for one, and who has it, by the rules of a daemon's queue.
+//! Hands out the places of a `fetch`, by the rules of the daemon's queue.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -15,19 +15,19 @@ use crate::watch::places::Places;
 #[derive(Debug)]
 pub(super) struct PlaceGiver(Mutex<Asking>);
 
-/// Those that wait for places, or have some.
+/// The accounts that wait for places or have some.
 #[derive(Debug)]
 struct Asking {
     queue: Queue,
-    /// What rings when one may go on.
+    /// Notifies each account that it may go on.
     bells: HashMap<AccountName, Arc<Notify>>,
     begun: Instant,
 }
 
 impl PlaceGiver {
-    /// So many.
+    /// Creates a giver with these limits.
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        // The seed is for what has slept; here all are due when they ask.
+        // The seed is only used after a suspend of the machine; here every account is due when it asks.
         let (queue, bells, begun) = (Queue::new(limits, 0), HashMap::new(), Instant::now());
         Arc::new(Self(Mutex::new(Asking { queue, bells, begun })))
     }
@@ -45,7 +45,7 @@ impl PlaceGiver {
 }
 
 impl Asking {
-    /// Those go on that may.
+    /// Notifies every account that may go on.
     fn ring(&mut self) {
         let now = self.begun.elapsed();
         while let Some((account, _)) = self.queue.take_startable(now) {
@@ -56,18 +56,18 @@ impl Asking {
     }
 }
 
-/// Where an account waits for its places, and has them. Whoever sees that it hangs gives them back.
+/// Waits for an account's places and holds them. They are given back if it hangs.
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
     giver: Arc<PlaceGiver>,
     account: AccountName,
     server: String,
-    /// It has to get what it logs in with first, and does so without a place.
+    /// Whether the account obtains its credential first, which it does without a place.
     prepares: bool,
 }
 
 impl Seat {
-    /// That of an account.
+    /// Returns the seat of an account.
     pub(super) fn of(account: &Account, giver: &Arc<PlaceGiver>) -> Self {
         Self {
             giver: Arc::clone(giver),
@@ -77,13 +77,13 @@ impl Seat {
         }
     }
 
-    /// That of an account at a server.
+    /// Returns the seat of an account at a server.
     #[cfg(test)]
     pub(super) fn at(server: &str, account: AccountName, prepares: bool, giver: &Arc<PlaceGiver>) -> Self {
         Self { giver: Arc::clone(giver), account, server: server.to_owned(), prepares }
     }
 
-    /// Waits until the account may be polled; it has its places until what comes out is dropped, or they were given back.
+    /// Waits until the account may be polled. It has its places until the result is dropped or they are given back.
     pub(super) async fn take(&self) -> Taken<'_> {
         let taken = Taken(self);
         let bell = Arc::new(Notify::new());
@@ -96,12 +96,12 @@ impl Seat {
         taken
     }
 
-    /// The account hangs, and has no places any more.
+    /// Gives up the places of an account that hangs.
     pub(super) fn give_up(&self) {
         self.giver.change(|asking| asking.queue.give_up_places(&self.account));
     }
 
-    /// Whether what the account logs in with is not to be waited for any longer.
+    /// Whether the credential has taken too long to obtain.
     pub(super) fn has_waited_enough(&self) -> bool {
         self.giver.change(|asking| {
             let now = asking.begun.elapsed();
@@ -136,7 +136,7 @@ impl Places for Seat {
     }
 }
 
-/// Places that are waited for or had, as long as it lives.
+/// The places of an account, requested or held, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Taken<'a>(&'a Seat);
 
@@ -167,7 +167,7 @@ mod tests {
         PlaceGiver::new(Limits { concurrency: places, per_host: places })
     }
 
-    /// Whether this is there now, or as soon as whoever waits is asked.
+    /// Whether a future is ready as soon as it is polled.
     async fn is_there(waits: impl Future<Output = ()>) -> bool {
         tokio::time::timeout(Duration::from_millis(20), waits).await.is_ok()
     }

@@ -1,5 +1,5 @@
-//! The polls of a `fetch` that run, each as a task, and who looks at them: what hangs gives others what they need of it, and
-//! is not waited for without end.
+//! The running polls of a `fetch`, each a task, and the watch over them: a poll that hangs gives up its places, and is
+//! abandoned in the end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use crate::watch::hang::{Change, HUNG, Hang, MOST_HUNG};
 use crate::watch::places::Places;
 use crate::watch::{Watch, watched};
 
-/// How long disks are waited for.
+/// How long to wait for disks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HangLimits {
-    /// A poll that has waited for so long hangs.
+    /// A poll hangs after waiting this long.
     hung: Duration,
-    /// One that has waited for so long is given up: the next run of a timer waits for the end of this one. No disk that
-    /// works takes so long for a batch, however slow it is.
+    /// A poll is abandoned after waiting this long, as the next run of a timer waits for the end of this one. However
+    /// slow, a working disk does not take this long for a batch.
     most: Duration,
-    /// They are looked at so often.
+    /// How often the polls are checked.
     pace: Duration,
 }
 
@@ -37,28 +37,29 @@ impl Default for HangLimits {
     }
 }
 
-/// The tasks, each with what it ends with.
+/// The tasks and their results.
 pub(super) struct Polls<T> {
     tasks: JoinSet<T>,
     running: HashMap<Id, Running>,
     limits: HangLimits,
     begun: Instant,
-    /// When they are looked at next.
+    /// When the polls are checked next.
     look: Instant,
-    /// The end was asked for: what hangs is not waited for any more.
+    /// Cancelled when the run is to end: then polls that hang are abandoned.
     stop: CancellationToken,
-    /// A command may ask for a passphrase at the terminal: it has all of its time, and no other one asks beside it.
+    /// Whether a credential command may ask for a passphrase at the terminal. It then has as long as it needs, and no
+    /// other one asks meanwhile.
     somebody_may_type: bool,
 }
 
-/// A task for an account.
+/// The task of an account.
 struct Running {
     account: AccountName,
     watch: Arc<Watch>,
     seat: Seat,
     hang: Hang,
     task: AbortHandle,
-    /// It was ended after it had waited for a disk for so long.
+    /// How long it had waited for a disk when it was abandoned.
     given_up: Option<Duration>,
 }
 
@@ -66,21 +67,21 @@ struct Running {
 pub(super) enum End<T> {
     /// By itself.
     Done(T),
-    /// Its disk did not respond, and nobody waits for it any more.
+    /// Its disk did not respond, so it was abandoned.
     GivenUp(Box<PollReport>),
     /// By a panic, which has been printed.
     Panicked,
 }
 
 impl<T: Send + 'static> Polls<T> {
-    /// None yet.
+    /// Creates an empty set.
     pub(super) fn new(limits: HangLimits, stop: CancellationToken) -> Self {
         let (tasks, begun) = (JoinSet::new(), Instant::now());
         let (running, look) = (HashMap::new(), begun + limits.pace);
         Self { tasks, running, limits, begun, look, stop, somebody_may_type: has_terminal() }
     }
 
-    /// Begins what is to be done for an account. While that hangs, others get these places.
+    /// Starts the work on an account. If it hangs, its places go to others.
     pub(super) fn begin(&mut self, account: AccountName, seat: Seat, work: impl Future<Output = T> + Send + 'static) {
         let watch = Arc::new(Watch::with(Arc::new(seat.clone()) as Arc<dyn Places>));
         let task = self.tasks.spawn(watched(Arc::clone(&watch), work));
@@ -89,7 +90,7 @@ impl<T: Send + 'static> Polls<T> {
         self.running.insert(task.id(), running);
     }
 
-    /// The end of the next one. None: all have ended.
+    /// Waits for the next task to end. None when all have ended.
     pub(super) async fn next(&mut self) -> Option<End<T>> {
         loop {
             tokio::select! {
@@ -140,7 +141,8 @@ impl<T: Send + 'static> Polls<T> {
             }
             let is_enough = |waited: &Duration| self.stop.is_cancelled() || *waited >= self.limits.most;
             if let Some(waited) = waited.filter(|waited| hang.since().is_some() && is_enough(waited)) {
-                // What blocks goes on behind it, and a kill would leave no less: the next poll finishes it.
+                // A blocking call continues in its thread. This leaves no more behind than a kill would, and the next
+                // poll finishes it.
                 *given_up = Some(waited);
                 task.abort();
             }
@@ -165,18 +167,18 @@ mod tests {
         AccountName::new(name).unwrap()
     }
 
-    /// There is one place, for one account after the other.
+    /// Returns a giver with one place, for one account at a time.
     fn one_place() -> Arc<PlaceGiver> {
         let one = 1.try_into().unwrap();
         PlaceGiver::new(Limits { concurrency: one, per_host: one })
     }
 
-    /// Where an account waits for it.
+    /// Returns the seat where an account waits for it.
     fn seat(account: &str, giver: &Arc<PlaceGiver>) -> Seat {
         Seat::at("pop.example.org", name(account), false, giver)
     }
 
-    /// A disk that hangs until the sender is dropped or says something.
+    /// Returns a disk that hangs until the sender is dropped or sends.
     fn disk() -> (mpsc::Sender<()>, impl FnOnce() + Send + 'static) {
         let (answer, answered) = mpsc::channel::<()>();
         (answer, move || _ = answered.recv())

@@ -1,15 +1,15 @@
-//! The user's browser, if there is one.
+//! Opens the user's browser, if there is one.
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-/// Whether this terminal is another machine's, so that a browser here would be seen by nobody.
+/// Whether this is a remote session: nobody would see a browser started here.
 pub(super) fn is_remote() -> bool {
     ["SSH_CONNECTION", "SSH_TTY"].iter().any(|name| set(name).is_some())
 }
 
-/// Opens an address in a browser. False if there is none. There is no secret in the address: what only this process knows
-/// (RFC 7636) goes another way.
+/// Opens an address in a browser. False if there is none. The address contains no secret: the code verifier (RFC 7636)
+/// is sent separately.
 pub(super) fn open(address: &str) -> bool {
     candidates().into_iter().any(|words| start(words, address))
 }
@@ -18,7 +18,7 @@ fn set(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// The commands to try, in order: those of `$BROWSER`, and where there is a screen the desktop's.
+/// Returns the commands to try, in order: those of `$BROWSER`, then, with a graphical session, the desktop's.
 fn candidates() -> Vec<Vec<String>> {
     let wanted = set("BROWSER").and_then(|value| value.into_string().ok()).unwrap_or_default();
     let mut commands = commands_of(&wanted);
@@ -31,13 +31,13 @@ fn candidates() -> Vec<Vec<String>> {
     commands
 }
 
-/// `$BROWSER` is a list with colons between, and `%s` in a command stands for the address.
+/// Splits `$BROWSER`: commands separated by colons, in which `%s` stands for the address.
 fn commands_of(wanted: &str) -> Vec<Vec<String>> {
     let words = |command: &str| command.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     wanted.split(':').map(words).filter(|words| !words.is_empty()).collect()
 }
 
-/// The command line for an address: no shell reads it.
+/// Builds the command line for an address; no shell parses it.
 fn with_address(mut words: Vec<String>, address: &str) -> Vec<String> {
     let mut is_named = false;
     for word in &mut words {
@@ -50,7 +50,7 @@ fn with_address(mut words: Vec<String>, address: &str) -> Vec<String> {
     words
 }
 
-/// Starts a browser and leaves it to itself: it may go on long after this process.
+/// Starts a browser and does not wait for it: it may outlive this process.
 fn start(words: Vec<String>, address: &str) -> bool {
     let words = with_address(words, address);
     let Some((program, arguments)) = words.split_first() else { return false };

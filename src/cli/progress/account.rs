@@ -1,42 +1,42 @@
-//! One account's part of the progress. Pure: what was seen of its poll and the time go in, a line comes out.
+//! The progress of one account. Pure: from snapshots of its poll and the time it makes a line.
 
 use std::time::Duration;
 
 use crate::poll::progress::{Phase, Snapshot};
 use crate::text::{Size, Span};
 
-/// A rate is that of about the last so many seconds.
+/// The time over which a rate is averaged, in seconds.
 const WINDOW: f64 = 5.0;
 
-/// A rate over a shorter time says nothing.
+/// Over a shorter time a rate means nothing.
 const TOO_SOON: Duration = Duration::from_secs(2);
 
 /// The widest bar, in columns.
 const BAR: usize = 30;
 
-/// The narrowest one that tells anything.
+/// The narrowest bar that is of use, in columns.
 const SHORTEST_BAR: usize = 10;
 
-/// An account's poll, as it was seen so far.
+/// The progress of an account's poll.
 #[derive(Debug, Clone)]
 pub(super) struct Progress {
-    /// What was seen last.
+    /// The last snapshot.
     seen: Snapshot,
-    /// When that was, since the beginning of all.
+    /// When it was taken, since the start of the run.
     at: Duration,
-    /// When the first octet of mail was seen.
+    /// When mail began to arrive, since the start of the run.
     flowing_since: Option<Duration>,
-    /// Octets a second, of late.
+    /// The recent rate, in octets per second.
     rate: f64,
 }
 
 impl Progress {
-    /// A poll that begins.
+    /// Starts with a poll that has just begun.
     pub(super) fn new(at: Duration) -> Self {
         Self { seen: Snapshot::default(), at, flowing_since: None, rate: 0.0 }
     }
 
-    /// Takes in what is seen now.
+    /// Takes a new snapshot into account.
     pub(super) fn take(&mut self, seen: Snapshot, at: Duration) {
         let passed = at.saturating_sub(self.at).as_secs_f64();
         let came = seen.octets.saturating_sub(self.seen.octets);
@@ -44,7 +44,7 @@ impl Progress {
             self.flowing_since = Some(self.at);
         }
         if self.flowing_since.is_some() && passed > 0.0 {
-            // An average in which what is older counts for less and less; in the beginning all of it counts.
+            // A moving average, in which older snapshots weigh less and less; at first, all count in full.
             let since = at.saturating_sub(self.flowing_since.unwrap_or(at)).as_secs_f64();
             let share = (passed / WINDOW.min(since.max(passed))).min(1.0);
             self.rate += share * (as_f64(came) / passed - self.rate);
@@ -52,18 +52,18 @@ impl Progress {
         (self.seen, self.at) = (seen, at);
     }
 
-    /// Octets a second; None if it is too soon to tell.
+    /// Returns octets per second; None if it is too soon to tell.
     pub(super) fn rate(&self) -> Option<f64> {
         let since = self.flowing_since?;
         (self.at.saturating_sub(since) >= TOO_SOON).then_some(self.rate)
     }
 
-    /// What was seen last.
+    /// Returns the last snapshot.
     pub(super) fn seen(&self) -> &Snapshot {
         &self.seen
     }
 
-    /// How long what is planned will take, as it looks.
+    /// Estimates how long the rest of the planned messages will take.
     fn left(&self) -> Option<Duration> {
         let planned = self.seen.planned_octets.filter(|planned| *planned > 0)?;
         let rate = self.rate().filter(|rate| *rate >= 1.0)?;
@@ -71,9 +71,8 @@ impl Progress {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// A line of at most so many columns, beginning with a name of a certain width. What matters least goes first where
-    /// there is no room.
-    /// `most` is the largest number of planned messages in all lines.
+    /// Returns a line of at most this many columns, beginning with a padded name. If there is no room, what matters
+    /// least is left out. `most` is the largest number of planned messages in any line.
     pub(super) fn line(&self, name: &str, columns: usize, most: u64) -> String {
         let Snapshot { phase, planned, delivered, octets, planned_octets, .. } = self.seen;
         if phase != Phase::Retrieving {
@@ -88,7 +87,7 @@ impl Progress {
             |between: &str| if size.1.is_empty() { size.0.clone() } else { format!("{}{between}{}", size.0, size.1) };
         let left = self.left().map(|left| format!("{} left", rounded(left))).unwrap_or_default();
         let rate = self.rate().map(rate_in_words).unwrap_or_default();
-        // Columns, so that nothing moves when a number grows.
+        // Fixed columns, so that nothing shifts when a number grows.
         let width = 1 + 2 * digits(most.max(planned));
         let wide = [
             format!("{:>width$}", format!("{count} messages"), width = width + 9),
@@ -113,7 +112,7 @@ impl Progress {
             .unwrap_or_else(|| cut(&line(&narrow, &[0]), columns))
     }
 
-    /// How much of it is done, by octets where they are known.
+    /// Draws how much is done, by octets if they are known.
     fn bar(&self, columns: usize) -> String {
         let Snapshot { planned, delivered, octets, planned_octets, .. } = self.seen;
         let (done, all) = planned_octets.filter(|all| *all > 0).map_or((delivered, planned), |all| (octets, all));
@@ -135,7 +134,7 @@ fn words(phase: Phase) -> &'static str {
     }
 }
 
-/// Not to the second: it is a guess, and what changes all the time cannot be read.
+/// Rounds an estimate: seconds would be false precision, and would change too fast to be read.
 fn rounded(left: Duration) -> Span {
     let seconds = left.as_secs();
     let step = match seconds {
@@ -162,7 +161,7 @@ fn as_f64(octets: u64) -> f64 {
     octets
 }
 
-/// The beginning of a line that is too long.
+/// Truncates a line that is too long.
 pub(super) fn cut(line: &str, columns: usize) -> String {
     if line.chars().count() <= columns {
         return line.to_owned();

@@ -1,4 +1,4 @@
-//! All accounts of a run: which of them have a line, and the line below them with the sums.
+//! All accounts of a run: which of them have a line, and the totals below.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,44 +8,44 @@ use crate::cli::terminal::Size;
 use crate::poll::progress::{Phase, Progress as Numbers, Snapshot};
 use crate::text::{Count, Size as Octets};
 
-/// So many accounts have a line at most; more of them cannot be read.
+/// The maximum number of accounts with a line; nobody can follow more.
 const MOST_LINES: usize = 10;
 
-/// A poll that is over before this has no line: it would only flicker by.
+/// A poll that ends sooner than this gets no line: it would only flicker.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
 
-/// The accounts.
+/// The accounts of a run.
 #[derive(Debug)]
 pub(super) struct Board {
-    /// How many there are.
+    /// The number of accounts in total.
     accounts: usize,
-    /// Those that are being polled, in the order in which they began.
+    /// The running polls, in the order in which they began.
     running: Vec<Running>,
-    /// How many are done.
+    /// The number of accounts that are done.
     done: usize,
-    /// How many of those failed.
+    /// The number of those that failed.
     failed: usize,
-    /// What came by those that are done.
+    /// What the finished polls brought.
     came: Snapshot,
-    /// The time of the last look, since the beginning.
+    /// The time of the last look, since the start of the run.
     now: Duration,
 }
 
-/// A poll.
+/// A running poll.
 #[derive(Debug)]
 struct Running {
     account: String,
-    /// How far it is.
+    /// The counters of the poll.
     numbers: Arc<Numbers>,
-    /// A program that has its password may ask for something at this terminal.
+    /// Whether the command that prints its password may ask for something on this terminal.
     may_ask: bool,
-    /// When it began, since the beginning of all.
+    /// When it began, since the start of the run.
     begun: Duration,
     progress: Progress,
 }
 
 impl Running {
-    /// Whether somebody may be asked for a password at this terminal.
+    /// Whether the user may be asked for a password on this terminal now.
     fn is_asking(&self) -> bool {
         self.may_ask && self.progress.seen().phase == Phase::Begun
     }
@@ -72,7 +72,7 @@ impl Board {
         }
     }
 
-    /// Looks at all polls and makes the lines.
+    /// Looks at all polls and returns the lines to show.
     pub(super) fn look(&mut self, now: Duration, size: Size) -> Vec<String> {
         self.now = now;
         for running in &mut self.running {
@@ -81,12 +81,12 @@ impl Board {
         if self.running.iter().any(Running::is_asking) {
             return Vec::new();
         }
-        // A line that reaches the last column is not the same for all terminals.
+        // Terminals differ in what they do when a line reaches the last column.
         let columns = size.columns.saturating_sub(1);
         let slow: Vec<&Running> =
             self.running.iter().filter(|running| now.saturating_sub(running.begun) >= WORTH_A_LINE).collect();
         let most = MOST_LINES.min(size.rows / 2).max(1);
-        // One line is never about the accounts that have none.
+        // Accounts beyond that are only in the totals.
         let shown = slow.get(..most.min(slow.len())).unwrap_or_default();
         let width = shown.iter().map(|running| running.account.chars().count()).max().unwrap_or(0).min(columns / 3);
         let most = shown.iter().map(|running| running.progress.seen().planned).max().unwrap_or(0);
@@ -101,7 +101,7 @@ impl Board {
         lines
     }
 
-    /// The line below the accounts; with fewer words where there is less room.
+    /// Returns the totals, with less detail if there is less room.
     fn sums(&self, columns: usize) -> String {
         let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
         let seen = self.running.iter().map(|running| *running.progress.seen());
@@ -139,7 +139,7 @@ mod tests {
         Listed { number: MessageNumber::new(number).unwrap(), unique_id: None, reported_size: Some(10_486) }
     }
 
-    /// Half of a hundred messages, that are a mebibyte, have come.
+    /// Half of a hundred messages of a mebibyte in total have arrived.
     fn half() -> Arc<Numbers> {
         let numbers = Numbers::default();
         let plan = Plan { retrieve: (1..=100).map(listed).collect(), ..Plan::default() };

@@ -1,14 +1,13 @@
-//! The last lines of a terminal, which show how things are and are drawn again in place. Whatever else is printed stands
-//! above them.
+//! The last lines of a terminal, redrawn in place to show the progress. Everything else is printed above them.
 
 use std::fmt::Write as _;
 
 use textwrap::core::display_width;
 
-/// What a terminal shows in its last lines.
+/// What the last lines of a terminal show.
 #[derive(Debug, Default)]
 pub(super) struct Region {
-    /// The lines; the cursor stands at the end of the last one.
+    /// The lines; the cursor is at the end of the last one.
     lines: Vec<String>,
 }
 
@@ -17,7 +16,8 @@ impl Region {
         Self { lines: Vec::new() }
     }
 
-    /// What to write so that these lines are shown on a terminal of so many columns. Nothing is erased that stays.
+    /// Returns what to write to show these lines on a terminal of this many columns. What stays is overwritten, not
+    /// erased.
     pub(super) fn change_to(&mut self, lines: Vec<String>, columns: usize) -> String {
         if lines == self.lines {
             return String::new();
@@ -33,7 +33,7 @@ impl Region {
         in_one_piece(&written)
     }
 
-    /// What to write so that nothing of it is there, and something else can be printed in its place.
+    /// Returns what to write to erase the lines, so that something else can be printed in their place.
     pub(super) fn erase(&mut self, columns: usize) -> String {
         if self.lines.is_empty() {
             return String::new();
@@ -43,7 +43,7 @@ impl Region {
         written + "\x1b[J"
     }
 
-    /// Moves to the first column of the first line. The terminal may have become narrower: then a line takes several.
+    /// Moves to the first column of the first line. If the terminal has become narrower, a line takes several rows.
     fn to_its_beginning(&self, columns: usize) -> String {
         let taken = |line: &String| display_width(line).div_ceil(columns.max(1)).max(1);
         match self.lines.iter().map(taken).sum::<usize>() {
@@ -54,7 +54,7 @@ impl Region {
     }
 }
 
-/// A terminal that knows DEC private mode 2026 shows all of it at once.
+/// A terminal that supports DEC private mode 2026 shows all of it at once.
 pub(super) fn in_one_piece(written: &str) -> String {
     format!("\x1b[?2026h{written}\x1b[?2026l")
 }

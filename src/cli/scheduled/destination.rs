@@ -1,6 +1,6 @@
-//! What is kept of the place where an account's mail goes on to: a refused password is not to be offered by each run of
-//! cron, and a full mailbox not asked each time. A network or a server that is down costs nobody anything, and the timer is
-//! the pause. Whoever forwards by hand waits for no pause, and what he finds counts.
+//! What is saved about the destination that an account forwards to, so that cron does not offer a refused password in
+//! each run or try a full mailbox each time. If a network or server is down, retrying does no harm, and the timer is
+//! the pause. Forwarding by hand ignores the pause, but its result counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use crate::poll::PollContext;
 use crate::state::saved::Files;
 use crate::watch;
 
-/// A destination before a pass.
+/// The saved state of a destination before a pass.
 pub(in crate::cli) struct Destination {
-    /// What the file of its password looks like; nothing if it has none.
+    /// The stamp of its password file or sign-in; empty if there is none.
     password: String,
-    /// How long it is left alone.
+    /// How long it is to be left alone.
     pause: Option<Box<ForwardingPause>>,
 }
 
 impl Destination {
-    /// What is known of it. None if the account's mail goes nowhere, or the end was asked for.
+    /// Reads what is saved. None if the account does not forward, or the process is to end.
     pub(in crate::cli) async fn recall(
         context: &Arc<PollContext>,
         account: &Account,
@@ -45,8 +45,8 @@ impl Destination {
         Some(Self { password, pause: recalled.standing.forwarding })
     }
 
-    /// Whether a run of a timer leaves it alone. A changed password is tried at once, and so is new mail where the
-    /// destination has spoken of one message alone.
+    /// Whether a scheduled run leaves the destination alone. A changed password is tried at once, and so is new mail if
+    /// the destination has only refused a single message.
     pub(in crate::cli) fn is_to_wait(&self, context: &PollContext, account: &Account, has_new: bool) -> bool {
         let now = Duration::from_secs(context.clock.read().since_boot);
         let holds = |pause: &&ForwardingPause| {
@@ -57,7 +57,7 @@ impl Destination {
         true
     }
 
-    /// Keeps what follows from a pass for the next run of a timer.
+    /// Saves the result of a pass for the next scheduled run.
     pub(in crate::cli) async fn keep(
         self,
         context: &Arc<PollContext>,
@@ -70,7 +70,7 @@ impl Destination {
         if self.pause.is_none() && kind == Kind::Well {
             return;
         }
-        // The poll has kept something meanwhile.
+        // Read again, as the poll may have saved something meanwhile.
         let Some(mut recalled) = recall(context, account, settings, stop).await else { return };
         let clock = context.clock.read();
         let now = Duration::from_secs(clock.since_boot);
@@ -87,17 +87,17 @@ impl Destination {
     }
 }
 
-/// What a pass says of the passes to come.
+/// What a pass means for the following ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The destination takes mail.
     Well,
-    /// It is to be left alone.
+    /// It is to be left alone for a while.
     Pause(Pause),
 }
 
 impl Kind {
-    /// None if it says nothing.
+    /// None if the pass says nothing about the destination.
     fn of(report: &ForwardReport) -> Option<Self> {
         match &report.end {
             Ok(()) => Some(Self::Well),
@@ -110,7 +110,7 @@ impl Kind {
     }
 }
 
-/// What the file of a destination's password, or its sign-in, looks like. Blocks.
+/// Returns the stamp of the file of a destination's password, or of its sign-in. Blocks.
 fn password_of(context: &PollContext, account: &Account) -> String {
     let Some(ForwardTo::Imap(to)) = account.forward.as_ref().map(|forward| &forward.to) else { return String::new() };
     match &to.credential {

@@ -1,4 +1,4 @@
-//! Questions to whoever sits at the terminal.
+//! Asks the user questions at the terminal.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
@@ -11,16 +11,16 @@ use crate::exit::ExitStatus;
 use crate::secret::Secret;
 use crate::threads;
 
-/// No answer is longer, in bytes.
+/// The maximum length of an answer, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// How often a question is asked whose answers make no sense.
+/// How often a question is asked if the answers cannot be understood.
 const MOST_TRIES: u32 = 10;
 
-/// Asks.
+/// Asks the user.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asker {
-    /// Whether there is somebody.
+    /// Whether there is a user to ask.
     pub(super) is_there: bool,
 }
 
@@ -29,7 +29,7 @@ impl Asker {
         Self { is_there: io::stdin().is_terminal() }
     }
 
-    /// Nobody is there to answer: the options that would.
+    /// Reports that nobody can be asked, and which options would give the answer.
     pub(super) fn missing(options: &[&str]) -> Ended {
         stderr_sentence(format_args!(
             "mailferry: nothing was done: nobody is there to answer. Give {}",
@@ -38,7 +38,7 @@ impl Asker {
         Ended(ExitStatus::Usage)
     }
 
-    /// Asks until the answer can be read; nothing stands for the default.
+    /// Asks until the answer can be parsed; an empty one means the default.
     pub(super) async fn ask<T>(
         self,
         question: &str,
@@ -71,7 +71,7 @@ impl Asker {
         Err(Ended(ExitStatus::Usage))
     }
 
-    /// Asks for yes or no.
+    /// Asks a yes-or-no question.
     pub(super) async fn yes(self, question: &str, default: bool, option: &str) -> Result<bool, Ended> {
         let read = |answer: &str| match answer.to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(true),
@@ -81,7 +81,7 @@ impl Asker {
         self.ask(question, Some(if default { "yes" } else { "no" }), option, read).await
     }
 
-    /// Asks for something that is not shown while it is typed.
+    /// Asks for a secret, which is not echoed.
     pub(super) async fn hidden(self, question: &str, option: &str) -> Result<Secret, Ended> {
         if !self.is_there {
             return Err(Self::missing(&[option]));
@@ -102,7 +102,7 @@ impl Asker {
     }
 }
 
-/// The terminal shows nothing of what is typed, as long as this lives.
+/// Turns off the terminal's echo until dropped.
 struct Hidden(Option<Termios>);
 
 impl Hidden {
@@ -111,7 +111,7 @@ impl Hidden {
         if let Some(before) = &before {
             let mut silent = before.clone();
             silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
-            // Flushed: what was typed ahead was shown already, and is not taken for a password.
+            // Flushed: what was typed ahead has been echoed, so it is not taken as a password.
             let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &silent);
         }
         Self(before)
@@ -126,7 +126,7 @@ impl Drop for Hidden {
     }
 }
 
-/// A line from standard input.
+/// Reads a line from standard input.
 async fn line() -> Result<String, Ended> {
     let read = threads::blocking(|| {
         let mut line = String::new();
@@ -136,7 +136,7 @@ async fn line() -> Result<String, Ended> {
     read.await.ok().flatten().ok_or_else(no_more)
 }
 
-/// A line from standard input, past every buffer, that is wiped.
+/// Reads a line from standard input, unbuffered, into memory that is wiped.
 pub(super) async fn secret_line() -> Result<Secret, Ended> {
     let read = threads::blocking(|| {
         let most = usize::try_from(LONGEST).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Mail that goes on to Gmail, in place of a Maildir on this machine.
+//! Forwarding to Gmail, instead of a Maildir on this machine.
 
 use std::path::PathBuf;
 
@@ -13,16 +13,16 @@ use crate::secret::Secret;
 use crate::setup::settings::{AccountSettings, GmailMailbox, SecretSource, command_words};
 use crate::text::{self, Count};
 
-/// The options that say where the app password comes from.
+/// The options that say where the app password is.
 pub(super) const SECRET: &str = "--gmail-password-file or --gmail-password-command";
 
-/// The mailbox that the command line names.
+/// Returns the mailbox given on the command line.
 pub(super) fn given(options: &Setup) -> Option<GmailMailbox> {
     let address = options.gmail.clone()?;
     Some(GmailMailbox { address, secret: secret(options), typed: None })
 }
 
-/// Where the command line says that its app password comes from.
+/// Returns the source of its app password given on the command line.
 pub(super) fn secret(options: &Setup) -> Option<SecretSource> {
     if let Some(file) = &options.gmail_password_file {
         return Some(SecretSource::File(std::path::absolute(file).unwrap_or_else(|_| file.clone())));
@@ -30,7 +30,7 @@ pub(super) fn secret(options: &Setup) -> Option<SecretSource> {
     options.gmail_password_command.as_deref().map(|line| SecretSource::Command(command_words(line)))
 }
 
-/// The file that keeps an app password that was typed.
+/// Returns the file for an app password that was typed, with its contents.
 pub(super) fn file(gmail: GmailMailbox) -> Option<(PathBuf, Secret)> {
     match (gmail.secret, gmail.typed) {
         (Some(SecretSource::File(path)), Some(typed)) => Some((path, as_line(&typed))),
@@ -38,13 +38,13 @@ pub(super) fn file(gmail: GmailMailbox) -> Option<(PathBuf, Secret)> {
     }
 }
 
-/// The letters of an app password.
+/// The number of letters in an app password.
 const LETTERS: usize = 16;
 
-/// So often an app password is asked for that can be none.
+/// How often to ask again for an app password that cannot be one.
 const MOST_TRIES: u32 = 10;
 
-/// Whether this may be an app password: blanks between the letters do not count.
+/// Checks that this can be an app password; blanks between the letters do not count.
 fn app_password(typed: &Secret) -> Result<(), String> {
     let letters = typed.expose().iter().filter(|byte| !byte.is_ascii_whitespace());
     let is_letter = |byte: &&u8| byte.is_ascii_alphabetic();
@@ -60,7 +60,7 @@ fn app_password(typed: &Secret) -> Result<(), String> {
     Err(format!("an app password has {LETTERS} letters and nothing else, and this one has {what}"))
 }
 
-/// That mail does not go on to the address that it comes from: it would be fetched again, and so on for ever.
+/// Refuses to forward mail to the address that it is fetched from: it would loop for ever.
 pub(super) fn is_elsewhere(from: &str, to: &str) -> Result<(), String> {
     if from.eq_ignore_ascii_case(to) {
         return Err("that is the address that the mail comes from".to_owned());
@@ -68,7 +68,7 @@ pub(super) fn is_elsewhere(from: &str, to: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// An address as it may stand for a mailbox at Gmail: of Gmail itself, or of a domain that may be at Google.
+/// Parses the address of a mailbox at Gmail: at Gmail itself, or in a domain that Google may host.
 pub(super) fn address(text: &str) -> Result<MailAddress, String> {
     let address = MailAddress::new(text).map_err(|e| e.to_string())?;
     if !address.domain().contains('.') {
@@ -88,7 +88,7 @@ pub(super) fn address(text: &str) -> Result<MailAddress, String> {
 }
 
 impl Wizard<'_> {
-    /// Where mail goes: a Maildir, or an address at Gmail.
+    /// Asks where mail goes: to a Maildir, or to an address at Gmail.
     pub(super) async fn ask_where_to(
         &self,
         name: &AccountName,
@@ -111,7 +111,7 @@ impl Wizard<'_> {
         self.asker.ask("Maildir", Some(&format!("~/Mail/{name}")), "--maildir", read).await
     }
 
-    /// Asks for the app password, unless it is known where that comes from.
+    /// Asks for the app password, unless its source is known.
     pub(super) async fn ask_app_password(
         &self,
         name: &AccountName,

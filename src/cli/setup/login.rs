@@ -1,4 +1,4 @@
-//! Tries the login, and looks at what is there.
+//! Tries the login and looks at the maildrop.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::state::adopt::Known;
 use crate::state::store::Store;
 use crate::threads;
 
-/// So often a password is asked for.
+/// How often to ask for a password.
 const MOST_PASSWORDS: u32 = 3;
 
-/// Where the words of a step begin.
+/// The column where the description of a step begins.
 const STEP: usize = 20;
 
-/// What advice calls by the keys of a configuration, and how it is said to `setup`.
+/// Keys of the configuration that advice names, and the options of `setup` to name instead.
 const OPTIONS: [(&str, &str); 5] = [
     ("tls_ca_file", "--tls-ca-file"),
     ("Set host to", "Give --host with"),
@@ -37,29 +37,29 @@ const OPTIONS: [(&str, &str); 5] = [
     ("Set tls = \"starttls\"", "Give --tls starttls"),
 ];
 
-/// Advice for who has no configuration yet.
+/// Rewrites advice for a user who has no configuration yet.
 fn in_options(words: &str) -> String {
     OPTIONS.iter().fold(words.to_owned(), |words, (key, option)| words.replace(key, option))
 }
 
-/// The steps that are shown: what was found of the server.
+/// The steps that are shown: what was found out about the server.
 const SHOWN: [&str; 4] = ["connection", "tls", "login", "messages"];
 
-/// A login that was let in.
+/// A successful login.
 pub(super) struct Tried {
-    /// The password, if it was typed or piped in here.
+    /// The password, if it was typed or piped in.
     pub(super) password: Option<Secret>,
-    /// How many messages there are, if they were counted.
+    /// The number of messages on the server, if they were counted.
     pub(super) messages: Option<u64>,
-    /// The server has no UIDL.
+    /// Whether the server lacks UIDL.
     pub(super) without_unique_ids: bool,
-    /// Whether only new mail is wanted, if that was asked already.
+    /// Whether to fetch only new mail, if that was asked already.
     pub(super) only_new: Option<bool>,
-    /// The tokens of a sign-in, which are kept already.
+    /// The tokens of a sign-in, which are stored already.
     pub(super) sign_in: Option<TokenGuard>,
 }
 
-/// The file with the tokens of a sign-in: it goes again unless it is kept.
+/// The file with the tokens of a sign-in; it is removed unless it is kept.
 pub(super) struct TokenGuard(Option<PathBuf>);
 
 impl TokenGuard {
@@ -71,14 +71,14 @@ impl TokenGuard {
 impl Drop for TokenGuard {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // Best effort: tokens that nothing names do no harm.
+            // Best effort: tokens that nothing refers to do no harm.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
 impl Wizard<'_> {
-    /// Logs in, asking for another password where the server refuses one that was typed.
+    /// Logs in; if the server refuses a password that was typed, asks for another one.
     pub(super) async fn try_login(
         &self,
         name: &AccountName,
@@ -133,7 +133,7 @@ impl Wizard<'_> {
         }
     }
 
-    /// What was found of the server, and what is wrong with it.
+    /// Prints what was found out about the server, and what is wrong with it.
     fn tell_found(&self, found: &AccountCheck, without_unique_ids: bool) {
         for step in &found.steps {
             let failed = step.mark == Mark::Fail && !without_unique_ids;
@@ -147,7 +147,7 @@ impl Wizard<'_> {
         }
     }
 
-    /// Signs in, once all else is known: it reads the terminal to its end.
+    /// Signs in, once everything else is known: the sign-in reads the terminal to its end.
     async fn try_sign_in(
         &self,
         name: &AccountName,
@@ -162,7 +162,7 @@ impl Wizard<'_> {
         let context = Arc::new(self.context(&extended)?);
         let CredentialSource::OAuth(oauth) = &extended.account.credential else { return Ok(nothing) };
         let path = store::path(&context.state_dir, name);
-        // One of an account that was here before is not ours to take away.
+        // Tokens of an account that existed before are not ours to remove.
         let guard = TokenGuard((!path.exists()).then_some(path));
         let signed_in = login::sign_in(&extended.account, oauth, Arc::clone(&context), self.arguments.quiet).await;
         signed_in.map_err(|status| {
@@ -173,7 +173,7 @@ impl Wizard<'_> {
     }
 }
 
-/// All that is on the server now.
+/// Returns everything that is on the server now.
 pub(super) async fn on_server(
     tried: &Tried,
     extended: &Extended,

@@ -1,4 +1,4 @@
-//! `mailferry setup`: asks what it needs, finds and tries the server, and writes the account, last of all and in one go.
+//! `mailferry setup`: asks for what it needs, finds and tries the server, and finally writes the account, all at once.
 
 mod asker;
 mod gmail;
@@ -32,33 +32,33 @@ use crate::text::Count;
 use crate::threads;
 use asker::Asker;
 
-/// How the command ends early; why has been told.
+/// An early end of the command; the reason has been printed.
 #[derive(Debug, Clone, Copy)]
 struct Ended(ExitStatus);
 
-/// The command under way.
+/// The running command.
 struct Wizard<'a> {
     arguments: &'a Arguments,
     options: &'a Setup,
     environment: Environment,
     asker: Asker,
     target: Target,
-    /// The configuration has a Maildir for every account.
+    /// Whether the configuration has a Maildir for every account.
     has_maildir: bool,
     /// How servers are reached.
     route: Route,
 }
 
-/// All that is needed to write the account.
+/// Everything needed to write the account.
 struct Ready {
     extended: Extended,
     new_account: NewAccount,
     context: Arc<PollContext>,
-    /// What has been made outside the configuration and goes again if it is not written.
+    /// The sign-in's tokens, which are removed again if the configuration is not written.
     sign_in: Option<login::TokenGuard>,
-    /// What else has to be done by hand.
+    /// What the user has to do by hand.
     by_hand: Vec<String>,
-    /// The address at Gmail that mail goes on to.
+    /// The Gmail address that mail is forwarded to.
     to_gmail: Option<String>,
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Setup) -> ExitStatus {
         (Err(Ended(status)), None) => return status,
         (Ok(ready), None) => ready,
     };
-    // From here on it goes to its end: a signal finds all of it written or nothing.
+    // From here on it runs to its end: after a signal, all of it is written or nothing.
     let can_ask = ready.sign_in.is_none();
     let runs = match wizard.write(ready).await {
         Ok(runs) => runs,
@@ -119,7 +119,7 @@ impl<'a> Wizard<'a> {
             route: Route::default(),
         };
         wizard.look_at_target()?;
-        // No option makes up for that.
+        // No option can make up for this.
         if let Some(provider) = options.address.as_deref().and_then(without_pop3) {
             return Err(no_pop3(provider));
         }
@@ -130,7 +130,7 @@ impl<'a> Wizard<'a> {
         Ok(wizard)
     }
 
-    /// What is there must be good before anybody is asked anything, and the options that end in it, too.
+    /// Checks the existing configuration and the options that go into it before anything is asked.
     fn look_at_target(&mut self) -> Result<(), Ended> {
         let name = free_name(&["new".to_owned()], &self.target.names()).ok_or(Ended(ExitStatus::Config))?;
         let mut settings = self.settings(server::placeholder(), SecretSource::Credential("x".to_owned()));
@@ -142,7 +142,7 @@ impl<'a> Wizard<'a> {
         Ok(())
     }
 
-    /// Without a terminal all that is going to be asked is named at once.
+    /// Without a terminal, reports all options that are missing for questions that would be asked.
     fn report_missing_options(&self) -> Result<(), Ended> {
         if self.asker.is_there {
             return Ok(());
@@ -168,12 +168,12 @@ impl<'a> Wizard<'a> {
         if missing.is_empty() { Ok(()) } else { Err(Asker::missing(&missing)) }
     }
 
-    /// Whether nothing says yet where mail goes.
+    /// Whether it is still unknown where mail goes.
     fn wants_maildir(&self) -> bool {
         self.options.maildir.is_none() && self.options.gmail.is_none() && !self.has_maildir
     }
 
-    /// The account as far as it is known.
+    /// Returns the settings of the account as far as they are known.
     fn settings(&self, server: crate::discovery::Candidate, secret: SecretSource) -> AccountSettings {
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         AccountSettings {
@@ -189,7 +189,7 @@ impl<'a> Wizard<'a> {
         }
     }
 
-    /// Asks, finds and tries, and writes nothing.
+    /// Asks, finds and tries; writes nothing.
     async fn prepare(&self) -> Result<Ready, Ended> {
         let address = self.address().await?;
         if let Some(Err(why)) = self.options.gmail.as_deref().map(|to| gmail::is_elsewhere(&address.to_string(), to)) {
@@ -206,7 +206,7 @@ impl<'a> Wizard<'a> {
         let kept = self.kept(&name, provider, &server).await?;
         let mut settings = AccountSettings { provider, ..self.settings(server, kept.source.clone()) };
         if settings.maildir.is_none() && self.wants_maildir() {
-            // Until it is known; nothing is written there.
+            // A placeholder until the Maildir is known; nothing is written there.
             settings.maildir = Some(format!("~/Mail/{name}"));
         }
         let mut tried = self.try_login(&name, &mut settings, &kept, &address).await?;
@@ -235,7 +235,7 @@ impl<'a> Wizard<'a> {
         }
     }
 
-    /// What the account is called: as the user says, else after the provider or the domain.
+    /// Returns the name of the account: the user's choice, else the name of the provider or the domain.
     async fn name(&self, address: &MailAddress, provider: Option<&Provider>) -> Result<AccountName, Ended> {
         let taken = self.target.names();
         let read = |text: &str| match AccountName::new(text) {
@@ -261,7 +261,7 @@ impl<'a> Wizard<'a> {
         }
     }
 
-    /// What a provider takes is said before it is asked for.
+    /// Says which secret a provider accepts before asking for it.
     fn tell_what_is_taken(&self, provider: Option<&Provider>, server: &crate::discovery::Candidate) {
         if self.arguments.quiet {
             return;
@@ -277,7 +277,7 @@ impl<'a> Wizard<'a> {
         }
     }
 
-    /// Where mail goes, and what becomes of it on the server.
+    /// Asks where mail goes, and whether it stays on the server.
     async fn delivery(
         &self,
         name: &AccountName,
@@ -309,11 +309,12 @@ impl<'a> Wizard<'a> {
         Ok(())
     }
 
-    /// Whether only what arrives from now on is fetched; `there` is how many messages there are, if that is known.
+    /// Asks whether to fetch only mail that arrives from now on; `there` is the number of messages on the server, if
+    /// known.
     async fn only_new(&self, there: Option<u64>) -> Result<bool, Ended> {
         match (self.options.messages, there) {
             (Some(which), _) => Ok(which == Which::New),
-            // Nothing is there to choose from.
+            // There is nothing to choose.
             (None, Some(0)) => Ok(false),
             (None, there) => {
                 let read = |answer: &str| match answer.to_ascii_lowercase().as_str() {
@@ -349,7 +350,7 @@ impl<'a> Wizard<'a> {
         })
     }
 
-    /// Writes it all; whether a daemon runs that is to poll it.
+    /// Writes everything; returns whether a daemon runs that is to poll the account.
     async fn write(&self, ready: Ready) -> Result<bool, Ended> {
         let Ready { extended, new_account, context, sign_in, by_hand, to_gmail } = ready;
         let (path, state_dir) = (self.target.path.clone(), context.state_dir.clone());
@@ -397,7 +398,7 @@ impl<'a> Wizard<'a> {
     }
 }
 
-/// Tells why the configuration cannot be added to.
+/// Reports why nothing can be added to the configuration.
 fn told(error: &TargetError) -> Ended {
     match error {
         TargetError::Config(e) => {
@@ -405,7 +406,7 @@ fn told(error: &TargetError) -> Ended {
             stderr_sentence("mailferry: nothing was written");
         }
         TargetError::Account(e) => {
-            // Nobody has seen the lines: they are what the options say.
+            // The user has not seen these lines: they come from the options.
             e.sentences().iter().for_each(|words| stderr_sentence(format_args!("mailferry: {}", in_options(words))));
             stderr_line("mailferry: nothing was written");
         }
@@ -414,7 +415,7 @@ fn told(error: &TargetError) -> Ended {
     Ended(ExitStatus::Config)
 }
 
-/// What is said of a key of the account, said of the option that it comes from.
+/// Rewrites a message about keys of the account so that it names the options that they come from.
 fn in_options(words: &str) -> String {
     const KEYS: [&str; 14] = [
         "host",
@@ -442,7 +443,7 @@ fn usage(words: &str) -> Ended {
     Ended(ExitStatus::Usage)
 }
 
-/// The provider of an address, if it has no POP3.
+/// Returns the provider of an address, if it has no POP3.
 fn without_pop3(address: &str) -> Option<&'static Provider> {
     Provider::of_address(address).filter(|provider| provider.no_pop3)
 }

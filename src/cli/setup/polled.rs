@@ -1,4 +1,4 @@
-//! How the new account comes to be polled: by the daemon that runs, or by one that is to be started.
+//! Says how the new account gets polled: by the running daemon, or by one to be started.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,12 @@ use crate::setup::unit::{UserUnit, reload_command};
 use crate::{text, threads};
 
 impl Wizard<'_> {
-    /// Tells how the account comes to be polled; whether a daemon runs.
+    /// Prints how the account gets polled; returns whether a daemon runs.
     pub(super) async fn tell_how_it_is_polled(&self, name: &AccountName, state_dir: &Path) -> bool {
         let request = Request::Status { accounts: vec![name.to_string()] };
         let command = match prepare::ask_daemon(self.arguments, &request).await {
             Ok(Response::Status(status)) => threads::blocking(move || reload_command(status.pid)).await.ok(),
-            // It is there, and older or newer than this.
+            // A daemon of another version runs.
             Ok(_) => None,
             Err(_) if daemon::holder(state_dir).is_some() => None,
             Err(_) => {
@@ -38,10 +38,10 @@ impl Wizard<'_> {
         }
     }
 
-    /// The daemon as a service of the user's, shown and run only on a yes. A sign-in reads the terminal to its end: after one
-    /// it is only shown.
+    /// Offers to run the daemon as a user service; shows the commands, and runs them only after a yes. A sign-in reads
+    /// the terminal to its end: after one, they are only shown.
     ///
-    /// Beside a daemon that `runs` and is none of that, there is nothing to offer.
+    /// If a daemon `runs` that is not such a service, there is nothing to offer.
     pub(super) async fn offer_unit(&self, can_ask: bool, runs: bool) {
         let answer = self.options.user_unit;
         let home = self.environment.config_home.clone();

@@ -1,4 +1,4 @@
-//! Where the secret comes from and is kept.
+//! Where the secret comes from and where it is stored.
 
 use std::path::{Path, PathBuf};
 
@@ -18,14 +18,14 @@ use crate::setup::settings::{SecretSource, SignInClient, command_words};
 use crate::text;
 use crate::threads;
 
-/// Where the secret is kept, and what of it setup has to do.
+/// Where the secret is stored, and what setup has to do about it.
 #[derive(Debug)]
 pub(super) struct Kept {
-    /// What the account says.
+    /// The source that the account names.
     pub(super) source: SecretSource,
-    /// The password is typed or piped in here, and then kept there.
+    /// Whether the password is typed or piped in, and setup stores it there.
     pub(super) comes_from_here: bool,
-    /// It was read from standard input.
+    /// The password, if it was read from standard input.
     pub(super) piped: Option<Secret>,
 }
 
@@ -39,7 +39,7 @@ impl Kept {
     }
 }
 
-/// Whether the command line says where the secret comes from.
+/// Whether the command line says where the secret is.
 pub(super) fn is_given(options: &Setup) -> bool {
     options.password_stdin
         || options.password_command.is_some()
@@ -48,7 +48,7 @@ pub(super) fn is_given(options: &Setup) -> bool {
         || options.sign_in
 }
 
-/// What a provider takes, and where it is switched on.
+/// Says which secret a provider accepts, and where the user enables it.
 pub(super) fn what_is_taken(provider: &Provider) -> String {
     let accepts = provider.accepts;
     let mut ways = Vec::new();
@@ -77,7 +77,7 @@ pub(super) fn what_is_taken(provider: &Provider) -> String {
 }
 
 impl Wizard<'_> {
-    /// Where the secret is kept.
+    /// Decides where the secret is stored.
     pub(super) async fn kept(
         &self,
         name: &AccountName,
@@ -153,7 +153,7 @@ impl Wizard<'_> {
         }
     }
 
-    /// Why systemd cannot keep the password of an account of this name, if it cannot.
+    /// Says why systemd cannot store the password of an account of this name, if it cannot.
     async fn why_not_sealed(&self, name: &AccountName) -> Option<String> {
         let environment = &self.environment;
         let home = environment.config_home.as_deref()?;
@@ -161,7 +161,7 @@ impl Wizard<'_> {
         threads::blocking(move || why_not(of_user)).await.ok().flatten()
     }
 
-    /// Who signs in: a client of the user's own, except where one registers itself.
+    /// Returns the OAuth client to sign in with: the user's own, unless the provider has one that registers itself.
     async fn sign_in_client(&self, provider: Option<&'static Provider>) -> Result<Kept, Ended> {
         let preset = provider.and_then(|provider| provider.oauth).and_then(Preset::named);
         let Some(preset) = preset else {
@@ -188,7 +188,7 @@ impl Wizard<'_> {
         Ok(Kept::elsewhere(SecretSource::SignIn(client)))
     }
 
-    /// A file beside the configuration that is not there yet.
+    /// Returns a file name beside the configuration that is still free.
     pub(super) fn free_file(&self, name: &AccountName, what: &str) -> PathBuf {
         let names = (1_u32..1000).map(|n| if n == 1 { format!("{name}.{what}") } else { format!("{name}-{n}.{what}") });
         let mut paths = names.map(|file| self.target.path.with_file_name(file));
@@ -196,7 +196,7 @@ impl Wizard<'_> {
         paths.find(is_free).unwrap_or_else(|| self.target.path.with_file_name(format!("{name}.new.{what}")))
     }
 
-    /// The files that keep the secret, and what is left to be said about them.
+    /// Returns the files to write for the secret, and what to tell the user about them.
     pub(super) async fn secret_files(
         &self,
         name: &AccountName,
@@ -237,7 +237,7 @@ impl Wizard<'_> {
     }
 }
 
-/// A password as it stands in a file.
+/// Returns a password in the form in which it is written to a file.
 pub(super) fn as_line(password: &Secret) -> Secret {
     let mut contents = Vec::with_capacity(password.expose().len() + 1);
     contents.extend_from_slice(password.expose());
@@ -245,7 +245,8 @@ pub(super) fn as_line(password: &Secret) -> Secret {
     Secret::new(contents)
 }
 
-/// A credential: one that this process was given is there already, another one is made from the password.
+/// Returns a systemd credential: one that was passed to this process exists already, any other is made from the
+/// password.
 fn credential_of(name: &str, is_piped: bool) -> Result<Kept, Ended> {
     if !is_credential_name(name) {
         return Err(usage(&format!("`{}` cannot be the name of a credential", text::value(name))));

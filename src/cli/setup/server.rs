@@ -1,4 +1,4 @@
-//! Finds the server: what is found is tried over TLS, and a stranger's host is taken only at the user's word.
+//! Finds the server: candidates are tried over TLS, and a host outside the domain is accepted only if the user says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::net::{Dialer, NetLimits};
 use crate::provider::Provider;
 use crate::setup::settings::SecretSource;
 
-/// How long a server that may not exist is waited for.
+/// How long to wait for a server that may not exist.
 const LIMITS: NetLimits = NetLimits { connect: Duration::from_secs(8), tls_handshake: Duration::from_secs(8) };
 
-/// So many servers of one source are tried.
+/// The maximum number of servers tried per source.
 const MOST: usize = 10;
 
-/// Stands where no server is known yet.
+/// Returns a placeholder until the server is known.
 pub(super) fn placeholder() -> Candidate {
     Candidate {
         host: "pop.invalid".to_owned(),
@@ -39,14 +39,14 @@ pub(super) fn placeholder() -> Candidate {
     }
 }
 
-/// A server in words.
+/// Describes a server in words.
 fn shown(server: &Candidate) -> String {
     let how = if server.tls == TlsMode::StartTls { "TLS by STLS" } else { "TLS" };
     format!("{}, port {}, {how}", server.host, server.port)
 }
 
 impl Wizard<'_> {
-    /// The server of an address.
+    /// Finds the server of an address.
     pub(super) async fn server(
         &self,
         address: &MailAddress,
@@ -92,10 +92,10 @@ impl Wizard<'_> {
         }
     }
 
-    /// What asks DNS, or why it is not asked.
+    /// Returns the resolver, or why there is none.
     fn dns(&self) -> (Option<Dns>, Option<String>) {
         if self.route.proxy.is_some() && self.options.resolver.is_none() {
-            // It would tell the network here what the proxy is to keep from it.
+            // DNS would tell the local network what the proxy is to hide from it.
             return (None, None);
         }
         match Dns::new(self.options.resolver) {
@@ -104,7 +104,7 @@ impl Wizard<'_> {
         }
     }
 
-    /// The server that the user names.
+    /// Returns the server that the user has named.
     fn named(&self, host: &str, address: &MailAddress, name: &AccountName) -> Result<Candidate, Ended> {
         let tls = match self.options.tls {
             WhenTls::Implicit => TlsMode::Implicit,
@@ -121,7 +121,7 @@ impl Wizard<'_> {
         self.account(name, &server).map(|_| server)
     }
 
-    /// The account as it would be with this server.
+    /// Returns the account as it would be with this server.
     fn account(&self, name: &AccountName, server: &Candidate) -> Result<Account, Ended> {
         let mut settings = self.settings(server.clone(), SecretSource::Credential("x".to_owned()));
         settings.maildir = Some("/maildir".to_owned());
@@ -129,7 +129,7 @@ impl Wizard<'_> {
         Ok(extended.account)
     }
 
-    /// The first of these that is there, and is the user's to take.
+    /// Returns the first of these servers that responds and that the user accepts.
     async fn first(
         &self,
         found: Vec<Candidate>,
@@ -151,7 +151,7 @@ impl Wizard<'_> {
         Ok(None)
     }
 
-    /// Whether a password may go to a host that is not the domain's own.
+    /// Whether the password may be sent to a host outside the address's own domain.
     async fn is_accepted(&self, server: &Candidate, address: &MailAddress) -> Result<bool, Ended> {
         let accepted = self.options.accept_host.as_deref();
         if accepted.is_some_and(|host| host.trim_end_matches('.').eq_ignore_ascii_case(&server.host)) {
@@ -184,7 +184,7 @@ impl Wizard<'_> {
         }
     }
 
-    /// The first guess that is there. All are tried at the same time.
+    /// Returns the first guess that responds. All are tried concurrently.
     async fn first_guess(
         &self,
         guesses: Vec<Candidate>,
@@ -204,7 +204,7 @@ impl Wizard<'_> {
         Ok(best)
     }
 
-    /// Nothing was found: the user may know it.
+    /// Nothing was found: asks the user for the server.
     async fn none_found(
         &self,
         address: &MailAddress,

@@ -1,43 +1,42 @@
-//! Rows of text for a terminal of some width, or for a file: wrapped with a hanging indent, and in colour where that is
-//! wanted.
+//! Lays out rows of text for a terminal or a file: wrapped with a hanging indent, and coloured if wanted.
 
 use std::fmt::Write as _;
 
 use textwrap::core::display_width;
 use textwrap::{Options, WordSplitter};
 
-/// The narrowest terminal that is written for, in columns.
+/// The narrowest supported terminal, in columns.
 const NARROWEST: usize = 20;
 
-/// What a row says, before it is known where it is shown.
+/// The content of a row, independent of where it is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::cli) struct Row {
-    /// Its words.
+    /// Its text.
     pub(in crate::cli) text: String,
     /// How its beginning is marked.
     pub(in crate::cli) mark: Mark,
-    /// How much of its beginning is marked, in bytes.
+    /// The length of the marked beginning, in bytes.
     pub(in crate::cli) marked: usize,
-    /// How far the lines below the first are indented, in columns.
+    /// The hanging indent, in columns.
     pub(in crate::cli) hanging: usize,
-    /// The same in ever fewer words, for terminals that do not have it in one line.
+    /// Ever shorter versions of the text, for terminals too narrow for it.
     pub(in crate::cli) shorter: Vec<String>,
 }
 
-/// How something is marked where there are colours.
+/// How text is marked if there are colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::cli) enum Mark {
     /// Not at all.
     #[default]
     Plain,
-    /// What stands above the others.
+    /// A heading.
     Head,
-    /// What somebody should look at.
+    /// Something to look at.
     Trouble,
 }
 
 impl Mark {
-    /// How it begins (ECMA-48, SGR).
+    /// Returns the escape sequence that begins it (ECMA-48, SGR).
     fn begin(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -47,31 +46,31 @@ impl Mark {
     }
 }
 
-/// Where rows are shown.
+/// The layout of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) struct Layout {
-    /// How wide a line may be, in columns; None: as wide as its words.
+    /// The maximum width of a line, in columns. None: unlimited.
     pub(in crate::cli) width: Option<usize>,
-    /// Whether marks are seen.
+    /// Whether marks are shown in colour.
     pub(in crate::cli) colour: bool,
 }
 
 impl Row {
-    /// Words without a mark.
+    /// Makes a row without a mark.
     pub(in crate::cli) fn plain(text: impl Into<String>, hanging: usize) -> Self {
         Self { text: text.into(), hanging, ..Self::default() }
     }
 
-    /// Words that are marked as a whole.
+    /// Makes a row that is marked as a whole.
     pub(in crate::cli) fn marked(text: impl Into<String>, mark: Mark) -> Self {
         let text = text.into();
         Self { marked: text.len(), text, mark, hanging: 2, ..Self::default() }
     }
 
-    /// The lines that it takes.
+    /// Returns the lines of the row.
     pub(in crate::cli) fn lines(&self, layout: Layout) -> Vec<String> {
         let mut left = if layout.colour { self.marked } else { 0 };
-        // What is marked as a whole is so however it is wrapped.
+        // A row that is marked as a whole stays so when it is wrapped.
         let whole = left > 0 && left == self.text.len();
         let mut lines = self.wrapped(layout.width);
         for line in &mut lines {
@@ -90,7 +89,7 @@ impl Row {
         if let Some(text) = [&self.text].into_iter().chain(&self.shorter).find(fits) {
             return vec![text.clone()];
         }
-        // Half of a line stays for words.
+        // At least half of each line is left for text.
         let indent = " ".repeat(self.hanging.min(width / 2));
         let options = Options::new(width).subsequent_indent(&indent).word_splitter(WordSplitter::NoHyphenation);
         let held = held_together(&self.text);
@@ -98,13 +97,13 @@ impl Row {
     }
 }
 
-/// A blank at which no line ends.
+/// A blank at which a line does not break.
 pub(in crate::cli) const NO_BREAK: &str = "\u{a0}";
 
-/// A word behind a number is part of the number if it is no longer than this: a unit, or what is counted.
+/// A word after a number is kept with it if it is no longer than this, in bytes: a unit, or what is counted.
 const UNIT: usize = 10;
 
-/// The same text, in which a number and what it counts stay in one line.
+/// Returns the text with each number kept on one line with what it counts.
 fn held_together(text: &str) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let is_number = |word: &str| {
@@ -123,7 +122,7 @@ fn held_together(text: &str) -> String {
     held
 }
 
-/// All rows as one text, without a newline at its end.
+/// Joins all rows into one text, without a final newline.
 pub(in crate::cli) fn text(rows: impl IntoIterator<Item = Row>, layout: Layout) -> String {
     let mut text = String::new();
     for line in rows.into_iter().flat_map(|row| row.lines(layout)) {

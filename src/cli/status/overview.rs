@@ -1,4 +1,5 @@
-//! All accounts at a glance: the sums, those in trouble with what to do about it, then a line for each of the others.
+//! An overview of all accounts: the totals, the accounts in trouble with what to do, then a line for each of the
+//! others.
 
 use std::borrow::Cow;
 
@@ -9,54 +10,54 @@ use crate::cli::status_text::{Account, LocalTime, Mail, words};
 use crate::control::status::{AccountStatus, Came, Forwarding, SetAside, State, Status, Trouble};
 use crate::text::{Count, Span, plural};
 
-/// So many accounts are told in full; of more there is a line each.
+/// Up to this many accounts are shown in full; if there are more, each has one line.
 const IN_FULL: usize = 3;
 
-/// How far a trouble's words stand below its account, in columns.
+/// The indent of a trouble's text below its account, in columns.
 const BELOW: usize = 4;
 
-/// How much of an account's lines is told.
+/// How much is shown of each account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Detail {
     /// Everything, however many accounts there are.
     Full,
-    /// Everything of a few accounts, a line each of many.
+    /// Everything if there are few accounts, one line each if there are many.
     AsFits,
 }
 
-/// All accounts, gathered as they come: of those that have a line only what it says.
+/// All accounts, gathered as they arrive. An account that gets one line is kept as that line.
 #[derive(Debug)]
 pub(in crate::cli) struct Overview {
-    /// What stands above the accounts.
+    /// The head of the status.
     head: Status,
     detail: Detail,
-    /// How many accounts there are.
+    /// The number of accounts.
     accounts: usize,
-    /// How many another mailferry holds.
+    /// The number of accounts that another mailferry holds.
     held: usize,
-    /// How many were not polled yet.
+    /// The number of accounts that have not been polled yet.
     new: usize,
-    /// Those in trouble.
+    /// The accounts in trouble.
     troubled: Vec<AccountStatus>,
-    /// Those that are well and told in full.
+    /// The accounts that are well and shown in full.
     well: Vec<AccountStatus>,
-    /// Those that are well and have a line.
+    /// The accounts that are well and get one line.
     lines: Vec<Line>,
 }
 
 impl Overview {
-    /// Of a status without accounts.
+    /// Makes an overview of a status without accounts.
     pub(in crate::cli) fn new(head: Status, detail: Detail) -> Self {
         let (troubled, well, lines) = (Vec::new(), Vec::new(), Vec::new());
         Self { head, detail, accounts: 0, held: 0, new: 0, troubled, well, lines }
     }
 
-    /// Takes in the next account; they come by name.
+    /// Adds the next account; they arrive sorted by name.
     pub(in crate::cli) fn add(&mut self, account: AccountStatus) {
         self.accounts += 1;
         self.held += usize::from(account.is_held());
         self.new += usize::from(account.is_new());
-        // Nothing of that is shown.
+        // These are not shown.
         let account = AccountStatus { hours: Vec::new(), recent: Vec::new(), ..account };
         if account.is_in_trouble() {
             self.troubled.push(account);
@@ -68,17 +69,17 @@ impl Overview {
         }
     }
 
-    /// When it was said.
+    /// The time of the status, in seconds since 1970.
     pub(in crate::cli) fn now(&self) -> i64 {
         self.head.now
     }
 
-    /// Whether there are so many accounts that each has a line.
+    /// Whether there are so many accounts that each gets one line.
     fn has_lines(&self) -> bool {
         self.detail == Detail::AsFits && self.accounts > IN_FULL
     }
 
-    /// The first rows: how many accounts are how, and whose they are.
+    /// Returns the first rows: the totals, and the daemon that they come from.
     pub(in crate::cli) fn head(&self) -> Vec<Row> {
         let (head, troubled) = (&self.head, self.troubled.len());
         let well = self.accounts.saturating_sub(troubled + self.new + self.held);
@@ -92,7 +93,7 @@ impl Overview {
         if self.new > 0 {
             sums += &format!(", {} not polled yet", self.new);
         }
-        // Nobody counts those twice: they are among the others.
+        // These are counted above already, as well, new or in trouble.
         sums += &format!("; {} being polled", head.polling);
         if head.queued > 0 {
             sums += &format!(", {} queued", head.queued);
@@ -109,11 +110,11 @@ impl Overview {
         rows
     }
 
-    /// The accounts.
+    /// Returns the rows of the accounts.
     pub(in crate::cli) fn body(&self) -> Box<dyn Iterator<Item = Row> + '_> {
         let now = self.head.now;
         let mut troubled: Vec<&AccountStatus> = self.troubled.iter().collect();
-        // What is alike stands together, and its words once.
+        // Accounts with the same trouble are grouped, with its text once.
         troubled.sort_by_key(|account| (what(account), &account.host, text(account), &account.account));
         if !self.has_lines() {
             return Box::new(troubled.into_iter().chain(&self.well).flat_map(move |account| in_full(account, now)));
@@ -138,13 +139,13 @@ fn in_full(account: &AccountStatus, now: i64) -> Vec<Row> {
     rows
 }
 
-/// What is wrong where a poll itself has done its work.
+/// The label of an account whose poll succeeded but whose mail is not forwarded.
 const NOT_FORWARDED: &str = "not forwarded";
 
-/// What is wrong where mail goes on but for some messages.
+/// The label of an account of which some messages were set aside.
 const SET_ASIDE: &str = "set aside";
 
-/// What is wrong, in a word.
+/// Labels the trouble.
 fn what(account: &AccountStatus) -> &'static str {
     match (&account.trouble, account.hung_since) {
         (Some(trouble), None) => trouble.cause.name(),
@@ -154,14 +155,15 @@ fn what(account: &AccountStatus) -> &'static str {
     }
 }
 
-/// What happened, and what to do about it.
+/// Says what happened and what to do about it.
 fn text(account: &AccountStatus) -> Option<Cow<'_, str>> {
     let trouble = || account.trouble.as_ref().map(|trouble| trouble.text.as_str().into());
     let forward = || account.not_forwarded().and_then(|forward| forward_text(forward, &account.account));
     if account.hung_since.is_some() { None } else { trouble().or_else(forward) }
 }
 
-/// Those in trouble: cause, since when and the next try of each, and below those that are alike what to do.
+/// Returns the rows of the accounts in trouble: cause, since when and the next try of each, followed by what to do for
+/// each group with the same trouble.
 fn in_trouble(troubled: &[&AccountStatus], now: i64) -> Vec<Row> {
     let width = widest(troubled.iter().map(|account| &account.account));
     let alike = |one: &&AccountStatus, other: &&AccountStatus| {
@@ -195,14 +197,14 @@ fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
     }
 }
 
-/// What is wrong, where, since when, and when it is tried again; then the same in fewer words.
+/// Says what is wrong, where, since when, and when the next try is; then the same in shorter versions.
 fn about_trouble(account: &AccountStatus, trouble: &Trouble, now: i64) -> Vec<String> {
     let since = Span::between(trouble.since, now);
     let times = match trouble.times {
         ..=1 => String::new(),
         times => format!(", {times} {}", plural(times.into(), "poll")),
     };
-    // What is wrong here is not the server's fault.
+    // A local problem is not the server's fault.
     let place = if trouble.cause.is_local() { String::new() } else { format!(" at {}", account.host) };
     let (cause, next) = (trouble.cause.name(), next_try(account, now));
     let briefly = next.replacen("next try", "next", 1);
@@ -214,7 +216,7 @@ fn about_trouble(account: &AccountStatus, trouble: &Trouble, now: i64) -> Vec<St
     ]
 }
 
-/// Why mail does not go on, and what to do about it.
+/// Says why mail is not forwarded, and what to do about it.
 fn forward_text<'a>(forward: &'a Forwarding, account: &str) -> Option<Cow<'a, str>> {
     let why = forward.why.as_deref().filter(|_| forward.is_held_up());
     if forward.first_set_aside.is_empty() {
@@ -244,18 +246,18 @@ fn forward_line(forward: &Forwarding, now: i64) -> String {
     format!("{NOT_FORWARDED}{since}; {next}{aside}")
 }
 
-/// What the line of an account that is well says.
+/// The line of an account that is well.
 #[derive(Debug)]
 struct Line {
     name: String,
     state: &'static str,
-    /// The last poll.
+    /// The time of the last poll, in seconds since 1970.
     last: Option<i64>,
-    /// The next poll.
+    /// The time of the next poll, in seconds since 1970.
     next: Option<i64>,
-    /// What came today.
+    /// The mail of today.
     today: Came,
-    /// How many messages are in quarantine.
+    /// The number of messages in quarantine.
     quarantined: usize,
 }
 
@@ -278,7 +280,7 @@ impl Line {
         }
     }
 
-    /// With columns, at a time, where the longest name is so wide.
+    /// Returns the row with names padded to `width` columns.
     fn row(&self, width: usize, now: i64) -> Row {
         let Self { name, state, .. } = self;
         let last = self.last.map_or_else(|| "-".to_owned(), |time| ago(now.saturating_sub(time)));
@@ -295,12 +297,12 @@ impl Line {
     }
 }
 
-/// How long ago, to the minute: where many times stand below each other that change each second, nothing can be read.
+/// Says how long ago, to the minute: nobody can read many times that change every second.
 fn ago(seconds: i64) -> String {
     if seconds < 60 { "just now".to_owned() } else { format!("{} ago", in_one_unit(seconds)) }
 }
 
-/// A time in seconds in one unit, never as seconds.
+/// Formats a time in seconds in one unit, never in seconds.
 fn in_one_unit(seconds: i64) -> String {
     match (seconds / 60, seconds / 3600, seconds / 86_400) {
         (..=0, _, _) => "< 1 min".to_owned(),
@@ -315,7 +317,7 @@ fn widest<'a>(names: impl Iterator<Item = &'a String>) -> usize {
     names.map(|name| name.chars().count()).max().unwrap_or(0)
 }
 
-/// When an account is tried again.
+/// Says when the account is tried again.
 fn next_try(account: &AccountStatus, now: i64) -> String {
     match (account.state, account.next_poll) {
         (State::Polling, _) | (_, None) => "tried now".to_owned(),
@@ -354,7 +356,7 @@ mod tests {
     fn the_first_line_has_the_sums_and_a_wrong_configuration_is_told() {
         let mut status = status((0..30).map(of).chain([refused(30), refused(31)]).collect());
         status.accounts.push(AccountStatus { state: State::New, last_poll: None, ..of(32) });
-        // What waits for its first poll is not well yet.
+        // An account that waits for its first poll does not count as well yet.
         status.accounts.push(AccountStatus { state: State::Queued, last_poll: None, ..of(33) });
         status.config_problem = Some("line 5 is wrong\nhere".into());
         let text = shown(&status, Detail::AsFits, None);
@@ -431,7 +433,7 @@ mod tests {
         let text = shown(&status(accounts), Detail::AsFits, None);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[3].starts_with("person03  hung: waiting for the disk since 19"), "{text}");
-        // Those that are alike have the words once.
+        // Accounts with the same trouble have its text once.
         assert_eq!(
             lines[5..8],
             [

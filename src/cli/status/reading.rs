@@ -1,5 +1,5 @@
-//! What becomes of a status while it is read: it is printed as it comes, gathered for the overview, or the accounts that
-//! are named are picked out of it.
+//! What is done with a status while it is read: it is printed as it arrives, gathered into an overview, or reduced to
+//! the named accounts.
 
 use super::overview::{Detail, Overview};
 use crate::cli::unread::Growing;
@@ -18,7 +18,7 @@ impl Gathering {
         Self { detail, overview: None }
     }
 
-    /// The overview, if anything was read.
+    /// Returns the overview, if anything was read.
     pub(super) fn finish(self) -> Option<Overview> {
         self.overview
     }
@@ -36,7 +36,7 @@ impl StatusReader for Gathering {
     }
 }
 
-/// Picks out the accounts that are named.
+/// Picks out the named accounts.
 pub(super) struct Named<'a> {
     names: &'a [String],
     status: Option<Status>,
@@ -47,7 +47,7 @@ impl<'a> Named<'a> {
         Self { names, status: None }
     }
 
-    /// The status of these accounts alone, if anything was read; or the names that the daemon does not know.
+    /// Returns the status of these accounts only, if anything was read; or the names that the daemon does not know.
     pub(super) fn finish(self) -> Option<Result<Status, Vec<String>>> {
         let mut status = self.status?;
         let is_there = |name: &String| status.accounts.iter().any(|account| account.account == *name);
@@ -67,20 +67,20 @@ impl StatusReader for Named<'_> {
     }
 
     fn account(&mut self, account: AccountStatus) {
-        // A daemon that does not know the question tells of all.
+        // A daemon that cannot select accounts sends all of them.
         if let Some(status) = self.status.as_mut().filter(|_| self.names.contains(&account.account)) {
             status.accounts.push(account);
         }
     }
 }
 
-/// Prints the document, as serde would the whole of it.
+/// Prints the document in pieces, exactly as serde would print the whole.
 pub(super) struct Printing<P> {
     print: P,
     has_account: bool,
 }
 
-/// Prints on standard output.
+/// Prints to standard output.
 pub(super) fn on_standard_output(output: &mut Growing) -> Printing<impl FnMut(&str)> {
     Printing::new(|text| output.add(text.as_bytes()))
 }
@@ -90,7 +90,7 @@ impl<P: FnMut(&str)> Printing<P> {
         Self { print, has_account: false }
     }
 
-    /// That was all.
+    /// Ends the document.
     pub(super) fn finish(mut self) {
         (self.print)(if self.has_account { "\n  ]\n}\n" } else { "]\n}\n" });
     }
@@ -98,7 +98,7 @@ impl<P: FnMut(&str)> Printing<P> {
 
 impl<P: FnMut(&str)> StatusReader for Printing<P> {
     fn head(&mut self, head: Status) {
-        // It is made of plain values, which can always be written.
+        // Plain values can always be serialised.
         let text = serde_json::to_string_pretty(&head).unwrap_or_default();
         (self.print)(text.strip_suffix("]\n}").unwrap_or_default());
     }
@@ -106,12 +106,12 @@ impl<P: FnMut(&str)> StatusReader for Printing<P> {
     fn account(&mut self, account: AccountStatus) {
         let text = serde_json::to_string_pretty(&account).unwrap_or_default();
         (self.print)(if std::mem::replace(&mut self.has_account, true) { ",\n    " } else { "\n    " });
-        // No string has a line break in it as it is.
+        // Strings contain no raw line breaks.
         (self.print)(&text.replace('\n', "\n    "));
     }
 }
 
-/// Tells a monitor how things are, beside what becomes of the status.
+/// Determines what monitors are told, and passes the status on.
 pub(super) struct Judging<R> {
     reader: R,
     is_config_wrong: bool,
@@ -123,12 +123,12 @@ impl<R> Judging<R> {
         Self { reader, is_config_wrong: false, is_in_trouble: false }
     }
 
-    /// What the status was read into.
+    /// Returns the reader that the status was passed on to.
     pub(super) fn into_reader(self) -> R {
         self.reader
     }
 
-    /// What a monitor is told.
+    /// Returns the exit status for monitors.
     pub(super) fn verdict(&self) -> ExitStatus {
         match (self.is_config_wrong, self.is_in_trouble) {
             (true, _) => ExitStatus::Config,
@@ -150,7 +150,7 @@ impl<R: StatusReader> StatusReader for Judging<R> {
     }
 }
 
-/// Has a status read that is there as a whole.
+/// Feeds a complete status to a reader.
 pub(super) fn read(status: Status, reader: &mut impl StatusReader) {
     let mut head = status;
     let accounts = std::mem::take(&mut head.accounts);

@@ -1,4 +1,4 @@
-//! What waits in spools where no daemon runs that could tell: it is read from the disk at the moment of the question.
+//! What waits in the spools if no daemon runs: read from disk when asked.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::control::status::{Forwarding, VERSION};
 use crate::disk::RealDisk;
 use crate::forward::{Waiting, look_into_spool};
 
-/// The accounts that forward, or of which something is in a spool all the same, each with what is there. Blocks.
+/// Returns the accounts that forward, or have something in a spool although they do not, each with its spool. Blocks.
 pub(super) fn of(alone: &Alone, names: &[String], now: i64) -> Vec<(Account, Forwarding)> {
     let accounts = alone.config.select(names).unwrap_or_default();
     let shown = |account: &Account| {
@@ -21,7 +21,7 @@ pub(super) fn of(alone: &Alone, names: &[String], now: i64) -> Vec<(Account, For
     accounts.into_iter().filter_map(shown).collect()
 }
 
-/// What there is to show of an account. None of it is known but what is on the disk.
+/// Returns what there is to show about an account. Only what is on disk is known.
 fn forwarding(account: &Account, there: Option<Waiting>, now: i64) -> Forwarding {
     let counted = there.is_some().then_some(now);
     let waiting = there.unwrap_or_default();
@@ -45,7 +45,7 @@ fn forwarding(account: &Account, there: Option<Waiting>, now: i64) -> Forwarding
     }
 }
 
-/// The document for scripts: that of a daemon, as far as anything is known.
+/// Returns the document for scripts: that of a daemon, as far as it is known.
 pub(super) fn document(spools: &[(Account, Forwarding)], config: &Path, state_dir: &Path, now: i64) -> String {
     let account = |(account, forward): &(Account, Forwarding)| json!({ "account": account.name.as_str(), "host": account.endpoint.host, "forward": forward });
     let document = json!({
@@ -57,6 +57,6 @@ pub(super) fn document(spools: &[(Account, Forwarding)], config: &Path, state_di
         "state_dir": state_dir.display().to_string(),
         "accounts": spools.iter().map(account).collect::<Vec<_>>(),
     });
-    // It is made of plain values, which can always be written.
+    // Plain values can always be serialised.
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }

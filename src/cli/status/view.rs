@@ -1,25 +1,25 @@
-//! The part of the overview that a terminal shows, and what is to be written where it has changed. Nothing here writes.
+//! Decides which part of the overview a terminal shows, and what to write to update it. Does not write itself.
 
 use std::fmt::Write as _;
 
 use crate::cli::keys::Key;
 use crate::cli::terminal::Size;
 
-/// A window into lines that are more than fit, below a head that stays and above a foot.
+/// A window into more lines than fit, between a fixed head and a foot.
 #[derive(Debug, Default)]
 pub(super) struct View {
-    /// The first line that is shown.
+    /// The first visible line.
     first: usize,
-    /// How many lines fit.
+    /// The number of lines that fit.
     height: usize,
-    /// How many there are.
+    /// The number of lines in total.
     lines: usize,
 }
 
 impl View {
-    /// Moves the window.
+    /// Scrolls the window.
     pub(super) fn scroll(&mut self, key: Key) {
-        // A line stays in sight.
+        // One line of the last page stays visible.
         let page = self.height.saturating_sub(1).max(1);
         self.first = match key {
             Key::Up => self.first.saturating_sub(1),
@@ -33,15 +33,15 @@ impl View {
         .min(self.last_first());
     }
 
-    /// The first line of the last page.
+    /// Returns the first line of the last page.
     fn last_first(&self) -> usize {
         self.lines.saturating_sub(self.height)
     }
 
-    /// What a terminal of this size shows.
+    /// Returns what a terminal of this size shows.
     pub(super) fn frame(&mut self, head: &[String], body: &[String], size: Size) -> Vec<String> {
         let rows = size.rows;
-        // On a very small terminal the head gives way.
+        // On a very small terminal the head is truncated.
         let head = head.get(..head.len().min(rows / 2)).unwrap_or_default();
         self.height = rows.saturating_sub(head.len() + 1);
         self.lines = body.len();
@@ -60,23 +60,23 @@ impl View {
         }
         let place = format!("lines {}-{end} of {}", self.first + 1, self.lines);
         let all = format!("q: quit   arrows, PgUp, PgDn, Home, End: scroll   {place}");
-        // Where one is, is what a narrow terminal shows.
+        // A narrow terminal shows only the position.
         if all.len() < columns { all } else { format!("q: quit   {place}") }
     }
 }
 
-/// What the terminal shows.
+/// The rows that the terminal shows.
 #[derive(Debug, Default)]
 pub(super) struct Shown(Vec<String>);
 
 impl Shown {
-    /// Forgets it: all of it is drawn anew.
+    /// Forgets them, so that everything is redrawn.
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }
 
-    /// What to write so that it shows this. Only rows that have changed are written, in one piece where the terminal knows
-    /// that (DEC private mode 2026).
+    /// Returns what to write to show this frame: only rows that have changed, all at once if the terminal supports that
+    /// (DEC private mode 2026).
     pub(super) fn change_to(&mut self, frame: Vec<String>) -> String {
         let mut changes = String::new();
         if self.0.len() != frame.len() {

@@ -1,4 +1,4 @@
-//! `mailferry status --watch` on a terminal: the whole of it, kept up to date, with keys to scroll.
+//! `mailferry status --watch`: shows the overview on a terminal, kept up to date and scrollable.
 
 use std::io;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::exit::ExitStatus;
 /// How often the daemon is asked.
 pub(super) const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// What is assumed of a terminal that does not know its size.
+/// The assumed size of a terminal that does not report one.
 const USUAL: Size = Size { columns: 80, rows: 24 };
 
-/// Shows it until the user has seen enough; None if the terminal cannot be had.
+/// Shows the overview until the user quits; None if there is no terminal to use.
 pub(super) async fn run(arguments: &Arguments, options: &Options) -> Option<ExitStatus> {
     let stop = CancellationToken::new();
     let signals = match Listener::begin(stop.clone()) {
@@ -46,12 +46,12 @@ pub(super) async fn run(arguments: &Arguments, options: &Options) -> Option<Exit
             stderr_line(words);
             Some(ExitStatus::Usage)
         }
-        // Nobody can see why.
+        // There is no terminal left to print the reason on.
         Ended::NoTerminal(_) => Some(ExitStatus::Temporary),
     }
 }
 
-/// How it came to its end.
+/// Why it ended.
 enum Ended {
     /// By `q`, or by a signal.
     Quit,
@@ -59,11 +59,11 @@ enum Ended {
     Interrupted,
     /// The daemon does not know an account that was named.
     Refused(String),
-    /// It went.
+    /// The terminal has gone.
     NoTerminal(#[expect(dead_code, reason = "for who looks for a fault")] io::Error),
 }
 
-/// Asks again and again.
+/// Asks the daemon repeatedly.
 async fn ask(arguments: &Arguments, options: &Options, answers: mpsc::Sender<Result<Overview, NoStatus>>) {
     while answers.send(overview(arguments, options).await.map(|(overview, _)| overview)).await.is_ok() {
         tokio::time::sleep(ASK_EVERY).await;
@@ -97,23 +97,23 @@ async fn show(screen: &mut FullScreen, answers: &mut mpsc::Receiver<Result<Overv
     }
 }
 
-/// What is known and what is shown of it.
+/// What is known, and what is shown of it.
 #[derive(Default)]
 struct Picture {
-    /// The last answer.
+    /// The last status received.
     last: Option<Overview>,
-    /// Why none came since.
+    /// Why there has been none since.
     problem: Option<String>,
-    /// Which part is in sight.
+    /// The visible part.
     view: View,
-    /// What the terminal shows.
+    /// The rows that the terminal shows.
     shown: Shown,
 }
 
 impl Picture {
     fn draw(&mut self) -> io::Result<()> {
         let size = terminal::size(io::stdout()).unwrap_or(USUAL);
-        // A line that ends in the last column is not the same for all terminals.
+        // Terminals differ in what they do when a line ends in the last column.
         let layout = Layout { width: Some(size.columns.saturating_sub(1)), colour: terminal::colour() };
         let lines = |row: Row| row.lines(layout);
         let head: Vec<String> = self.head().into_iter().flat_map(lines).collect();

@@ -13,7 +13,7 @@ use crate::mail::small_ones;
 use crate::program::{Account, TestEnv, skip};
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// A browser reaches no Unix socket: lets an address of the network lead to one, and returns it.
+/// Browsers cannot connect to Unix sockets: forwards a TCP address to one, and returns the address.
 fn lead_to(socket: &Path) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -35,7 +35,7 @@ fn lead_to(socket: &Path) -> String {
     format!("http://{address}")
 }
 
-/// What a person sees of the overview: the head line, the title, whether something is in trouble, whether all is well.
+/// What a person sees of the overview: the head line, the title, how many are in trouble, whether all is well.
 const SEEN: &str = "[document.getElementById('status').textContent, document.title, \
                     document.querySelectorAll('article.trouble').length, document.querySelectorAll('.fine').length]";
 
@@ -59,7 +59,7 @@ fn troubles_appear_and_go_without_the_page_being_loaded_again() {
         &json!({ "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true }),
     );
     browser.open(&format!("{base}/"));
-    // It would be gone if the page were loaded again.
+    // It would be lost if the page were reloaded.
     browser.value("window.mark = 'here'; document.getElementById('a0').focus(); 0");
     let well = json!(["2 accounts: 2 well, 0 in trouble, 0 being polled", "mailferry", 0, 1]);
     wait_for("all to be well", || browser.value(SEEN) == well);
@@ -67,7 +67,7 @@ fn troubles_appear_and_go_without_the_page_being_loaded_again() {
     maildrop.change(|contents| contents.behaviour.login_answer = Some("-ERR [AUTH] <b>no</b>".to_owned()));
     env.run(&["poll"]).expect(0);
     wait_for("the troubles", || {
-        // Two accounts at one server: one card.
+        // Two accounts at one server get one card.
         browser.value(SEEN) == json!(["2 accounts: 0 well, 2 in trouble, 0 being polled", "(2) mailferry", 1, 0])
     });
     let card = browser.value("document.querySelector('article.trouble').innerText");
@@ -92,7 +92,7 @@ fn troubles_appear_and_go_without_the_page_being_loaded_again() {
         browser.requested().into_iter().filter(|url| !url.starts_with(&base) && !url.starts_with("data:")).collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
 
-    // What it shows last stays, and it says that nobody answers.
+    // What was shown last stays, with a note that nobody answers.
     daemon.end();
     wait_for("the word that nobody answers", || browser.value("document.getElementById('stale').hidden") == false);
     assert_eq!(browser.value(SEEN), well);

@@ -1,4 +1,4 @@
-//! Who asks the daemon about an account, or for its poll, is told what is in its way.
+//! Users who ask the daemon about an account, or for its poll, are told what prevents it.
 
 use super::{Daemon, wait_for};
 use crate::mail::small_ones;
@@ -27,7 +27,7 @@ fn an_account_that_a_console_holds_is_not_in_trouble() {
         .says("1 account: 0 well, 1 held by another mailferry")
         .says("a: held by another mailferry")
         .says("held          for");
-    // Who asks for it once more is told why it may not come.
+    // A repeated request is answered with the reason why the poll may not happen.
     env.run(&["poll", "a"]).expect(0).says("a: will be polled now").says("in use by process");
     terminal.type_in("QUIT\r");
     wait_for("the end", || !running.is_running());
@@ -69,7 +69,7 @@ fn an_account_that_the_daemon_does_not_have_is_told_with_the_reason() {
         disabled.says("the account `off` is disabled in").says("fetch off");
         env.run(&[command, "wrok"]).expect(64).says("there is no account `wrok` in").says("did you mean `work`?");
     }
-    // One that is known is polled all the same.
+    // The known account is polled nevertheless.
     env.run(&["poll", "work", "wrok"]).expect(64).says("work: will be polled now").says("did you mean `work`?");
     env.configure(&[work, off, account("new")]);
     env.run(&["poll", "new"]).expect(64).says("does not have the account `new` yet").says("Reload the daemon (SIGHUP)");

@@ -1,4 +1,4 @@
-//! Clients that hold connections to the control socket, and do nothing with them, keep nobody else waiting.
+//! Clients that hold idle connections to the control socket do not make others wait.
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -9,10 +9,11 @@ use crate::mail::small_ones;
 use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::Maildrop;
 
-/// More than there are places, twice.
+/// More than twice the number of connections served.
 const CROWD: usize = 130;
 
-/// A question has 5 s to come, and an answer to be taken: whoever waits for one of them has waited longer than this.
+/// A request has 5 s to arrive, and so has an answer to be read: whoever waits for an idle client waits longer than
+/// this.
 const SOON: Duration = Duration::from_millis(4500);
 
 #[test]
@@ -26,7 +27,7 @@ fn whoever_asks_is_answered_however_many_do_not() {
         let crowd: Vec<UnixStream> = (0..CROWD)
             .map(|_| {
                 let mut stream = UnixStream::connect(env.path("state/control.sock")).unwrap();
-                // Whoever has gone is none of the crowd.
+                // A client whose connection was closed does not count.
                 let _ = stream.write_all(sent);
                 stream
             })

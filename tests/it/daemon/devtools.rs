@@ -1,5 +1,5 @@
-//! Chromium without a window, told what to do by its DevTools protocol (https://chromedevtools.github.io/devtools-protocol/)
-//! over a pipe.
+//! A headless Chromium, driven by its DevTools protocol (https://chromedevtools.github.io/devtools-protocol/) over a
+//! pipe.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// An answer takes no longer, nor does the beginning or the end.
+/// The maximum time for an answer, the start and the end.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
 pub(super) struct Browser {
     process: Child,
     to: Option<ChildStdin>,
-    /// Each message as it comes.
+    /// The messages received.
     from: Receiver<Value>,
-    /// The number of the last question.
+    /// The number of the last request.
     number: u64,
-    /// The page.
+    /// The session of the page.
     session: Option<String>,
-    /// What was said unasked, in its order.
+    /// The events received, in order.
     pub(super) events: Vec<Value>,
-    /// Where it keeps what it likes; removed at the end.
+    /// Its profile directory; removed at the end.
     _profile: TempDir,
 }
 
-/// The first Chromium on the search path.
+/// Returns the first Chromium on the search path.
 fn program() -> Option<&'static str> {
     let path = std::env::var_os("PATH")?;
     let dirs: Vec<_> = std::env::split_paths(&path).collect();
@@ -38,7 +38,7 @@ fn program() -> Option<&'static str> {
 }
 
 impl Browser {
-    /// Starts one. None: there is no Chromium.
+    /// Starts a browser. None without Chromium.
     pub(super) fn start() -> Option<Self> {
         let profile = tempfile::Builder::new().prefix("mailferry-test-chromium-").tempdir().unwrap();
         // It reads from descriptor 3 and writes to 4.
@@ -73,7 +73,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// Asks something and returns the answer.
+    /// Sends a request and returns the answer.
     #[track_caller]
     pub(super) fn ask(&mut self, method: &str, parameters: &Value) -> Value {
         self.number += 1;
@@ -92,7 +92,7 @@ impl Browser {
         }
     }
 
-    /// The value of an expression in the page.
+    /// Returns the value of an expression in the page.
     #[track_caller]
     pub(super) fn value(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "returnByValue": true });
@@ -101,24 +101,24 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
-    /// Shows a page and waits until it is there.
+    /// Opens a page and waits until it is loaded.
     #[track_caller]
     pub(super) fn open(&mut self, url: &str) {
         self.ask("Page.navigate", &json!({ "url": url }));
         let begun = Instant::now();
         while self.value("document.readyState + ' ' + location.href") != format!("complete {url}") {
             assert!(begun.elapsed() < TIME_LIMIT, "{url} is not shown");
-            std::thread::sleep(Duration::from_millis(20)); // the pace of looking, nothing depends on it
+            std::thread::sleep(Duration::from_millis(20)); // how often to check; nothing depends on it
         }
     }
 
-    /// The addresses that were asked for.
+    /// Returns the addresses that were requested.
     pub(super) fn requested(&self) -> Vec<&str> {
         let sent = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         sent.filter_map(|event| event["params"]["request"]["url"].as_str()).collect()
     }
 
-    /// Its errors: scripts that failed, and what the content security policy kept away.
+    /// Returns the errors: scripts that failed, and what the content security policy blocked.
     pub(super) fn errors(&self) -> Vec<&Value> {
         let is_error =
             |event: &&Value| event["method"] == "Log.entryAdded" || event["method"] == "Runtime.exceptionThrown";
@@ -128,7 +128,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // It ends, with all its processes, once nobody can tell it anything any more.
+        // It ends, with all its processes, when its input is closed.
         drop(self.to.take());
         let begun = Instant::now();
         while self.process.try_wait().is_ok_and(|ended| ended.is_none()) && begun.elapsed() < Duration::from_secs(10) {

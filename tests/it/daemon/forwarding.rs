@@ -1,4 +1,4 @@
-//! The daemon takes mail on by itself, and a destination that is down holds nobody.
+//! The daemon forwards mail by itself, and a destination that is down delays nobody else.
 
 use super::*;
 use crate::delivered::files;
@@ -28,7 +28,7 @@ fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_a
     assert!(forward["next_try"].as_i64().unwrap() > daemon.status()["now"].as_i64().unwrap() + 500, "{forward}");
     env.run(&["status"]).expect(0).says("in the spool  3 messages").says("tried again in");
     wait_for("the news", || std::fs::read_to_string(&told).is_ok_and(|text| text == "forwarding 3\n"));
-    // It goes on polling meanwhile.
+    // Polling continues meanwhile.
     maildrop.change(|contents| contents.messages.push(Message::new("u4", &small(4))));
     daemon.poll("a");
     wait_for("new mail", || files(&env.path("state/a.spool/new")).len() == 4);
@@ -48,12 +48,12 @@ fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_a
     daemon.end().says("a: forwarding to ");
 }
 
-/// A number that is told is the number of now, or says of when it is.
+/// Each number that is reported is current, or is shown with its time.
 #[test]
 fn what_is_in_the_spool_is_counted_whoever_has_brought_or_taken_it() {
     let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
     server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] Invalid credentials"));
-    // The daemon polls when it is told to.
+    // The daemon polls only when told to.
     let account = Account::at(maildrop.server.address).deleting().text("interval", "1h");
     let env = TestEnv::new(&[account.set("forward", server.forward(""))]);
     let daemon = Daemon::start(&env);
@@ -64,11 +64,11 @@ fn what_is_in_the_spool_is_counted_whoever_has_brought_or_taken_it() {
         forward["messages"] == messages && forward["set_aside"] == set_aside && forward["counted"].is_i64()
     };
     wait_for("what waits", || counts(2, 0));
-    // Another process brings more; the pause goes on.
+    // Another process fetches more; the pause continues.
     maildrop.change(|contents| contents.messages.push(Message::new("u3", &small(3))));
     env.fetch().expect(77);
     wait_for("what fetch has brought", || counts(3, 0));
-    // It is taken by hand, and the next poll takes note of that.
+    // It is removed by hand, which the next poll notices.
     let mut waiting = files(&env.path("state/a.spool/new"));
     waiting.sort();
     std::fs::remove_file(&waiting[0]).unwrap();
@@ -89,7 +89,7 @@ fn what_is_in_the_spool_is_counted_whoever_has_brought_or_taken_it() {
     daemon.end();
 }
 
-/// While a pass runs, what has arrived and what has come since is counted.
+/// While a pass runs, both what has left and what has arrived since are counted.
 #[test]
 fn a_pass_that_runs_is_told_as_it_goes() {
     let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
@@ -223,7 +223,7 @@ fn a_state_directory_that_goes_under_a_daemon_is_no_new_beginning() {
     let daemon = Daemon::start(&env);
     wait_for("all mail", || server.mail().len() == 3 && files(&env.maildir("b").join("new")).len() == 2);
     wait_for("the end of the polls", || ["a", "b"].iter().all(|name| daemon.account(name)["state"] == "idle"));
-    // A reader takes the mail out, and the disk of the state goes.
+    // A mail reader takes the messages out of the Maildir, and the disk with the state disappears.
     files(&env.maildir("b").join("new")).iter().for_each(|file| std::fs::remove_file(file).unwrap());
     std::fs::rename(env.path("state"), env.path("away")).unwrap();
     wait_for("the socket", || env.run(&["poll"]).status == 0);
@@ -236,7 +236,7 @@ fn a_state_directory_that_goes_under_a_daemon_is_no_new_beginning() {
     daemon.end();
 }
 
-/// Who mends the password in its file does not wait for hours until it is read.
+/// A user who corrects the password file does not wait for hours until it is read.
 #[test]
 fn a_changed_password_file_of_the_destination_is_tried_again() {
     use crate::scripted::maildrop::PASSWORD;

@@ -1,4 +1,4 @@
-//! A disk that hangs harms the accounts on it, and no other; nor the daemon.
+//! A disk that hangs affects the accounts on it, but neither others nor the daemon.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,14 +11,14 @@ use crate::mail::{small, small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv, skip};
 use crate::scripted::maildrop::{Maildrop, Message, PASSWORD, USER};
 
-/// A disk that hangs while there is a certain file.
+/// A disk that hangs as long as a certain file exists.
 pub(crate) struct Disk {
     library: PathBuf,
     hangs: PathBuf,
 }
 
 impl Disk {
-    /// None where it cannot be made; then the test is skipped.
+    /// Makes such a disk. None if that is not possible: then the test is skipped.
     pub(crate) fn make(env: &TestEnv) -> Option<Self> {
         let (library, hangs) = (env.path("hang.so"), env.path("hangs"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hang.c");
@@ -38,7 +38,7 @@ impl Disk {
         std::fs::remove_file(&self.hangs).unwrap();
     }
 
-    /// The environment of a program for which whatever is below such a path is on this disk.
+    /// Returns the environment of a program for which everything below this path is on the disk.
     pub(crate) fn environment<'a>(&'a self, below: &'a str) -> [(&'static str, &'a str); 3] {
         let paths = [("LD_PRELOAD", &self.library), ("HANG_WHILE", &self.hangs)];
         let [preload, hangs] = paths.map(|(name, path)| (name, path.to_str().unwrap()));
@@ -50,7 +50,7 @@ impl Disk {
     }
 }
 
-/// So many accounts are on a disk that hangs.
+/// The number of accounts on a disk that hangs.
 const STUCK: usize = 3;
 
 #[test]
@@ -80,7 +80,7 @@ fn accounts_on_a_disk_that_hangs_give_their_places_to_others() {
     env.run(&["poll"]).expect(0);
     wait_for("another poll of the good one", || polls(&good) > before);
     assert!(stuck.iter().all(|maildrop| polls(maildrop) == 1), "no second poll of an account whose first one hangs");
-    // It responds again: everything goes on by itself.
+    // The disk responds again: everything continues by itself.
     disk.answer();
     for (n, maildrop) in stuck.iter().enumerate() {
         maildrop.change(|contents| contents.messages.push(Message::new("u3", &small(3))));
@@ -141,7 +141,8 @@ fn a_password_file_that_hangs_keeps_the_daemon_from_nothing() {
     wait_for("the other one", || daemon.account("later")["total"]["messages"] == 1);
     disk.hang();
     wait_for("a poll that hangs at its password", || daemon.account("later")["state"] == "hung");
-    // The daemon looks at the file of the refused password twice a minute; it did at least once by now, or does so now.
+    // The daemon checks the file of the refused password twice a minute; it has done so at least once by now, or does
+    // so now.
     let polls = good.server.sessions().len();
     wait_for("further polls of the good one", || good.server.sessions().len() >= polls + 2);
     write("wrong", PASSWORD);

@@ -1,4 +1,4 @@
-//! What outlives a reload and a restart: a back-off, and what people were told.
+//! What survives a reload and a restart: a back-off, and which notifications were sent.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::scripted::maildrop::{Maildrop, PASSWORD};
 /// A password that is refused.
 const WRONG: Option<&str> = Some("not this one");
 
-/// An account whose login is refused, and one that works.
+/// Configures an account whose login is refused, and one that works.
 fn configure(env: &TestEnv, refusing: &Maildrop, good: &Maildrop, wrong: Option<&str>) -> PathBuf {
     let mut accounts = vec![Account::at(good.server.address).named("good")];
     if let Some(password) = wrong {
@@ -58,7 +58,7 @@ fn a_restart_offers_no_refused_password_again_and_tells_nothing_twice() {
         }
         assert_eq!(refusing.count("AUTH"), 1, "in life {round}");
     }
-    // A person puts it right.
+    // The user corrects it.
     configure(&env, &refusing, &good, Some(PASSWORD));
     let daemon = Daemon::start(&env);
     wait_for("the mail", || daemon.account("wrong")["total"]["messages"] == 1);
@@ -85,7 +85,7 @@ fn what_is_taken_out_and_put_back_keeps_its_back_off_and_what_was_told() {
     let wrong = daemon.account("wrong");
     assert_eq!((&wrong["state"], &wrong["trouble"]["times"]), (&"trouble".into(), &1.into()), "{wrong}");
     assert!(pause(&wrong, &daemon.status()["now"]) > 3500, "{wrong}");
-    // Who comes back changed is tried.
+    // An account that comes back with changes is polled.
     reload(None);
     reload(Some(PASSWORD));
     wait_for("the mail", || daemon.account("wrong")["total"]["messages"] == 1);

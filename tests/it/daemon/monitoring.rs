@@ -1,4 +1,4 @@
-//! `contrib/`: the dashboard and the alerts speak of what `/metrics` serves, and promtool takes it all.
+//! `contrib/`: the dashboard and the alerts use metrics that `/metrics` serves, and promtool accepts all of it.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -23,7 +23,8 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(contrib(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// What a daemon serves with a good account over TLS, a refused one, and one whose mail is not taken on.
+/// Returns what a daemon serves with a good account over TLS, a refused one, and one whose mail is not accepted by its
+/// destination.
 fn scrape() -> String {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path());
@@ -52,13 +53,13 @@ fn scrape() -> String {
     served.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// The names of metrics in a text.
+/// Returns the names of metrics in a text.
 fn names(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("mailferry_")).collect()
 }
 
-/// Every string in a JSON document that stands under this key.
+/// Collects every string under this key of a JSON document.
 fn strings<'a>(document: &'a Value, key: &str, found: &mut Vec<&'a str>) {
     match document {
         Value::Object(fields) => {
@@ -91,7 +92,7 @@ fn the_dashboard_and_the_alerts_speak_of_what_is_served() {
     assert!(spoken.contains("mailferry_certificate_expiry_timestamp_seconds"), "{spoken:?}");
     let unknown: Vec<_> = spoken.difference(&there).collect();
     assert!(unknown.is_empty(), "{unknown:?} is not among {there:?}");
-    // And their labels, with the values that are looked for.
+    // So are their labels, with the values that are searched for.
     for label in asked.iter().flat_map(|text| text.split(['{', ',', '}'])).map(str::trim) {
         let Some((name, value)) = label.split_once('=').filter(|(name, _)| *name == "state" || *name == "outcome")
         else {
@@ -101,12 +102,12 @@ fn the_dashboard_and_the_alerts_speak_of_what_is_served() {
             assert!(samples.contains(&format!("{name}=\"{value}\"")), "{name}={value} is not served");
         }
     }
-    // Who imports it says which Prometheus is meant.
+    // The user who imports it selects the Prometheus server.
     strings(&dashboard, "uid", &mut sources);
     assert!(sources.iter().all(|uid| *uid == "${DS_PROMETHEUS}" || *uid == "mailferry"), "{sources:?}");
 }
 
-/// Runs promtool with this on its standard input. None: it is not installed.
+/// Runs promtool with this standard input. None if it is not installed.
 fn promtool(arguments: &[&str], input: &str) -> Option<String> {
     let mut command = Command::new("promtool");
     command.args(arguments).current_dir(contrib("prometheus"));

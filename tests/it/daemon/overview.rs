@@ -1,4 +1,4 @@
-//! `status` of many accounts, for monitors, and as long as somebody watches.
+//! `status` of many accounts, for monitors, and with `--watch`.
 
 use rustix::process::Signal;
 
@@ -8,7 +8,7 @@ use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::Maildrop;
 use crate::terminal::Terminal;
 
-/// Some accounts of which the first so many have a wrong password, all polled once.
+/// Starts a daemon with `all` accounts, the first `wrong` of which have a wrong password, all polled once.
 fn polled<'a>(env: &'a TestEnv, maildrop: &Maildrop, wrong: usize, all: usize) -> Daemon<'a> {
     let account = |n: usize| {
         let account = Account::at(maildrop.server.address).named(&format!("acc{n:02}"));
@@ -40,7 +40,7 @@ fn of_thirty_accounts_the_sums_and_the_troubles_stand_first() {
     assert!(lines[5].contains("Check username and password"), "{outcome:#?}");
     assert!(lines[7].starts_with("acc02  well     last ") && lines[7].contains("  today 1 message ("), "{}", lines[7]);
     assert_eq!(lines.len(), 7 + 28, "{outcome:#?}");
-    // All of it on demand.
+    // Everything on demand.
     let named = env.run(&["status", "acc07", "acc01"]).expect(0);
     assert!(named.stdout.starts_with("2 accounts: 1 well, 1 IN TROUBLE"), "{named:#?}");
     assert!(named.stdout.find("acc01: in trouble") < named.stdout.find("acc07: all is well"), "{named:#?}");
@@ -68,7 +68,7 @@ fn a_monitor_is_told_by_the_exit_status() {
     daemon.end();
 }
 
-/// The private modes of a terminal that are switched when a program takes it and gives it back.
+/// The private mode that is switched on when a program takes the full screen.
 const TAKES: &str = "\u{1b}[?1049h";
 const GIVES_BACK: &str = "\u{1b}[?1049l";
 
@@ -82,7 +82,7 @@ fn who_watches_sees_what_changes_and_has_the_terminal_back_afterwards() {
     terminal.wait_for("acc00");
     terminal.wait_for("\u{1b}[24;1Hq: quit   arrows");
     assert!(!terminal.echoes());
-    // What stays as it is is not drawn again: at the next answer the head is not.
+    // What has not changed is not drawn again: in the next update the head is not.
     terminal.wait_for("\u{1b}[?2026h");
     terminal.wait_for("\u{1b}[?2026l");
     assert!(!terminal.rest().contains("60 accounts"), "{:?}", terminal.rest());
@@ -92,18 +92,18 @@ fn who_watches_sees_what_changes_and_has_the_terminal_back_afterwards() {
     terminal.wait_for("acc19");
     terminal.type_in("g");
     terminal.wait_for("acc00");
-    // Whom no shell could wake goes on at once, with the terminal as it was in between.
+    // If no shell could wake it, it continues at once; in between, the terminal was restored.
     terminal.type_in("\u{1a}");
     terminal.wait_for(GIVES_BACK);
     terminal.wait_for(TAKES);
     terminal.wait_for("60 accounts:");
     assert!(!terminal.echoes());
-    // Another size.
+    // The size changes.
     terminal.resize(60, 40);
     terminal.wait_for("\u{1b}[2J");
     terminal.wait_for("60 accounts:");
     terminal.wait_for("\u{1b}[40;1Hq: quit   lines");
-    // The daemon goes and comes.
+    // The daemon is restarted.
     daemon.end();
     terminal.wait_for("no daemon is running");
     terminal.type_in("q");

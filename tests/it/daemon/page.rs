@@ -1,4 +1,4 @@
-//! The status page: what it shows, what it refuses, and that nobody who asks keeps the polls waiting.
+//! The status page: what it shows, what it refuses, and that its clients do not hold up polls.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -13,7 +13,7 @@ use crate::scripted::closed::ClosedPort;
 use crate::scripted::imap::ImapServer;
 use crate::scripted::maildrop::{Maildrop, Message};
 
-/// A daemon with a page, at a good account and one with a wrong password.
+/// A daemon with a page, with a good account and one with a wrong password.
 fn home(maildrop: &Maildrop) -> (TestEnv, PathBuf) {
     let address = maildrop.server.address;
     let wrong = Account::at(address).named("wrong").text("password", "not <this> one").set("interval", "\"1h\"");
@@ -23,7 +23,7 @@ fn home(maildrop: &Maildrop) -> (TestEnv, PathBuf) {
     (env, socket)
 }
 
-/// Sends a request as it is and returns the whole answer.
+/// Sends a raw request and returns the complete response.
 fn ask(socket: &PathBuf, request: &str) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -81,7 +81,7 @@ fn it_shows_all_accounts_those_in_trouble_first_and_nothing_can_be_changed_by_it
     assert!(!socket.exists(), "the socket goes with the daemon");
 }
 
-/// The names of the accounts in a status.
+/// Returns the names of the accounts in a status.
 fn names(status: &serde_json::Value) -> Vec<&str> {
     status["accounts"].as_array().unwrap().iter().map(|account| account["account"].as_str().unwrap()).collect()
 }
@@ -97,7 +97,7 @@ fn the_status_of_many_accounts_comes_in_pieces_and_is_whole() {
     let daemon = Daemon::start(&env);
     assert_eq!(names(&daemon.status()), expected);
     assert!(env.run(&["status"]).expect(0).stdout.starts_with("150 accounts: "));
-    // To a client of HTTP/1.0 the pieces come as they are.
+    // An HTTP/1.0 client gets the body without chunks.
     let answer = ask(&socket, "GET /api/v1/status HTTP/1.0\r\n\r\n");
     let (head, document) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.0 200") && head.contains("application/json"), "{head}");
@@ -125,7 +125,7 @@ fn what_fetch_brings_is_in_the_history_and_a_restart_loses_none_of_it() {
     assert_eq!(brought(&daemon), (3, 1, 3));
     let last = daemon.account("a");
     assert_eq!((&last["last_poll_octets"], &last["last_poll_round_trips"]), (&0.into(), &3.into()), "{last}");
-    // Beside the daemon, which learns of it by its next poll.
+    // Fetched by another process, which the daemon notices at its next poll.
     maildrop.change(|contents| contents.messages.push(Message::new("new", b"Subject: new\r\n\r\nnew\r\n")));
     env.run(&["fetch", "--wait", "a"]).expect(0).says("1 new message");
     maildrop.change(|contents| contents.messages.push(Message::new("newer", b"Subject: newer\r\n\r\nnewer\r\n")));
@@ -177,7 +177,7 @@ fn clients_that_never_end_keep_neither_polls_nor_others_from_anything() {
     let (env, socket) = home(&maildrop);
     let daemon = Daemon::start(&env);
     wait_for("the page", || socket.exists() && get(&socket, "/healthz").contains("200"));
-    // More than there are places; each sends nothing, or the beginning of a request and no more.
+    // More than the connections that are served; each sends nothing, or the beginning of a request.
     let idle: Vec<UnixStream> = (0..130)
         .map(|n| {
             let mut stream = UnixStream::connect(&socket).unwrap();
@@ -186,7 +186,7 @@ fn clients_that_never_end_keep_neither_polls_nor_others_from_anything() {
         })
         .collect();
     daemon.poll("a");
-    // A header has 5 s, which nobody else waits for.
+    // A header has 5 s, for which nobody else waits.
     let begun = Instant::now();
     for _ in 0..3 {
         assert!(get(&socket, "/healthz").ends_with("ok\n"));
@@ -233,7 +233,7 @@ fn clients_that_read_nothing_keep_no_mail_waiting() {
     let (env, socket) = home(&maildrop);
     let daemon = Daemon::start(&env);
     wait_for("the first mail", || daemon.account("a")["total"]["messages"] == 1);
-    // All places but one: more is asked for than a socket holds, and nothing of it is read.
+    // All connections but one: they request more than a socket buffers, and read nothing of it.
     let greedy: Vec<UnixStream> = (0..63)
         .map(|_| {
             let mut stream = UnixStream::connect(&socket).unwrap();
@@ -266,7 +266,7 @@ fn what_polls_brought_outlives_a_restart_and_a_reload_moves_the_page() {
     let maildrop = Maildrop::new(small_ones(3));
     let (env, socket) = home(&maildrop);
     let daemon = Daemon::start(&env);
-    // The end of a back-off is written down, and with it what came.
+    // The end of a back-off is saved, and what was retrieved with it.
     wait_for("the mail", || daemon.account("a")["total"]["messages"] == 3);
     wait_for("the hints", || {
         std::fs::read_to_string(env.path("state/a.hints")).is_ok_and(|text| text.contains("hours"))

@@ -1,4 +1,4 @@
-//! Who gets nothing done loses its place to those who wait.
+//! A poll that makes no progress loses its place to those that wait.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::{Maildrop, Message, USER};
 use crate::scripted::{Server, Wire};
 
-/// A server with one message. Whoever is not called like the honest user gets it octet by octet, and never to its end.
+/// A server with one message. Only the honest user gets it; others get it octet by octet, and never completely.
 fn dripping() -> Server {
     Server::start(Arc::new(|wire: &mut Wire| {
         let mut honest = false;
@@ -76,13 +76,13 @@ fn who_drips_at_a_server_gives_its_place_there_to_those_who_wait() {
     ]);
     env.configure_more("\n[daemon]\nper_host = 1\n");
     let daemon = Daemon::start(&env);
-    // That one waits now; who drips would be polled once more.
+    // That account waits now; the one that trickles would be polled again.
     wait_for("the drip", || server.count("RETR") > 0);
     env.run(&["poll", "good"]).expect(0);
     let begun = Instant::now();
     while daemon.account("good")["total"]["messages"] != 1 || daemon.account("drip")["state"] != "trouble" {
         assert!(begun.elapsed() < Duration::from_secs(150), "{}", daemon.status());
-        std::thread::sleep(Duration::from_millis(100)); // the pace of looking
+        std::thread::sleep(Duration::from_millis(100)); // how often to check
     }
     let drip = daemon.account("drip");
     assert_eq!(drip["trouble"]["cause"], "too-slow", "{drip}");

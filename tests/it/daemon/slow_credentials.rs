@@ -1,5 +1,5 @@
-//! What an account logs in with may not come: a command, a file or a token server hangs. That is that account's trouble, and
-//! no other's, not even at the same server.
+//! A credential may not arrive: a command, a file or a token server hangs. That is only that account's problem, even
+//! for accounts at the same server.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ use crate::mail::small_ones;
 use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::{Maildrop, PASSWORD};
 
-/// So many accounts have to wait for what they log in with. Each may do so for a minute.
+/// How many accounts have to wait for their credentials. Each may do so for a minute.
 const STUCK: usize = 8;
 
 /// A command as TOML.
@@ -21,12 +21,12 @@ fn shell(script: &str) -> String {
     format!("[\"sh\", \"-c\", {script:?}]")
 }
 
-/// An account whose password a command prints.
+/// An account whose password is printed by a command.
 fn with_command(maildrop: &Maildrop, name: &str, script: &str) -> Account {
     Account::at(maildrop.server.address).named(name).without("password").set("password_command", shell(script))
 }
 
-/// Accounts at one server whose commands hang, before one whose command does not and one that has a password.
+/// Accounts at one server whose commands hang, before one whose command does not and one with a password.
 fn accounts(maildrop: &Maildrop) -> Vec<Account> {
     let stuck = (0..STUCK).map(|n| with_command(maildrop, &format!("a{n:02}"), "exec sleep 1000"));
     let good = [
@@ -56,7 +56,7 @@ fn commands_that_hang_keep_no_other_account_from_being_fetched() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&accounts(&maildrop));
     env.configure_more("\n[daemon]\nconcurrency = 2\nper_host = 2\n");
-    // At a terminal somebody might be typing a passphrase.
+    // At a terminal a user might be typing a passphrase.
     let running = env.spawn_under(&["setsid"], &["fetch"]);
     let has_mail = |name: &str| env.maildir(name).exists() && env.mail_of(name).len() == 1;
     wait_for("the others", || has_mail("fixed") && has_mail("prompt"));

@@ -1,4 +1,5 @@
-//! What people are told: what belongs together once, by a command that works where the daemon runs, and logins that slow down.
+//! Notifications: related events together and once, by a command that works in the daemon's environment; and logins
+//! that slow down.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -10,7 +11,7 @@ use crate::mail::small_ones;
 use crate::program::{Account, TestEnv, skip};
 use crate::scripted::maildrop::Maildrop;
 
-/// Accounts with a wrong password at a server.
+/// Configures accounts with a wrong password at a server.
 fn refused(env: &TestEnv, maildrop: &Maildrop, all: usize, command: &str) {
     let account =
         |n: usize| Account::at(maildrop.server.address).named(&format!("acc{n:02}")).text("password", "not this one");
@@ -63,7 +64,7 @@ fn many_refused_logins_at_a_server_slow_down_the_others() {
     });
     let refused = maildrop.count("AUTH");
     assert!((3..=7).contains(&refused), "{refused} logins");
-    // What is held back is told at the end.
+    // What is held back is sent at the end.
     daemon.end();
     let told = std::fs::read_to_string(env.path("told")).unwrap_or_default();
     assert!(told.contains(" accounts at 127.0.0.1: login refused: "), "{told}");
@@ -92,7 +93,7 @@ fn the_daemon_tries_the_command_and_tells_what_became_of_it() {
     env.run(&["poll", "--test-notify", "a"]).expect(64);
 }
 
-/// An SMTP server that takes mail (RFC 5321) and keeps what was said to it.
+/// An SMTP server that accepts mail (RFC 5321) and records what is sent to it.
 fn mail_server() -> (SocketAddr, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -119,7 +120,7 @@ fn mail_server() -> (SocketAddr, Arc<Mutex<String>>) {
     (address, heard)
 }
 
-/// The script of docs/configuration.md, with another server.
+/// Returns the script of docs/configuration.md, with another server.
 fn documented_command(server: SocketAddr) -> String {
     let page = include_str!("../../../docs/configuration.md");
     let mut scripts = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
@@ -128,20 +129,20 @@ fn documented_command(server: SocketAddr) -> String {
     script.replace("smtp://localhost:25", &format!("smtp://{server}"))
 }
 
-/// Whether there is what runs the documented command.
+/// Whether the programs that the documented command needs are installed.
 fn can_send() -> bool {
     let has = |program: &str| ["/bin", "/usr/bin"].iter().any(|dir| std::path::Path::new(dir).join(program).exists());
     has("curl") && has("setpriv")
 }
 
-/// Has a daemon run the documented command, at this server.
+/// Makes a daemon run the documented command with this server.
 fn send_by_the_documented_command(server: SocketAddr) {
     let env = TestEnv::new(&[Account::at(([127, 0, 0, 1], 9).into())]);
     let script = env.path("mail-trouble");
     std::fs::write(&script, documented_command(server)).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     env.configure_more(&format!("\n[notify]\ncommand = [\"{}\"]\n", script.display()));
-    // As the units have it: no program gives more privileges than the daemon has.
+    // As in the units: no program can gain more privileges than the daemon.
     let running = env.spawn_under(&["setpriv", "--no-new-privs"], &["daemon"]);
     wait_for("the daemon", || env.run(&["status"]).status == 0);
     env.run(&["poll", "--test-notify"]).expect(0).says("succeeded");
@@ -167,7 +168,7 @@ fn the_documented_command_sends_a_mail_without_privileges() {
     }
 }
 
-/// aiosmtpd at a free port: it says the port, and then the sender, the recipients and the header and body of a mail.
+/// aiosmtpd on a free port: it prints the port, and then the sender, the recipients, the header and the body of a mail.
 const REAL_MAIL_SERVER: &str = r#"
 import asyncio, email, email.policy, os
 from aiosmtpd.smtp import SMTP
@@ -189,7 +190,7 @@ asyncio.run(serve())
 
 #[test]
 fn a_real_mail_server_takes_what_the_documented_command_sends() {
-    // Debian's Python: its package is not seen by others.
+    // Debian's Python: other installations do not see its packages.
     let python = "/usr/bin/python3";
     let probe = std::process::Command::new(python).args(["-c", "import aiosmtpd"]).output();
     if !can_send() || !probe.is_ok_and(|probe| probe.status.success()) {

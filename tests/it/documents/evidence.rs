@@ -1,15 +1,15 @@
-//! The documents name tests that exist, and the list of what is taken out to try them fits the sources.
+//! The documents name tests that exist, and the list of mutations matches the sources.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file of the repository.
+/// Returns a file of the repository.
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The sources below a directory: their modules, without those that only hold tests, and their text.
+/// Collects the sources below a directory: their modules, except those with tests only, and their text.
 fn sources(dir: &Path, modules: &[String], found: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -37,7 +37,7 @@ fn exists(named: &str, sources: &BTreeMap<String, String>) -> bool {
     sources.contains_key(&modules.join("::")) || sources.get(&above.join("::")).is_some_and(is_function)
 }
 
-/// What a page names in backticks and in our way: lower-case words joined by `::`, or a file with a name.
+/// Returns the names in backticks on a page that have our form: lower-case words joined by `::`, or a file with a name.
 fn named(page: &str) -> Vec<String> {
     let is_path = |text: &str| {
         text.contains("::")

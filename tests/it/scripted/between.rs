@@ -1,5 +1,5 @@
-//! Somebody between a client and a server: agrees to STLS in the server's place, stands still in the middle of a handshake,
-//! or plays a session of before again. What the client says is written down.
+//! A man in the middle: agrees to STLS in the server's place, stalls in the middle of a handshake, or replays an
+//! earlier session. What the client sends is recorded.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,29 +8,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// What is done.
+/// What it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Everything is passed on.
+    /// Passes everything on.
     Passes,
-    /// A greeting and an agreement to STLS come from here; the server behind begins with TLS.
+    /// Sends a greeting and agrees to STLS itself; the server behind it starts with TLS.
     AgreesToStls,
-    /// So many bytes of the server are passed on, and no more.
+    /// Passes on this many bytes of the server, and no more.
     StandsStillAfter(usize),
-    /// The server is not asked: the client hears this, in the pieces in which it was said.
+    /// Does not contact the server: the client gets this, in the pieces in which it was recorded.
     PlaysAgain(Vec<Vec<u8>>),
 }
 
-/// What was said so far.
+/// What was sent so far.
 #[derive(Default)]
 struct Said {
     by_client: Mutex<Vec<u8>>,
-    /// A piece for each time that the client had said something.
+    /// One piece for each time that the client had sent something.
     by_server: Mutex<Vec<Vec<u8>>>,
     stop: AtomicBool,
 }
 
-/// Somebody in between; ends when it is dropped.
+/// A running man in the middle; ends when dropped.
 pub(crate) struct Between {
     /// Where it listens.
     pub(crate) address: SocketAddr,
@@ -43,7 +43,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Between {
-    /// Stands before a server.
+    /// Starts one in front of a server.
     pub(crate) fn before(server: SocketAddr, manner: Manner) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -63,12 +63,12 @@ impl Between {
         Self { address, said, acceptor: Some(acceptor) }
     }
 
-    /// What the clients said.
+    /// Returns what the clients sent.
     pub(crate) fn heard(&self) -> Vec<u8> {
         lock(&self.said.by_client).clone()
     }
 
-    /// What the server said, in pieces.
+    /// Returns what the server sent, in pieces.
     pub(crate) fn recorded(&self) -> Vec<Vec<u8>> {
         lock(&self.said.by_server).clone()
     }
@@ -84,7 +84,7 @@ impl Drop for Between {
     }
 }
 
-/// One connection.
+/// Handles one connection.
 fn stand_between(client: &TcpStream, server: SocketAddr, manner: &Manner, said: &Said) -> Option<()> {
     if let Manner::PlaysAgain(pieces) = manner {
         return play_again(client, pieces, said);
@@ -125,12 +125,12 @@ fn stand_between(client: &TcpStream, server: SocketAddr, manner: &Manner, said: 
     Some(())
 }
 
-/// Says the next piece whenever the client has said something; the first one unasked, as a POP3 server does it.
+/// Sends the next piece whenever the client has sent something; the first one unprompted, as a POP3 server does.
 fn play_again(mut client: &TcpStream, pieces: &[Vec<u8>], said: &Said) -> Option<()> {
     let speaks_first = pieces.first().is_some_and(|piece| piece.starts_with(b"+OK"));
     for (number, piece) in pieces.iter().enumerate() {
         if number > 0 || !speaks_first {
-            // The answer to one message may have been recorded in two pieces: then nothing more is waited for.
+            // The answer to one message may have been recorded in two pieces: then it does not wait for more.
             client.set_read_timeout(Some(Duration::from_millis(300))).ok()?;
             let mut buffer = [0; 16 * 1024];
             match client.read(&mut buffer) {
@@ -146,7 +146,7 @@ fn play_again(mut client: &TcpStream, pieces: &[Vec<u8>], said: &Said) -> Option
     Some(())
 }
 
-/// What the client says next; nothing once it has hung up.
+/// Returns what the client sends next; nothing once it has disconnected.
 fn read(mut client: &TcpStream, said: &Said) -> Option<Vec<u8>> {
     let mut buffer = [0; 16 * 1024];
     let count = client.read(&mut buffer).ok().filter(|count| *count > 0)?;

@@ -1,20 +1,20 @@
-//! A port where nobody listens.
+//! A port on which nobody listens.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpSocket;
 
-/// A port of this machine that refuses connections for as long as this is held. It is taken, so that no other test is
-/// given it meanwhile, and nothing has listened at it that a process just being started could still have a copy of.
+/// A port of this machine that refuses connections as long as this is held. It is bound, so that no other test gets it
+/// meanwhile, and never listened on, so that no process being started can have inherited a listener.
 pub(crate) struct ClosedPort {
-    /// What is refused there.
+    /// The address that refuses connections.
     pub(crate) address: SocketAddr,
-    /// What holds it, bound and not listening.
+    /// The socket that holds it, bound and not listening.
     _socket: TcpSocket,
 }
 
 impl ClosedPort {
-    /// Takes one that is free.
+    /// Takes a free port.
     pub(crate) fn new() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();

@@ -1,4 +1,4 @@
-//! A server that plays a list of steps and knows no POP3: what it expects, what it says, when it breaks off.
+//! A server that plays a list of steps and knows no POP3: what it expects, what it sends, when it breaks off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +12,24 @@ use super::{Faults, Server, Wire};
 pub(crate) enum Step {
     /// The next line must be this one.
     Expect(&'static str),
-    /// The next line must begin so.
+    /// The next line must begin with this.
     ExpectPrefix(&'static str),
-    /// These bytes are sent.
+    /// Send these bytes.
     Send(Vec<u8>),
-    /// Nothing happens for so long.
+    /// Pause for this long.
     Pause(Duration),
-    /// Nothing happens until the test releases the server.
+    /// Stall until the test releases the server.
     Stall,
-    /// TLS begins.
+    /// Start TLS.
     StartTls(Arc<ServerConfig>),
-    /// The connection is ended in order.
+    /// Close the connection in order.
     Close,
-    /// The connection is reset.
+    /// Reset the connection.
     Reset,
 }
 
 impl Step {
-    /// A line to send, without its CRLF.
+    /// Sends a line, given without its CRLF.
     pub(crate) fn say(line: &str) -> Self {
         Self::Send(format!("{line}\r\n").into_bytes())
     }
@@ -52,7 +52,7 @@ pub(crate) fn serve_in_chunks(steps: Vec<Step>, chunk: Option<usize>) -> Server 
     }))
 }
 
-/// One step; `None` when the dialogue is over.
+/// Plays a step; `None` when the dialogue is over.
 fn play(wire: &mut Wire, step: &Step) -> Option<()> {
     match step {
         Step::Expect(wanted) => {
@@ -85,14 +85,14 @@ fn play(wire: &mut Wire, step: &Step) -> Option<()> {
     }
 }
 
-/// Writes down that the client did not follow the dialogue; the server then hangs up.
+/// Records that the client did not follow the dialogue; the server then closes the connection.
 fn mismatch(wire: &mut Wire, wanted: &str, got: Option<String>) -> Option<()> {
     let text = format!("expected {wanted:?}, got {got:?}");
     wire.note(|entry| entry.mismatch = Some(text));
     None
 }
 
-/// The first thing that a client said against a dialogue.
+/// Returns the first line of a client that did not follow the dialogue.
 pub(crate) fn first_mismatch(server: &Server) -> Option<String> {
     server.sessions().into_iter().find_map(|session| session.mismatch)
 }

@@ -1,4 +1,4 @@
-//! Servers that never come to an end: they drip, flood, or go on with one line.
+//! Servers that never end: they trickle, flood, or go on with a single line.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -9,32 +9,32 @@ use super::listening::Listening;
 /// What a server does.
 #[derive(Debug, Clone)]
 pub(crate) struct Endless {
-    /// What it says first.
+    /// What it sends first.
     pub(crate) greeting: &'static str,
-    /// Whether it hears a line before it goes on.
+    /// Whether it reads a line before it goes on.
     pub(crate) hears: bool,
-    /// What it repeats from then on.
+    /// What it repeats after that.
     pub(crate) repeats: Vec<u8>,
     /// The time between two repetitions.
     pub(crate) pause: Duration,
 }
 
 impl Endless {
-    /// Repeats this as fast as it goes.
+    /// Repeats this as fast as possible.
     pub(crate) fn flood(greeting: &'static str, hears: bool, repeats: impl Into<Vec<u8>>) -> Self {
         Self { greeting, hears, repeats: repeats.into(), pause: Duration::ZERO }
     }
 
-    /// An octet now and then.
+    /// Sends an octet now and then.
     pub(crate) fn drip(greeting: &'static str, hears: bool) -> Self {
         Self { greeting, hears, repeats: b"x".to_vec(), pause: Duration::from_millis(100) }
     }
 
-    /// Listens; ends with the value.
+    /// Listens until the returned value is dropped.
     pub(crate) fn start(self) -> (SocketAddr, Listening) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        // Many at a time, where a repetition is short.
+        // Many per write if a repetition is short.
         let times = if self.pause.is_zero() { 60_000 / self.repeats.len().clamp(1, 60_000) } else { 1 };
         let piece = self.repeats.repeat(times.max(1));
         let serve = move |mut stream: TcpStream| {
@@ -47,7 +47,7 @@ impl Endless {
                 return;
             }
             while stream.write_all(&piece).is_ok() {
-                std::thread::sleep(self.pause); // the pace of the drip
+                std::thread::sleep(self.pause); // the rate of the trickle
             }
         };
         let accept = move || listener.accept().map(|(stream, _)| stream);
@@ -56,10 +56,10 @@ impl Endless {
     }
 }
 
-/// What greets an IMAP client, so that it logs in at once.
+/// The greeting of an IMAP server that makes a client log in at once.
 const IMAP: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS LITERAL-] ready\r\n";
 
-/// IMAP servers, by what is wrong with them.
+/// IMAP servers, with a name for each fault.
 pub(crate) fn imap_servers() -> Vec<(&'static str, Endless)> {
     let long = [b"* OK ".as_slice(), &[b'x'; 50_000], b"\r\n"].concat();
     let words = [b"* CAPABILITY".as_slice(), " X=Y".repeat(10_000).as_bytes(), b"\r\n"].concat();
@@ -77,7 +77,7 @@ pub(crate) fn imap_servers() -> Vec<(&'static str, Endless)> {
     ]
 }
 
-/// LMTP servers, by what is wrong with them.
+/// LMTP servers, with a name for each fault.
 pub(crate) fn lmtp_servers() -> Vec<(&'static str, Endless)> {
     let long = [b"250-".as_slice(), &[b'\x01'; 60_000], b"\r\n"].concat();
     vec![

@@ -1,4 +1,4 @@
-//! An IMAP server (RFC 9051) over one mailbox, as far as a client that appends needs it, with faults to order.
+//! An IMAP server (RFC 9051) with one mailbox, as far as a client that appends needs it, with faults on demand.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,57 +9,57 @@ use std::time::Duration;
 use super::listening::Listening;
 use super::maildrop::{PASSWORD, USER};
 
-/// What goes wrong at an APPEND.
+/// A fault in an APPEND.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
     /// Nothing.
     None,
     /// The message is stored, and the connection is cut before the answer.
     LoseAnswer,
-    /// The same, and the mailbox is made anew: other UIDs, another UIDVALIDITY.
+    /// Like `LoseAnswer`, and the mailbox is recreated: other UIDs, another UIDVALIDITY.
     LoseAnswerAndRenumber,
-    /// The connection is cut when so many octets of the literal have come.
+    /// The connection is cut after this many octets of the literal.
     CutLiteral(usize),
-    /// NO or BAD with these words, behind the literal.
+    /// NO or BAD with this text, after the literal.
     Refuse(&'static str),
-    /// The same, before the literal.
+    /// NO or BAD with this text, before the literal.
     RefuseAtOnce(&'static str),
-    /// BYE with these words, and the end, before the literal.
+    /// BYE with this text, before the literal, and the connection is closed.
     Bye(&'static str),
-    /// The answer is under a tag that nobody sent, and nothing follows.
+    /// The answer has a tag that was not sent, and nothing follows.
     ForeignTag,
-    /// The client is told nothing any more, and sees the end of the connection. This message and all that has come behind it
-    /// are stored all the same, each so much later.
+    /// The client gets no more answers, only the end of the connection. This message and all that were sent after it
+    /// are stored nevertheless, each after this delay.
     StoreLate(Duration),
 }
 
-/// What becomes of a look into the mailbox.
+/// What happens when the client looks into the mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Looks {
     /// It is answered.
     Answered,
-    /// Nothing is said any more.
+    /// No answer any more.
     Hang,
-    /// It is refused, with these words.
+    /// Refused, with this text.
     Refused(&'static str),
     /// The connection is cut.
     Cut,
 }
 
-/// Which UID a server names for what was appended (RFC 4315).
+/// Which UID a server reports for an appended message (RFC 4315).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Naming {
-    /// Its own.
+    /// The actual one.
     Right,
     /// None.
     Nothing,
-    /// This one, whichever it is.
+    /// This one, whatever the actual one is.
     Always(u32),
-    /// One that is higher than its own by so many.
+    /// One that is too high by this number.
     TooHigh(u32),
-    /// Its own, under another UIDVALIDITY.
+    /// The actual one, under another UIDVALIDITY.
     OtherValidity,
-    /// What is no number.
+    /// Not a number.
     Garbage,
 }
 
@@ -76,7 +76,7 @@ impl Naming {
     }
 }
 
-/// The UIDs that a set such as `1,4:7,9:*` names, of messages of which the last one has this UID (RFC 9051, section 9).
+/// Whether a set such as `1,4:7,9:*` contains a UID, if the last message has the UID `last` (RFC 9051, section 9).
 pub(crate) fn names(set: &str, uid: u32, last: u32) -> bool {
     let number = |text: &str| if text == "*" { last } else { text.parse().unwrap() };
     set.split(',').any(|part| {
@@ -86,14 +86,14 @@ pub(crate) fn names(set: &str, uid: u32, last: u32) -> bool {
     })
 }
 
-/// What becomes of a look at a message that cannot be handed out.
+/// What happens when the client fetches a message that the server cannot return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     IsRefused,
     EndsTheConnection,
 }
 
-/// A message of the mailbox.
+/// A message in the mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) uid: u32,
@@ -102,63 +102,64 @@ pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The mailbox, and how the server behaves.
+/// The mailbox and the behaviour of the server.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    /// Its name, as it stands on the wire.
+    /// Its name, as encoded on the wire.
     pub(crate) name: String,
-    /// Whether it is there.
+    /// Whether it exists.
     pub(crate) exists: bool,
-    /// What is said where it is not.
+    /// The response if it does not exist.
     pub(crate) missing: &'static str,
-    /// It cannot be made, with these words.
+    /// The text with which CREATE is refused, if it is.
     pub(crate) creation_refusal: Option<&'static str>,
-    /// What stands between a mailbox and one below it.
+    /// The hierarchy separator.
     pub(crate) separator: char,
     pub(crate) validity: u32,
     pub(crate) next: u32,
     pub(crate) messages: Vec<Stored>,
-    /// What happens at the next APPENDs, the first one first.
+    /// What happens to the next APPENDs, in order.
     pub(crate) faults: VecDeque<Fault>,
-    /// What it announces.
+    /// The capabilities that it announces.
     pub(crate) capabilities: &'static str,
-    /// It breaks at a message with these bytes in it: the connection is cut.
+    /// It cuts the connection at a message that contains these bytes.
     pub(crate) poison: Option<&'static [u8]>,
-    /// It refuses a message with these bytes in it, so.
+    /// It refuses a message that contains these bytes, with this response.
     pub(crate) refuses: Option<(&'static [u8], &'static str)>,
-    /// It says nothing any more at a message with these bytes in it.
+    /// It stops answering at a message that contains these bytes.
     pub(crate) hangs: Option<&'static [u8]>,
-    /// What becomes of looks into the mailbox.
+    /// What happens when the client looks into the mailbox.
     pub(crate) looks: Looks,
-    /// It takes a message for the one that it has with the same Message-ID, as Gmail does.
+    /// It stores one message per Message-ID, as Gmail does, and reports the UID of that one.
     pub(crate) merges: bool,
-    /// Of one that it takes for another one it names no UID, and somebody else's message comes at that moment, if there is one.
+    /// It reports no UID for a message that it drops as a duplicate; a message of somebody else, if given, arrives at
+    /// that moment.
     pub(crate) drops: Option<Option<&'static [u8]>>,
-    /// What it has stored is in the mailbox only so much later.
+    /// What it has stored appears in the mailbox only after this delay.
     pub(crate) lag: Option<Duration>,
-    /// It tells UIDNEXT.
+    /// Whether it reports UIDNEXT.
     pub(crate) tells_next: bool,
-    /// It answers a FETCH by OK alone.
+    /// It answers FETCH with OK only.
     pub(crate) shows_nothing: bool,
-    /// It cannot hand out a message with these bytes in it: it refuses that, or ends the connection.
+    /// It cannot return a message that contains these bytes: it refuses, or closes the connection.
     pub(crate) unreadable: Option<(&'static [u8], Unreadable)>,
-    /// How it tells the UID of what was appended.
+    /// How it reports the UID of what was appended.
     pub(crate) naming: Naming,
-    /// So much it adds to each size: some servers tell estimates.
+    /// What it adds to each size: some servers report estimates.
     pub(crate) size_error: i64,
-    /// Nobody is let in, with these words.
+    /// The text with which logins are refused, if they are.
     pub(crate) login_refusal: Option<&'static str>,
-    /// How many APPENDs were answered by OK.
+    /// How many APPENDs were answered with OK.
     pub(crate) answered: usize,
-    /// Every command line that came, without the password.
+    /// Every command line received, without the password.
     pub(crate) commands: Vec<String>,
-    /// The most connections there were at a time.
+    /// The maximum number of concurrent connections so far.
     pub(crate) most_connections: usize,
     connections: usize,
 }
 
 impl Mailbox {
-    /// Stores a message; its UID.
+    /// Stores a message; returns its UID.
     pub(crate) fn store(&mut self, bytes: Vec<u8>) -> u32 {
         let (uid, flags, date) = (self.next, String::new(), String::new());
         self.next += 1;
@@ -166,7 +167,7 @@ impl Mailbox {
         uid
     }
 
-    /// It is made anew: the UIDs are others, and UIDVALIDITY says so.
+    /// Recreates the mailbox: other UIDs, another UIDVALIDITY.
     fn renumber(&mut self) {
         self.validity += 1;
         self.messages.iter_mut().zip(1..).for_each(|(message, uid)| message.uid = uid);
@@ -174,7 +175,7 @@ impl Mailbox {
     }
 }
 
-/// A listening server; it ends with the value.
+/// A listening server; ends when dropped.
 pub(crate) struct ImapServer {
     pub(crate) address: SocketAddr,
     mailbox: Arc<Mutex<Mailbox>>,
@@ -182,7 +183,7 @@ pub(crate) struct ImapServer {
 }
 
 impl ImapServer {
-    /// With an empty mailbox.
+    /// Starts with an empty mailbox.
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -233,24 +234,24 @@ impl ImapServer {
         Self { address, mailbox, _listening: listening }
     }
 
-    /// Looks at the mailbox, or changes it.
+    /// Reads or changes the mailbox.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Mailbox) -> T) -> T {
         change(&self.mailbox, look)
     }
 
-    /// Orders what happens at the next APPENDs.
+    /// Sets what happens to the next APPENDs.
     pub(crate) fn faults(&self, faults: &[Fault]) {
         self.with(|mailbox| mailbox.faults = faults.iter().cloned().collect());
     }
 
-    /// The bytes of its messages, sorted.
+    /// Returns the bytes of its messages, sorted.
     pub(crate) fn mail(&self) -> Vec<Vec<u8>> {
         let mut all: Vec<_> = self.with(|mailbox| mailbox.messages.iter().map(|one| one.bytes.clone()).collect());
         all.sort();
         all
     }
 
-    /// The value of the key `forward` of an account whose mail goes here; `more` stands in the table `imap`.
+    /// Returns the value of the key `forward` of an account that forwards here; `more` goes into the table `imap`.
     pub(crate) fn forward(&self, more: &str) -> String {
         let (host, port) = (self.address.ip(), self.address.port());
         format!(
@@ -269,7 +270,7 @@ fn message_id(bytes: &[u8]) -> Option<&[u8]> {
     bytes.split(|c| *c == b'\n').find(|line| line.to_ascii_lowercase().starts_with(b"message-id:"))
 }
 
-/// Whether these bytes are in a message.
+/// Whether a message contains these bytes.
 fn has(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|here| here == part)
 }
@@ -277,7 +278,7 @@ fn has(bytes: &[u8], part: &[u8]) -> bool {
 struct Session {
     stream: BufReader<TcpStream>,
     mailbox: Arc<Mutex<Mailbox>>,
-    /// The client is gone, and what has come of it is stored so much later.
+    /// The client has gone, and what it has sent is stored after this delay.
     late: Option<Duration>,
 }
 
@@ -394,7 +395,7 @@ impl Session {
         Ok(())
     }
 
-    /// Says nothing any more, until the client has gone.
+    /// Stops answering until the client has gone.
     fn hang(&mut self) -> Result<(), Over> {
         let mut rest = Vec::new();
         self.stream.get_ref().set_read_timeout(None)?;
@@ -402,7 +403,7 @@ impl Session {
         Err(std::io::ErrorKind::ConnectionAborted.into())
     }
 
-    /// What is stored late waits.
+    /// Waits if the message is to be stored late.
     fn take_time(&mut self, fault: &Fault) -> Result<(), Over> {
         if let Fault::StoreLate(delay) = fault {
             self.late = Some(*delay);
@@ -412,7 +413,7 @@ impl Session {
         Ok(())
     }
 
-    /// The literal is as long as it was said, and of the kind that is for it.
+    /// Checks that the literal has the announced length and the right kind.
     fn check_literal(&mut self, command: &str, bytes: &[u8]) -> Result<(), Over> {
         assert_eq!(self.line()?, "", "the literal is as long as it was said");
         let may_have_nul =
@@ -477,7 +478,7 @@ impl Session {
         self.take(tag, command, bytes, &fault)
     }
 
-    /// Stores a message, and answers that.
+    /// Stores a message, and answers.
     fn take(&mut self, tag: &str, command: &str, bytes: Vec<u8>, fault: &Fault) -> Result<(), Over> {
         let (validity, uid) = self.with(|mailbox| {
             let flags = command.split_once('(').and_then(|(_, rest)| rest.split_once(')')).unwrap().0.to_owned();
@@ -505,7 +506,7 @@ impl Session {
         self.say(&format!("{tag} OK {code}done"))
     }
 
-    /// Whether it takes this message for another one, and says nothing of that.
+    /// Whether it drops this message as a duplicate without saying so.
     fn drops(&self, bytes: &[u8]) -> bool {
         self.with(|mailbox| {
             let same = |other: &Stored| message_id(&other.bytes) == message_id(bytes);

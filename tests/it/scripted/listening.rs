@@ -1,18 +1,18 @@
-//! A server that listens: a thread for each connection, until the value is dropped.
+//! A listening server: one thread per connection, until dropped.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A listening server; it ends with the value.
+/// A listening server; ends when dropped.
 pub(crate) struct Listening {
     stop: Arc<AtomicBool>,
-    /// Connects, so that a thread that waits for a connection sees the end.
+    /// Connects, so that a thread that waits for a connection notices the end.
     knock: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Listening {
-    /// Serves each connection that `accept` gives.
+    /// Serves each connection that `accept` returns.
     pub(crate) fn start<S: Send + 'static>(
         accept: impl Fn() -> io::Result<S> + Send + 'static,
         serve: impl Fn(S) + Send + Sync + 'static,

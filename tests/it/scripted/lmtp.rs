@@ -1,4 +1,4 @@
-//! An LMTP server (RFC 2033) with one recipient, at a Unix socket, with faults to order.
+//! An LMTP server (RFC 2033) with one recipient, on a Unix socket, with faults on demand.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,54 +9,54 @@ use std::time::Duration;
 
 use super::listening::Listening;
 
-/// What goes wrong with a message.
+/// A fault in the handling of a message.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
     /// Nothing.
     None,
-    /// It is taken, and the connection is cut before the answer.
+    /// It is accepted, and the connection is cut before the answer.
     LoseAnswer,
-    /// The connection is cut when so many lines of the message have come.
+    /// The connection is cut after this many lines of the message.
     Cut(usize),
-    /// It is answered so behind the final dot.
+    /// The answer after the final dot.
     Refuse(&'static str),
-    /// It is taken, and answered so.
+    /// It is accepted, with this answer.
     TakeAndSay(&'static str),
-    /// The recipient is.
+    /// The recipient is refused, with this answer.
     RefuseRecipient(&'static str),
 }
 
-/// What follows an answer.
+/// What happens after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AndThen {
     GoesOn,
     HangsUp,
 }
 
-/// What came, and how the server behaves.
+/// What was received, and the behaviour of the server.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
-    /// The messages, unstuffed, in the order of their coming.
+    /// The messages, unstuffed, in order of arrival.
     pub(crate) messages: Vec<Vec<u8>>,
     /// What happens to the next ones.
     pub(crate) faults: VecDeque<Fault>,
-    /// Every command that came.
+    /// Every command received.
     pub(crate) commands: Vec<String>,
-    /// It breaks at a message with these bytes in it: the connection is cut.
+    /// It cuts the connection at a message that contains these bytes.
     pub(crate) poison: Option<&'static [u8]>,
-    /// It answers a message with these bytes in it so, and ends the connection behind that if it says so.
+    /// It gives this answer to a message that contains these bytes, and may then close the connection.
     pub(crate) refuses: Option<(&'static [u8], &'static str, AndThen)>,
-    /// It says nothing any more at a message with these bytes in it.
+    /// It stops answering at a message that contains these bytes.
     pub(crate) hangs: Option<&'static [u8]>,
-    /// The first DATA of each connection is answered so.
+    /// The answer to the first DATA of each connection.
     pub(crate) first_data: Option<&'static str>,
-    /// What it says first.
+    /// The greeting.
     pub(crate) greeting: &'static str,
-    /// The size that it announces as the largest.
+    /// The maximum size that it announces.
     pub(crate) largest: u64,
 }
 
-/// A listening server; it ends with the value.
+/// A listening server; ends when dropped.
 pub(crate) struct LmtpServer {
     mailbox: Arc<Mutex<Mailbox>>,
     _listening: Listening,
@@ -81,17 +81,17 @@ impl LmtpServer {
         Self { mailbox, _listening: listening }
     }
 
-    /// Looks at what came, or changes it.
+    /// Reads or changes the state.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Mailbox) -> T) -> T {
         look(&mut lock(&self.mailbox))
     }
 
-    /// Orders what happens to the next messages.
+    /// Sets what happens to the next messages.
     pub(crate) fn faults(&self, faults: &[Fault]) {
         self.with(|mailbox| mailbox.faults = faults.iter().cloned().collect());
     }
 
-    /// What came, sorted.
+    /// Returns the messages received, sorted.
     pub(crate) fn mail(&self) -> Vec<Vec<u8>> {
         let mut all = self.with(|mailbox| mailbox.messages.clone());
         all.sort();
@@ -146,7 +146,7 @@ fn converse(mut stream: BufReader<UnixStream>, mailbox: &Mutex<Mailbox>) -> std:
     }
 }
 
-/// What becomes of a message, and the answer behind its final dot.
+/// Handles a message; returns the answer after its final dot.
 fn taken(stream: &mut BufReader<UnixStream>, mailbox: &Mutex<Mailbox>, fault: &Fault) -> std::io::Result<&'static str> {
     stream.get_mut().write_all(b"354 go on\r\n")?;
     let bytes = message(stream, fault)?;
@@ -185,12 +185,12 @@ fn taken(stream: &mut BufReader<UnixStream>, mailbox: &Mutex<Mailbox>, fault: &F
     }
 }
 
-/// Whether these bytes are in a message.
+/// Whether a message contains these bytes.
 fn has(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|here| here == part)
 }
 
-/// A message up to its final dot, unstuffed.
+/// Reads a message up to its final dot, unstuffed.
 fn message(stream: &mut BufReader<UnixStream>, fault: &Fault) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for count in 0.. {

@@ -1,6 +1,6 @@
-//! An honest POP3 server (RFC 1939, 2449, 2595, 5034, 6856) over a list of messages, with faults to order.
+//! An honest POP3 server (RFC 1939, 2449, 2595, 5034, 6856) for a list of messages, with faults on demand.
 //!
-//! DELE counts only from QUIT on; the maildrop outlives its sessions, as a real one does.
+//! DELE takes effect only at QUIT; like a real one, the maildrop outlives its sessions.
 
 mod sasl;
 mod session;
@@ -15,9 +15,9 @@ pub(crate) use sasl::ScramFault;
 use session::Conversation;
 pub(crate) use session::stuffed;
 
-/// The user name that the maildrop knows.
+/// The user name of the maildrop.
 pub(crate) const USER: &str = "jo.q-7f3a";
-/// The password that the maildrop knows: long and odd enough not to turn up anywhere by chance.
+/// The password of the maildrop: long and odd enough not to occur anywhere by chance.
 pub(crate) const PASSWORD: &str = "s3cr3t-Zq9 kW!x";
 
 /// A message on the server.
@@ -25,11 +25,11 @@ pub(crate) const PASSWORD: &str = "s3cr3t-Zq9 kW!x";
 pub(crate) struct Message {
     /// Its unique-id.
     pub(crate) uid: String,
-    /// What it is made of.
+    /// Its content.
     pub(crate) body: Body,
-    /// The size to report, where it is not the true one.
+    /// The size to report instead of the true one.
     pub(crate) reported_size: Option<u64>,
-    /// The whole answer to RETR, where it is not the message (`-ERR ...`); `hang up`: the end of the connection.
+    /// The whole answer to RETR instead of the message (`-ERR ...`); `hang up` closes the connection.
     pub(crate) refusal: Option<String>,
     /// Whether a session that retrieved it has ended by QUIT.
     pub(crate) popped: bool,
@@ -38,30 +38,30 @@ pub(crate) struct Message {
 /// The bytes of a message as they are stored on the server.
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
-    /// These, with CRLF line ends (or not, where a test wants it so).
+    /// These, with CRLF line ends unless a test wants it otherwise.
     Bytes(Arc<[u8]>),
-    /// A small header and so many lines of 78 octets, made while they are sent.
+    /// A small header and this many lines of 78 octets, generated while they are sent.
     Lines(u64),
 }
 
-/// The header of a message that is made while it is sent.
+/// The header of a message that is generated while it is sent.
 pub(crate) const LINES_HEADER: &str = "Message-ID: <large@example.org>\r\nSubject: large\r\n\r\n";
 /// One of its lines.
 pub(crate) const LINE: &str = "This line is repeated until the message has the size that the test asks for.\r\n";
 
 impl Message {
-    /// A message with this unique-id and these bytes.
+    /// Makes a message with this unique-id and these bytes.
     pub(crate) fn new(uid: &str, bytes: &[u8]) -> Self {
         let body = Body::Bytes(Arc::from(bytes));
         Self { uid: uid.to_owned(), body, reported_size: None, refusal: None, popped: false }
     }
 
-    /// A message of about so many octets that is nowhere held whole.
+    /// Makes a message of about this many octets that is never held in memory as a whole.
     pub(crate) fn large(uid: &str, octets: u64) -> Self {
         Self { body: Body::Lines(octets / LINE.len() as u64), ..Self::new(uid, b"") }
     }
 
-    /// The true size.
+    /// Returns the true size.
     pub(crate) fn size(&self) -> u64 {
         match &self.body {
             Body::Bytes(bytes) => bytes.len() as u64,
@@ -73,53 +73,53 @@ impl Message {
 /// How the server behaves from the next session on.
 #[derive(Clone)]
 pub(crate) struct Behaviour {
-    /// The first line.
+    /// The greeting.
     pub(crate) greeting: String,
-    /// What CAPA lists besides PIPELINING, UIDL, TOP and STLS; nothing at all: CAPA is unknown.
+    /// What CAPA lists besides PIPELINING, UIDL, TOP and STLS; if None, CAPA is unknown.
     pub(crate) capabilities: Option<Vec<String>>,
     /// Whether PIPELINING is announced.
     pub(crate) pipelining: bool,
-    /// Hangs up when more commands than this came ahead of an answer, although PIPELINING is announced.
+    /// Closes the connection if more commands than this are sent ahead of an answer, although PIPELINING is announced.
     pub(crate) most_ahead: Option<usize>,
     /// Whether UIDL is known.
     pub(crate) uidl: bool,
     /// Whether TOP is known.
     pub(crate) top: bool,
-    /// The answer to a correct login, where it is not `+OK`.
+    /// The answer to a correct login, if not `+OK`.
     pub(crate) login_answer: Option<String>,
-    /// Only so many more logins are let in; what comes then comes too soon.
+    /// How many more logins are accepted; later ones are told that they come too soon.
     pub(crate) logins: Option<usize>,
-    /// Only so many more logins find any message.
+    /// How many more logins find any messages.
     pub(crate) remembers: Option<usize>,
-    /// The whole answers, with their CRLFs, to commands that begin so. They win over everything else.
+    /// Complete answers, with their CRLFs, to commands with these prefixes. They override everything else.
     pub(crate) answers: Vec<(String, String)>,
-    /// The same, each given once; behind one that ends in `hang up` the connection ends.
+    /// Like `answers`, each given once; after one that ends in `hang up` the connection is closed.
     pub(crate) answers_once: Vec<(String, String)>,
-    /// The answer to STAT behind a message that was retrieved.
+    /// The answer to STAT after a message was retrieved.
     pub(crate) stat_after_retr: Option<String>,
-    /// QUIT takes away whatever the session has retrieved, and CAPA says so: EXPIRE 0 (RFC 2449, section 6.7).
+    /// QUIT deletes whatever the session has retrieved, and CAPA says so: EXPIRE 0 (RFC 2449, section 6.7).
     pub(crate) expire_0: bool,
-    /// Every session finds the messages under other unique-ids.
+    /// Every session gives the messages new unique-ids.
     pub(crate) new_names: bool,
-    /// The unique-ids are the numbers, so that they shift when a message goes.
+    /// The unique-ids are the numbers, so they shift when a message is deleted.
     pub(crate) counts: bool,
-    /// A command that begins so is answered by the end of the connection, every time.
+    /// A command with this prefix always makes it close the connection.
     pub(crate) hang_up_at: Option<String>,
-    /// Only the first so many messages that are not popped yet are listed.
+    /// Only this many messages that were not retrieved yet are listed.
     pub(crate) window: Option<usize>,
-    /// What goes wrong in the next session only.
+    /// The faults of the next session only.
     pub(crate) next_faults: Option<Faults>,
-    /// The size of the pieces that are sent, in every session.
+    /// The size of the pieces in which it sends, in every session.
     pub(crate) chunk: Option<usize>,
-    /// What TLS needs; there is none without it.
+    /// The TLS configuration; without it there is no TLS.
     pub(crate) tls: Option<Arc<ServerConfig>>,
-    /// The certificate that TLS shows, where a login is bound to it.
+    /// The certificate of TLS, for logins that are bound to it.
     pub(crate) certificate: Option<Vec<u8>>,
-    /// TLS begins with the first byte; else STLS is offered.
+    /// TLS starts with the first byte; otherwise STLS is offered.
     pub(crate) implicit_tls: bool,
-    /// What is wrong with the server where SCRAM is concerned.
+    /// The fault of the server in SCRAM.
     pub(crate) scram_fault: ScramFault,
-    /// Sent right behind `+OK` to STLS, in clear.
+    /// Sent right after `+OK` to STLS, in clear.
     pub(crate) injected: Vec<u8>,
 }
 
@@ -154,19 +154,19 @@ impl Default for Behaviour {
     }
 }
 
-/// What the sessions share: the messages, and how to behave.
+/// What the sessions share: the messages and the behaviour.
 pub(crate) struct Contents {
     /// The messages, in the order of their numbers.
     pub(crate) messages: Vec<Message>,
-    /// How to behave.
+    /// The behaviour.
     pub(crate) behaviour: Behaviour,
     /// How often each unique-id was retrieved in full.
     pub(crate) retrieved: HashMap<String, usize>,
 }
 
-/// A running server over a maildrop.
+/// A running server with a maildrop.
 pub(crate) struct Maildrop {
-    /// What listens.
+    /// The listening server.
     pub(crate) server: Server,
     /// What it serves.
     contents: Arc<Mutex<Contents>>,
@@ -178,7 +178,7 @@ impl Maildrop {
         Self::with(messages, |_| {})
     }
 
-    /// Serves these messages and behaves as `change` says.
+    /// Serves these messages, with the behaviour that `change` sets.
     pub(crate) fn with(messages: Vec<Message>, change: impl FnOnce(&mut Behaviour)) -> Self {
         let mut behaviour = Behaviour::default();
         change(&mut behaviour);
@@ -188,7 +188,7 @@ impl Maildrop {
         Self { server, contents }
     }
 
-    /// Looks at the maildrop, or changes it; a session that is open already keeps what it saw.
+    /// Reads or changes the maildrop; a session that is already open keeps what it saw.
     pub(crate) fn change<T>(&self, look: impl FnOnce(&mut Contents) -> T) -> T {
         look(&mut lock(&self.contents))
     }
@@ -203,14 +203,14 @@ impl Maildrop {
         self.change(|contents| contents.retrieved.get(uid).copied().unwrap_or_default())
     }
 
-    /// How many commands so named came, of all sessions, once these have ended.
+    /// How many such commands were received in all sessions, once these have ended.
     pub(crate) fn count(&self, command: &str) -> usize {
         self.server.wait_until_idle();
         self.server.count(command)
     }
 }
 
-/// The guarded contents, whatever another thread did.
+/// Locks the contents, even if another thread has panicked.
 fn lock(contents: &Mutex<Contents>) -> std::sync::MutexGuard<'_, Contents> {
     contents.lock().unwrap_or_else(PoisonError::into_inner)
 }

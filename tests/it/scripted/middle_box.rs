@@ -1,4 +1,4 @@
-//! A box between a client and a server that passes everything on, and meddles with the beginning of TLS.
+//! A middlebox between a client and a server that passes everything on, and meddles with the start of TLS.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,58 +7,58 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// More than fits into one packet of Ethernet, in bytes.
+/// More than fits into one Ethernet packet, in bytes.
 const ONE_PACKET: usize = 1400;
 
 /// The alert "unrecognised name", as a warning (RFC 6066, section 3).
 pub(crate) const UNKNOWN_NAME: &[u8] = b"\x15\x03\x03\x00\x02\x01\x70";
 
-/// What a box does.
+/// What a middlebox does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meddling {
     /// Nothing.
     Passes,
-    /// It resets a connection whose first message of TLS is larger than one packet.
+    /// Resets a connection whose first TLS message does not fit into one packet.
     Resets,
-    /// It closes such a connection.
+    /// Closes such a connection.
     Closes,
-    /// It answers such a message by the alert with this description (RFC 8446, section 6).
+    /// Answers such a message with the alert with this description (RFC 8446, section 6).
     Alerts(u8),
-    /// It says nothing to such a message.
+    /// Does not answer such a message.
     Swallows,
-    /// It puts a warning in front of what the server says.
+    /// Sends a warning before what the server sends.
     Warns,
-    /// It sends that warning, and closes.
+    /// Sends that warning, and closes.
     WarnsAndCloses,
-    /// It closes each connection at once.
+    /// Closes each connection at once.
     ClosesAll,
-    /// It accepts, and says nothing.
+    /// Accepts, and sends nothing.
     Silent,
-    /// It accepts, and its first words are a refusal.
+    /// Accepts, and sends a refusal as its greeting.
     Refuses,
 }
 
-/// A running box; ends when it is dropped.
+/// A running middlebox; ends when dropped.
 pub(crate) struct MiddleBox {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// How many connections came.
+    /// The number of connections so far.
     connections: Arc<AtomicUsize>,
-    /// How many of them were meddled with.
+    /// How many of them it meddled with.
     meddled: Arc<AtomicUsize>,
     /// Set when it is dropped.
     stop: Arc<AtomicBool>,
-    /// Accepts.
+    /// The thread that accepts.
     acceptor: Option<JoinHandle<()>>,
 }
 
 impl MiddleBox {
-    /// A box in front of a server, on a free port of 127.0.0.1.
+    /// Starts a middlebox in front of a server, on a free port of 127.0.0.1.
     pub(crate) fn before(server: SocketAddr, meddling: Meddling) -> Self {
         Self::at((Ipv4Addr::LOCALHOST, 0).into(), server, meddling)
     }
 
-    /// A box at this address.
+    /// Starts a middlebox at this address.
     pub(crate) fn at(address: SocketAddr, server: SocketAddr, meddling: Meddling) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
@@ -81,12 +81,12 @@ impl MiddleBox {
         Self { address, connections, meddled, stop, acceptor: Some(acceptor) }
     }
 
-    /// How many connections came.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// How many connections were meddled with.
+    /// How many connections it meddled with.
     pub(crate) fn meddled(&self) -> usize {
         self.meddled.load(Ordering::SeqCst)
     }
@@ -102,7 +102,7 @@ impl Drop for MiddleBox {
     }
 }
 
-/// One connection.
+/// Handles one connection.
 fn stand_between(
     client: &TcpStream,
     server: SocketAddr,
@@ -131,7 +131,7 @@ fn stand_between(
         let count = (&*client).read(&mut buffer).ok().filter(|count| *count > 0)?;
         let mut came = count;
         if let [0x16, 3, _, high, low, ..] = buffer[..count] {
-            // A handshake message: all of it, before it is judged.
+            // A handshake message is read completely before it is judged.
             let whole = 5 + usize::from(u16::from_be_bytes([high, low]));
             while came < whole.min(buffer.len()) {
                 came += (&*client).read(&mut buffer[came..]).ok().filter(|count| *count > 0)?;
@@ -164,7 +164,7 @@ fn meddles_with_large(meddling: Meddling) -> bool {
     matches!(meddling, Meddling::Resets | Meddling::Closes | Meddling::Alerts(_) | Meddling::Swallows)
 }
 
-/// Waits until the client leaves or the box is dropped.
+/// Waits until the client disconnects or the middlebox is dropped.
 fn wait(client: &TcpStream, stop: &AtomicBool) -> Option<()> {
     client.set_read_timeout(Some(Duration::from_millis(20))).ok()?;
     let mut buffer = [0; 1024];
@@ -179,7 +179,7 @@ fn wait(client: &TcpStream, stop: &AtomicBool) -> Option<()> {
     Some(())
 }
 
-/// Passes on until the end.
+/// Passes everything on until the end.
 fn pass(mut from: &TcpStream, mut to: &TcpStream) {
     drop(std::io::copy(&mut from, &mut to));
     drop(to.shutdown(Shutdown::Write));

@@ -1,7 +1,7 @@
-//! POP3 servers that do exactly what a test tells them to, on a free port of 127.0.0.1, in threads of their own.
+//! POP3 servers that do exactly what a test tells them to, on a free port of 127.0.0.1, in their own threads.
 //!
-//! [`maildrop`] is an honest server with faults to order; [`dialogue`] plays a list of steps and knows no POP3 at all.
-//! Both write down every byte that they receive. Nothing a client does makes them panic.
+//! [`maildrop`] is an honest server with faults on demand; [`dialogue`] plays a list of steps and knows no POP3 at all.
+//! Both record every byte that they receive. Nothing that a client does makes them panic.
 
 pub(crate) mod between;
 pub(crate) mod closed;
@@ -22,37 +22,37 @@ use std::time::{Duration, Instant};
 
 pub(crate) use wire::{Faults, Wire};
 
-/// What is written down of one connection.
+/// The record of a connection.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Session {
-    /// Every byte that came over TCP: what an eavesdropper sees.
+    /// Every byte received over TCP: what an eavesdropper sees.
     pub(crate) raw: Vec<u8>,
-    /// Every line that came, without its CRLF; from inside TLS where TLS is spoken.
+    /// Every line received, without its CRLF; decrypted if TLS is used.
     pub(crate) lines: Vec<String>,
     /// How many bytes were sent, counted inside TLS.
     pub(crate) sent: u64,
-    /// How many lines had come before the line ahead of them was answered.
+    /// How many lines had arrived before the line ahead of them was answered.
     pub(crate) pipelined: usize,
-    /// How often everything had been answered, and the client's next word was waited for: the round trips.
+    /// How often everything had been answered and the server waited for the client: the round trips.
     pub(crate) flights: usize,
     /// What a dialogue expected and did not get.
     pub(crate) mismatch: Option<String>,
-    /// Whether it was ended by QUIT.
+    /// Whether it ended with QUIT.
     pub(crate) quit: bool,
-    /// Whether the server has done with it.
+    /// Whether the server has finished with it.
     pub(crate) ended: bool,
 }
 
 /// What the threads of a server share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    /// The connections, in the order of their coming.
+    /// The connections, in the order in which they were accepted.
     sessions: Mutex<Vec<Session>>,
-    /// Rings at each change of `sessions` and `stalled`.
+    /// Notified at each change of `sessions` and `stalled`.
     bell: Condvar,
-    /// How many connections stand still now.
+    /// How many connections are stalled now.
     stalled: Mutex<usize>,
-    /// Set when the stalled ones may go on.
+    /// Set when stalled connections may continue.
     released: AtomicBool,
     /// Set when the server is dropped.
     stop: AtomicBool,
@@ -61,12 +61,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The guarded value, whatever another thread did.
+    /// Locks the value, even if another thread has panicked.
     fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Changes what is written down of a connection.
+    /// Changes the record of a connection.
     fn note(&self, session: usize, change: impl FnOnce(&mut Session)) {
         if let Some(entry) = Self::lock(&self.sessions).get_mut(session) {
             change(entry);
@@ -75,12 +75,12 @@ impl Shared {
     }
 }
 
-/// Plays the server's part of one connection.
+/// Plays the server's part in one connection.
 pub(crate) type Part = dyn Fn(&mut Wire) + Send + Sync;
 
 /// A listening server. Dropping it ends its threads.
 pub(crate) struct Server {
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
     /// What it shares with its threads.
     shared: Arc<Shared>,
@@ -99,23 +99,23 @@ impl Server {
         Self { address, shared, acceptor: Some(acceptor) }
     }
 
-    /// What was written down so far, a copy.
+    /// Returns a copy of the records so far.
     pub(crate) fn sessions(&self) -> Vec<Session> {
         Shared::lock(&self.shared.sessions).clone()
     }
 
-    /// Every byte that came, of all connections.
+    /// Returns every byte received on all connections.
     pub(crate) fn raw(&self) -> Vec<u8> {
         self.sessions().into_iter().flat_map(|session| session.raw).collect()
     }
 
-    /// How many commands so named came, of all connections.
+    /// How many such commands were received on all connections.
     pub(crate) fn count(&self, command: &str) -> usize {
         let begins = |line: &&String| line.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(command));
         self.sessions().iter().map(|session| session.lines.iter().filter(begins).count()).sum()
     }
 
-    /// Waits until all connections have ended, so that what is written down is complete.
+    /// Waits until all connections have ended, so that the records are complete.
     pub(crate) fn wait_until_idle(&self) {
         let sessions = Shared::lock(&self.shared.sessions);
         let busy = |sessions: &mut Vec<Session>| sessions.iter().any(|session| !session.ended);
@@ -123,7 +123,7 @@ impl Server {
         assert!(!limit.timed_out(), "a connection to the scripted server is still open");
     }
 
-    /// Waits until so many connections stand still.
+    /// Waits until this many connections are stalled.
     pub(crate) fn wait_until_stalled(&self, connections: usize) {
         let stalled = Shared::lock(&self.shared.stalled);
         let limit = Duration::from_secs(20);
@@ -131,7 +131,7 @@ impl Server {
         assert!(!late.timed_out(), "{} of {connections} connections reached the point to stall at", *stalled);
     }
 
-    /// Waits until `wanted` holds for what was written down.
+    /// Waits until `wanted` holds for the records.
     pub(crate) fn wait_until(&self, what: &str, wanted: impl Fn(&[Session]) -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         let mut sessions = Shared::lock(&self.shared.sessions);
@@ -142,17 +142,17 @@ impl Server {
         }
     }
 
-    /// Lets the connections that stand still go on, now and from now on.
+    /// Lets stalled connections continue, now and in future.
     pub(crate) fn release(&self) {
         self.shared.released.store(true, Ordering::SeqCst);
     }
 
-    /// Whether a connection stands still.
+    /// Whether a connection is stalled.
     pub(crate) fn is_stalled(&self) -> bool {
         *Shared::lock(&self.shared.stalled) > 0
     }
 
-    /// Lets the connections that stand still now go on; later ones stand still again.
+    /// Lets the connections that are stalled now continue; later ones stall again.
     pub(crate) fn release_stalled(&self) {
         self.shared.released.store(true, Ordering::SeqCst);
         let stalled = Shared::lock(&self.shared.stalled);
@@ -183,7 +183,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, part: &Arc<Part>) {
         if shared.stop.load(Ordering::SeqCst) {
             break;
         }
-        // A thread that has ended holds its stack until somebody lets go of it.
+        // A thread that has ended keeps its stack until its handle is dropped or joined.
         threads.retain(|thread: &JoinHandle<()>| !thread.is_finished());
         let number = {
             let mut sessions = Shared::lock(&shared.sessions);

@@ -1,4 +1,4 @@
-//! One connection of a scripted server: lines in, bytes out, and the faults that were ordered.
+//! A connection of a scripted server: lines in, bytes out, and the ordered faults.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,29 +11,29 @@ use sha2::{Digest, Sha256};
 
 use super::{Session, Shared};
 
-/// Nothing in a test waits longer than this for a client.
+/// The maximum time that a test waits for a client.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
-/// How often a waiting connection looks whether the server is being dropped or released.
+/// How often a waiting connection checks whether the server is being dropped or released.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What goes wrong on a connection, counted in bytes sent inside TLS.
+/// The faults of a connection, counted in bytes sent inside TLS.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Faults {
-    /// After so many bytes the connection is closed.
+    /// The connection is closed after this many bytes.
     pub(crate) cut_after: Option<u64>,
-    /// The cut is a reset instead of an orderly end.
+    /// The cut is a reset instead of an orderly close.
     pub(crate) reset: bool,
-    /// After so many bytes the server falls silent until it is released.
+    /// The server stalls after this many bytes, until it is released.
     pub(crate) stall_after: Option<u64>,
     /// Bytes are sent in pieces of this size.
     pub(crate) chunk: Option<usize>,
 }
 
-/// Writes down what passes below TLS.
+/// Records what is transferred below TLS.
 struct Tap {
     /// The connection.
     tcp: TcpStream,
-    /// Where to write it down.
+    /// Where to record it.
     shared: Arc<Shared>,
     /// Which connection this is.
     session: usize,
@@ -51,17 +51,17 @@ enum Layer {
 
 /// One connection.
 pub(crate) struct Wire {
-    /// What bytes go through.
+    /// The layer that bytes go through.
     layer: Layer,
     /// The connection itself, to close it.
     tcp: TcpStream,
-    /// What came and is not read yet.
+    /// What was received and has not been read yet.
     unread: Vec<u8>,
     /// How many bytes were sent.
     sent: u64,
-    /// Whether our side is ended.
+    /// Whether our side is closed.
     closed: bool,
-    /// What was ordered.
+    /// The ordered faults.
     pub(crate) faults: Faults,
     /// What is shared with the server.
     shared: Arc<Shared>,
@@ -89,12 +89,12 @@ impl Wire {
         }
     }
 
-    /// Changes what is written down of this connection.
+    /// Changes the record of this connection.
     pub(crate) fn note(&self, change: impl FnOnce(&mut Session)) {
         self.shared.note(self.session, change);
     }
 
-    /// The next line without its end; nothing at the end of the connection.
+    /// Returns the next line without its end; nothing at the end of the connection.
     pub(crate) fn line(&mut self) -> Option<String> {
         if let Some(line) = self.take_line() {
             return Some(line);
@@ -110,12 +110,12 @@ impl Wire {
         None
     }
 
-    /// How many lines have come and were not read yet.
+    /// How many lines have arrived and were not read yet.
     pub(crate) fn lines_ahead(&self) -> usize {
         self.unread.iter().filter(|&&byte| byte == b'\n').count()
     }
 
-    /// The next line of what is here already; it is written down.
+    /// Returns the next line that is already here, and records it.
     fn take_line(&mut self) -> Option<String> {
         let end = self.unread.iter().position(|&byte| byte == b'\n')?;
         let mut line: Vec<u8> = self.unread.drain(..=end).collect();
@@ -133,7 +133,7 @@ impl Wire {
         Some(line)
     }
 
-    /// Reads what there is; `None` at the end of the connection.
+    /// Reads what is available; `None` at the end of the connection.
     fn fill(&mut self) -> Option<()> {
         let mut buffer = [0; 16 * 1024];
         match self.read_some(&mut buffer) {
@@ -147,7 +147,7 @@ impl Wire {
         }
     }
 
-    /// One read through the layer.
+    /// Reads once through the layer.
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.layer {
             Layer::Clear(tap) => tap.read(buffer),
@@ -156,7 +156,7 @@ impl Wire {
         }
     }
 
-    /// Sends bytes, with the faults that were ordered. `None` when the connection is over.
+    /// Sends bytes, with the ordered faults. `None` when the connection is over.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Option<()> {
         if self.closed {
             return None;
@@ -172,7 +172,7 @@ impl Wire {
                 } else {
                     self.close();
                 }
-                // A cut right behind the last byte has not kept anything back; the next line or send ends it all.
+                // A cut right after the last byte has not withheld anything; the next line or send ends the connection.
                 return rest.is_empty().then_some(());
             }
             if rest.is_empty() {
@@ -184,7 +184,7 @@ impl Wire {
         }
     }
 
-    /// How many of `length` bytes go in one write.
+    /// How many of `length` bytes are written at once.
     fn piece(&self, length: usize) -> usize {
         let faults = [self.faults.cut_after, self.faults.stall_after];
         let until_fault = faults.into_iter().flatten().map(|at| usize::try_from(at.saturating_sub(self.sent)).unwrap());
@@ -192,7 +192,7 @@ impl Wire {
         until_fault.fold(length.min(chunk), Ord::min)
     }
 
-    /// One write through the layer.
+    /// Writes through the layer.
     fn write_all(&mut self, bytes: &[u8]) -> Option<()> {
         let result = match &mut self.layer {
             Layer::Clear(tap) => tap.write_all(bytes),
@@ -206,7 +206,7 @@ impl Wire {
         Some(())
     }
 
-    /// Stands still until released; goes on reading, so that what the client says meanwhile is written down.
+    /// Stalls until released; keeps reading, so that what the client sends meanwhile is recorded.
     pub(crate) fn stall(&mut self) -> Option<()> {
         self.faults.stall_after = None;
         *Shared::lock(&self.shared.stalled) += 1;
@@ -219,13 +219,13 @@ impl Wire {
         *Shared::lock(&self.shared.stalled) -= 1;
         self.shared.bell.notify_all();
         if alive.is_none() {
-            while self.take_line().is_some() {} // what came while we stood still
+            while self.take_line().is_some() {} // what arrived meanwhile
             self.close();
         }
         alive
     }
 
-    /// Begins TLS as a server; `None` when the handshake fails. Whatever came before it in clear is dropped.
+    /// Starts TLS as a server; `None` if the handshake fails. What was received before it in clear is discarded.
     pub(crate) fn start_tls(&mut self, config: &Arc<ServerConfig>) -> Option<()> {
         let Layer::Clear(mut tap) = std::mem::replace(&mut self.layer, Layer::Closed) else { return None };
         self.unread.clear();
@@ -245,13 +245,13 @@ impl Wire {
         Some(())
     }
 
-    /// The port that the client came to.
+    /// Returns the port that the client connected to.
     pub(crate) fn port(&self) -> u16 {
         self.tcp.local_addr().map(|address| address.port()).unwrap_or_default()
     }
 
-    /// By what this end recognises a TLS connection, and how that is called: in TLS 1.3 tls-exporter (RFC 9266), before it
-    /// tls-server-end-point (RFC 5929), of a certificate that is signed with SHA-256.
+    /// Returns the channel binding of this end and its type: in TLS 1.3 tls-exporter (RFC 9266), before that
+    /// tls-server-end-point (RFC 5929), for a certificate that is signed with SHA-256.
     pub(crate) fn binding(&self, certificate: Option<&[u8]>) -> Option<(&'static str, Vec<u8>)> {
         let Layer::Tls(stream) = &self.layer else { return None };
         if stream.conn.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
@@ -261,7 +261,7 @@ impl Wire {
         exported.ok().map(|octets| ("tls-exporter", octets.to_vec()))
     }
 
-    /// Says that nothing more will come; what the client still says is written down by `finish`.
+    /// Closes our side; what the client still sends is recorded by `finish`.
     pub(crate) fn close(&mut self) {
         if let Layer::Tls(stream) = &mut self.layer {
             stream.conn.send_close_notify();
@@ -271,14 +271,14 @@ impl Wire {
         self.closed = true;
     }
 
-    /// Ends the connection by a reset, at once.
+    /// Resets the connection at once.
     pub(crate) fn reset(&mut self) {
         let _ = rustix::net::sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
         self.closed = true;
         self.layer = Layer::Closed;
     }
 
-    /// Ends the connection, and writes down what still comes until the client has ended its side.
+    /// Ends the connection, and records what still arrives until the client has closed its side.
     pub(super) fn finish(mut self) {
         if !self.closed {
             self.close();
@@ -311,7 +311,7 @@ impl Write for Tap {
     }
 }
 
-/// Whether a read ended only because nothing came.
+/// Whether a read ended only because nothing arrived.
 fn is_time_out(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }

@@ -1,4 +1,4 @@
-//! A journal that goes on behind an append that failed, within one process.
+//! A journal that continues after a failed append, within one process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::power::Survival;
 use super::script::ordinary;
 use super::world::{World, runtime};
 
-/// Where the state is.
+/// The state directory.
 const STATE: &str = "/state";
 
 fn open(world: &mut World<'_>, fault: Option<Fault>) -> Store {
@@ -34,8 +34,8 @@ fn open(world: &mut World<'_>, fault: Option<Fault>) -> Store {
     Store::open(disk, Path::new(STATE), world.script.account("keep"), &open_options).unwrap()
 }
 
-/// Changes the state three times, of which the second fails; tells which succeeded, and what is remembered after a
-/// power cut.
+/// Changes the state three times, the second time with a fault; returns which changes succeeded, and what is recorded
+/// after a power cut.
 fn three_changes(fault: Option<Fault>) -> (Vec<bool>, Vec<(Operation, String)>, String) {
     let (script, runtime) = (ordinary(), runtime());
     let mut world = World::new(&script, &runtime);

@@ -6,19 +6,19 @@ use std::time::Duration;
 use mailferry::clock::Clock;
 use mailferry::clock::trusted_time::ClockReading;
 
-/// Where time begins, in seconds since 1970.
+/// When time begins, in seconds since 1970.
 const BEGINNING: u64 = 1_700_000_000;
 
-/// The time that really is, and what the machine's clocks make of it.
+/// The true time, and what the machine's clocks show.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Time {
-    /// Seconds that have really passed.
+    /// How many seconds have really passed.
     pub(crate) passed: u64,
-    /// What the wall clock is wrong by, in seconds.
+    /// How far the wall clock is off, in seconds.
     pub(crate) wrong: i64,
-    /// Which boot this is.
+    /// The number of the boot.
     boot: u32,
-    /// When it was.
+    /// When the machine was booted.
     booted: u64,
 }
 
@@ -27,7 +27,7 @@ impl Time {
         Self { passed: 3600, wrong: 0, boot: 1, booted: 0 }
     }
 
-    /// The machine boots.
+    /// Boots the machine.
     pub(crate) fn reboot(&mut self) {
         self.boot += 1;
         self.booted = self.passed;
@@ -38,7 +38,7 @@ impl Time {
     }
 }
 
-/// [`Clock`] over a [`Time`] that others move.
+/// A [`Clock`] over a [`Time`] that is changed elsewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct SimClock(pub(crate) Arc<Mutex<Time>>);
 

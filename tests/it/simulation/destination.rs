@@ -1,5 +1,5 @@
-//! Where mail goes on to, in memory: an IMAP mailbox (RFC 9051) and an LMTP server (RFC 2033), as far as a client that only
-//! brings mail needs them, with connections that break anywhere.
+//! The destination of forwarded mail, in memory: an IMAP mailbox (RFC 9051) and an LMTP server (RFC 2033), as far as a
+//! client that only delivers needs them, with connections that break anywhere.
 
 use std::time::Duration;
 
@@ -9,49 +9,49 @@ use super::disk::{Shared, look};
 use super::server::{Posts, open};
 use crate::scripted::imap::names;
 
-/// A port at which a host speaks IMAP.
+/// The port on which a host speaks IMAP.
 pub(crate) const IMAP: u16 = 143;
-/// A port at which a host speaks LMTP.
+/// The port on which a host speaks LMTP.
 pub(crate) const LMTP: u16 = 24;
 
-/// A mailbox, as long as the world lasts.
+/// A mailbox that lasts as long as the world.
 #[derive(Debug, Clone)]
 pub(crate) struct Destination {
-    /// Each message with its UID, as it came over the wire.
+    /// Each message as received, with its UID.
     pub(crate) messages: Vec<(u32, Vec<u8>)>,
     validity: u32,
     next: u32,
-    /// Whether it tells UIDs (RFC 4315), and takes small literals at once (RFC 7888).
+    /// Whether it reports UIDs (RFC 4315), and accepts small literals without a continuation (RFC 7888).
     pub(crate) able: bool,
-    /// How many bytes were sent, and how many came.
+    /// How many bytes were sent, and how many were received.
     pub(crate) sent: usize,
     pub(crate) heard: usize,
-    /// The connection is cut when so many more were sent.
+    /// The connection is cut after this many more bytes sent.
     pub(crate) cut_after_sent: Option<usize>,
-    /// The connection is cut when so many more came.
+    /// The connection is cut after this many more bytes received.
     pub(crate) cut_after_heard: Option<usize>,
 }
 
 impl Destination {
-    /// An empty one.
+    /// Makes an empty mailbox.
     pub(crate) fn new(able: bool) -> Self {
         let (cut_after_sent, cut_after_heard) = (None, None);
         Self { messages: Vec::new(), validity: 7, next: 1, able, sent: 0, heard: 0, cut_after_sent, cut_after_heard }
     }
 
-    /// Whether a message is there.
+    /// Whether it contains a message.
     pub(crate) fn has(&self, bytes: &[u8]) -> bool {
         self.messages.iter().any(|(_, there)| there == bytes)
     }
 
-    /// The mailbox is made anew: the UIDs are others, and UIDVALIDITY says so.
+    /// Recreates the mailbox: other UIDs, another UIDVALIDITY.
     pub(crate) fn renumber(&mut self) {
         self.validity += 1;
         self.messages.iter_mut().zip(1..).for_each(|(message, uid)| message.0 = uid);
         self.next = u32::try_from(self.messages.len()).unwrap() + 1;
     }
 
-    /// Takes a message in; its UID.
+    /// Stores a message; returns its UID.
     fn take(&mut self, bytes: Vec<u8>) -> u32 {
         let uid = self.next;
         self.next += 1;
@@ -60,16 +60,16 @@ impl Destination {
     }
 }
 
-/// Whose connection it is: with the process it goes.
+/// The process that owns a connection: the connection ends with it.
 type Client = (Shared, u32);
 
-/// A conversation at this port.
+/// Serves a connection to this port.
 pub(super) async fn serve(stream: DuplexStream, posts: Posts, account: String, port: u16, client: Client) {
     let mut session = Session { stream, input: Vec::new(), posts, account, client };
     let _over = if port == IMAP { session.imap().await } else { session.lmtp().await };
 }
 
-/// The conversation is over.
+/// The connection has ended.
 struct Over;
 
 struct Session {
@@ -87,7 +87,7 @@ impl Session {
     }
 
     async fn say(&mut self, text: impl AsRef<[u8]>) -> Result<(), Over> {
-        // As at a POP3 server: whatever the client does on its disk comes first.
+        // As at a POP3 server: what the client does on its disk comes first.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let text = text.as_ref();
         let allowed = self.with(|destination| {
@@ -238,7 +238,7 @@ impl Session {
     }
 }
 
-/// The posts of a world, for whoever changes a destination.
+/// Changes a destination of the world.
 pub(crate) fn change<T>(posts: &Posts, account: &str, act: impl FnOnce(&mut Destination) -> T) -> T {
     let mut posts = open(posts);
     act(posts.get_mut(account).unwrap().destination.as_mut().unwrap())

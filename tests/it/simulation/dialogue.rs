@@ -1,4 +1,4 @@
-//! What a server in memory says (RFC 1939, RFC 2449).
+//! The responses of a POP3 server in memory (RFC 1939, RFC 2449).
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -10,20 +10,20 @@ use super::server::{Lacking, Line, Manner, Message, Mishaps, Post, Posts, Remova
 use super::sizes::{Lag, Note, fits, header, told};
 use super::world::STATE;
 
-/// Where all mail is.
+/// The directory of all mail.
 pub(crate) const MAIL: &str = "/mail";
 
 /// What a server does next.
 pub(super) enum Next {
-    /// It says this.
+    /// It sends this.
     Answer(Vec<u8>),
-    /// It says this and hangs up.
+    /// It sends this and closes the connection.
     LastAnswer(Vec<u8>),
-    /// It hangs up.
+    /// It closes the connection.
     Cut,
 }
 
-/// A session as the server has it.
+/// A session from the server's point of view.
 pub(super) struct Dialogue {
     posts: Posts,
     machine: Shared,
@@ -32,11 +32,11 @@ pub(super) struct Dialogue {
     manner: Manner,
     /// The messages by number less one, with the unique-ids of this session.
     listed: Vec<Message>,
-    /// What goes wrong.
+    /// The faults.
     mishaps: Mishaps,
     marked: BTreeSet<usize>,
     retrieved: BTreeSet<usize>,
-    /// Notes came in place of these.
+    /// Messages in whose place notes were sent.
     noted: BTreeSet<usize>,
 }
 
@@ -67,7 +67,7 @@ impl Dialogue {
         act(open(&self.posts).get_mut(&self.account).unwrap())
     }
 
-    /// The part of an answer that leaves, and whether the connection is cut behind it.
+    /// Returns the part of an answer that is sent, and whether the connection is cut after it.
     pub(super) fn allowed<'a>(&self, answer: &'a [u8]) -> (&'a [u8], bool) {
         self.post(|post| {
             let (part, cut) = match post.cut_after {
@@ -86,7 +86,7 @@ impl Dialogue {
         })
     }
 
-    /// Takes the whole lines out of the input and answers them.
+    /// Takes complete lines from the input and answers them.
     pub(super) fn hear(&mut self, input: &mut Vec<u8>) -> Next {
         let mut answer = Vec::new();
         while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
@@ -115,7 +115,7 @@ impl Dialogue {
         self.post(|post| act(post.sessions.last_mut().unwrap()))
     }
 
-    /// A size that is asked for alone.
+    /// The size when it is requested for a single message.
     fn size(&self, place: usize) -> Option<usize> {
         self.shown(|shown| {
             shown.sizes.insert(place);
@@ -173,10 +173,10 @@ impl Dialogue {
         }
     }
 
-    /// What comes in place of a message.
+    /// Returns what is sent in place of a message.
     fn note(&self, place: usize, message: &Message) -> Option<(Note, Vec<u8>)> {
         let note = self.post(|post| post.notes.get(&message.id).copied()).filter(|note| note.times > 0)?;
-        // Without a size nothing would tell it from the message.
+        // Without a size nothing would distinguish it from the message.
         let listed = self.post(|post| post.sessions.last().unwrap().lines[place].octets)?;
         Some((note, note.bytes(message, listed)))
     }
@@ -221,7 +221,7 @@ impl Dialogue {
         say(out, ".");
     }
 
-    /// The UPDATE state. Whatever the client retrieved or marked must be safe by now.
+    /// The UPDATE state. Everything that the client has retrieved or marked must be safe by now.
     fn quit(&self) {
         let now = self.clock.time().passed;
         let taken = if self.manner.takes_retrieved { self.retrieved.clone() } else { BTreeSet::new() };
@@ -246,11 +246,11 @@ impl Dialogue {
         });
     }
 
-    /// Whether what was retrieved or marked may go.
+    /// Whether what was retrieved or marked may be deleted.
     fn is_safe(&self, place: usize, post: &mut Post, safe: &HashSet<&[u8]>, is_taken: bool) -> bool {
         let message = &self.listed[place];
         let is_marked = self.marked.contains(&place);
-        // The message itself never came: only marked it must not be.
+        // The message itself was never sent: it must not have been marked.
         if self.noted.contains(&place) && !is_marked {
             return true;
         }
@@ -262,17 +262,17 @@ impl Dialogue {
         }
         let arrived = post.destination.as_ref().map(|destination| destination.has(&message.bytes));
         let is_safe = match received(&message.bytes, self.manner) {
-            // What goes on to a destination may go only once it is there.
+            // What is forwarded may be deleted only once it has arrived.
             Received::Whole(_) if is_marked && arrived == Some(false) => false,
             Received::Whole(_) if arrived == Some(true) => true,
             Received::Whole(bytes) => safe.contains(bytes.as_slice()),
-            // Nobody can get it whole: only taken away it must not be.
+            // Nobody can retrieve it whole: it may be neither marked nor taken away after it was retrieved.
             Received::Part(_) => !is_marked && !is_taken,
         };
         if is_safe || !line.is_stale || self.retrieved.contains(&place) {
             return is_safe;
         }
-        // Size and header are those of what is stored and stood there before.
+        // Its size and header are those of what was stored and had its place before.
         let is_shown = message
             .before
             .as_ref()
@@ -282,7 +282,7 @@ impl Dialogue {
     }
 }
 
-/// The messages of a session, with its unique-ids.
+/// Returns the messages of a session, with its unique-ids.
 fn messages(post: &Post) -> Vec<Message> {
     let (lacking, lacks) = &post.lacking;
     let is_there = |message: &&Message| *lacking != Some(Lacking::Everywhere) || !lacks.contains(&message.id);
@@ -297,7 +297,7 @@ fn messages(post: &Post) -> Vec<Message> {
     listed
 }
 
-/// What the listings of a session show of these messages.
+/// Returns what the listings of a session show about these messages.
 fn shown(post: &Post, listed: &[Message]) -> Shown {
     let (lacking, lacks) = &post.lacking;
     let line = |message: &Message| {
@@ -317,7 +317,8 @@ fn shown(post: &Post, listed: &[Message]) -> Shown {
     Shown { lines: listed.iter().map(line).collect(), refuses_top, ..Shown::default() }
 }
 
-/// The bytes of all files in a Maildir or a spool, or where a mail reader put them, that would be there after a power cut.
+/// Returns the bytes of all files in a Maildir or a spool, or where a mail reader put them, that would survive a power
+/// cut.
 fn safe(machine: &Machine) -> HashSet<&[u8]> {
     let storage = &machine.storage;
     let below = |dir| if storage.syncable { storage.surviving(dir) } else { storage.visible(dir) };
@@ -326,7 +327,7 @@ fn safe(machine: &Machine) -> HashSet<&[u8]> {
     files.filter(|(path, _)| !path.contains("/tmp/")).map(|(_, contents)| contents).collect()
 }
 
-/// A message as it is stored.
+/// Returns a message as it is stored.
 pub(crate) fn stored(bytes: &[u8]) -> Vec<u8> {
     String::from_utf8(bytes.to_vec()).unwrap().replace("\r\n", "\n").into_bytes()
 }
@@ -336,7 +337,7 @@ fn say(out: &mut Vec<u8>, line: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A message, byte-stuffed where the server does that; it ends with CRLF.
+/// Appends a message, dot-stuffed if the server does that, terminated by CRLF.
 fn send(out: &mut Vec<u8>, bytes: &[u8], manner: Manner) {
     say(out, "+OK");
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -348,15 +349,15 @@ fn send(out: &mut Vec<u8>, bytes: &[u8], manner: Manner) {
     say(out, ".");
 }
 
-/// What a client that keeps to RFC 1939 makes of a message, as it is stored.
+/// What a client that follows RFC 1939 makes of a message, as it is stored.
 pub(crate) enum Received {
-    /// All that can be had.
+    /// All that can be retrieved.
     Whole(Vec<u8>),
-    /// A line of the message looks like its end.
+    /// A part: a line of the message looks like its end.
     Part(Vec<u8>),
 }
 
-/// What becomes of a message on the way.
+/// Returns what becomes of a message in transit.
 pub(crate) fn received(bytes: &[u8], manner: Manner) -> Received {
     if manner.stuffs_dots {
         return Received::Whole(stored(bytes));

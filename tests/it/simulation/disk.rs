@@ -1,4 +1,4 @@
-//! [`Disk`] over [`Storage`], for one process at a time, with a fault to order.
+//! A [`Disk`] over a [`Storage`], for one process at a time, with a fault on demand.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -13,7 +13,7 @@ use super::fault::{Errno, Fault, FaultKind, Operation};
 use super::meddling::meddle;
 use super::storage::{Ino, Slot, Storage};
 
-/// How many bytes a short write does.
+/// How many bytes a short write writes.
 const SHORT: usize = 7;
 
 /// The machine: its disk and the process that runs on it.
@@ -26,19 +26,19 @@ pub(crate) struct Machine {
 /// A process that uses the disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
-    /// Tells it from those before it.
+    /// Distinguishes it from earlier ones.
     pub(crate) id: u32,
-    /// It was killed, or the power was cut: nothing it does has any effect.
+    /// Whether it was killed, or the power was cut: then nothing it does has any effect.
     pub(crate) dead: bool,
-    /// What is to go wrong.
+    /// The fault to come.
     fault: Option<Fault>,
-    /// Its operations so far, with what they dealt with.
+    /// Its operations so far, with their subjects.
     pub(crate) log: Vec<(Operation, String)>,
     /// The operation that met the fault.
     pub(crate) met: Option<String>,
-    /// The next write fails so.
+    /// How the next write fails.
     next_write: Option<Errno>,
-    /// The next truncation fails so.
+    /// How the next truncation fails.
     next_truncation: Option<Errno>,
     /// The files that it has locked.
     locks: BTreeSet<Ino>,
@@ -50,21 +50,22 @@ impl Process {
         Self { id, dead: false, fault, log, met: None, next_write: None, next_truncation: None, locks }
     }
 
-    /// How many of its operations were to change the disk.
+    /// Returns those of its operations that write.
     pub(crate) fn writes(&self) -> Vec<String> {
         let writes = self.log.iter().filter(|(operation, _)| operation.is_write());
         writes.map(|(operation, what)| format!("{operation:?} {what}")).collect()
     }
 
-    /// The same without those that are about hints: a listing behind which nothing is left to do is remembered, once.
+    /// Like [`Self::writes`], without those about hints: a listing after which nothing is left to do is remembered,
+    /// once.
     pub(crate) fn writes_beside_hints(&self) -> Vec<String> {
         let mut writes = self.writes();
         writes.retain(|write| !write.contains(".hints"));
         writes
     }
 
-    /// Whether this operation only served to see whether a listing can be recognised, or to remember one: it looked at a
-    /// place right behind the reading of the hints, or where nothing but looks followed.
+    /// Whether this operation only served to find out whether a listing can be recognised, or to remember one: it
+    /// looked at a place right after the hints were read, or only looks followed.
     pub(crate) fn was_for_a_hint(&self, at: usize) -> bool {
         let looks = |(operation, _): &(Operation, String)| operation.looks_at_a_place();
         let (before, rest) = self.log.split_at(at);
@@ -74,17 +75,17 @@ impl Process {
     }
 }
 
-/// What is to happen with an operation.
+/// What happens in an operation.
 enum Course {
-    /// It is done.
+    /// It succeeds.
     Done,
-    /// A write does only so many bytes.
+    /// A write writes only this many bytes.
     Part(usize),
-    /// It fails, and nothing is done.
+    /// It fails without any effect.
     Fails(Errno),
-    /// It is done and fails.
+    /// It takes effect and fails.
     DoneAndFails(Errno),
-    /// The process dies, after so many bytes of a write.
+    /// The process dies, after this many bytes of a write.
     Dies(usize),
 }
 
@@ -93,7 +94,7 @@ impl Machine {
         Self { storage, process: Process::new(0, None) }
     }
 
-    /// What happens with the next operation, which is to write so many bytes.
+    /// Decides what happens in the next operation, which is to write this many bytes.
     fn course(&mut self, operation: Operation, what: String, length: usize) -> Course {
         let process = &mut self.process;
         let at = process.log.len();
@@ -141,15 +142,15 @@ impl Machine {
     }
 }
 
-/// The machine, for whoever is allowed to look at it.
+/// The machine, shared by all that may look at it.
 pub(crate) type Shared = Arc<Mutex<Machine>>;
 
-/// The machine, whatever another thread did.
+/// Locks the machine, even if another thread has panicked.
 pub(crate) fn look(machine: &Shared) -> MutexGuard<'_, Machine> {
     machine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The disk as one process has it.
+/// The disk as seen by one process.
 #[derive(Clone)]
 pub(crate) struct SimDisk {
     machine: Shared,
@@ -189,7 +190,7 @@ impl SimDisk {
         Box::new(SimFile { disk: self.clone(), ino, path: path.to_owned(), locked: None })
     }
 
-    /// Takes a lock that ends with the value; None if somebody holds it.
+    /// Takes a lock, held until the value is dropped; None if it is taken.
     fn take_lock(&self, ino: Ino) -> io::Result<Option<SimLock>> {
         let mut machine = self.machine()?;
         let free = machine.process.locks.insert(ino);
@@ -197,12 +198,12 @@ impl SimDisk {
     }
 }
 
-/// What tells a file from others.
+/// Returns what distinguishes a file from others.
 fn id(ino: Ino) -> FileId {
     FileId { device: 1, inode: ino }
 }
 
-/// A name in an open directory.
+/// Returns a name in an open directory.
 fn slot(dir: &Dir, name: &OsStr) -> Slot {
     (dir.id().inode, name.to_owned())
 }
@@ -210,13 +211,13 @@ fn slot(dir: &Dir, name: &OsStr) -> Slot {
 fn status_of(storage: &Storage, ino: Ino) -> FileStatus {
     let links = u64::try_from(storage.names_of(ino)).unwrap();
     let mode = if storage.is_dir(ino) { 0o040_700 } else { 0o100_600 };
-    // Whoever runs the test owns everything.
+    // The user who runs the test owns everything.
     let (changed, size) = storage.file(ino).map_or((0, 0), |file| (file.changes, file.written.len()));
     let size = u64::try_from(size).unwrap();
     FileStatus { id: id(ino), links, owner: mailferry::user::effective(), mode, changed, size }
 }
 
-/// What a dead process would see if it could see anything.
+/// The error that a dead process gets.
 fn dead() -> io::Error {
     io::Error::other("the process is dead")
 }
@@ -367,7 +368,7 @@ impl Disk for SimDisk {
     }
 }
 
-/// A lock, until it is dropped or its process ends.
+/// A lock, held until it is dropped or its process ends.
 struct SimLock {
     disk: SimDisk,
     ino: Ino,

@@ -1,56 +1,56 @@
-//! What goes wrong with the disk, and when.
+//! Faults of the disk, and when they strike.
 
 use std::fmt;
 use std::io;
 
 use super::power::Survival;
 
-/// One thing that goes wrong in one process.
+/// A fault in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// With which operation of the process, from 0.
+    /// The operation of the process that it strikes, counted from 0.
     pub(crate) at: usize,
-    /// What.
+    /// The kind of fault.
     pub(crate) kind: FaultKind,
-    /// Decides what is left to chance.
+    /// Seeds what is left to chance.
     pub(crate) seed: u64,
 }
 
-/// What goes wrong.
+/// Kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
-    /// The process dies in the operation; of a write a part may be done. What processes see stays as it is.
+    /// The process dies in the operation; a write may be done in part. What processes see stays.
     Kill,
-    /// The same, and the power is cut.
+    /// Like `Kill`, and the power is cut.
     Cut(Survival),
-    /// The operation fails, once, and nothing was done.
+    /// The operation fails once, without effect.
     Fail(Errno),
-    /// The operation fails, once, and was done all the same.
+    /// The operation fails once, but has taken effect.
     FailDone(Errno),
-    /// A write does a half, and the next one fails.
+    /// A write writes half, and the next one fails.
     FailInTheMiddle(Errno),
-    /// The same, and the half cannot be cut off again.
+    /// Like `FailInTheMiddle`, and the half cannot be truncated.
     FailUncut(Errno),
-    /// All operations that fail so fail from here on.
+    /// From now on all operations that can fail in this way do so.
     FailFromHere(Errno),
-    /// From here on writes do only a few bytes each.
+    /// From now on writes write only a few bytes each.
     ShortWrites,
-    /// Somebody else does something to the disk, right before the operation.
+    /// Somebody else changes the disk right before the operation.
     Meddle(Meddler),
 }
 
-/// Who meddles.
+/// Who changes the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meddler {
     /// A cleaner empties every `tmp/`.
     CleansTmp,
-    /// The state files get other names.
+    /// The state files are renamed.
     MovesState,
-    /// The lock files go.
+    /// The lock files are removed.
     RemovesLocks,
-    /// The state directory gets another name, and a copy takes its place.
+    /// The state directory is renamed, and a copy takes its place.
     CopiesState,
-    /// A mail reader files what is in `new/` elsewhere.
+    /// A mail reader moves what is in `new/` elsewhere.
     FilesMail,
 }
 
@@ -70,7 +70,7 @@ pub(crate) enum Errno {
 }
 
 impl Errno {
-    /// The error as the library meets it.
+    /// Returns the error as the library gets it.
     pub(crate) fn error(self) -> io::Error {
         use rustix::io::Errno as Number;
         let number = match self {
@@ -83,7 +83,7 @@ impl Errno {
         number.into()
     }
 
-    /// Whether an operation of this kind can fail so.
+    /// Whether an operation of this kind can fail in this way.
     pub(crate) fn befits(self, operation: Operation) -> bool {
         use Operation::{Append, Create, DirInode, Link, List, Lock, MakeDir, OpenDir, Read, Remove, Rename, Replace};
         use Operation::{Resolve, Space, Status, Sync, SyncDir, Truncate, Write};
@@ -126,27 +126,27 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Whether it changes anything, or asks the disk to move.
+    /// Whether it changes anything, or makes the disk write.
     pub(crate) fn is_write(self) -> bool {
         use Operation::{DirInode, List, Lock, OpenDir, Read, Resolve, Space, Status};
-        // Opening a journal to take its lock writes nothing.
+        // Opening a journal in order to lock it writes nothing.
         let looks = matches!(self, DirInode | OpenDir | Resolve | List | Read | Space | Status | Lock);
         !looks && self != Self::Append
     }
 
-    /// Whether it only sees what is in a place.
+    /// Whether it only looks at what is in a place.
     pub(crate) fn looks_at_a_place(self) -> bool {
         matches!(self, Self::DirInode | Self::OpenDir | Self::Resolve | Self::Status)
     }
 }
 
 impl FaultKind {
-    /// Whether it can meet an operation of this kind.
+    /// Whether it can strike an operation of this kind.
     pub(crate) fn befits(self, operation: Operation) -> bool {
         match self {
             Self::Kill | Self::Cut(_) => operation.is_write() || operation == Operation::Lock,
             Self::Fail(errno) | Self::FailFromHere(errno) => errno.befits(operation),
-            // A write that fails has done nothing; that a sync fails which was done is what a failed one is anyway.
+            // A failed write has done nothing; and a failed sync may have been done in any case.
             Self::FailDone(errno) => {
                 use Operation::{Create, Link, MakeDir, Remove, Rename, Replace, SyncDir, Truncate};
                 errno.befits(operation)
@@ -157,12 +157,12 @@ impl FaultKind {
         }
     }
 
-    /// Whether the process ends by it.
+    /// Whether it ends the process.
     pub(crate) fn is_crash(self) -> bool {
         matches!(self, Self::Kill | Self::Cut(_))
     }
 
-    /// Whether a process must go on as if nothing had happened.
+    /// Whether a process must continue as if nothing had happened.
     pub(crate) fn is_harmless(self) -> bool {
         matches!(self, Self::ShortWrites | Self::Fail(Errno::Intr))
     }

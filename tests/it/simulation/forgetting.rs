@@ -1,4 +1,4 @@
-//! What takes days: how long a message is remembered that is not on the server any more, and when one is old enough.
+//! What takes days: how long a message that has left the server is remembered, and when one is old enough.
 
 use super::script::{Act, HELD, Script, ordinary};
 use super::server::open;
@@ -21,11 +21,12 @@ fn what_is_gone_from_the_server_is_remembered_for_90_days() {
         let known = world.state(script.account("keep")).unwrap().state().len();
         remembered.push((known, !polled.process.writes_beside_hints().is_empty()));
     }
-    // Written is only that it is gone, and, ninety days later, that it is forgotten.
+    // It is only written that the message is gone and, ninety days later, that it is forgotten.
     assert_eq!(remembered, [(1, true), (1, false), (1, false), (0, true), (0, false)]);
 }
 
-/// One more poll that must go well: how many it retrieved, how many are remembered behind it, and whether it wrote.
+/// Polls once more, which must succeed: returns how many messages it retrieved, how many are remembered afterwards, and
+/// whether it wrote.
 fn polls(world: &mut World<'_>, name: &str) -> (usize, usize, bool) {
     let polled = world.poll(name, None);
     check_good("a poll", &polled).unwrap();
@@ -56,7 +57,7 @@ fn what_was_back_meanwhile_is_remembered_for_90_days_more() {
 #[test]
 fn what_is_back_with_other_bytes_is_another_message_and_retrieved_once() {
     let (mut script, runtime) = (ordinary(), runtime());
-    // Without TOP and with another size only the message itself tells.
+    // Without TOP and with another size, only the message itself shows what it is.
     script.accounts[0].1.top = false;
     let mut world = World::new(&script, &runtime);
     world.act(Act::Mail("keep", "k1", 90));
@@ -76,7 +77,7 @@ fn days_without_new_mail_count_although_the_machine_boots() {
     assert_eq!(polls(&mut world, "aged"), (1, 1, true));
     world.act(Act::Days(10));
     assert_eq!(polls(&mut world, "aged"), (0, 1, true), "the time is written");
-    // Of more than 35 days between one boot and another nothing would count.
+    // If more than 35 days passed between two boots, none of them would count.
     world.act(Act::Days(30));
     world.act(Act::Reboot);
     let polled = world.poll("aged", None);
@@ -84,8 +85,8 @@ fn days_without_new_mail_count_although_the_machine_boots() {
     assert_eq!(polled.deleted, 1, "40 days are more than 14");
 }
 
-/// What the next poll of the account that deletes after 14 days retrieves and deletes, and how many messages its server has
-/// then.
+/// Polls the account that deletes after 14 days: returns how many messages were retrieved and deleted, and how many the
+/// server has afterwards.
 fn aged(world: &mut World<'_>) -> (usize, usize, usize) {
     let polled = world.poll("aged", None);
     check_good("a poll", &polled).unwrap();
@@ -119,7 +120,7 @@ fn what_comes_in_place_of_a_message_does_not_become_old_enough_to_go() {
 #[test]
 fn what_has_grown_behind_a_listing_that_lags_does_not_go_before_it_is_stored() {
     let (mut script, runtime) = (ordinary(), runtime());
-    // With TOP the header and the size that is listed are those of what is stored.
+    // With TOP, the header and the listed size would be those of what is stored.
     script.accounts[1].1.top = false;
     let mut world = World::new(&script, &runtime);
     let whole = Script::message("a1", 600);

@@ -1,5 +1,5 @@
-//! What waits in a spool goes on to a destination: every operation of the disk goes wrong in every way, every byte of the
-//! connection is the last one. A mailbox has each message once; by LMTP each comes, and once more at most for each crash.
+//! Forwarding from a spool to a destination: every operation of the disk fails in every way, and the connection breaks
+//! after every byte. A mailbox gets each message once; by LMTP each arrives, with at most one more copy per crash.
 
 use std::fmt;
 use std::path::Path;
@@ -23,12 +23,12 @@ use super::world::{Fetched, Reader, STATE, Snapshot, World, runtime};
 /// The account.
 const ON: &str = "on";
 
-/// Where its mail goes on to, and how.
+/// Where its mail is forwarded, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum To {
-    /// A mailbox at a server that tells UIDs.
+    /// A mailbox on a server that reports UIDs.
     Imap,
-    /// A mailbox at a server that can do nothing special.
+    /// A mailbox on a server without extensions.
     PlainImap,
     /// An LMTP server.
     Lmtp,
@@ -66,36 +66,36 @@ impl To {
     }
 }
 
-/// A message that says nothing of who it is.
+/// A message whose header does not identify it.
 fn nobody() -> Vec<u8> {
     b"Subject: who knows\r\n\r\nx\r\n".to_vec()
 }
 
-/// The messages of each round. Two have the same bytes, two say nothing of who they are.
+/// The messages of each round. Two have the same bytes, and two do not identify themselves.
 fn rounds() -> [Vec<(&'static str, Vec<u8>)>; 2] {
     let twin = || Script::message("twin", 90);
     let first = vec![("m1", Script::message("m1", 200)), ("m2", twin()), ("m3", twin()), ("m4", nobody())];
     [first, vec![("m5", Script::message("m5", 5000)), ("m6", nobody())]]
 }
 
-/// All of them, sorted.
+/// Returns all messages, sorted.
 fn all_mail() -> Vec<Vec<u8>> {
     let mut all: Vec<_> = rounds().into_iter().flatten().map(|(_, bytes)| bytes).collect();
     all.sort();
     all
 }
 
-/// A run of the clean course.
+/// A run without faults.
 struct Stage {
     round: usize,
     before: Snapshot,
     log: Vec<(Operation, String)>,
-    /// How many bytes the destination sent, and how many came to it.
+    /// How many bytes the destination sent, and how many it received.
     sent: usize,
     heard: usize,
 }
 
-/// The clean course.
+/// All runs without faults.
 struct Rehearsal {
     to: To,
     script: Script,
@@ -132,7 +132,8 @@ impl Rehearsal {
         Self { to, script, stages }
     }
 
-    /// What is left of the course, behind a run that met a fault, and the verdict; so many more copies may there be.
+    /// Plays the rest after a run that met a fault, and judges the end; `copies` says how many more copies there may
+    /// be.
     fn finish(&self, world: &mut World<'_>, stage: &Stage, copies: Copies) -> Verdict {
         check_good("the run that recovers", &world.fetch_and_forward(ON, None))?;
         for round in stage.round + 1..rounds().len() {
@@ -150,14 +151,14 @@ fn check_good(what: &str, fetched: &Fetched) -> Verdict {
     if is_good { Ok(()) } else { Err(format!("{what}: {ends:?}, {forwarded:?}")) }
 }
 
-/// What may be there more than once.
+/// What there may be more than one copy of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Copies {
-    /// Nothing: a mailbox has each message once, whatever happened.
+    /// Nothing: a mailbox gets each message once, whatever happened.
     None,
-    /// One message whose header says nothing: nobody can tell whether it is there once the UIDs are others.
+    /// One message whose header does not identify it: once the UIDs have changed, nobody can tell whether it is there.
     OfNobody,
-    /// So many.
+    /// This many, of any message.
     Any(usize),
 }
 
@@ -171,9 +172,9 @@ impl Copies {
     }
 }
 
-/// Everything has arrived, with these copies at the most; nothing is left behind, and nothing is left to do.
+/// Checks that everything has arrived, with at most these copies; that nothing is left behind, and nothing left to do.
 fn judge(world: &mut World<'_>, copies: Copies) -> Verdict {
-    // Whatever is remembered of what has gone on is forgotten now.
+    // What is remembered about forwarded messages is forgotten now.
     check_good("a last run", &world.fetch_and_forward(ON, None))?;
     seen(world, copies)?;
     let idle = world.fetch_and_forward(ON, None);
@@ -182,7 +183,7 @@ fn judge(world: &mut World<'_>, copies: Copies) -> Verdict {
     if !writes.is_empty() {
         return Err(format!("an idle run writes {writes:?}"));
     }
-    // What was said to be safe is there when nothing but what was synced survives.
+    // What was reported as safe must survive if nothing but what was synced does.
     world.cut_power(Survival::Nothing, 0);
     check_good("after a power cut at the very end", &world.fetch_and_forward(ON, None))?;
     seen(world, copies)
@@ -222,7 +223,7 @@ fn seen(world: &World<'_>, copies: Copies) -> Verdict {
     Ok(())
 }
 
-/// What becomes of the mailbox between the crash and the run that recovers.
+/// What happens to the mailbox between the crash and the run that recovers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meanwhile {
     Nothing,
@@ -232,22 +233,22 @@ enum Meanwhile {
     Read,
 }
 
-/// One world.
+/// One world to play.
 struct Job<'a> {
     rehearsal: &'a Rehearsal,
     stage: &'a Stage,
     what: What,
     meanwhile: Meanwhile,
-    /// In the run that recovers, this happens as well.
+    /// A fault in the run that recovers.
     again: Option<Fault>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Disk(Fault),
-    /// The connection to the destination breaks behind so many bytes of its.
+    /// The connection to the destination breaks after this many bytes that it sends.
     CutSent(usize),
-    /// And behind so many of ours.
+    /// The connection to the destination breaks after this many bytes that it receives.
     CutHeard(usize),
 }
 
@@ -302,7 +303,7 @@ fn play(job: &Job<'_>, runtime: &Runtime) -> Verdict {
     rehearsal.finish(&mut world, stage, copies)
 }
 
-/// Every kind of fault that can meet this operation.
+/// Returns every kind of fault that can strike this operation.
 fn faults(operation: Operation, at: usize) -> Vec<Fault> {
     use FaultKind::{Cut, Fail, FailDone, FailFromHere, FailInTheMiddle, FailUncut, Kill, ShortWrites};
     let kinds = [
@@ -330,7 +331,7 @@ fn each_fault<'a>(rehearsal: &'a Rehearsal, mut job: impl FnMut(Job<'a>)) {
     for stage in &rehearsal.stages {
         for (at, (operation, _)) in stage.log.iter().enumerate() {
             for (number, fault) in faults(*operation, at).into_iter().enumerate() {
-                // Normally a sample: the matrix has met the same operations of a poll with all of them.
+                // By default a sample: the matrix has tried all faults with the same operations of a poll.
                 if !more_is_wanted() && (at + number) % 8 != 0 && !is_of_the_forwarder(&stage.log[at]) {
                     continue;
                 }
@@ -340,7 +341,7 @@ fn each_fault<'a>(rehearsal: &'a Rehearsal, mut job: impl FnMut(Job<'a>)) {
     }
 }
 
-/// Whether an operation deals with the forwarder's journal, or with a spool.
+/// Whether an operation is about the forwarder's journal or a spool.
 fn is_of_the_forwarder((_, what): &(Operation, String)) -> bool {
     what.contains(".forward")
 }
@@ -351,7 +352,7 @@ fn matrix(to: To) {
     each_fault(&rehearsal, |job| {
         let crash = matches!(job.what, What::Disk(fault) if fault.kind.is_crash());
         let other = [Meanwhile::Renumbered, Meanwhile::Read][jobs.len() % 2];
-        // By LMTP nobody sees what is there.
+        // By LMTP nobody can see what is there.
         let other = if to == To::Lmtp { Meanwhile::Read } else { other };
         if crash {
             jobs.push(Job { meanwhile: other, ..job });
@@ -382,7 +383,7 @@ fn a_connection_cut_anywhere_costs_no_message_and_doubles_none_in_a_mailbox() {
         let rehearsal = Rehearsal::new(to);
         let mut jobs = Vec::new();
         for stage in &rehearsal.stages {
-            // Normally a sample.
+            // By default a sample.
             let (of_sent, of_heard) = if more_is_wanted() { (1, 1) } else { (7, 61) };
             let sent = (1..=stage.sent).step_by(of_sent).map(What::CutSent);
             for what in sent.chain((1..=stage.heard).step_by(of_heard).map(What::CutHeard)) {
@@ -406,7 +407,7 @@ fn a_recovery_of_a_forwarder_goes_wrong_as_well() {
             if !kind.is_crash() {
                 return;
             }
-            // An operation of the run that recovers, another one for each; more if they are wanted.
+            // For each, a different operation of the run that recovers; more of them on request.
             for step in 0..if more_is_wanted() { 8 } else { 1 } {
                 let place = (at * 5 + step * 23) % job.stage.log.len();
                 let kind = seconds[(at + step) % seconds.len()];

@@ -1,4 +1,4 @@
-//! Many small worlds, on several threads.
+//! Plays many small worlds on several threads.
 
 use std::ffi::OsString;
 use std::sync::Mutex;
@@ -9,40 +9,40 @@ use tokio::runtime::Runtime;
 use super::verdict::Verdict;
 use super::world::runtime;
 
-/// Plays only the jobs whose description contains these words.
+/// Plays only jobs whose description contains this text.
 const ONLY: &str = "MAILFERRY_MATRIX_ONLY";
-/// A file that all failures are written to; the panic shows a few.
+/// The file to which all failures are written; the panic shows a few.
 const LIST: &str = "MAILFERRY_MATRIX_LIST";
-/// With so many failures the rest is not played, unless all are to be listed.
+/// After this many failures the rest is not played, unless all are to be listed.
 const ENOUGH: usize = 20;
-/// How many seeds each kind of chance gets.
+/// The number of seeds for each kind of chance.
 const SEEDS: &str = "MAILFERRY_MATRIX_SEEDS";
 
-/// How many seeds there are, unless the environment wants more.
+/// Returns the number of seeds, unless the environment sets another one.
 pub(crate) fn seeds(normally: u64) -> u64 {
     std::env::var(SEEDS).ok().and_then(|text| text.parse().ok()).unwrap_or(normally)
 }
 
-/// Whether the environment wants more than a sample.
+/// Whether the environment asks for more than a sample.
 pub(crate) fn more_is_wanted() -> bool {
     std::env::var_os(SEEDS).is_some()
 }
 
-/// So many jobs are played whether more is wanted or not.
+/// Up to this many jobs are always played.
 const FEW: usize = 100;
-/// Of more than that, one of so many belongs to the sample: all of them take more time than a check before each merge has.
+/// Of more than that, one in this many is in the sample: all of them would take too long for a check before each merge.
 const ONE_OF: usize = 4;
 
-/// Whether a job belongs to the sample: the same ones each time, and spread, so that no kind is left out.
+/// Whether a job is in the sample: always the same ones, spread so that no kind is left out.
 fn is_in_sample(index: usize, jobs: usize) -> bool {
     jobs <= FEW || (index.wrapping_mul(0x9e37_79b1) >> 16).is_multiple_of(ONE_OF)
 }
 
-/// What the environment wants of a run.
+/// What the environment asks for.
 struct Wishes {
-    /// Only jobs whose description contains these words.
+    /// Plays only jobs whose description contains this text.
     only: Option<String>,
-    /// All failures, in this file.
+    /// Writes all failures to this file.
     list: Option<OsString>,
 }
 
@@ -57,7 +57,7 @@ impl Wishes {
     }
 }
 
-/// Does all jobs, or a sample of many, and fails with the descriptions of those that failed.
+/// Plays all jobs, or a sample of many, and fails with the descriptions of those that failed.
 pub(crate) fn do_all<J: Sync>(
     jobs: &[J],
     describe: impl Fn(&J) -> String + Sync,
@@ -68,7 +68,7 @@ pub(crate) fn do_all<J: Sync>(
     do_chosen(wishes, jobs, |index| all || is_in_sample(index, jobs.len()), describe, act);
 }
 
-/// The same with every one of them, however many there are.
+/// Like [`do_all`], but never only a sample.
 pub(crate) fn do_every_one<J: Sync>(
     jobs: &[J],
     describe: impl Fn(&J) -> String + Sync,

@@ -1,4 +1,4 @@
-//! Every operation of the disk goes wrong, in every way.
+//! Every operation of the disk fails in every way.
 
 use std::fmt;
 
@@ -23,14 +23,14 @@ struct Job<'a> {
     then: Then,
 }
 
-/// What follows a fault.
+/// What follows after a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     /// The rest of the script.
     Rest,
     /// The power is cut right after the poll that recovers.
     Cut,
-    /// In the poll that recovers, each operation in turn meets this.
+    /// Each operation of the poll that recovers in turn meets this fault.
     Again(FaultKind),
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Job<'_> {
     }
 }
 
-/// Every kind of fault that can meet this operation.
+/// Returns every kind of fault that can strike this operation.
 fn faults(operation: Operation, at: usize, seeds: u64) -> Vec<Fault> {
     use FaultKind::{Cut, Fail, FailDone, FailFromHere, FailInTheMiddle, FailUncut, Kill, ShortWrites};
     let partly = if operation == Operation::Write { 3 } else { 1 };
@@ -72,7 +72,7 @@ fn faults(operation: Operation, at: usize, seeds: u64) -> Vec<Fault> {
     fitting.flat_map(|(kind, count)| (0..count).map(move |seed| Fault { at, kind, seed })).collect()
 }
 
-/// The crash, what follows and the end.
+/// Plays the crash, what follows and the end.
 fn play(job: &Job<'_>, runtime: &Runtime) -> Verdict {
     let Job { rehearsal, stage, fault, reader, then } = job;
     let mut world = World::resume(&rehearsal.script, runtime, &stage.before);
@@ -111,7 +111,7 @@ fn play(job: &Job<'_>, runtime: &Runtime) -> Verdict {
     rehearsal.finish(&mut world, stage)
 }
 
-/// A poll that meets a fault.
+/// Polls with a fault.
 fn meet(world: &mut World<'_>, stage: &Stage, fault: Fault) -> Verdict {
     let polled = world.poll(stage.account, Some(fault));
     let Some(met) = &polled.process.met else { return Err("the fault was not met".to_owned()) };
@@ -122,13 +122,14 @@ fn meet(world: &mut World<'_>, stage: &Stage, fault: Fault) -> Verdict {
     check_no_parts(world)
 }
 
-/// A poll that met an error must say so, unless the error is one that does not matter; then it ends as it would have.
+/// Checks that a poll that met an error reports it, unless the error does not matter; then it must end as it would
+/// have.
 fn check_error(polled: &Polled, fault: Fault, met: &str, otherwise: ExitStatus) -> Verdict {
     let status = polled.report.exit_status();
     let expected = if fault.kind.is_harmless() { otherwise } else { ExitStatus::Local };
-    // What another account remembers is only looked at to learn whether this one was renamed.
+    // The record of another account is only read to find out whether this account was renamed.
     let another = met.starts_with("Read") && !met.contains(polled.report.account.as_str());
-    // What may be lost: that it could not be read or written is no trouble, unless the disk stays as it is.
+    // Hints may be lost: failing to read or write them is no error, unless the disk stays that way.
     let hint = (met.contains(".hints") || polled.process.was_for_a_hint(fault.at)) && status == otherwise;
     if status == expected || another || hint {
         Ok(())
@@ -150,7 +151,7 @@ fn matrix(rehearsal: &Rehearsal) {
     let all = more_is_wanted();
     each_fault(rehearsal, seeds(2), |stage, fault| {
         let job = |reader, then| Job { rehearsal, stage, fault, reader, then };
-        // Normally the one sequel or the other, in turn.
+        // By default one sequel or the other, in turn.
         let even = (fault.at + usize::try_from(fault.seed).unwrap_or(0)).is_multiple_of(2);
         let mut add = |wanted: bool, reader, then| {
             if wanted {
@@ -220,8 +221,9 @@ fn a_recovery_goes_wrong_as_well() {
     each_fault(&rehearsal, 1, |stage, fault| {
         if firsts.contains(&fault.kind) {
             for (index, second) in seconds.into_iter().enumerate() {
-                // A sample, and all of the most delicate: a file was renamed and that was not synced, and the power is
-                // cut in the poll that recovers. Then the record "published" may be on disk by chance, the name not.
+                // A sample, and all of the most delicate cases: a file was renamed, that was not synced, and the power
+                // is cut in the poll that recovers. Then the record "published" may be on disk by chance, but not the
+                // name.
                 let unsure = matches!(stage.log[fault.at].0, Operation::Link | Operation::SyncDir);
                 let cut = [Survival::Nothing, Survival::DataOnly].map(FaultKind::Cut).contains(&second);
                 let delicate = unsure && fault.kind == FaultKind::Kill && cut;

@@ -1,7 +1,7 @@
-//! Somebody else at work on the same files while a poll runs: a cleaner, a hand that moves the state, a mail reader.
+//! Others change the same files while a poll runs: a cleaner, a user who moves the state, a mail reader.
 //!
-//! Whatever happens to the files, and at whichever operation, nothing is deleted on the server that is not stored, and the
-//! next poll finds its way back.
+//! Whatever happens to the files, and at whichever operation, nothing is deleted on the server that is not stored, and
+//! the next poll recovers.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use super::storage::Storage;
 use super::verdict::{Rehearsal, Stage, Verdict};
 use super::world::World;
 
-/// Where the states are.
+/// The directory of the states.
 const STATE: &str = "/state/mailferry";
-/// What the state directory, or a file in it, is called meanwhile.
+/// The temporary name of the state directory, or of a file in it.
 const AWAY: &str = "away";
 
-/// Does it.
+/// Changes the files.
 pub(crate) fn meddle(storage: &mut Storage, meddler: Meddler) {
     match meddler {
         Meddler::CleansTmp => each_file(storage, Path::new("/mail"), "/tmp/", |storage, path| {
@@ -63,11 +63,11 @@ fn copy_state(storage: &mut Storage) {
     storage.sync_all();
 }
 
-/// Puts the state files back where they were.
+/// Puts the state files back.
 fn put_back(storage: &mut Storage) {
     each_file(storage, Path::new(STATE), ".away", |storage, path| {
         let back: PathBuf = path.with_extension("uids");
-        // A poll that found none may have begun anew; what was moved is what counts.
+        // A poll that found none may have created new ones; those that were moved count.
         storage.replace(path, &back).unwrap();
     });
 }
@@ -98,7 +98,8 @@ fn play(job: &Job<'_>, runtime: &Runtime) -> Verdict {
         return Err(format!("it ended with {status:?}: {:?}", polled.report.end));
     }
     put_back(&mut super::disk::look(&world.machine).storage);
-    // One that was interrupted by this may find something to finish; after that, all is as if nothing had happened.
+    // If the poll was interrupted by this, the next one may find something to finish; after that everything is as if
+    // nothing had happened.
     world.poll(stage.account, None);
     rehearsal.finish(&mut world, stage)
 }

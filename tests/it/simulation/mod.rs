@@ -1,12 +1,12 @@
-//! A whole world in memory: a disk whose plug can be pulled, servers, a clock, and a process that can be killed.
+//! A whole world in memory: a disk whose power can be cut, servers, a clock, and a process that can be killed.
 //!
-//! [`storage`], [`power`], [`fault`] and [`disk`] are the disk, [`server`], [`dialogue`] and [`destination`] the servers,
-//! [`clock`] the time; [`world`] puts them together, and [`script`] says what happens in it. [`verdict`] knows what must be true
-//! afterwards. The tests proper are [`matrix`] (every operation of the disk goes wrong in every way), [`network`] (every
-//! byte is the last one), [`places`] (disks that are not there, cannot sync or have no links), [`meddling`] (others at
-//! work on the same files), [`append`] (a journal that goes on behind a failure), [`forgetting`],
-//! [`forwarding`] (what waits in a spool, and goes on) and [`stories`]
-//! (everything at once, out of seeds). `docs/durability.md` tells what this proves and how to repeat one case.
+//! [`storage`], [`power`], [`fault`] and [`disk`] are the disk, [`server`], [`dialogue`] and [`destination`] the
+//! servers, [`clock`] the time; [`world`] puts them together, and [`script`] says what happens in it. [`verdict`] knows
+//! what must be true afterwards. The tests proper are [`matrix`] (every operation of the disk fails in every way),
+//! [`network`] (the connection breaks after every byte), [`places`] (disks that are missing, cannot sync or have no
+//! links), [`meddling`] (others change the same files), [`append`] (a journal that continues after a failure),
+//! [`forgetting`] (what takes days), [`forwarding`] (mail forwarded from a spool) and [`stories`] (everything at once,
+//! from seeds). `docs/durability.md` says what this proves and how to repeat a single case.
 
 mod clock;
 mod destination;

@@ -1,4 +1,4 @@
-//! Every byte that a server sends is the last one.
+//! The connection breaks after every byte that a server sends.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use super::world::World;
 struct Job<'a> {
     rehearsal: &'a Rehearsal,
     stage: &'a Stage,
-    /// The connection is cut behind so many bytes. None: the QUIT is lost.
+    /// The connection is cut after this many bytes. None: the QUIT is lost.
     cut_after: Option<usize>,
 }
 
@@ -38,7 +38,7 @@ fn play(job: &Job<'_>, runtime: &Runtime) -> Verdict {
         post.loses_quit = cut_after.is_none();
     }
     let polled = world.poll(stage.account, None);
-    // A second session that only looks whether there is more may fail without a word.
+    // A second session that only looks whether there is more may fail silently.
     if !matches!(polled.report.exit_status(), ExitStatus::Temporary | ExitStatus::Ok) {
         return Err(format!("it ended with {:?}: {:?}", polled.report.exit_status(), polled.report.end));
     }

@@ -1,4 +1,4 @@
-//! Disks that cannot sync, and disks that are not there.
+//! Disks that cannot sync, and disks that are missing.
 
 use std::path::Path;
 
@@ -38,8 +38,8 @@ fn where_the_states_directory_cannot_be_synced_nothing_is_deleted_either() {
     assert_eq!(rehearsal.left_on_server("aged"), ["a1", "a2"]);
 }
 
-/// Where a file has one name only, a crash may leave a message of which nothing tells whether it was delivered: it comes
-/// once more if a mail reader has moved it on, and is never deleted for that.
+/// If a file can have only one name, a crash may leave a message of which it is unknown whether it was delivered: it is
+/// delivered again if a mail reader has moved it on, and is never deleted because of that.
 #[test]
 fn where_there_are_no_links_what_is_unknown_is_fetched_again() {
     let rehearsal = Rehearsal::with(ordinary(), |storage| storage.links = false);
@@ -83,7 +83,7 @@ fn a_maildir_is_recognised_where_inode_numbers_do_not_last() {
             look(&world.machine).storage.mount_again(Path::new(OWN));
         }
     }
-    // Another one in its place has no such marker.
+    // Another directory in its place has no such marker.
     let storage = |act: &dyn Fn(&mut super::storage::Storage)| act(&mut look(&world.machine).storage);
     storage(&|storage| {
         let other = storage.new_dir();
@@ -117,12 +117,12 @@ fn kill_everywhere(rehearsal: &Rehearsal) {
     );
 }
 
-/// The second poll of the account that deletes.
+/// Returns the second poll of the account that deletes.
 fn second_poll(rehearsal: &Rehearsal) -> &Stage {
     rehearsal.stages.iter().filter(|stage| stage.account == "gone").nth(1).unwrap()
 }
 
-/// Polls while the Maildir is not there: nothing may happen, to the server or to the disk.
+/// Polls while the Maildir is missing: nothing may happen, neither on the server nor on the disk.
 fn poll_without_maildir(world: &mut World<'_>, empty: bool) -> Verdict {
     let path = Path::new(OWN);
     let mounted = {

@@ -4,10 +4,10 @@ use fastrand::Rng;
 
 use super::storage::{File, Ino, Node, Storage};
 
-/// Data reaches the platter in pieces of this many bytes. Small, so that small messages have several.
+/// Data reach the disk in pieces of this many bytes. Small, so that small messages have several.
 const PAGE: usize = 64;
 
-/// What becomes of everything that is not durable.
+/// What happens to everything that is not durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Survival {
     /// All of it vanishes.
@@ -18,12 +18,12 @@ pub(crate) enum Survival {
     Zeros,
     /// The data survive, the directories do not.
     DataOnly,
-    /// Each change, each page and each length by itself, as the seed has it.
+    /// Each change, page and length separately, as the seed decides.
     Chance,
 }
 
 impl Storage {
-    /// Cuts the power. What processes see afterwards is what had become durable.
+    /// Cuts the power. Afterwards processes see what had become durable.
     pub(crate) fn cut_power(&mut self, survival: Survival, seed: u64) {
         let mut rng = Rng::with_seed(seed);
         self.settle(|_| match survival {
@@ -44,7 +44,7 @@ impl Storage {
         self.collect_garbage();
     }
 
-    /// A sync that failed: what was to be written reached the disk or not, and counts as written from now on.
+    /// A sync fails: the data reached the disk or not, and count as written from now on.
     pub(crate) fn fail_sync(&mut self, ino: Ino, seed: u64) {
         let survival = if seed.is_multiple_of(2) { Survival::Nothing } else { Survival::Chance };
         self.file_mut(ino).lose(survival, &mut Rng::with_seed(seed));
@@ -77,7 +77,7 @@ impl File {
     }
 }
 
-/// A length and, for each page, a content out of the file's history. Most often the last one, so that whole appends
+/// Returns a length and, for each page, contents from the file's history. Mostly the last ones, so that whole appends
 /// survive, too.
 fn torn(versions: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     let careless = rng.u8(0..4);
@@ -108,7 +108,7 @@ mod tests {
         Path::new(text)
     }
 
-    /// `/a/f` holds `old`, durably; `new` was appended and not synced.
+    /// `/a/f` durably contains `old`; `new` was appended and not synced.
     fn appended() -> Storage {
         let mut storage = Storage::new();
         storage.make_dir(path("/a")).unwrap();

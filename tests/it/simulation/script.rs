@@ -1,4 +1,4 @@
-//! What happens in the world: accounts, and one thing after the other.
+//! What happens in the world: accounts, and a sequence of acts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use mailferry::secret::Secret;
 use super::server::{Manner, UniqueIds};
 use super::sizes::{Note, NoteHeader};
 
-/// A story of some accounts.
+/// A script for some accounts.
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
     pub(crate) name: &'static str,
@@ -22,32 +22,32 @@ pub(crate) struct Script {
     pub(crate) acts: Vec<Act>,
 }
 
-/// Something that happens. Accounts are named.
+/// Something that happens. Accounts are given by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// A message with this unique-id and about so many octets comes in.
+    /// A message with this unique-id and about this many octets arrives.
     Mail(&'static str, &'static str, usize),
     /// mailferry polls the account.
     Poll(&'static str),
     /// Days pass.
     Days(u64),
-    /// The wall clock is set wrong by so many days.
+    /// The wall clock is off by this many days.
     WrongClock(i64),
-    /// The machine boots, in order.
+    /// The machine reboots in order.
     Reboot,
     /// A mail reader moves what is in `new/` of this Maildir.
     Read(&'static str),
     /// Somebody else removes this message from the server.
     Vanish(&'static str, &'static str),
-    /// From here on, something else comes in place of this message.
+    /// From now on, something else is sent in place of this message.
     Hold(&'static str, &'static str, Note),
-    /// The messages of the account come themselves again.
+    /// The messages of the account are themselves sent again.
     Release(&'static str),
-    /// The account's journal gets so much history that the next poll that writes also makes the file small again.
+    /// The account's journal gets so much history that the next poll that writes also compacts the file.
     History(&'static str),
 }
 
-/// A server that can do everything.
+/// A server with all features.
 pub(crate) const ABLE: Manner = Manner {
     pipelining: true,
     uidl: true,
@@ -61,10 +61,10 @@ pub(crate) const ABLE: Manner = Manner {
 
 /// The Maildir that two accounts share.
 pub(crate) const SHARED: &str = "/mail/shared";
-/// The Maildir that has one account.
+/// The Maildir of a single account.
 pub(crate) const OWN: &str = "/mail/deep/own";
 
-/// An account of the user jo.
+/// Returns an account of the user jo.
 pub(crate) fn account(name: &str, maildir: &str, removal: RemovalPolicy) -> Account {
     Account {
         name: AccountName::new(name).unwrap(),
@@ -139,7 +139,7 @@ pub(crate) fn ordinary() -> Script {
     Script { name: "ordinary", accounts, acts }
 }
 
-/// Servers that take every retrieved message away, and servers without unique-ids.
+/// Servers that delete every retrieved message, and servers without unique-ids.
 pub(crate) fn odd_servers() -> Script {
     use Act::{Days, Mail, Poll, Read};
     let accounts = vec![
@@ -166,10 +166,10 @@ pub(crate) fn odd_servers() -> Script {
     Script { name: "odd servers", accounts, acts }
 }
 
-/// A note with the header of the message, shorter than that, for as long as it is held.
+/// A note with the header of the message, but shorter, sent for as long as the message is held.
 pub(crate) const HELD: Note = Note { header: NoteHeader::True, hundredths: 60, in_top: false, times: u8::MAX };
 
-/// Messages that are held for a while, and notes that come in their place.
+/// Messages that are held for a while, and the notes in their place.
 pub(crate) fn held() -> Script {
     use Act::{Days, Hold, Mail, Poll, Read, Release};
     let accounts = vec![
@@ -219,7 +219,7 @@ pub(crate) fn brief() -> Script {
     Script { name: "brief", accounts, acts }
 }
 
-/// A message that does not wait in memory until it is complete, and a small one behind it.
+/// A message that is too large to be held in memory until it is complete, followed by a small one.
 pub(crate) fn large() -> Script {
     use Act::{Mail, Poll};
     let accounts = vec![(account("gone", OWN, RemovalPolicy::AfterDelivery), ABLE)];
@@ -227,10 +227,10 @@ pub(crate) fn large() -> Script {
     Script { name: "large", accounts, acts }
 }
 
-/// The Maildir that a rule leads to, and a folder of the account's own.
+/// The Maildir to which a rule delivers.
 pub(crate) const OTHER: &str = "/mail/other";
 
-/// Rules that lead to another Maildir and to a folder, and one that leaves messages on the server.
+/// Rules that deliver to another Maildir and to a folder, and one that leaves messages on the server.
 pub(crate) fn routed() -> Script {
     use Act::{Days, Mail, Poll, Read, Vanish};
     let rule = |subject: &str, target| {
@@ -300,7 +300,7 @@ pub(crate) fn shared() -> Script {
 }
 
 impl Script {
-    /// Where a message of an account goes; nowhere, if it stays on the server.
+    /// Returns where a message of an account is delivered; nowhere if it stays on the server.
     pub(crate) fn goes_to(&self, account: &str, message: &[u8]) -> Vec<&Path> {
         let account = self.account(account);
         let end = HeaderEnd::default().find(message).unwrap();
@@ -317,19 +317,20 @@ impl Script {
         self.accounts.iter().any(|(account, manner)| account.name.as_str() == name && manner.uidl)
     }
 
-    /// Whether only the next listing shows what QUIT has removed, so that it is written down then: at a server that takes
-    /// away what was retrieved, and at one without unique-ids.
+    /// Whether only the next listing shows what QUIT has removed, so that it is recorded then: on a server that deletes
+    /// what was retrieved, and on one without unique-ids.
     pub(crate) fn is_settled_by_the_next_listing(&self, name: &str) -> bool {
         let settled_later = |manner: &Manner| manner.takes_retrieved || !manner.uidl;
         self.accounts.iter().any(|(account, manner)| account.name.as_str() == name && settled_later(manner))
     }
 
-    /// An account with its server.
+    /// Returns an account.
     pub(crate) fn account(&self, name: &str) -> &Account {
         &self.accounts.iter().find(|(account, _)| account.name.as_str() == name).unwrap().0
     }
 
-    /// The bytes of the message that has this unique-id. Where it begins with `an` it is for ann, with `ab` for bob as well.
+    /// Returns the bytes of the message with this unique-id. If that begins with `an` it is for ann, with `ab` for bob
+    /// as well.
     pub(crate) fn message(uid: &str, octets: usize) -> Vec<u8> {
         let recipients = match uid.get(..2) {
             Some("an") => "X-Envelope-To: ann@example.org\r\nReceived: x\r\n",
@@ -344,7 +345,7 @@ impl Script {
         text.into_bytes()
     }
 
-    /// All messages, with the names of their accounts.
+    /// Returns all messages, with the names of their accounts.
     pub(crate) fn mail(&self) -> impl Iterator<Item = (&'static str, &'static str, Vec<u8>)> {
         self.acts.iter().filter_map(|act| match *act {
             Act::Mail(account, uid, octets) => Some((account, uid, Self::message(uid, octets))),
@@ -352,7 +353,7 @@ impl Script {
         })
     }
 
-    /// The Maildirs.
+    /// Returns the Maildirs.
     pub(crate) fn maildirs(&self) -> impl Iterator<Item = &Path> {
         self.accounts.iter().flat_map(|(account, _)| account.maildirs()).map(|maildir| maildir.path)
     }

@@ -1,5 +1,5 @@
-//! POP3 servers in memory. They keep count of what was asked of them, and check at each QUIT that the client kept its
-//! side of the promise.
+//! POP3 servers in memory. They count what is requested of them, and check at each QUIT that the client has kept its
+//! promise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,35 +18,35 @@ use super::dialogue::{Dialogue, Next};
 use super::disk::{Shared, look};
 use super::sizes::{Lag, Note};
 
-/// Room for what is under way in one direction.
+/// The buffer for what is in transit in one direction, in bytes.
 const PIPE: usize = 1 << 14;
 
-/// One process is let in so often: no story needs more, and without a limit some would have no end.
+/// The maximum number of sessions per process: no script needs more, and without a limit some would not end.
 pub(crate) const MOST_SESSIONS: usize = 300;
 
 /// A message on a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// Its name in the world, different from all others; no client sees it.
+    /// Its name in the world, unique; no client sees it.
     pub(crate) id: String,
-    /// Its unique-id, on a server where those last.
+    /// Its unique-id, on a server where these last.
     pub(crate) unique_id: String,
     /// Its bytes, with CRLF line ends.
     pub(crate) bytes: Arc<[u8]>,
-    /// What stood under its unique-id before, if something did: its own beginning, or another message.
+    /// What had its unique-id before, if anything: its own beginning, or another message.
     pub(crate) before: Option<Arc<[u8]>>,
-    /// What its bytes are to become, if it is not whole yet.
+    /// What its bytes are to become, if it is not complete yet.
     pub(crate) after: Option<Arc<[u8]>>,
 }
 
 impl Message {
-    /// One that is as it is from the beginning.
+    /// Makes a message that does not change.
     pub(crate) fn new(id: &str, unique_id: &str, bytes: impl Into<Arc<[u8]>>) -> Self {
         let (before, after) = (None, None);
         Self { id: id.to_owned(), unique_id: unique_id.to_owned(), bytes: bytes.into(), before, after }
     }
 
-    /// It is another one from now on.
+    /// Turns it into another message.
     pub(crate) fn becomes(&mut self, bytes: Arc<[u8]>) {
         self.before = Some(std::mem::replace(&mut self.bytes, bytes));
         self.after = None;
@@ -56,33 +56,33 @@ impl Message {
 /// How a server makes its unique-ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UniqueIds {
-    /// A message has the same one as long as it is there.
+    /// A message keeps its unique-id.
     Lasting,
-    /// 1, 2, 3, by position: they shift when a message goes.
+    /// 1, 2, 3, by position: they shift when a message is removed.
     Counting,
     /// Each session makes new ones.
     PerSession,
 }
 
-/// What a server can do and how it behaves.
+/// The features and the behaviour of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
     pub(crate) pipelining: bool,
     pub(crate) uidl: bool,
     pub(crate) top: bool,
-    /// TOP is announced, and refused each time.
+    /// TOP is announced, but always refused.
     pub(crate) refuses_top: bool,
-    /// Where there is UIDL.
+    /// How unique-ids are made, if there is UIDL.
     pub(crate) unique_ids: UniqueIds,
-    /// A dot at the beginning of a line is doubled, as it must be.
+    /// Whether a dot at the beginning of a line is doubled, as it must be.
     pub(crate) stuffs_dots: bool,
-    /// Whatever was retrieved is removed at QUIT (`EXPIRE 0`).
+    /// Whether everything that was retrieved is removed at QUIT (`EXPIRE 0`).
     pub(crate) takes_retrieved: bool,
-    /// It only estimates the sizes of its messages.
+    /// Whether it only estimates the sizes of its messages.
     pub(crate) estimates: bool,
 }
 
-/// What goes wrong in one session.
+/// The faults of one session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mishaps {
     /// Every TOP is refused.
@@ -91,32 +91,32 @@ pub(crate) struct Mishaps {
     pub(crate) refuses_dele: bool,
     /// RETR is refused for these messages.
     pub(crate) refuses_retr: BTreeSet<String>,
-    /// QUIT is obeyed, and its answer never arrives.
+    /// QUIT is obeyed, but its answer is lost.
     pub(crate) loses_goodbye: bool,
 }
 
-/// Which listings leave messages out.
+/// Which listings omit messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lacking {
-    /// All of them: as if the messages were not there.
+    /// All of them, as if the messages did not exist.
     Everywhere,
-    /// UIDL alone.
+    /// Only UIDL.
     Uidl,
-    /// LIST alone.
+    /// Only LIST.
     List,
 }
 
-/// What a session has shown of one message.
+/// What a session has shown about one message.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub(crate) id: String,
-    /// None if UIDL leaves it out, or there is no UIDL.
+    /// None if UIDL omits it, or there is no UIDL.
     pub(crate) unique_id: Option<String>,
-    /// Its size in octets. None if LIST leaves it out, or in [`Shown::as_told`] if it was not asked for.
+    /// Its size in octets. None if LIST omits it, or in [`Shown::as_told`] if it was not requested.
     pub(crate) octets: Option<usize>,
-    /// LIST leaves it out.
+    /// Whether LIST omits it.
     pub(crate) lacks_size: bool,
-    /// Its size is that of another moment.
+    /// Whether its size is that of another moment.
     pub(crate) is_stale: bool,
 }
 
@@ -124,18 +124,18 @@ pub(crate) struct Line {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
     pub(crate) lines: Vec<Line>,
-    /// UIDL was answered, or LIST.
+    /// Whether UIDL or LIST was answered.
     pub(crate) listed: bool,
-    /// So was all that the client asked for before it went on: it knows of all of them.
+    /// Whether everything that the client requested before it went on was answered, too: then it knows all of them.
     pub(crate) answered: bool,
-    /// The sizes at these places were told.
+    /// The indexes whose sizes were reported.
     pub(crate) sizes: BTreeSet<usize>,
-    /// In this session TOP is refused.
+    /// Whether TOP is refused in this session.
     pub(crate) refuses_top: bool,
 }
 
 impl Shown {
-    /// The same with the sizes that were told alone.
+    /// Returns the same with only the sizes that were reported.
     pub(crate) fn as_told(&self) -> Self {
         let told = |(place, line): (usize, &Line)| {
             let octets = line.octets.filter(|_| self.sizes.contains(&place));
@@ -145,55 +145,55 @@ impl Shown {
     }
 }
 
-/// A message that a client had removed.
+/// A message that a client has removed.
 #[derive(Debug, Clone)]
 pub(crate) struct Removal {
     pub(crate) id: String,
-    /// When, in real seconds.
+    /// When, in true seconds.
     pub(crate) at: u64,
-    /// By DELE, not only because it was retrieved.
+    /// Whether it was marked by DELE, not only retrieved.
     pub(crate) marked: bool,
 }
 
-/// One maildrop, as long as the world lasts.
+/// A maildrop that lasts as long as the world.
 #[derive(Debug, Clone)]
 pub(crate) struct Post {
     pub(crate) manner: Manner,
     pub(crate) messages: Vec<Message>,
-    /// How many RETR were answered in full.
+    /// How many RETRs were answered in full.
     pub(crate) retrieved: usize,
-    /// How many DELE came.
+    /// How many DELEs were received.
     pub(crate) deleted: usize,
-    /// How many QUIT came.
+    /// How many QUITs were received.
     pub(crate) quits: usize,
     /// What was removed.
     pub(crate) removed: Vec<Removal>,
     /// How many bytes were sent.
     pub(crate) sent: usize,
-    /// The connection is cut when so many more were sent.
+    /// The connection is cut after this many more bytes sent.
     pub(crate) cut_after: Option<usize>,
-    /// The next QUIT never arrives.
+    /// Whether the next QUIT is lost.
     pub(crate) loses_quit: bool,
-    /// What goes wrong in the next session.
+    /// The faults of the next session.
     pub(crate) next_session: Mishaps,
-    /// Which listings leave these messages out.
+    /// Which listings omit these messages.
     pub(crate) lacking: (Option<Lacking>, BTreeSet<String>),
-    /// LIST tells the sizes of another moment.
+    /// LIST reports the sizes of another moment.
     pub(crate) lag: Option<Lag>,
-    /// What RETR gives in place of these messages.
+    /// What RETR returns in place of these messages.
     pub(crate) notes: BTreeMap<String, Note>,
-    /// The notes that were sent, and in place of which message.
+    /// The notes that were sent, and the messages that they replaced.
     pub(crate) sent_notes: Vec<(String, Vec<u8>)>,
-    /// The messages that came in another size than they were listed with, and how often each did.
+    /// The messages that were sent in another size than listed, and how often each was.
     pub(crate) misfits: BTreeMap<String, usize>,
-    /// How many were marked though not the message itself is stored, but what has its header and had its size: what is listed
-    /// shows no more.
+    /// How many messages were marked although not they are stored, but something with the same header and, before, the
+    /// same size: the listing shows no more.
     pub(crate) beyond_evidence: usize,
     /// What each session has listed.
     pub(crate) sessions: Vec<Shown>,
-    /// What must not have happened.
+    /// Violations of the promises.
     pub(crate) broken_promises: Vec<String>,
-    /// Where its mail goes on to, if the account forwards.
+    /// The destination, if the account forwards.
     pub(crate) destination: Option<Destination>,
 }
 
@@ -226,12 +226,12 @@ impl Post {
 /// All maildrops, by account.
 pub(crate) type Posts = Arc<Mutex<BTreeMap<String, Post>>>;
 
-/// The maildrops, whatever another thread did.
+/// Locks the maildrops, even if another thread has panicked.
 pub(crate) fn open(posts: &Posts) -> MutexGuard<'_, BTreeMap<String, Post>> {
     posts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// [`Dial`] for one process: a host is an account's name.
+/// A [`Dial`] for one process; hosts are named like accounts.
 pub(crate) struct SimDialer {
     pub(crate) posts: Posts,
     pub(crate) machine: Shared,
@@ -304,7 +304,7 @@ impl Dial for SimDialer {
 struct Session {
     stream: DuplexStream,
     machine: Shared,
-    /// The client's process: when it dies, the connection goes with it.
+    /// The client's process: the connection ends with it.
     process: u32,
     dialogue: Dialogue,
 }
@@ -319,8 +319,8 @@ impl Session {
                 Next::LastAnswer(answer) => (answer, true),
                 Next::Cut => return,
             };
-            // Time stands still as long as anybody has something to do. So whatever the client does about the last
-            // answer, on its disk or elsewhere, is done before this one comes: every run takes the same course.
+            // Time stands still while anybody has something to do. So what the client does about the last answer, on
+            // its disk or elsewhere, is done before this one is sent: every run takes the same course.
             tokio::time::sleep(Duration::from_millis(1)).await;
             let (part, cut) = self.dialogue.allowed(&answer);
             if self.stream.write_all(part).await.is_err() || cut || last {

@@ -1,47 +1,47 @@
-//! What servers tell of the sizes of their messages, and what they send in the place of one.
+//! What servers report about the sizes of their messages, and what they send in place of a message.
 
 use super::dialogue::stored;
 use super::server::{Manner, Message};
 
-/// Which moment the sizes in a listing belong to.
+/// The moment to which the sizes in a listing belong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lag {
-    /// One that RETR has not come to: LIST tells the size of the whole while RETR gives the beginning.
+    /// One that RETR has not reached: LIST has the size of the whole while RETR returns the beginning.
     Ahead,
-    /// One that is over: LIST tells the size of what stood there before.
+    /// One in the past: LIST has the size of what was there before.
     Behind,
 }
 
-/// What comes in place of a message.
+/// What is sent in place of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Note {
     pub(crate) header: NoteHeader,
-    /// How long it is, in hundredths of what is listed.
+    /// Its length, in hundredths of the listed size.
     pub(crate) hundredths: usize,
-    /// TOP shows the header of the note; else that of the message.
+    /// Whether TOP shows the header of the note, instead of that of the message.
     pub(crate) in_top: bool,
-    /// It is sent so many times more.
+    /// How many more times it is sent.
     pub(crate) times: u8,
 }
 
-/// What its header is.
+/// The header of a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoteHeader {
     /// That of the message.
     True,
-    /// One of its own, with a Message-ID and a date.
+    /// Its own, with a Message-ID and a date.
     Own,
     /// One that says little.
     Weak,
 }
 
-/// The header of a message, with the empty line.
+/// Returns the header of a message, with the empty line.
 pub(super) fn header(bytes: &[u8]) -> &[u8] {
     let end = bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);
     &bytes[..end]
 }
 
-/// The octets that LIST tells of a message, and whether they are those of another moment.
+/// Returns the size of a message in LIST, and whether it is that of another moment.
 pub(super) fn told(message: &Message, manner: Manner, lag: Option<Lag>) -> (usize, bool) {
     let other = match lag {
         None => None,
@@ -52,22 +52,22 @@ pub(super) fn told(message: &Message, manner: Manner, lag: Option<Lag>) -> (usiz
     (if manner.estimates { estimate(&message.id, octets) } else { octets }, other.is_some())
 }
 
-/// Always the same for a message of this size, up or down.
+/// Returns an estimate, too high or too low, always the same for a message of this size.
 fn estimate(id: &str, octets: usize) -> usize {
     let hundredths = [70, 130, 85, 115, 150];
     let which = id.bytes().map(usize::from).sum::<usize>() % hundredths.len();
     octets * hundredths[which] / 100
 }
 
-/// Whether what comes has the size that is listed, with either line end, and with or without the last one.
+/// Whether a message has the listed size, with either line end, and with or without the last one.
 pub(super) fn fits(listed: usize, bytes: &[u8]) -> bool {
     let (octets, stored) = (bytes.len(), stored(bytes).len());
     [octets - 2, octets, octets + 2, stored - 1, stored].contains(&listed)
 }
 
 impl Note {
-    /// What it says in place of a message that is listed with so many octets: never in just that size, or nothing would
-    /// tell it from the message.
+    /// Returns what is sent in place of a message with this listed size: never in exactly that size, or nothing would
+    /// distinguish it from the message.
     pub(super) fn bytes(&self, message: &Message, listed: usize) -> Vec<u8> {
         let id = &message.id;
         let mut bytes = match self.header {

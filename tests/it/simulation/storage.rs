@@ -1,9 +1,9 @@
 //! A tree of files and directories with two views: *written*, which processes see, and *durable*, which a power cut
 //! leaves.
 //!
-//! File bytes become durable by a sync of the file, directory entries by a sync of the directory, and nothing else does
-//! either: stricter than any file system in use. A rename between two directories is one change, which becomes durable
-//! with a sync of the directory that the name goes to.
+//! File bytes become durable by a sync of the file, directory entries by a sync of the directory, and neither makes
+//! anything else durable: stricter than any file system in use. A rename between two directories is one change, which
+//! becomes durable with a sync of the target directory.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use std::path::{Component, Path};
 
 use mailferry::disk::DirSync;
 
-/// Names a file or a directory as long as the disk exists.
+/// Identifies a file or directory for the life of the disk.
 pub(crate) type Ino = u64;
 
 /// The root directory.
@@ -23,7 +23,7 @@ const ROOT: Ino = 1;
 pub(crate) struct Storage {
     pub(super) nodes: BTreeMap<Ino, Node>,
     next: Ino,
-    /// Changes of directories that are not durable yet, the oldest first.
+    /// Changes of directories that are not durable yet, oldest first.
     pub(super) pending: Vec<Change>,
     /// Whether directories can be synced at all.
     pub(crate) syncable: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Storage {
     pub(crate) unsyncable: Option<Ino>,
     /// Whether a file can have several names.
     pub(crate) links: bool,
-    /// Whether inode numbers last.
+    /// Whether inode numbers are stable.
     pub(crate) lasting: bool,
 }
 
@@ -54,9 +54,9 @@ pub(super) struct Dir {
 pub(super) struct File {
     pub(super) written: Vec<u8>,
     pub(super) durable: Vec<u8>,
-    /// What was done to it since it was durable, the oldest first.
+    /// The changes since it was last durable, oldest first.
     pub(super) edits: Vec<Edit>,
-    /// How often it or its names were changed: its ctime.
+    /// How often the file or its names were changed: its ctime.
     pub(super) changes: i64,
 }
 
@@ -79,12 +79,12 @@ impl Edit {
 /// A name in a directory.
 pub(crate) type Slot = (Ino, OsString);
 
-/// A change of directories: seen whole or not at all.
+/// A change of directories, which is atomic.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
-    /// The name that goes.
+    /// The name that is removed.
     pub(super) from: Option<Slot>,
-    /// The name that comes, or gets another file.
+    /// The name that is added, or gets another file.
     pub(super) to: Option<(Slot, Ino)>,
 }
 
@@ -105,7 +105,7 @@ impl Change {
 }
 
 impl Storage {
-    /// An empty disk.
+    /// Makes an empty disk.
     pub(crate) fn new() -> Self {
         let nodes = BTreeMap::from([(ROOT, Node::Dir(Dir::default()))]);
         Self {
@@ -155,7 +155,7 @@ impl Storage {
         }
     }
 
-    /// What is at a path, as processes see it.
+    /// Finds what is at a path, as processes see it.
     pub(crate) fn find(&self, path: &Path) -> io::Result<Ino> {
         let mut at = ROOT;
         for component in path.components() {
@@ -176,13 +176,13 @@ impl Storage {
         self.dir(slot.0).ok()?.written.get(&slot.1).copied()
     }
 
-    /// The inode number of a directory.
+    /// Returns the inode number of a directory.
     pub(crate) fn directory(&self, path: &Path) -> io::Result<Ino> {
         let ino = self.find(path)?;
         self.dir(ino).map(|_| ino)
     }
 
-    /// The names in a directory.
+    /// Returns the names in a directory.
     pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
         self.list_of(self.find(path)?)
     }
@@ -191,7 +191,7 @@ impl Storage {
         Ok(self.dir(dir)?.written.keys().cloned().collect())
     }
 
-    /// A file's bytes.
+    /// Returns a file's bytes.
     pub(crate) fn read(&self, path: &Path) -> io::Result<&[u8]> {
         Ok(&self.file(self.find(path)?)?.written)
     }
@@ -220,7 +220,7 @@ impl Storage {
         if self.at(slot).is_some() { Err(io::ErrorKind::AlreadyExists.into()) } else { Ok(()) }
     }
 
-    /// What has a name, as processes see it.
+    /// Returns the inode of a name, as processes see it.
     pub(crate) fn named(&self, slot: &Slot) -> io::Result<Ino> {
         self.at(slot).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -323,7 +323,7 @@ impl Storage {
         self.settle(|change| change.becomes_durable_with(ino));
     }
 
-    /// The same, on a disk that may not be able to.
+    /// Like [`Self::sync_dir`], on a disk that may not support it.
     pub(crate) fn sync_if_possible(&mut self, ino: Ino) -> DirSync {
         if !self.syncable || self.unsyncable == Some(ino) {
             return DirSync::Unsupported;
@@ -349,7 +349,7 @@ impl Storage {
         files.into_iter().for_each(|ino| self.sync(ino));
     }
 
-    /// Makes the changes that `chosen` names durable, and with each those before it that deal with the same names.
+    /// Makes the changes selected by `chosen` durable, and with each the earlier ones of the same names.
     pub(super) fn settle(&mut self, mut chosen: impl FnMut(&Change) -> bool) {
         let pending = std::mem::take(&mut self.pending);
         let mut keep: Vec<bool> = pending.iter().map(&mut chosen).collect();
@@ -367,7 +367,7 @@ impl Storage {
         }
     }
 
-    /// Puts another directory, or none, at a path, as mounting and unmounting do; what was there is not lost.
+    /// Puts another directory, or none, at a path, like mounting and unmounting; what was there is kept.
     pub(crate) fn mount(&mut self, path: &Path, other: Option<Ino>) -> Option<Ino> {
         let (dir, name) = self.slot(path).unwrap();
         let dir = self.dir_mut(dir);
@@ -380,7 +380,7 @@ impl Storage {
         before
     }
 
-    /// Gives a directory and those in it other inode numbers, as mounting them again does on some file systems.
+    /// Gives a directory and those below it new inode numbers, as mounting again does on some file systems.
     pub(crate) fn mount_again(&mut self, path: &Path) {
         let names: Vec<OsString> = self.list(path).unwrap();
         for name in names.iter().map(|name| path.join(name)).chain([path.to_owned()]) {
@@ -393,17 +393,17 @@ impl Storage {
         }
     }
 
-    /// A directory that is nowhere yet.
+    /// Makes a directory without a name.
     pub(crate) fn new_dir(&mut self) -> Ino {
         self.new_node(Node::Dir(Dir::default()))
     }
 
-    /// Every file below a path that a power cut would leave for sure, with its name and bytes.
+    /// Returns every file below a path that is sure to survive a power cut, with its name and bytes.
     pub(crate) fn surviving(&self, below: &Path) -> Vec<(String, &[u8])> {
         self.files(below, |dir| &dir.durable, |file| &file.durable)
     }
 
-    /// Every file below a path as processes see it, with its path and bytes.
+    /// Returns every file below a path as processes see it, with its path and bytes.
     pub(crate) fn visible(&self, below: &Path) -> Vec<(String, &[u8])> {
         self.files(below, |dir| &dir.written, |file| &file.written)
     }
@@ -438,7 +438,7 @@ impl Storage {
         found
     }
 
-    /// Forgets what no name leads to, in either view.
+    /// Removes inodes that no name refers to, in either view.
     pub(super) fn collect_garbage(&mut self) {
         let mut seen = std::collections::BTreeSet::new();
         let mut todo = vec![ROOT];

@@ -1,11 +1,11 @@
-//! Stories out of seeds: up to a year of mail, polls and mishaps, at servers of every kind.
+//! Stories from seeds: up to a year of mail, polls and mishaps, with servers of every kind.
 //!
-//! What must hold in all of them: no message is removed by our word that is not stored, none is lost, nothing is shown
-//! that is no message, nothing goes before its time; and there is no copy too many but where a doubt explains it.
+//! What must hold in all of them: no message that is not stored is removed at our request, none is lost, nothing is
+//! shown that is not a message, nothing is removed too early; and there is no extra copy that a doubt does not explain.
 //!
-//! [`letter`] makes the messages, [`story`] says what may happen, [`generate`] makes a story of a seed, [`play`] plays it
-//! on the world with its [`polling`] and its [`reader`] of mail, [`judge`] looks at each step, [`ledger`] knows the doubts, and [`shrink`]
-//! leaves out what a failure does not need.
+//! [`letter`] makes the messages, [`story`] defines what may happen, [`generate`] makes a story from a seed, [`play`]
+//! plays it in the world with its [`polling`] and its mail [`reader`], [`judge`] checks each step, [`ledger`] knows the
+//! doubts, and [`shrink`] removes what a failure does not need.
 
 mod generate;
 mod judge;
@@ -39,18 +39,18 @@ use totals::Totals;
 
 /// How many stories are played, from seed 0 on.
 const COUNT: &str = "MAILFERRY_STORIES";
-/// The seed of the only story that is played.
+/// The seed of the only story to play.
 const ONE: &str = "MAILFERRY_STORY";
-/// How many there are unless the environment wants more.
+/// How many stories are played by default.
 const NORMALLY: u64 = 300;
-/// The seeds of stories in which something was wrong once; they are always played.
+/// The seeds of stories that have failed once; they are always played.
 const FAILED_ONCE: [u64; 12] = [334, 1378, 3109, 3520, 4209, 4616, 5243, 5659, 5818, 6417, 8127, 9160];
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
-/// A failure, with the story act by act.
+/// Describes a failure, with the story act by act.
 fn tell(story: &Story, runtime: &Runtime) -> String {
     let outcome = play(story, runtime);
     let mut text = String::new();
@@ -66,7 +66,7 @@ fn tell(story: &Story, runtime: &Runtime) -> String {
     text
 }
 
-/// Plays one story. Of each kind of failure one is made as short as it goes.
+/// Plays a story. One failure of each kind is shrunk as far as possible.
 fn check(seed: u64, totals: &Mutex<Totals>, told: &Mutex<BTreeSet<Kind>>, runtime: &Runtime) -> Verdict {
     let story = story(seed);
     let outcome = play(&story, runtime);

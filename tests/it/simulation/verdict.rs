@@ -1,4 +1,4 @@
-//! What must be true when the script is over, whatever went wrong on the way.
+//! What must be true at the end of a script, whatever went wrong before.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,28 +13,28 @@ use super::server::{Post, Removal, open};
 use super::storage::Storage;
 use super::world::{Polled, READ, Snapshot, World};
 
-/// What went wrong, in words.
+/// The description of a failure.
 pub(crate) type Verdict = Result<(), String>;
 
 /// What can be seen of a world from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observed {
-    /// The messages in the Maildirs and where mail readers put them, by unique-id; files that are none, by what they are.
+    /// The messages in the Maildirs and where mail readers put them, by unique-id; other files by what they are.
     mail: Vec<String>,
     /// Files in `tmp/`.
     unfinished: Vec<String>,
     /// What each server still has.
     on_servers: BTreeMap<String, Vec<String>>,
-    /// The unique-ids that each state remembers.
+    /// The unique-ids that each state records.
     remembered: BTreeMap<String, Vec<String>>,
-    /// Deliveries that no state knows to be finished, and messages that made trouble.
+    /// Deliveries that no state has recorded as finished, and messages that caused problems.
     loose_ends: Vec<String>,
 }
 
 /// What the name of a note begins with.
 const NOTE: &str = "in place of ";
 
-/// The unique-ids of all files outside `tmp/`.
+/// Returns the unique-ids of all files outside `tmp/`.
 fn mail(world: &World<'_>) -> Vec<String> {
     let mut known: BTreeMap<Vec<u8>, String> =
         world.script.mail().map(|(_, uid, bytes)| (stored(&bytes), uid.to_owned())).collect();
@@ -54,7 +54,7 @@ fn mail(world: &World<'_>) -> Vec<String> {
     mail
 }
 
-/// Looks at everything.
+/// Observes everything.
 pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
     let unfinished = {
         let machine = look(&world.machine);
@@ -62,7 +62,7 @@ pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
         files.into_iter().map(|(path, _)| path).filter(|path| path.contains("/tmp/")).collect()
     };
     let left = |post: &Post| post.messages.iter().map(|message| message.id.clone()).collect();
-    // What a server takes away by itself depends on how often we came as far as QUIT: that is its own affair.
+    // What a server deletes by itself depends on how often a session got as far as QUIT: that is its own affair.
     let posts = open(&world.posts).clone();
     let ours = posts.iter().filter(|(_, post)| !post.manner.takes_retrieved);
     let on_servers = ours.map(|(name, post)| (name.clone(), left(post))).collect();
@@ -83,7 +83,7 @@ pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
     Ok(Observed { mail: mail(world), unfinished, on_servers, remembered, loose_ends })
 }
 
-/// Nothing visible is less than a message, at no time.
+/// Checks that nothing visible is ever less than a message.
 pub(crate) fn check_no_parts(world: &World<'_>) -> Verdict {
     match mail(world).into_iter().find(|name| name.contains("is no message")) {
         Some(part) => Err(part),
@@ -91,7 +91,7 @@ pub(crate) fn check_no_parts(world: &World<'_>) -> Verdict {
     }
 }
 
-/// No message is in another Maildir than the one that it goes to.
+/// Checks that no message is in another Maildir than the one it belongs in.
 fn check_places(world: &World<'_>) -> Verdict {
     let machine = look(&world.machine);
     let files = machine.storage.visible(Path::new(MAIL));
@@ -110,14 +110,14 @@ fn check_places(world: &World<'_>) -> Verdict {
     Ok(())
 }
 
-/// Nobody deleted or took what was not safe, or too early.
+/// Checks that nobody deleted or took away what was not safe, or too early.
 fn check_promises(world: &World<'_>) -> Verdict {
     let posts = open(&world.posts);
     if let Some(broken) = posts.values().flat_map(|post| &post.broken_promises).next() {
         return Err(broken.clone());
     }
     for Removal { id, at, .. } in &posts.get("aged").map(|post| post.removed.clone()).unwrap_or_default() {
-        // This one came fifteen days after the others.
+        // This one arrived fifteen days after the others.
         let due = if id == "a2" { 29 } else { 14 } * 86_400;
         if *at < due {
             return Err(format!("{id} was deleted after {} days", at / 86_400));
@@ -126,12 +126,12 @@ fn check_promises(world: &World<'_>) -> Verdict {
     Ok(())
 }
 
-/// Whether notes came in a poll, which it has to tell.
+/// Whether notes were sent in a poll, which it has to report.
 fn has_told_of_notes(polled: &Polled) -> bool {
     !polled.report.other_sizes.is_empty() && polled.report.failed.is_empty()
 }
 
-/// A poll that met nothing must end well.
+/// Checks that a poll without a fault ends well.
 pub(crate) fn check_good(what: &str, polled: &Polled) -> Verdict {
     match (&polled.report.end, polled.report.exit_status()) {
         (Ok(()), ExitStatus::Ok) => Ok(()),
@@ -141,7 +141,7 @@ pub(crate) fn check_good(what: &str, polled: &Polled) -> Verdict {
     }
 }
 
-/// Every account is polled once more: what was known and lost in a power cut, because it did not matter, is found out
+/// Polls every account once more: what was known and was lost in a power cut, because it did not matter, is found out
 /// again.
 fn settle(world: &mut World<'_>) -> Verdict {
     for (account, manner) in &world.script.accounts {
@@ -155,12 +155,12 @@ fn settle(world: &mut World<'_>) -> Verdict {
     Ok(())
 }
 
-/// A poll that finds nothing new must leave everything as it is.
+/// Checks that a poll that finds nothing new changes nothing.
 fn check_idle(what: &str, polled: &Polled, syncable: bool) -> Verdict {
     check_idle_but_for(polled.process.writes(), what, polled, syncable)
 }
 
-/// The first one remembers the listing as well.
+/// Like [`check_idle`], for the first such poll, which also remembers the listing.
 fn check_first_idle(what: &str, polled: &Polled, syncable: bool) -> Verdict {
     check_idle_but_for(polled.process.writes_beside_hints(), what, polled, syncable)
 }
@@ -169,8 +169,8 @@ fn check_idle_but_for(mut writes: Vec<String>, what: &str, polled: &Polled, sync
     check_good(what, polled)?;
     let (mut retrieved, deleted) = (polled.retrieved, polled.deleted);
     if !syncable {
-        // What ought to be deleted and must not is looked at each time, to see whether it still must not.
-        // So is a new state file made each time, as long as nothing in it says that the last one is durable.
+        // What ought to be deleted but must not be is checked each time, to see whether that is still so. A new state
+        // file is also written each time, as long as nothing in it says that the last one is durable.
         writes.retain(|write| !write.starts_with("SyncDir") && !write.contains(".uids"));
         retrieved = 0;
     }
@@ -180,7 +180,7 @@ fn check_idle_but_for(mut writes: Vec<String>, what: &str, polled: &Polled, sync
     Ok(())
 }
 
-/// A script that was played without any fault: what it is compared with.
+/// A script played without any fault, to compare with.
 #[derive(Debug)]
 pub(crate) struct Rehearsal {
     pub(crate) script: Script,
@@ -189,10 +189,10 @@ pub(crate) struct Rehearsal {
     end: Observed,
 }
 
-/// A poll of the clean run.
+/// A poll of the run without faults.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// Its place among the acts.
+    /// Its index among the acts.
     pub(crate) act: usize,
     pub(crate) account: &'static str,
     /// The world before it.
@@ -201,7 +201,7 @@ pub(crate) struct Stage {
     pub(crate) log: Vec<(super::fault::Operation, String)>,
     /// How many bytes the server sent.
     pub(crate) sent: usize,
-    /// How it ended.
+    /// Its exit status.
     pub(crate) status: ExitStatus,
 }
 
@@ -211,7 +211,7 @@ impl Rehearsal {
         Self::with(script, |_| {})
     }
 
-    /// The same on a disk that is special.
+    /// Like [`Self::new`], on a disk that `prepare` has changed.
     pub(crate) fn with(script: Script, prepare: impl FnOnce(&mut Storage)) -> Self {
         let runtime = super::world::runtime();
         let mut world = World::new(&script, &runtime);
@@ -223,7 +223,7 @@ impl Rehearsal {
             let before = world.snapshot();
             let polled = world.poll(account, None);
             check_good(&format!("act {act}"), &polled).unwrap();
-            // On a copy of the world, so that it has no consequences: the same poll at once again.
+            // On a copy of the world, so that it has no consequences: the same poll again at once.
             let mut copy = World::resume(&script, &runtime, &world.snapshot());
             let syncable = look(&world.machine).storage.can_sync_all();
             let status = polled.report.exit_status();
@@ -254,7 +254,7 @@ impl Rehearsal {
         Self { script, stages, end }
     }
 
-    /// The same where a doubt has brought so many messages a second time.
+    /// Like [`Self::finish`], if doubts have caused this many extra copies.
     pub(crate) fn finish_with_copies(&self, world: &mut World<'_>, stage: &Stage, copies: usize) -> Verdict {
         if copies == 0 {
             return self.finish(world, stage);
@@ -281,7 +281,7 @@ impl Rehearsal {
         Ok(())
     }
 
-    /// Plays the rest of the script, from behind this stage on, and judges the end.
+    /// Plays the rest of the script after this stage, and judges the end.
     pub(crate) fn finish(&self, world: &mut World<'_>, stage: &Stage) -> Verdict {
         self.play_rest(world, stage)?;
         let syncable = look(&world.machine).storage.can_sync_all();
@@ -292,7 +292,7 @@ impl Rehearsal {
     }
 
     fn cut_at_the_end(&self, world: &mut World<'_>, stage: &Stage) -> Verdict {
-        // What was said to be safe must still be there when nothing but what was synced survives.
+        // What was reported as safe must survive if nothing but what was synced does.
         world.cut_power(Survival::Nothing, 0);
         let polled = world.poll(stage.account, None);
         check_good("after a power cut at the very end", &polled)?;
@@ -304,7 +304,7 @@ impl Rehearsal {
         if seen == *expected { Ok(()) } else { Err(format!("after a power cut at the very end: {seen:?}")) }
     }
 
-    /// What each server still has at the end.
+    /// Returns what each server still has at the end.
     pub(crate) fn left_on_server(&self, account: &str) -> &[String] {
         &self.end.on_servers[account]
     }

@@ -1,4 +1,4 @@
-//! Disk, servers and clock together: what a process meets, what a script does to them, and copies of the whole.
+//! Disk, servers and clock together: what a process meets, what a script does to them, and copies of it all.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,14 +25,14 @@ use super::script::{Act, Script};
 use super::server::{Message, Post, Posts, SimDialer, open};
 use super::storage::Storage;
 
-/// Where the states are.
+/// The directory of the states.
 pub(crate) const STATE: &str = "/state/mailferry";
-/// Where a mail reader files what it has read.
+/// Where a mail reader moves what it has read.
 pub(crate) const READ: &str = "/mail/read";
 /// A day, in seconds.
 const DAY: u64 = 86_400;
 
-/// Everything there is, at one moment.
+/// A copy of the whole world at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     storage: Storage,
@@ -51,20 +51,20 @@ pub(crate) struct World<'a> {
     processes: u32,
 }
 
-/// What came of a poll.
+/// The result of a poll.
 pub(crate) struct Polled {
     pub(crate) report: PollReport,
     /// The process at its end.
     pub(crate) process: Process,
     /// How many messages were retrieved.
     pub(crate) retrieved: usize,
-    /// How many were marked as deleted.
+    /// How many messages were marked as deleted.
     pub(crate) deleted: usize,
     /// How many bytes the server sent.
     pub(crate) sent: usize,
 }
 
-/// What came of a run that polls, forwards and polls again.
+/// The result of a run that polls, forwards and polls again.
 pub(crate) struct Fetched {
     pub(crate) first: PollReport,
     pub(crate) forwarded: ForwardReport,
@@ -73,7 +73,7 @@ pub(crate) struct Fetched {
     pub(crate) process: Process,
 }
 
-/// What a mail reader does to what it finds in `new/`.
+/// What a mail reader does with the messages in `new/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
     /// Nothing.
@@ -82,17 +82,17 @@ pub(crate) enum Reader {
     Opens,
     /// Moves it to another place.
     Files,
-    /// The one and the other, in turn.
+    /// One or the other, in turn.
     Both,
 }
 
-/// The runtime of one thread of tests: time stands still while there is anything to do.
+/// Returns the runtime of a test thread: time stands still while there is anything to do.
 pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
 impl<'a> World<'a> {
-    /// The world before the script begins.
+    /// Makes the world before the script begins.
     pub(crate) fn new(script: &'a Script, runtime: &'a Runtime) -> Self {
         let mut storage = Storage::new();
         for dir in ["/state", MAIL, READ] {
@@ -104,7 +104,7 @@ impl<'a> World<'a> {
         Self::resume(script, runtime, &Snapshot { storage, posts, time: Time::new(), processes: 0 })
     }
 
-    /// The world as it was.
+    /// Makes the world as it was.
     pub(crate) fn resume(script: &'a Script, runtime: &'a Runtime, snapshot: &Snapshot) -> Self {
         let Snapshot { storage, posts, time, processes } = snapshot.clone();
         Self {
@@ -117,7 +117,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A copy of everything.
+    /// Copies everything.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             storage: look(&self.machine).storage.clone(),
@@ -127,7 +127,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A new process takes the place of the last one.
+    /// Starts a new process in place of the last one.
     pub(crate) fn start(&mut self, fault: Option<Fault>) -> SimDisk {
         self.processes += 1;
         look(&self.machine).process = Process::new(self.processes, fault);
@@ -138,13 +138,13 @@ impl<'a> World<'a> {
         Arc::new(ConfiguredAccounts::new(self.script.accounts.iter().map(|(account, _)| account.name.clone())))
     }
 
-    /// mailferry runs and polls one account.
+    /// Runs mailferry to poll one account.
     pub(crate) fn poll(&mut self, name: &str, fault: Option<Fault>) -> Polled {
         let account = self.script.account(name).clone();
         self.poll_as(account, fault, PollOptions::default())
     }
 
-    /// The same, with an account that differs from the script's.
+    /// Like [`Self::poll`], with an account that differs from the script's.
     pub(crate) fn poll_as(&mut self, account: Account, fault: Option<Fault>, options: PollOptions) -> Polled {
         let (context, dialer) = self.process(fault);
         let host = account.endpoint.host.clone();
@@ -164,10 +164,10 @@ impl<'a> World<'a> {
         Polled { report, process, retrieved, deleted, sent }
     }
 
-    /// A new process, and what polls need of it.
+    /// Starts a new process and makes what polls need.
     fn process(&mut self, fault: Option<Fault>) -> (Arc<PollContext>, Arc<SimDialer>) {
         let disk = self.start(fault);
-        // The instance id of a new state comes from here: every run takes the same course.
+        // The instance id of a new state is drawn from this: every run takes the same course.
         fastrand::seed(u64::from(self.processes));
         let dialer = Arc::new(SimDialer {
             posts: Arc::clone(&self.posts),
@@ -190,8 +190,8 @@ impl<'a> World<'a> {
         (Arc::new(context), dialer)
     }
 
-    /// mailferry runs: it polls an account, forwards what is in its spool, and polls again, so that what has arrived goes
-    /// from the server.
+    /// Runs mailferry: it polls an account, forwards what is in its spool, and polls again, so that what has arrived is
+    /// deleted on the server.
     pub(crate) fn fetch_and_forward(&mut self, name: &str, fault: Option<Fault>) -> Fetched {
         let account = self.script.account(name).clone();
         let (context, dialer) = self.process(fault);
@@ -209,20 +209,20 @@ impl<'a> World<'a> {
         Fetched { first, forwarded, second, process }
     }
 
-    /// After a poll that met a fault: if that was the end of the process, or of the power, so be it.
+    /// Ends the process, or cuts the power, if that is what the fault of the last poll was.
     pub(crate) fn crash(&mut self, fault: Fault) {
         if let FaultKind::Cut(survival) = fault.kind {
             self.cut_power(survival, fault.seed);
         }
     }
 
-    /// The power is cut, and the machine boots.
+    /// Cuts the power, and boots the machine.
     pub(crate) fn cut_power(&mut self, survival: Survival, seed: u64) {
         look(&self.machine).storage.cut_power(survival, seed);
         self.clock.change(Time::reboot);
     }
 
-    /// Everything that happens but polls.
+    /// Does anything except a poll.
     pub(crate) fn act(&mut self, act: Act) {
         match act {
             Act::Mail(account, uid, octets) => {
@@ -248,7 +248,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A mail reader moves what is in `new/`.
+    /// Lets a mail reader handle what is in `new/`.
     pub(crate) fn read(&mut self, maildir: &Path, reader: Reader) {
         let storage = &mut look(&self.machine).storage;
         let new = maildir.join("new");
@@ -281,7 +281,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What is remembered of an account.
+    /// Reads the state of an account.
     pub(crate) fn state(&mut self, account: &Account) -> Result<Store, String> {
         let disk: Arc<dyn Disk> = Arc::new(self.start(None));
         Store::look(disk, Path::new(STATE), account, &self.open_options()).map_err(|e| e.to_string())

@@ -1,16 +1,16 @@
-//! Circles: modules that name each other, directly or through others.
+//! Circles: modules that use each other, directly or through others.
 //!
-//! The children of each module are looked at, each with everything below it: those of the crate are the rooms, those of a
-//! room its files. A child may name its parent, and a parent its children.
+//! The children of each module are compared, each with everything below it: those of the crate are the rooms, those of
+//! a room its files. A child may use its parent, and a parent its children.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::modules::{Reference, Target, Tree};
 
-/// From one module to a neighbour, with the first place that names it.
+/// From one module to a neighbour, with the first place that uses it.
 type Edges = BTreeMap<(String, String), String>;
 
-/// What is wrong with the circles of `tree`, where `exceptions` (`a -> b`) are known.
+/// Returns the circles of `tree`, except for known ones in `exceptions` (`a -> b`).
 pub(super) fn findings(tree: &Tree, exceptions: &[&str]) -> Vec<String> {
     let all = edges(tree);
     let text = |(from, to): &(String, String)| format!("{from} -> {to}");
@@ -35,7 +35,7 @@ pub(super) fn findings(tree: &Tree, exceptions: &[&str]) -> Vec<String> {
     findings
 }
 
-/// Every edge between two children of one parent.
+/// Returns every edge between two children of one parent.
 fn edges(tree: &Tree) -> Edges {
     let mut edges = Edges::new();
     for reference in tree.references() {
@@ -46,7 +46,7 @@ fn edges(tree: &Tree) -> Edges {
     edges
 }
 
-/// The two children of the deepest module that both ends are in, unless an end is that module.
+/// Returns the two children of the deepest module that contains both ends, unless an end is that module.
 fn neighbours(reference: &Reference<'_>) -> Option<(String, String)> {
     let Target::Ours { module: to, .. } = &reference.target else { return None };
     let from = &reference.from.path;

@@ -1,29 +1,29 @@
-//! The tree of modules that begins at `src/lib.rs`, and where each path that is named in it leads.
+//! The tree of modules from `src/lib.rs` on, and what each path in it refers to.
 
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
 
 use super::source::{Path, Source};
 
-/// A module: its path without `crate`, and what its source says.
+/// A module: its path without `crate`, and what its source contains.
 #[derive(Debug)]
 pub(super) struct Module {
     pub(super) path: Path,
-    /// The file, as seen from `src/`.
+    /// The file, relative to `src/`.
     pub(super) file: PathBuf,
     pub(super) source: Source,
 }
 
-/// Where a path leads.
+/// What a path refers to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// To a module of ours, and what is named in it.
+    /// A module of ours, and an item in it.
     Ours { module: Path, item: Path },
-    /// To another crate; the path is complete.
+    /// Another crate; the path is complete.
     Other(Path),
 }
 
-/// One module names something.
+/// A use of something in a module.
 #[derive(Debug)]
 pub(super) struct Reference<'a> {
     pub(super) from: &'a Module,
@@ -32,7 +32,7 @@ pub(super) struct Reference<'a> {
 }
 
 impl Reference<'_> {
-    /// Such as `pop3/auth.rs:7`.
+    /// Returns the place, such as `pop3/auth.rs:7`.
     pub(super) fn place(&self) -> String {
         format!("{}:{}", self.from.file.display(), self.line)
     }
@@ -43,11 +43,11 @@ pub(super) struct Tree {
     modules: BTreeMap<Path, Module>,
 }
 
-/// Re-exports of re-exports are followed so many times.
+/// How deep re-exports of re-exports are followed.
 const DEPTH: usize = 8;
 
 impl Tree {
-    /// Reads `lib.rs` and every file that it leads to; `read` gives the text of a file, seen from `src/`.
+    /// Reads `lib.rs` and every file that it leads to; `read` returns the text of a file, given relative to `src/`.
     pub(super) fn read(read: &dyn Fn(&FilePath) -> Option<String>) -> Result<Self, String> {
         let mut tree = Self::default();
         tree.add_file(Path::new(), FilePath::new("lib.rs"), read)?;
@@ -90,7 +90,7 @@ impl Tree {
         self.modules.values()
     }
 
-    /// Everything that is named, with where it leads.
+    /// Returns everything that is used, and what it refers to.
     pub(super) fn references(&self) -> impl Iterator<Item = Reference<'_>> {
         self.modules.values().flat_map(move |from| {
             let named = from.source.named.iter();
@@ -100,7 +100,7 @@ impl Tree {
         })
     }
 
-    /// Where `path` leads, as written in `from`; `None` for what is declared there, and for primitive types.
+    /// Returns what `path` in `from` refers to; `None` for what is declared there, and for primitive types.
     fn resolve(&self, from: &Module, path: &[String], depth: usize) -> Option<Target> {
         let depth = depth.checked_sub(1)?;
         let (first, rest) = path.split_first()?;
@@ -129,7 +129,7 @@ impl Tree {
         }
     }
 
-    /// Follows `rest` from the module `base`, through what it re-exports.
+    /// Follows `rest` from the module `base`, through re-exports.
     fn descend(&self, base: Path, rest: &[String], depth: usize) -> Option<Target> {
         let mut module = base;
         for (position, segment) in rest.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Names in prose: modules, files, types and functions that a page names must be there.
+//! Names in prose: modules, files, types and functions named on a page must exist.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::modules::{Module, Tree};
 /// Extensions of files that a page may name.
 const FILE: [&str; 1] = [".rs"];
 
-/// What `page` names that is not there. `exists` knows the files outside `src/`, as seen from the project.
+/// Returns what `page` names that does not exist. `exists` knows the files outside `src/`, relative to the project.
 pub(super) fn findings(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut wrong = BTreeSet::new();
     // The room that a paragraph of the code map is about.
@@ -20,7 +20,7 @@ pub(super) fn findings(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool) -
         if line.starts_with("```") {
             in_block = !in_block;
         } else if in_block {
-            // A drawing: only what can be nothing but a path is looked at.
+            // In a drawing, only what can be nothing but a path is checked.
             line.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)))
                 .filter(|word| is_path(word) && !has_path(tree, word))
                 .for_each(|path| note("name", path));
@@ -44,12 +44,12 @@ pub(super) fn findings(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool) -
     wrong.into_iter().collect()
 }
 
-/// What stands between backquotes in a line.
+/// Returns what is in backticks in a line.
 fn spans(line: &str) -> Vec<&str> {
     line.split('`').skip(1).step_by(2).collect()
 }
 
-/// What kind of thing a span names that is not there.
+/// Returns the kind of thing that a span names, if that does not exist.
 fn missing(tree: &Tree, span: &str, room: Option<&str>, exists: &dyn Fn(&str) -> bool) -> Option<&'static str> {
     if FILE.iter().any(|extension| span.ends_with(extension)) {
         let here = room.is_some() && !span.contains('/');
@@ -88,18 +88,18 @@ fn declares(module: &Module, name: &str) -> bool {
     module.source.declared.iter().any(|it| it == name)
 }
 
-/// Whether a module has this path, or this end of a path.
+/// Whether a module has this path, or a path that ends with it.
 fn is_module(tree: &Tree, name: &str) -> bool {
     !modules(tree, &name.split("::").collect::<Vec<_>>()).is_empty()
 }
 
-/// The modules whose paths end so.
+/// Returns the modules whose paths have this end.
 fn modules<'a>(tree: &'a Tree, end: &[&str]) -> Vec<&'a Module> {
     let segments = |module: &Module| module.path.iter().map(String::as_str).collect::<Vec<_>>().ends_with(end);
     tree.modules().filter(|module| segments(module)).collect()
 }
 
-/// Whether `a::b::C::d` leads somewhere: through modules, then a type, then what is declared beside it.
+/// Whether `a::b::C::d` exists: modules, then a type, then what is declared beside it.
 fn has_path(tree: &Tree, path: &str) -> bool {
     let segments: Vec<&str> = path.split("::").collect();
     let is_lower = |it: &&&str| it.starts_with(|c: char| c.is_ascii_lowercase());
@@ -108,7 +108,7 @@ fn has_path(tree: &Tree, path: &str) -> bool {
         let (leading, items) = segments.split_at(length);
         let found = if leading.is_empty() { tree.modules().collect() } else { modules(tree, leading) };
         let in_room = |module: &Module| -> bool {
-            // Types are exported from where they are made to the top of their room.
+            // Types are re-exported at the top of their room.
             let below = tree.modules().filter(|it| it.path.starts_with(&module.path) || leading.is_empty());
             let below: Vec<&Module> = below.collect();
             items.iter().all(|item| below.iter().any(|it| declares(it, item)))

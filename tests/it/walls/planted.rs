@@ -1,9 +1,9 @@
-//! The checkers themselves: each finds what is planted in small made-up sources, and nothing else.
+//! Tests of the checkers: each finds what is planted in small made-up sources, and nothing else.
 
 use super::modules::{Target, Tree};
 use super::{circles, names, purity};
 
-/// A tree of files, each with its text.
+/// Makes a tree of files, each with its text.
 fn tree(files: &[(&str, &str)]) -> Tree {
     let read = |file: &std::path::Path| {
         let found = files.iter().find(|(name, _)| std::path::Path::new(name) == file);
@@ -12,7 +12,7 @@ fn tree(files: &[(&str, &str)]) -> Tree {
     Tree::read(&read).unwrap()
 }
 
-/// What is said of a pure room `pop3` with this source, beside an impure `net` and a plain `secret`.
+/// Returns the findings in a pure room `pop3` with this source, beside an impure `net` and a plain `secret`.
 fn of_pure(source: &str) -> Vec<String> {
     of_pure_except(source, &[])
 }
@@ -64,7 +64,7 @@ fn every_way_to_name_what_acts_is_found() {
         "fn open<T: Into<crate::net::Connection>>(to: T) {}",
         "macro_rules! open { () => { $crate::net::Connection } }",
         "mod inner { use super::super::net::Connection; }",
-        // By another name, through the crate's root or a room that may be named.
+        // Under another name, through the crate's root or a room that may be used.
         "use crate::Connection;",
         "use crate::secret::Disguised;",
         "use crate::secret; fn open(to: secret::Disguised) {}",
@@ -91,7 +91,7 @@ fn what_is_only_told_or_only_for_tests_is_passed_over() {
     ] {
         assert!(of_pure(source).is_empty(), "{source}: {:?}", of_pure(source));
     }
-    // What follows a test's item counts again.
+    // What follows a test item counts again.
     assert_eq!(of_pure("#[cfg(test)] mod tests { fn a() {} } use std::fs;").len(), 1);
     assert_eq!(of_pure("struct A { #[cfg(test)] b: u8, c: std::fs::File }").len(), 1);
     assert_eq!(of_pure("#[cfg(test)] fn a<A, B>() {} use std::fs;").len(), 1);
@@ -106,7 +106,7 @@ fn an_exception_must_be_needed() {
     assert_eq!(findings, ["pop3 -> net is not there any more: strike it from the known exceptions"]);
 }
 
-/// Two rooms; the second has two files, and one of them a file below it.
+/// Two rooms; the second has two files, one of which has a file below it.
 fn rooms(sources: [&str; 5]) -> Tree {
     let [a, b, first, second, below] = sources;
     tree(&[
@@ -128,7 +128,7 @@ fn circles_between_rooms_and_between_files_are_found() {
             ["", "", "use super::second::X;", "fn x() { crate::b::first::y(); }", ""],
             ["b::first -> b::second", "b::second -> b::first"],
         ),
-        // Through what the parent exports.
+        // Through a re-export of the parent.
         (
             ["", "pub use first::X;", "use super::second::Y;", "use super::X;", ""],
             ["b::first -> b::second", "b::second -> b::first"],
@@ -154,7 +154,7 @@ fn what_leads_one_way_is_no_circle() {
         // Parent and child.
         ["", "use first::X; struct Y;", "use super::Y;", "", ""],
         ["", "", "", "use below::X; struct Y;", "use super::Y;"],
-        // One of the files of a room leads out, another is led to.
+        // One file of a room uses another room, and the other is used by it.
         ["use crate::b::first::X;", "", "", "use super::first::Z;", ""],
         ["#[cfg(test)] mod tests { use crate::b::X; }", "use crate::a::Y;", "", "", ""],
     ] {
@@ -188,7 +188,7 @@ fn paths_lead_through_files_of_any_kind() {
     assert_eq!(found, [target(&["a", "deep"], "Thing"), target(&["a", "deep"], "Thing")]);
 }
 
-/// What is said of a page about a crate with a room `poll` (`mod.rs`, `window.rs`) and a file `exit.rs`.
+/// Returns the findings in a page about a crate with a room `poll` (`mod.rs`, `window.rs`) and a file `exit.rs`.
 fn of_page(page: &str) -> Vec<String> {
     let tree = tree(&[
         ("lib.rs", "mod poll; mod exit;"),

@@ -1,9 +1,9 @@
-//! Pure rooms: what a room may not name that is to have no socket, file, clock, log or configuration.
+//! Pure rooms: what a room without sockets, files, clocks, logs or configuration may not use.
 
 use super::modules::{Target, Tree};
 
-/// What is wrong with the `pure` modules: each may name itself, the other pure ones, the modules in `plain`, and what is
-/// in `crates` but not in `forbidden`. Known exceptions are `room -> module`, and must be needed.
+/// What the `pure` modules may use: themselves, each other, the modules in `plain`, and what is in `crates` but not in
+/// `forbidden`. Known exceptions are `room -> module`, and must be needed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) pure: &'a [&'a str],
@@ -34,10 +34,10 @@ pub(super) fn findings(tree: &Tree, rules: &Rules<'_>) -> Vec<String> {
     findings
 }
 
-/// What is named, if it may not be.
+/// Returns what is used, if that is not allowed.
 fn broken(target: &Target, rules: &Rules<'_>) -> Option<String> {
     match target {
-        // The crate itself has nothing but rooms.
+        // The crate itself contains only rooms.
         Target::Ours { module, .. } if module.is_empty() => None,
         Target::Ours { module, .. } => {
             let name = module.join("::");
@@ -56,7 +56,7 @@ fn broken(target: &Target, rules: &Rules<'_>) -> Option<String> {
     }
 }
 
-/// Whether `name` is `room`, or below it.
+/// Whether `name` is `room` or below it.
 fn within(name: &str, room: &str) -> bool {
     name.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

@@ -1,7 +1,7 @@
-//! What one source file says of modules: which it has, what it imports, which paths it names.
+//! What a source file says about modules: which it has, what it imports, which paths it uses.
 //!
-//! It is read as tokens, not as lines: comments and strings are gone, and what stands inside macros is seen. What is only
-//! compiled for tests is passed over.
+//! It is read as tokens, not as lines: comments and strings are skipped, and macros are looked into. What is only
+//! compiled for tests is ignored.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -10,21 +10,21 @@ use std::str::FromStr;
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 
-/// A path as it is written, such as `super::listing::MessageNumber`; `*` ends one that imports everything.
+/// A path as written, such as `super::listing::MessageNumber`; a glob import ends with `*`.
 pub(super) type Path = Vec<String>;
 
-/// A module as it is written: the top of a file, or a `mod` with its body in place.
+/// A module as written: the top of a file, or an inline `mod`.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    /// Modules in files of their own, with the value of `#[path]`.
+    /// Modules in their own files, with the value of `#[path]`.
     pub(super) files: Vec<(String, Option<String>)>,
-    /// Modules with their body in place.
+    /// Inline modules.
     pub(super) inline: Vec<(String, Self)>,
-    /// What a `use` gives a name to.
+    /// The names that a `use` introduces.
     pub(super) imports: BTreeMap<String, Path>,
-    /// Every path that is named, with its line.
+    /// Every path that is used, with its line.
     pub(super) named: Vec<(Path, usize)>,
-    /// Functions, constants, types, modules and variants that are declared here, also inside others.
+    /// Functions, constants, types, modules and variants declared here, also nested ones.
     pub(super) declared: Vec<String>,
     /// Every identifier.
     pub(super) words: Vec<String>,
@@ -38,7 +38,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Every identifier, also in modules with their body in place.
+    /// Returns every identifier, also in inline modules.
     pub(super) fn all_words(self) -> Vec<String> {
         let inner = self.inline.into_iter().flat_map(|(_, inline)| inline.all_words());
         self.words.into_iter().chain(inner).collect()
@@ -66,7 +66,7 @@ impl Source {
                 TokenTree::Ident(word) if word == "mod" => self.module(&mut rest, path_attribute.take()),
                 TokenTree::Ident(word) => self.word(word, &mut rest),
                 TokenTree::Punct(colon) if colon.as_char() == ':' && before == ['x', '>'] && next_is(&rest, ':') => {
-                    // What follows `>::` is a part of something, and no path of its own.
+                    // What follows `>::` belongs to something else, and is not a path.
                     rest.next();
                     while let Some(TokenTree::Ident(_)) = rest.peek() {
                         rest.next();
@@ -87,7 +87,7 @@ impl Source {
         }
     }
 
-    /// A module that is declared, if `mod` is followed by a name.
+    /// Handles the declaration of a module, if `mod` is followed by a name.
     fn module(&mut self, rest: &mut Peekable<Iter<'_, TokenTree>>, path_attribute: Option<String>) {
         let Some(TokenTree::Ident(name)) = rest.peek() else { return };
         let name = name.to_string();
@@ -104,7 +104,7 @@ impl Source {
         }
     }
 
-    /// An identifier: a declaration, the beginning of a path, or neither.
+    /// Handles an identifier: a declaration, the beginning of a path, or neither.
     fn word(&mut self, word: &Ident, rest: &mut Peekable<Iter<'_, TokenTree>>) {
         self.words.push(word.to_string());
         let declares = ["fn", "const", "static", "struct", "enum", "trait", "type"].iter().any(|it| word == it);
@@ -131,7 +131,7 @@ impl Source {
         }
     }
 
-    /// The variants of the enumeration whose name comes next.
+    /// Handles the variants of the enumeration whose name is next.
     fn variants(&mut self, rest: &mut Peekable<Iter<'_, TokenTree>>) {
         let body = rest.find_map(|token| match token {
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group.stream()),
@@ -161,7 +161,7 @@ impl Source {
         self.import_tree(&tree, &[]);
     }
 
-    /// One branch of a `use`, such as `a::{b, c as d}`, behind `prefix`.
+    /// Handles a branch of a `use`, such as `a::{b, c as d}`, after `prefix`.
     fn import_tree(&mut self, tree: &[TokenTree], prefix: &[String]) {
         let mut path = prefix.to_vec();
         let mut line = 0;
@@ -202,7 +202,7 @@ impl Source {
     }
 }
 
-/// The branches between the commas of a group.
+/// Returns the comma-separated branches of a group.
 fn branches(group: &Group) -> Vec<Vec<TokenTree>> {
     let tokens = group.stream().into_iter().collect::<Vec<_>>();
     let comma = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
@@ -213,7 +213,7 @@ fn next_is(rest: &Peekable<Iter<'_, TokenTree>>, wanted: char) -> bool {
     matches!(rest.clone().next(), Some(TokenTree::Punct(punct)) if punct.as_char() == wanted)
 }
 
-/// Passes over a `::` if one comes next.
+/// Skips a `::` if it is next.
 fn skip_colons(rest: &mut Peekable<Iter<'_, TokenTree>>) -> bool {
     let mut ahead = rest.clone();
     let colon = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(it)) if it.as_char() == ':');
@@ -224,7 +224,7 @@ fn skip_colons(rest: &mut Peekable<Iter<'_, TokenTree>>) -> bool {
     both
 }
 
-/// Passes over what an attribute belongs to: an item, or a field, an arm or a statement.
+/// Skips what an attribute belongs to: an item, a field, an arm or a statement.
 fn skip_item(rest: &mut Peekable<Iter<'_, TokenTree>>) {
     const ITEMS: [&str; 12] =
         ["use", "mod", "fn", "impl", "const", "static", "struct", "enum", "trait", "type", "unsafe", "async"];

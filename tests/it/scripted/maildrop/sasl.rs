@@ -1,4 +1,4 @@
-//! The server's side of the SASL mechanisms; that of SCRAM is another implementation than the program's.
+//! The server side of the SASL mechanisms; its SCRAM is an independent implementation.
 
 use std::io::Cursor;
 
@@ -19,19 +19,19 @@ use sha2::{Digest, Sha256};
 use super::super::Wire;
 use super::{PASSWORD, USER};
 
-/// What a server does that does not know the password, or wants to be a nuisance.
+/// The behaviour of a server that does not know the password, or wants to be a nuisance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum ScramFault {
-    /// Nothing of the kind.
+    /// None.
     #[default]
     None,
-    /// It lets everybody in, and proves nothing.
+    /// It accepts everybody and proves nothing.
     NoProof,
-    /// Its proof is of another password.
+    /// Its proof is made with another password.
     WrongProof,
-    /// What it keeps is of another password, and it says that ours is wrong.
+    /// It stores another password, and says that ours is wrong.
     OtherPassword,
-    /// It wants the password hashed so many times.
+    /// It requires this number of hash iterations.
     Iterations(u32),
 }
 
@@ -39,28 +39,28 @@ pub(crate) enum ScramFault {
 pub(super) enum End {
     /// The credential is right, or is not.
     Judged(bool),
-    /// It was given up by the client.
+    /// The client cancelled.
     Cancelled,
-    /// The mechanism is none of the server's.
+    /// The server does not support the mechanism.
     Unknown,
 }
 
-/// What it takes.
+/// What an exchange needs.
 pub(super) struct Exchange<'a> {
     /// The connection.
     pub(super) wire: &'a mut Wire,
-    /// The port that a token may name.
+    /// The port that a token may contain.
     pub(super) port: u16,
-    /// The mechanisms that are offered.
+    /// The mechanisms offered.
     pub(super) offered: &'a [String],
-    /// What is wrong with the server.
+    /// The fault of the server.
     pub(super) fault: ScramFault,
-    /// Its certificate.
+    /// The server's certificate.
     pub(super) certificate: Option<&'a [u8]>,
 }
 
 impl Exchange<'_> {
-    /// Plays one, from the AUTH command with its initial response on. None when the connection is over.
+    /// Plays an exchange, from the AUTH command with its initial response on. None when the connection is over.
     pub(super) fn play(mut self, mechanism: &str, initial: Option<&str>) -> Option<End> {
         let initial = initial.map(|text| if text == "=" { String::new() } else { text.to_owned() });
         match mechanism {
@@ -96,14 +96,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// What the client says to a challenge; nothing if it gives up.
+    /// Returns the client's response to a challenge; nothing if it cancels.
     fn response_to(&mut self, challenge: &[u8]) -> Option<Option<Vec<u8>>> {
         self.wire.send(format!("+ {}\r\n", BASE64_STANDARD.encode(challenge)).as_bytes())?;
         let line = self.wire.line()?;
         Some(if line == "*" { None } else { Some(BASE64_STANDARD.decode(line).unwrap()) })
     }
 
-    /// The first response, asked for if it did not come with the command.
+    /// Returns the first response, requesting it if it was not sent with the command.
     fn first(&mut self, initial: Option<String>) -> Option<Option<Vec<u8>>> {
         match initial {
             Some(initial) => Some(Some(BASE64_STANDARD.decode(initial).unwrap())),
@@ -118,7 +118,8 @@ impl Exchange<'_> {
         })
     }
 
-    /// A token; what is wrong with it is said in a challenge, which the client has to answer so.
+    /// Handles a token; what is wrong with it is sent in a challenge, to which the client must give the response
+    /// `to_error`.
     fn token(&mut self, initial: Option<String>, wanted: &[String], to_error: &[u8]) -> Option<End> {
         let Some(response) = self.first(initial)? else { return Some(End::Cancelled) };
         if wanted.iter().any(|wanted| response == wanted.as_bytes()) {
@@ -159,7 +160,7 @@ impl Exchange<'_> {
     }
 }
 
-/// What a server keeps of a password (RFC 5802, section 3).
+/// What a server stores about a password (RFC 5802, section 3).
 struct Stored {
     iterations: u32,
     stored_key: Vec<u8>,
@@ -203,7 +204,7 @@ impl SessionCallback for Stored {
     }
 }
 
-/// What the server's side of the TLS connection can be recognised by.
+/// The channel binding data of the server's side of the TLS connection.
 struct Bound(Option<(&'static str, Vec<u8>)>);
 
 impl ChannelBindingCallback for Bound {

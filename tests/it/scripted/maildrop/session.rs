@@ -1,4 +1,4 @@
-//! One session of the honest server.
+//! A session of the honest server.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -9,25 +9,25 @@ use super::super::Wire;
 use super::sasl::{End, Exchange};
 use super::{Behaviour, Body, Contents, LINE, LINES_HEADER, Message, PASSWORD, USER, lock};
 
-/// What a session knows.
+/// The state of a session.
 pub(super) struct Conversation<'a> {
     /// The connection.
     wire: &'a mut Wire,
-    /// The maildrop behind it.
+    /// The maildrop.
     contents: &'a Mutex<Contents>,
-    /// How to behave: as it was when the session began.
+    /// The behaviour when the session began.
     behaviour: Behaviour,
-    /// The messages by number less one: as they were at the login.
+    /// The messages at login, by number less one.
     listed: Vec<Message>,
-    /// The name that USER gave.
+    /// The name given with USER.
     user: Option<String>,
-    /// Whether the login has happened.
+    /// Whether the client has logged in.
     logged_in: bool,
     /// Whether TLS is on.
     secure: bool,
-    /// The places in `listed` that are marked as deleted.
+    /// The indexes in `listed` that are marked as deleted.
     marked: BTreeSet<usize>,
-    /// The places in `listed` that were retrieved.
+    /// The indexes in `listed` that were retrieved.
     taken: BTreeSet<usize>,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Conversation<'a> {
             if let Some((_, answer)) = fixed {
                 let answer = answer.clone();
                 self.wire.send(answer.as_bytes())?;
-                // Whatever it was, it counts as retrieved.
+                // Whatever was sent, it counts as retrieved.
                 let retrieved = line.strip_prefix("RETR ").filter(|_| answer.starts_with("+OK"));
                 self.taken.extend(retrieved.and_then(|number| self.find(number)));
                 continue;
@@ -101,7 +101,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// The answer that is given to such a command once.
+    /// Returns the answer to such a command that is given once.
     fn take_answer(&mut self, line: &str) -> Option<String> {
         let once = &mut lock(self.contents).behaviour.answers_once;
         let place = once.iter().position(|(start, _)| line.starts_with(start.as_str()))?;
@@ -206,7 +206,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// APOP (RFC 1939, section 7), where the greeting has a timestamp.
+    /// APOP (RFC 1939, section 7), if the greeting has a timestamp.
     fn apop(&mut self, rest: &str) -> Option<()> {
         let greeting = &self.behaviour.greeting;
         let Some(timestamp) = greeting.split_once('<').map(|(_, rest)| format!("<{rest}")) else {
@@ -248,13 +248,13 @@ impl<'a> Conversation<'a> {
         self.say("+OK welcome")
     }
 
-    /// The messages that are not marked, with their numbers.
+    /// Returns the messages that are not marked, with their numbers.
     fn unmarked(&self) -> impl Iterator<Item = (usize, &Message)> {
         let marked = |place: &usize| self.marked.contains(place);
         self.listed.iter().enumerate().filter(move |(place, _)| !marked(place)).map(|(place, m)| (place + 1, m))
     }
 
-    /// LIST and UIDL, of one message or of all.
+    /// LIST and UIDL, for one message or all.
     fn listing(&mut self, rest: &str, column: impl Fn(&Message) -> String) -> Option<()> {
         if !rest.is_empty() {
             return match self.find(rest) {
@@ -273,7 +273,7 @@ impl<'a> Conversation<'a> {
         self.wire.send(answer.as_bytes())
     }
 
-    /// The place of a message that is there and not marked.
+    /// Returns the index of a message that exists and is not marked.
     fn find(&self, number: &str) -> Option<usize> {
         let place = number.trim().parse::<usize>().ok()?.checked_sub(1)?;
         (place < self.listed.len() && !self.marked.contains(&place)).then_some(place)
@@ -313,7 +313,7 @@ impl<'a> Conversation<'a> {
         Some(())
     }
 
-    /// TOP: the header, the empty line, and so many lines of the body.
+    /// TOP: the header, the empty line, and this many lines of the body.
     fn top(&mut self, rest: &str) -> Option<()> {
         let (number, lines) = rest.split_once(' ').unwrap_or((rest, "0"));
         let Some(place) = self.find(number) else { return self.say("-ERR no such message") };
@@ -328,14 +328,15 @@ impl<'a> Conversation<'a> {
         self.wire.send(&answer)
     }
 
-    /// DELE: only a mark.
+    /// DELE: only sets a mark.
     fn dele(&mut self, rest: &str) -> Option<()> {
         let Some(place) = self.find(rest) else { return self.say("-ERR no such message") };
         self.marked.insert(place);
         self.say("+OK marked")
     }
 
-    /// QUIT: the UPDATE state. What is marked goes before the answer leaves; with EXPIRE 0 also what was retrieved.
+    /// QUIT: the UPDATE state. Marked messages are deleted before the answer is sent; with EXPIRE 0 those retrieved,
+    /// too.
     fn quit(&mut self) -> Option<()> {
         if self.behaviour.expire_0 {
             self.marked.extend(&self.taken);
@@ -360,7 +361,7 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// Whether two are the same message; the unique-id alone does not tell, it may be repeated.
+/// Whether two are the same message; the unique-id alone is not enough, as it may be repeated.
 fn same(a: &Message, b: &Message) -> bool {
     let bodies = match (&a.body, &b.body) {
         (Body::Bytes(a), Body::Bytes(b)) => a == b,
@@ -375,7 +376,7 @@ fn reported(message: &Message) -> u64 {
     message.reported_size.unwrap_or_else(|| message.size())
 }
 
-/// Byte-stuffed, and ended by a CRLF (RFC 1939, section 3).
+/// Returns bytes dot-stuffed, and terminated by CRLF (RFC 1939, section 3).
 pub(crate) fn stuffed(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 16);
     let mut at_start = true;
@@ -394,7 +395,7 @@ pub(crate) fn stuffed(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The header with its empty line, and the first `lines` of the body.
+/// Returns the header with its empty line, and the first `lines` lines of the body.
 fn top_of(bytes: &[u8], lines: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut body_lines = None;

@@ -1,4 +1,4 @@
-//! Stories out of seeds.
+//! Makes stories from seeds.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -15,29 +15,29 @@ use super::story::{Act, Character, Flushed, Mishap, Reading, Renamed, Story, Tro
 
 /// Hours in a day.
 const DAY: u64 = 24;
-/// No story lasts longer, in hours.
+/// The maximum length of a story, in hours.
 const YEAR: u64 = 365 * DAY;
 
 /// How the people and machines of a story behave.
 struct Temper {
-    /// Of a hundred polls, so many meet a mishap on the disk or the network.
+    /// The percentage of polls with a mishap on the disk or the network.
     mishaps: u32,
-    /// Of a hundred acts, so many are a server's trouble.
+    /// The percentage of acts that are trouble at a server.
     troubles: u32,
-    /// Of a hundred acts, so many are somebody else's at the server.
+    /// The percentage of acts by somebody else at the server.
     webmail: u32,
-    /// What the mail of each account is like.
+    /// The mail of each account.
     mail: Vec<Mail>,
-    /// Unique-ids are given to several messages.
+    /// Whether unique-ids are given to several messages.
     shares_names: bool,
 }
 
-/// What mail an account gets.
+/// The mail that an account gets.
 struct Mail {
     headers: Headers,
-    /// Every message has the same size.
+    /// Whether every message has the same size.
     equal_sizes: bool,
-    /// Of a hundred messages, so many are there in part at first.
+    /// The percentage of messages that are incomplete at first.
     parts: u32,
 }
 
@@ -52,7 +52,7 @@ fn chance(rng: &mut Rng, of_hundred: u32) -> bool {
     rng.u32(0..100) < of_hundred
 }
 
-/// The story of this seed.
+/// Returns the story of this seed.
 pub(crate) fn story(seed: u64) -> Story {
     let mut rng = Rng::with_seed(seed);
     let count = [1, 1, 2, 3][rng.usize(0..4)];
@@ -93,8 +93,8 @@ pub(crate) fn story(seed: u64) -> Story {
     story
 }
 
-/// In some stories, what servers tell of sizes and send in place of messages is not to be relied on. A sequence of chances of
-/// its own keeps everything else in a story as it is.
+/// Makes the sizes that servers report, and what they send in place of messages, unreliable in some stories. It uses
+/// its own random sequence, so that everything else in a story stays the same.
 fn sizes(rng: &mut Rng, story: &mut Story) {
     if !chance(rng, 40) {
         return;
@@ -102,7 +102,7 @@ fn sizes(rng: &mut Rng, story: &mut Story) {
     for account in 0..story.accounts.len() {
         let character = &mut story.accounts[account];
         character.manner.estimates = chance(rng, 20);
-        // Who says so takes the notes of such a server for messages.
+        // With this setting, the notes of such a server are taken for messages.
         character.estimates = character.manner.estimates && rng.bool();
         if character.estimates {
             continue;
@@ -133,7 +133,7 @@ fn note(rng: &mut Rng) -> Note {
 fn character(rng: &mut Rng, place: usize) -> Character {
     let manner = manner(rng);
     let removal = match rng.u32(0..3) {
-        // Without unique-ids nothing can be left there.
+        // Without unique-ids nothing can be left on the server.
         _ if !manner.uidl => RemovalPolicy::AfterDelivery,
         0 => RemovalPolicy::Keep,
         1 => RemovalPolicy::AfterDelivery,
@@ -179,12 +179,12 @@ fn temper(rng: &mut Rng, accounts: usize) -> Temper {
     Temper { mishaps, troubles, webmail, mail, shares_names }
 }
 
-/// How many messages come at once.
+/// Returns how many messages arrive at once.
 fn burst(rng: &mut Rng) -> usize {
     [1, 1, 1, 2, 3, 6, 12][rng.usize(0..7)]
 }
 
-/// How many hours pass.
+/// Returns how many hours pass.
 fn passes(rng: &mut Rng) -> u64 {
     match rng.u32(0..20) {
         0..8 => rng.u64(1..8),
@@ -209,7 +209,7 @@ fn letter(rng: &mut Rng, token: usize, temper: &Temper, account: usize) -> Lette
         _ => Dots::None,
     };
     let octets = match header {
-        // By their headers they could not be told apart, and by their sizes they must.
+        // Their headers would not distinguish them, so their sizes must.
         Header::Copied(_) => 300 + token,
         _ if mail.equal_sizes => 200,
         _ => [200, 250, 300, 700][rng.usize(0..4)],
@@ -273,7 +273,7 @@ fn machine(rng: &mut Rng, temper: &Temper) -> Act {
     }
 }
 
-/// What somebody else, or the server, does.
+/// Returns what somebody else, or the server, does.
 fn elsewhere(rng: &mut Rng, account: usize, temper: &Temper) -> Option<Act> {
     if chance(rng, temper.webmail) {
         let which = rng.usize(0..100);

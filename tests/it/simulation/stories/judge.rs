@@ -25,20 +25,20 @@ pub(crate) struct Failure {
     pub(crate) text: String,
 }
 
-/// Kinds of wrongs.
+/// Kinds of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// A message was removed, or its removal allowed, that is not stored.
     Unsafe,
-    /// A message was said to be dealt with that is not stored.
+    /// A message that is not stored was reported as dealt with.
     Lost,
-    /// A file in a Maildir is no message.
+    /// A file in a Maildir is not a message.
     NoMessage,
-    /// There is a copy too many that nothing explains.
+    /// There is an extra copy that nothing explains.
     Copy,
     /// A message was deleted that was to stay, or to stay longer.
     TooEarly,
-    /// A poll goes on and on.
+    /// A poll does not end.
     Endless,
     /// An account does not come to rest.
     Restless,
@@ -56,12 +56,12 @@ fn fail<T>(kind: Kind, text: String) -> Result<T, Failure> {
     Err(Failure { kind, text })
 }
 
-/// Whether a file counts as mail: outside `tmp/`.
+/// Whether a file counts as mail: those outside `tmp/` do.
 fn is_mail(path: &str) -> bool {
     !path.contains("/tmp/")
 }
 
-/// No server saw a promise broken.
+/// Checks that no server saw a promise broken.
 pub(super) fn promises(player: &Player<'_>, account: usize) -> Result<(), Failure> {
     match player.post(account, |post| post.broken_promises.first().cloned()) {
         Some(broken) => fail(Kind::Unsafe, broken),
@@ -69,7 +69,7 @@ pub(super) fn promises(player: &Player<'_>, account: usize) -> Result<(), Failur
     }
 }
 
-/// Nothing goes that is to stay, or before its time.
+/// Checks that nothing is removed that is to stay, or before its time.
 pub(super) fn removal(player: &Player<'_>, character: &Character, removal: &Removal) -> Result<(), Failure> {
     if !removal.marked {
         return Ok(());
@@ -88,7 +88,7 @@ pub(super) fn removal(player: &Player<'_>, character: &Character, removal: &Remo
     Ok(())
 }
 
-/// Copies, by what they are copies of: the paths outside `tmp/`, and what a mail reader deleted.
+/// Returns the copies of each content: the paths outside `tmp/`, and what a mail reader deleted.
 fn copies(player: &Player<'_>, storage: &Storage) -> Result<BTreeMap<Content, Vec<String>>, Failure> {
     let files = storage.visible(Path::new(MAIL));
     let ino = |path: &str| storage.find(Path::new(path)).ok();
@@ -96,7 +96,7 @@ fn copies(player: &Player<'_>, storage: &Storage) -> Result<BTreeMap<Content, Ve
         files.iter().filter(|(path, _)| is_mail(path) && !path.starts_with(TRASH)).map(|(path, _)| ino(path)).collect();
     let mut copies: BTreeMap<Content, Vec<String>> = BTreeMap::new();
     for (path, bytes) in files {
-        // A power cut may have brought back what a mail reader deleted.
+        // A power cut may have restored what a mail reader deleted.
         let deleted = path.strip_prefix(TRASH).map(|name| name.trim_start_matches('/').parse().ok());
         let back = deleted.is_some_and(|ino| there.contains(&ino));
         if !is_mail(&path) || back {
@@ -110,7 +110,7 @@ fn copies(player: &Player<'_>, storage: &Storage) -> Result<BTreeMap<Content, Ve
     Ok(copies)
 }
 
-/// Every file is a message, and there is no copy that nothing explains.
+/// Checks that every file is a message, and that every copy is explained.
 pub(super) fn files(player: &mut Player<'_>) -> Result<(), Failure> {
     let now = player.now();
     let (copies, coming) = {
@@ -141,7 +141,7 @@ pub(super) fn files(player: &mut Player<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Counts the copies that doubts explain.
+/// Counts the copies that are explained by doubts.
 pub(super) fn count_copies(player: &mut Player<'_>) {
     let all = copies(player, &look(&player.world.machine).storage).unwrap_or_default();
     let mut totals = std::mem::take(&mut player.totals);
@@ -168,10 +168,11 @@ fn is_told(report: &PollReport, number: usize, line: &Line) -> bool {
     told || unnamed
 }
 
-/// So many messages in another size make a server look as if it estimated sizes.
+/// With this many messages in another size, a server seems to estimate sizes.
 const MANY_MISFITS: usize = 10;
 
-/// Whether what came in place of a message passes for it, as far as it need not be deleted, because sizes mean nothing there.
+/// Whether something sent in place of a message is accepted as the message, because sizes mean nothing there; only if
+/// it need not be deleted.
 fn is_explained(player: &Player<'_>, account: usize, line: &Line) -> bool {
     let stays = player.story.accounts[account].removal != RemovalPolicy::AfterDelivery;
     // Under new unique-ids the same messages are counted again.
@@ -180,8 +181,8 @@ fn is_explained(player: &Player<'_>, account: usize, line: &Line) -> bool {
     stays && player.post(account, |post| count(&post.misfits) >= MANY_MISFITS && post.misfits.contains_key(&line.id))
 }
 
-/// The poll ended with status 0: everything that was listed is stored, durably, or was told to be left. What is not stored
-/// and beyond notice.
+/// Checks that a poll that ended with status 0 has dealt with everything: what was listed is durably stored, or was
+/// reported as left. Returns what is not stored and beyond notice.
 pub(super) fn everything_is_dealt_with(
     player: &Player<'_>,
     account: usize,
@@ -196,7 +197,7 @@ pub(super) fn everything_is_dealt_with(
     for (place, line) in shown.lines.iter().enumerate() {
         let listed = line.octets.is_some() || line.unique_id.is_some();
         let is_hidden = player.ledger.is_hidden(account, line, shown) || is_explained(player, account, line);
-        // What has grown while no size of it was asked for is noticed when the next LIST comes.
+        // If it has grown while its size was not requested, the next LIST reveals that.
         let may_have_grown = line.octets.is_none() && !line.lacks_size && player.ledger.is_name(account, line);
         if !is_hidden && (!listed || may_have_grown || is_told(report, place + 1, line)) {
             continue;

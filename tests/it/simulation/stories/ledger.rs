@@ -1,5 +1,5 @@
-//! What is known of each message from outside: where it was stored, which doubts there were, and under what names servers
-//! have shown it.
+//! What is known about each message from outside: where it was stored, which doubts there were, and under which names
+//! servers have shown it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,14 +7,14 @@ use super::super::dialogue::{Received, received, stored};
 use super::super::server::{Line, Manner, Shown};
 use super::letter::{Header, Letter};
 
-/// So many messages under other unique-ids at once are a renumbering, which headers show.
+/// This many messages with new unique-ids at once are a renumbering, which headers reveal.
 const RENUMBERED: usize = 5;
 
-/// So long an absent message must be remembered, in seconds.
+/// How long an absent message must be remembered, in seconds.
 const REMEMBERED: u64 = 90 * 86_400;
 
-/// Why there may be one more copy of a message. Nothing else explains one: no kill, no power cut, no cut connection, no
-/// lost QUIT, no weak header.
+/// The reasons why there may be an extra copy of a message. Nothing else explains one: no kill, no power cut, no cut
+/// connection, no lost QUIT, no weak header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Doubt {
     /// The server showed it under another unique-id than before.
@@ -27,11 +27,11 @@ pub(crate) enum Doubt {
     DeletedByReader,
     /// A mail reader cleared it out of `tmp/`.
     CleanedFromTmp,
-    /// A line of it, or of another one under the same unique-id, looks like its end, so that nobody can get it whole: what
-    /// comes of it is forgotten again, and a power cut may take away the memory of that.
+    /// A line of it, or of another message with the same unique-id, looks like its end, so that nobody can retrieve it
+    /// whole: what was retrieved is forgotten again, and a power cut may erase the memory of that.
     Garbled,
-    /// It shares its unique-id with others, and the server told the size of another moment for one of them: only the sizes
-    /// tell them apart.
+    /// It shares its unique-id with others, and the server reported the size of another moment for one of them: only
+    /// the sizes distinguish them.
     StaleSize,
 }
 
@@ -46,7 +46,7 @@ impl Doubt {
         Self::StaleSize,
     ];
 
-    /// In words, as a cause of copies.
+    /// Describes it as the cause of copies.
     pub(crate) fn cause(self) -> &'static str {
         match self {
             Self::Renamed => "another unique-id",
@@ -60,62 +60,63 @@ impl Doubt {
     }
 }
 
-/// What a file is.
+/// What the bytes of a file are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Content {
     /// The message's name in the world.
     pub(crate) id: String,
-    /// The beginning of it, which the server showed as if it were all.
+    /// Whether it is only the beginning, which the server sent as if it were all.
     pub(crate) part: bool,
-    /// What the server showed in its place: which of all notes.
+    /// The number of the note, if the server sent one in its place.
     pub(crate) note: Option<usize>,
 }
 
 impl Content {
-    /// The message itself.
+    /// Whether it is the message itself.
     pub(crate) fn is_whole(&self) -> bool {
         !self.part && self.note.is_none()
     }
 }
 
-/// What is known of one message.
+/// What is known about one message.
 #[derive(Debug, Clone, Default)]
 struct Known {
     account: usize,
-    /// It has a header that no other message has, and was whole and there from the beginning.
+    /// Whether it has a header that no other message has, and was complete and present from the beginning.
     recognisable: bool,
-    /// Its server cannot send it.
+    /// Whether its server cannot send it.
     garbled: bool,
-    /// When its file was first seen, in real seconds.
+    /// When its file was first seen, in true seconds.
     stored: Option<u64>,
     doubts: Vec<Doubt>,
-    /// When it was listed last, in real seconds, and as what.
+    /// When it was last listed, in true seconds, and its unique-id then.
     listed: Option<(u64, Option<String>)>,
     /// Whether the latest listing of its account lacked it.
     missed: bool,
-    /// When something else came in its place first, in real seconds: it was not there then.
+    /// When something else was first sent in its place, in true seconds: to the client it did not exist then.
     replaced: Option<u64>,
-    /// A poll that knew it has ended well. What a poll delivered that broke is recognised by no header.
+    /// Whether a poll that knew it has ended well. What a broken poll has delivered is not recognised by a header.
     settled: bool,
 }
 
 /// A name that a message has had in a listing: its unique-id and its size.
 type Name = (Option<String>, Option<usize>);
 
-/// Under each unique-id the sizes, as far as they were listed, and names of the messages that it stands for.
+/// For each unique-id, the sizes (if listed) and the names of the messages that it stands for.
 type Names = BTreeMap<String, Vec<(Option<usize>, String)>>;
 
-/// What is known of all messages.
+/// What is known about all messages.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     contents: HashMap<Vec<u8>, Content>,
     messages: BTreeMap<String, Known>,
-    /// By account: what stands for which message as far as a client can know that does not look at every header.
+    /// By account: which message each unique-id stands for, as far as a client can know without looking at every
+    /// header.
     names: Vec<Names>,
-    /// By account: all unique-ids that were ever shown.
+    /// By account: all unique-ids that were ever listed.
     used: Vec<BTreeSet<String>>,
-    /// Messages that stand where another one of the same size stood, under the same unique-id and without a listing in
-    /// between: beyond notice as long as nothing is to be deleted.
+    /// Messages that replaced another one of the same size under the same unique-id, without a listing in between:
+    /// beyond notice as long as nothing is to be deleted.
     hidden: BTreeMap<String, Name>,
 }
 
@@ -124,7 +125,7 @@ impl Ledger {
         Self { names: vec![BTreeMap::new(); accounts], used: vec![BTreeSet::new(); accounts], ..Self::default() }
     }
 
-    /// A message comes into being.
+    /// Registers a new message.
     pub(crate) fn expect(&mut self, account: usize, letter: &Letter, manner: Manner) {
         let content = |part| Content { id: letter.id(), part, note: None };
         let (bytes, garbled) = match received(&letter.bytes(), manner) {
@@ -139,39 +140,39 @@ impl Ledger {
         self.messages.insert(letter.id(), Known { account, recognisable, garbled, ..Known::default() });
     }
 
-    /// This came in place of a message.
+    /// Registers a note that was sent in place of a message.
     pub(crate) fn expect_note(&mut self, id: &str, bytes: &[u8], now: u64) {
         let content = Content { id: id.to_owned(), part: false, note: Some(self.contents.len()) };
         self.contents.entry(stored(bytes)).or_insert(content);
         self.message(id).replaced.get_or_insert(now);
     }
 
-    /// What these bytes are.
+    /// Returns what these bytes are.
     pub(crate) fn content(&self, bytes: &[u8]) -> Option<&Content> {
         self.contents.get(bytes)
     }
 
-    /// A whole file was seen.
+    /// Records that a complete file was seen.
     pub(crate) fn saw(&mut self, id: &str, now: u64) {
         self.message(id).stored.get_or_insert(now);
     }
 
-    /// When a message's file was first seen.
+    /// Returns when a message's file was first seen.
     pub(crate) fn stored(&self, id: &str) -> Option<u64> {
         self.messages[id].stored
     }
 
-    /// Why there may be more than one copy of a message.
+    /// Returns the reasons why there may be more than one copy of a message.
     pub(crate) fn doubts(&self, id: &str) -> &[Doubt] {
         &self.messages[id].doubts
     }
 
-    /// All doubts of the story.
+    /// Returns all doubts of the story.
     pub(crate) fn all_doubts(&self) -> impl Iterator<Item = Doubt> {
         self.messages.values().flat_map(|message| message.doubts.iter().copied())
     }
 
-    /// One more.
+    /// Adds a doubt.
     pub(crate) fn doubt(&mut self, id: &str, doubt: Doubt) {
         self.message(id).doubts.push(doubt);
     }
@@ -180,19 +181,19 @@ impl Ledger {
         self.messages.get_mut(id).unwrap()
     }
 
-    /// The power was cut.
+    /// Records a power cut.
     pub(crate) fn note_power_cut(&mut self) {
         for message in self.messages.values_mut().filter(|message| message.garbled) {
             message.doubts.push(Doubt::Garbled);
         }
     }
 
-    /// It was away and is back, or something else comes in its place.
+    /// The message was away and is back, or something else is sent in its place.
     pub(crate) fn is_back(&mut self, id: &str) {
         self.message(id).recognisable = false;
     }
 
-    /// Whether the unique-ids of so many messages have changed, and their headers are such, that it must be noticed.
+    /// Whether so many messages have new unique-ids, and such headers, that it must be noticed.
     fn is_plain_renumbering(&self, account: usize, shown: &Shown) -> bool {
         let renamed = |line: &&Line| {
             let listed = self.messages[&line.id].listed.as_ref();
@@ -209,7 +210,7 @@ impl Ledger {
         complete && renamed.len() >= RENUMBERED && renamed.len() * 2 >= shown.lines.len() && renamed.iter().all(plain)
     }
 
-    /// A session has listed this. `looks`: it ended well, and could see every header.
+    /// Records a session's listing. `looks`: it ended well, and could see every header.
     pub(crate) fn note_session(&mut self, account: usize, shown: &Shown, manner: Manner, looks: bool, now: u64) {
         let noticed = looks && self.is_plain_renumbering(account, shown);
         for line in &shown.lines {
@@ -220,7 +221,7 @@ impl Ledger {
             let is_stale = |other: &Line| other.is_stale && other.unique_id == line.unique_id;
             let stale = !unnamed && shown.lines.iter().any(&shares) && shown.lines.iter().any(is_stale);
             let message = self.message(&line.id);
-            // Under another unique-id it is only recognised if its size is the same, too.
+            // Under a new unique-id it is only recognised if its size is the same, too.
             message.recognisable &= !line.lacks_size && !line.is_stale;
             message.doubts.extend(garbled.then_some(Doubt::Garbled));
             message.doubts.extend(stale.then_some(Doubt::StaleSize));
@@ -248,8 +249,7 @@ impl Ledger {
         }
     }
 
-    /// Whether a message that is not stored is beyond notice; to be asked before
-    /// [`Ledger::note_good_end`].
+    /// Whether a message that is not stored is beyond notice; must be called before [`Ledger::note_good_end`].
     pub(crate) fn is_hidden(&self, account: usize, line: &Line, shown: &Shown) -> bool {
         let is_name = |(unique_id, octets): &Name| {
             *unique_id == line.unique_id && (octets.is_none() || line.octets.is_none() || *octets == line.octets)
@@ -263,7 +263,7 @@ impl Ledger {
             let there = shown.lines.iter().any(|other| other.id == *id && other.unique_id == line.unique_id);
             *id != line.id && same_size && !there
         };
-        // What has grown while LIST leaves it out, or is behind, shows in nothing at all, until LIST has it again.
+        // If it has grown while LIST omits it, or lags behind, nothing reveals that until LIST has it again.
         let grown = |(octets, id): &(Option<usize>, String)| {
             *id == line.id && (line.lacks_size || line.is_stale && *octets == line.octets)
         };
@@ -279,8 +279,8 @@ impl Ledger {
         names.is_some_and(|names| names.iter().any(|(_, id)| *id == line.id))
     }
 
-    /// A session is over, with others behind it in the same poll, or with an uncertain end: what it has listed stands for
-    /// what it is. `is_left` tells which messages are there as far as the client knows.
+    /// Records the names of a session that was followed by others in the same poll, or whose end is uncertain.
+    /// `is_left` says which messages are still there, as far as the client knows.
     pub(crate) fn note_names(&mut self, account: usize, shown: &Shown, is_left: impl Fn(&str) -> bool) {
         for line in shown.lines.iter().filter(|line| is_left(&line.id)) {
             let Some(unique_id) = &line.unique_id else { continue };
@@ -292,8 +292,8 @@ impl Ledger {
         }
     }
 
-    /// A poll has ended well with this session: everything that was listed has been dealt with, but for what is beyond
-    /// notice, and what was not listed is gone.
+    /// Records a poll that ended well with this session: everything listed has been dealt with, except for what is
+    /// beyond notice, and what was not listed is gone.
     pub(crate) fn note_good_end(
         &mut self,
         account: usize,
@@ -309,7 +309,7 @@ impl Ledger {
             self.names[account].clear();
         }
         for (id, (unique_id, octets)) in hidden {
-            // A size that is not told now is still the one that was told before.
+            // If no size is reported now, the one reported before still applies.
             let before = self.hidden.get(&id).filter(|(name, _)| *name == unique_id).and_then(|(_, octets)| *octets);
             self.hidden.insert(id, (unique_id, octets.or(before)));
         }
@@ -319,12 +319,12 @@ impl Ledger {
         self.note_names(account, shown, is_left);
     }
 
-    /// A message came in another size than it was listed with: it is recognised by its bytes alone.
+    /// A message was sent in another size than listed: only its bytes identify it.
     pub(crate) fn note_misfit(&mut self, id: &str) {
         self.message(id).recognisable = false;
     }
 
-    /// How many messages are beyond notice.
+    /// Returns how many messages are beyond notice.
     pub(crate) fn hidden(&self) -> usize {
         self.hidden.len()
     }

@@ -1,15 +1,16 @@
-//! Messages that can be told apart by their bodies, and only partly by what a server says of them.
+//! Messages that differ in their bodies, but only partly in what a server reports about them.
 
-/// What a header says.
+/// The header of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Header {
-    /// A Message-ID of its own, and a date.
+    /// Its own Message-ID and date.
     Own,
-    /// The Message-ID and the date of another message: somebody sent it again, corrected. Such ones differ in size.
+    /// The Message-ID and date of another message, which somebody has sent again, corrected. Such messages differ in
+    /// size.
     Copied(u8),
     /// A sender and a subject that many others have.
     Weak(u8),
-    /// None of the fields that tell messages apart.
+    /// None of the fields that identify messages.
     Bare,
 }
 
@@ -17,39 +18,39 @@ pub(crate) enum Header {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dots {
     None,
-    /// A dot and more.
+    /// A dot followed by text.
     Word,
-    /// A dot alone: what ends an answer.
+    /// A single dot, which ends an answer.
     Alone,
 }
 
-/// Under which unique-id a message comes, where those last.
+/// The unique-id of a new message, on a server where these last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Naming {
-    /// One of its own.
+    /// Its own.
     Own,
     /// That of a message that is gone.
     OfGone,
-    /// That of another one that is there.
+    /// That of another message that is there.
     OfPresent,
 }
 
 /// A message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Letter {
-    /// Different in each message of a story.
+    /// Unique among the messages of a story.
     pub(crate) token: usize,
     pub(crate) header: Header,
-    /// Its size in octets, unless that is too little.
+    /// Its size in octets, unless that is too small.
     pub(crate) octets: usize,
     pub(crate) dots: Dots,
-    /// Only its beginning is there at first.
+    /// Whether only its beginning is there at first.
     pub(crate) part: bool,
     pub(crate) naming: Naming,
 }
 
 impl Letter {
-    /// Its name in the world.
+    /// Returns its name in the world.
     pub(crate) fn id(&self) -> String {
         format!("m{:03}", self.token)
     }
@@ -63,12 +64,12 @@ impl Letter {
         }
     }
 
-    /// The beginning that is there at first, if not all of it is.
+    /// Returns the beginning that is there at first, if it is incomplete then.
     pub(crate) fn beginning(&self) -> Vec<u8> {
         format!("{}\r\nThis is {}.\r\n", self.header(), self.id()).into_bytes()
     }
 
-    /// All of it, with CRLF line ends.
+    /// Returns the whole message, with CRLF line ends.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.beginning();
         bytes.extend_from_slice(match self.dots {

@@ -1,4 +1,4 @@
-//! A story is played, and judged at each step.
+//! Plays a story, and judges each step.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,12 +23,12 @@ use super::reader::{self, Ages, TRASH};
 use super::story::{Act, Flushed, Reading, Renamed, Story, Trouble};
 use super::totals::Totals;
 
-/// At the end each account is polled so often at most, until there is nothing left to do.
+/// The maximum number of polls of each account at the end, until there is nothing left to do.
 const LAST_POLLS: usize = 14;
-/// So many hours pass between two of those polls: what made trouble is tried again within a week.
+/// The hours between two of those polls: a message that caused problems is tried again within a week.
 const BETWEEN: u64 = 30;
 
-/// What came of a story.
+/// The result of a story.
 pub(crate) struct Outcome {
     pub(crate) totals: Totals,
     /// What happened, line by line.
@@ -36,28 +36,28 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<Failure>,
 }
 
-/// What there is beside the world itself.
+/// What exists besides the world itself.
 #[derive(Default)]
 pub(super) struct Outside {
-    /// What somebody removed from the server and may put back.
+    /// Messages that somebody has removed from the server and may put back.
     bin: Vec<Message>,
-    /// The unique-ids and bytes of messages that are gone, and those of which only the beginning is there.
+    /// The unique-ids and bytes of messages that are gone, and those that are incomplete.
     gone: Vec<(String, Arc<[u8]>)>,
     growing: Vec<Letter>,
-    /// The last poll did not end in order.
+    /// Whether the last poll did not end in order.
     pub(super) unsettled: bool,
-    /// The last poll asked the user whether everything is to be fetched again.
+    /// Whether the last poll asked the user if everything is to be fetched again.
     pub(super) asks: bool,
-    /// How many sessions have been looked at, and how many removals.
+    /// How many sessions, and how many removals, have been checked.
     pub(super) sessions: usize,
     pub(super) removals: usize,
-    /// How many notes.
+    /// How many notes have been recorded.
     pub(super) notes: usize,
     /// How often unique-ids were changed.
     renumbered: usize,
 }
 
-/// A story that is being played.
+/// A story being played.
 pub(super) struct Player<'a> {
     pub(super) story: &'a Story,
     pub(super) world: World<'a>,
@@ -123,7 +123,7 @@ impl<'a> Player<'a> {
         self.log.last_mut().unwrap().push_str(words);
     }
 
-    /// Does something with a maildrop.
+    /// Reads or changes a maildrop.
     pub(super) fn post<T>(&self, account: usize, act: impl FnOnce(&mut Post) -> T) -> T {
         act(open(&self.world.posts).get_mut(&self.story.accounts[account].name).unwrap())
     }
@@ -223,7 +223,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// What was done to a file whose delivery is not settled leaves a doubt.
+    /// Records a doubt about what was done to a file whose delivery is not settled.
     fn doubt_after_trouble(&mut self, account: usize, bytes: &[u8], doubt: Doubt) {
         let maildir = &self.story.accounts[account].maildir;
         let shares = self.story.accounts.iter().zip(&self.outside).filter(|(other, _)| other.maildir == *maildir);
@@ -300,12 +300,12 @@ impl<'a> Player<'a> {
         });
     }
 
-    /// How an account's server behaves.
+    /// Returns the behaviour of an account's server.
     pub(super) fn manner(&self, account: usize) -> Manner {
         self.story.accounts[account].manner
     }
 
-    /// Whether the server shows only a part of a message, whatever it is asked, or one without some of its dots.
+    /// Whether the server can show only a part of a message, or one that lacks some dots.
     fn is_garbled(&self, account: usize, message: &Message) -> bool {
         match received(&message.bytes, self.manner(account)) {
             Received::Part(_) => true,
@@ -313,7 +313,8 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Nothing goes wrong any more: each account comes to rest, and what it was said to have is there.
+    /// Ends the story without further faults: each account must come to rest with everything that it was reported to
+    /// have.
     fn end(&mut self) -> Result<(), Failure> {
         self.log.push("the end".to_owned());
         look(&self.world.machine).storage.sync_all();
@@ -326,7 +327,7 @@ impl<'a> Player<'a> {
         let mut restless: Vec<usize> = (0..self.story.accounts.len()).collect();
         let mut polls = 0;
         let mut left = self.left();
-        // A poll that may retrieve only some may also delete only some: it goes on as long as that gets on.
+        // A poll with a limit on retrievals also has one on deletions: it continues as long as there is progress.
         while polls < LAST_POLLS || (!restless.is_empty() && self.left() < left) {
             (polls, left) = (polls + 1, self.left());
             let mut still = Vec::new();
@@ -341,13 +342,13 @@ impl<'a> Player<'a> {
         }
         for account in restless {
             let garbled = self.post(account, |post| post.messages.clone());
-            // Where names do not last and a session may retrieve only some, the same ones are retrieved again and again.
+            // If names do not last and a session has a limit, the same messages are retrieved again and again.
             let character = &self.story.accounts[account];
             let lasting = !matches!(character.manner.unique_ids, UniqueIds::PerSession | UniqueIds::Counting);
             let names_are_new = !lasting && character.most.is_some();
-            // What never comes as it is listed is tried for ever.
+            // What is never sent as listed is tried forever.
             let misfits = character.manner.estimates && !character.estimates;
-            // So is what is larger than the account takes, and not listed so.
+            // So is a message that is larger than the account accepts, but is not listed as such.
             let is_larger = |message: &Message| character.largest.is_some_and(|most| message.bytes.len() as u64 > most);
             let too_large = character.manner.estimates && garbled.iter().any(is_larger);
             let is_explained = names_are_new || misfits || too_large;
@@ -367,7 +368,7 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    /// How many messages are left on all servers.
+    /// Returns how many messages are left on all servers.
     fn left(&self) -> usize {
         (0..self.story.accounts.len()).map(|account| self.post(account, |post| post.messages.len())).sum()
     }

@@ -1,4 +1,4 @@
-//! Polls of a story: what goes wrong in them, and what they say and do.
+//! The polls of a story: their faults, and what they report and do.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::play::Player;
 use super::story::Mishap;
 
 impl Player<'_> {
-    /// Whether the poll ended in order and there is nothing that it left for later.
+    /// Polls; returns whether the poll ended in order and left nothing for later.
     pub(super) fn poll(&mut self, account: usize, mishap: Option<Mishap>) -> Result<bool, Failure> {
         let name = &self.story.accounts[account].name;
         let options = PollOptions { fetch_again: self.outside[account].asks, ..PollOptions::default() };
@@ -38,7 +38,7 @@ impl Player<'_> {
         Ok(crashed.is_none() && status == ExitStatus::Ok && polled.report.quarantined.is_empty())
     }
 
-    /// Finds out what the poll would do, so that the mishap meets something.
+    /// Finds out what the poll would do, so that the mishap strikes.
     fn prepare(&mut self, account: usize, mishap: Mishap, options: PollOptions) -> Option<Fault> {
         let name = &self.story.accounts[account].name;
         let mut copy = World::resume(self.world.script, self.runtime, &self.world.snapshot());
@@ -101,7 +101,7 @@ impl Player<'_> {
         for (id, bytes) in self.post(account, |post| post.sent_notes[seen..].to_vec()) {
             self.outside[account].notes += 1;
             self.ledger.expect_note(&id, &bytes, now);
-            // Without a unique-id it is gone while something else comes.
+            // Without a unique-id it does not exist while something else is sent.
             if !manner.uidl {
                 self.ledger.doubt(&id, Doubt::Unnamed);
             }

@@ -7,13 +7,13 @@ use super::super::storage::Storage;
 use super::super::world::READ;
 use super::story::Reading;
 
-/// Where what a mail reader has deleted leaves its bytes behind, under the file's inode number, so that it counts.
+/// Where the bytes of what a mail reader has deleted are kept, named by inode number, so that it counts.
 pub(crate) const TRASH: &str = "/mail/trash";
 
-/// Files in `tmp/` may be cleared out when they are so old, in seconds (maildir(5)).
+/// The age at which files in `tmp/` may be removed, in seconds (maildir(5)).
 const OLD: u64 = 36 * 3600;
 
-/// Deals with every nth file in `new/`, and tells the bytes of those that it deleted.
+/// Handles every nth file in `new/`, and returns the bytes of those that it deleted.
 pub(crate) fn read(storage: &mut Storage, maildir: &Path, how: Reading, every: usize) -> Vec<Vec<u8>> {
     let new = maildir.join("new");
     let names = storage.list(&new).unwrap_or_default();
@@ -29,7 +29,7 @@ pub(crate) fn read(storage: &mut Storage, maildir: &Path, how: Reading, every: u
     deleted
 }
 
-/// The file goes, and with it, in time, its bytes; what somebody has seen and thrown away is not lost.
+/// Deletes a file; its bytes are kept, as what somebody has seen and thrown away is not lost.
 fn delete(storage: &mut Storage, path: &Path) -> Vec<u8> {
     let (ino, bytes) = (storage.find(path).unwrap(), storage.read(path).unwrap().to_vec());
     storage.remove(path).unwrap();
@@ -43,7 +43,7 @@ fn delete(storage: &mut Storage, path: &Path) -> Vec<u8> {
     bytes
 }
 
-/// The files in `tmp/`, and since when they are there in real seconds.
+/// The files in `tmp/`, and since when they have been there, in true seconds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ages(BTreeMap<PathBuf, u64>);
 
@@ -59,7 +59,7 @@ impl Ages {
         }
     }
 
-    /// Clears old files out of `tmp/`, and tells their bytes.
+    /// Removes old files from `tmp/`, and returns their bytes.
     pub(crate) fn clean(&self, storage: &mut Storage, maildir: &Path, now: u64) -> Vec<Vec<u8>> {
         let old = |(path, since): &(&PathBuf, &u64)| path.starts_with(maildir) && now - **since > OLD;
         let mut cleaned = Vec::new();

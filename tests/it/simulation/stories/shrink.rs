@@ -1,4 +1,4 @@
-//! The shortest story that still goes wrong in the same way.
+//! Finds the shortest story that still fails in the same way.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::letter::{Dots, Letter, Naming};
 use super::play::play;
 use super::story::{Act, Story};
 
-/// No more stories are tried after so long.
+/// The time after which no more stories are tried.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// Looks for shorter stories.
@@ -20,7 +20,7 @@ struct Shrinker<'a> {
     runtime: &'a Runtime,
 }
 
-/// Leaves out what the failure does not need.
+/// Removes what the failure does not need.
 pub(crate) fn shrink(story: &Story, kind: Kind, runtime: &Runtime) -> Story {
     let mut shrinker = Shrinker { shortest: story.clone(), kind, since: Instant::now(), runtime };
     shrinker.leave_out_acts();
@@ -31,7 +31,7 @@ pub(crate) fn shrink(story: &Story, kind: Kind, runtime: &Runtime) -> Story {
 }
 
 impl Shrinker<'_> {
-    /// Whether this one fails in the same way; then it is the shortest from now on.
+    /// Whether a story fails in the same way; then it is the shortest from now on.
     fn fails(&mut self, shorter: Story) -> bool {
         let in_time = self.since.elapsed() < TIME_LIMIT;
         let fails = in_time && play(&shorter, self.runtime).failure.is_some_and(|failure| failure.kind == self.kind);

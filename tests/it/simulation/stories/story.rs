@@ -1,4 +1,4 @@
-//! What a story is: accounts, and one thing after the other.
+//! A story: accounts, and a sequence of acts.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use super::super::server::{Lacking, Manner};
 use super::super::sizes::{Lag, Note};
 use super::letter::Letter;
 
-/// A story. It goes the same way each time.
+/// A story. It is played the same way each time.
 #[derive(Debug, Clone)]
 pub(crate) struct Story {
     pub(crate) accounts: Vec<Character>,
@@ -26,57 +26,57 @@ pub(crate) struct Character {
     pub(crate) maildir: String,
     pub(crate) removal: RemovalPolicy,
     pub(crate) manner: Manner,
-    /// No more messages are retrieved in one session.
+    /// The maximum number of messages retrieved in one session.
     pub(crate) most: Option<NonZeroU32>,
-    /// Larger messages, in octets, stay on the server.
+    /// Messages larger than this, in octets, stay on the server.
     pub(crate) largest: Option<u64>,
-    /// The user says that the server estimates sizes.
+    /// Whether the user has said that the server estimates sizes.
     pub(crate) estimates: bool,
 }
 
-/// Something that happens. Accounts are told by their places, messages by numbers that are taken modulo how many there
-/// are: so a story makes sense without some of its acts, too.
+/// Something that happens. Accounts are given by index, messages by numbers modulo their count, so that a story still
+/// makes sense without some of its acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// A message comes in.
+    /// A message arrives.
     Mail(usize, Letter),
-    /// The rest of a message comes in of which only the beginning was there.
+    /// The rest of an incomplete message arrives.
     Grows(usize, usize),
-    /// mailferry polls the account, and something goes wrong.
+    /// mailferry polls the account, perhaps with a fault.
     Poll(usize, Option<Mishap>),
     /// Hours pass. What was written and not synced reaches the disk, or does not.
     Hours(u64, Flushed),
     /// The wall clock is wrong by this many days.
     WrongClock(i64),
-    /// The machine boots, in order.
+    /// The machine reboots in order.
     Reboot,
     /// The power is cut.
     PowerCut(Survival, u64),
-    /// A mail reader deals with every nth file in `new/`.
+    /// A mail reader handles every nth file in `new/`.
     Reads(usize, Reading, usize),
-    /// A mail reader clears old files out of `tmp/`.
+    /// A mail reader removes old files from `tmp/`.
     CleansTmp(usize),
     /// Somebody else removes a message from the server.
     Removes(usize, usize),
-    /// And puts it back, perhaps under another unique-id.
+    /// They put it back, perhaps under another unique-id.
     PutsBack(usize, usize, Renamed),
     /// The server gives every message another unique-id.
     Renumbers(usize),
-    /// From here on, listings leave out every nth message.
+    /// From now on, listings omit every nth message.
     Hides(usize, Lacking, usize),
-    /// They are whole again.
+    /// Listings are complete again.
     Shows(usize),
-    /// The next session goes wrong so.
+    /// The next session has this fault.
     Next(usize, Trouble),
-    /// From here on, LIST tells the sizes of another moment, or of this one.
+    /// From now on, LIST reports the sizes of another moment, or of this one.
     Lags(usize, Option<Lag>),
-    /// From here on, something else comes in place of every nth message that is there.
+    /// From now on, something else is sent in place of every nth message that is there.
     Notes(usize, usize, Note),
-    /// The messages themselves come again.
+    /// The messages themselves are sent again.
     Releases(usize),
 }
 
-/// Whether time makes durable what nobody synced.
+/// Whether what was not synced becomes durable with time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flushed {
     Yes,
@@ -90,16 +90,16 @@ pub(crate) enum Renamed {
     No,
 }
 
-/// What happens in the middle of a poll. Where: a share of 65,536 of what the poll would do otherwise.
+/// What happens during a poll; when is given as a share, in 1/65,536, of what the poll would do otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mishap {
-    /// An operation of the disk meets this.
+    /// An operation of the disk meets this fault.
     Disk(FaultKind, u16, u64),
     /// The connection is cut.
     Cut(u16),
 }
 
-/// What goes wrong in a session at the server.
+/// The faults of a session on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// Every TOP is refused.
@@ -108,9 +108,9 @@ pub(crate) enum Trouble {
     RefusesDele,
     /// RETR of this message is refused.
     RefusesRetr(usize),
-    /// QUIT never arrives.
+    /// QUIT is lost.
     LosesQuit,
-    /// QUIT is obeyed, and its answer never arrives.
+    /// QUIT is obeyed, but its answer is lost.
     LosesGoodbye,
 }
 
@@ -126,7 +126,7 @@ pub(crate) enum Reading {
 }
 
 impl Story {
-    /// The accounts as the world has them.
+    /// Returns the accounts in the form of the world.
     pub(crate) fn script(&self) -> Script {
         let accounts = self.accounts.iter().map(|character| (character.account(), character.manner)).collect();
         Script { name: "a story", accounts, acts: Vec::new() }
@@ -175,12 +175,12 @@ impl Act {
         }
     }
 
-    /// The account that it is about.
+    /// Returns the account that it is about.
     pub(crate) fn account(mut self) -> Option<usize> {
         self.place().copied()
     }
 
-    /// The same where an account is left out that it is not about.
+    /// Returns the act for a story without the account `left_out`, which it must not be about.
     pub(crate) fn without_account(mut self, left_out: usize) -> Self {
         if let Some(account) = self.place().filter(|account| **account > left_out) {
             *account -= 1;

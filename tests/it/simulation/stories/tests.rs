@@ -1,4 +1,4 @@
-//! The judge can find fault, and a seed is a story.
+//! Tests that the judge detects failures, and that a seed determines a story.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn one_message(removal: RemovalPolicy) -> Story {
     Story { accounts: vec![character], acts: vec![Act::Mail(0, letter), Act::Poll(0, None)] }
 }
 
-/// The only file in `new/`.
+/// Returns the only file in `new/`.
 fn file(storage: &Storage) -> PathBuf {
     let new = Path::new(MAILDIR).join("new");
     new.join(storage.list(&new).unwrap().first().unwrap())
@@ -45,7 +45,7 @@ fn add(storage: &mut Storage, bytes: &[u8]) {
     storage.write(added, bytes);
 }
 
-/// What the judge says of the next poll after somebody tampered with the disk.
+/// Returns the judgement of the next poll after somebody has tampered with the disk.
 fn judged(removal: RemovalPolicy, tamper: impl FnOnce(&mut Storage)) -> Option<Kind> {
     let (story, runtime) = (one_message(removal), runtime());
     let script = story.script();
@@ -107,7 +107,7 @@ fn a_failure_is_told_without_what_it_does_not_need() {
         ..long.accounts[0].clone()
     });
     long.acts.extend([Act::Hours(1, Flushed::No), Act::Mail(1, letter(2)), Act::Reads(0, Reading::Opens, 1)]);
-    // The same message twice: two different ones would have to have the same bytes, so this is a failure of the story.
+    // The same message twice: two different ones would need the same bytes, so this is a failure of the story.
     long.acts.extend([Act::Mail(1, letter(3)), Act::Mail(1, letter(3)), Act::Poll(1, None), Act::Poll(0, None)]);
     let runtime = runtime();
     let kind = play(&long, &runtime).failure.unwrap().kind;

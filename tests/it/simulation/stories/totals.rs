@@ -1,11 +1,11 @@
-//! How much was played, and what came of it.
+//! How much was played, and the results.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::ledger::Doubt;
 
-/// Counted over one or many stories.
+/// Totals of one or many stories.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Totals {
     pub(crate) stories: usize,
@@ -13,19 +13,20 @@ pub(crate) struct Totals {
     pub(crate) plain: usize,
     pub(crate) polls: usize,
     pub(crate) messages: usize,
-    /// Messages that mailferry had removed.
+    /// Messages that mailferry has removed.
     pub(crate) deletions: usize,
-    /// Messages that are left at the end though the account wants them gone.
+    /// Messages left at the end although the account wants them deleted.
     pub(crate) left: usize,
     /// Messages at the end that are beyond notice.
     pub(crate) hidden: usize,
-    /// Beginnings that a server showed as if they were all, and that are stored.
+    /// Stored beginnings that a server had sent as if they were all.
     pub(crate) parts: usize,
-    /// How many notes came in place of messages.
+    /// Notes that were sent in place of messages.
     pub(crate) notes: usize,
-    /// Messages that were deleted though not they are stored, but what had their size and has their header: LIST was behind.
+    /// Messages that were deleted although not they are stored, but something that had their size and has their header:
+    /// LIST lagged behind.
     pub(crate) beyond_evidence: usize,
-    /// How many doubts there were.
+    /// The number of doubts.
     pub(crate) doubts: BTreeMap<Doubt, usize>,
     /// Extra copies.
     pub(crate) copies: BTreeMap<Doubt, usize>,
