@@ -103,6 +103,24 @@ fn on_another_host_each_is_compared_though_a_session_comes_only_to_some() {
     }
 }
 
+/// What the other host shows has the unique-id, the size and the header of what was fetched, and another text. Where mail
+/// stays it passes for known; it is never deleted unseen.
+#[test]
+fn on_another_host_a_header_permits_no_deletion_later_either() {
+    let about = |text: &str| format!("Message-ID: <1@example.org>\r\n\r\n{text}\r\n").into_bytes();
+    let maildrop = Maildrop::new(vec![Message::new("1", &about("one"))]);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(0);
+    maildrop.change(|contents| contents.messages = vec![Message::new("1", &about("two"))]);
+    let moved = || Account::at(maildrop.server.address).text("host", "localhost");
+    env.configure(&[moved()]);
+    (0..2).for_each(|_| _ = env.fetch().expect(0));
+    env.configure(&[moved().deleting()]);
+    env.fetch().expect(0);
+    assert!(maildrop.left().is_empty());
+    assert_stored(&env, &["one", "two"].map(|text| stored(&about(text))));
+}
+
 #[test]
 fn a_top_that_is_refused_is_no_permission() {
     // The unique-id is given to another message of the same size, and the header cannot be fetched in that session.
