@@ -304,7 +304,7 @@ async fn answer(
             // Nobody is there to paste; the browser may be.
             std::future::pending::<()>().await;
         }
-        Err(OAuthError::Callback { why: "no address to which the browser was sent was pasted".to_owned() })
+        Err(OAuthError::Callback { why: "no address was pasted".to_owned() })
     };
     tokio::select! {
         url = through_browser => match url {

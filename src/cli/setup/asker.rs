@@ -32,7 +32,7 @@ impl Asker {
     /// Nobody is there to answer: the options that would.
     pub(super) fn missing(options: &[&str]) -> Ended {
         stderr_sentence(format_args!(
-            "mailferry: nothing was done: nobody is there to answer. Give {}",
+            "mailferry: nothing was done: there is no terminal to ask on. Give {}",
             options.join("; ")
         ));
         Ended(ExitStatus::Usage)
