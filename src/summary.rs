@@ -175,22 +175,11 @@ impl fmt::Display for Line<'_> {
         }
         if let Some(left) = report.on_server {
             match left {
-                0 => f.write_str("; none left there")?,
+                0 => f.write_str("; none on the server")?,
                 left => write!(f, "; {left} on the server")?,
             }
         }
-        if !report.too_large.is_empty() {
-            write!(f, ", {} of them larger than max_message_size", report.too_large.len())?;
-        }
-        if !report.skipped.is_empty() {
-            write!(f, ", {} of them left there by a rule", report.skipped.len())?;
-        }
-        if !report.unnamed.is_empty() {
-            write!(f, ", {} of them without a unique-id yet", report.unnamed.len())?;
-        }
-        if !report.quarantined.is_empty() {
-            write!(f, ", {} of them in quarantine{}", report.quarantined.len(), InQuarantine(report))?;
-        }
+        StayingThere(report).fmt(f)?;
         if let Some(forwarded) = &report.forwarded {
             write!(f, "; {}", Forwarded(forwarded))?;
         }
@@ -200,6 +189,30 @@ impl fmt::Display for Line<'_> {
             write!(f, "; finished {finished} of an interrupted run")?;
         }
         Ok(())
+    }
+}
+
+/// How many messages are not fetched, and why, in brackets; nothing if there are none.
+struct StayingThere<'a>(&'a PollReport);
+
+impl fmt::Display for StayingThere<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        let all = [
+            (report.too_large.len(), "larger than max_message_size"),
+            (report.skipped.len(), "left there by a rule"),
+            (report.unnamed.len(), "without a unique-id yet"),
+            (report.quarantined.len(), "in quarantine"),
+        ];
+        let mut begin = " (";
+        for (messages, why) in all.into_iter().filter(|(messages, _)| *messages > 0) {
+            write!(f, "{begin}{messages} {why}")?;
+            begin = ", ";
+        }
+        match begin {
+            " (" => Ok(()),
+            _ => write!(f, "{})", InQuarantine(report)),
+        }
     }
 }
 
@@ -224,10 +237,10 @@ impl fmt::Display for InQuarantine<'_> {
         let Some(first) = report.quarantine.iter().find(|one| !one.left_alone.is_zero()) else { return Ok(()) };
         let unique_id = report.redactor.hide(&first.unique_id.to_string());
         let times = Count(u64::from(first.times), "time");
-        write!(f, " ({unique_id}: {} {times}", first.kind.in_words())?;
+        write!(f, ": {unique_id}, because {} {times}", first.kind.in_words())?;
         match report.quarantined.len().saturating_sub(1) {
-            0 => f.write_str(")"),
-            more => write!(f, "; and {more} more)"),
+            0 => Ok(()),
+            more => write!(f, ", and {more} more"),
         }
     }
 }
@@ -238,7 +251,7 @@ struct Took(Duration);
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_millis() {
-            0..50 => f.write_str("less than 0.1 s"),
+            0..50 => f.write_str("under 0.1 s"),
             _ => write!(f, "{:.1} s", self.0.as_secs_f64()),
         }
     }
@@ -341,7 +354,7 @@ mod tests {
         (none.on_server, none.recovered.finished) = (Some(0), 2);
         assert_eq!(
             Line(&none).to_string(),
-            "nothing new in 0.8 s; none left there; finished 2 deliveries of an interrupted run"
+            "nothing new in 0.8 s; none on the server; finished 2 deliveries of an interrupted run"
         );
     }
 
@@ -357,14 +370,14 @@ mod tests {
         };
         some.quarantined = Tally::of(&[listed(3, "u3")]);
         some.quarantine = vec![quarantined("u3", QuarantineReason::Refused, 900)];
-        let line = "nothing new in 0.8 s; 3 on the server, 1 of them in quarantine (u3: the server refused it 3 times";
+        let line = "nothing new in 0.8 s; 3 on the server (1 in quarantine: u3, because the server refused it 3 times";
         assert_eq!(Line(&some).to_string(), format!("{line})"));
         some.quarantined = Tally::of(&[listed(3, "u3"), listed(2, "u2")]);
         some.quarantine.push(quarantined("u2", QuarantineReason::BrokeSession, 800));
-        let line = line.replace("1 of them", "2 of them");
-        assert_eq!(Line(&some).to_string(), format!("{line}; and 1 more)"));
+        let line = line.replace("(1 in", "(2 in");
+        assert_eq!(Line(&some).to_string(), format!("{line}, and 1 more)"));
         some.duration = Duration::from_millis(49);
-        assert!(Line(&some).to_string().starts_with("nothing new in less than 0.1 s; "), "{}", Line(&some));
+        assert!(Line(&some).to_string().starts_with("nothing new in under 0.1 s; "), "{}", Line(&some));
     }
 
     fn listed(n: u32, unique_id: &str) -> Listed {

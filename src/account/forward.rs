@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::CredentialSource;
-use super::{AuthChoice, Endpoint};
+use super::{AuthChoice, Endpoint, TlsMode};
 
 /// What happens to an account's mail once it is in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +100,9 @@ impl fmt::Display for ForwardTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Imap(to) => {
-                let Endpoint { host, port, .. } = &to.endpoint;
-                write!(f, "{} at imap://{host}:{port}", to.mailbox)
+                let Endpoint { host, port, tls, .. } = &to.endpoint;
+                let scheme = if *tls == TlsMode::Implicit { "imaps" } else { "imap" };
+                write!(f, "{} at {scheme}://{host}:{port}", to.mailbox)
             }
             Self::Lmtp(to) => match &to.server {
                 LmtpServer::Socket(path) => write!(f, "{} at lmtp:{}", to.recipient, path.display()),

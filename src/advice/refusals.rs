@@ -103,7 +103,7 @@ const REFUSALS: &[Line] = &[
         by: MICROSOFT,
         when: &[Password],
         says: &[],
-        cause: "Microsoft takes no passwords for POP3 any more, app passwords neither",
+        cause: "Microsoft no longer accepts passwords for POP3, not even app passwords",
         step: "Give oauth2 = { client_id = \"...\" } in place of the password and sign in by `mailferry login`: \
                docs/authentication.md says how",
     },
@@ -189,7 +189,7 @@ const REFUSALS: &[Line] = &[
         by: &[],
         when: &[Password],
         says: &["basic authentication is disabled", "basic authentication disabled", "oauth"],
-        cause: "The server takes no passwords, only tokens",
+        cause: "The server accepts no passwords, only tokens",
         step: "Give oauth2 in place of the password and sign in by `mailferry login`: docs/authentication.md says how",
     },
     Line {
@@ -271,11 +271,11 @@ pub(super) fn taken_by(provider: &Provider) -> Option<String> {
     let ways: Vec<&str> = ways.into_iter().filter(|(taken, _)| *taken).map(|(_, way)| way).collect();
     let name = match provider.login {
         Login::Address => "the whole address",
-        Login::LocalPart => "what stands before the @",
+        Login::LocalPart => "the part before the @",
     };
     let menus = provider.enable.map(|menus| format!("; its settings: {menus}")).unwrap_or_default();
     Some(format!(
-        "Check username and password: {} takes {}, and as the user name {name}{menus}",
+        "Check username and password: {} accepts {}, and as the user name {name}{menus}",
         provider.name,
         ways.join(" or ")
     ))
@@ -349,12 +349,17 @@ mod tests {
             &["POP3 is switched off for this mailbox. Switch it on: ", GMAIL],
         ),
         ("pop.gmail.com", Token, "[AUTH] Invalid credentials.", &["https://mail.google.com/", "`mailferry login`"]),
-        ("outlook.office365.com", Password, "Basic authentication is disabled", &["no passwords", "oauth2 = "]),
+        (
+            "outlook.office365.com",
+            Password,
+            "Basic authentication is disabled",
+            &["no longer accepts passwords", "oauth2 = "],
+        ),
         (
             "outlook.office365.com",
             Password,
             "Logon failure: unknown user name or bad password.",
-            &["no passwords", "docs/authentication.md"],
+            &["no longer accepts passwords", "docs/authentication.md"],
         ),
         (
             "outlook.office365.com",
@@ -413,9 +418,9 @@ mod tests {
         }
         let taken = |host| taken_by(Provider::of(host)?);
         let bt = taken("mail.btinternet.com").unwrap();
-        assert!(bt.starts_with("Check username and password: BT takes the mailbox's password"), "{bt}");
+        assert!(bt.starts_with("Check username and password: BT accepts the mailbox's password"), "{bt}");
         let local = taken("pop3.web.de").unwrap();
-        assert!(local.contains("what stands before the @") && local.contains("POP3 und IMAP Zugriff"), "{local}");
+        assert!(local.contains("the part before the @") && local.contains("POP3 und IMAP Zugriff"), "{local}");
         assert_eq!(taken("secure-pop.luxsci.com"), None, "only a fact is known of it");
     }
 

@@ -123,11 +123,14 @@ fn same_maildrop(config: &Config, is_meant: impl Fn(&&Account) -> bool, found: &
         let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
         let Some(first) = accounts.first() else { continue };
         let mut text = format!(
-            "{} are the same maildrop ({} at {}), so every message is fetched {} times",
+            "{} are the same maildrop ({} at {}), so every message is fetched {}",
             listed(&names),
             text::value(&first.username),
             text::value(&first.endpoint.host),
-            accounts.len()
+            match accounts.len() {
+                2 => "twice".to_owned(),
+                several => format!("{several} times"),
+            }
         );
         let keeps = accounts.iter().any(|account| account.removal == RemovalPolicy::Keep);
         if let Some(deletes) = accounts.iter().find(|account| account.removal != RemovalPolicy::Keep).filter(|_| keeps)

@@ -215,7 +215,7 @@ fn doubtful_file_system(path: &Path) -> Option<&'static str> {
 fn state(context: &CheckContext, account: &Account, store: &Store) -> Step {
     let known = store.state().entries().count();
     let text = if store.path().exists() {
-        format!("{} is ours; {} remembered", store.path().display(), Count::of(known, "message"))
+        format!("{} belongs to this user; {} remembered", store.path().display(), Count::of(known, "message"))
     } else {
         format!("nothing is remembered yet; {} will be made by the first fetch", store.path().display())
     };

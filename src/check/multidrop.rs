@@ -57,19 +57,19 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
     let why = match &told {
         Told::Recipients(texts) => format!("{} says {}", multidrop.header, cut_words(&texts.join(", "), TEXT)),
         Told::Different(texts) => format!(
-            "the hoster wrote {} {} for different addresses ({}), and neither `one_copy` nor `occurrence` says which count",
+            "the provider wrote {} {} for different addresses ({}), and neither `one_copy` nor `occurrence` says which count",
             texts.len(),
             multidrop.header,
             cut_words(&texts.join(", "), TEXT)
         ),
-        Told::Nothing => format!("the hoster wrote no {}", multidrop.header),
+        Told::Nothing => format!("the provider wrote no {}", multidrop.header),
         Told::TooFew(there) => {
             format!(
-                "the hoster wrote only {there} of the field {}, and `occurrence` names a later one",
+                "the provider wrote only {there} of the field {}, and `occurrence` names a later one",
                 multidrop.header
             )
         }
-        Told::NoReceived => "there is no Received field, so nothing shows what the hoster wrote".to_owned(),
+        Told::NoReceived => "there is no Received field, so nothing shows what the provider wrote".to_owned(),
         Told::NotTrusted => "no Received field is by a host of `trusted_received_by`".to_owned(),
     };
     let capitals = only_in_capitals(&told, multidrop);

@@ -50,12 +50,12 @@ pub(super) fn look(
     match octets {
         0 => None,
         _ if octets <= free => {
-            Some(Step::ok("room", format!("{waiting} ({}) to fetch, and {} may be filled", Size(octets), Size(free))))
+            Some(Step::ok("room", format!("{waiting} ({}) to fetch, {} available", Size(octets), Size(free))))
         }
         _ => Some(Step::warn(
             "room",
             format!(
-                "{waiting} ({}) to fetch, and only {} may be filled where {} is: what does not fit stays on the server; make \
+                "{waiting} ({}) to fetch, and only {} available where {} is: what does not fit stays on the server; make \
                  room, or move the Maildir",
                 Size(octets),
                 Size(free),

@@ -152,7 +152,7 @@ fn tell_connection(
     let Some(peer) = seen.peer else { return };
     steps.push(Step::ok(
         "connection",
-        format!("{} answers at port {} after {}", peer.ip(), peer.port(), time(seen.reached_in)),
+        format!("{} answered on port {} in {}", peer.ip(), peer.port(), time(seen.reached_in)),
     ));
     match (&seen.tls, account.endpoint.tls) {
         (Some(_), _) => steps.push(tls(account, seen, in_short)),
@@ -185,7 +185,7 @@ fn tls(account: &Account, seen: &Seen, in_short: &mut Vec<String>) -> Step {
         text.push_str(", without the post-quantum key share, which gets lost on the way");
     }
     if let Some(issuer) = &facts.issuer {
-        text.push_str(&format!("; the certificate for {} is by {issuer}", account.endpoint.host));
+        text.push_str(&format!("; the certificate for {} is issued by {issuer}", account.endpoint.host));
     }
     let (mut mark, now) = (Mark::Ok, jiff::Timestamp::now().as_second());
     if let Some(end) = facts.not_after {
@@ -301,9 +301,9 @@ impl Looking<'_> {
     }
 
     fn logged_in(&mut self, logged_in: &LoggedIn) -> Step {
-        let method = logged_in.method.name();
-        let mut text = format!("{} is logged in by {method}", words_in(self.account.username.as_bytes()));
-        self.in_short.push(format!("login by {method}"));
+        let method = logged_in.method.in_words();
+        let mut text = format!("logged in as {} with {method}", words_in(self.account.username.as_bytes()));
+        self.in_short.push(format!("logged in with {method}"));
         if let Some((first, rest)) = logged_in.failed.split_first() {
             let others: Vec<&str> = std::iter::once(first).chain(rest).map(|failed| failed.name()).collect();
             text.push_str(&format!("; the server announces, but does not know, {}", others.join(", ")));

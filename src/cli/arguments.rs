@@ -235,9 +235,7 @@ pub(super) enum WhenTls {
 /// The answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Answer {
-    /// Do it
     Yes,
-    /// Do not do it
     No,
 }
 

@@ -211,7 +211,7 @@ fn tell(found: &AccountCheck, width: usize, arguments: &Arguments, options: &Che
         line.push_str(words);
     }
     line.push_str(&match found.seconds {
-        seconds if seconds < 0.05 => ", less than 0.1 s".to_owned(),
+        seconds if seconds < 0.05 => ", under 0.1 s".to_owned(),
         seconds => format!(", {seconds:.1} s"),
     });
     say_wrapped(&line, 4);
@@ -231,6 +231,6 @@ fn total(accounts: &[AccountCheck]) -> String {
     let failed = accounts.iter().filter(|account| account.exit_status() != ExitStatus::Ok).count();
     match failed {
         0 => format!("{} accounts, all well", accounts.len()),
-        _ => format!("{} accounts, {failed} of them not well", accounts.len()),
+        _ => format!("{} accounts checked, {failed} failed", accounts.len()),
     }
 }

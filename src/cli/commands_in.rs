@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(commands(lost), ["mailferry uids adopt l --from-maildir", "mailferry --config /c fetch l"]);
         assert_eq!(commands("If it was: mv /a/b /c && mv /d /e. If not"), ["mv /a/b /c && mv /d /e"]);
         assert_eq!(commands("run `mailferry fetch --new-state l`, which"), ["mailferry fetch --new-state l"]);
-        assert_eq!(commands("Take that away: chmod o-w /s."), ["chmod o-w /s"]);
+        assert_eq!(commands("Run `chmod o-w /s`."), ["chmod o-w /s"]);
         assert_eq!(
             commands("fetch: mailferry fetch, and later: mailferry daemon"),
             ["mailferry fetch", "mailferry daemon"]

@@ -23,9 +23,7 @@ impl DryRun<'_> {
     /// Returns the summary of the account in one line.
     pub(super) fn line(&self) -> String {
         let Self { report, would } = self;
-        let mut parts = vec![self.fetch()];
-        parts.extend(self.goes_later());
-        parts.extend([self.delete(), self.leave()]);
+        let mut parts = vec![self.fetch(), self.delete(), self.leave()];
         if report.renumbered > 0 {
             parts.push(format!("{} renumbered by the server and recognised", report.renumbered));
         }
@@ -116,7 +114,7 @@ impl DryRun<'_> {
         Some(match forwarded? {
             0 => return None,
             1 if retrieve.len() == 1 => "a later poll deletes it once it has arrived".to_owned(),
-            all if all == retrieve.len() => "a later poll deletes them once they have arrived".to_owned(),
+            all if all == retrieve.len() => "a later poll deletes these once they have arrived".to_owned(),
             1 => "a later poll deletes the one that is forwarded once it has arrived".to_owned(),
             some => format!("a later poll deletes the {some} that are forwarded once they have arrived"),
         })
@@ -137,12 +135,18 @@ impl DryRun<'_> {
             RemovalPolicy::AfterDelivery => Some("these once they are delivered"),
             RemovalPolicy::Keep | RemovalPolicy::AfterAge(_) => None,
         };
-        match (of_these, earlier, removal) {
+        let later = self.goes_later();
+        let now = match (of_these, earlier, removal) {
             (Some(these), Some(earlier), _) => format!("delete {these}, and {earlier}"),
             (Some(these), None, _) => format!("delete {these}"),
             (None, Some(earlier), _) => format!("delete {earlier}"),
             (None, None, RemovalPolicy::AfterAge(_)) => "delete none yet".to_owned(),
+            (None, None, _) if later.is_some() => "delete none now".to_owned(),
             (None, None, _) => "delete none".to_owned(),
+        };
+        match later {
+            Some(later) => format!("{now} ({later})"),
+            None => now,
         }
     }
 
@@ -161,7 +165,7 @@ impl DryRun<'_> {
             reasons.push(format!("{} for another session", would.postponed));
         }
         let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-        if left == 0 { "leave none there".to_owned() } else { format!("leave {left} on the server{why}") }
+        if left == 0 { "leave none on the server".to_owned() } else { format!("leave {left} on the server{why}") }
     }
 
     /// Lists what is not fetched, and why.
@@ -229,24 +233,24 @@ mod tests {
         assert_eq!(said(5, &would(2, keep)), format!("{fetch} none; leave 5 on the server"));
         assert_eq!(said(5, &would(0, keep)), "work: would fetch nothing; delete none; leave 5 on the server");
         let at_once = would(2, RemovalPolicy::AfterDelivery);
-        assert_eq!(said(2, &at_once), format!("{fetch} these once they are delivered; leave none there"));
+        assert_eq!(said(2, &at_once), format!("{fetch} these once they are delivered; leave none on the server"));
         let both = WouldDo { delete: vec![listed(3), listed(4)], ..at_once };
         let words = "these once they are delivered, and 2 fetched earlier; leave 1 on the server";
         assert_eq!(said(5, &both), format!("{fetch} {words}"));
         let later = would(2, RemovalPolicy::AfterAge(Duration::from_secs(86_400)));
         assert_eq!(said(2, &later), format!("{fetch} none yet; leave 2 on the server"));
-        let into = WouldGo::To(Place::Forwarded("INBOX at imap://imap.example.org:993".to_owned()));
+        let into = WouldGo::To(Place::Forwarded("INBOX at imaps://imap.example.org:993".to_owned()));
         let forwarded = WouldDo { into, ..would(2, RemovalPolicy::AfterDelivery) };
-        let words = "work: would fetch 2 messages (2.0 KiB) and forward them to INBOX at imap://imap.example.org:993; a \
-                     later poll deletes them once they have arrived; delete none; leave 2 on the server";
+        let words = "work: would fetch 2 messages (2.0 KiB) and forward them to INBOX at imaps://imap.example.org:993; \
+                     delete none now (a later poll deletes these once they have arrived); leave 2 on the server";
         assert_eq!(said(2, &forwarded), words, "it may take a while");
         let seen = HashMap::from([
             (listed(1).number, BTreeSet::from([Place::Forwarded("there".to_owned())])),
             (listed(2).number, BTreeSet::from([maildir("/m")])),
         ]);
         let some = WouldDo { into: WouldGo::ByHeader { seen }, ..would(2, RemovalPolicy::AfterDelivery) };
-        let words = "a later poll deletes the one that is forwarded once it has arrived; delete the others once they are \
-                     delivered; leave 1 on the server";
+        let words = "delete the others once they are delivered (a later poll deletes the one that is forwarded once it has \
+                     arrived); leave 1 on the server";
         assert!(said(2, &some).ends_with(words), "{}", said(2, &some));
     }
 

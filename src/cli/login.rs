@@ -219,7 +219,7 @@ impl LoginCommand<'_> {
         }
         let place = provider.enable.map(|place| format!(" In its settings: {place}.")).unwrap_or_default();
         say_lines(format_args!(
-            "{} takes {} as well, which needs no client of your own and two minutes: docs/providers.md says how. To go on with \
+            "{} accepts {} as well, which takes two minutes and needs no client registration: docs/providers.md says how. To go on with \
              OAuth 2.0, read on.{place}\n",
             provider.name,
             if provider.accepts.app_password { "an app password" } else { "a password" }

@@ -240,8 +240,8 @@ impl Sums {
 
 impl fmt::Display for Sums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let done = if self.dry_run { "looked at" } else { "fetched" };
-        write!(f, "{} {done}", self.good)?;
+        let done = if self.dry_run { "checked" } else { "polled" };
+        write!(f, "{} {done}", Count::of(self.good, "account"))?;
         if !self.in_part.is_empty() {
             write!(f, ", {} in part ({})", self.in_part.len(), names(&self.in_part))?;
         }
@@ -280,15 +280,15 @@ mod tests {
         let mut reports: Vec<Option<PollReport>> = (1..30).map(|n| Some(report(&format!("acc{n:02}")))).collect();
         let took = Duration::from_millis(12_340);
         let text = |reports: &[Option<PollReport>]| Sums::of(reports, false, took).to_string();
-        assert_eq!(text(&reports), "29 fetched; 0 new messages (0 B) in 12.3 s");
+        assert_eq!(text(&reports), "29 accounts polled; 0 new messages (0 B) in 12.3 s");
         let mut failed = report("acc00");
         failed.end = Err(PollError::Stopped);
         (failed.retrieved, failed.octets) = (1, 2048);
         reports.push(Some(failed));
-        let line = "29 fetched, 1 failed: acc00; 1 new message (2.0 KiB) in 12.3 s";
+        let line = "29 accounts polled, 1 failed: acc00; 1 new message (2.0 KiB) in 12.3 s";
         assert_eq!(text(&reports), line);
-        let narrow = Layout { width: Some(60), colour: true };
-        let short = "\x1b[1;31m29 fetched, 1 failed: acc00; 1 new message (2.0 KiB)\x1b[0m";
+        let narrow = Layout { width: Some(62), colour: true };
+        let short = "\x1b[1;31m29 accounts polled, 1 failed: acc00; 1 new message (2.0 KiB)\x1b[0m";
         assert_eq!(Sums::of(&reports, false, took).row(Mark::Trouble).lines(narrow), [short]);
         for n in 30..60 {
             let mut failed = report(&format!("acc{n}"));
@@ -312,6 +312,6 @@ mod tests {
     #[test]
     fn a_dry_run_says_what_would_be() {
         let text = Sums::of(&[Some(report("a")), Some(report("b"))], true, Duration::ZERO).to_string();
-        assert_eq!(text, "2 looked at; 0 messages (0 B) would be fetched");
+        assert_eq!(text, "2 accounts checked; 0 messages (0 B) would be fetched");
     }
 }

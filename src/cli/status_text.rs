@@ -49,7 +49,7 @@ impl fmt::Display for Account<'_> {
         if let Some(on_server) = account.on_server {
             write!(f, "\n  on the server {}", Count(on_server, "message"))?;
             if account.too_large > 0 {
-                write!(f, ", {} of them larger than max_message_size", account.too_large)?;
+                write!(f, " ({} larger than max_message_size)", account.too_large)?;
             }
         }
         if let Some(token) = &account.token {
@@ -79,11 +79,12 @@ impl Account<'_> {
         if let Some(trouble) = &account.trouble {
             let since = Span::between(trouble.since, now);
             writeln!(f, "  trouble       {}", trouble.text)?;
-            let polls = plural(u64::from(trouble.times), "poll");
-            writeln!(f, "                {} for {since}, {} {polls} in a row", trouble.cause.name(), trouble.times)?;
+            let polls = plural(u64::from(trouble.times), "failed poll");
+            let in_a_row = if trouble.times > 1 { " in a row" } else { "" };
+            writeln!(f, "                {} for {since}, {} {polls}{in_a_row}", trouble.cause.name(), trouble.times)?;
         }
         if let Some(hold) = &account.held {
-            writeln!(f, "  held          for {}: {}", Span::between(hold.since, now), hold.text)?;
+            writeln!(f, "  in use        for {}: {}", Span::between(hold.since, now), hold.text)?;
         }
         Ok(())
     }
@@ -96,7 +97,7 @@ pub(super) fn words(state: State) -> &'static str {
         State::Polling => "being polled now",
         State::Hung => "hung: waiting for the disk",
         State::Queued => "queued (`concurrency`, `per_host`)",
-        State::Held => "held by another mailferry",
+        State::Held => "in use by another mailferry",
         State::Trouble => "in trouble",
     }
 }
@@ -325,7 +326,7 @@ pub(super) mod tests {
         let unique_id = Some("u1".to_owned());
         let aside = SetAside { name: "1.x".into(), unique_id, octets: 2048, since: 1, reason: "too large".into() };
         account.forward = Some(Forwarding {
-            to: "INBOX at imap://imap.example.org:993".into(),
+            to: "INBOX at imaps://imap.example.org:993".into(),
             running: false,
             counted: Some(1000 - 300),
             messages: 3,
@@ -343,7 +344,7 @@ pub(super) mod tests {
         });
         let text = Account(&account, 1000).to_string();
         for line in [
-            "  forwarding    to INBOX at imap://imap.example.org:993: 7 messages since the daemon began, the last one 60 \
+            "  forwarding    to INBOX at imaps://imap.example.org:993: 7 messages since the daemon began, the last one 60 \
              s ago",
             "  in the spool  3 messages (2.0 KiB), the oldest for 17 min, counted 5 min ago; tried again in 60 min",
             "                the destination takes no more for now",
@@ -383,7 +384,7 @@ pub(super) mod tests {
         let text = Account(&account, 1000).to_string();
         for part in [
             "work: in trouble",
-            "  trouble       no trust. Look at it\n                tls for 15 min, 2 polls in a row",
+            "  trouble       no trust. Look at it\n                tls for 15 min, 2 failed polls in a row",
             "  quarantine    u997: a session broke at it 3 times; tried again at the next poll",
             "  quarantine    u1001: a session broke at it 3 times; tried again in 1 s",
             "and 3 more: see --json",

@@ -265,7 +265,7 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
         "{name}: of {on_server} on the server, {adopted} will count as fetched: not fetched, and never deleted by mailferry."
     );
     say_unless(quiet, what);
-    if !confirm("Do it?", options.yes).await.map_err(Failed::Reported)? {
+    if !confirm("Proceed?", options.yes).await.map_err(Failed::Reported)? {
         return Ok(());
     }
     let (count, copy) = change(store, move |store| store.record_known(known)).await?;
@@ -323,7 +323,7 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
     }
     let count = Count::of(ids.len(), "message").to_string();
     say_unless(quiet, format!("{name}: {count} will be forgotten: those still on the server are fetched again."));
-    if !confirm("Do it?", options.yes).await.map_err(Failed::Reported)? {
+    if !confirm("Proceed?", options.yes).await.map_err(Failed::Reported)? {
         return Ok(());
     }
     let ((), copy) = change(store, move |store| store.record_forgotten(ids)).await?;

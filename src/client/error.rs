@@ -308,7 +308,7 @@ impl fmt::Display for ClientError {
                 peer
             ),
             Self::NoLogin(e) => e.fmt(f),
-            Self::Sasl { mechanism, error } => write!(f, "the login by {mechanism} failed because {error}"),
+            Self::Sasl { mechanism, error } => write!(f, "the login with {mechanism} failed because {error}"),
             Self::NoUniqueIds => {
                 f.write_str("the server has no UIDL, so mail that stays there cannot be told from new mail")
             }

@@ -124,7 +124,7 @@ impl Builder<'_> {
                             `token_command` and `oauth2`"
                     .to_owned();
             if let Some(provider) = provider.filter(|provider| !provider.accepts.any_password() && !provider.no_pop3) {
-                help = format!("{} takes no password: add oauth2 = {{ client_id = \"...\" }}", provider.name);
+                help = format!("{} does not accept passwords: add oauth2 = {{ client_id = \"...\" }}", provider.name);
             }
             self.problems.push(Problem::new(message).at(&self.name.span).help(help));
         }
@@ -167,7 +167,7 @@ impl Builder<'_> {
         let name = &self.name.value;
         if !uses_token && !provider.accepts.any_password() && provider.accepts.oauth {
             let text = format!(
-                "account `{name}`: {} takes no password any more; use oauth2 = {{ client_id = \"...\" }} and \
+                "account `{name}`: {} no longer accepts passwords; use oauth2 = {{ client_id = \"...\" }} and \
                  `mailferry login {name}`",
                 provider.name
             );
@@ -175,8 +175,7 @@ impl Builder<'_> {
         }
         let Some(At { value: username, span }) = setting!(self, username).given() else { return };
         if let (Login::LocalPart, Some((local, _))) = (provider.login, username.split_once('@')) {
-            let text =
-                format!("{} wants what stands before the @: username = \"{}\"", provider.name, text::value(local));
+            let text = format!("{} wants the part before the @: username = \"{}\"", provider.name, text::value(local));
             self.warnings.push((span.clone(), text));
         }
     }

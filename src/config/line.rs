@@ -115,14 +115,14 @@ impl Look<'_> {
             let meant: String = self.content.chars().filter(|c| !c.is_control()).collect();
             let message = format!("there is a control character (U+{:04X})", u32::from(c));
             let said =
-                self.all(message, "take it away, or type the line anew", Some(meant).filter(|meant| parses(meant)));
+                self.all(message, "remove it, or type the line again", Some(meant).filter(|meant| parses(meant)));
             return Some(Diagnosis { key: None, ..self.at(at, c.len_utf8(), said) });
         }
         let (at, c) = self.content.char_indices().find(|(_, c)| NO_BLANKS.contains(c))?;
         let replaced: String = self.content.chars().map(|c| if NO_BLANKS.contains(&c) { ' ' } else { c }).collect();
         let message = format!("there is an invisible character (U+{:04X}) that is not a blank", u32::from(c));
         parses(&replaced).then(|| {
-            let help = "type the line anew; it was probably copied from a web page or a document";
+            let help = "type the line again; it was probably copied from a web page or a document";
             self.at(at, c.len_utf8(), self.all(message, help, Some(replaced)))
         })
     }
@@ -131,7 +131,7 @@ impl Look<'_> {
     fn comment(&self) -> Option<Diagnosis> {
         let mark = [";", "//", "--", "/*", "%", "!", "REM "].into_iter().find(|mark| self.content.starts_with(mark))?;
         let (message, help) = if self.content.chars().all(|c| c == '-') {
-            ("`---` is of YAML, and this file is TOML".to_owned(), "take the line away")
+            ("`---` is YAML, and this file is TOML".to_owned(), "remove the line")
         } else {
             (format!("a comment begins with #, not with {}", mark.trim()), "write # in front of it")
         };
@@ -151,15 +151,11 @@ impl Look<'_> {
         let header = account.map(|account| format!("[accounts.\"{account}\"]"));
         if close.is_none() {
             let meant = Some(format!("[{name}]")).filter(|meant| parses(meant)).or(header);
-            return Some(self.all(
-                "the bracket of this table's header is not closed",
-                "write ] behind the name",
-                meant,
-            ));
+            return Some(self.all("the bracket of this table's header is not closed", "add ] after the name", meant));
         }
         if !rest.is_empty() && !rest.starts_with('#') && parses(&format!("[{name}]")) {
             let help = "write the table's header on a line of its own, and its keys on the lines below it";
-            let said = self.all("something stands behind the header of a table", help, Some(format!("[{name}]")));
+            let said = self.all("there is something after the header of a table", help, Some(format!("[{name}]")));
             return Some(said);
         }
         let Some(account) = account else {
@@ -173,10 +169,10 @@ impl Look<'_> {
             return Some(self.all("this is not the header of a table", help, meant.map(header_of)));
         };
         if let Err(invalid) = AccountName::new(account) {
-            let help = "choose another name; it also names the account's files and stands on the command line";
+            let help = "choose another name; it is also used in file names and on the command line";
             return Some(self.all(invalid.to_string(), help, None));
         }
-        let message = "an account's name with something else in it than letters, digits, - and _ stands in quotes";
+        let message = "an account name with anything but letters, digits, - and _ must be quoted";
         Some(self.all(message, format!("write [accounts.\"{}\"]", text::value(account)), header))
     }
 
@@ -185,7 +181,7 @@ impl Look<'_> {
         let end = self.content.chars().last().filter(|end| matches!(end, ';' | ','))?;
         let shorter = self.content.trim_end_matches([';', ',']);
         parses(shorter).then(|| {
-            let said = self.all(format!("a line does not end with {end}"), "take it away", Some(shorter.to_owned()));
+            let said = self.all(format!("a line does not end with {end}"), "remove it", Some(shorter.to_owned()));
             self.at(self.content.len() - 1, 1, said)
         })
     }
@@ -194,7 +190,7 @@ impl Look<'_> {
     fn yaml(&self) -> Option<Diagnosis> {
         if self.content.starts_with("- ") || self.content == "-" {
             let help = "write a table [accounts.NAME] for each account, and values in brackets: [\"a\", \"b\"]";
-            let said = self.all("a list with dashes is of YAML, and this file is TOML", help, None);
+            let said = self.all("a list with dashes is YAML, and this file is TOML", help, None);
             return Some(Diagnosis { key: None, ..said });
         }
         let (key, value) = self.content.split_once(':')?;
@@ -210,11 +206,11 @@ impl Look<'_> {
                 }
                 _ => format!("write [{bare}] if it is a table, or [accounts.{bare}] if it is an account"),
             };
-            let said = self.all("a name with a colon is a table of YAML, and this file is TOML", help, None);
+            let said = self.all("a name with a colon is a YAML table, and this file is TOML", help, None);
             return Some(Diagnosis { key: None, ..said });
         }
-        let help = format!("write {bare} = and the value behind it, {}", form_of(bare));
-        let said = self.all("a key and its value are parted by =, not by a colon", help, meant(bare, value));
+        let help = format!("write {bare} = and then the value, {}", form_of(bare));
+        let said = self.all("a key and its value are separated by =, not by a colon", help, meant(bare, value));
         Some(self.at(key.len(), 1, said))
     }
 
@@ -231,7 +227,7 @@ impl Look<'_> {
         let bare = key.trim();
         let help = "write = between them";
         is_key(bare).then(|| {
-            self.all(format!("a key and its value are parted by =, not by {sign}"), help, meant(bare, value.trim()))
+            self.all(format!("a key and its value are separated by =, not by {sign}"), help, meant(bare, value.trim()))
         })
     }
 
@@ -259,7 +255,7 @@ impl Look<'_> {
         if value.is_empty() || value.starts_with('#') {
             return self.all(
                 format!("the value of `{}` is missing", text::value(plain)),
-                "write it behind =, or take the line away",
+                "write it after =, or remove the line",
                 None,
             );
         }
@@ -322,7 +318,7 @@ impl Look<'_> {
             "include" | "source" | "import" | "require" => {
                 "one file holds the whole configuration, so put the other one in here"
             }
-            "export" | "setenv" => "variables of the environment have no place here: take the line away",
+            "export" | "setenv" => "environment variables cannot be set here: remove the line",
             _ => return None,
         };
         let said = self.all(format!("there is no `{word}` in TOML"), help, Some(String::new()));
@@ -347,7 +343,7 @@ impl Look<'_> {
                 None,
             );
         }
-        let help = format!("write {word} = and the value behind it, {}", form_of(word));
+        let help = format!("write {word} = and then the value, {}", form_of(word));
         self.all("= is missing between the key and its value", help, meant(word, value))
     }
 }
@@ -365,7 +361,7 @@ fn takes_words(key: &str) -> bool {
 fn form_of(key: &str) -> &'static str {
     match takes_words(key) {
         true => "its words in brackets: [\"pass\", \"show\", \"mail/work\"]",
-        false => "a text in quotes",
+        false => "a string in quotes",
     }
 }
 
@@ -374,31 +370,27 @@ fn what_of_value(value: &str) -> (&'static str, &'static str) {
     let first = value.chars().next().unwrap_or_default();
     let inside = value.get(first.len_utf8()..).unwrap_or_default();
     match first {
-        '"' | '\'' if !inside.contains(first) => {
-            ("this text has no quote at its end", "write the same quote behind it")
-        }
+        '"' | '\'' if !inside.contains(first) => ("this string has no closing quote", "add the same quote at its end"),
         '"' if value.contains('\\') && parses(&format!("x = {}", value.replace('"', "'"))) => (
             "in double quotes, \\ begins an escape such as \\n or \\\", and this is none",
-            "write the text in single quotes, where \\ is a character like others",
+            "write the string in single quotes, where \\ is a character like others",
         ),
         '"' | '\'' if comment_behind(inside, first) => {
-            ("a comment behind a value begins with #, not with // or ;", "write # in front of it")
+            ("a comment after a value begins with #, not with // or ;", "write # in front of it")
         }
         '"' | '\'' => {
-            ("something stands behind the value", "one value in quotes, and nothing behind it but a # comment")
+            ("there is something after the value", "write one value in quotes, and nothing after it but a # comment")
         }
-        '`' => ("backticks are not quotes in TOML", "write \" or ' before and behind the text"),
+        '`' => ("backticks are not quotes in TOML", "write \" or ' instead"),
         '[' => (
-            "this list is not one of TOML",
-            "write its texts in quotes, with commas between them: [\"pass\", \"show\"]",
+            "this is not a list in TOML",
+            "write its strings in quotes, with commas between them: [\"pass\", \"show\"]",
         ),
-        '{' => ("this table in a line is not one of TOML", "write its keys on lines of their own, below a header"),
+        '{' => ("this is not an inline table in TOML", "write its keys on lines of their own, below a header"),
         _ if truth(value).is_some() => {
             ("true and false are written so, in small letters", "write true or false, without quotes")
         }
-        _ => {
-            ("a text must stand in quotes", "write \" before and behind it; only numbers, true and false stand without")
-        }
+        _ => ("a string must be quoted", "put it in quotes; only numbers, true and false go without"),
     }
 }
 

@@ -55,7 +55,7 @@ const OF_SENDERS: [&str; 13] = [
     "message-id",
 ];
 
-const HEADER: &str = "the field that the hoster adds when it delivers, such as \"Delivered-To\", \"X-Original-To\", \
+const HEADER: &str = "the header field that the provider adds when it delivers, such as \"Delivered-To\", \"X-Original-To\", \
                       \"Envelope-To\" or \"X-Envelope-To\"";
 
 /// Reads the table.
@@ -96,7 +96,7 @@ impl Reader<'_, '_> {
         self.require("header", HEADER);
         let occurrence = self.occurrence();
         let strip_prefix = read(self.table, "strip_prefix", self.problems, |value| {
-            plain_text(value, "what stands in front of the address, such as \"hoster-\"").map(str::to_owned)
+            plain_text(value, "the prefix before the address, such as \"hoster-\"").map(str::to_owned)
         });
         let trusted = read(self.table, "trusted_received_by", self.problems, hosts);
         let recipients = self.recipients();
@@ -104,7 +104,7 @@ impl Reader<'_, '_> {
         let default = read(self.table, "default", self.problems, |value| place(value, home));
         self.require(
             "default",
-            "the Maildir (or \"forward\") for mail of which the hoster does not tell who it is for, such as default = \
+            "the Maildir (or \"forward\") for mail of which the provider does not tell who it is for, such as default = \
                                  \"~/Mail/unclear\"",
         );
         Some(MultidropTable {
@@ -133,7 +133,7 @@ impl Reader<'_, '_> {
         match (one.given(), one_copy.value()) {
             (Some(At { span, .. }), Some(true)) => {
                 let message = "`occurrence` names one field, and with one_copy = true each one counts";
-                self.problems.push(Problem::new(message).at(span).help("take one of them away"));
+                self.problems.push(Problem::new(message).at(span).help("remove one of them"));
                 Occurrence::All
             }
             (None, Some(true)) => Occurrence::All,
@@ -171,7 +171,7 @@ impl Reader<'_, '_> {
             };
             match place(value.get_ref(), self.home) {
                 Ok(_) if found.contains_key(&address) => {
-                    let help = "capitals in a domain do not count: take one of them away".to_owned();
+                    let help = "capitals in a domain do not count: remove one of them".to_owned();
                     report(format!("`{shown}` is there twice"), &key.span(), help);
                 }
                 Ok(place) => _ = found.insert(address, place),
@@ -185,7 +185,7 @@ impl Reader<'_, '_> {
 fn header(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let name = field_name(value)?.to_ascii_lowercase();
     if OF_SENDERS.contains(&name.as_str()) {
-        return Err(InvalidValue::new("is a field that whoever sends a message can write", format!("write {HEADER}")));
+        return Err(InvalidValue::new("names a field that the sender controls", format!("name {HEADER}")));
     }
     Ok(name)
 }
@@ -195,7 +195,7 @@ fn hosts(value: &DeValue<'_>) -> Result<Vec<String>, InvalidValue> {
     let one = |value: &DeValue<'_>| host(value).map(|host| host.trim_end_matches('.').to_ascii_lowercase());
     match value.as_array() {
         None => {
-            string(value, "the host in the `by` of the hoster's own Received, such as \"mx.hoster.example\"")?;
+            string(value, "the host in the `by` of the provider's own Received, such as \"mx.hoster.example\"")?;
             Ok(vec![one(value)?])
         }
         Some(several) if several.is_empty() => {

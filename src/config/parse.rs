@@ -100,7 +100,7 @@ fn broken(text: &str, home: Option<&Path>) -> Parsed {
         problems.push(tangled::problem());
     }
     if problems.is_empty() {
-        let help = "strings stand in quotes, and a key stands once in a table";
+        let help = "strings are quoted, and a key is set only once in a table";
         problems.push(Problem::new("this is not TOML").help(help));
     }
     // It probably contains a password, but permissions are not reported before the file can be read.
@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
         let name = match name {
             Ok(value) => At { value, span: key.span() },
             Err(invalid) => {
-                let help = "choose another name; it also names the account's files and stands on the command line";
+                let help = "choose another name; it is also used in file names and on the command line";
                 self.problems.push(Problem::new(invalid.to_string()).at(&key.span()).help(help));
                 return None;
             }
@@ -293,7 +293,7 @@ impl<'a> Reader<'a> {
                 (at, value) = (key, inner);
             }
             let shown = text::value(&name);
-            let message = "an account's name with a dot in it stands in quotes; without them it is a table in a table";
+            let message = "an account name with a dot in it must be quoted; without quotes it is a table in a table";
             let help = format!("write [accounts.\"{shown}\"]");
             self.problems.push(Problem::new(message).at(&(outer.span().start..at.span().end)).help(help));
             if AccountName::new(&name).is_ok() {

@@ -87,7 +87,7 @@ pub(super) fn text_before(path: &Path, env: &Environment) -> Result<Option<Strin
 fn leads_nowhere(path: &Path) -> Problem {
     let target = std::fs::read_link(path).unwrap_or_default();
     Problem::new(format!("the configuration is a link that leads to {}, and nothing is there", text::path(&target)))
-        .help("make that file, or take the link away, and try again")
+        .help("make that file, or remove the link, and try again")
 }
 
 /// Reads `state_dir` without the accounts. Returns None if that part of the file cannot be read on its own.
@@ -141,7 +141,7 @@ pub(super) fn judge(
         Exposure::Others => "other users",
         Exposure::StrangeGroup => "a group that mailferry does not belong to",
     };
-    let message = format!("the mode {mode} of this file gives its passwords to {who}");
+    let message = format!("this file has mode {mode}, so {who} can read its passwords");
     let help = format!("{}; or use password_command or password_file", as_help(&credential::closing(&exposed)));
     problems.push(Problem::new(message).at(password).help(help));
     problems

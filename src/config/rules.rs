@@ -137,7 +137,7 @@ impl Reader<'_, '_> {
             [one] => return Some(one),
             [] => self.report(&format!("nothing in a rule {what}"), help),
             [first, second, ..] => {
-                let message = format!("`{first}` and `{second}` stand in the same rule, and only one of them {what}");
+                let message = format!("`{first}` and `{second}` are in the same rule, and only one of them {what}");
                 let at = self.table.get_key_value(*second).map_or_else(|| self.key.clone(), |(key, _)| key.span());
                 self.problems.push(Problem::new(message).at(&at).help(help));
             }
@@ -156,7 +156,7 @@ type MakePattern = fn(&str) -> Result<Pattern, InvalidPattern>;
 
 /// Reads one pattern, or several in an array.
 fn patterns(value: &DeValue<'_>, make: MakePattern) -> Result<Vec<Pattern>, InvalidValue> {
-    let example = "a text in quotes, or several in an array";
+    let example = "a string in quotes, or several in an array";
     let one = |value: &DeValue<'_>| {
         let text = plain_text(value, example)?;
         make(text).map_err(|invalid| InvalidValue::new(invalid.to_string(), format!("write {example}")))

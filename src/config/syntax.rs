@@ -331,7 +331,7 @@ impl<'a> Work<'a> {
                 None => _ = self.keys.insert(key, place),
                 Some(first) => {
                     let shown = text::value(path.last().map_or("", String::as_str));
-                    let message = format!("`{shown}` stands twice in the same table");
+                    let message = format!("`{shown}` is set twice in the same table");
                     let help = self.help_for_twins();
                     self.tell(at, whole, |place| {
                         Problem::new(message).at(place).also(&first, "the first one").help(help)
@@ -344,7 +344,7 @@ impl<'a> Work<'a> {
 
     /// Returns what to do about a key that occurs twice in the current table.
     fn help_for_twins(&self) -> String {
-        let one = "take one of the two away";
+        let one = "remove one";
         match self.table.as_slice() {
             [accounts, _] if accounts == "accounts" => format!("{one}, or give the second account a table of its own"),
             [accounts, name, rules] if accounts == "accounts" && rules == "rules" => {
@@ -361,7 +361,7 @@ impl<'a> Work<'a> {
             return;
         };
         let shown = path.iter().map(|part| text::value(part)).collect::<Vec<_>>().join(".");
-        let message = format!("the table [{shown}] stands twice");
+        let message = format!("the table [{shown}] is defined twice");
         let help = match path.as_slice() {
             [accounts, _] if accounts == "accounts" => {
                 "give the second account another name, or put its keys under the first one"
@@ -398,7 +398,7 @@ impl<'a> Work<'a> {
             let message = format!("this is not TOML: {}", text::value(error.message()));
             if self.told.get(at) == Some(&false) {
                 let length = self.line(at).len();
-                let help = "strings stand in quotes, and a key stands once in a table";
+                let help = "strings are quoted, and a key is set only once in a table";
                 self.tell(at, 0..length, |place| Problem::new(message).at(place).help(help));
             }
             if self.lines.get(at).is_none_or(|(_, line)| line.is_empty()) {

@@ -41,10 +41,8 @@ fn headers(text: &str) -> impl Iterator<Item = &str> {
 
 /// The problem to report if nothing else is wrong with the file.
 pub(super) fn problem() -> Problem {
-    Problem::new(
-        "very many tables stand behind tables that are in them, so that it would take too long to read the file",
-    )
-    .help("write [accounts.NAME] above [accounts.NAME.forward] and other tables of that account")
+    Problem::new("very many tables come after tables that are in them, so that it would take too long to read the file")
+        .help("write [accounts.NAME] above [accounts.NAME.forward] and other tables of that account")
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use super::problem::{MOST_TOLD, Problem};
 
 /// Keys of other programs for which mailferry has no use, and what to do about them.
 const NOT_NEEDED: [(&str, &str); 12] = [
-    ("sslcertck", "certificates are always verified, so take it away"),
-    ("sslproto", "the best version of TLS is taken, so take it away"),
+    ("sslcertck", "certificates are always verified, so remove it"),
+    ("sslproto", "the best version of TLS is taken, so remove it"),
     ("sslfingerprint", "certificates are verified by their authority; `tls_ca_file` names another one"),
-    ("proto", "mailferry speaks POP3 and nothing else, so take it away"),
-    ("protocol", "mailferry speaks POP3 and nothing else, so take it away"),
-    ("type", "mailferry speaks POP3 and nothing else, so take it away"),
-    ("uidl", "messages are always told apart by their unique-ids, so take it away"),
-    ("fetchall", "every new message is fetched, read or not, so take it away"),
-    ("nofetchall", "every new message is fetched, read or not, so take it away"),
+    ("proto", "mailferry speaks POP3 and nothing else, so remove it"),
+    ("protocol", "mailferry speaks POP3 and nothing else, so remove it"),
+    ("type", "mailferry speaks POP3 and nothing else, so remove it"),
+    ("uidl", "messages are always told apart by their unique-ids, so remove it"),
+    ("fetchall", "every new message is fetched, read or not, so remove it"),
+    ("nofetchall", "every new message is fetched, read or not, so remove it"),
     ("mda", "write `maildir`, or `command` in [accounts.NAME.forward]"),
     ("smtphost", "write `maildir`, or `lmtp` in [accounts.NAME.forward]"),
     ("poll", "every account is polled; `enabled = false` leaves one out"),

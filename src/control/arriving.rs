@@ -75,7 +75,7 @@ impl Arriving {
     pub(super) fn finish(self) -> io::Result<Option<Response>> {
         match self.part {
             Part::Head if self.text.is_empty() => {
-                Err(io::Error::other("it closed the connection; it answers its own user and root only"))
+                Err(io::Error::other("it closed the connection; it answers only the user it runs as, and root"))
             }
             Part::Head => Ok(Some(serde_json::from_slice(&self.text)?)),
             Part::Tail if self.depth.count == 0 => Ok(None),
@@ -183,6 +183,6 @@ mod tests {
             let (part, _) = whole.split_at(length);
             assert!(read(part, 1000).is_err(), "{part}");
         }
-        assert!(read("", 1).unwrap_err().to_string().contains("its own user"));
+        assert!(read("", 1).unwrap_err().to_string().contains("only the user it runs as"));
     }
 }

@@ -475,7 +475,7 @@ impl fmt::Display for AskError {
             Self::NoDaemon { looked } => write!(
                 f,
                 "no daemon is running: looked for its control socket at {}. Start it with `mailferry daemon` or as a \
-                 service. Only its own user and root can ask it",
+                 service. Only the user it runs as, and root, can talk to it",
                 list(looked, " and ")
             ),
             Self::NoSocket { holder, state_dir, looked } => write!(
@@ -570,7 +570,7 @@ async fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Respo
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     if answer.is_empty() {
-        return Err(io::Error::other("it closed the connection; it answers its own user and root only"));
+        return Err(io::Error::other("it closed the connection; it answers only the user it runs as, and root"));
     }
     Ok(serde_json::from_slice(&answer)?)
 }

@@ -237,7 +237,7 @@ fn word(state: State) -> &'static str {
         State::Polling => "being polled",
         State::Queued => "queued",
         State::Hung => "hung",
-        State::Held => "held by another mailferry",
+        State::Held => "in use by another mailferry",
         State::Trouble => "in trouble",
     }
 }

@@ -107,7 +107,8 @@ pub(super) fn trouble(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: 
     what(f, account)?;
     began(f, account, now)?;
     if let (Some(trouble), None) = (&account.trouble, account.hung_since) {
-        write!(f, ", {} in a row", Count(usize::try_from(trouble.times).unwrap_or(usize::MAX), "poll"))?;
+        let in_a_row = if trouble.times > 1 { " in a row" } else { "" };
+        write!(f, ", {}{in_a_row}", Count(usize::try_from(trouble.times).unwrap_or(usize::MAX), "failed poll"))?;
         match account.next_poll {
             Some(time) => write!(f, "; next try {}", Moment { time, now })?,
             None => f.write_str("; being tried now")?,

@@ -34,9 +34,10 @@ pub(super) fn command<'a>(words: impl IntoIterator<Item = &'a str>, placeholders
         return Ok(to);
     }
     Err(format!(
-        "nothing is put in place of {} here. Write forward = {to} in place of maildir, without that or with the value itself; see \
+        "mailferry does not substitute {}. Set forward = {to} in place of maildir, with {} removed or with a fixed value; see \
          docs/forwarding.md",
-        left.join(" and ")
+        left.join(" and "),
+        if left.len() == 1 { "it" } else { "them" }
     ))
 }
 
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn what_is_put_in_by_the_other_program_is_not_taken_over() {
         let told = shell_command("lda -f %F -d jo", &["%F", "%T"]).unwrap_err();
-        assert!(told.contains("in place of %F here. Write forward = { command = [\"lda\", \"-f\", "), "{told}");
+        assert!(told.contains("does not substitute %F. Set forward = { command = [\"lda\", \"-f\", "), "{told}");
         assert!(shell_command("", &[]).is_err());
     }
 }

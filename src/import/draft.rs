@@ -202,9 +202,9 @@ impl Draft {
         let (host, port) = (&self.host, self.port);
         let starttls = if self.tls == TlsMode::StartTls { " -starttls pop3" } else { "" };
         let advice = format!(
-            "it is the {kind} digest of the certificate, and tls_pin is the SHA-256 of its key, so it cannot be taken over. See \
-             that the certificate is still that one, and write what this prints as tls_pin, with tls_trust = \"pin\" if nobody \
-             has signed it: openssl s_client -connect {host}:{port}{starttls} </dev/null 2>/dev/null | openssl x509 -pubkey \
+            "it is the {kind} digest of the certificate, and tls_pin is the SHA-256 of its key, so it cannot be taken over. \
+             Check that the certificate has not changed, set tls_pin to the output of this command, and add tls_trust = \
+             \"pin\" if no authority signed it: openssl s_client -connect {host}:{port}{starttls} </dev/null 2>/dev/null | openssl x509 -pubkey \
              -noout | openssl pkey -pubin -outform DER | openssl dgst -sha256"
         );
         self.note(theirs, advice);
@@ -217,7 +217,7 @@ impl Draft {
         }
         self.note(
             theirs,
-            "certificates are always checked; for one that is signed by itself name it as tls_ca_file, or its key as tls_pin \
+            "certificates are always checked; for a self-signed certificate set tls_ca_file to it, or tls_pin to its key, \
              with tls_trust = \"pin\"",
         );
     }
@@ -342,7 +342,7 @@ impl Draft {
         };
         self.port = number;
         let ours = match self.usual_port() == number {
-            true => format!("port {number}, which goes without saying"),
+            true => format!("port {number}, the default"),
             false => format!("port = {number}"),
         };
         self.became(theirs, ours);

@@ -261,7 +261,7 @@ fn deliver(draft: &mut Draft, destination: &Section, places: &Places) {
     };
     for key in destination.keys().filter(|key| !["type", "path"].contains(key) && !taken.contains(key)) {
         let advice = match key {
-            "user" | "group" => "mail is delivered as who runs mailferry; run the import as that user",
+            "user" | "group" => "mail is delivered as the user who runs mailferry; run the import as that user",
             "fallback" => "a recipient that is refused makes the mail wait, and status tells; there is no second one",
             "pipe_stdout" => "what the command prints goes to the log",
             _ => "there is nothing like it",
@@ -502,12 +502,12 @@ mod tests {
             (
                 "[destination]\ntype = MDA_external\npath = /lda\narguments = ('-f', '%(sender)')",
                 "[destination] MDA_external",
-                "in place of %(sender)",
+                "does not substitute %(sender)",
             ),
             (
                 "[destination]\ntype = MDA_external\npath = /lda\nuser = ann",
                 "[destination] user",
-                "as who runs mailferry",
+                "as the user who runs mailferry",
             ),
             ("[destination]\ntype = Mboxrd\npath = ~/m", "[destination] Mboxrd", "docs/forwarding.md"),
             ("[options]\ndelete = true\ndelete_after = 7", "delete_after = 7", "goes before it"),

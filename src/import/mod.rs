@@ -163,13 +163,23 @@ pub enum ImportError {
     },
 }
 
+/// Several things in one list: "a, b and c".
+fn list(names: &[String]) -> String {
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => String::new(),
+    }
+}
+
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound { program, looked } => {
                 let looked: Vec<String> = looked.iter().map(|path| text::value(&path.to_string_lossy())).collect();
-                let (name, looked) = (program.name(), looked.join(" and "));
-                write!(f, "there is no configuration of {name}: looked for {looked}. Name it behind the program")
+                let (name, looked) = (program.name(), list(&looked));
+                let import = this_program(&format!("import {} FILE", name.to_ascii_lowercase()));
+                write!(f, "there is no configuration of {name}: looked for {looked}. Give its path: {import}")
             }
             Self::Unreadable { path, why } => write!(f, "cannot read {}: {why}", text::value(&path.to_string_lossy())),
             Self::Another { path, program, other } => {

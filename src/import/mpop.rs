@@ -119,7 +119,7 @@ fn accounts(text: &str) -> Result<Vec<Account>, (usize, String)> {
                 for base in builds_on.split(',').map(str::trim).filter(|base| !base.is_empty()) {
                     let base = accounts.iter().find(|account| account.name == base);
                     let base = base
-                        .ok_or_else(|| (number, "it builds on an account that does not stand before it".to_owned()))?;
+                        .ok_or_else(|| (number, "it builds on an account that is not defined before it".to_owned()))?;
                     commands.extend(base.commands.clone());
                 }
                 accounts.push(Account { name: name.trim().to_owned(), line: number, commands });
@@ -488,7 +488,7 @@ mod tests {
             ("auth gssapi", "auth gssapi", "best that it has in common"),
             ("auth xoauth2\npassword tok", "auth xoauth2", "mailferry login"),
             ("socket /run/pop", "socket", "by TCP alone"),
-            ("delivery mda lda -f '%F'", "delivery mda", "in place of %F here"),
+            ("delivery mda lda -f '%F'", "delivery mda", "does not substitute %F."),
             ("delivery mbox ~/m", "delivery mbox", "docs/forwarding.md"),
             ("tls_key_file k", "tls_cert_file, tls_key_file", "neither is taken over"),
             ("tls_crl_file k", "tls_crl_file", "revoked"),

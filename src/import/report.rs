@@ -34,7 +34,7 @@ impl fmt::Display for Report<'_> {
         accounts.iter().try_for_each(|section| tell(f, section, accounts.len() > FEW))?;
         list(f, "Not taken over, because the maildrop is known:", &plan.here_already)?;
         list(f, "Not taken over:", &found.left)?;
-        list(f, "Besides:", &found.general)?;
+        list(f, "Also:", &found.general)?;
         if !found.needless.is_empty() {
             writeln!(f, "Not needed here: {}\n", shown(&found.needless.join(", ")))?;
         }
@@ -183,7 +183,7 @@ impl Report<'_> {
             write!(f, "\n  take {them} over: {}", self.command)?;
         }
         if !to_do.is_empty() {
-            write!(f, "\n  see to what stands behind a ! above:")?;
+            write!(f, "\n  deal with the items marked ! above:")?;
         }
         for (what, names) in by_what(to_do) {
             write!(f, "\n    {what}: {}", names.join(", "))?;
@@ -234,7 +234,7 @@ fn password(planned: &Planned) -> Option<Line> {
         (Password::Command(_), _) => Some(Line::new(Kind::Told, "its password -> password_command")),
         (Password::TokenCommand(_), _) => Some(Line::new(Kind::Told, "its token -> token_command")),
         (Password::InClear(_), Some(file)) => Some(line(Kind::Told, file, &|file| {
-            format!("its password, which stands in clear in the old file -> {file} (mode 0600)")
+            format!("its password, in clear text in the old file -> {file} (mode 0600)")
         })),
         (Password::Missing(why), Some(file)) => Some(line(Kind::ToDo("no password".to_owned()), file, &|file| {
             format!("no password: {}. Write it into {file} (mode 0600)", shown(why))

@@ -107,8 +107,8 @@ async fn watched(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpS
     let opened = open(source, address).await;
     let seconds = begun.elapsed().as_secs_f64();
     match &opened {
-        Ok(_) => tracing::debug!("{address} took the connection after {seconds:.3} s"),
-        Err(e) => tracing::debug!("{address} did not take the connection after {seconds:.3} s: {e}"),
+        Ok(_) => tracing::debug!("{address}: connected in {seconds:.3} s"),
+        Err(e) => tracing::debug!("{address}: not connected after {seconds:.3} s: {e}"),
     }
     opened
 }

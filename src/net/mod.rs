@@ -99,12 +99,12 @@ impl fmt::Display for TlsFacts {
             write!(f, " of {subject}")?;
         }
         if let Some(issuer) = &self.issuer {
-            write!(f, " is by {issuer} and")?;
+            write!(f, ", issued by {issuer}")?;
         }
         let day = |seconds: i64| jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%F").to_string());
         match self.not_after.map(day) {
-            Some(Ok(day)) => write!(f, " ends on {day}")?,
-            _ => f.write_str(" has no end that could be read")?,
+            Some(Ok(day)) => write!(f, ", valid until {day}")?,
+            _ => f.write_str(", with no end that could be read")?,
         }
         self.pin.as_ref().map_or(Ok(()), |pin| write!(f, "; its key is {pin}"))
     }

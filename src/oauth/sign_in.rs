@@ -305,7 +305,7 @@ async fn answer(
             // There is nobody to paste, but the browser may still respond.
             std::future::pending::<()>().await;
         }
-        Err(OAuthError::Callback { why: "no address to which the browser was sent was pasted".to_owned() })
+        Err(OAuthError::Callback { why: "no address was pasted".to_owned() })
     };
     tokio::select! {
         url = through_browser => match url {

@@ -42,6 +42,16 @@ impl LoginMethod {
         Self::ALL.into_iter().find(|(method, _)| *method == self).map_or("unknown", |(_, name)| name)
     }
 
+    /// Returns the commands that it sends, as the RFCs write them: "APOP", "AUTH PLAIN".
+    #[must_use]
+    pub fn in_words(self) -> String {
+        match (self, self.mechanism()) {
+            (Self::User, _) => "USER and PASS".to_owned(),
+            (_, Some(mechanism)) => format!("AUTH {}", mechanism.name()),
+            (_, None) => "APOP".to_owned(),
+        }
+    }
+
     /// Returns the method with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

@@ -152,7 +152,10 @@ pub struct NextInWords {
 
 impl fmt::Display for NextInWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.to_go, self.reason)
+        match self.reason {
+            Reason::AsConfigured if self.to_go.is_now() => self.to_go.fmt(f),
+            reason => write!(f, "{}{reason}", self.to_go),
+        }
     }
 }
 

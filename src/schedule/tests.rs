@@ -487,7 +487,7 @@ fn a_time_is_told_with_its_reason() {
             "in 60 s, because mail has just arrived and more often follows",
         ),
         (SECOND * 15, Reason::Often, "in 15 s, because somebody is waiting for mail"),
-        (Duration::ZERO, Reason::Backlog, "at once: there is more on the server"),
+        (Duration::ZERO, Reason::Backlog, "now: there is more on the server"),
         (
             SECOND * 660,
             Reason::MinInterval { min_interval: MINUTE * 10, by: MinIntervalFrom::LoginDelay },
@@ -508,11 +508,7 @@ fn a_time_is_told_with_its_reason() {
     ] {
         assert_eq!(told(after, reason), expected);
     }
-    assert_eq!(
-        Next { at: HOUR, reason: Reason::AsConfigured }.told(now).to_string(),
-        "at once, as configured",
-        "overdue"
-    );
+    assert_eq!(Next { at: HOUR, reason: Reason::AsConfigured }.told(now).to_string(), "now", "overdue");
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl UserUnit {
             let status = Command::new(words.next().unwrap_or_default()).args(words).stdin(Stdio::null()).status();
             match status {
                 Ok(status) if status.success() => {}
-                Ok(_) => return Err(format!("`{line}` failed; what it says stands above")),
+                Ok(_) => return Err(format!("`{line}` failed; its message is above")),
                 Err(e) => return Err(format!("`{line}` cannot be run: {}", crate::text::system(&e))),
             }
         }

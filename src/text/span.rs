@@ -7,9 +7,16 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct In(pub(crate) Duration);
 
+impl In {
+    /// Whether it is over.
+    pub(crate) fn is_now(self) -> bool {
+        self.0 < Duration::from_millis(500)
+    }
+}
+
 impl fmt::Display for In {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < Duration::from_millis(500) { f.write_str("at once") } else { write!(f, "in {}", Span(self.0)) }
+        if self.is_now() { f.write_str("now") } else { write!(f, "in {}", Span(self.0)) }
     }
 }
 
@@ -46,7 +53,7 @@ mod tests {
     #[test]
     fn a_time_to_go_is_told_as_people_say_it() {
         for (seconds, expected) in [
-            (0, "at once"),
+            (0, "now"),
             (1, "in 1 s"),
             (90, "in 90 s"),
             (100, "in 2 min"),
@@ -61,7 +68,7 @@ mod tests {
         ] {
             assert_eq!(In(Duration::from_secs(seconds)).to_string(), expected, "{seconds}");
         }
-        assert_eq!(In(Duration::from_millis(400)).to_string(), "at once");
+        assert_eq!(In(Duration::from_millis(400)).to_string(), "now");
     }
 
     #[test]

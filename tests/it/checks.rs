@@ -81,7 +81,7 @@ fn tls_is_told_with_its_version_key_exchange_and_certificate() {
         let env = TestEnv::new(&[Account::at(maildrop.server.address).tls(mode, &authority.ca_file)]);
         let outcome = env.run(&["check", "--json"]).expect(0);
         let text = step(&outcome, "tls", "ok");
-        for words in ["TLS 1.3 with X25519MLKEM768", "certificate for localhost is by ", "valid until "] {
+        for words in ["TLS 1.3 with X25519MLKEM768", "certificate for localhost is issued by ", "valid until "] {
             assert!(text.contains(words), "{words}: {text}");
         }
         assert!(step(&outcome, "greeting", "ok").contains("+OK ready"));
@@ -260,7 +260,7 @@ fn what_waits_is_compared_with_the_room_that_there_is() {
     let maildrop = Maildrop::new(messages);
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     let told = step(&env.run(&["check", "--json"]).expect(0), "room", "ok");
-    assert!(told.starts_with("3 messages (586") && told.contains(" may be filled"), "{told}");
+    assert!(told.starts_with("3 messages (586") && told.contains(" available"), "{told}");
     let Some(_small) = SmallDisk::mount(&env.path("Mail"), 400) else { return };
     let told = step(&env.run(&["check", "--json"]).expect(0), "room", "warn");
     assert!(told.contains("what does not fit stays on the server") && told.contains("make room"), "{told}");
@@ -321,7 +321,7 @@ fn several_accounts_are_looked_at_side_by_side_and_told_in_order() {
         .chain([Account::at(fast.server.address).named("wrong").text("password", "no")])
         .collect();
     let env = TestEnv::new(&accounts);
-    let outcome = env.run(&["check"]).expect(77).says("7 accounts, 1 of them not well");
+    let outcome = env.run(&["check"]).expect(77).says("7 accounts checked, 1 failed");
     let names: Vec<&str> =
         outcome.stdout.lines().filter(|line| line.contains("  ok  ") || line.contains("  FAIL")).collect();
     let expected = ["acc0", "acc1", "acc2", "acc3", "acc4", "acc5", "wrong"];
@@ -361,7 +361,7 @@ fn what_is_legal_and_foolish_is_told_and_ends_with_0() {
     for words in [
         "a: the password is in the configuration",
         "a: interval = \"60s\" is less than Gmail allows",
-        "a, b are the same maildrop (jo at pop.gmail.com), so every message is fetched 2 times, and b deletes",
+        "a, b are the same maildrop (jo at pop.gmail.com), so every message is fetched twice, and b deletes",
         "a, b share the Maildir /nowhere/a and differ",
         "`command` of [notify] is `no-such-program-of-mailferry`, and there is no such program",
     ] {

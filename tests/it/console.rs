@@ -20,9 +20,7 @@ fn commands_from_a_pipe_are_answered_readably() {
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     let commands = "stat\n# a comment\n\nLIST\nlist 2\nUIDL\nuidl 1\nTOP 1 0\nretr 2\nNOOP\nCAPA\nHELP\nQUIT\n";
     let outcome = piped(&env, commands, &[]).expect(0);
-    for words in
-        ["+OK 2 messages, 129 B (129 octets)", "     1        64 B  64 octets", "     2  u2", "Subject:", "PIPELINING"]
-    {
+    for words in ["+OK 2 messages, 129 octets", "     1        64 B", "     2  u2", "Subject:", "PIPELINING"] {
         assert!(outcome.stdout.contains(words), "{words}: {outcome:#?}");
     }
     assert!(outcome.stdout.contains("DELE N ") && outcome.stdout.ends_with("+OK\n") && outcome.stderr.is_empty());
@@ -56,7 +54,7 @@ fn nothing_is_deleted_without_the_word_for_it_and_quit() {
     assert_eq!(maildrop.count("DELE"), 0);
     // RSET undoes the marks, and so does an end without QUIT.
     piped(&env, "DELE 1\nRSET\nQUIT\n", &["--yes"]).expect(0);
-    piped(&env, "DELE 1\n", &["--yes"]).expect(1).says("there was no QUIT, so nothing was deleted");
+    piped(&env, "DELE 1\n", &["--yes"]).expect(1).says("ended without QUIT: nothing was deleted");
     maildrop.server.wait_until_idle();
     assert_eq!(maildrop.left().len(), 4);
     piped(&env, "DELE 9\nDELE 2\nDELE 3\nQUIT\n", &["--yes"]).expect(1).says("+OK, 2 messages deleted");
@@ -135,7 +133,7 @@ fn at_a_terminal_there_is_a_prompt_a_question_before_dele_and_a_history() {
         terminal.type_in("dele 1\r");
         terminal.wait_for("Delete message 1 on the server at QUIT?");
         terminal.type_in("no\r");
-        terminal.wait_for("not deleted");
+        terminal.wait_for("not marked");
         terminal.wait_for("a> ");
         // Ctrl-C cancels the line and does not end the session.
         terminal.type_in("dele 2\u{3}");

@@ -267,7 +267,7 @@ fn forty_accounts_are_taken_over_in_one_command() {
         assert_eq!(said.matches(once).count(), 1, "{once}\n{said}");
     }
     assert!(said.contains("\n\nNext:\n  take them over: mailferry "), "{said}");
-    let (_, to_do) = said.split_once("  see to what stands behind a ! above:\n").unwrap();
+    let (_, to_do) = said.split_once("  deal with the items marked ! above:\n").unwrap();
     assert!(
         to_do.starts_with("    sslproto '': the password goes in clear: host2.example, host6.example, "),
         "{to_do}"
@@ -309,7 +309,7 @@ fn the_report_says_where_mail_goes_and_what_is_left_out() {
         "the same maildrop as the account `a` above, so it is not taken over a second time. What it says otherwise is left out: ",
         "delivery maildir -> maildir = ",
         "tls_certcheck off",
-        "port -> port 110, which goes without saying",
+        "port -> port 110, the default",
     ] {
         assert!(said.contains(words), "{words}\n{said}");
     }

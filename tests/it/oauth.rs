@@ -241,7 +241,7 @@ fn an_address_where_nothing_can_listen_is_pasted() {
 #[test]
 fn nobody_to_paste_is_not_waited_for() {
     let stage = Stage::with(|server| server.settings(", redirect = \"https://127.0.0.1\""));
-    stage.begin(&["login", "a"], &[]).end().expect(77).says("no address to which the browser was sent was pasted");
+    stage.begin(&["login", "a"], &[]).end().expect(77).says("no address was pasted");
     assert_eq!(stage.kept(), None);
 }
 
@@ -252,7 +252,7 @@ fn when_nothing_more_is_pasted_it_ends() {
         let mut login = stage.begin(&["login", "--paste", "a"], &[]);
         login.url();
         pasted.into_iter().for_each(|text| login.paste(text));
-        let outcome = login.end().expect(77).says("was pasted. Begin again");
+        let outcome = login.end().expect(77).says("was pasted. Run the command again");
         assert_eq!(outcome.output().contains("copy all of it from the address bar"), pasted.is_some(), "{outcome:?}");
     }
     assert_eq!(stage.kept(), None);

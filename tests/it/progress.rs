@@ -58,7 +58,7 @@ fn one_account_shows_how_far_it_is_and_the_line_goes_at_the_end() {
         terminal.wait_for("work: 4 new messages");
         assert_eq!(running.wait().status, 0);
         let end = terminal.rest();
-        assert!(!end.contains("/4 ") && !end.contains("fetched"), "{end:?}");
+        assert!(!end.contains("/4 ") && !end.contains("polled"), "{end:?}");
     }
 }
 
@@ -68,7 +68,7 @@ fn of_many_accounts_what_failed_is_told_last_with_the_sums() {
     let env = TestEnv::new(&accounts(&maildrop, 30, 1));
     let (mut terminal, running) = Terminal::start(&env, 80, &[], &["fetch"]);
     terminal.wait_for("error:\u{1b}[0m acc00: the server refused the login");
-    terminal.wait_for("29 fetched, 1 failed: acc00; 58 new messages (");
+    terminal.wait_for("29 accounts polled, 1 failed: acc00; 58 new messages (");
     assert_eq!(running.wait().status, 77);
     assert!(!terminal.rest().contains("acc"), "nothing comes behind the sums: {:?}", terminal.rest());
     assert_eq!(terminal.text().matches(": 2 new messages (").count(), 29);
@@ -86,7 +86,7 @@ fn lines_that_are_printed_do_not_tear_what_is_shown() {
     terminal.wait_for("slow ");
     terminal.wait_for("5 of 6 accounts done, 1 failed, 1 being polled; ");
     slow.server.release();
-    terminal.wait_for("5 fetched, 1 failed: acc00");
+    terminal.wait_for("5 accounts polled, 1 failed: acc00");
     assert_eq!(running.wait().status, 77);
     // Each printed line begins at the start of a line, in whatever was erased.
     for line in terminal.text().split('\n') {
@@ -102,12 +102,12 @@ fn at_no_terminal_nothing_is_drawn_and_no_color_is_kept_to() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&accounts(&maildrop, 3, 1));
     let outcome = env.fetch().expect(77);
-    assert!(!outcome.output().contains('\u{1b}') && !outcome.output().contains("fetched"), "{outcome:#?}");
+    assert!(!outcome.output().contains('\u{1b}') && !outcome.output().contains("polled"), "{outcome:#?}");
     assert!(outcome.stderr.contains("acc00: the server refused the login"), "{outcome:#?}");
     for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let (mut terminal, running) = Terminal::start(&env, 80, &[environment], &["fetch"]);
         terminal.wait_for("error: acc00: the server refused");
-        terminal.wait_for("2 fetched, 1 failed: acc00");
+        terminal.wait_for("2 accounts polled, 1 failed: acc00");
         assert_eq!(running.wait().status, 77);
         assert!(!terminal.text().contains("\u{1b}[1"), "{environment:?}: {:?}", terminal.text());
     }

@@ -126,7 +126,7 @@ fn a_unique_id_that_is_longer_than_we_take_is_never_cut() {
     messages[1].uid = "x".repeat(1025);
     let maildrop = Maildrop::new(messages);
     let env = TestEnv::new(&[account(&maildrop, true)]);
-    env.fetch().expect(1).says("1 of them without a unique-id").says("message 2");
+    env.fetch().expect(1).says("1 without a unique-id").says("message 2");
     assert_eq!(env.mail().len(), 2);
     assert_eq!(maildrop.left(), ["x".repeat(1025)]);
     maildrop.change(|contents| contents.messages[0].uid = "short".to_owned());
@@ -306,7 +306,7 @@ fn a_message_at_which_the_server_always_hangs_up_costs_no_other_message() {
         let mut others = small_ones_stored(4);
         others.retain(|message| *message != stored(&small(2)));
         assert_same_mail(&env.mail(), &others);
-        env.fetch().expect(0).says("1 of them in quarantine");
+        env.fetch().expect(0).says("1 in quarantine");
         env.configure(&[account(&maildrop, delete)]);
         env.fetch().expect(0);
         assert_eq!(maildrop.left().len(), if delete { 1 } else { 4 });

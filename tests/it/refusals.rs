@@ -320,7 +320,7 @@ fn what_a_provider_says_is_explained() {
         ("pop.163.com", &[("AUTH", "-ERR Unable to log on")], 77, "新增授权密码"),
         ("pop.qiye.163.com", &[("AUTH", "-ERR ERR.LOGIN.REQCODE")], 77, "授权码"),
         ("pop.qq.com", &[("AUTH", "-ERR Login fail. Account is abnormal")], 77, "for every cause"),
-        ("pop3.web.de", &[("AUTH", "-ERR no")], 77, "what stands before the @"),
+        ("pop3.web.de", &[("AUTH", "-ERR no")], 77, "the part before the @"),
         ("pop.example.org", &[("AUTH", "-ERR [IN-USE] no")], 75, "Another program has the mailbox open"),
         ("pop.example.org", &[("AUTH", "-ERR too many logins, wait")], 75, "those of other programs"),
     ] {

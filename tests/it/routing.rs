@@ -53,7 +53,7 @@ fn what_a_rule_leaves_is_counted_in_every_poll() {
     let maildrop = Maildrop::new(vec![message("plain", "Subject: hello"), message("unwanted", unwanted)]);
     let env = TestEnv::new(&[mailbox(&maildrop, RULES)]);
     for _ in 0..5 {
-        env.fetch().expect(0).says("2 on the server, 1 of them left there by a rule");
+        env.fetch().expect(0).says("2 on the server (1 left there by a rule)");
     }
 }
 
@@ -70,7 +70,7 @@ fn each_kind_of_rule_leads_where_it_says() {
         message("split", "Subject: =?utf-8?B?R3LDvA==?=\r\n =?utf-8?B?w59l?="),
     ]);
     let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES)]);
-    env.fetch().expect(0).says("7 new messages").says("1 of them left there by a rule");
+    env.fetch().expect(0).says("7 new messages").says("1 left there by a rule");
     assert_eq!(mail_in(&env, "a"), ["not-from", "plain"]);
     assert_eq!(mail_in(&env, "a/.Lists.Dev"), ["list"]);
     assert_eq!(mail_in(&env, "jo"), ["encoded", "from", "split"]);
@@ -93,7 +93,7 @@ fn each_kind_of_rule_leads_where_it_says() {
 fn what_a_rule_skips_is_looked_at_once_and_stays_whatever_the_policy() {
     let maildrop = Maildrop::new(vec![message("one", "Subject: hello"), message("two", "Subject: Unsubscribe")]);
     let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES).deleting()]);
-    env.fetch().expect(0).says("1 new message").says("1 on the server, 1 of them left there by a rule");
+    env.fetch().expect(0).says("1 new message").says("1 on the server (1 left there by a rule)");
     let tops = asked(&maildrop, "TOP");
     assert_eq!((tops, asked(&maildrop, "RETR"), maildrop.left()), (2, 1, vec!["two".to_owned()]));
     env.fetch().expect(0).says("nothing new");
@@ -130,7 +130,7 @@ fn headers_that_are_out_of_step_leave_nothing_on_the_server() {
         });
         let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES)]);
         env.fetch();
-        env.fetch().expect(0).says("1 of them left there by a rule");
+        env.fetch().expect(0).says("1 left there by a rule");
         assert_eq!(mail_in(&env, "a"), ["four", "one", "three"]);
     }
 }
@@ -139,7 +139,7 @@ fn headers_that_are_out_of_step_leave_nothing_on_the_server() {
 fn on_another_host_what_a_rule_skipped_is_looked_at_again() {
     let maildrop = Maildrop::new(vec![message("one", "Subject: unsubscribe!")]);
     let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES)]);
-    env.fetch().expect(0).says("1 of them left there by a rule");
+    env.fetch().expect(0).says("1 left there by a rule");
     maildrop.change(|contents| contents.messages = vec![message("one", "Subject: not for all!")]);
     env.configure(&[mailbox(&maildrop, RULES).text("host", "localhost")]);
     env.fetch().expect(0).says("1 new message");
@@ -408,12 +408,12 @@ fn a_rule_that_says_too_little_or_too_much_is_refused_with_its_line() {
         ("header = \"To\", contains = \"x\"", "nothing in a rule says where the message goes", "`folder`"),
         (
             "header = \"To\", contains = \"x\", equals = \"y\", skip = true",
-            "`equals` and `contains` stand in the same rule",
+            "`equals` and `contains` are in the same rule",
             "array",
         ),
         (
             "header = \"To\", contains = \"x\", skip = true, folder = \"y\"",
-            "`folder` and `skip` stand in the same rule",
+            "`folder` and `skip` are in the same rule",
             "",
         ),
         (

@@ -137,7 +137,7 @@ fn an_address_leads_to_mail_in_one_go_at_a_terminal() {
     terminal.wait_for("Password (it is not shown):");
     terminal.type_in(&format!("{password}\r"));
     terminal.wait_for("TLS 1.3");
-    terminal.wait_for("is logged in by plain");
+    terminal.wait_for(" with AUTH PLAIN");
     terminal.wait_for("3 messages");
     terminal.wait_for("Maildir [~/Mail/ferry]:");
     terminal.type_in("maybe\r");
@@ -416,7 +416,7 @@ fn a_configuration_that_no_command_would_read_is_not_added_to() {
     // Each is refused in the same words as by every other command.
     let account = "[accounts.a]\nhost = \"h\"\nusername = \"u\"\npassword = \"hush\"\nmaildir = \"~/m\"\n";
     for (mode, words) in
-        [(0o666, "every user may write this file (mode 0666)"), (0o644, "gives its passwords to other users")]
+        [(0o666, "every user may write this file (mode 0666)"), (0o644, "so other users can read its passwords")]
     {
         stage.env.write_config(account, mode);
         refused(words);

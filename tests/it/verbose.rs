@@ -25,13 +25,13 @@ fn a_session_is_told_from_the_address_to_the_file() {
         };
         let port = maildrop.server.address.port();
         line(&["connecting to localhost", "127.0.0.1"]);
-        line(&[&format!("127.0.0.1:{port} took the connection after 0."), "a: "]);
+        line(&[&format!("127.0.0.1:{port}: connected in 0."), "a: "]);
         line(&[
             "TLS 1.3 with X25519MLKEM768, TLS_",
             " in 0.",
             "; the certificate of CN=",
-            " is by CN=",
-            " and ends on ",
+            ", issued by CN=",
+            ", valid until ",
             "; its key is sha256//",
         ]);
         line(&["S: PIPELINING"]);
@@ -48,7 +48,7 @@ fn a_session_is_told_from_the_address_to_the_file() {
 fn an_address_that_does_not_answer_is_told_with_its_reason() {
     let env = TestEnv::new(&[Account::at(([127, 0, 0, 1], 9).into())]);
     let outcome = env.run(&["-v", "fetch"]).expect(75);
-    assert!(outcome.output().contains("127.0.0.1:9 did not take the connection after 0."), "{outcome:#?}");
+    assert!(outcome.output().contains("127.0.0.1:9: not connected after 0."), "{outcome:#?}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn common(error: &io::Error) -> Option<&'static str> {
 
 /// What to do if root would deliver into what belongs to another user.
 fn whose(Foreign { path, owner }: &Foreign) -> String {
-    let Some(owner) = *owner else { return format!("Take that away: {}", chmod(path, "o-w")) };
+    let Some(owner) = *owner else { return format!("Run `{}`", chmod(path, "o-w")) };
     // The unit is named after the user.
     let unit = user::known_name(owner).map(|name| format!("systemctl enable --now mailferry@{name}, or "));
     format!("Let mailferry run as that user: {}{}", unit.unwrap_or_default(), this_command_as(owner))

@@ -18,7 +18,7 @@ const CHECK_PASSWORD: &str = "Check username and password; some providers requir
 
 /// The same for a token.
 const CHECK_TOKEN: &str = "Check username, and that the token is good for POP3. A server that offers neither OAUTHBEARER \
-                           nor XOAUTH2 takes no token, and wants a password";
+                           nor XOAUTH2 accepts no token, and wants a password";
 
 /// About a login that a server of this provider refused in response to this command; `blanks` says whether the password
 /// contains spaces.

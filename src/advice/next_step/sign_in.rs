@@ -15,7 +15,7 @@ const CHECK_PORT: &str =
 /// The port of HTTP over TLS.
 const HTTPS: u16 = 443;
 
-const BEGIN_AGAIN: &str = "Begin again";
+const BEGIN_AGAIN: &str = "Run the command again";
 
 /// What to do about a sign-in started by hand: nothing retries it.
 pub(in crate::advice) fn step_by_hand(error: &OAuthError, account: &AccountName) -> Step {
@@ -105,7 +105,7 @@ fn refused(code: &str) -> &'static str {
         "invalid_redirect_uri" | "invalid_client_metadata" => {
             "Set `client_id` and `redirect` to those of a registered client"
         }
-        "expired_token" => "The code has expired: begin again",
-        _ => "Begin again; if it persists, check what the client is registered for",
+        "expired_token" => "The code has expired: run the command again",
+        _ => "Try again; if it persists, check what the client is registered for",
     }
 }

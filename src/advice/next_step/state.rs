@@ -14,7 +14,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
     let step = match error {
         StateError::Locked { .. } => "Try later; `fetch --wait` waits for it".to_owned(),
         StateError::Io { source, .. } => return disk::state(source),
-        StateError::OpenToAll { dir, .. } => format!("Take that away: {}", chmod(dir, "o-w")),
+        StateError::OpenToAll { dir, .. } => format!("Run `{}`", chmod(dir, "o-w")),
         StateError::Damaged { path, .. } if path.extension().is_some_and(|ending| ending == "forward") => {
             "Restore it from a backup, or move it away: then what is in the spool is forwarded, and some of it may have \
              arrived already"
@@ -27,7 +27,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             new_state()
         ),
         StateError::Newer { .. } => "Run that one".to_owned(),
-        StateError::LineEnds { path } => format!("Take the CRs away again: {}", to_lf(path)),
+        StateError::LineEnds { path } => format!("Remove the CRs again: {}", to_lf(path)),
         StateError::Moved { .. } => return None,
         StateError::OtherUser { path, .. } => format!(
             "If this is another maildrop, give it another account name; if the user was renamed, move {} away and run `{}`",
@@ -83,7 +83,7 @@ pub(crate) fn of_directory(error: &StateError) -> Step {
     match error {
         StateError::OtherOwner { owner, .. } => Some(format!("As that user: {}", this_command_as(*owner)).into()),
         StateError::Io { source, .. } => disk::state(source),
-        StateError::OpenToAll { dir, .. } => Some(format!("Take that away: {}", chmod(dir, "o-w")).into()),
+        StateError::OpenToAll { dir, .. } => Some(format!("Run `{}`", chmod(dir, "o-w")).into()),
         StateError::Locked { .. }
         | StateError::Damaged { .. }
         | StateError::Newer { .. }

@@ -205,7 +205,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
         ),
         (
             StateError::LineEnds { path: path() }.into(),
-            &["end in CRLF and not in LF", r"Take the CRs away again: sed -i 's/\r$//' /s/work.uids"],
+            &["end in CRLF and not in LF", r"Remove the CRs again: sed -i 's/\r$//' /s/work.uids"],
         ),
         (
             StateError::Damaged { path: path(), what: "line 3".to_owned() }.into(),

@@ -90,7 +90,11 @@ async fn talk(
     };
     if talk.interactive && !arguments.quiet {
         let user = words_in(account.username.as_bytes());
-        say_sentence(format_args!("{user} is logged in at {} ({}).", account.endpoint.host, logged_in.method.name()));
+        say_sentence(format_args!(
+            "Logged in as {user} at {} with {}.",
+            account.endpoint.host,
+            logged_in.method.in_words()
+        ));
         say_sentence("HELP lists the commands. Nothing is deleted before you say DELE and then QUIT.");
     }
     talk.run(client, input, &format!("{}> ", account.name)).await.map_err(PollError::from)
@@ -211,7 +215,7 @@ impl Talk {
         let yes =
             matches!(&answer, Line::Text(text) if matches!(text.trim().to_ascii_lowercase().as_str(), "y" | "yes"));
         if !yes {
-            say("not deleted");
+            say("not marked");
         }
         Ok((input, yes))
     }
@@ -252,7 +256,7 @@ impl Talk {
                 stderr_line("the session is closed without QUIT, so nothing is deleted");
                 return Ok(self.status());
             }
-            self.fail(ExitStatus::Partial, "there was no QUIT, so nothing was deleted");
+            self.fail(ExitStatus::Partial, "ended without QUIT: nothing was deleted");
         }
         client.quit().await?;
         Ok(self.status())

@@ -75,7 +75,11 @@ impl<'a> Shown<'a> {
             && self.form == Form::Stat
             && let (Some(Ok(count)), Some(Ok(octets))) = (numbers.next(), numbers.next())
         {
-            return say(format_args!("+OK {}, {} ({octets} octets)", Count(count, "message"), Size(octets)));
+            let size = match octets {
+                ..1024 => Count(octets, "octet").to_string(),
+                _ => format!("{} ({octets} octets)", Size(octets)),
+            };
+            return say(format_args!("+OK {}, {size}", Count(count, "message")));
         }
         status(response, self.redactor);
     }
@@ -85,6 +89,7 @@ impl<'a> Shown<'a> {
         let text = self.tame(line);
         let (number, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         match (self.form, number.parse::<u64>(), rest.trim().parse::<u64>()) {
+            (Form::List, Ok(number), Ok(octets)) if octets < 1024 => say(format_args!("{number:>6}  {octets:>8} B")),
             (Form::List, Ok(number), Ok(octets)) => {
                 say(format_args!("{number:>6}  {:>10}  {octets} octets", Size(octets).to_string()));
             }

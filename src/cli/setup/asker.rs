@@ -32,7 +32,7 @@ impl Asker {
     /// Reports that nobody can be asked, and which options would give the answer.
     pub(super) fn missing(options: &[&str]) -> Ended {
         stderr_sentence(format_args!(
-            "mailferry: nothing was done: nobody is there to answer. Give {}",
+            "mailferry: nothing was done: there is no terminal to ask on. Give {}",
             options.join("; ")
         ));
         Ended(ExitStatus::Usage)

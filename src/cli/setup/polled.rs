@@ -74,7 +74,7 @@ impl Wizard<'_> {
         let agreed = match answer {
             Some(answer) => answer == Answer::Yes,
             None if !can_ask => false,
-            None => self.asker.yes("Do it now?", false, "--user-unit").await.unwrap_or(false),
+            None => self.asker.yes("Set this up now?", false, "--user-unit").await.unwrap_or(false),
         };
         if agreed {
             let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/mailferry"));

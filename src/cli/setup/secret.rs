@@ -53,7 +53,7 @@ pub(super) fn what_is_taken(provider: &Provider) -> String {
     let accepts = provider.accepts;
     let mut ways = Vec::new();
     if accepts.password {
-        ways.push("the password of the mailbox");
+        ways.push("the mailbox password");
     }
     if accepts.app_password {
         ways.push("an app password");
@@ -62,13 +62,13 @@ pub(super) fn what_is_taken(provider: &Provider) -> String {
         ways.push("an authorization code (授权码)");
     }
     if accepts.oauth {
-        ways.push("a sign-in by OAuth 2.0");
+        ways.push("OAuth 2.0");
     }
     let mut words = if ways.is_empty() {
         String::new()
     } else {
-        let not = if accepts.password { "" } else { ", not the password of the website" };
-        format!("{} takes {}{not}.", provider.name, ways.join(" or "))
+        let not = if accepts.password { "" } else { ", not your website password" };
+        format!("{} accepts {}{not}.", provider.name, ways.join(" or "))
     };
     if let Some(enable) = provider.enable {
         words.push_str(&format!(" POP3 is switched on at: {enable}."));
@@ -177,10 +177,13 @@ impl Wizard<'_> {
         };
         if client.client_id.is_none() && preset.registers_at.is_none() {
             if self.asker.is_there {
-                say_sentence(format_args!("{} wants a client of your own: {}.", preset.name, preset.registration));
+                say_sentence(format_args!(
+                    "{} requires your own registered client: {}.",
+                    preset.name, preset.registration
+                ));
             }
             let read = |text: &str| Ok(text.to_owned());
-            client.client_id = Some(self.asker.ask("Its client id", None, "--client-id", read).await?);
+            client.client_id = Some(self.asker.ask("Client ID", None, "--client-id", read).await?);
         }
         if preset.has_tenants() && client.tenant.is_none() && provider.is_some_and(|one| one.id == "outlook") {
             client.tenant = Some("consumers".to_owned());

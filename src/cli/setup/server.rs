@@ -176,7 +176,7 @@ impl Wizard<'_> {
             Some(answer) => Ok(answer == Answer::Yes),
             None => {
                 let question = format!(
-                    "The domain says nothing. Ask the ISPDB at {ISPDB}? It learns the name {}, and not the address",
+                    "The domain publishes no settings. Ask the ISPDB at {ISPDB}? It sees the domain {}, not your address",
                     address.domain()
                 );
                 self.asker.yes(&question, true, "--ispdb").await

@@ -88,7 +88,7 @@ impl Overview {
             sums += &format!(", {troubled} IN TROUBLE");
         }
         if self.held > 0 {
-            sums += &format!(", {} held by another mailferry", self.held);
+            sums += &format!(", {} in use by another mailferry", self.held);
         }
         if self.new > 0 {
             sums += &format!(", {} not polled yet", self.new);
@@ -103,7 +103,7 @@ impl Overview {
         let program = format!("mailferry {}, process {}, up for {up}", head.program, head.pid);
         let mut rows = vec![Row::marked(sums, mark), Row::plain(program, 2)];
         if let Some(problem) = &head.config_problem {
-            let words = "The configuration was changed and has errors, so the one before it stays in force:";
+            let words = "The configuration was changed and has errors, so the previous one stays in force:";
             rows.push(Row::marked(words, Mark::Trouble));
             rows.extend(problem.lines().map(|line| Row::plain(line, 0)));
         }
@@ -267,7 +267,7 @@ impl Line {
             State::Idle => "well",
             State::Queued => "queued",
             State::Polling => "polling",
-            State::Held => "held",
+            State::Held => "in use",
             _ => "new",
         };
         Self {
@@ -366,7 +366,7 @@ mod tests {
             [
                 "34 accounts: 30 well, 2 IN TROUBLE, 2 not polled yet; 1 being polled, 2 queued",
                 "mailferry 1, process 7, up for 25 h",
-                "The configuration was changed and has errors, so the one before it stays in force:",
+                "The configuration was changed and has errors, so the previous one stays in force:",
                 "line 5 is wrong",
                 "here"
             ]
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn an_account_whose_mail_is_not_forwarded_is_not_well() {
         let forward = Forwarding {
-            to: "INBOX at imap://imap.example.org:993".into(),
+            to: "INBOX at imaps://imap.example.org:993".into(),
             running: false,
             counted: Some(90_000),
             messages: 2,

@@ -33,7 +33,7 @@ impl Builder<'_> {
         };
         if let (Some(_), Some(At { span, .. })) = (&default, self.own.maildir.given()) {
             let message = format!("account `{name}` has `maildir` and `multidrop`");
-            let help = "take `maildir` away: what is for none of the recipients goes where `default` says";
+            let help = "remove `maildir`: what is for none of the recipients goes where `default` says";
             self.problems.push(Problem::new(message).at(span).help(help));
         }
         if let Some(default) = default {
@@ -77,8 +77,7 @@ impl Builder<'_> {
         if is_multidrop && !is_sorted {
             let message =
                 format!("account `{}` has a `forward`, and its `multidrop` leads nothing there", self.name.value);
-            let help =
-                "write \"forward\" in place of a Maildir for a recipient or for `default`, or take `forward` away";
+            let help = "write \"forward\" in place of a Maildir for a recipient or for `default`, or remove `forward`";
             self.problems.push(Problem::new(message).at(span).help(help));
             return None;
         }
@@ -167,7 +166,7 @@ impl Builder<'_> {
         match (self.rules().given(), self.multidrop().given()) {
             (Some(At { span, .. }), Some(_)) => {
                 let message = format!("account `{name}` has `rules` and `multidrop`, and both say where its mail goes");
-                self.problems.push(Problem::new(message).at(span).help("take one of them away"));
+                self.problems.push(Problem::new(message).at(span).help("remove one of them"));
                 Routing::Unconditional
             }
             (_, Some(At { value: table, .. })) => Routing::Multidrop(Box::new(table.resolve(name, home))),

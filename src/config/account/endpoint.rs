@@ -158,7 +158,7 @@ impl Builder<'_> {
                 let name = &self.name.value;
                 let message = format!("account `{name}` has port {port} and does not say how it is encrypted");
                 self.problems.push(Problem::new(message).at(span).help(format!(
-                    "add tls = \"starttls\"; or leave `port` out for port {}, where encryption goes without saying",
+                    "add tls = \"starttls\"; or leave `port` out for port {}, which is encrypted from the start",
                     self.protocol.implicit_tls()
                 )));
                 (None, None)

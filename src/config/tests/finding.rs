@@ -87,7 +87,7 @@ fn a_file_with_a_password_must_not_be_readable_by_others() {
         let (_dir, path) = file_with_mode(&with_password, mode);
         let text = load(&path, &env()).unwrap_err().to_string();
         assert!(
-            text.contains(&format!("the mode {mode:04o} of this file gives its passwords to other users")),
+            text.contains(&format!("this file has mode {mode:04o}, so other users can read its passwords")),
             "{text}"
         );
         assert!(text.contains(&format!("run `chmod 600 {}`", path.display())), "{text}");

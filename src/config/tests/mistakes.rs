@@ -56,26 +56,26 @@ fn twenty_mistakes_are_twenty_findings_and_more_in_the_order_of_the_file() {
     let expected = [
         (1, "a comment begins with #"),
         (2, "a comment begins with #"),
-        (3, "a name with a colon is a table of YAML"),
+        (3, "a name with a colon is a YAML table"),
         (5, "unknown key `concurency`"),
         (6, "unknown key `interval` in [daemon]"),
         (8, "typographic quotes"),
-        (9, "a text must stand in quotes"),
-        (10, "parted by =, not by a colon"),
+        (9, "a string must be quoted"),
+        (10, "separated by =, not by a colon"),
         (11, "a line does not end with ;"),
         (12, "this is a number, and not true or false"),
-        (13, "no quote at its end"),
+        (13, "no closing quote"),
         (14, "true and false"),
         (15, "unknown key `hots`"),
-        (16, "`host` stands twice"),
-        (17, "an account's name with something else"),
+        (16, "`host` is set twice"),
+        (17, "an account name with anything but"),
         (18, "= is missing"),
-        (19, "no quote at its end"),
+        (19, "no closing quote"),
         (21, "\\ begins an escape"),
         (22, "unknown key `sslcertck`"),
-        (23, "the table [accounts.home] stands twice"),
-        (24, "parted by =, not by =="),
-        (25, "an account's name with a dot"),
+        (23, "the table [accounts.home] is defined twice"),
+        (24, "separated by =, not by =="),
+        (25, "an account name with a dot"),
         (27, "the bracket of this table's header is not closed"),
         (28, "the value of `timeout` is missing"),
         (29, "a list with dashes"),
@@ -103,7 +103,7 @@ fn twenty_mistakes_are_twenty_findings_and_more_in_the_order_of_the_file() {
 fn one_mistake_is_one_finding() {
     let good = account("a", "interval = \"5m\"");
     for (from, to, said) in [
-        ("interval = \"5m\"", "interval = 5m", "a text must stand in quotes"),
+        ("interval = \"5m\"", "interval = 5m", "a string must be quoted"),
         ("interval = \"5m\"", "interval: 5m", "not by a colon"),
         ("interval = \"5m\"", "interval \"5m\"", "= is missing"),
         ("interval = \"5m\"", "interval = \"5m\",", "does not end with ,"),
@@ -111,26 +111,26 @@ fn one_mistake_is_one_finding() {
         ("interval = \"5m\"", "interval = ", "is missing"),
         ("interval = \"5m\"", "interval", "the value of `interval` is missing"),
         ("interval = \"5m\"", "interval =\u{a0}\"5m\"", "invisible character (U+00A0)"),
-        ("interval = \"5m\"", "max_message_size = 50 MiB", "a text must stand in quotes"),
+        ("interval = \"5m\"", "max_message_size = 50 MiB", "a string must be quoted"),
         ("interval = \"5m\"", "max message size = \"50 MiB\"", "this is not a key"),
         ("interval = \"5m\"", "enabled = TRUE", "true and false"),
-        ("interval = \"5m\"", "---", "`---` is of YAML"),
-        ("host = \"pop.example.org\"", "host = pop.example.org", "a text must stand in quotes"),
+        ("interval = \"5m\"", "---", "`---` is YAML"),
+        ("host = \"pop.example.org\"", "host = pop.example.org", "a string must be quoted"),
         ("host = \"pop.example.org\"", "host: pop.example.org", "not by a colon"),
         ("host = \"pop.example.org\"", "\"host\": \"pop.example.org\",", "not by a colon"),
-        ("host = \"pop.example.org\"", "host = {pop}", "this table in a line"),
-        ("password_command = [\"pw\"]", "password_command = [pass, show]", "this list is not one"),
+        ("host = \"pop.example.org\"", "host = {pop}", "this is not an inline table"),
+        ("password_command = [\"pw\"]", "password_command = [pass, show]", "this is not a list"),
         ("password_command = [\"pw\"]", "password_command = pass show x", "a command is a list of words"),
         ("password_command = [\"pw\"]", "password: x", "not by a colon"),
-        ("password_command = [\"pw\"]", "password = x y", "a text must stand in quotes"),
-        ("[accounts.a]", "[accounts.jo@a.org]", "stands in quotes"),
+        ("password_command = [\"pw\"]", "password = x y", "a string must be quoted"),
+        ("[accounts.a]", "[accounts.jo@a.org]", "must be quoted"),
         ("[accounts.a]", "[accounts.a b]", "letters, digits and . _ @ -"),
         ("[accounts.a]", "[accounts.工作]", "letters, digits and . _ @ -"),
         ("[accounts.a]", "[accounts.a.b]", "a dot in it"),
         ("[accounts.a]", "[accounts.mail.a.b]", "a dot in it"),
         ("[accounts.a]", "[accounts.a", "is not closed"),
-        ("[accounts.a]", "[accounts.a] enabled = true", "behind the header"),
-        ("[accounts.a]", "[notify]\n[notify]\n[accounts.a]", "the table [notify] stands twice"),
+        ("[accounts.a]", "[accounts.a] enabled = true", "after the header"),
+        ("[accounts.a]", "[notify]\n[notify]\n[accounts.a]", "the table [notify] is defined twice"),
     ] {
         assert!(good.contains(from), "{from}");
         let text = good.replace(from, to);
@@ -177,7 +177,7 @@ fn each_mistake_is_shown_with_what_to_write() {
         (command, "password_command: pass", "password_command: pass", "its words in brackets: [\"pass\", \"show\""),
         (command, "oauth2 = true", "oauth2 = true", "a table is expected"),
         ("[accounts.a]", "[accounts a]", "[accounts a]", "write [accounts.a]"),
-        ("[accounts.a]", "[accounts.a]:", "[accounts.a]:", "behind the header"),
+        ("[accounts.a]", "[accounts.a]:", "[accounts.a]:", "after the header"),
         ("[accounts.a]", "[accounts.\"a b\"]", "[accounts.\"a b\"]", "a blank is none of them"),
         ("[accounts.a]", "[account.a]", "[account.a]", "did you mean `accounts`?"),
         ("[accounts.a]", "[a]", "[a]", "if it is an account, write [accounts.a]"),
@@ -246,7 +246,7 @@ fn a_dotted_name_is_told_with_the_way_to_write_it() {
 fn a_table_that_stands_twice_is_shown_at_both_places_and_judged_twice() {
     let (text, count) = errors(&(account("a", "") + &account("a", "intervall = \"5m\"")));
     assert_eq!(count, 2, "{text}");
-    assert!(text.contains("the table [accounts.a] stands twice") && text.contains("the first one"), "{text}");
+    assert!(text.contains("the table [accounts.a] is defined twice") && text.contains("the first one"), "{text}");
     assert!(text.contains("config.toml:7:1") && text.contains("1 | [accounts.a]"), "{text}");
     assert!(text.contains("did you mean `interval`?") && !text.contains("twice-"), "{text}");
 }
@@ -258,7 +258,7 @@ fn what_a_table_that_stands_twice_lacks_may_be_in_the_other_one() {
     {
         let (text, count) = errors(&text);
         assert_eq!(count, 1, "{text}");
-        assert!(text.contains("the table [accounts.a] stands twice"), "{text}");
+        assert!(text.contains("the table [accounts.a] is defined twice"), "{text}");
     }
 }
 

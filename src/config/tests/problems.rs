@@ -252,8 +252,8 @@ fn a_configuration_without_accounts_says_what_to_add() {
 #[test]
 fn a_syntax_error_is_reported_where_it_begins() {
     for (text, place, message) in [
-        ("[accounts.a]\nhost = \"x\nusername = \"jo\"\nport = 0\n", ":2:8", "no quote at its end"),
-        ("[accounts.a]\nhost = \"x\"\nhost = \"y\"\n", ":3:1", "`host` stands twice"),
+        ("[accounts.a]\nhost = \"x\nusername = \"jo\"\nport = 0\n", ":2:8", "no closing quote"),
+        ("[accounts.a]\nhost = \"x\"\nhost = \"y\"\n", ":3:1", "`host` is set twice"),
         ("[accounts.a\nhost = \"x\"\n", ":1:1", "is not closed"),
         ("[accounts.a]\nhost \"x\"\n", ":2:1", "= is missing"),
         ("x =", ":1:1", "the value of `x` is missing"),
@@ -271,7 +271,7 @@ fn a_key_that_stands_twice_has_advice_for_its_table() {
     for (table, advice) in [
         ("[accounts.a]", "or give the second account a table of its own"),
         ("[[accounts.a.rules]]", "or begin a second rule with [[accounts.a.rules]]"),
-        ("[daemon]", "take one of the two away\n"),
+        ("[daemon]", "remove one\n"),
     ] {
         let (text, _) = errors(&format!("{table}\nhost = \"x\"\nhost = \"y\"\n"));
         assert!(text.contains(advice), "{table}\n{text}");
@@ -281,7 +281,7 @@ fn a_key_that_stands_twice_has_advice_for_its_table() {
 #[test]
 fn a_name_with_an_at_sign_is_to_stand_in_quotes() {
     let (text, _) = errors("[accounts.me@example.org]\nhost = \"x\"\n");
-    assert!(text.contains("stands in quotes") && text.contains("write [accounts.\"me@example.org\"]"), "{text}");
+    assert!(text.contains("must be quoted") && text.contains("write [accounts.\"me@example.org\"]"), "{text}");
 }
 
 /// A listed key that nothing reads would be accepted and have no effect.

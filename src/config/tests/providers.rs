@@ -62,8 +62,8 @@ fn what_cannot_work_there_is_said_at_once() {
     assert!(without_host("jo@example.org").contains("add the POP3 server's name"));
     let warnings = |lines: &str| config(&with_password(lines)).warnings.join("\n");
     assert!(warnings("host = \"pop.mail.me.com\"").contains("iCloud Mail has no POP3"));
-    assert!(warnings("provider = \"outlook\"").contains("takes no password any more"));
-    assert!(warnings("host = \"outlook.office365.com\"").contains("takes no password any more"));
+    assert!(warnings("provider = \"outlook\"").contains("no longer accepts passwords"));
+    assert!(warnings("host = \"outlook.office365.com\"").contains("no longer accepts passwords"));
     assert!(
         config(&text("provider = \"webde\"\nusername = \"jo@web.de\"\npassword_command = [\"pw\"]")).warnings[0]
             .contains("username = \"jo\"")
@@ -168,5 +168,5 @@ fn the_secret_of_a_client_is_never_shown_and_its_file_is_private() {
     assert!(!shown.contains("hush-7"), "{shown}");
     let (_dir, path) = super::file_with_mode(&good, 0o644);
     let said = crate::config::load(&path, &super::env()).unwrap_err().to_string();
-    assert!(said.contains("gives its passwords to other users") && !said.contains("hush-7"), "{said}");
+    assert!(said.contains("so other users can read its passwords") && !said.contains("hush-7"), "{said}");
 }

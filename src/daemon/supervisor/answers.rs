@@ -104,7 +104,7 @@ impl Supervisor {
                 let often_until = often_for.map(|seconds| self.poll_often(&wanted, Duration::from_secs(seconds)));
                 let troubles = self.tried_again(&wanted);
                 let woken = self.poll_now(&wanted);
-                info!(event = "poll-now", "a client asks to poll {}", asked_for(woken.len(), &unknown));
+                info!(event = "poll-now", "a client asked to poll {}", asked_for(woken.len(), &unknown));
                 Response::Poll {
                     woken: woken.iter().map(ToString::to_string).collect(),
                     unknown,
@@ -164,10 +164,11 @@ fn asked_for(there: usize, unknown: &[String]) -> String {
     /// How many characters of unknown names are shown at most.
     const NAMES: usize = 100;
     let others = cut_words(&unknown.join(", "), NAMES);
+    let which = if unknown.len() == 1 { "an unknown or disabled account" } else { "unknown or disabled accounts" };
     match (there, unknown.len()) {
         (there, 0) => format!("{} now", Count::of(there, "account")),
-        (0, _) => format!("what is not there: {others}"),
-        (there, _) => format!("{} now, and what is not there: {others}", Count::of(there, "account")),
+        (0, _) => format!("{which}: {others}"),
+        (there, _) => format!("{} now, and {which}: {others}", Count::of(there, "account")),
     }
 }
 
@@ -179,7 +180,7 @@ mod tests {
     fn what_is_not_there_is_named_in_the_log() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(asked_for(2, &[]), "2 accounts now");
-        assert_eq!(asked_for(0, &names(&["nosuch", "a\u{1b}"])), "what is not there: nosuch, a\\u{1b}");
-        assert_eq!(asked_for(1, &names(&["nosuch"])), "1 account now, and what is not there: nosuch");
+        assert_eq!(asked_for(0, &names(&["nosuch", "a\u{1b}"])), "unknown or disabled accounts: nosuch, a\\u{1b}");
+        assert_eq!(asked_for(1, &names(&["nosuch"])), "1 account now, and an unknown or disabled account: nosuch");
     }
 }

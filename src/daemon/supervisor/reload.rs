@@ -58,10 +58,7 @@ impl Supervisor {
         match configured {
             Err(e) => {
                 let text = e.render(false).trim_end().to_owned();
-                error!(
-                    event = "reload",
-                    "the configuration was refused, and the one before it stays in force:\n{text}"
-                );
+                error!(event = "reload", "the configuration was refused, and the previous one stays in force:\n{text}");
                 self.config_problem = Some(text);
             }
             Ok(Configured { config, accounts, names }) => {

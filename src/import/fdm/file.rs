@@ -97,10 +97,10 @@ impl File {
             "include" => {
                 self.found.general.push(Note::new(what("include"), "that file is not read: import it as well"));
             }
-            _ => self.found.general.push(Note::new(
-                what(&kind),
-                "conditions are not followed: all that stands between them was taken as it is",
-            )),
+            _ => self
+                .found
+                .general
+                .push(Note::new(what(&kind), "conditions are not followed: everything inside them was taken as it is")),
         }
     }
 
@@ -166,7 +166,7 @@ impl File {
                 self.found.general.push(note("no mail is dropped: what no rule names goes into the account's Maildir"));
             }
             "default-user" | "cmd-user" | "command-user" => {
-                self.found.general.push(note("mail is delivered as who runs mailferry"));
+                self.found.general.push(note("mail is delivered as the user who runs mailferry"));
             }
             "file-umask" | "file-group" => {
                 self.found.general.push(note("maildir_mode says who may read what is delivered"));

@@ -71,7 +71,11 @@ fn what_is_said_becomes_keys() {
 fn what_has_no_counterpart_is_named() {
     for (text, what, advice) in [
         ("set proxy \"http://jo:hush@gate:3128\"", "set proxy", "has a password"),
-        ("action \"x\" pipe \"lda %[account]\"\nmatch all action \"x\"", "action \"x\", pipe", "in place of % here"),
+        (
+            "action \"x\" pipe \"lda %[account]\"\nmatch all action \"x\"",
+            "action \"x\", pipe",
+            "does not substitute %.",
+        ),
         ("action \"x\" mbox \"%h/m\"\nmatch all action \"x\"", "action \"x\"", "docs/forwarding.md"),
         ("set delete-oversized", "set (line 1) delete-oversized", "stay on the server"),
         ("set unmatched-mail drop", "set (line 1) unmatched-mail", "no mail is dropped"),

@@ -169,7 +169,7 @@ fn account(
             true => draft.needless(format!("is {local} here")),
             false => draft.note(
                 format!("is {local} here"),
-                "the mail is delivered as who runs mailferry; for another user run the import as that user, or set maildir",
+                "mail is delivered as the user who runs mailferry; for another user run the import as that user, or set maildir",
             ),
         }
     }

@@ -218,7 +218,7 @@ pub(super) fn parse(words: &[Word]) -> Result<File, Wrong> {
                 let entry = parser.entry(Entry { name, skip, line: word.line, server, users })?;
                 file.defaults = Some(entry);
             }
-            "defaults" => return Err(wrong(word, "`defaults` may stand once, before the first server")),
+            "defaults" => return Err(wrong(word, "`defaults` may be given once, before the first server")),
             _ => return Err(wrong(word, "expected poll, skip, defaults or set")),
         }
     }
@@ -266,7 +266,7 @@ impl<'a> Parser<'a> {
         let last = self.words.last().map_or(1, |word| word.line);
         match self.next() {
             Some(word) => Ok(word.text.clone()),
-            None => Err(Wrong { line: last, what: format!("the file ends where {what} should stand") }),
+            None => Err(Wrong { line: last, what: format!("the file ends where {what} should be") }),
         }
     }
 
@@ -278,8 +278,7 @@ impl<'a> Parser<'a> {
             Some(rest) if find(&GLOBAL, rest).is_some() => (rest, true),
             _ => (spelt, no),
         };
-        let (name, takes) =
-            find(&GLOBAL, spelt).ok_or_else(|| wrong(word, "`set` does not know what stands behind it"))?;
+        let (name, takes) = find(&GLOBAL, spelt).ok_or_else(|| wrong(word, "`set` does not know the word after it"))?;
         if self.peek().is_some_and(|next| next.is_map) {
             self.at += 1;
         }
@@ -349,7 +348,7 @@ impl<'a> Parser<'a> {
                 user.options.insert(name, setting);
                 Ok(())
             }
-            None => Err(wrong(word, "something stands here that is not a keyword of fetchmail")),
+            None => Err(wrong(word, "there is a word that fetchmail does not know")),
         }
     }
 

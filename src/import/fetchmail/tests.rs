@@ -169,7 +169,7 @@ fn what_has_no_counterpart_is_named_with_what_to_do() {
         ("poll h interface 'ppp0/192.0.2.7/255.255.255.255' user a", "interface", r#"source_address = "192.0.2.7""#),
         ("poll h plugin 'ssh %h nc %h %p' user a", "plugin", "ssh -L"),
         ("poll h user a preconnect up postconnect down", "postconnect", "ExecStartPost="),
-        ("poll h user a mda 'lda -f %F'", "mda", "in place of %F here"),
+        ("poll h user a mda 'lda -f %F'", "mda", "does not substitute %F."),
         ("poll h user a mda 'sendmail -i jo'", "mda", "cannot hand over mail"),
         ("poll h user a smtphost mx.h", "smtphost", "there is no SMTP"),
     ] {

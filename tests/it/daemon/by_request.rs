@@ -24,9 +24,9 @@ fn an_account_that_a_console_holds_is_not_in_trouble() {
     assert!((59..=90).contains(&next), "{account}");
     let shown = env.run(&["status", "--check"]).expect(0);
     shown
-        .says("1 account: 0 well, 1 held by another mailferry")
-        .says("a: held by another mailferry")
-        .says("held          for");
+        .says("1 account: 0 well, 1 in use by another mailferry")
+        .says("a: in use by another mailferry")
+        .says("in use        for");
     // A repeated request is answered with the reason why the poll may not happen.
     env.run(&["poll", "a"]).expect(0).says("a: will be polled now").says("in use by process");
     terminal.type_in("QUIT\r");

@@ -63,8 +63,8 @@ fn each_gets_what_the_hoster_says_and_no_forged_field_counts() {
     for line in [
         "x-envelope-to says ann@SITE.example: ",
         "x-envelope-to says heyann@site.example; it goes to the default: ",
-        "the hoster wrote no x-envelope-to; it goes to the default: ",
-        "the hoster wrote 2 x-envelope-to for different addresses (bob@site.example, ann@site.example), and neither",
+        "the provider wrote no x-envelope-to; it goes to the default: ",
+        "the provider wrote 2 x-envelope-to for different addresses (bob@site.example, ann@site.example), and neither",
         "there is no Received field",
     ] {
         assert!(check.output().contains(line), "{line}: {check:?}");

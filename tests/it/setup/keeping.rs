@@ -90,7 +90,7 @@ fn the_user_unit_is_shown_and_started_only_on_a_yes() {
         drop(fs::remove_file(&own));
         let (mut terminal, mut running) = Terminal::start_plain(&stage.env, 80, &environment, &words);
         terminal.wait_for("systemctl --user enable --now mailferry");
-        terminal.wait_for("Do it now? [no]:");
+        terminal.wait_for("Set this up now? [no]:");
         terminal.type_in(answer);
         wait_for("the end", || !running.is_running());
         assert_eq!(running.wait().status, 0);
