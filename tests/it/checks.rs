@@ -310,6 +310,16 @@ fn a_program_that_is_missing_is_told_once() {
 }
 
 #[test]
+fn a_server_of_another_protocol_fails_at_its_greeting() {
+    let imap = Maildrop::with(small_ones(1), |behaviour| behaviour.greeting = "* OK IMAP4rev1 ready".to_owned());
+    let env = TestEnv::new(&[Account::at(imap.server.address)]);
+    let outcome = env.run(&["check", "--json"]).expect(76);
+    assert!(step(&outcome, "greeting", "fail").contains("This is an IMAP server"), "{outcome:#?}");
+    let greetings = steps(&outcome).into_iter().filter(|(name, ..)| name == "greeting" || name == "login");
+    assert_eq!(greetings.count(), 1, "{outcome:#?}");
+}
+
+#[test]
 fn several_accounts_are_looked_at_side_by_side_and_told_in_order() {
     let slow = Maildrop::new(small_ones(1));
     let fast = Maildrop::new(small_ones(2));
