@@ -432,4 +432,8 @@ fn the_table_of_a_sign_in_is_named() {
     let oauth = OAuthError::Http(HttpError { host: "login.example.org".to_owned(), problem });
     let words = told(&PollError::OAuth(oauth), &account());
     assert!(words.ends_with(". These keys are in `oauth2` of [accounts.work]"), "{words}");
+    let problem = HttpProblem::Net(NetError::Resolve { host: host(), source: io::ErrorKind::NotFound.into() });
+    let words = told(&PollError::OAuth(OAuthError::Http(HttpError { host: host(), problem })), &account());
+    assert!(words.ends_with("network; the endpoints come from `oauth2` in [accounts.work]"), "{words}");
+    assert!(!words.contains("These keys"), "{words}");
 }
