@@ -300,7 +300,7 @@ fn a_program_that_is_missing_is_told_once() {
     let account = || Account::at(maildrop.server.address).without("maildir").named("a");
     let env = TestEnv::new(&[account()]);
     env.configure_more("[accounts.a.forward]\ncommand = [\"/nowhere/program\"]\n");
-    let outcome = env.run(&["check"]).expect(75).says("Install it, or write its whole path");
+    let outcome = env.run(&["check"]).expect(78).says("Install it, or write its whole path");
     assert_eq!(outcome.stdout.matches("/nowhere/program").count(), 1, "{outcome:#?}");
     assert!(!outcome.stdout.contains("there is no such program"), "{outcome:#?}");
     env.run(&["check", "--offline"]).expect(0).says("`/nowhere/program`, and there is no such program");
