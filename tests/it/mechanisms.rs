@@ -86,9 +86,9 @@ fn a_mechanism_that_the_server_does_not_have_is_no_wrong_password() {
         TestEnv::in_memory(&[account]).fetch().expect(77).says("the server refused the login");
     }
     // It has more than it announces.
-    let maildrop = offering("PLAIN", |_| {});
-    works(&maildrop, Account::at(maildrop.server.address).text("auth", "cram-md5"), &["CRAM-MD5"]);
-    let account = Account::at(maildrop.server.address).text("auth", "cram-md5").text("password", "wrong");
+    let maildrop = offering("LOGIN", |_| {});
+    works(&maildrop, Account::at(maildrop.server.address).text("auth", "plain"), &["PLAIN"]);
+    let account = Account::at(maildrop.server.address).text("auth", "plain").text("password", "wrong");
     TestEnv::in_memory(&[account]).fetch().expect(77).says("wrong user name or password");
 }
 
