@@ -140,7 +140,9 @@ pub(super) fn of_session(error: &ClientError) -> Class {
         ClientError::Framing(e) => of_framing(e),
         ClientError::SpeaksTls { .. } | ClientError::NoStls { .. } => Class::Tls,
         ClientError::Cleartext { .. } => Class::Configuration,
-        ClientError::NoLogin(_) | ClientError::Sasl { error: SaslError::Unsendable { .. }, .. } => Class::NoLoginMethod,
+        ClientError::NoLogin(_)
+        | ClientError::NotOffered(_)
+        | ClientError::Sasl { error: SaslError::Unsendable { .. }, .. } => Class::NoLoginMethod,
         ClientError::Sasl { error: SaslError::WrongProof | SaslError::NoProof, .. } => Class::Tls,
         ClientError::Sasl {
             error:
@@ -336,6 +338,7 @@ fn session_came_after_the_login(error: &ClientError) -> bool {
         | ClientError::NoStls { .. }
         | ClientError::Cleartext { .. }
         | ClientError::NoLogin(_)
+        | ClientError::NotOffered(_)
         | ClientError::Sasl { .. }
         | ClientError::Login { .. }
         | ClientError::Send(_) => false,

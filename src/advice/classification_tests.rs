@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::account::AccountName;
+use crate::client::error::NotOffered;
 use crate::exit::ExitStatus;
 use crate::poll::PollReport;
 use crate::pop3::{CommandKind, Status, judge_refusal};
@@ -77,6 +78,14 @@ fn what_goes_wrong_at_the_server_has_its_cause() {
         (ClientError::Unwilling { provider: None, response: response(None, "") }, Cause::ServerBusy),
         (ClientError::Unwilling { provider: None, response: too_soon.clone() }, Cause::RateLimited),
         (ClientError::NoLogin(NoLoginMethod::ApopWithoutTimestamp), Cause::Protocol),
+        (
+            ClientError::NotOffered(Box::new(NotOffered {
+                wanted: Vec::new(),
+                offered: Vec::new(),
+                response: response(Some(ResponseCode::Auth), ""),
+            })),
+            Cause::Protocol,
+        ),
         (ClientError::UniqueIdsRefused, Cause::ServerBusy),
         (ClientError::DownloadLimit { provider: None, response: response(None, "") }, Cause::ServerBusy),
         (ClientError::NoUniqueIds, Cause::Protocol),

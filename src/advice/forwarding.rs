@@ -26,11 +26,11 @@ impl Class {
             ForwardError::Full { .. } => Self::Busy { stage: Stage::Session, rate_limited: true },
             ForwardError::Refused { lasting: true, .. }
             | ForwardError::NoMailbox { lasting: true, .. }
-            | ForwardError::Command { failure: CommandFailure::Lasting, .. }
+            | ForwardError::Command { failure: CommandFailure::NotThere | CommandFailure::Lasting, .. }
             | ForwardError::Cleartext => Self::Configuration,
             ForwardError::Refused { lasting: false, .. }
             | ForwardError::NoMailbox { lasting: false, .. }
-            | ForwardError::Command { failure: CommandFailure::NotThere | CommandFailure::Passing, .. }
+            | ForwardError::Command { failure: CommandFailure::Passing, .. }
             | ForwardError::Socket { .. } => Self::Busy { stage: Stage::Session, rate_limited: false },
             ForwardError::Protocol { .. } | ForwardError::NotLmtp { .. } | ForwardError::OutOfStep { .. } => {
                 Self::Protocol
@@ -69,6 +69,16 @@ impl Class {
             | Self::Stopped
             | Self::InternalError => Pause::Soon,
         }
+    }
+}
+
+/// How long a destination is left alone after an error.
+#[must_use]
+pub fn pause_after(error: &ForwardError) -> Pause {
+    match error {
+        // Nobody is bothered by another try, and a program is missing for a moment while its package is upgraded.
+        ForwardError::Command { failure: CommandFailure::NotThere, .. } => Pause::Soon,
+        other => Class::of_forwarding(other).pause(),
     }
 }
 
@@ -138,7 +148,7 @@ mod tests {
             (refused(false), Pause::Soon, ExitStatus::Temporary),
             (full, Pause::Full, ExitStatus::Temporary),
             (ended(CommandFailure::Lasting), Pause::Person, ExitStatus::Config),
-            (ended(CommandFailure::NotThere), Pause::Soon, ExitStatus::Temporary),
+            (ended(CommandFailure::NotThere), Pause::Soon, ExitStatus::Config),
             (ended(CommandFailure::Passing), Pause::Soon, ExitStatus::Temporary),
             (no_mailbox(true), Pause::Person, ExitStatus::Config),
             (no_mailbox(false), Pause::Soon, ExitStatus::Temporary),
@@ -147,7 +157,7 @@ mod tests {
             (ForwardError::Busy { holder: String::new() }, Pause::Soon, ExitStatus::Temporary),
         ] {
             let class = Class::of_forwarding(&error);
-            assert_eq!((class.pause(), class.exit_status()), (pause, status), "{error}");
+            assert_eq!((pause_after(&error), class.exit_status()), (pause, status), "{error}");
         }
     }
 }

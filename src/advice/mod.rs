@@ -29,7 +29,7 @@ use crate::schedule::{End, Next};
 use crate::state::error::StateError;
 
 pub use classification::Class;
-pub use forwarding::{after_setting_aside, told_of_forwarding, told_of_stranded};
+pub use forwarding::{after_setting_aside, pause_after, told_of_forwarding, told_of_stranded};
 pub(crate) use hanging::{hangs, hangs_no_more};
 
 /// What follows from an error.

@@ -168,10 +168,15 @@ fn tell_connection(
         }
         (None, _) => {}
     }
-    if let Some(line) = seen.greeting() {
+    if let Some(line) = seen.greeting().filter(|line| is_pop3(line)) {
         let words = redactor.hide(&words_in(line));
         steps.push(Step::ok("greeting", format!("the server says \"{words}\"")));
     }
+}
+
+/// Whether the first line of a server is that of a POP3 server, whatever it says.
+fn is_pop3(line: &[u8]) -> bool {
+    line.starts_with(b"+OK") || line.starts_with(b"-ERR")
 }
 
 /// Reports on TLS.
@@ -284,7 +289,7 @@ impl Looking<'_> {
                 let step = match &error {
                     ClientError::Net(e) => step_of(e, &seen),
                     ClientError::SpeaksTls { .. } | ClientError::NoStls { .. } => "tls",
-                    _ if seen.greeting().is_none() => "greeting",
+                    _ if !seen.greeting().is_some_and(is_pop3) => "greeting",
                     ClientError::Unwilling { .. } => "greeting",
                     _ if self.account.endpoint.tls == TlsMode::StartTls && seen.tls.is_none() => "tls",
                     _ => "login",

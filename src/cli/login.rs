@@ -193,13 +193,18 @@ impl From<OAuthError> for Failure {
 
 impl LoginCommand<'_> {
     async fn run(&self) -> Result<(), Failure> {
-        self.tell_of_app_passwords();
         // Before the user makes an effort: can the tokens be stored at all?
         let lock = self.lock();
         threads::blocking(lock).await.map_err(OAuthError::from)??;
         let route = self.account.endpoint.route.clone();
         let http = Http::new(Arc::clone(&self.context.dialer), self.settings.tls_ca_file.clone()).by(route);
-        let sign_in = SignIn::prepare(http, self.settings, &self.context.credentials).await?;
+        let prepared = SignIn::prepare(http, self.settings, &self.context.credentials).await;
+        if let (true, Ok(sign_in)) = (self.login.device, &prepared) {
+            sign_in.offers_device()?;
+        }
+        // It may help a user who has no client yet.
+        self.tell_of_app_passwords();
+        let sign_in = prepared?;
         let granted =
             if self.login.device { self.by_device(&sign_in).await? } else { self.by_browser(&sign_in).await? };
         let other = other_mailbox(&granted, &self.account.username);
@@ -287,6 +292,8 @@ impl LoginCommand<'_> {
         }
         if io::stdin().is_terminal() && !by_hand {
             words.push_str("\nIf nothing happens here afterwards, paste the address that the browser ended at.\n");
+        } else if !io::stdin().is_terminal() && waiting.port().is_some() && !self.login.paste {
+            words.push_str("\nWaiting for the browser; Ctrl-C ends.\n");
         }
         words
     }

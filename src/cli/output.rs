@@ -4,6 +4,8 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::progress;
 use super::unread::{self, Which};
 
@@ -15,6 +17,18 @@ pub(super) fn report(words: impl Display) {
 /// Prints an answer on standard output; errors are ignored. Waits for the reader, such as a pager.
 pub(super) fn say(words: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{words}");
+}
+
+/// Whether standard output is a pipe or a socket that nobody will read any more.
+pub(super) fn is_output_closed() -> bool {
+    let output = io::stdout();
+    let mut asked = [PollFd::new(&output, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let [answer] = match poll(&mut asked, Some(&at_once)) {
+        Ok(_) => asked,
+        Err(_) => return false,
+    };
+    answer.revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 /// Prints a prompt on standard output, without a newline.

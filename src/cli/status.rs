@@ -13,7 +13,7 @@ use self::layout::Layout;
 use self::overview::{Detail, Overview};
 use self::reading::{Gathering, Judging, Named};
 use super::arguments::{Arguments, Status as Options};
-use super::output::{say, stderr_line};
+use super::output::{is_output_closed, say, stderr_line};
 use super::status_text::InSpool;
 use super::unread::Growing;
 use super::{prepare, terminal};
@@ -30,15 +30,22 @@ pub(super) async fn run(arguments: &Arguments, options: &Options) -> ExitStatus 
     {
         return ended;
     }
+    let mut told = None;
     loop {
         let shown = if options.json { document(arguments, options).await } else { words(arguments, options).await };
-        let shown = shown.unwrap_or_else(|none| {
-            if matches!(none, NoStatus::None(..)) {
-                tell_spools(arguments, options);
+        let shown = match shown {
+            Ok(status) => {
+                told = None;
+                status
             }
-            none.print()
-        });
-        if !options.watch || shown == ExitStatus::Usage {
+            Err(none) => {
+                if matches!(none, NoStatus::None(..)) {
+                    tell_spools(arguments, options);
+                }
+                none.print(&mut told)
+            }
+        };
+        if !options.watch || shown == ExitStatus::Usage || is_output_closed() {
             return shown;
         }
         tokio::time::sleep(watch::ASK_EVERY).await;
@@ -54,12 +61,16 @@ enum NoStatus {
 }
 
 impl NoStatus {
-    fn print(self) -> ExitStatus {
+    /// Prints it, unless it was told the last time.
+    fn print(self, told: &mut Option<String>) -> ExitStatus {
         let (words, status) = match self {
             Self::Unknown(words) => (words, ExitStatus::Usage),
             Self::None(words, status) => (words, status),
         };
-        stderr_line(words);
+        if told.as_ref() != Some(&words) {
+            stderr_line(&words);
+            *told = Some(words);
+        }
         status
     }
 }

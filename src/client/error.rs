@@ -76,6 +76,8 @@ pub enum ClientError {
         /// Whether the password contains blanks. Passwords that are displayed in groups rarely do.
         blanks: bool,
     },
+    /// The server refused a mechanism that it does not announce, before it judged a credential.
+    NotOffered(Box<NotOffered>),
     /// The exchange of the SASL mechanism went wrong.
     Sasl {
         /// The mechanism.
@@ -121,6 +123,31 @@ pub enum ClientError {
     TooLong(TooLong),
     /// A command could not be sent.
     Send(SendError),
+}
+
+/// A mechanism that the server does not have.
+#[derive(Debug, Clone)]
+pub struct NotOffered {
+    /// The mechanisms with which the account can log in.
+    pub wanted: Vec<Mechanism>,
+    /// The SASL mechanisms that the server announces, escaped.
+    pub offered: Vec<String>,
+    /// The server's response.
+    pub response: Response,
+}
+
+impl fmt::Display for NotOffered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (not, or) = if self.wanted.len() > 1 { ("offers neither", " nor ") } else { ("does not offer", "") };
+        let names: Vec<&str> = self.wanted.iter().map(|mechanism| mechanism.name()).collect();
+        write!(
+            f,
+            "the server {not} {} (it offers {}) and refused the login, {}",
+            names.join(or),
+            self.offered.join(", "),
+            words(&self.response)
+        )
+    }
 }
 
 /// A message that is longer than it may be.
@@ -308,6 +335,7 @@ impl fmt::Display for ClientError {
                 peer
             ),
             Self::NoLogin(e) => e.fmt(f),
+            Self::NotOffered(e) => e.fmt(f),
             Self::Sasl { mechanism, error } => write!(f, "the login with {mechanism} failed because {error}"),
             Self::NoUniqueIds => {
                 f.write_str("the server has no UIDL, so mail that stays there cannot be told from new mail")

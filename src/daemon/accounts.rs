@@ -49,6 +49,8 @@ pub(super) struct AccountState {
     last_poll: Option<i64>,
     /// When the last successful poll ended, in seconds since 1970.
     last_success: Option<i64>,
+    /// The same of this daemon's polls, since boot.
+    succeeded_at: Option<Duration>,
     /// How many messages the server listed.
     on_server: Option<u64>,
     /// How many of those were too large.
@@ -90,6 +92,7 @@ impl AccountState {
             next: first(&timing, accounts, seed, now),
             last_poll: None,
             last_success: None,
+            succeeded_at: None,
             past: Past::default(),
             on_server: None,
             too_large: 0,
@@ -172,6 +175,11 @@ impl AccountState {
         self.past.messages > 0
     }
 
+    /// Whether a poll of this daemon has succeeded since then, a time since boot.
+    pub(super) fn has_succeeded_since(&self, since: Duration) -> bool {
+        self.succeeded_at.is_some_and(|at| at >= since)
+    }
+
     /// Whether its last login worked, as far as known.
     pub(super) fn is_proven(&self) -> bool {
         let refused = matches!(self.trouble().map(Trouble::cause), Some(Cause::LoginRefused | Cause::AccessRefused));
@@ -187,11 +195,11 @@ impl AccountState {
     /// Handles a poll that ran from `polled.start` to `polled.end`; `wall` is the end in seconds since 1970, and
     /// `local` as local time of the week.
     pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64, local: TimeOfWeek) {
-        self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled, wall, local);
+        self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled.clone(), wall, local);
         self.last_poll = Some(wall);
         self.take_in_history(report, wall);
         if report.end.is_ok() {
-            self.last_success = Some(wall);
+            (self.last_success, self.succeeded_at) = (Some(wall), Some(polled.end));
         }
         // A poll that did not get that far does not know it.
         if report.past != Past::default() {

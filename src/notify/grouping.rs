@@ -87,14 +87,15 @@ impl Grouping {
 
     /// Returns what has waited long enough or has nothing to wait for. `may_join` says whether an account of a server,
     /// other than those already in the group, may soon have the same notification.
+    /// It also gets the time since boot at which the group began.
     pub(crate) fn ready(
         &mut self,
         now: Duration,
-        may_join: impl Fn(&str, &dyn Fn(&AccountName) -> bool) -> bool,
+        may_join: impl Fn(&str, Duration, &dyn Fn(&AccountName) -> bool) -> bool,
     ) -> Vec<News> {
         let is_ready = |kind: &Kind, held: &Held| {
             let is_in = |account: &AccountName| held.names.contains(account);
-            now.saturating_sub(held.since) >= LONGEST_HELD || !may_join(&kind.host, &is_in)
+            now.saturating_sub(held.since) >= LONGEST_HELD || !may_join(&kind.host, held.since, &is_in)
         };
         let ready: Vec<Kind> =
             self.held.iter().filter(|(kind, held)| is_ready(kind, held)).map(|(kind, _)| kind.clone()).collect();
@@ -175,7 +176,7 @@ mod tests {
         for number in 0..33 {
             assert!(grouping.take(refused(), &of(number), SECOND * 10).is_none());
         }
-        let others = |_: &str, _: &dyn Fn(&AccountName) -> bool| true;
+        let others = |_: &str, _: Duration, _: &dyn Fn(&AccountName) -> bool| true;
         assert_eq!(grouping.due(), Some(SECOND * 70));
         assert!(grouping.ready(SECOND * 69, others).is_empty(), "more may come");
         let ready = grouping.ready(SECOND * 70, others);
@@ -211,8 +212,8 @@ mod tests {
         assert!(matches!(grouping.take(mail, &of(0), SECOND), Some(News::One(..))), "nobody shares that");
         grouping.take(refused(), &of(0), SECOND);
         let all = [of(0), of(1)];
-        let may_join = |host: &str, is_in: &dyn Fn(&AccountName) -> bool| {
-            assert_eq!(host, "pop.example.org");
+        let may_join = |host: &str, since: Duration, is_in: &dyn Fn(&AccountName) -> bool| {
+            assert_eq!((host, since), ("pop.example.org", SECOND));
             all.iter().any(|account| !is_in(&account.name))
         };
         assert!(grouping.ready(SECOND * 2, may_join).is_empty());

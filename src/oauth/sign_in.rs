@@ -157,14 +157,21 @@ impl SignIn {
     /// # Errors
     /// [`OAuthError`]; [`OAuthError::NoSuchWay`], with the reason, if the server has no device codes.
     pub async fn device(&self) -> Result<DeviceSignIn, OAuthError> {
-        let endpoint = self.device_authorization_endpoint.as_ref().ok_or_else(|| {
+        device::begin(&self.http, &self.client, self.offers_device()?, self.scope.as_deref()).await
+    }
+
+    /// Returns where a device code is asked for.
+    ///
+    /// # Errors
+    /// [`OAuthError::NoSuchWay`] where the server has none, with the reason.
+    pub fn offers_device(&self) -> Result<&ServerUrl, OAuthError> {
+        self.device_authorization_endpoint.as_ref().ok_or_else(|| {
             let known = match self.preset.map(|preset| (preset.name, preset.device)) {
                 Some((name, Device::None(why))) => Some((name, why)),
                 _ => None,
             };
             OAuthError::NoSuchWay(MissingWay::Device { known })
-        })?;
-        device::begin(&self.http, &self.client, endpoint, self.scope.as_deref()).await
+        })
     }
 
     /// The HTTP client for requests to the authorization server.

@@ -95,6 +95,7 @@ impl ServerProfile {
         if matches!(
             login.error,
             ClientError::Login { .. }
+                | ClientError::NotOffered(_)
                 | ClientError::Sasl { .. }
                 | ClientError::NoLogin(_)
                 | ClientError::NoGreeting

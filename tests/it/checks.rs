@@ -300,13 +300,23 @@ fn a_program_that_is_missing_is_told_once() {
     let account = || Account::at(maildrop.server.address).without("maildir").named("a");
     let env = TestEnv::new(&[account()]);
     env.configure_more("[accounts.a.forward]\ncommand = [\"/nowhere/program\"]\n");
-    let outcome = env.run(&["check"]).expect(75).says("Install it, or write its whole path");
+    let outcome = env.run(&["check"]).expect(78).says("Install it, or write its whole path");
     assert_eq!(outcome.stdout.matches("/nowhere/program").count(), 1, "{outcome:#?}");
     assert!(!outcome.stdout.contains("there is no such program"), "{outcome:#?}");
     env.run(&["check", "--offline"]).expect(0).says("`/nowhere/program`, and there is no such program");
     env.configure(&[account().without("password").set("password_command", "[\"/nowhere/pass\"]")]);
     let outcome = env.run(&["check"]);
     assert_eq!(outcome.stdout.matches("/nowhere/pass").count(), 1, "{outcome:#?}");
+}
+
+#[test]
+fn a_server_of_another_protocol_fails_at_its_greeting() {
+    let imap = Maildrop::with(small_ones(1), |behaviour| behaviour.greeting = "* OK IMAP4rev1 ready".to_owned());
+    let env = TestEnv::new(&[Account::at(imap.server.address)]);
+    let outcome = env.run(&["check", "--json"]).expect(76);
+    assert!(step(&outcome, "greeting", "fail").contains("This is an IMAP server"), "{outcome:#?}");
+    let greetings = steps(&outcome).into_iter().filter(|(name, ..)| name == "greeting" || name == "login");
+    assert_eq!(greetings.count(), 1, "{outcome:#?}");
 }
 
 #[test]

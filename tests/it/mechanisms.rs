@@ -57,6 +57,41 @@ fn each_mechanism_logs_in_by_its_name() {
     }
 }
 
+/// A server that refuses what it does not announce has judged no password; one that knows it nevertheless has.
+#[test]
+fn a_mechanism_that_the_server_does_not_have_is_no_wrong_password() {
+    let refusing = |sasl: &str| {
+        offering(sasl, |behaviour| {
+            let refusal = "-ERR [AUTH] Unsupported authentication mechanism\r\n";
+            behaviour.answers = vec![("AUTH".to_owned(), refusal.to_owned())];
+        })
+    };
+    let maildrop = refusing("PLAIN LOGIN");
+    for auth in ["cram-md5", "scram-sha-256"] {
+        let account = Account::at(maildrop.server.address).text("auth", auth).text("password", "of two words");
+        let said = TestEnv::in_memory(&[account]).fetch().expect(77).stderr;
+        let expected = format!("the server does not offer {} (it offers PLAIN, LOGIN)", auth.to_uppercase());
+        assert!(said.contains(&expected) && said.contains("Set auth = \"auto\" or remove the key"), "{said}");
+        assert!(!said.contains("password") && said.contains("[AUTH] Unsupported"), "{said}");
+    }
+    let token = Account::at(maildrop.server.address).without("password").set("token_command", "[\"echo\", \"t\"]");
+    let said = TestEnv::in_memory(&[token]).fetch().expect(77).stderr;
+    assert!(said.contains("offers neither OAUTHBEARER nor XOAUTH2 (it offers PLAIN, LOGIN)"), "{said}");
+    assert!(!said.contains("Check username"), "{said}");
+
+    // Announced, or nothing announced: as ever.
+    for sasl in ["CRAM-MD5 PLAIN", ""] {
+        let maildrop = refusing(sasl);
+        let account = Account::at(maildrop.server.address).text("auth", "cram-md5");
+        TestEnv::in_memory(&[account]).fetch().expect(77).says("the server refused the login");
+    }
+    // It has more than it announces.
+    let maildrop = offering("LOGIN", |_| {});
+    works(&maildrop, Account::at(maildrop.server.address).text("auth", "plain"), &["PLAIN"]);
+    let account = Account::at(maildrop.server.address).text("auth", "plain").text("password", "wrong");
+    TestEnv::in_memory(&[account]).fetch().expect(77).says("wrong user name or password");
+}
+
 #[test]
 fn what_is_too_long_for_a_line_waits_for_the_challenge() {
     for (auth, name) in [("xoauth2", "XOAUTH2"), ("oauthbearer", "OAUTHBEARER"), ("plain", "PLAIN")] {

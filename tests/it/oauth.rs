@@ -272,6 +272,12 @@ fn where_there_are_no_device_codes_the_reason_is_said() {
     let stage = Stage::with(|_| "{ provider = \"google\", client_id = \"x\" }".to_owned());
     let outcome = stage.begin(&["login", "--device", "a"], &[]).end().expect(78);
     outcome.says("no sign-in by device code at Google").says("mail is not among them").says("--paste");
+    // Nothing is recommended before.
+    let account = Account::at(stage.mailbox.address).without("password").without("tls").without("port");
+    let google = account.text("host", "pop.gmail.com").set("oauth2", "{ provider = \"google\", client_id = \"x\" }");
+    stage.env.configure(&[google]);
+    let outcome = stage.begin(&["login", "--device", "a"], &[]).end().expect(78);
+    assert!(!outcome.stdout.contains("app password"), "{outcome:?}");
 }
 
 #[test]
@@ -427,6 +433,13 @@ fn a_mailbox_that_lets_in_and_has_pop3_switched_off_is_not_said_to_be_done() {
     // Once POP3 is enabled, the stored tokens are enough.
     stage.mailbox.switched_off.store(false, Ordering::Relaxed);
     stage.env.fetch().expect(0);
+}
+
+#[test]
+fn where_nothing_can_be_pasted_it_says_that_it_waits() {
+    let stage = Stage::new();
+    let mut login = stage.begin(&["login", "a"], &[]);
+    login.wait_for(|line| line == "Waiting for the browser; Ctrl-C ends.");
 }
 
 #[test]

@@ -69,6 +69,20 @@ pub(super) fn access(provider: Option<&Provider>, when: When, response: &Respons
     meaning(provider, when, response).map_or(unknown.into(), Cow::from)
 }
 
+/// About mechanisms that the server does not have; `offered` are those that it has.
+pub(super) fn not_offered(wanted: &[Mechanism], offered: &[String]) -> &'static str {
+    let is_for_tokens = |name: &str| ["OAUTHBEARER", "XOAUTH2"].iter().any(|known| name.eq_ignore_ascii_case(known));
+    let takes_tokens = offered.iter().any(|name| is_for_tokens(name));
+    if wanted == [Mechanism::External] {
+        "Check the client certificate: some servers offer EXTERNAL only to one that they know. Or set auth = \"auto\" \
+         and a password"
+    } else if !takes_tokens && wanted.iter().any(|mechanism| is_for_tokens(mechanism.name())) {
+        "It accepts no token: set a password in place of `token_command` or `oauth2`, and no `auth`"
+    } else {
+        "Set auth = \"auto\" or remove the key"
+    }
+}
+
 /// About a login method that is not available.
 pub(super) fn no_method(error: NoLoginMethod) -> &'static str {
     match error {

@@ -32,6 +32,7 @@ pub(super) fn step(error: &ClientError) -> Step {
         }
         ClientError::Sasl { .. } => return None,
         ClientError::NoLogin(e) => login::no_method(*e),
+        ClientError::NotOffered(e) => login::not_offered(&e.wanted, &e.offered),
         ClientError::Login { provider, asked, response, refusal, blanks } => {
             return Some(login::refused(*provider, *asked, response, *refusal, *blanks));
         }

@@ -50,6 +50,16 @@ fn step_in(error: &OAuthError, account: &AccountName, table: &str, login: &str) 
             .iter()
             .find_map(|(_, why)| system::step(why))
             .unwrap_or("Check the addresses in `oauth2`, this machine's network, and whether that server is up"),
+        // It is the host of an endpoint, which no key may name.
+        OAuthError::Http(HttpError {
+            problem: HttpProblem::Net(NetError::Resolve { .. } | NetError::NoAddress { .. }),
+            ..
+        }) => {
+            return Some(
+                format!("Check its spelling and this machine's network; the endpoints come from `oauth2` in {table}")
+                    .into(),
+            );
+        }
         OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => {
             return network::step_elsewhere(e, HTTPS, &format!("`oauth2` of {table}"));
         }

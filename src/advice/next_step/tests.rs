@@ -8,7 +8,7 @@ use super::*;
 use crate::account::TlsMode;
 use crate::advice::told;
 use crate::client::ClientError;
-use crate::client::error::{TooLong, TooLongFor};
+use crate::client::error::{NotOffered, TooLong, TooLongFor};
 use crate::credential::{CommandFault, ContentsFault, CredentialError, ExposedFile, Exposure, Origin, ReadFault};
 use crate::https::{HttpError, HttpProblem};
 use crate::net::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
@@ -146,6 +146,13 @@ fn an_untrusted_server_is_told_with_who_can_mend_it() {
 fn a_session_is_told_with_the_key_that_helps() {
     let too_long = TooLong { what: "message 1".to_owned(), came: 3 << 20, most: 1 << 20, because: TooLongFor::Account };
     let refused = |text| ClientError::Refused { provider: None, asked: CommandKind::Stat, response: response(text) };
+    let not_offered = |wanted: &[Mechanism], offered: &[&str]| {
+        ClientError::NotOffered(Box::new(NotOffered {
+            wanted: wanted.to_vec(),
+            offered: offered.iter().map(|&name| name.to_owned()).collect(),
+            response: response("no"),
+        }))
+    };
     let command = CommandError::TooLong { argument: "the password", octets: 300 };
     check(vec![
         (ClientError::Silence { after: Duration::from_secs(60) }.into(), &["for 60 s. Try again later", "`timeout`"]),
@@ -157,6 +164,20 @@ fn a_session_is_told_with_the_key_that_helps() {
         ),
         (ClientError::NoUniqueIds.into(), &["no UIDL", "Set leave_on_server = false"]),
         (ClientError::NoLogin(NoLoginMethod::ApopWithoutTimestamp).into(), &["no timestamp", "Set auth = \"auto\""]),
+        (
+            not_offered(&[Mechanism::CramMd5], &["PLAIN", "LOGIN"]).into(),
+            &["does not offer CRAM-MD5 (it offers PLAIN, LOGIN) and refused the login, saying \"no\". Set auth = \
+                 \"auto\" or remove the key"],
+        ),
+        (
+            not_offered(&[Mechanism::OAuthBearer, Mechanism::XOAuth2], &["PLAIN"]).into(),
+            &[
+                "offers neither OAUTHBEARER nor XOAUTH2 (it offers PLAIN)",
+                "accepts no token: set a password in place of",
+            ],
+        ),
+        (not_offered(&[Mechanism::XOAuth2], &["oauthbearer"]).into(), &["Set auth = \"auto\""]),
+        (not_offered(&[Mechanism::External], &["PLAIN"]).into(), &["Check the client certificate"]),
         (ClientError::NoLogin(NoLoginMethod::NoneThatHides).into(), &["hides it", "Use TLS", "auth = \"user\""]),
         (refused("what?").into(), &["refused STAT, saying \"what?\"", "Run with -v and ask its operator"]),
         (refused("try again later").into(), &["accepted the login and then refused STAT", "Try again later"]),
@@ -411,4 +432,8 @@ fn the_table_of_a_sign_in_is_named() {
     let oauth = OAuthError::Http(HttpError { host: "login.example.org".to_owned(), problem });
     let words = told(&PollError::OAuth(oauth), &account());
     assert!(words.ends_with(". These keys are in `oauth2` of [accounts.work]"), "{words}");
+    let problem = HttpProblem::Net(NetError::Resolve { host: host(), source: io::ErrorKind::NotFound.into() });
+    let words = told(&PollError::OAuth(OAuthError::Http(HttpError { host: host(), problem })), &account());
+    assert!(words.ends_with("network; the endpoints come from `oauth2` in [accounts.work]"), "{words}");
+    assert!(!words.contains("These keys"), "{words}");
 }

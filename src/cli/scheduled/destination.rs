@@ -11,7 +11,7 @@ use tracing::debug;
 use super::{Settings, recall};
 use crate::account::{Account, CredentialSource, ForwardTo};
 use crate::account_record::ForwardingPause;
-use crate::advice::Class;
+use crate::advice::pause_after;
 use crate::forward::{ForwardError, ForwardReport, Pause, sign_in_name};
 use crate::oauth::store;
 use crate::poll::PollContext;
@@ -102,7 +102,7 @@ impl Kind {
         match &report.end {
             Ok(()) => Some(Self::Well),
             Err(ForwardError::Busy { .. } | ForwardError::Stopped) => None,
-            Err(e) => match Class::of_forwarding(e).pause() {
+            Err(e) => match pause_after(e) {
                 Pause::Soon => None,
                 pause => Some(Self::Pause(pause)),
             },

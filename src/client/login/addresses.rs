@@ -99,7 +99,7 @@ impl Addresses {
         }
         self.remember_all(here);
         Next::Over(match error {
-            ClientError::Login { .. } | ClientError::Sasl { .. } => error,
+            ClientError::Login { .. } | ClientError::NotOffered(_) | ClientError::Sasl { .. } => error,
             // The error at the first address.
             _ => self.first.take().unwrap_or(error),
         })

@@ -5,10 +5,13 @@ use tracing::info;
 use super::addresses::{Addresses, Ended, Next, Place};
 use super::{CachedCapabilities, Failure, LoggedIn, Login, LoginError};
 use crate::account::{Account, AuthChoice};
+use crate::client::error::NotOffered;
 use crate::client::reach::{of_tls, reach};
 use crate::client::{Client, ClientError};
 use crate::net::Dial;
-use crate::pop3::{Capabilities, CommandKind, FramingError, Refusal, ResponseCode, is_unknown_method, judge_refusal};
+use crate::pop3::{
+    Capabilities, CommandKind, FramingError, Mechanism, Refusal, ResponseCode, is_unknown_method, judge_refusal,
+};
 use crate::provider::Provider;
 use crate::sasl::{Link, LoginMethod, Offer, ways_to_log_in};
 use crate::secret::Secret;
@@ -79,7 +82,7 @@ impl<'a> Attempt<'a> {
                 }
                 Next::Address => {}
                 Next::Over(error) => {
-                    if !self.untried && self.addresses.sessions > 1 && !matches!(error, ClientError::Login { .. }) {
+                    if !self.untried && self.addresses.sessions > 1 && !is_refusal(&error) {
                         // It hangs up on everything, so the login method is hardly the reason.
                         self.here.failed.retain(|way| self.overheard && way.hides_password());
                     }
@@ -172,7 +175,9 @@ impl<'a> Attempt<'a> {
                     Err(_) => return Err(self.hung_up(error, client, login, announced.as_ref())),
                 }
             }
-            let Some(next) = self.next(client, login, announced.as_ref())? else { return Err(error) };
+            let Some(next) = self.next(client, login, announced.as_ref())? else {
+                return Err(or_not_offered(error, login.account, announced.as_ref()));
+            };
             info!("the login {} failed ({error}), so {} is tried", method.name(), next.name());
             method = next;
         }
@@ -290,6 +295,27 @@ impl<'a> Attempt<'a> {
     }
 }
 
+/// How many of the announced mechanisms an error names.
+const NAMED: usize = 20;
+
+/// Turns the refusal of the last mechanism, which the server does not know, into an error that says so, if the server
+/// does not announce it either.
+fn or_not_offered(error: ClientError, account: &Account, announced: Option<&Capabilities>) -> ClientError {
+    let ClientError::Login { asked: CommandKind::Auth(refused), ref response, .. } = error else { return error };
+    let wanted = match account.auth {
+        AuthChoice::Auto if account.uses_token => vec![Mechanism::OAuthBearer, Mechanism::XOAuth2],
+        // Only what is announced was tried.
+        AuthChoice::Auto => return error,
+        _ => vec![refused],
+    };
+    let Some(announced) = announced else { return error };
+    let offered: Vec<String> = announced.sasl_names().take(NAMED).map(str::to_owned).collect();
+    if offered.is_empty() || wanted.iter().any(|mechanism| announced.sasl(*mechanism)) {
+        return error;
+    }
+    ClientError::NotOffered(Box::new(NotOffered { wanted, offered, response: response.clone() }))
+}
+
 /// Whether a session that ended like this before the login was answered might have fared better at another address.
 fn is_of_one_address(error: &ClientError) -> bool {
     match error {
@@ -298,6 +324,11 @@ fn is_of_one_address(error: &ClientError) -> bool {
         ClientError::Net(e) => e.is_of_one_address(),
         _ => false,
     }
+}
+
+/// Whether the server answered the login, and refused it.
+fn is_refusal(error: &ClientError) -> bool {
+    matches!(error, ClientError::Login { .. } | ClientError::NotOffered(_))
 }
 
 /// Whether a password contains whitespace of any kind, which nobody types.

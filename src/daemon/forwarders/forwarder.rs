@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::advice::{self, Class};
+use crate::advice;
 use crate::forward::{ForwardError, ForwardReport, Live, Pause, Waiting};
 use crate::notify::Notification;
 
@@ -121,7 +121,7 @@ impl Forwarder {
         self.wants_password =
             matches!(report.why_waiting(), Some(ForwardError::Login { .. } | ForwardError::Credential(_)));
         let pause = match report.why_waiting() {
-            Some(e) => Some((Class::of_forwarding(e).pause(), advice::told_of_forwarding(e, &report.account))),
+            Some(e) => Some((advice::pause_after(e), advice::told_of_forwarding(e, &report.account))),
             None if report.waiting.messages > 0 => {
                 Some((Pause::Soon, "the destination asks for another try".to_owned()))
             }

@@ -35,10 +35,10 @@ impl Supervisor {
             None => false,
         };
         let accounts = &self.accounts;
-        let may_join = |host: &str, is_in: &dyn Fn(&AccountName) -> bool| {
+        let may_join = |host: &str, since: Duration, is_in: &dyn Fn(&AccountName) -> bool| {
             let at_host = accounts.values().filter(|kept| kept.account.endpoint.host.eq_ignore_ascii_case(host));
             let mut others = at_host.filter(|kept| !is_in(kept.name()));
-            others.any(|kept| is_soon(kept.name()))
+            others.any(|kept| is_soon(kept.name()) && !kept.has_succeeded_since(since))
         };
         for news in self.grouping.ready(now, may_join) {
             tell(&self.command_runner, &self.notify, news);

@@ -49,6 +49,8 @@ pub(super) fn convert(file: &File, given: &Given<'_>, found: &mut Found) {
 fn globals(file: &File, found: &mut Found) {
     for name in file.globals.keys() {
         let advice = match *name {
+            // Each account says what became of it.
+            "daemon" if number(&file.globals, "daemon").is_some_and(|seconds| seconds > 0) => continue,
             "daemon" | "idfile" | "bouncemail" | "spambounce" | "softbounce" | "invisible" | "showdots" | "pidfile" => {
                 found.needless.push(format!("set {name}"));
                 continue;

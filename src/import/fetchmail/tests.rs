@@ -52,6 +52,9 @@ fn defaults_fill_what_an_entry_leaves_open_and_users_do_not_share() {
     );
     assert_eq!((second.max_messages, second.max_message_size, second.tls), (Some(50), None, TlsMode::StartTls));
     assert_eq!(second.names[0], "bob@pop.site.example");
+    assert!(found.needless.is_empty(), "{found:?}");
+    let once = read_text("set daemon 0\npoll h user u password p\n");
+    assert_eq!(once.needless, ["set daemon"], "there is nothing that it became");
 }
 
 #[test]

@@ -326,8 +326,13 @@ impl TrustVerifier {
             verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
             return Ok(ServerCertVerified::assertion());
         }
-        let unknown = authority_as_server || refusal == Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        if unknown && is_self_signed(certificate) {
+        // The signature is wrong if one of the trusted authorities happens to have the same name.
+        let of_nobody = authority_as_server
+            || matches!(
+                &refusal,
+                Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)
+            );
+        if of_nobody && is_self_signed(certificate) {
             return Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(SelfSigned)))));
         }
         Err(refusal)

@@ -153,3 +153,20 @@ fn without_a_terminal_it_is_printed_again_and_again() {
     assert!(!printed().contains('\u{1b}'), "{}", printed());
     daemon.end();
 }
+
+#[test]
+fn without_a_terminal_an_error_is_printed_once_and_it_ends_with_its_reader() {
+    let env = TestEnv::new(&[Account::at(([127, 0, 0, 1], 9).into())]);
+    let (out, err) = (env.path("out"), env.path("err"));
+    let script = format!("exec \"$@\" >{} 2>{}", out.display(), err.display());
+    let watching = env.spawn_under(&["bash", "-c", &script, "bash"], &["status", "--watch", "--json"]);
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    wait_for("the third round", || read(&out).matches("\"accounts\"").count() >= 3);
+    watching.signal(Signal::TERM);
+    watching.wait();
+    assert_eq!(read(&err).matches("no daemon is running").count(), 1, "{}", read(&err));
+
+    let mut watching = env.spawn_under(&["bash", "-c", "\"$@\" | true", "bash"], &["status", "--watch"]);
+    wait_for("the end", || !watching.is_running());
+    watching.wait();
+}

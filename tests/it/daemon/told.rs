@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::{Daemon, wait_for};
 use crate::mail::small_ones;
@@ -43,6 +44,21 @@ fn what_several_accounts_meet_at_one_server_is_told_once() {
     wait_for("where they stand", || daemon.account("acc01")["state"] == "trouble");
     daemon.end();
     assert_eq!(lines().lines().count(), 1, "{}", lines());
+}
+
+#[test]
+fn trouble_of_one_account_waits_for_no_other_that_was_polled_well_since() {
+    let (maildrop, env) = (Maildrop::new(small_ones(1)), TestEnv::new(&[]));
+    let account = |name| Account::at(maildrop.server.address).named(name).text("interval", "10s");
+    env.configure(&[account("well"), account("wrong").text("password", "not this one")]);
+    let command = told_by(&env, "$MAILFERRY_EVENT/$MAILFERRY_ACCOUNT");
+    env.configure_more(&format!("\n[notify]\ncommand = {command}\n"));
+    let begun = Instant::now();
+    let daemon = Daemon::start(&env);
+    let lines = || std::fs::read_to_string(env.path("told")).unwrap_or_default();
+    wait_for("the news", || !lines().is_empty());
+    assert!(begun.elapsed() < Duration::from_secs(40) && lines().starts_with("trouble/wrong"), "{}", lines());
+    daemon.end();
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn outages(dir: &Path) -> Vec<Outage> {
         by_lmtp(dir, "no such user", Some(RefuseRecipient("550 5.1.1 no such user")), 78, "no such user"),
         by_lmtp(dir, "later", Some(Refuse("451 4.3.0 come again")), 1, "wait in the spool"),
         by_command(dir, "wrong", Some("exit 78"), 78, "ended with status 78"),
-        by_command(dir, "missing", None, 75, "could not be started"),
+        by_command(dir, "missing", None, 78, "could not be started"),
         by_command(dir, "not now", Some("cat >/dev/null; exit 75"), 1, "wait in the spool"),
     ]
 }

@@ -136,6 +136,15 @@ async fn refuses_a_stranger_that_is_signed_by_itself() {
 }
 
 #[tokio::test]
+async fn a_stranger_that_is_signed_by_itself_may_have_the_name_of_a_trusted_one() {
+    let files = Authority::new();
+    let trusted = files.file("same-name.pem", &Identity::self_signed(&for_name(HOST)).pem);
+    let (address, _) = serve(Identity::self_signed(&for_name(HOST)).server(ALL)).await;
+    let (problem, _) = refusal(call(HOST, address, Some(&trusted)).await);
+    assert_eq!(problem, CertificateProblem::SelfSigned);
+}
+
+#[tokio::test]
 async fn trusts_a_certificate_signed_by_itself_that_stands_in_the_file() {
     let files = Authority::new();
     for is_ca in [IsCa::NoCa, IsCa::ExplicitNoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
