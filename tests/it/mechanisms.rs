@@ -88,7 +88,7 @@ fn a_mechanism_that_the_server_does_not_have_is_no_wrong_password() {
     // It has more than it announces.
     let maildrop = offering("LOGIN", |_| {});
     works(&maildrop, Account::at(maildrop.server.address).text("auth", "plain"), &["PLAIN"]);
-    let account = Account::at(maildrop.server.address).text("auth", "plain").text("password", "wrong");
+    let account = Account::at(maildrop.server.address).text("auth", "plain").text("password", "not-this-one");
     TestEnv::in_memory(&[account]).fetch().expect(77).says("wrong user name or password");
 }
 
