@@ -7,6 +7,7 @@ mod devtools;
 mod forwarding;
 pub(crate) mod hung;
 mod kept;
+mod log;
 mod monitoring;
 mod overview;
 mod page;
