@@ -38,7 +38,9 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
         Ok(listener) => listener,
         Err(e) => return super::no_thread(&e),
     };
-    unread::never_wait();
+    if let Err(e) = unread::never_wait() {
+        return super::no_thread(&e);
+    }
     survive_limit_on_files();
     super::orphans::reap();
     let path = config.path.clone();

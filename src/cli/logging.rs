@@ -10,6 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
 use super::arguments::{Arguments, Command, LogFormat};
+use super::journal;
 use super::log_lines::{Lines, Message};
 use super::output::Log;
 
@@ -39,10 +40,9 @@ pub(super) fn begin(arguments: &Arguments) {
         LogFormat::Auto => daemon && leads_to_the_journal(),
         LogFormat::Text | LogFormat::Json => false,
     };
-    let journal = if journal { tracing_journald::layer().ok() } else { None };
+    let journal = if journal { journal::begin().ok() } else { None };
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match journal {
-        // Fields keep their names, so that `journalctl ACCOUNT=work` finds them.
-        Some(journal) => Box::new(journal.with_field_prefix(None).with_syslog_identifier("mailferry".to_owned())),
+        Some(journal) => Box::new(journal),
         None if arguments.log_format == LogFormat::Json => Box::new(
             tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(|| Log).log_internal_errors(false),
         ),

@@ -13,9 +13,11 @@ mod dry_run;
 mod fetch;
 mod forward;
 mod import;
+mod journal;
 mod keys;
 mod limits;
 mod log_lines;
+mod log_writer;
 mod logging;
 mod login;
 mod orphans;
@@ -87,9 +89,9 @@ fn run_command(arguments: &Arguments) -> u8 {
         return ExitStatus::Temporary.code();
     }
     // How many threads are needed besides those that poll: one waits for signals, one is for blocking calls. A daemon
-    // has four more: the supervisor and one for its blocking calls, one that ensures that the daemon ends, and one that
-    // reads the configuration.
-    let that_polls = |daemon: bool| threads::runtime(if daemon { 6 } else { 2 });
+    // has five more: the supervisor and one for its blocking calls, one that ensures that the daemon ends, one that
+    // reads the configuration, and one that writes the log.
+    let that_polls = |daemon: bool| threads::runtime(if daemon { 7 } else { 2 });
     match &arguments.command {
         // It makes its runtime itself, once it knows the number of polls.
         Command::Fetch(fetch) => fetch::run(arguments, fetch),

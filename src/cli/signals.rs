@@ -126,10 +126,14 @@ pub(super) fn end_at_once() {
     }
 }
 
+/// How long the last lines of the log may take when a signal ends the process at once.
+const LAST_LINES: Duration = Duration::from_millis(100);
+
 /// Ends the process and all that it has started.
 fn end_now(signal: i32) -> ! {
     let _ended = subprocess::end_all();
     super::terminal::give_back();
+    super::unread::finish_log(LAST_LINES);
     std::process::exit(i32::from(status_of(signal).code()))
 }
 

@@ -1,5 +1,6 @@
 //! Standard output and standard error, which may have no reader. What does not fit into the pipe is buffered in memory,
-//! up to a limit; beyond that it is dropped and counted. No write waits longer for its reader than a command may.
+//! up to a limit; beyond that it is dropped and counted. No write waits longer for its reader than a command may. A
+//! daemon's standard error is written by a thread ([`LogWriter`]): it may also be a file on a disk that hangs.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,8 +11,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
 use rustix::net::SendFlags;
-use tokio::sync::Notify;
+
+use super::journal;
+use super::log_writer::LogWriter;
 
 /// The maximum size of the buffer, in bytes.
 const MOST: usize = 256 << 10;
@@ -36,8 +40,6 @@ struct Stream {
     waiting: Vec<u8>,
     /// The number of lines dropped since that was last reported.
     dropped: u64,
-    /// Whether a write waits for the reader: a command's does, a daemon's does not.
-    waits: bool,
     /// The reader let a write time out; it is not waited for until it reads again.
     given_up: bool,
     /// How to write to it; determined at the first write.
@@ -56,8 +58,8 @@ pub(super) enum Which {
 static OUTPUT: Mutex<Stream> = Mutex::new(Stream::new(Which::Output));
 static ERROR: Mutex<Stream> = Mutex::new(Stream::new(Which::Error));
 
-/// Wakes the task that writes the buffer.
-static BEHIND: Notify = Notify::const_new();
+/// Writes standard error, in a daemon.
+static LOG: LogWriter = LogWriter::new();
 
 /// How to write without blocking. The flags of the inherited descriptor are not changed: other processes share them.
 enum Sink {
@@ -67,7 +69,7 @@ enum Sink {
     Socket,
     /// A pipe or a terminal that cannot be opened again: poll(2) is called before each write.
     Asked,
-    /// A file: a write never waits for a reader.
+    /// A file: a write waits for no reader.
     Plain,
 }
 
@@ -132,7 +134,7 @@ impl Which {
 
 impl Stream {
     const fn new(which: Which) -> Self {
-        Self { which, waiting: Vec::new(), dropped: 0, waits: true, given_up: false, sink: None }
+        Self { which, waiting: Vec::new(), dropped: 0, given_up: false, sink: None }
     }
 
     /// Writes the buffer as far as the reader takes it; returns whether all was written.
@@ -167,15 +169,15 @@ impl Stream {
 
 /// Writes a line, now or later.
 pub(super) fn write(which: Which, line: &[u8]) {
+    if which == Which::Error && LOG.add(line) {
+        return;
+    }
     let mut here = which.lock();
     here.take(line);
     if here.write_waiting() {
         here.given_up = false;
-    } else if here.waits && !here.given_up {
+    } else if !here.given_up {
         here.given_up = !wait(&mut here, READER_TIMEOUT);
-    } else {
-        drop(here);
-        BEHIND.notify_one();
     }
 }
 
@@ -231,25 +233,32 @@ impl Growing {
     }
 }
 
-/// From now on no write waits for the reader of standard error: a task writes what it does not take at once.
-pub(super) fn never_wait() {
-    Which::Error.lock().waits = false;
-    tokio::spawn(async {
-        loop {
-            BEHIND.notified().await;
-            while !Which::Error.lock().write_waiting() {
-                tokio::time::sleep(PAUSE).await;
-            }
-            let dropped = std::mem::take(&mut Which::Error.lock().dropped);
-            if dropped > 0 {
-                tracing::warn!(event = "log", "{dropped} lines of the log were dropped, because nothing read them");
-            }
+/// From now on no write to standard error waits: a thread does it all.
+///
+/// # Errors
+/// The system has no thread for it.
+pub(super) fn never_wait() -> io::Result<()> {
+    let mut here = Which::Error.lock();
+    LOG.start("log", std::mem::take(&mut here.waiting), write_blocking)
+}
+
+/// Writes to standard error, however long it takes; what cannot be written is lost.
+fn write_blocking(mut line: &[u8]) {
+    while !line.is_empty() {
+        match rustix::io::write(Which::Error.descriptor(), line) {
+            Ok(count @ 1..) => line = line.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            // Another process made it non-blocking.
+            Err(Errno::AGAIN) => std::thread::sleep(PAUSE),
+            // The reader has gone, or the disk is full.
+            Ok(_) | Err(_) => return,
         }
-    });
+    }
 }
 
 /// Writes the buffers before the process ends, if the readers take them soon.
 pub(super) fn finish() {
+    finish_log(LAST_WAIT);
     for which in [Which::Output, Which::Error] {
         let mut here = which.lock();
         if wait(&mut here, LAST_WAIT) && here.dropped > 0 {
@@ -258,4 +267,10 @@ pub(super) fn finish() {
             here.write_waiting();
         }
     }
+}
+
+/// Writes what waits of the log, for as long as some of it is taken within each `timeout`.
+pub(super) fn finish_log(timeout: Duration) {
+    LOG.finish(timeout);
+    journal::finish(timeout);
 }

@@ -7,6 +7,7 @@ mod devtools;
 mod forwarding;
 pub(crate) mod hung;
 mod kept;
+mod log;
 mod monitoring;
 mod overview;
 mod page;
@@ -275,6 +276,33 @@ fn systemd_is_told_what_happens() {
     daemon.running.signal(Signal::TERM);
     heard("STOPPING=1");
     daemon.running.wait().expect(143);
+}
+
+#[test]
+fn systemd_that_does_not_listen_stops_nothing_and_is_told_later() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let path = env.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let filling = UnixDatagram::unbound().unwrap();
+    filling.set_nonblocking(true).unwrap();
+    while filling.send_to(b"filling", &path).is_ok() {}
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")];
+    let daemon = Daemon::start_with(&env, &environment);
+    wait_for("the mail", || env.mail().len() == 1);
+    env.run(&["status"]).expect(0);
+    socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+    let mut buffer = [0; 4096];
+    let mut heard = || {
+        let count = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    };
+    while !heard().contains("READY=1") {}
+    while !heard().contains("WATCHDOG=1") {}
+    while filling.send_to(b"filling", &path).is_ok() {}
+    let begun = Instant::now();
+    daemon.end();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]
