@@ -21,7 +21,7 @@ const TURN: Duration = Duration::from_secs(60);
 /// If others wait, a poll has to make progress within this time.
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many octets of messages count as progress. The same rate as the client requires of a single answer.
+/// How many octets of listings, headers and messages count as progress. The same rate as the client requires of a single answer.
 const SOMETHING: u64 = 6000;
 
 /// A running poll as last judged. Times are since boot.
@@ -33,13 +33,13 @@ pub(super) struct Conduct {
     placed: Duration,
     /// When it last made progress.
     progress: Duration,
-    /// How many octets of messages had arrived by then.
+    /// How many octets had arrived by then.
     octets: u64,
     /// Whether it stands aside.
     aside: bool,
     /// Whether it was asked to give way.
     gives_way: bool,
-    /// If it was told to stop: how many octets of messages had arrived in the last [`WINDOW`].
+    /// If it was told to stop: how many octets had arrived in the last [`WINDOW`].
     pub(super) too_slow: Option<u64>,
     /// Whether it waits for a disk that hangs.
     hang: Hang,
@@ -50,7 +50,7 @@ pub(super) struct Conduct {
 pub(super) struct Seen {
     /// The time, since boot.
     pub(super) now: Duration,
-    /// How many octets of messages have arrived so far.
+    /// How many octets of listings, headers and messages have arrived so far.
     pub(super) octets: u64,
     /// How long it has been waiting for a disk.
     pub(super) waits_for_disk: Option<Duration>,

@@ -284,7 +284,8 @@ impl Polls {
             }
             let has_place_in_the_way = !queue.is_preparing(account) && queue.is_in_the_way(account);
             let in_the_way = has_place_in_the_way || room_is_wanted && watch.holds_room();
-            let seen = Seen { now, octets: progress.received(), waits_for_disk, waits_for_room, in_the_way };
+            let octets = progress.received().saturating_add(watch.listed());
+            let seen = Seen { now, octets, waits_for_disk, waits_for_room, in_the_way };
             queue.is_slow(account, conduct.is_slow(seen));
             match conduct.judge(seen) {
                 Verdict::GoOn => {}

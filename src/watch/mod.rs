@@ -5,7 +5,7 @@ pub(crate) mod hang;
 pub(crate) mod places;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -29,6 +29,8 @@ pub(crate) struct Watch {
     waits_for_room: AtomicBool,
     /// Whether its state is large and has room in memory that others may wait for.
     holds_room: AtomicBool,
+    /// How many octets of listings and headers have arrived.
+    listed: AtomicU64,
     /// Gives the poll its places. None: it needs none.
     places: Option<Arc<dyn Places>>,
     /// Cancelled when the poll's credential is not to be waited for any longer.
@@ -97,6 +99,12 @@ impl Watch {
     #[must_use]
     pub(crate) fn holds_room(&self) -> bool {
         self.holds_room.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many octets of listings and headers have arrived so far.
+    #[must_use]
+    pub(crate) fn listed(&self) -> u64 {
+        self.listed.load(Ordering::Relaxed)
     }
 
     /// Gives back what others need, because the poll hangs.
@@ -181,6 +189,12 @@ pub(crate) fn on_hang(what: Needed, give_back: impl Fn() + Send + 'static) {
 /// Sets whether the current poll has room in memory that others may wait for.
 pub(crate) fn has_room(holds: bool) {
     let _ = WATCH.try_with(|watch| watch.holds_room.store(holds, Ordering::Relaxed));
+}
+
+/// Records that octets of a listing or a header have arrived, which is progress as much as octets of a message.
+pub(crate) fn has_listed(octets: usize) {
+    let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+    let _ = WATCH.try_with(|watch| watch.listed.fetch_add(octets, Ordering::Relaxed));
 }
 
 /// Waits for room in memory, visibly to an observer, as the poll can do nothing else. Polls that hold room are in the
