@@ -293,3 +293,20 @@ async fn the_watch_sees_headers_and_not_refusals() {
         assert_eq!(watch.listed(), 3 * listed);
     }
 }
+
+#[tokio::test]
+async fn a_session_that_is_cut_short_ends_with_the_next_octets_and_knows_its_message() {
+    let (mut client, mut server) = logged_in(1 << 20).await;
+    client.ask(retrieve(1)).unwrap();
+    let watch = Arc::new(watch::Watch::default());
+    watch::watched(Arc::clone(&watch), async {
+        server.write_all(b"+OK\r\n").await.unwrap();
+        assert!(matches!(client.event().await, Ok(Event::Response { .. })));
+        watch.cut_short();
+        server.write_all(b"xxxx").await.unwrap();
+        let error = client.event().await.unwrap_err();
+        assert!(matches!(error, ClientError::TooSlow { .. }), "{error}");
+        assert_eq!(client.suspects(&error), [number(1)]);
+    })
+    .await;
+}

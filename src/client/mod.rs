@@ -534,8 +534,10 @@ impl Client {
             Ok(Ok(0)) => Err(ClientError::Closed),
             Ok(Ok(count)) => {
                 self.unread.end += count;
+                let others_wait = watch::is_in_the_way() || watch::is_to_give_way();
                 self.stall_detector
-                    .waited(before.elapsed(), count, watch::is_in_the_way() || watch::is_to_give_way())
+                    .waited(before.elapsed(), count, others_wait)
+                    .and_then(|()| if watch::is_cut_short() { Err(self.stall_detector.so_far()) } else { Ok(()) })
                     .map_err(|TooSlow { octets, time }| ClientError::TooSlow { octets, window: time })
             }
         }

@@ -136,7 +136,7 @@ impl fmt::Display for PollError {
             Self::TooSlow { octets, window } => write!(
                 f,
                 "only {octets} octets came in {} s while other accounts waited for their turn, so the poll was \
-                 ended. Nothing is lost: the next one continues from here",
+                 ended. Nothing is lost: the next one continues after what was delivered",
                 window.as_secs()
             ),
             Self::CredentialTakesLong { waited } => write!(

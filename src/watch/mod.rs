@@ -25,6 +25,8 @@ tokio::task_local! {
 pub(crate) struct Watch {
     /// Whether it is to give way to others soon.
     give_way: AtomicBool,
+    /// Whether its session is to end as too slow.
+    cut_short: AtomicBool,
     /// Whether it waits for room in memory for its state.
     waits_for_room: AtomicBool,
     /// Whether its state is large and has room in memory that others may wait for.
@@ -117,6 +119,11 @@ impl Watch {
         self.give_way.store(true, Ordering::Relaxed);
     }
 
+    /// Ends the poll's session as too slow for others that wait.
+    pub(crate) fn cut_short(&self) {
+        self.cut_short.store(true, Ordering::Relaxed);
+    }
+
     /// Tells the poll not to wait for its credential any longer.
     pub(crate) fn lose_patience(&self) {
         self.impatience.cancel();
@@ -147,6 +154,12 @@ pub(crate) async fn watched<T>(watch: Arc<Watch>, poll: impl Future<Output = T>)
 #[must_use]
 pub(crate) fn is_to_give_way() -> bool {
     WATCH.try_with(|watch| watch.give_way.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
+/// Whether the current poll's session is to end as too slow.
+#[must_use]
+pub(crate) fn is_cut_short() -> bool {
+    WATCH.try_with(|watch| watch.cut_short.load(Ordering::Relaxed)).unwrap_or(false)
 }
 
 /// Whether others wait for something that the current poll holds. Waits for a place at another server, or for memory
