@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
@@ -185,8 +187,8 @@ async fn look_at(
     answer: impl Fn(usize) -> Vec<u8> + Send + 'static,
 ) -> (Result<usize, ClientError>, usize) {
     let (mut client, mut server) = logged_in(1 << 20).await;
-    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&asked);
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
     let serving = tokio::spawn(async move {
         let (mut unread, mut buffer) = (Vec::new(), vec![0; 4096]);
         while let Ok(count) = server.read(&mut buffer).await {
@@ -263,4 +265,48 @@ async fn what_may_be_deleted_in_another_session_is_refused_and_nothing_is_sent()
     let (event, sent) = tokio::join!(client.event(), answer);
     assert!(matches!(event.unwrap(), Event::Response { to: CommandKind::Dele(_), .. }));
     assert_eq!(&sent, b"DELE 1\r\n", "and nothing before it");
+}
+
+#[test]
+fn listings_and_headers_are_progress_and_what_never_ends_is_none() {
+    let top = CommandKind::Top(number(1));
+    for (current, event, octets) in [
+        (CommandKind::Uidl(None), Event::Lines(5..105), 100),
+        (CommandKind::Uidl(None), Event::Line(0..10), 10),
+        (CommandKind::List(None), Event::Lines(0..9), 9),
+        (top, Event::Data(0..70), 70),
+        (CommandKind::Uidl(None), Event::LongLine(0..4096), 0),
+        (CommandKind::Capa, Event::Line(0..10), 0),
+        // It is counted as mail.
+        (CommandKind::Retr(number(1)), Event::Data(0..70), 0),
+        (top, Event::End { to: top }, 0),
+    ] {
+        assert_eq!(listed(current, &event), octets, "{current:?} {event:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_watch_sees_headers_and_not_refusals() {
+    for (answer, listed) in [("+OK\r\nX: y\r\n\r\n.\r\n", 8), ("-ERR no\r\n", 0)] {
+        let watch = Arc::new(watch::Watch::default());
+        watch::watched(Arc::clone(&watch), look_at(3, move |_| answer.as_bytes().to_vec())).await.0.unwrap();
+        assert_eq!(watch.listed(), 3 * listed);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_cut_short_ends_with_the_next_octets_and_knows_its_message() {
+    let (mut client, mut server) = logged_in(1 << 20).await;
+    client.ask(retrieve(1)).unwrap();
+    let watch = Arc::new(watch::Watch::default());
+    watch::watched(Arc::clone(&watch), async {
+        server.write_all(b"+OK\r\n").await.unwrap();
+        assert!(matches!(client.event().await, Ok(Event::Response { .. })));
+        watch.cut_short();
+        server.write_all(b"xxxx").await.unwrap();
+        let error = client.event().await.unwrap_err();
+        assert!(matches!(error, ClientError::TooSlow { .. }), "{error}");
+        assert_eq!(client.suspects(&error), [number(1)]);
+    })
+    .await;
 }

@@ -484,7 +484,9 @@ impl Client {
             if self.outstanding() == 0 {
                 return Ok(());
             }
-            let heard = match self.event().await? {
+            let event = self.event().await?;
+            watch::has_listed(listed(current, &event));
+            let heard = match event {
                 Event::Response { to, response } => {
                     current = to;
                     on_event(to, ResponsePart::Response(&response))?
@@ -532,8 +534,10 @@ impl Client {
             Ok(Ok(0)) => Err(ClientError::Closed),
             Ok(Ok(count)) => {
                 self.unread.end += count;
+                let others_wait = watch::is_in_the_way() || watch::is_to_give_way();
                 self.stall_detector
-                    .waited(before.elapsed(), count, watch::is_in_the_way() || watch::is_to_give_way())
+                    .waited(before.elapsed(), count, others_wait)
+                    .and_then(|()| if watch::is_cut_short() { Err(self.stall_detector.so_far()) } else { Ok(()) })
                     .map_err(|TooSlow { octets, time }| ClientError::TooSlow { octets, window: time })
             }
         }
@@ -604,6 +608,21 @@ impl Client {
         if !matches!(event, Event::Data(_) | Event::Line(_) | Event::Lines(_) | Event::LongLine(_)) {
             self.stall_detector.answered();
         }
+    }
+}
+
+/// Returns how many octets of a listing or a header this event brings; `current` is what is being answered. Refusals,
+/// capabilities and lines that are passed over are no progress: a server may send them without end.
+fn listed(current: CommandKind, event: &Event) -> usize {
+    match (current, event) {
+        (CommandKind::Uidl(_) | CommandKind::List(_), Event::Line(range) | Event::Lines(range))
+        | (CommandKind::Top(_), Event::Data(range)) => range.len(),
+        (_, Event::Response { to: CommandKind::Uidl(Some(_)) | CommandKind::List(Some(_)), response })
+            if response.status == Status::Ok =>
+        {
+            response.text.len()
+        }
+        _ => 0,
     }
 }
 

@@ -100,7 +100,12 @@ impl StallDetector {
         } else {
             self.all_waited > GRACE + at(self.all_octets, LEAST)
         };
-        if too_slow { Err(TooSlow { octets: self.all_octets, time: self.all_waited }) } else { Ok(()) }
+        if too_slow { Err(self.so_far()) } else { Ok(()) }
+    }
+
+    /// Returns how many octets the session brought, in which time.
+    pub(super) fn so_far(&self) -> TooSlow {
+        TooSlow { octets: self.all_octets, time: self.all_waited }
     }
 
     /// Starts a new window, when an answer is complete or its next part begins.

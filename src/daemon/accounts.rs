@@ -19,6 +19,7 @@ use crate::oauth::tokens::TokenTimes;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::queue::Doing;
 use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed};
+use crate::state::entries::QuarantineReason;
 use crate::state::hints::Past;
 use crate::state::saved::{Files, Saved};
 
@@ -178,6 +179,14 @@ impl AccountState {
     /// Whether a poll of this daemon has succeeded since then, a time since boot.
     pub(super) fn has_succeeded_since(&self, since: Duration) -> bool {
         self.succeeded_at.is_some_and(|at| at >= since)
+    }
+
+    /// How many polls in a row were ended because they were too slow, or how often the session broke at one message in
+    /// a row, whatever other mail came before it.
+    pub(super) fn times_too_slow(&self) -> u32 {
+        let polls = self.standing.history.in_a_row.get(&Cause::TooSlow).copied();
+        let broke = self.quarantine.iter().filter(|one| one.kind == QuarantineReason::BrokeSession);
+        polls.into_iter().chain(broke.map(|one| one.times)).max().unwrap_or(0)
     }
 
     /// Whether its last login worked, as far as known.

@@ -2,8 +2,8 @@
 //!
 //! Places are for polls that make progress. A poll that takes long stands aside, so that its place in the total goes to
 //! an account that waits. If others still wait, it is asked to give way, which it does between two messages. If others
-//! wait, a poll that retrieves next to nothing is stopped. A poll that waits for a disk that hangs cannot be stopped,
-//! and gives up all places.
+//! wait, a poll that retrieves next to nothing is stopped, and one that retrieves little is cut short after some
+//! minutes. A poll that waits for a disk that hangs cannot be stopped, and gives up all places.
 
 use std::time::Duration;
 
@@ -21,8 +21,22 @@ const TURN: Duration = Duration::from_secs(60);
 /// If others wait, a poll has to make progress within this time.
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many octets of messages count as progress. The same rate as the client requires of a single answer.
+/// How many octets of listings, headers and messages count as progress. The same rate as the client requires of a
+/// single answer.
 const SOMETHING: u64 = 6000;
+
+/// After running this long, a poll that brings less than [`PACE`] is slow.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// The least pace of a poll that is not slow, in octets a second: less than a modem's.
+const PACE: u64 = 4 << 10;
+
+/// If somebody has waited for a turn and it was asked to give way, a poll below that pace is cut short after this long.
+/// Each time in a row the next poll has twice as long, so that a large message over a slow line comes some time.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often that doubles at most: no poll is then cut short that the throughput of a session lets go on.
+const DOUBLINGS: u32 = 4;
 
 /// A running poll as last judged. Times are since boot.
 #[derive(Debug)]
@@ -33,13 +47,19 @@ pub(super) struct Conduct {
     placed: Duration,
     /// When it last made progress.
     progress: Duration,
-    /// How many octets of messages had arrived by then.
+    /// How many octets had arrived by then.
     octets: u64,
     /// Whether it stands aside.
     aside: bool,
-    /// Whether it was asked to give way.
-    gives_way: bool,
-    /// If it was told to stop: how many octets of messages had arrived in the last [`WINDOW`].
+    /// When it was asked to give way.
+    gives_way: Option<Duration>,
+    /// Since when and from how many octets on its pace is measured.
+    measured: (Duration, u64),
+    /// How long it may be slow.
+    patience: Duration,
+    /// Whether it was cut short.
+    pub(super) is_cut_short: bool,
+    /// If it was told to stop: how many octets had arrived in the last [`WINDOW`].
     pub(super) too_slow: Option<u64>,
     /// Whether it waits for a disk that hangs.
     hang: Hang,
@@ -50,14 +70,14 @@ pub(super) struct Conduct {
 pub(super) struct Seen {
     /// The time, since boot.
     pub(super) now: Duration,
-    /// How many octets of messages have arrived so far.
+    /// How many octets of listings, headers and messages have arrived so far.
     pub(super) octets: u64,
     /// How long it has been waiting for a disk.
     pub(super) waits_for_disk: Option<Duration>,
     /// Whether its state waits for memory.
     pub(super) waits_for_room: bool,
-    /// Whether others wait for a place that it holds.
-    pub(super) in_the_way: bool,
+    /// How long others have waited for something that it holds.
+    pub(super) waited_for: Option<Duration>,
 }
 
 impl Seen {
@@ -78,6 +98,8 @@ pub(super) enum Verdict {
     GiveWay,
     /// Stop it.
     End,
+    /// End its session as too slow, so that the message under way is known.
+    CutShort,
     /// It hangs: take its places.
     Hangs,
     /// It no longer hangs.
@@ -85,14 +107,18 @@ pub(super) enum Verdict {
 }
 
 impl Conduct {
-    pub(super) fn new(begun: Duration) -> Self {
+    /// Begins; `times` says how often in a row that was too slow.
+    pub(super) fn new(begun: Duration, times: u32) -> Self {
         Self {
             begun,
             placed: begun,
             progress: begun,
             octets: 0,
             aside: false,
-            gives_way: false,
+            gives_way: None,
+            measured: (begun, 0),
+            patience: PATIENCE * (1 << times.min(DOUBLINGS)),
+            is_cut_short: false,
             too_slow: None,
             hang: Hang::default(),
         }
@@ -115,22 +141,28 @@ impl Conduct {
             // A poll that waits for a disk or for memory is not slow.
             (self.progress, self.octets) = (seen.now, seen.octets);
         }
+        if seen.waits_for_room || seen.waits_for_disk.is_some_and(|waited| waited >= SHORT) {
+            self.measured = (seen.now, seen.octets);
+        }
         match self.hang.judge(seen.now, seen.waits_for_disk) {
             Some(Change::Hangs) => return Verdict::Hangs,
             Some(Change::HangsNoMore) => return Verdict::HangsNoMore,
             None if self.hang.since().is_some() => return Verdict::GoOn,
             None => {}
         }
-        if !seen.in_the_way || self.too_slow.is_some() {
+        let Some(waited_for) = seen.waited_for.filter(|_| self.too_slow.is_none() && !self.is_cut_short) else {
             return Verdict::GoOn;
-        }
+        };
         let runs = seen.now.saturating_sub(self.placed);
         if seen.now.saturating_sub(self.progress) >= WINDOW {
             self.too_slow = Some(seen.octets.saturating_sub(self.octets));
             Verdict::End
-        } else if runs >= TURN && !self.gives_way {
-            self.gives_way = true;
+        } else if runs >= TURN && self.gives_way.is_none() {
+            self.gives_way = Some(seen.now);
             Verdict::GiveWay
+        } else if self.gives_way.is_some() && waited_for >= TURN && self.crawls_for(self.patience, seen) {
+            self.is_cut_short = true;
+            Verdict::CutShort
         } else if !self.aside && (runs >= LONG || runs >= SHORT && seen.only_waits()) {
             Verdict::StandAside
         } else {
@@ -141,11 +173,21 @@ impl Conduct {
     /// Records that it has its places from now on: before that it waited at nobody's cost.
     pub(super) fn has_places(&mut self, now: Duration) {
         (self.placed, self.progress, self.aside) = (now, now, false);
+        self.measured = (now, self.octets);
     }
 
-    /// Whether it has had its places for long and retrieved next to nothing.
+    /// Whether it has had its places for long and retrieved little, or has not given way for a turn.
     pub(super) fn is_slow(&self, seen: Seen) -> bool {
-        seen.octets < SOMETHING && seen.now.saturating_sub(self.placed) >= LONG
+        let does_not_give_way = self.gives_way.is_some_and(|asked| seen.now.saturating_sub(asked) >= TURN);
+        let brings_nothing = seen.octets < SOMETHING && seen.now.saturating_sub(self.placed) >= LONG;
+        does_not_give_way || brings_nothing || self.crawls_for(SLOW, seen)
+    }
+
+    /// Whether it has brought less than [`PACE`] on average, over this time at least.
+    fn crawls_for(&self, time: Duration, seen: Seen) -> bool {
+        let (since, octets) = self.measured;
+        let measured = seen.now.saturating_sub(since);
+        measured >= time && seen.octets.saturating_sub(octets) < PACE.saturating_mul(measured.as_secs())
     }
 
     /// Records that it stands aside.
@@ -160,7 +202,7 @@ mod tests {
 
     /// Judges a poll each second. Returns the verdicts other than to go on, each with its second.
     fn verdicts(seconds: u64, seen: impl Fn(u64) -> Seen) -> Vec<(u64, Verdict)> {
-        let mut conduct = Conduct::new(Duration::ZERO);
+        let mut conduct = Conduct::new(Duration::ZERO, 0);
         let judge = |second| {
             let verdict = conduct.judge(Seen { now: Duration::from_secs(second), ..seen(second) });
             if verdict == Verdict::StandAside {
@@ -171,8 +213,13 @@ mod tests {
         (1..=seconds).filter_map(judge).collect()
     }
 
-    const IDLE: Seen =
-        Seen { now: Duration::ZERO, octets: 0, waits_for_disk: None, waits_for_room: false, in_the_way: true };
+    const IDLE: Seen = Seen {
+        now: Duration::ZERO,
+        octets: 0,
+        waits_for_disk: None,
+        waits_for_room: false,
+        waited_for: Some(Duration::ZERO),
+    };
 
     #[test]
     fn what_waits_for_room_stands_aside_and_is_not_ended() {
@@ -197,8 +244,8 @@ mod tests {
 
     #[test]
     fn nobody_in_nobodys_way_is_asked_for_anything() {
-        assert_eq!(verdicts(5000, |_| Seen { in_the_way: false, ..IDLE }), []);
-        let later = |second| Seen { in_the_way: second >= 300, ..IDLE };
+        assert_eq!(verdicts(5000, |_| Seen { waited_for: None, ..IDLE }), []);
+        let later = |second| Seen { waited_for: (second >= 300).then_some(Duration::ZERO), ..IDLE };
         assert_eq!(verdicts(500, later), [(300, Verdict::End)]);
     }
 
@@ -206,7 +253,7 @@ mod tests {
     fn what_waits_for_a_disk_hangs_and_is_not_slow() {
         let hung = |second: u64| Seen {
             waits_for_disk: (second <= 400).then(|| Duration::from_secs(second)),
-            in_the_way: second > 400,
+            waited_for: (second > 400).then_some(Duration::ZERO),
             ..IDLE
         };
         let expected =
@@ -214,7 +261,59 @@ mod tests {
         assert_eq!(verdicts(420, hung), expected);
         // A disk that is slow but responds.
         let slow =
-            |second: u64| Seen { waits_for_disk: Some(Duration::from_secs(second % 14)), in_the_way: false, ..IDLE };
+            |second: u64| Seen { waits_for_disk: Some(Duration::from_secs(second % 14)), waited_for: None, ..IDLE };
         assert_eq!(verdicts(1000, slow), []);
+    }
+
+    /// A poll that brings so many octets a second while somebody has waited since the beginning.
+    fn at_pace(pace: u64) -> impl Fn(u64) -> Seen {
+        move |second| Seen { octets: second * pace, waited_for: Some(Duration::from_secs(second)), ..IDLE }
+    }
+
+    #[test]
+    fn what_crawls_is_cut_short_if_somebody_has_waited_long() {
+        let begins = [(3, Verdict::StandAside), (60, Verdict::GiveWay)];
+        let cut = [begins[0], begins[1], (180, Verdict::CutShort)];
+        assert_eq!(verdicts(5000, at_pace(620)), cut);
+        assert_eq!(verdicts(5000, at_pace(PACE))[1..], [begins[1]], "it is fast enough");
+        let waits_little = |second| Seen { waited_for: Some(Duration::from_secs(59)), ..at_pace(620)(second) };
+        assert_eq!(verdicts(5000, waits_little), begins);
+        let later = |second| Seen { waited_for: (second > 1000).then_some(TURN), ..at_pace(1024)(second) };
+        assert_eq!(verdicts(5000, later), [(1001, Verdict::GiveWay), (1002, Verdict::CutShort)]);
+        let alone = |second| Seen { waited_for: None, ..at_pace(620)(second) };
+        assert_eq!(verdicts(5000, alone), []);
+    }
+
+    #[test]
+    fn each_time_in_a_row_what_crawls_has_twice_as_long() {
+        let cut_after = |times| {
+            let mut conduct = Conduct::new(Duration::ZERO, times);
+            let seen = |second| Seen { now: Duration::from_secs(second), ..at_pace(1024)(second) };
+            (1..9999).find(|second| conduct.judge(seen(*second)) == Verdict::CutShort)
+        };
+        let after: Vec<_> = [0, 1, 3, 4, 1000].into_iter().map(cut_after).collect();
+        assert_eq!(after, [180, 360, 1440, 2880, 2880].map(Some));
+    }
+
+    #[test]
+    fn what_crawls_or_does_not_give_way_is_slow() {
+        let slow = |seen: &dyn Fn(u64) -> Seen| {
+            let mut conduct = Conduct::new(Duration::ZERO, 0);
+            (1..9999).find(|second| {
+                let seen = Seen { now: Duration::from_secs(*second), ..seen(*second) };
+                conduct.judge(seen);
+                conduct.is_slow(seen)
+            })
+        };
+        assert_eq!(slow(&at_pace(10)), Some(10));
+        assert_eq!(slow(&at_pace(620)), Some(30));
+        assert_eq!(slow(&at_pace(20_000)), Some(120), "it was asked to give way at 60 s");
+        assert_eq!(slow(&|second| Seen { waited_for: None, ..at_pace(20_000)(second) }), None);
+        // The pace is not that of the disk.
+        let disk = |second| Seen {
+            waits_for_disk: (second < 14).then(|| Duration::from_secs(second)),
+            ..at_pace(620)(second)
+        };
+        assert_eq!(slow(&disk), Some(43));
     }
 }

@@ -15,6 +15,7 @@ use super::conduct::{Conduct, Seen, Verdict, WINDOW};
 use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::advice;
+use crate::client::ClientError;
 use crate::control::status::Came;
 use crate::credential::looks::turn_at;
 use crate::oauth::store;
@@ -42,6 +43,8 @@ pub(super) struct Polls {
     /// What polls say about their places.
     said: mpsc::UnboundedSender<Said>,
     heard: mpsc::UnboundedReceiver<Said>,
+    /// Since when polls have waited for room in memory, since boot. None: none waits.
+    room_wanted: Option<Duration>,
 }
 
 /// What a poll says about its places.
@@ -146,7 +149,7 @@ impl Polls {
     /// Starts without tasks, in this runtime.
     pub(super) fn new(runtime: Handle) -> Self {
         let (tasks, stop, (said, heard)) = (JoinSet::new(), CancellationToken::new(), mpsc::unbounded_channel());
-        Self { runtime, tasks, running: HashMap::new(), tasks_of: HashMap::new(), stop, said, heard }
+        Self { runtime, tasks, running: HashMap::new(), tasks_of: HashMap::new(), stop, said, heard, room_wanted: None }
     }
 
     /// Returns the runtime for polls.
@@ -159,12 +162,14 @@ impl Polls {
         self.running.len()
     }
 
-    /// Starts to poll an account; `has_delivered` says that mail was delivered to it before.
+    /// Starts to poll an account; `has_delivered` says that mail was delivered to it before, `times_too_slow` how
+    /// often in a row that was too slow.
     pub(super) fn begin(
         &mut self,
         context: &Arc<PollContext>,
         account: &Arc<Account>,
         has_delivered: bool,
+        times_too_slow: u32,
         now: Duration,
     ) {
         // At the highest level, so that every line of the log names its account.
@@ -186,7 +191,15 @@ impl Polls {
         };
         self.spawn(
             work.instrument(span),
-            Running { account: name, conduct: Conduct::new(now), watch, seat: Some(seat), progress, stop, due: None },
+            Running {
+                account: name,
+                conduct: Conduct::new(now, times_too_slow),
+                watch,
+                seat: Some(seat),
+                progress,
+                stop,
+                due: None,
+            },
         );
     }
 
@@ -264,10 +277,15 @@ impl Polls {
             (Err(e), _) => (failed(&account, NotDone::from(e)), String::new()),
             (Ok((_, Done::AccountState)), _) => (failed(&account, NotDone::Cancelled), String::new()),
         };
-        if let (Err(PollError::Stopped), Some(octets), false) =
-            (&report.end, conduct.too_slow, self.stop.is_cancelled())
-        {
-            report = report.because_of(PollError::TooSlow { octets, window: WINDOW });
+        let too_slow = match &report.end {
+            Err(PollError::Stopped) if !self.stop.is_cancelled() => conduct.too_slow.map(|octets| (octets, WINDOW)),
+            Err(PollError::Client(ClientError::TooSlow { octets, window })) if conduct.is_cut_short => {
+                Some((*octets, *window))
+            }
+            _ => None,
+        };
+        if let Some((octets, window)) = too_slow {
+            report = report.because_of(PollError::TooSlow { octets, window });
         }
         After::Polled(Box::new(Polled { account, begun: conduct.begun, report, password, watch, conduct }))
     }
@@ -276,15 +294,17 @@ impl Polls {
     pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
         let mut hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
         let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
+        self.room_wanted = room_is_wanted.then(|| self.room_wanted.unwrap_or(now));
         for Running { account, conduct, watch, progress, stop, .. } in self.running.values_mut() {
             let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
             let waits_for_room = watch.waits_for_room();
             if queue.has_waited_enough(account, now) {
                 watch.lose_patience();
             }
-            let has_place_in_the_way = !queue.is_preparing(account) && queue.is_in_the_way(account);
-            let in_the_way = has_place_in_the_way || room_is_wanted && watch.holds_room();
-            let seen = Seen { now, octets: progress.received(), waits_for_disk, waits_for_room, in_the_way };
+            let since = [self.room_wanted.filter(|_| watch.holds_room()), queue.in_the_way_since(account)];
+            let waited_for = since.into_iter().flatten().min().map(|since| now.saturating_sub(since));
+            let octets = progress.received().saturating_add(watch.listed());
+            let seen = Seen { now, octets, waits_for_disk, waits_for_room, waited_for };
             queue.is_slow(account, conduct.is_slow(seen));
             match conduct.judge(seen) {
                 Verdict::GoOn => {}
@@ -299,6 +319,10 @@ impl Polls {
                     watch.ask_to_give_way();
                 }
                 Verdict::End => stop.cancel(),
+                Verdict::CutShort => {
+                    debug!(account = %account, event = "aside", "{account}: others wait and it brings little, so it ends");
+                    watch.cut_short();
+                }
                 Verdict::Hangs => {
                     hung += 1;
                     watch.hangs();
@@ -381,13 +405,13 @@ mod tests {
     async fn a_poll_that_hung_and_has_ended_does_not_hang_while_its_end_is_written_down() {
         let mut polls = Polls::new(Handle::current());
         let (account, waited) = (AccountName::new("a").unwrap(), Some(Duration::from_secs(15)));
-        let mut conduct = Conduct::new(Duration::ZERO);
+        let mut conduct = Conduct::new(Duration::ZERO, 0);
         let seen = Seen {
             now: Duration::from_secs(20),
             octets: 0,
             waits_for_disk: waited,
             waits_for_room: false,
-            in_the_way: false,
+            waited_for: None,
         };
         assert_eq!(conduct.judge(seen), Verdict::Hangs);
         let report = Box::new(PollReport::of_failure(account.clone(), PollError::Stopped));
@@ -398,5 +422,23 @@ mod tests {
         let News::Ended(ended) = polls.next().await else { panic!("it says nothing") };
         let After::Polled(polled) = polls.after(ended) else { panic!("it polled") };
         assert_eq!(polled.conduct.hung(), None);
+    }
+
+    #[tokio::test]
+    async fn a_poll_that_was_cut_short_says_that_others_waited() {
+        for (is_cut_short, others_waited) in [(true, true), (false, false)] {
+            let mut polls = Polls::new(Handle::current());
+            let account = AccountName::new("a").unwrap();
+            let mut conduct = Conduct::new(Duration::ZERO, 0);
+            conduct.is_cut_short = is_cut_short;
+            let error = ClientError::TooSlow { octets: 9, window: Duration::from_secs(180) };
+            let report = Box::new(PollReport::of_failure(account.clone(), error.into()));
+            let (watch, progress, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
+            let running = Running { account, conduct, watch, seat: None, progress, stop, due: None };
+            polls.spawn(async { Done::Polled { report, password: String::new() } }, running);
+            let News::Ended(ended) = polls.next().await else { panic!("it says nothing") };
+            let After::Polled(polled) = polls.after(ended) else { panic!("it polled") };
+            assert_eq!(matches!(polled.report.end, Err(PollError::TooSlow { octets: 9, .. })), others_waited);
+        }
     }
 }

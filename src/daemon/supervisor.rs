@@ -278,7 +278,9 @@ impl Supervisor {
                     debug!(account = %name, event = "slowed", "{name}: waits, because its server refused several logins");
                     self.queue.finished(&name, until);
                 }
-                None => self.polls.begin(&self.context, &kept.account, kept.has_delivered(), now),
+                None => {
+                    self.polls.begin(&self.context, &kept.account, kept.has_delivered(), kept.times_too_slow(), now);
+                }
             }
         }
         let accounts = &self.accounts;

@@ -52,7 +52,7 @@ pub enum PollError {
     },
     /// Next to nothing came while other accounts waited for a place.
     TooSlow {
-        /// How many octets of messages came.
+        /// How many octets came.
         octets: u64,
         /// In this time.
         window: Duration,
@@ -135,8 +135,8 @@ impl fmt::Display for PollError {
             ),
             Self::TooSlow { octets, window } => write!(
                 f,
-                "only {octets} octets of mail came in {} s while other accounts waited for their turn, so the poll was \
-                 ended. Nothing is lost: the next one continues from here",
+                "only {octets} octets came in {} s while other accounts waited for their turn, so the poll was \
+                 ended. Nothing is lost: the next one continues after what was delivered",
                 window.as_secs()
             ),
             Self::CredentialTakesLong { waited } => write!(

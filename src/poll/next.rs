@@ -138,7 +138,7 @@ impl Poll {
         // message has no unique-id, the next poll would start with it again.
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
-            || messages.is_empty() && self.is_one_of_few_lost(&error);
+            || messages.is_empty() && !watch::is_cut_short() && self.is_one_of_few_lost(&error);
         self.note_where_it_broke(messages, state).await?;
         self.left = self.left.max(to_isolate.len());
         self.broken += 1;

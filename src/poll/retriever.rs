@@ -53,6 +53,10 @@ pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// A session requests no further message after this long; the rest is left for another session.
 const SESSION: Duration = Duration::from_secs(3600);
 
+/// A session that is to give way still requests messages for this long: if listing takes longer than a turn, no poll
+/// would ever retrieve anything otherwise.
+const TURN: Duration = Duration::from_secs(10);
+
 /// Retrieves the messages of a session.
 pub(super) struct Retriever<'a> {
     pub(super) context: &'a PollContext,
@@ -184,7 +188,8 @@ impl<'a> Retriever<'a> {
         if !is_worth_it && !self.retrieval.messages.is_empty() {
             return Ok(());
         }
-        let is_over = self.begun.elapsed() > SESSION || watch::is_to_give_way();
+        let runs = self.begun.elapsed();
+        let is_over = runs > SESSION || runs > TURN && watch::is_to_give_way();
         if self.deadline.is_some() || is_over || self.done.refused.are_too_many() {
             return Ok(());
         }

@@ -6,7 +6,7 @@
 //! that is slow or has many accounts only fills its own places, and no account that could begin is overtaken by one that
 //! was due later.
 //!
-//! An account whose last poll held its places for long and retrieved next to nothing is *slow*. If its server has other
+//! An account whose last poll held its places for long and retrieved little is *slow*. If its server has other
 //! accounts and more than one place, the slow ones leave one place to the others.
 //!
 //! Some accounts have to *prepare* first: their credential comes from a command, a file or a token server, any of which
@@ -50,10 +50,19 @@ const SPREAD: Duration = Duration::from_secs(10);
 /// everything.
 pub(crate) const FEW: usize = 8;
 
+/// How many polls may stand aside at least if some are slow: those only wait, and do not count against the smaller
+/// number. Otherwise a dozen servers that send just enough would block everything.
+pub(crate) const MANY: usize = 64;
+
 /// Returns the maximum number of polls that hold a place, including those that stand aside.
 #[must_use]
 pub(crate) fn most_polls(concurrency: NonZeroUsize) -> usize {
-    concurrency.get().saturating_mul(2).saturating_add(FEW)
+    concurrency.get().saturating_add(most_aside(concurrency))
+}
+
+/// Returns the maximum number of polls that stand aside, slow ones included.
+fn most_aside(concurrency: NonZeroUsize) -> usize {
+    concurrency.get().saturating_add(FEW).max(MANY)
 }
 
 /// How many polls may run at the same time.
@@ -220,7 +229,7 @@ impl Queue {
         }
     }
 
-    /// Records whether a poll that holds places is slow: takes long and retrieves next to nothing.
+    /// Records whether a poll that holds places is slow: takes long and retrieves little.
     pub(crate) fn is_slow(&mut self, account: &AccountName, slow: bool) {
         match self.holds(account) {
             Some(Holds::Both { at, slow: before }) if *before != slow => {
@@ -235,29 +244,40 @@ impl Queue {
         }
     }
 
-    /// Whether a due account waits for a place that this account's poll holds.
+    /// Whether a due account waits for a place, or for space in a room, that this account's poll holds.
     #[must_use]
     pub(crate) fn is_in_the_way(&self, account: &AccountName) -> bool {
-        let per_host = self.limits.per_host;
-        let lacks = |at, slow| self.hosts.get(at).is_some_and(|host: &Host| host.lacks_place_of(slow, per_host));
         match self.holds(account) {
-            // An account that waits at a server without free places needs one of that server's places; any other needs
-            // any place.
-            Some(Holds::Both { at, slow }) => self.is_full() && self.is_any_offered() || lacks(at, *slow),
-            Some(Holds::Server { at, slow }) => lacks(at, *slow),
             Some(Holds::Room { late, .. }) => self.is_in_the_way_in_its_room(*late),
-            Some(Holds::Queued { .. } | Holds::Nothing) | None => false,
+            _ => self.in_the_way_since(account).is_some(),
         }
     }
 
+    /// Returns since when, since boot, the first due account has waited for a place that this account's poll holds.
+    #[must_use]
+    pub(crate) fn in_the_way_since(&self, account: &AccountName) -> Option<Duration> {
+        let per_host = self.limits.per_host;
+        let lacks = |at, slow| self.hosts.get(at).and_then(|host: &Host| host.lacks_place_of(slow, per_host));
+        // An account that waits at a server without free places needs one of that server's places; any other needs any
+        // place. Where no more may stand aside, those that do keep others from it.
+        let (in_total, at_server) = match self.holds(account)? {
+            Holds::Both { at, slow } => (true, lacks(at, *slow)),
+            Holds::Server { at, slow } => (self.is_full_aside(), lacks(at, *slow)),
+            Holds::Room { .. } | Holds::Queued { .. } | Holds::Nothing => return None,
+        };
+        let in_total = self.first_offered().filter(|_| in_total && self.is_full());
+        in_total.into_iter().chain(at_server).min()
+    }
+
     /// Gives up an account's place in the total, in favour of those that wait. At most as many as may run, and [`FEW`]
-    /// more, may stand aside at once. Returns false if it cannot.
+    /// more, may stand aside at once; slow ones do not count, as long as all together are not too many. Returns false
+    /// if it cannot.
     pub(crate) fn stand_aside(&mut self, account: &AccountName) -> bool {
-        if self.counts.aside >= self.limits.concurrency.get().saturating_add(FEW) {
-            return false;
-        }
         let Some(Holds::Both { at, slow }) = self.holds(account) else { return false };
         let (at, slow) = (Arc::clone(at), *slow);
+        if self.is_full_aside() || !slow && self.counts.aside >= self.limits.concurrency.get().saturating_add(FEW) {
+            return false;
+        }
         self.change(account, Holds::Server { at, slow }).is_some()
     }
 
@@ -322,9 +342,14 @@ impl Queue {
         self.counts.running >= self.limits.concurrency.get()
     }
 
-    /// Whether some account could begin if there were a free place in the total.
-    fn is_any_offered(&self) -> bool {
-        self.offers.all().iter().any(|offers| !offers.is_empty())
+    /// Whether nobody more may stand aside, however slow.
+    fn is_full_aside(&self) -> bool {
+        self.counts.aside + self.counts.slow_aside >= most_aside(self.limits.concurrency)
+    }
+
+    /// Returns when the first account became due that could begin if there were a free place in the total.
+    fn first_offered(&self) -> Option<Duration> {
+        self.offers.all().iter().filter_map(|offers| offers.keys().next()).map(|turn| turn.0).min()
     }
 
     /// Returns when [`Self::take_startable`] may next return an account if nothing else happens before; the time may
@@ -360,8 +385,8 @@ impl Queue {
     /// Returns how many polls run, with a place or without.
     #[must_use]
     pub(crate) fn running(&self) -> usize {
-        let Counts { running, aside, prompt, late, without, prepared: _ } = self.counts;
-        running + aside + prompt + late + without
+        let Counts { running, aside, slow_aside, prompt, late, without, prepared: _ } = self.counts;
+        running + aside + slow_aside + prompt + late + without
     }
 
     /// Returns how many accounts are due and wait for a place.

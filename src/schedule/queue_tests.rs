@@ -296,11 +296,12 @@ impl Queue {
         assert_eq!(self.hosts.values().map(|host| host.preparing).sum::<usize>(), self.counts.prompt);
         assert_eq!(
             self.hosts.values().map(|host| host.running).sum::<usize>(),
-            self.counts.running + self.counts.aside
+            self.counts.running + self.counts.aside + self.counts.slow_aside
         );
         let hold = |one: fn(&Holds) -> bool| self.accounts.keys().filter(|a| self.holds(a).is_some_and(one)).count();
         assert_eq!(hold(|holds| matches!(holds, Holds::Both { .. })), self.counts.running);
-        assert_eq!(hold(|holds| matches!(holds, Holds::Server { .. })), self.counts.aside);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Server { slow: false, .. })), self.counts.aside);
+        assert_eq!(hold(|holds| matches!(holds, Holds::Server { slow: true, .. })), self.counts.slow_aside);
         assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: false, .. })), self.counts.prompt);
         assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: true, .. })), self.counts.late);
         assert_eq!(hold(|holds| matches!(holds, Holds::Queued { .. })), prepared);
@@ -683,4 +684,44 @@ fn a_server_where_all_are_slow_has_all_of_its_places() {
     queue.finished(&name("a"), at(20));
     queue.finished(&name("b"), at(20));
     assert_eq!(begin(&mut queue, at(20)), ["a", "b"]);
+}
+
+#[test]
+fn slow_ones_stand_aside_in_larger_numbers_and_are_in_the_way_behind_those() {
+    let names: Vec<String> = (0..80).map(|n| format!("a{n:02}")).collect();
+    let accounts: Vec<_> = names.iter().map(|name| (name.as_str(), name.as_str(), 0)).collect();
+    let mut queue = queue(limits(2, 2), &accounts);
+    let mut aside = Vec::new();
+    loop {
+        let begun = begin(&mut queue, at(0));
+        if begun.is_empty() {
+            break;
+        }
+        for account in begun {
+            queue.is_slow(&name(&account), true);
+            if queue.stand_aside(&name(&account)) {
+                aside.push(account);
+            }
+        }
+    }
+    assert_eq!((aside.len(), queue.running()), (MANY, MANY + 2));
+    assert_eq!(most_polls(limits(2, 2).concurrency), MANY + 2);
+    assert_eq!(queue.in_the_way_since(&name(&aside[0])), Some(at(0)), "nobody more can stand aside");
+    queue.finished(&name(&aside[1]), at(900));
+    assert_eq!(queue.in_the_way_since(&name(&aside[0])), None);
+    // One that is no longer slow counts again.
+    for account in &aside[2..20] {
+        queue.is_slow(&name(account), false);
+    }
+    assert_eq!(queue.running(), MANY + 1);
+}
+
+#[test]
+fn it_is_known_since_when_others_wait() {
+    let mut queue = queue(limits(4, 1), &[("a", "h", 0), ("b", "h", 5), ("c", "h", 3), ("d", "other", 1)]);
+    assert_eq!(begin(&mut queue, at(1)), ["a", "d"]);
+    assert_eq!(queue.in_the_way_since(&name("a")), None);
+    assert_eq!(begin(&mut queue, at(6)), [""; 0]);
+    assert_eq!(queue.in_the_way_since(&name("a")), Some(at(3)), "c waits longest");
+    assert_eq!(queue.in_the_way_since(&name("d")), None);
 }

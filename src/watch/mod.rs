@@ -5,7 +5,7 @@ pub(crate) mod hang;
 pub(crate) mod places;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -25,10 +25,14 @@ tokio::task_local! {
 pub(crate) struct Watch {
     /// Whether it is to give way to others soon.
     give_way: AtomicBool,
+    /// Whether its session is to end as too slow.
+    cut_short: AtomicBool,
     /// Whether it waits for room in memory for its state.
     waits_for_room: AtomicBool,
     /// Whether its state is large and has room in memory that others may wait for.
     holds_room: AtomicBool,
+    /// How many octets of listings and headers have arrived.
+    listed: AtomicU64,
     /// Gives the poll its places. None: it needs none.
     places: Option<Arc<dyn Places>>,
     /// Cancelled when the poll's credential is not to be waited for any longer.
@@ -99,6 +103,12 @@ impl Watch {
         self.holds_room.load(Ordering::Relaxed)
     }
 
+    /// Returns how many octets of listings and headers have arrived so far.
+    #[must_use]
+    pub(crate) fn listed(&self) -> u64 {
+        self.listed.load(Ordering::Relaxed)
+    }
+
     /// Gives back what others need, because the poll hangs.
     pub(crate) fn hangs(&self) {
         self.on_hang.lock().values().for_each(|give_back| give_back());
@@ -107,6 +117,11 @@ impl Watch {
     /// Asks the poll to give way to others: it begins nothing new, finishes what is in progress, and ends in order.
     pub(crate) fn ask_to_give_way(&self) {
         self.give_way.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the poll's session as too slow for others that wait.
+    pub(crate) fn cut_short(&self) {
+        self.cut_short.store(true, Ordering::Relaxed);
     }
 
     /// Tells the poll not to wait for its credential any longer.
@@ -139,6 +154,12 @@ pub(crate) async fn watched<T>(watch: Arc<Watch>, poll: impl Future<Output = T>)
 #[must_use]
 pub(crate) fn is_to_give_way() -> bool {
     WATCH.try_with(|watch| watch.give_way.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
+/// Whether the current poll's session is to end as too slow.
+#[must_use]
+pub(crate) fn is_cut_short() -> bool {
+    WATCH.try_with(|watch| watch.cut_short.load(Ordering::Relaxed)).unwrap_or(false)
 }
 
 /// Whether others wait for something that the current poll holds. Waits for a place at another server, or for memory
@@ -181,6 +202,12 @@ pub(crate) fn on_hang(what: Needed, give_back: impl Fn() + Send + 'static) {
 /// Sets whether the current poll has room in memory that others may wait for.
 pub(crate) fn has_room(holds: bool) {
     let _ = WATCH.try_with(|watch| watch.holds_room.store(holds, Ordering::Relaxed));
+}
+
+/// Records that octets of a listing or a header have arrived, which is progress as much as octets of a message.
+pub(crate) fn has_listed(octets: usize) {
+    let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+    let _ = WATCH.try_with(|watch| watch.listed.fetch_add(octets, Ordering::Relaxed));
 }
 
 /// Waits for room in memory, visibly to an observer, as the poll can do nothing else. Polls that hold room are in the

@@ -43,10 +43,12 @@ impl Host {
         self.front(line).filter(|_| may_begin).map(|(turn, _)| *turn)
     }
 
-    /// Whether an account waits there for a place held by a running poll; `slow` says whether that poll is slow.
-    pub(super) fn lacks_place_of(&self, slow: bool, places: NonZeroUsize) -> bool {
-        let lacks = |line| self.front(line).is_some() && self.offer(line, places).is_none();
-        lacks(Line::Places) || lacks(Line::Slow) && (slow || self.running >= places.get())
+    /// Returns since when an account has waited there for a place held by a running poll, if one does; `slow` says
+    /// whether that poll is slow.
+    pub(super) fn lacks_place_of(&self, slow: bool, places: NonZeroUsize) -> Option<Duration> {
+        let lacks = |line| self.front(line).filter(|_| self.offer(line, places).is_none()).map(|((due, _), _)| *due);
+        let slow_one = lacks(Line::Slow).filter(|_| slow || self.running >= places.get());
+        lacks(Line::Places).into_iter().chain(slow_one).min()
     }
 
     /// Returns the account that has waited longest in a line.

@@ -13,7 +13,7 @@ pub(super) struct Place {
     pub(super) host: Arc<str>,
     /// How it gets its credential.
     pub(super) credential: Credential,
-    /// Whether its last poll held its places for long and retrieved next to nothing.
+    /// Whether its last poll held its places for long and retrieved little.
     pub(super) slow: bool,
     /// What it is doing.
     pub(super) stage: Stage,
@@ -95,8 +95,10 @@ pub(super) enum Holds {
 pub(super) struct Counts {
     /// Both places.
     pub(super) running: usize,
-    /// Only the one at the server: they stand aside.
+    /// Only the one at the server: they stand aside. Without slow ones.
     pub(super) aside: usize,
+    /// The same, and they are slow.
+    pub(super) slow_aside: usize,
     /// They are preparing in the room for prompt ones.
     pub(super) prompt: usize,
     /// They are preparing in the room for those that take long.
@@ -112,7 +114,8 @@ impl Counts {
     pub(super) fn of(&mut self, holds: &Holds) -> &mut usize {
         match holds {
             Holds::Both { .. } => &mut self.running,
-            Holds::Server { .. } => &mut self.aside,
+            Holds::Server { slow: false, .. } => &mut self.aside,
+            Holds::Server { slow: true, .. } => &mut self.slow_aside,
             Holds::Room { late: false, .. } => &mut self.prompt,
             Holds::Room { late: true, .. } => &mut self.late,
             Holds::Queued { .. } => &mut self.prepared,

@@ -19,12 +19,6 @@ impl Queue {
         }
     }
 
-    /// Whether an account that is being polled is preparing.
-    #[must_use]
-    pub(crate) fn is_preparing(&self, account: &AccountName) -> bool {
-        matches!(self.holds(account), Some(Holds::Room { .. }))
-    }
-
     /// Whether to stop waiting for an account's credential. To be called about every second: an account that takes long
     /// also makes room for others.
     pub(crate) fn has_waited_enough(&mut self, account: &AccountName, now: Duration) -> bool {
@@ -80,7 +74,7 @@ impl Queue {
         }
     }
 
-    /// Returns how many accounts may be in the room for those that take long: as many as may stand aside.
+    /// Returns how many accounts may be in the room for those that take long.
     pub(super) fn most_late(&self) -> usize {
         self.limits.concurrency.get().saturating_add(FEW)
     }

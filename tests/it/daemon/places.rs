@@ -91,6 +91,70 @@ fn who_drips_at_a_server_gives_its_place_there_to_those_who_wait() {
     daemon.end().says("while other accounts waited");
 }
 
+/// How many messages the server of [`lists_slowly`] has.
+const LISTED: usize = 1400;
+
+/// A server that lists its messages to one user in some 70 s, and to others an empty maildrop.
+fn lists_slowly() -> Server {
+    Server::start(Arc::new(|wire: &mut Wire| {
+        let mut slow = false;
+        let say = |wire: &mut Wire, text: &str| wire.send(text.as_bytes());
+        say(wire, "+OK\r\n");
+        while let Some(line) = wire.line() {
+            let said = match line.split(' ').next().unwrap_or_default() {
+                "CAPA" => say(wire, "+OK\r\nUSER\r\nUIDL\r\n.\r\n"),
+                "USER" => {
+                    slow = line.contains("slow");
+                    say(wire, "+OK\r\n")
+                }
+                "STAT" if slow => say(wire, &format!("+OK {LISTED} {}\r\n", 40 * LISTED)),
+                "STAT" => say(wire, "+OK 0 0\r\n"),
+                "UIDL" | "LIST" if !slow => say(wire, "+OK\r\n.\r\n"),
+                "UIDL" => list_slowly(wire),
+                "LIST" => {
+                    let lines: String = (1..=LISTED).map(|n| format!("{n} 40\r\n")).collect();
+                    say(wire, &format!("+OK\r\n{lines}.\r\n"))
+                }
+                "RETR" => say(wire, &format!("+OK\r\nMessage-ID: <{}@x>\r\n\r\n.\r\n", &line[5..])),
+                _ => say(wire, "+OK\r\n"),
+            };
+            if said.is_none() {
+                return;
+            }
+        }
+    }))
+}
+
+fn list_slowly(wire: &mut Wire) -> Option<()> {
+    wire.send(b"+OK\r\n")?;
+    for first in (1..=LISTED).step_by(5) {
+        let lines: String = (first..first + 5).map(|n| format!("{n} {n:060}\r\n")).collect();
+        wire.send(lines.as_bytes())?;
+        std::thread::sleep(Duration::from_millis(250)); // this is what is tested
+    }
+    wire.send(b".\r\n")
+}
+
+#[test]
+fn a_listing_that_takes_longer_than_a_turn_brings_mail_while_others_wait() {
+    let server = lists_slowly();
+    let env = TestEnv::new(&[
+        Account::at(server.address).named("slow").text("username", "slow").text("auth", "user"),
+        Account::at(server.address).named("other").text("auth", "user"),
+    ]);
+    env.configure_more("\n[daemon]\nper_host = 1\n");
+    let daemon = Daemon::start(&env);
+    wait_for("the listing", || server.count("UIDL") > 0 && daemon.account("slow")["state"] == "polling");
+    env.run(&["poll", "other"]).expect(0);
+    let begun = Instant::now();
+    while daemon.account("slow")["total"]["messages"] == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(150), "{}", daemon.status());
+        std::thread::sleep(Duration::from_millis(100)); // how often to check
+    }
+    assert_eq!(daemon.account("slow")["trouble"], serde_json::Value::Null, "{}", daemon.status());
+    daemon.end();
+}
+
 #[test]
 fn a_reload_gives_nobody_a_place_that_is_taken() {
     let server = dripping();
