@@ -1,4 +1,4 @@
-//! Errors that say that the system has run out of something: open files, processes, memory. They pass, or the user
+//! Errors that say that the system has run out of something: open files, processes, memory, room in a file. They pass, or the user
 //! raises a limit; nothing is wrong with what was being done.
 
 use std::io;
@@ -16,6 +16,8 @@ pub(crate) enum SystemLimit {
     Threads,
     /// No memory is left.
     Memory,
+    /// A file may not become any larger.
+    FileSize,
 }
 
 /// Returns what the system has run out of if an error says so. None for any other error.
@@ -27,6 +29,7 @@ pub(crate) fn of(error: &io::Error) -> Option<SystemLimit> {
         // refused.
         Errno::AGAIN => Some(SystemLimit::Threads),
         Errno::NOMEM | Errno::NOBUFS => Some(SystemLimit::Memory),
+        Errno::FBIG => Some(SystemLimit::FileSize),
         _ => None,
     }
 }
@@ -42,6 +45,7 @@ mod tests {
             (Errno::NFILE, SystemLimit::OpenFilesOfMachine),
             (Errno::AGAIN, SystemLimit::Threads),
             (Errno::NOMEM, SystemLimit::Memory),
+            (Errno::FBIG, SystemLimit::FileSize),
         ] {
             assert_eq!(of(&errno.into()), Some(expected), "{errno}");
         }

@@ -201,6 +201,7 @@ fn of_framing(error: &FramingError) -> Class {
 pub(super) fn of_network(error: &NetError) -> Class {
     match error {
         NetError::Resolve { .. }
+        | NetError::LookupsHang { .. }
         | NetError::NoAddress { .. }
         | NetError::Connect { .. }
         | NetError::ConnectTimeout { .. }

@@ -132,7 +132,7 @@ async fn without_password(account: &Account, dialer: &Observed, steps: &mut Vec<
 /// Returns the step at which a connection failed.
 fn step_of(error: &NetError, seen: &Seen) -> &'static str {
     match error {
-        NetError::Resolve { .. } | NetError::NoAddress { .. } => "name",
+        NetError::Resolve { .. } | NetError::LookupsHang { .. } | NetError::NoAddress { .. } => "name",
         NetError::NoAddressOnRoute { .. } | NetError::SourceAddress { .. } | NetError::Proxy { .. } => "connection",
         NetError::Connect { .. } | NetError::ConnectTimeout { .. } | NetError::System { .. } if seen.peer.is_none() => {
             "connection"

@@ -31,7 +31,7 @@ use self::status::Status;
 use self::visitors::{Visit, Visitors};
 use crate::advice::next_step::system;
 use crate::notify::command_runner;
-use crate::text;
+use crate::{text, threads};
 
 /// The file name of the socket.
 pub const NAME: &str = "control.sock";
@@ -230,7 +230,8 @@ impl Control {
                 Ok(listener) => {
                     let (sender, questions) = mpsc::channel(QUESTIONS);
                     let (look, path) = (Arc::new(Notify::new()), Arc::new(Mutex::new(dir.join(NAME))));
-                    let place = Place { dir: dir.clone(), others: dirs.to_vec(), path: Arc::clone(&path) };
+                    let place =
+                        Place { dir: dir.clone(), others: dirs.to_vec(), path: Arc::clone(&path), troubled: false };
                     tokio::spawn(accept(listener, place, Arc::clone(&look), sender.clone()));
                     return Ok(Self { questions, sender, path, look });
                 }
@@ -308,6 +309,7 @@ fn bind(dir: &Path) -> io::Result<UnixListener> {
 }
 
 /// Where the socket is.
+#[derive(Debug, Clone)]
 struct Place {
     /// Its directory.
     dir: PathBuf,
@@ -315,20 +317,34 @@ struct Place {
     others: Vec<PathBuf>,
     /// Its path, shared.
     path: Arc<Mutex<PathBuf>>,
+    /// Whether it has been reported that the socket cannot be made again.
+    troubled: bool,
 }
 
+/// A look at the place of the socket: the place as it is now, and the socket if it was made again.
+type Look = threads::Blocking<(Place, Option<UnixListener>)>;
+
 impl Place {
+    /// Does [`restored`](Self::restored) on another thread: the directory may be on a disk that hangs.
+    fn looked_at(&self) -> Look {
+        let mut place = self.clone();
+        threads::blocking(move || {
+            let restored = place.restored();
+            (place, restored)
+        })
+    }
+
     /// Makes the socket again if its name is gone, and elsewhere if its directory is gone, too. None if it exists or
     /// cannot be made.
-    fn restored(&mut self, troubled: &mut bool) -> Option<UnixListener> {
-        let dir = &self.dir;
+    fn restored(&mut self) -> Option<UnixListener> {
+        let dir = &self.dir.clone();
         let there = open_dir(dir).and_then(|opened| fs::symlink_metadata(address(dir, &opened)));
         if !there.is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
             return None;
         }
         let error = match bind(dir) {
             Ok(listener) => {
-                *troubled = false;
+                self.troubled = false;
                 info!(event = "control", "the control socket in {} was removed and has been made again", dir.display());
                 return Some(listener);
             }
@@ -338,17 +354,33 @@ impl Place {
         if let Some((other, listener)) = elsewhere.filter_map(|other| Some((other, bind(other).ok()?))).next() {
             let (from, to) = (dir.display(), other.display());
             info!(event = "control", "the control socket in {from} was removed and is in {to} now: {error}");
-            *troubled = false;
+            self.troubled = false;
             *self.path.lock().unwrap_or_else(PoisonError::into_inner) = other.join(NAME);
             self.dir = other.clone();
             return Some(listener);
         }
         // Reported only once.
-        if !std::mem::replace(troubled, true) {
+        if !std::mem::replace(&mut self.troubled, true) {
             let dir = dir.display();
             warn!(event = "control", "the control socket in {dir} was removed and cannot be made again: {error}");
         }
         None
+    }
+}
+
+/// Waits until the next look is due.
+async fn due(looks: &mut tokio::time::Interval, asked: &Notify) {
+    tokio::select! {
+        _ = looks.tick() => {}
+        () = asked.notified() => {}
+    }
+}
+
+/// Waits for the look that is under way.
+async fn ended(under_way: &mut Option<Look>) -> <Look as Future>::Output {
+    match under_way {
+        Some(look) => look.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -357,13 +389,20 @@ async fn accept(mut listener: UnixListener, mut at: Place, look: Arc<Notify>, se
     let us = rustix::process::geteuid().as_raw();
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut troubled = false;
+    let mut under_way = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = async { tokio::select! { _ = looks.tick() => {} () = look.notified() => {} } } => {
-                if let Some(restored) = at.restored(&mut troubled) {
-                    listener = restored;
+            () = due(&mut looks, &look), if under_way.is_none() => {
+                under_way = Some(at.looked_at());
+                continue;
+            }
+            looked = ended(&mut under_way) => {
+                under_way = None;
+                // Without a thread for it, the next look is as good.
+                if let Ok((place, restored)) = looked {
+                    at = place;
+                    listener = restored.unwrap_or(listener);
                 }
                 continue;
             }

@@ -47,6 +47,9 @@ const LOOK_AROUND: Duration = Duration::from_secs(30);
 /// How often to check the running polls.
 const LOOK_AT_POLLS: Duration = Duration::from_secs(1);
 
+/// How long the status page may take to be there before the daemon says that it is ready.
+const PAGE: Duration = Duration::from_secs(1);
+
 /// How long polls may take to finish after a request to stop. A session drains for 10 s, then come the disk writes.
 pub(super) const ENDING: Duration = Duration::from_secs(25);
 
@@ -109,6 +112,7 @@ enum Event {
     Alive,
     LookAtPolls,
     LookAround,
+    Page(http::Done),
 }
 
 /// The periodic timers.
@@ -194,6 +198,7 @@ impl Supervisor {
 
     /// Works until it is asked to stop.
     pub(super) async fn run(&mut self) -> ExitStatus {
+        let _ = timeout(PAGE, self.open_page()).await;
         info!(
             event = "ready",
             "polling {}; the control socket is at {}",
@@ -215,6 +220,7 @@ impl Supervisor {
                 }
                 Event::LookAtPolls => self.polls.look(&mut self.queue, since_boot()),
                 Event::LookAround => self.look_around(),
+                Event::Page(done) => self.http.take(done),
                 Event::Polls(heard) => self.hear(*heard),
                 Event::Forwarded(done) => self.on_forwarded(done),
                 Event::Found(found) => self.take_note(found),
@@ -242,6 +248,14 @@ impl Supervisor {
         }
     }
 
+    /// Waits until the status page is there, or cannot be.
+    async fn open_page(&mut self) {
+        while self.http.is_at_work() {
+            let done = self.http.next().await;
+            self.http.take(done);
+        }
+    }
+
     async fn next_event(&mut self, rhythms: &mut Rhythms) -> Event {
         let wake =
             self.queue.next_wake().into_iter().chain(self.forwarders.next_wake()).chain(self.grouping.due()).min();
@@ -257,6 +271,7 @@ impl Supervisor {
             _ = rhythms.polls.tick(), if has_polls => Event::LookAtPolls,
             () = self.alarm.wait_until(wake) => Event::Due,
             _ = rhythms.around.tick() => Event::LookAround,
+            done = self.http.next() => Event::Page(done),
             // Last, so that endless requests keep the supervisor from nothing else.
             asked = self.control.next() => Event::Pending(asked),
         }

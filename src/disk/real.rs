@@ -60,12 +60,15 @@ const PIECE: usize = 64 << 10;
 /// pipe.
 fn open_regular(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let not_regular = || io::Error::other("it is not a regular file. Move it away");
     let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => File::from(file),
         Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link. Replace it by the file itself")),
+        // A pipe that nobody reads, or a socket.
+        Err(Errno::NXIO) => return Err(not_regular()),
         Err(e) => return Err(e.into()),
     };
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file. Move it away")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
 /// Converts the result of `fsync(2)` on a directory.

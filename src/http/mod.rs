@@ -22,4 +22,4 @@ mod snapshot;
 mod theme;
 mod troubles;
 
-pub(crate) use listener::Listener;
+pub(crate) use listener::{Done, Listener};

@@ -7,19 +7,24 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
 use crate::account::{Endpoint, Route};
-use crate::threads::{NotDone, blocking};
+use crate::threads::NotDone;
 
 use super::host::bare_host;
+use super::lookups::{self, Failed, Lookups};
 use super::proxy::tunnel;
 use super::{NetError, ProxyProblem, Stream};
 
 /// How long to wait for one address before the next one is tried as well (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
+
+/// How many addresses are tried simultaneously. Each attempt takes a file descriptor, and a name may have hundreds of
+/// addresses.
+const MOST_AT_ONCE: usize = 8;
 
 /// Resolves the endpoint's host, or its proxy's, and connects to one of its addresses within `limit`, except those to
 /// avoid. Through a proxy, the address is that of the proxy.
@@ -27,16 +32,17 @@ pub(super) async fn connect(
     endpoint: &Endpoint,
     avoid: &[SocketAddr],
     limit: Duration,
+    lookups: &Lookups,
 ) -> Result<(SocketAddr, Stream), NetError> {
     let deadline = Instant::now() + limit;
     let Some(proxy) = &endpoint.route.proxy else {
         let target = Target { host: &endpoint.host, port: endpoint.port, route: &endpoint.route };
-        let (peer, tcp) = reach(&target, avoid, limit).await?;
+        let (peer, tcp) = reach(&target, avoid, limit, lookups).await?;
         return Ok((peer, Box::new(tcp)));
     };
     let target = Target { host: &proxy.host, port: proxy.port, route: &endpoint.route };
     let failed = |problem| NetError::Proxy { proxy: proxy.to_string(), problem };
-    let reached = reach(&target, avoid, limit).await;
+    let reached = reach(&target, avoid, limit, lookups).await;
     let (peer, tcp) = reached.map_err(|error| failed(ProxyProblem::Unreachable(Box::new(error))))?;
     let tunnel = timeout_at(deadline, tunnel(tcp, proxy, endpoint)).await;
     let stream = tunnel.unwrap_or(Err(ProxyProblem::TimedOut(limit))).map_err(failed)?;
@@ -55,15 +61,19 @@ async fn reach(
     target: &Target<'_>,
     avoid: &[SocketAddr],
     limit: Duration,
+    lookups: &Lookups,
 ) -> Result<(SocketAddr, TcpStream), NetError> {
     let deadline = Instant::now() + limit;
     let (host, port) = (target.host.to_owned(), target.port);
-    let resolved = timeout_at(deadline, resolve(target)).await;
-    let mut addresses = match resolved {
-        Ok(addresses) => addresses?,
-        Err(_elapsed) => {
-            return Err(timed_out(target, limit, Vec::new(), Vec::new()));
+    let mut addresses = match resolve(target, deadline, lookups).await {
+        Ok(addresses) => addresses,
+        Err(Failed::Resolver(source)) => return Err(NetError::Resolve { host, source }),
+        Err(Failed::NotDone(NotDone::NoThread)) => {
+            return Err(NetError::System { source: NotDone::NoThread.into() });
         }
+        Err(Failed::NotDone(e)) => return Err(NetError::Resolve { host, source: e.into() }),
+        Err(Failed::Late) => return Err(timed_out(target, limit, Vec::new(), Vec::new())),
+        Err(Failed::NoRoom) => return Err(NetError::LookupsHang { host, limit, hanging: lookups::MOST }),
     };
     let found = addresses.len();
     addresses.retain(|address| target.route.leads_to(address.ip()));
@@ -132,18 +142,14 @@ fn bound(source: IpAddr) -> io::Result<TcpSocket> {
 
 /// Returns the target's addresses in the order in which to try them. Uses the system's resolver, which knows what an
 /// administrator has configured: the hosts file, nsswitch, search domains.
-async fn resolve(target: &Target<'_>) -> Result<Vec<SocketAddr>, NetError> {
-    let host = target.host.to_owned();
-    let (name, port) = (bare_host(&host).to_owned(), target.port);
+async fn resolve(target: &Target<'_>, deadline: Instant, lookups: &Lookups) -> Result<Vec<SocketAddr>, Failed> {
+    let (name, port) = (bare_host(target.host).to_owned(), target.port);
     if let Ok(address) = name.parse() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    match blocking(move || (name.as_str(), port).to_socket_addrs()).await {
-        Ok(Ok(found)) => Ok(interleave(found)),
-        Ok(Err(source)) => Err(NetError::Resolve { host, source }),
-        Err(NotDone::NoThread) => Err(NetError::System { source: NotDone::NoThread.into() }),
-        Err(e) => Err(NetError::Resolve { host, source: e.into() }),
-    }
+    let theirs = name.clone();
+    let look_up = move || (theirs.as_str(), port).to_socket_addrs().map(Iterator::collect);
+    lookups.find(&name, port, deadline, look_up).await.map(interleave)
 }
 
 /// Alternates between the address families, starting with that of the resolver's first address, so that a family that
@@ -177,7 +183,8 @@ struct Lost {
 }
 
 /// Tries the addresses in turn: the next attempt begins when the previous one fails or [`STAGGER`] has passed. The
-/// first success wins and the other attempts are dropped.
+/// first success wins and the other attempts are dropped. If [`MOST_AT_ONCE`] are under way, the oldest one is dropped
+/// for the next and counts as failed.
 async fn race<T, F, A>(addresses: &[SocketAddr], deadline: Instant, attempt: F) -> Result<(SocketAddr, T), Lost>
 where
     T: Send + 'static,
@@ -186,6 +193,7 @@ where
 {
     let mut ahead: VecDeque<SocketAddr> = addresses.iter().copied().collect();
     let mut under_way = JoinSet::new();
+    let mut oldest_first: VecDeque<(SocketAddr, AbortHandle)> = VecDeque::new();
     let mut attempts = Vec::new();
     let mut next_start = Instant::now();
     while !(ahead.is_empty() && under_way.is_empty()) {
@@ -197,6 +205,7 @@ where
                     attempts.push((address, failure));
                     next_start = Instant::now();
                 }
+                Err(dropped) if dropped.is_cancelled() => {}
                 // An attempt that ended without a result can only have panicked: that address is out.
                 Err(_panicked) => next_start = Instant::now(),
             },
@@ -206,9 +215,15 @@ where
                 return Err(Lost { attempts, unanswered });
             }
             () = sleep_until(next_start), if !ahead.is_empty() => {
+                oldest_first.retain(|(_, attempt)| !attempt.is_finished());
+                if oldest_first.len() >= MOST_AT_ONCE && let Some((address, oldest)) = oldest_first.pop_front() {
+                    oldest.abort();
+                    attempts.push((address, io::ErrorKind::TimedOut.into()));
+                }
                 if let Some(address) = ahead.pop_front() {
                     let attempt = attempt(address);
-                    under_way.spawn(async move { (address, attempt.await) });
+                    let handle = under_way.spawn(async move { (address, attempt.await) });
+                    oldest_first.push_back((address, handle));
                 }
                 next_start = Instant::now() + STAGGER;
             }

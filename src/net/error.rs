@@ -21,6 +21,15 @@ pub enum NetError {
         /// What the resolver said.
         source: io::Error,
     },
+    /// The host's name was not even looked up in time, because look-ups of other names do not end.
+    LookupsHang {
+        /// As configured.
+        host: String,
+        /// How long was allowed.
+        limit: Duration,
+        /// How many look-ups are under way.
+        hanging: usize,
+    },
     /// The host's name exists, but has no address.
     NoAddress {
         /// As configured.
@@ -259,6 +268,8 @@ pub enum ClientCertificateProblem {
     NotAFile,
     /// It is larger than any certificate or key.
     TooLarge,
+    /// Reading it took longer than this.
+    TooSlow(Duration),
     /// It contains no certificate in PEM form.
     NoCertificate,
     /// It contains no unencrypted private key in PEM form.

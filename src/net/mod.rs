@@ -1,11 +1,12 @@
 //! Makes connections: from a host name to a byte stream that is protected as the account requires.
 //!
-//! `dial` finds and reaches the server, `proxy` does so through a proxy, and `tls` protects the connection and is the
+//! `dial` finds and reaches the server with the `lookups` of names, `proxy` does so through a proxy, and `tls` protects the connection and is the
 //! only place that names rustls. The credentials of a proxy pass through here; those of the mail account never do.
 
 mod dial;
 mod error;
 mod host;
+mod lookups;
 mod proxy;
 mod round_trips;
 mod tls;
@@ -188,13 +189,15 @@ pub struct Dialer {
     limits: NetLimits,
     /// The trusted certificates, and the sessions that can be resumed.
     tls: tls::Tls,
+    /// The look-ups of names that are under way.
+    lookups: lookups::Lookups,
 }
 
 impl Dialer {
     /// Creates a dialer that has not read or connected anything yet.
     #[must_use]
     pub fn new(limits: NetLimits) -> Self {
-        Self { limits, tls: tls::Tls::new(limits.tls_handshake) }
+        Self { limits, tls: tls::Tls::new(limits.tls_handshake), lookups: lookups::Lookups::new(lookups::MOST) }
     }
 
     /// Opens a TCP connection, and begins TLS if the endpoint's mode is implicit (RFC 8314, section 3.1). An address
@@ -211,7 +214,7 @@ impl Dialer {
             let reached = tokio::try_join!(
                 biased;
                 self.prepare(endpoint),
-                dial::connect(endpoint, &avoid, self.limits.connect)
+                dial::connect(endpoint, &avoid, self.limits.connect, &self.lookups)
             );
             let (prepared, (peer, stream)) = match reached {
                 Ok(reached) => reached,

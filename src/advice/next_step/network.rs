@@ -37,6 +37,7 @@ fn step_at(error: &NetError, tls_port: u16) -> Step {
         NetError::ConnectTimeout { attempts, unanswered, .. } if attempts.is_empty() && unanswered.is_empty() => {
             "Check this machine's name servers"
         }
+        NetError::LookupsHang { .. } => "Check this machine's name servers",
         NetError::ConnectTimeout { .. } => "Check host and port, and whether a firewall drops the connection",
         NetError::TlsTimeout { tls, .. } => match tls {
             TlsMode::StartTls => {

@@ -16,6 +16,7 @@ pub(crate) fn step(error: &io::Error) -> Option<&'static str> {
         }
         SystemLimit::OpenFilesOfMachine => "The whole machine has too many files open: try again later",
         SystemLimit::Threads => THREADS,
+        SystemLimit::FileSize => "Allow larger files (ulimit -f, LimitFSIZE=), or check what its file system allows",
         SystemLimit::Memory => "There is too little memory (ulimit -v, MemoryMax=): allow more, or try again later",
     })
 }

@@ -11,7 +11,7 @@ use crate::client::ClientError;
 use crate::client::error::{NotOffered, TooLong, TooLongFor};
 use crate::credential::{CommandFault, ContentsFault, CredentialError, ExposedFile, Exposure, Origin, ReadFault};
 use crate::https::{HttpError, HttpProblem};
-use crate::net::{CaFileProblem, CertificateProblem, HandshakeProblem, NetError};
+use crate::net::{CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem, NetError};
 use crate::oauth::OAuthError;
 use crate::poll::error::DoesNotFit;
 use crate::pop3::{CommandError, CommandKind, FramingError, Mechanism, Refusal, Response, SendError, Status};
@@ -69,6 +69,11 @@ fn the_network_is_told_with_what_to_look_at() {
         attempts: Vec::new(),
         unanswered: Vec::new(),
     };
+    let hang = NetError::LookupsHang { host: host(), limit: Duration::from_secs(30), hanging: 128 };
+    let client_certificate = NetError::ClientCertificate {
+        path: PathBuf::from("/client.pem"),
+        why: ClientCertificateProblem::TooSlow(Duration::from_secs(30)),
+    };
     let ca_file = |why| NetError::CaFile { path: PathBuf::from("/ca.pem"), why };
     let net = |e: NetError| PollError::from(ClientError::from(e));
     check(vec![
@@ -76,6 +81,8 @@ fn the_network_is_told_with_what_to_look_at() {
         (net(connect(Errno::CONNREFUSED)), &["connection refused. Check host and port, this machine's network"]),
         (net(connect(Errno::MFILE)), &["Allow more open files (ulimit -n, LimitNOFILE=)"]),
         (net(slow), &["within 30 s. Check this machine's name servers"]),
+        (net(hang), &["128 look-ups of other names have not ended. Check this machine's name servers"]),
+        (net(client_certificate), &["/client.pem", "longer than 30 s. Check the disk it is on"]),
         (net(timeout(TlsMode::Implicit)), &["did not finish the TLS handshake", "set tls = \"starttls\""]),
         (net(timeout(TlsMode::StartTls)), &["use the port for implicit TLS, usually 995"]),
         (net(not_tls(TlsMode::Implicit)), &["does not begin with TLS; no password was sent. Set tls = \"starttls\""]),
@@ -266,6 +273,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
             &["cannot sync /s/work.uids", "Free some space there and run again; nothing is lost", "df -i"],
         ),
         (io(Errno::MFILE), &["ulimit -n", "Nothing is lost"]),
+        (io(Errno::FBIG), &["Allow larger files (ulimit -f, LimitFSIZE=)"]),
         (io(Errno::ROFS), &["mounted read-only"]),
         (io(Errno::ACCESS), &["Give the user that runs mailferry access to it"]),
     ]);

@@ -93,6 +93,7 @@ pub(super) fn client_certificate(problem: &ClientCertificateProblem) -> Step {
         ClientCertificateProblem::NotAFile
         | ClientCertificateProblem::TooLarge
         | ClientCertificateProblem::Unusable(_) => "Set tls_client_cert and tls_client_key to files in PEM form",
+        ClientCertificateProblem::TooSlow(_) => "Check the disk it is on",
         ClientCertificateProblem::NoCertificate => "Set tls_client_cert to a file that has a certificate",
         ClientCertificateProblem::NoKey => "Set tls_client_key to a file that has the key, without a passphrase",
         ClientCertificateProblem::Exposed { .. } => {

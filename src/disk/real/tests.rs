@@ -132,6 +132,8 @@ fn nothing_but_a_regular_file_is_opened() {
         assert!(RealDisk.append(path).is_err(), "{}", path.display());
         assert!(RealDisk.read(path, 10).is_err(), "{}", path.display());
     }
+    let error = RealDisk.append(&pipe).err().unwrap();
+    assert_eq!(error.to_string(), "it is not a regular file. Move it away");
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
 }
 

@@ -105,6 +105,29 @@ async fn a_slow_address_may_still_win_and_the_losers_are_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_with_many_addresses_takes_few_files_and_the_last_address_may_win() {
+    let (held, counts) = (Arc::new(()), Arc::new(Mutex::new(Vec::new())));
+    let addresses: Vec<_> = (1..=100).map(v4).collect();
+    let attempt = |address| {
+        let (mine, all, counts) = (Arc::clone(&held), Arc::downgrade(&held), Arc::clone(&counts));
+        async move {
+            // What was dropped for this attempt is gone once the scheduler gets to it.
+            tokio::task::yield_now().await;
+            counts.lock().unwrap().push(all.strong_count() - 1);
+            if address != v4(100) {
+                pending::<()>().await;
+            }
+            drop(mine);
+            Ok(())
+        }
+    };
+    assert_eq!(race(&addresses, in_seconds(30), attempt).await.unwrap().0, v4(100));
+    assert_eq!(counts.lock().unwrap().iter().max(), Some(&MOST_AT_ONCE));
+    let lost = race(&addresses, in_seconds(30), |_| pending::<io::Result<()>>()).await.unwrap_err();
+    assert_eq!((lost.attempts.len(), lost.unanswered.len()), (100 - MOST_AT_ONCE, MOST_AT_ONCE));
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_failure_is_listed() {
     let lost = race(&[v6(1), v4(1)], in_seconds(30), |_| async { Err::<(), _>(refused()) }).await.unwrap_err();
     let addresses: Vec<_> = lost.attempts.iter().map(|(address, _)| *address).collect();
@@ -140,7 +163,10 @@ async fn a_refused_address_does_not_keep_the_next_from_working() {
 #[tokio::test]
 async fn a_refused_port_is_named() {
     let (_closed, port) = closed_port();
-    let error = connect(&endpoint("127.0.0.1", port), &[], Duration::from_secs(30)).await.map(|_| ()).unwrap_err();
+    let error = connect(&endpoint("127.0.0.1", port), &[], Duration::from_secs(30), &Lookups::new(8))
+        .await
+        .map(|_| ())
+        .unwrap_err();
     let NetError::Connect { attempts, .. } = &error else { panic!("{error:?}") };
     assert_eq!(attempts.len(), 1);
     let expected = format!("cannot connect to 127.0.0.1 port {port}: 127.0.0.1: connection refused");
@@ -150,9 +176,9 @@ async fn a_refused_port_is_named() {
 #[tokio::test]
 async fn an_address_needs_no_resolver_with_or_without_brackets() {
     for host in ["2001:db8::1", "[2001:db8::1]"] {
-        assert_eq!(resolve(&target(host)).await.unwrap(), [v6(1)]);
+        assert_eq!(resolve(&target(host), in_seconds(30), &Lookups::new(8)).await.unwrap(), [v6(1)]);
     }
-    assert_eq!(resolve(&target("192.0.2.1")).await.unwrap(), [v4(1)]);
+    assert_eq!(resolve(&target("192.0.2.1"), in_seconds(30), &Lookups::new(8)).await.unwrap(), [v4(1)]);
 }
 
 fn target(host: &str) -> Target<'_> {
@@ -174,13 +200,14 @@ async fn a_route_leaves_out_the_addresses_that_it_does_not_lead_to() {
     };
     let limit = Duration::from_secs(30);
     for endpoint in [with(IpVersion::V6, None), with(IpVersion::Any, Some("::1"))] {
-        let error = connect(&endpoint, &[], limit).await.map(|_| ()).unwrap_err();
+        let error = connect(&endpoint, &[], limit, &Lookups::new(8)).await.map(|_| ()).unwrap_err();
         assert!(matches!(error, NetError::NoAddressOnRoute { .. }), "{error:?}");
     }
-    let error = connect(&with(IpVersion::V4, None), &[], limit).await.map(|_| ()).unwrap_err();
+    let error = connect(&with(IpVersion::V4, None), &[], limit, &Lookups::new(8)).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, NetError::Connect { .. }), "{error:?}");
     // An address for documentation, which belongs to nobody (RFC 5737).
-    let error = connect(&with(IpVersion::Any, Some("192.0.2.77")), &[], limit).await.map(|_| ()).unwrap_err();
+    let error =
+        connect(&with(IpVersion::Any, Some("192.0.2.77")), &[], limit, &Lookups::new(8)).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, NetError::SourceAddress { .. }), "{error:?}");
 }
 
@@ -192,7 +219,7 @@ async fn connections_come_from_the_address_that_was_named() {
         route: Route { source_address, ..Route::default() },
         ..endpoint("127.0.0.1", listener.local_addr().unwrap().port())
     };
-    let _connected = connect(&endpoint, &[], Duration::from_secs(30)).await.unwrap();
+    let _connected = connect(&endpoint, &[], Duration::from_secs(30), &Lookups::new(8)).await.unwrap();
     assert_eq!(Some(listener.accept().unwrap().1.ip()), source_address);
 }
 
@@ -200,7 +227,8 @@ async fn connections_come_from_the_address_that_was_named() {
 async fn a_name_that_cannot_exist_is_not_found() {
     // A label of 64 octets (RFC 1035, section 2.3.4): every resolver refuses it without asking anyone.
     let host = format!("{}.invalid", "x".repeat(64));
-    let error = connect(&endpoint(&host, 995), &[], Duration::from_secs(30)).await.map(|_| ()).unwrap_err();
+    let error =
+        connect(&endpoint(&host, 995), &[], Duration::from_secs(30), &Lookups::new(8)).await.map(|_| ()).unwrap_err();
     assert!(matches!(&error, NetError::Resolve { .. }), "{error:?}");
     assert!(!error.to_string().contains('\n'));
 }

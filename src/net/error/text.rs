@@ -25,6 +25,11 @@ impl Display for NetError {
                 write!(f, "cannot find the address of {host}: {why}")
             }
             Self::NoAddressOnRoute { .. } | Self::SourceAddress { .. } | Self::Proxy { .. } => self.fmt_route(f),
+            Self::LookupsHang { host, limit, hanging } => write!(
+                f,
+                "cannot find the address of {host} within {} s: {hanging} look-ups of other names have not ended",
+                limit.as_secs_f32()
+            ),
             Self::NoAddress { host } => write!(f, "{host} has no address"),
             Self::Connect { host, port, attempts } => {
                 write!(f, "cannot connect to {host} port {port}: ")?;
@@ -132,6 +137,7 @@ fn write_client_certificate(f: &mut Formatter<'_>, why: &ClientCertificateProble
         ClientCertificateProblem::Read(source) => f.write_str(&plain(source)),
         ClientCertificateProblem::NotAFile => f.write_str("it is not a regular file"),
         ClientCertificateProblem::TooLarge => f.write_str("it is too large for a certificate or a key"),
+        ClientCertificateProblem::TooSlow(limit) => write!(f, "reading it took longer than {} s", limit.as_secs_f32()),
         ClientCertificateProblem::NoCertificate => f.write_str("it holds no certificate in PEM form"),
         ClientCertificateProblem::NoKey => f.write_str("it holds no private key in PEM form that is not encrypted"),
         ClientCertificateProblem::Exposed { mode } => {

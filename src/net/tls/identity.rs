@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::expiry;
+use super::reading::Reading;
 use crate::account::ClientCertificate;
 use crate::net::{ClientCertificateProblem, NetError};
 
@@ -29,16 +30,21 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn load(files: &ClientCertificate, provider: &CryptoProvider) -> Result<Self, NetError> {
+    pub(super) fn load(
+        files: &ClientCertificate,
+        provider: &CryptoProvider,
+        reading: &Reading,
+    ) -> Result<Self, NetError> {
         use ClientCertificateProblem::{Mismatch, NoCertificate, NoKey, Unusable};
         let of = |path: &Path, why| NetError::ClientCertificate { path: path.to_owned(), why };
         let of_certificate = |why| of(&files.certificate, why);
         let of_key = |why| of(&files.key, why);
-        let (pem, certificate_file) = read(&files.certificate, false).map_err(of_certificate)?;
+        let (pem, certificate_file) =
+            reading.of(&files.certificate, || read(&files.certificate, false)).map_err(of_certificate)?;
         let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
         let chain = chain.map_err(|error| of_certificate(Unusable(error.to_string())))?;
         let expires = chain.first().map(|first| expiry::of_certificate(first)).ok_or(of_certificate(NoCertificate))?;
-        let (pem, key_file) = read(&files.key, true).map_err(of_key)?;
+        let (pem, key_file) = reading.of(&files.key, || read(&files.key, true)).map_err(of_key)?;
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| of_key(NoKey))?;
         let unusable = |error: rustls::Error| of_key(Unusable(error.to_string()));
         let key = CertifiedKey::new(chain, provider.key_provider.load_private_key(key).map_err(unusable)?);

@@ -9,6 +9,7 @@ mod key_length;
 mod listened;
 mod pins;
 mod problem;
+mod reading;
 mod sessions;
 mod trust;
 
@@ -31,9 +32,10 @@ use crate::account::{Endpoint, KeyExchange, TlsMode};
 use crate::threads::{NotDone, blocking};
 
 use super::host::bare_host;
-use super::{CaFileProblem, CertificateProblem, Connection, NetError, Stream};
+use super::{CaFileProblem, CertificateProblem, ClientCertificateProblem, Connection, NetError, Stream};
 use client_certificate::{Asking, noting_the_question};
 use listened::{Beginning, Listened};
+use reading::Reading;
 use trust::{Trust, TrustKey};
 
 /// The state that all TLS connections of the process share.
@@ -57,7 +59,12 @@ pub(super) struct Tls {
 const READ_AGAIN: Duration = Duration::from_secs(60);
 
 /// Holds one set of trusted certificates.
-type Slot = tokio::sync::Mutex<Option<Trust>>;
+#[derive(Debug, Default)]
+struct Slot {
+    trust: Arc<tokio::sync::Mutex<Option<Trust>>>,
+    /// Which file is being read for it.
+    reading: Reading,
+}
 
 /// What a handshake needs, checked before the network is used.
 pub(super) struct Prepared {
@@ -87,13 +94,25 @@ impl Tls {
         let name = server_name(endpoint.tls_options.server_name.as_deref().unwrap_or(&endpoint.host))?;
         let limit = self.limit;
         let config = self.config(TrustKey::of(endpoint), endpoint.key_exchange);
-        let (config, client_certificate_expires) = timeout(limit, config).await.unwrap_or_else(|_elapsed| {
-            Err(match &endpoint.tls_ca_file {
-                Some(path) => NetError::CaFile { path: path.clone(), why: CaFileProblem::TooSlow(limit) },
-                None => NetError::NoTrustStore { why: "reading them took too long".to_owned() },
-            })
-        })?;
+        let config = timeout(limit, config).await.unwrap_or_else(|_elapsed| Err(self.too_slow(endpoint)));
+        let (config, client_certificate_expires) = config?;
         Ok(Prepared { name, config, client_certificate_expires })
+    }
+
+    /// Returns the error about the file that took too long to read.
+    fn too_slow(&self, endpoint: &Endpoint) -> NetError {
+        let (limit, key) = (self.limit, TrustKey::of(endpoint));
+        let shown = endpoint.tls_options.client_certificate.as_ref();
+        match (self.slot(&key).reading.file(), &endpoint.tls_ca_file) {
+            (Some(path), _) if shown.is_some_and(|shown| [&shown.certificate, &shown.key].contains(&&path)) => {
+                NetError::ClientCertificate { path, why: ClientCertificateProblem::TooSlow(limit) }
+            }
+            (Some(path), _) => NetError::CaFile { path, why: CaFileProblem::TooSlow(limit) },
+            (None, Some(path)) if !key.uses_platform() => {
+                NetError::CaFile { path: path.clone(), why: CaFileProblem::TooSlow(limit) }
+            }
+            (None, _) => NetError::NoTrustStore { why: "reading them took too long".to_owned() },
+        }
     }
 
     /// The platform's certificates are read again for the next connection.
@@ -181,17 +200,19 @@ impl Tls {
         Some(heads_a_tls_record(header))
     }
 
+    fn slot(&self, key: &TrustKey) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(key.clone()).or_default())
+    }
+
     /// The configuration for one set of trusted certificates.
     async fn config(
         &self,
         key: TrustKey,
         key_exchange: KeyExchange,
     ) -> Result<(Arc<ClientConfig>, Option<i64>), NetError> {
-        let slot = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(slots.entry(key.clone()).or_default())
-        };
-        let mut slot = slot.lock_owned().await;
+        let place = self.slot(&key);
+        let mut slot = Arc::clone(&place.trust).lock_owned().await;
         let provider = Arc::clone(&self.provider);
         // Only the platform's may look the same and be others: links lead to files that are replaced.
         let (stale, refused) = match key.uses_platform() {
@@ -202,8 +223,8 @@ impl Tls {
         let refreshed = blocking(move || {
             let doubted = |trust: &Trust| stale || (refused && trust.age() >= READ_AGAIN);
             let (trust, read) = match slot.take() {
-                Some(trust) if !doubted(&trust) && trust.is_current() => (trust, false),
-                _ => (Trust::load(&key, &provider)?, true),
+                Some(trust) if !doubted(&trust) && trust.is_current(&place.reading) => (trust, false),
+                _ => (Trust::load(&key, &provider, &place.reading)?, true),
             };
             let config = (trust.config(key_exchange), trust.client_certificate_expires());
             *slot = Some(trust);

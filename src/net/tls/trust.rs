@@ -24,6 +24,7 @@ use super::identity::Identity;
 use super::key_length::name_short_key;
 use super::pins::PinVerifier;
 use super::problem::{SelfSigned, is_authority_as_server};
+use super::reading::Reading;
 use super::sessions::Sessions;
 use crate::account::{ClientCertificate, Endpoint, KeyExchange, PublicKeyPin, TlsOptions, TlsTrust};
 use crate::disk::Stamp;
@@ -93,13 +94,13 @@ impl TrustKey {
 
 impl Trust {
     /// Reads the certificates that this needs.
-    pub(super) fn load(key: &TrustKey, provider: &Arc<CryptoProvider>) -> Result<Self, NetError> {
+    pub(super) fn load(key: &TrustKey, provider: &Arc<CryptoProvider>, reading: &Reading) -> Result<Self, NetError> {
         let loaded = Instant::now();
         let mut files = Files::default();
         let mut listed = Vec::new();
         if let Some(path) = key.ca_file.as_ref().filter(|_| key.trust != TlsTrust::Pin) {
             let problem = |why| NetError::CaFile { path: path.clone(), why };
-            let (pem, stamp) = read_ca_file(path).map_err(problem)?;
+            let (pem, stamp) = reading.of(path, || read_ca_file(path)).map_err(problem)?;
             listed = certificates_in(&pem).map_err(problem)?;
             files.named.push((path.clone(), stamp));
         }
@@ -119,7 +120,8 @@ impl Trust {
             Some(authorities) if key.pins.is_empty() => authorities,
             inner => Arc::new(PinVerifier { inner, pins: key.pins.clone(), provider: Arc::clone(provider) }),
         };
-        let identity = key.client_certificate.as_ref().map(|files| Identity::load(files, provider)).transpose()?;
+        let load = |files| Identity::load(files, provider, reading);
+        let identity = key.client_certificate.as_ref().map(load).transpose()?;
         if let (Some(named), Some(Identity { files: [certificate, key], .. })) = (&key.client_certificate, &identity) {
             files.named.push((named.certificate.clone(), Stamp::of(certificate)));
             files.named.push((named.key.clone(), Stamp::of(key)));
@@ -131,8 +133,9 @@ impl Trust {
     }
 
     /// Whether reading again would give the same result, as far as can be told without reading.
-    pub(super) fn is_current(&self) -> bool {
-        let unchanged = |(path, stamp): &(PathBuf, Stamp)| Stamp::at(path).is_ok_and(|now| now == *stamp);
+    pub(super) fn is_current(&self, reading: &Reading) -> bool {
+        let unchanged =
+            |(path, stamp): &(PathBuf, Stamp)| reading.of(path, || Stamp::at(path)).is_ok_and(|now| now == *stamp);
         let platform = |then: &Vec<_>| self.loaded.elapsed() < PLATFORM_LIFETIME && *then == platform_files();
         self.files.named.iter().all(unchanged) && self.files.platform.as_ref().is_none_or(platform)
     }

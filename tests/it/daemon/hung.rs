@@ -186,3 +186,30 @@ fn a_command_on_a_disk_that_hangs_keeps_nobody_from_anything() {
     wait_for("all mail", || (0..many).all(|n| daemon.account(&format!("stuck{n}"))["total"]["messages"] == 1));
     daemon.end();
 }
+
+#[test]
+fn sockets_on_a_disk_that_hangs_keep_neither_polls_nor_answers_waiting() {
+    let env = TestEnv::new(&[]);
+    let Some(disk) = Disk::make(&env) else { return };
+    let good = Maildrop::new(small_ones(2));
+    let account = |name: &str| Account::at(good.server.address).named(name).text("interval", "1h");
+    env.configure(&[account("good")]);
+    let daemon = disk.start(&env, ".sock");
+    wait_for("the first poll", || daemon.account("good")["total"]["messages"] == 2);
+    disk.hang();
+    let page = env.path("http.sock");
+    env.configure(&[account("good"), account("more")]);
+    env.configure_more(&format!("\n[daemon]\nhttp = {:?}\n", page.display().to_string()));
+    // Both sockets are looked at now.
+    daemon.running.signal(Signal::HUP);
+    wait_for("the reload", || daemon.account("more")["total"]["messages"] == 2);
+    let polls = || good.server.sessions().len();
+    let before = polls();
+    env.run(&["poll"]).expect(0);
+    wait_for("the next poll", || polls() > before);
+    env.run(&["status"]).expect(0);
+    assert!(!page.exists());
+    disk.answer();
+    wait_for("the page", || page.exists());
+    daemon.end();
+}

@@ -1,7 +1,9 @@
 //! Pinned keys, another server name, client certificates.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +15,8 @@ use super::server::{ALL, Authority, Identity, endpoint, for_loopback, for_name, 
 use super::{dialer, greeting};
 use crate::account::{ClientCertificate, Endpoint, PublicKeyPin, TlsOptions, TlsTrust};
 use crate::exit::ExitStatus;
-use crate::net::{CertificateProblem, ClientCertificateProblem, NetError};
+use crate::net::tls::{Tls, TrustKey};
+use crate::net::{CaFileProblem, CertificateProblem, ClientCertificateProblem, NetError};
 
 /// The pin of a server's key: the digest of what `openssl pkey -pubout -outform DER` writes.
 fn pin(server: &Identity) -> PublicKeyPin {
@@ -159,4 +162,34 @@ async fn a_server_that_wants_a_certificate_is_shown_one() {
     assert!(matches!(problem(no_certificate).await, ClientCertificateProblem::NoCertificate));
     std::fs::set_permissions(&good.key, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(matches!(problem(good).await, ClientCertificateProblem::Exposed { mode: 0o644 }));
+}
+
+#[test]
+fn the_file_that_takes_too_long_to_read_is_the_one_that_is_named() {
+    let file = |name: &str| PathBuf::from("/hung").join(name);
+    let ours = ClientCertificate { certificate: file("client.pem"), key: file("client.key") };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for ca_file in [None, Some(file("ca.pem"))] {
+        let options = TlsOptions { client_certificate: Some(ours.clone()), ..TlsOptions::default() };
+        let address = ([127, 0, 0, 1], 995).into();
+        let endpoint = Endpoint { tls_options: options, ..endpoint("127.0.0.1", address, ca_file.as_deref()) };
+        let tls = Tls::new(Duration::from_millis(10));
+        let slot = tls.slot(&TrustKey::of(&endpoint));
+        // As if another account had begun to read it.
+        let _reader = slot.trust.try_lock().unwrap();
+        let prepare = || runtime.block_on(tls.prepare(&endpoint)).map(|_| ()).unwrap_err();
+        for named in [&ours.certificate, &ours.key] {
+            match slot.reading.of(named, prepare) {
+                NetError::ClientCertificate { path, why: ClientCertificateProblem::TooSlow(_) } => {
+                    assert_eq!(path, *named);
+                }
+                other => panic!("{other}"),
+            }
+        }
+        match (prepare(), &ca_file) {
+            (NetError::CaFile { path, why: CaFileProblem::TooSlow(_) }, Some(file)) => assert_eq!(path, *file),
+            (NetError::NoTrustStore { .. }, None) => {}
+            (other, _) => panic!("{other}"),
+        }
+    }
 }
