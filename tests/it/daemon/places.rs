@@ -115,7 +115,9 @@ fn lists_slowly() -> Server {
                     let lines: String = (1..=LISTED).map(|n| format!("{n} 40\r\n")).collect();
                     say(wire, &format!("+OK\r\n{lines}.\r\n"))
                 }
-                "RETR" => say(wire, &format!("+OK\r\nMessage-ID: <{}@x>\r\n\r\n.\r\n", &line[5..])),
+                "RETR" => {
+                    say(wire, &format!("+OK\r\nMessage-ID: <{}@x>\r\n\r\n.\r\n", line.trim_start_matches("RETR ")))
+                }
                 _ => say(wire, "+OK\r\n"),
             };
             if said.is_none() {
