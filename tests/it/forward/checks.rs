@@ -82,11 +82,11 @@ fn a_command_is_looked_for_and_not_run() {
     let program = dir.path().join("deliver");
     std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", ran.display())).unwrap();
     let forward = format!("{{ command = [{program:?}] }}");
-    assert!(check(&forward, 75, "fail").contains("not executable"));
+    assert!(check(&forward, 78, "fail").contains("not executable"));
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     assert!(check(&forward, 0, "ok").contains("is there"));
     assert!(!ran.exists());
-    assert!(check("{ command = [\"/nonexistent/lda\"] }", 75, "fail").contains("/nonexistent/lda"));
+    assert!(check("{ command = [\"/nonexistent/lda\"] }", 78, "fail").contains("/nonexistent/lda"));
 }
 
 #[test]
