@@ -331,7 +331,9 @@ fn what_a_provider_says_is_explained() {
     }
     let token = |account: Account| account.text("auth", "xoauth2");
     let refused = "-ERR Authentication failure: unknown user name or bad password";
-    let (_maildrop, env) = of_provider("outlook.office365.com", &[("AUTH", refused)], token);
+    let (maildrop, env) = of_provider("outlook.office365.com", &[("AUTH", refused)], token);
+    let capabilities = ["USER", "SASL PLAIN XOAUTH2"].map(str::to_owned).to_vec();
+    maildrop.change(|contents| contents.behaviour.capabilities = Some(capabilities));
     env.fetch().expect(77).says("or the token is of another one").says("Let devices and apps use POP");
 }
 

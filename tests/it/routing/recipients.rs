@@ -207,7 +207,7 @@ fn a_multidrop_that_is_not_strict_is_refused_with_its_line() {
         ("header = \"Delivered-To\", default = \"~/x\"", "`multidrop` has no `recipients`", ""),
         (
             "header = \"To\", default = \"~/x\", recipients = { \"a@b\" = \"~/a\" }",
-            "`header` is a field that whoever sends",
+            "`header` names a field that the sender",
             "",
         ),
         ("header = \"Delivered-To\", default = \"~/x\", recipients = {}", "`recipients` is empty", ""),
