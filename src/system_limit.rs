@@ -34,6 +34,12 @@ pub(crate) fn of(error: &io::Error) -> Option<SystemLimit> {
     }
 }
 
+/// Whether an error says that the system has run out of something that others may give back. The largest size of a file
+/// does not pass by itself.
+pub(crate) fn may_pass(error: &io::Error) -> bool {
+    of(error).is_some_and(|limit| limit != SystemLimit::FileSize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +59,6 @@ mod tests {
             assert_eq!(of(&errno.into()), None, "{errno}");
         }
         assert_eq!(of(&io::ErrorKind::WouldBlock.into()), None, "no error of the system");
+        assert!(may_pass(&Errno::MFILE.into()) && !may_pass(&Errno::FBIG.into()));
     }
 }

@@ -91,7 +91,7 @@ impl Class {
             PollError::State(e) => Self::of_state(e),
             PollError::Credential(e) => of_credential(e),
             PollError::OAuth(e) => of_sign_in(e),
-            PollError::Maildir { source, .. } if system_limit::of(source).is_some() => Self::StorageLater,
+            PollError::Maildir { source, .. } if system_limit::may_pass(source) => Self::StorageLater,
             PollError::Maildir { .. } | PollError::InsufficientSpace { .. } | PollError::DiskHangs { .. } => {
                 Self::Storage
             }
@@ -110,7 +110,7 @@ impl Class {
         match error {
             StateError::Locked { .. } => Self::Locked,
             StateError::RenamedAndPolled { .. } => Self::StorageLater,
-            StateError::Io { source, .. } if system_limit::of(source).is_some() => Self::StorageLater,
+            StateError::Io { source, .. } if system_limit::may_pass(source) => Self::StorageLater,
             StateError::OtherUser { .. } | StateError::SameFiles { .. } => Self::Configuration,
             StateError::Io { .. }
             | StateError::OpenToAll { .. }

@@ -108,7 +108,7 @@ impl StartError {
     pub(crate) fn exit_status(&self) -> ExitStatus {
         match self {
             Self::AnotherDaemon { .. } | Self::Alarm(_) | Self::Thread(_) => ExitStatus::Temporary,
-            Self::State { source, .. } if system_limit::of(source).is_some() => ExitStatus::Temporary,
+            Self::State { source, .. } if system_limit::may_pass(source) => ExitStatus::Temporary,
             Self::Control(e) if e.is_temporary() => ExitStatus::Temporary,
             Self::Owner(e) => Class::of_state(e).exit_status(),
             Self::State { .. } | Self::Control(_) => ExitStatus::Local,
