@@ -229,8 +229,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `stat(2)`.
     fn mode_open_to_all(&self, path: &Path) -> io::Result<Option<u32>>;
 
-    /// Makes the bytes of several files durable, one after the other or concurrently; returns the results in the same
-    /// order.
+    /// Makes the bytes of several files on one file system durable, one after the other or concurrently; returns the
+    /// results in the same order.
     fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>>;
 }
 

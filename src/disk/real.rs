@@ -154,7 +154,6 @@ impl DiskFile for RealFile {
 
 impl Disk for RealDisk {
     fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {
-        // All of them are on one file system.
         let device = files.first().and_then(|file| file.device());
         sync_pool::sync_files(device, files)
     }

@@ -3,7 +3,7 @@
 //! A message carries a payload (`T`: which message of the session it is), so that no position in a list decides later
 //! what is deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -428,10 +428,6 @@ pub fn stage<T>(disk: &dyn Disk, mut batch: Vec<Written<T>>) -> Vec<Result<Stage
 /// Syncs the files of each device by a call of their own, and answers in their order. A batch may go to several Maildirs, and
 /// a file system that hangs must not keep those who help with another one.
 fn sync_by_device<F>(files: Vec<(u64, F)>, sync: impl Fn(Vec<F>) -> Vec<io::Result<()>>) -> Vec<io::Result<()>> {
-    let devices: BTreeSet<u64> = files.iter().map(|(device, _)| *device).collect();
-    if devices.len() < 2 {
-        return sync(files.into_iter().map(|(_, file)| file).collect());
-    }
     let mut by_device: BTreeMap<u64, (Vec<usize>, Vec<F>)> = BTreeMap::new();
     for (place, (device, file)) in files.into_iter().enumerate() {
         let (places, those) = by_device.entry(device).or_default();
@@ -439,8 +435,9 @@ fn sync_by_device<F>(files: Vec<(u64, F)>, sync: impl Fn(Vec<F>) -> Vec<io::Resu
         those.push(file);
     }
     let synced = by_device.into_values().flat_map(|(places, those)| places.into_iter().zip(sync(those)));
-    let in_order: BTreeMap<usize, io::Result<()>> = synced.collect();
-    in_order.into_values().collect()
+    let mut synced: Vec<(usize, io::Result<()>)> = synced.collect();
+    synced.sort_unstable_by_key(|(place, _)| *place);
+    synced.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]

@@ -179,13 +179,14 @@ const MOST_TAKEN_FOR_OTHERS: usize = 1000;
 fn remembered(state: &UidState, messages: &[Listed], known: &[EntryId], has_unique_ids: bool) -> Remembered {
     let is_known = |entry: &&Entry| known.binary_search(&entry.id).is_ok();
     let unique_ids: HashSet<&UniqueId> = messages.iter().filter_map(|one| one.unique_id.as_ref()).collect();
-    let named = || unique_ids.iter().flat_map(|unique_id| state.with_unique_id(unique_id));
+    let (mut not_found, mut taken_for_others) = (Vec::new(), Vec::new());
+    for unique_id in unique_ids {
+        let (matched, others): (Vec<&Entry>, Vec<&Entry>) = state.with_unique_id(unique_id).partition(is_known);
+        not_found.extend(others);
+        taken_for_others.extend(matched.into_iter().take(MOST_TAKEN_FOR_OTHERS));
+    }
     let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
-    let others = |unique_id: &&UniqueId| state.with_unique_id(unique_id).filter(is_known).take(MOST_TAKEN_FOR_OTHERS);
-    Remembered::new(
-        named().filter(|entry| !is_known(entry)).chain(nameless).cloned(),
-        unique_ids.iter().flat_map(others).cloned(),
-    )
+    Remembered::new(not_found.into_iter().chain(nameless).cloned(), taken_for_others.into_iter().cloned())
 }
 
 /// Whether the server reports sizes, now or when the remembered messages came: the hints would tell, but may be lost.

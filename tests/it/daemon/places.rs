@@ -11,31 +11,41 @@ use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::{Maildrop, Message, USER};
 use crate::scripted::{Server, Wire};
 
-/// A server with one message. Only the honest user gets it; others get it octet by octet, and never completely.
-fn dripping() -> Server {
-    Server::start(Arc::new(|wire: &mut Wire| {
-        let mut honest = false;
-        let say = |wire: &mut Wire, text: &str| wire.send(text.as_bytes());
+/// A server without passwords; `answer` answers the commands behind the login, whose user name it is given.
+fn server(answer: impl Fn(&mut Wire, &str, &str) -> Option<()> + Send + Sync + 'static) -> Server {
+    Server::start(Arc::new(move |wire: &mut Wire| {
+        let mut user = String::new();
         say(wire, "+OK\r\n");
         while let Some(line) = wire.line() {
             let said = match line.split(' ').next().unwrap_or_default() {
                 "CAPA" => say(wire, "+OK\r\nUSER\r\nUIDL\r\n.\r\n"),
                 "USER" => {
-                    honest = line.contains(USER);
+                    user = line.trim_start_matches("USER ").to_owned();
                     say(wire, "+OK\r\n")
                 }
-                "STAT" => say(wire, "+OK 1 40\r\n"),
-                "UIDL" => say(wire, "+OK\r\n1 u1\r\n.\r\n"),
-                "LIST" => say(wire, "+OK\r\n1 40\r\n.\r\n"),
-                "RETR" if honest => say(wire, "+OK\r\nMessage-ID: <1@x>\r\n\r\nhonest\r\n.\r\n"),
-                "RETR" => drip(wire),
-                _ => say(wire, "+OK\r\n"),
+                _ => answer(wire, &user, &line),
             };
             if said.is_none() {
                 return;
             }
         }
     }))
+}
+
+fn say(wire: &mut Wire, text: &str) -> Option<()> {
+    wire.send(text.as_bytes())
+}
+
+/// A server with one message. Only the honest user gets it; others get it octet by octet, and never completely.
+fn dripping() -> Server {
+    server(|wire, user, line| match line.split(' ').next().unwrap_or_default() {
+        "STAT" => say(wire, "+OK 1 40\r\n"),
+        "UIDL" => say(wire, "+OK\r\n1 u1\r\n.\r\n"),
+        "LIST" => say(wire, "+OK\r\n1 40\r\n.\r\n"),
+        "RETR" if user.contains(USER) => say(wire, "+OK\r\nMessage-ID: <1@x>\r\n\r\nhonest\r\n.\r\n"),
+        "RETR" => drip(wire),
+        _ => say(wire, "+OK\r\n"),
+    })
 }
 
 fn drip(wire: &mut Wire) -> Option<()> {
@@ -96,35 +106,18 @@ const LISTED: usize = 1400;
 
 /// A server that lists its messages to one user in some 70 s, and to others an empty maildrop.
 fn lists_slowly() -> Server {
-    Server::start(Arc::new(|wire: &mut Wire| {
-        let mut slow = false;
-        let say = |wire: &mut Wire, text: &str| wire.send(text.as_bytes());
-        say(wire, "+OK\r\n");
-        while let Some(line) = wire.line() {
-            let said = match line.split(' ').next().unwrap_or_default() {
-                "CAPA" => say(wire, "+OK\r\nUSER\r\nUIDL\r\n.\r\n"),
-                "USER" => {
-                    slow = line.contains("slow");
-                    say(wire, "+OK\r\n")
-                }
-                "STAT" if slow => say(wire, &format!("+OK {LISTED} {}\r\n", 40 * LISTED)),
-                "STAT" => say(wire, "+OK 0 0\r\n"),
-                "UIDL" | "LIST" if !slow => say(wire, "+OK\r\n.\r\n"),
-                "UIDL" => list_slowly(wire),
-                "LIST" => {
-                    let lines: String = (1..=LISTED).map(|n| format!("{n} 40\r\n")).collect();
-                    say(wire, &format!("+OK\r\n{lines}.\r\n"))
-                }
-                "RETR" => {
-                    say(wire, &format!("+OK\r\nMessage-ID: <{}@x>\r\n\r\n.\r\n", line.trim_start_matches("RETR ")))
-                }
-                _ => say(wire, "+OK\r\n"),
-            };
-            if said.is_none() {
-                return;
-            }
+    server(|wire, user, line| match line.split(' ').next().unwrap_or_default() {
+        "STAT" if user.contains("slow") => say(wire, &format!("+OK {LISTED} {}\r\n", 40 * LISTED)),
+        "STAT" => say(wire, "+OK 0 0\r\n"),
+        "UIDL" | "LIST" if !user.contains("slow") => say(wire, "+OK\r\n.\r\n"),
+        "UIDL" => list_slowly(wire),
+        "LIST" => {
+            let lines: String = (1..=LISTED).map(|n| format!("{n} 40\r\n")).collect();
+            say(wire, &format!("+OK\r\n{lines}.\r\n"))
         }
-    }))
+        "RETR" => say(wire, &format!("+OK\r\nMessage-ID: <{}@x>\r\n\r\n.\r\n", line.trim_start_matches("RETR "))),
+        _ => say(wire, "+OK\r\n"),
+    })
 }
 
 fn list_slowly(wire: &mut Wire) -> Option<()> {
