@@ -24,7 +24,8 @@ mod sorted;
 mod switched;
 mod told;
 
-/// An account that forwards to this server and leaves its mail at the source.
+/// An account that forwards to this server and deletes at the source what was forwarded; `more` goes into the table
+/// `imap`.
 fn to(maildrop: &Maildrop, server: &ImapServer, more: &str) -> Account {
     Account::at(maildrop.server.address).deleting().set("forward", server.forward(more))
 }
@@ -67,10 +68,10 @@ fn every_message_arrives_once_byte_for_byte_and_leaves_the_source_only_then() {
     let mut expected: Vec<_> = odd.iter().map(|bytes| arrived(bytes)).collect();
     expected.sort();
     assert_same_mail(&server.mail(), &expected);
-    assert_eq!(maildrop.left().len(), odd.len(), "no session has been held since they arrived");
-    assert_eq!(spool(&env), 0, "what has arrived leaves the spool");
+    assert_eq!(maildrop.left().len(), odd.len(), "nothing is deleted before the next session");
+    assert_eq!(spool(&env), 0, "forwarded messages leave the spool");
     env.fetch().expect(0).says("nothing new");
-    assert!(maildrop.left().is_empty(), "what has arrived goes from the source");
+    assert!(maildrop.left().is_empty(), "forwarded messages are deleted at the source");
     assert_same_mail(&server.mail(), &expected);
     assert!(server.with(|mailbox| mailbox.messages.iter().all(|message| message.flags == "\\Seen $Work")));
     env.fetch().expect(0);
@@ -117,7 +118,7 @@ fn what_somebody_takes_out_of_the_spool_is_fetched_again() {
     let outcome = env.run(&["-v", "fetch"]).expect(0);
     for told in [
         "mailferry: a: 1 message taken out of the spool by somebody else, and fetched again if the server still has it",
-        // What another thread logs names the account, too.
+        // Log lines from other threads name the account, too.
         "a: forwarded since the last poll: 3; files that have left the spool: 3",
     ] {
         assert!(outcome.stderr.lines().any(|line| line == told), "{told}: {outcome:#?}");
@@ -134,6 +135,6 @@ fn a_state_with_a_spool_is_not_for_an_earlier_version_that_would_delete_at_once(
     let env = TestEnv::new(&[to(&maildrop, &server, "")]);
     env.fetch().expect(75);
     let state = std::fs::read_to_string(env.path("state/a.uids")).unwrap();
-    assert!(state.lines().any(|line| line == "W 1"), "a letter that no earlier version may ignore: {state}");
+    assert!(state.lines().any(|line| line == "W 1"), "a record that no earlier version may ignore: {state}");
     server.faults(&[Fault::None]);
 }

@@ -1,4 +1,4 @@
-//! Who forwards an account's mail is alone with it, and says so to others; it holds nobody who is not.
+//! One process at a time forwards an account's mail, and others are told which. Accounts do not hold each other up.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,7 +24,7 @@ fn who_comes_second_is_told_who_forwards_and_waits_or_tries_later() {
     let log = fs::File::create(dir.path().join("log")).unwrap();
     let mut second = env.command(&[], &["forward"]).stderr(log).stdout(std::process::Stdio::null()).spawn().unwrap();
     let said = || fs::read_to_string(dir.path().join("log")).unwrap();
-    wait_for("a word of whoever waits", || said().contains(&who) && said().contains("waiting"));
+    wait_for("the message that it waits", || said().contains(&who) && said().contains("waiting"));
     fs::write(go, "").unwrap();
     assert!(second.wait().unwrap().success(), "{}", said());
     first.wait().expect(0);
@@ -51,7 +51,8 @@ fn whoever_waits_for_another_process_can_be_interrupted() {
     first.wait();
 }
 
-/// A child between fork and exec has a copy of each lock of its parent: no account is told that another process is at it.
+/// Between fork and exec a child holds a copy of each of its parent's locks. No account may take it for another
+/// process.
 #[test]
 fn accounts_that_start_commands_side_by_side_are_not_in_each_other_s_way() {
     let maildrops: Vec<_> = (0..20).map(|_| Maildrop::new(small_ones(2))).collect();

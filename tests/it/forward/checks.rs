@@ -1,4 +1,4 @@
-//! `mailferry check` looks at where mail goes on to, and leaves nothing there.
+//! `mailferry check` probes the destination and leaves nothing there.
 
 use serde_json::Value;
 
@@ -6,13 +6,13 @@ use super::*;
 use crate::scripted::closed::ClosedPort;
 use crate::scripted::lmtp::LmtpServer;
 
-/// Checks the account `a` with this `forward`; what the step `forward` says.
+/// Checks the account `a` with this `forward`; returns the text of the step `forward`.
 #[track_caller]
 fn check(forward: &str, status: i32, mark: &str) -> String {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", forward.to_owned())]);
     let outcome = env.run(&["check", "--json"]).expect(status);
-    assert_eq!((maildrop.left().len(), spool(&env)), (1, 0), "a check moves nothing");
+    assert_eq!((maildrop.left().len(), spool(&env)), (1, 0), "a check fetches and deletes nothing");
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let steps = report["accounts"][0]["steps"].as_array().unwrap().clone();
     let step = steps.iter().find(|step| step["step"] == "forward").unwrap_or_else(|| panic!("{steps:#?}"));
@@ -26,16 +26,16 @@ fn a_mailbox_that_takes_mail_is_well_and_one_that_is_missing_is_not_made() {
     assert!(check(&server.forward(""), 0, "ok").contains("can be delivered to"));
     server.with(|mailbox| mailbox.exists = false);
     assert!(check(&server.forward(""), 0, "ok").contains("forwarding makes it"));
-    // As Dovecot says it.
+    // In Dovecot's words.
     server.with(|mailbox| mailbox.missing = "NO Mailbox doesn't exist: INBOX (0.001 + 0.000 secs).");
     assert!(check(&server.forward(""), 0, "ok").contains("forwarding makes it"));
-    // It separates by dots.
+    // The hierarchy separator is a dot.
     assert!(check(&server.forward(", mailbox = \"Lists.Work\""), 0, "ok").contains("forwarding makes it"));
-    // No mailbox of such a name can be made there: every message would wait.
+    // No mailbox with this name can be created there: every message would wait.
     let said = check(&server.forward(", mailbox = \"Lists/Work\""), 78, "fail");
     assert!(said.contains("This server has . between a mailbox and one below it"), "{said}");
     assert!(said.contains("Write mailbox = \"Lists.Work\" in [accounts.a.forward]"), "{said}");
-    // A dot may stand in a name where levels are parted by a slash; if it may not, the server says so.
+    // Where the separator is a slash a name may contain a dot; a server that does not allow it says so.
     server.with(|mailbox| mailbox.separator = '/');
     let said = check(&server.forward(", mailbox = \"Lists.Work\""), 0, "warn");
     assert!(said.contains("This server has / between a mailbox and one below it"), "{said}");

@@ -1,12 +1,12 @@
-//! To a command: how it ends decides.
+//! Forwarding to a command: its exit status decides.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
-/// A maildrop with so many small messages, and an account whose mail goes to a shell script in `deliver`, which finds a
-/// directory for what it writes in `$1`.
+/// Makes a maildrop with `count` small messages, and an account that forwards to the shell script `deliver`, which
+/// writes into the directory `$1`.
 fn bench(count: usize, script: &str) -> (tempfile::TempDir, Maildrop, TestEnv) {
     let dir = tempfile::tempdir().unwrap();
     let maildrop = Maildrop::new(small_ones(count));
@@ -23,10 +23,10 @@ fn write_script(dir: &tempfile::TempDir, script: &str) {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Writes the message under its id, and keeps a list of ids.
+/// Writes the message to a file named after its delivery id, and adds the id to a list.
 const DELIVER: &str = "echo $MAILFERRY_DELIVERY_ID >>$1/ids; cat >$1/m.$MAILFERRY_DELIVERY_ID";
 
-/// What was delivered, sorted.
+/// Returns the delivered messages, sorted.
 fn delivered(dir: &tempfile::TempDir) -> Vec<Vec<u8>> {
     let is_message = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("m.");
     let mut all: Vec<_> =
@@ -73,7 +73,7 @@ fn a_permanent_failure_is_set_aside_and_told_with_what_the_command_said() {
         assert!(outcome.stdout.contains("2 set aside") && outcome.stderr.contains("no such box"), "{outcome:#?}");
         write_script(&dir, DELIVER);
         env.fetch().expect(1);
-        assert_eq!((maildrop.left().len(), delivered(&dir).len()), (2, 0), "nothing goes and nothing is tried again");
+        assert_eq!((maildrop.left().len(), delivered(&dir).len()), (2, 0), "nothing is deleted or tried again");
         env.run(&["forward", "--again", "a"]).expect(0);
         env.fetch().expect(0);
         assert!(maildrop.left().is_empty());
@@ -96,11 +96,11 @@ fn a_trouble_is_told_by_scheduled_runs_when_it_begins_and_when_it_ends() {
     let run = || env.run(&["fetch", "--scheduled", "-q"]);
     let outcome = run().expect(1);
     assert!(outcome.stderr.contains("(no disk)"), "{outcome:#?}");
-    assert_eq!(run().expect(1).output(), "", "it is no news any more");
+    assert_eq!(run().expect(1).output(), "", "it was reported already");
     write_script(&dir, DELIVER);
     assert_eq!(run().expect(0).stderr, "a: mail is forwarded again\n");
     assert_eq!(run().expect(0).output(), "");
-    // The same for what is set aside.
+    // The same for messages that are set aside.
     write_script(&dir, "cat >/dev/null; exit 65");
     maildrop.change(|contents| contents.messages.push(Message::new("u2", &small(2))));
     let outcome = run().expect(1);

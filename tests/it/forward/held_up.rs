@@ -1,5 +1,5 @@
-//! Neither one message nor several hold up those behind them for ever, and words about one message are not taken for words
-//! about all.
+//! No message, and no number of them, holds up those after it for ever, and a refusal of one message is not taken for a
+//! refusal of all.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,10 +12,10 @@ use super::*;
 use crate::program::wait_for;
 use crate::scripted::lmtp::{AndThen, LmtpServer};
 
-/// What stands in a message that makes trouble.
+/// What a message that causes trouble contains.
 const POISON: &[u8] = b"POISON";
 
-/// Messages of which the first ones make trouble; `size` is what those have more than the others.
+/// Makes messages of which the first `poison` ones cause trouble and have `size` octets more than the others.
 fn messages(poison: usize, others: usize, size: usize) -> Vec<Message> {
     let bytes = |n: usize| match n <= poison {
         true => [small(n), POISON.to_vec(), vec![b'x'; size], b"\r\n".to_vec()].concat(),
@@ -29,8 +29,8 @@ fn by_lmtp(maildrop: &Maildrop, socket: &Path) -> TestEnv {
     TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", lmtp)])
 }
 
-/// To a script, which finds a directory in `$1` and the message in `$m`; `at_poison` is what it does at one that makes
-/// trouble, before the others are put into that directory.
+/// Forwards to a script that puts messages into the directory `$1`. At a message that causes trouble, which is in the
+/// file `$m`, it runs `at_poison` first.
 fn by_command(maildrop: &Maildrop, dir: &Path, at_poison: &str) -> TestEnv {
     let program = dir.join("deliver");
     let deliver = "cat \"$m\" >\"$1/m.$MAILFERRY_DELIVERY_ID\"; rm \"$m\"";
@@ -47,7 +47,8 @@ fn delivered(dir: &Path) -> usize {
     files(dir).iter().filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("m.")).count()
 }
 
-/// In so few runs, each a process of its own, all but the first ones have arrived; those stay at the source.
+/// Checks that within `runs` runs, each a process of its own, all but the first `poison` messages arrive, and that
+/// those stay at the source.
 fn others_arrive(
     what: &str,
     env: &TestEnv,
@@ -69,12 +70,12 @@ fn others_arrive(
     assert_eq!(maildrop.left().len(), poison, "{what}: what has not arrived stays");
 }
 
-/// By cron: each run is ended while the destination hangs.
+/// Two runs that are killed while the destination hangs, as may happen under cron: the second one forwards the others.
 fn each_run_is_ended(what: &str, env: &TestEnv, maildrop: &Maildrop, arrived: impl Fn() -> usize) {
     let running = env.spawn(&["fetch"]);
     let journal = env.path("state/a.forward");
     let is_noted = || fs::read_to_string(&journal).is_ok_and(|text| text.lines().any(|line| line.starts_with("t ")));
-    wait_for(&format!("{what}: that is written down"), is_noted);
+    wait_for(&format!("{what}: the record of the hang"), is_noted);
     running.signal(Signal::KILL);
     running.wait();
     assert_eq!(arrived(), 0, "{what}");
@@ -130,11 +131,12 @@ fn what_an_imap_server_says_of_itself_at_one_message_holds_up_no_other() {
         let env = TestEnv::new(&[to(&maildrop, &server, "")]);
         others_arrive(words, &env, &maildrop, 1, 1, || server.mail().len());
         let outcome = env.fetch();
-        assert!(![0, 1].contains(&outcome.status), "{words}: nothing else waits, so it may hold for all: {outcome:#?}");
+        assert!(![0, 1].contains(&outcome.status), "{words}: nothing else waits, so it may concern all: {outcome:#?}");
     }
 }
 
-/// The smallest of all is refused in words of a quota that are about that message: the others are tried all the same.
+/// The smallest message is refused in words of a quota that concern only that message: the others are tried
+/// nevertheless.
 #[test]
 fn words_of_a_quota_at_the_smallest_message_hold_up_no_larger_one() {
     for capabilities in ABILITIES {
@@ -151,7 +153,8 @@ fn words_of_a_quota_at_the_smallest_message_hold_up_no_larger_one() {
     }
 }
 
-/// The pause is for the message at which it was said. New mail has a try of its own, and no run asks without it.
+/// The pause concerns the message that was refused. New mail is tried at once, and without new mail no run tries
+/// anything.
 #[test]
 fn new_mail_does_not_wait_for_one_message_that_a_quota_was_told() {
     let (maildrop, server) = (Maildrop::new(messages(1, 0, 9000)), ImapServer::start());
@@ -162,11 +165,11 @@ fn new_mail_does_not_wait_for_one_message_that_a_quota_was_told() {
     let run = || env.run(&["-q", "fetch", "--scheduled"]);
     run().expect(75);
     run().expect(0);
-    assert_eq!(appends(), 1, "the mailbox may be full, and is not asked in each run");
+    assert_eq!(appends(), 1, "the mailbox may be full, so not every run tries");
     maildrop.change(|contents| contents.messages.push(Message::new("u2", &small(2))));
     run();
-    assert_eq!((server.mail().len(), appends()), (1, 3), "the new one has gone on");
-    // Where two are told the same it holds for all, and for new mail.
+    assert_eq!((server.mail().len(), appends()), (1, 3), "the new message was forwarded");
+    // If two messages are refused alike, that concerns all, new mail as well.
     server.with(|mailbox| mailbox.refuses = Some((b"Subject:", "NO [OVERQUOTA] Quota exceeded")));
     maildrop.change(|contents| contents.messages.push(Message::new("u3", &small(3))));
     run();
@@ -212,7 +215,7 @@ fn a_refused_envelope_is_followed_by_another_one() {
     server.faults(&faults);
     env.fetch().expect(78);
     let tried = server.with(|mailbox| 9 - mailbox.faults.len());
-    assert_eq!(tried, 2, "two messages show that it holds for all");
+    assert_eq!(tried, 2, "two messages show that it concerns all");
 }
 
 #[test]
@@ -269,7 +272,8 @@ fn what_is_set_aside_takes_no_room_from_new_mail() {
     assert_eq!(spool(&env), 2);
 }
 
-/// An account whose destination was down while mail came, and the files of its spool, the oldest first.
+/// Makes an account whose destination was down while mail arrived. Returns the files in its spool, too, the oldest
+/// first.
 fn waiting(count: usize) -> (Maildrop, ImapServer, TestEnv, Vec<std::path::PathBuf>) {
     let (maildrop, server) = (Maildrop::new(small_ones(count)), ImapServer::start());
     server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
@@ -289,7 +293,7 @@ fn a_file_that_cannot_be_read_is_told_and_holds_up_no_other() {
     let name = files[1].file_name().unwrap().to_str().unwrap();
     env.run(&["forward"]).expect(1).says("3 forwarded, 1 waits").says("cannot read ").says(name);
     env.fetch().expect(1);
-    assert_eq!((server.mail().len(), maildrop.left().len()), (3, 1), "the source has it still");
+    assert_eq!((server.mail().len(), maildrop.left().len()), (3, 1), "the source still has it");
     fs::remove_dir(&files[1]).unwrap();
     env.fetch().expect(0);
     env.fetch().expect(0);

@@ -1,4 +1,4 @@
-//! Destinations that drip, flood or never come to an end: a pass ends by itself, soon, and in little memory.
+//! Destinations that drip, flood or never finish: a pass ends by itself, soon, and with little memory.
 
 use std::net::SocketAddr;
 
@@ -6,10 +6,10 @@ use super::*;
 use crate::scripted::endless::{imap_servers, lmtp_servers};
 use crate::scripted::maildrop::{PASSWORD, USER};
 
-/// What a fetch may take, in KiB.
+/// The peak memory of a fetch, in KiB.
 const BOUND: u64 = 16 * 1024;
 
-/// The value of the key `forward` for a server of either kind.
+/// Returns the value of the key `forward` for an IMAP server.
 pub(crate) fn imap_at(address: SocketAddr) -> String {
     let (host, port) = (address.ip(), address.port());
     format!(
@@ -17,7 +17,7 @@ pub(crate) fn imap_at(address: SocketAddr) -> String {
     )
 }
 
-/// The same by LMTP.
+/// Returns the value of the key `forward` for an LMTP server.
 pub(crate) fn lmtp_at(address: SocketAddr) -> String {
     let (host, port) = (address.ip(), address.port());
     format!("{{ lmtp = {{ host = \"{host}\", port = {port}, recipient = \"jo@example.org\" }} }}")
@@ -35,8 +35,8 @@ fn a_server_that_never_comes_to_an_end_costs_little_time_and_memory() {
         let outcome = env.fetch();
         assert!([75, 76].contains(&outcome.status), "{what}: {outcome:#?}");
         assert!(outcome.elapsed.as_secs() < 40, "{what}: {:?}", outcome.elapsed);
-        assert!(outcome.peak_kib < BOUND, "{what}: {} KiB at the most", outcome.peak_kib);
-        assert!(outcome.stderr.len() < 4000, "{what}: {} octets of words", outcome.stderr.len());
+        assert!(outcome.peak_kib < BOUND, "{what}: a peak of {} KiB", outcome.peak_kib);
+        assert!(outcome.stderr.len() < 4000, "{what}: {} octets of messages", outcome.stderr.len());
         assert_eq!((maildrop.left().len(), spool(&env)), (2, 2), "{what}");
     }
 }

@@ -1,4 +1,4 @@
-//! Into a mailbox, each message once, whatever happens to the answers.
+//! Forwarding to an IMAP mailbox: each message arrives once, whatever happens to the answers.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::scripted::imap::{Naming, Stored, Unreadable};
 use crate::scripted::maildrop::PASSWORD;
 
-/// Fetches until everything has arrived, and once more; what is there then must be the small messages, each once.
+/// Fetches until everything has arrived, and once more; then the mailbox must have each small message once.
 fn all_arrive(env: &TestEnv, maildrop: &Maildrop, server: &ImapServer, count: usize) {
     for _ in 0..10 {
         env.fetch();
@@ -19,7 +19,7 @@ fn all_arrive(env: &TestEnv, maildrop: &Maildrop, server: &ImapServer, count: us
     assert_eq!((maildrop.left().len(), spool(env)), (0, 0));
 }
 
-/// From now on the server does not tell the UIDs of what it stores.
+/// Makes the server report no UIDs for what it stores.
 fn take_uidplus(server: &ImapServer) {
     server.with(|mailbox| {
         (mailbox.naming, mailbox.capabilities) = (Naming::Nothing, "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL-");
@@ -36,14 +36,15 @@ fn a_lost_answer_costs_a_look_and_no_copy() {
         server.faults(&[Fault::None, Fault::LoseAnswer, Fault::None, Fault::LoseAnswer]);
         let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
         env.fetch().expect(75);
-        assert_eq!(maildrop.left().len(), 6, "nothing goes before its answer");
+        assert_eq!(maildrop.left().len(), 6, "nothing is deleted before its answer");
         all_arrive(&env, &maildrop, &server, 6);
         let commands = server.with(|mailbox| mailbox.commands.clone());
         assert!(!commands.iter().any(|command| command.contains("SEARCH")), "{commands:?}");
     }
 }
 
-/// The server has what was under way when the connection broke, and has not come to it when the next pass looks.
+/// The server has received what was in flight when the connection broke, but has not stored all of it when the next
+/// pass looks.
 #[test]
 fn what_an_earlier_connection_left_and_is_stored_late_is_not_appended_again() {
     for uidplus in [true, false] {
@@ -54,13 +55,13 @@ fn what_an_earlier_connection_left_and_is_stored_late_is_not_appended_again() {
         server.faults(&[Fault::None, Fault::StoreLate(Duration::from_millis(2500))]);
         let env = TestEnv::new(&[to(&maildrop, &server, "")]);
         env.fetch().expect(75);
-        assert!(server.mail().len() < 6, "the server takes its time");
+        assert!(server.mail().len() < 6, "the server is slow");
         env.fetch().expect(0);
         all_arrive(&env, &maildrop, &server, 6);
     }
 }
 
-/// The wait for what may be stored late ends at once with the process.
+/// A signal ends the wait for messages that may be stored late at once.
 #[test]
 fn who_waits_for_what_may_be_stored_late_can_be_interrupted() {
     let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
@@ -75,7 +76,7 @@ fn who_waits_for_what_may_be_stored_late_can_be_interrupted() {
     crate::program::wait_for("another look", || server.with(looks) > 1);
     running.signal(rustix::process::Signal::TERM);
     running.wait().expect(143);
-    assert!(server.mail().is_empty(), "nothing is appended on the strength of one look");
+    assert!(server.mail().is_empty(), "one look is not enough to append again");
     env.fetch().expect(0);
     all_arrive(&env, &maildrop, &server, 3);
 }
@@ -120,7 +121,7 @@ fn another_uidvalidity_costs_a_look_at_all_messages_and_no_copy() {
     let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
     env.fetch().expect(75);
     all_arrive(&env, &maildrop, &server, 6);
-    // The same where the mailbox was renumbered and the message did not arrive.
+    // The same if the mailbox was renumbered and the message did not arrive.
     let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
     server.faults(&[Fault::None, Fault::CutLiteral(3)]);
     let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
@@ -129,7 +130,7 @@ fn another_uidvalidity_costs_a_look_at_all_messages_and_no_copy() {
     all_arrive(&env, &maildrop, &server, 3);
 }
 
-/// The messages of a mailbox that is made anew begin with UID 1, whatever an intent says.
+/// The UIDs of a recreated mailbox begin at 1, whatever an intent says.
 #[test]
 fn a_mailbox_that_was_made_anew_is_looked_through_from_its_beginning() {
     let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
@@ -141,12 +142,12 @@ fn a_mailbox_that_was_made_anew_is_looked_through_from_its_beginning() {
     all_arrive(&env, &maildrop, &server, 3);
 }
 
-/// Puts a message into a mailbox, as somebody else does.
+/// Stores a message in the mailbox, as another client does.
 fn store(server: &ImapServer, bytes: &[u8]) {
     server.with(|mailbox| mailbox.store(bytes.to_owned()));
 }
 
-/// What is there with its bytes may have come in another way, long ago: one more copy is better than none.
+/// A message with the same bytes may have come from elsewhere, long ago: an extra copy is better than none.
 #[test]
 fn where_the_mailbox_was_made_anew_a_message_that_says_little_is_appended_again() {
     let little = b"Subject: alarm\r\n\r\nx\r\n";
@@ -163,7 +164,7 @@ fn where_the_mailbox_was_made_anew_a_message_that_says_little_is_appended_again(
 #[test]
 fn a_message_that_goes_to_another_mailbox_after_a_lost_answer_is_appended_there() {
     let (maildrop, server, other) = (Maildrop::new(small_ones(1)), ImapServer::start(), ImapServer::start());
-    // The same bytes are there, in another way.
+    // The same bytes are already there, from elsewhere.
     store(&other, &on_the_wire(&small(1)));
     server.faults(&[Fault::LoseAnswer]);
     let env = TestEnv::new(&[to(&maildrop, &server, "")]);
@@ -180,16 +181,16 @@ fn a_quota_pauses_and_goes_on_by_itself() {
         for at_once in [true, false] {
             let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
             let refuse = if at_once { Fault::RefuseAtOnce(words) } else { Fault::Refuse(words) };
-            // One at a time, and one behind the other: then what is under way already may be taken.
+            // One at a time, or several in flight: then some may be accepted after the refusal.
             server.with(|mailbox| {
                 mailbox.capabilities =
                     if at_once { "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS" } else { mailbox.capabilities };
             });
-            // The next one is asked for, too.
+            // The next message is tried as well, to see whether the refusal concerns all.
             let refused = vec![refuse; if at_once { 2 } else { 1 }];
             server.faults(&[vec![Fault::None], refused].concat());
             let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 1")]);
-            // What is under way already is taken, so the word was about one message.
+            // A message in flight is accepted after the refusal, so that concerned one message.
             let outcome = env.fetch().expect(if at_once { 75 } else { 1 });
             let waiting = if at_once { "3 wait" } else { "1 waits" };
             assert!(
@@ -244,7 +245,7 @@ fn a_message_larger_than_appendlimit_is_not_sent() {
     assert_eq!(maildrop.left().len(), 3);
 }
 
-/// More mail comes to the source.
+/// Adds a message at the source.
 fn more(maildrop: &Maildrop, number: usize) {
     maildrop.change(|contents| contents.messages.push(Message::new(&format!("u{number}"), &small(number))));
 }
@@ -263,7 +264,7 @@ fn a_refusal_without_a_reason_holds_no_other_message_and_is_not_tried_for_ever()
     assert_eq!((maildrop.left().len(), server.mail().len()), (3, 4));
 }
 
-/// Where nothing arrives, a refusal is the destination's trouble, whatever it says.
+/// While nothing arrives, a refusal is the destination's fault, whatever it says.
 #[test]
 fn an_outage_that_is_told_as_a_plain_refusal_sets_nothing_aside() {
     let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
@@ -326,7 +327,7 @@ fn what_gmail_takes_for_another_message_is_set_aside_and_stays_at_the_source() {
         assert_same_mail(&server.mail(), &expected);
         assert_eq!((maildrop.left(), spool(&env)), (vec!["u2".to_owned()], 1));
     }
-    // The same message again is no other one.
+    // Once the other message is gone, the server accepts this one.
     server.with(|mailbox| mailbox.messages.retain(|message| message.uid != 1));
     env.run(&["forward", "--again", "a"]).expect(0).says("1 forwarded");
     env.fetch().expect(0);
@@ -341,14 +342,14 @@ fn a_message_keeps_its_date() {
     assert_eq!(server.with(|mailbox| mailbox.messages[0].date.clone()), "24-Nov-2015 08:07:06 +0200");
 }
 
-/// A header may stand over several bodies of the same length.
+/// Several messages of the same size may have the same header and different bodies.
 #[test]
 fn a_message_with_the_same_header_and_size_is_not_taken_for_one_whose_answer_was_lost() {
     let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
     server.faults(&[Fault::CutLiteral(20)]);
     let env = TestEnv::new(&[to(&maildrop, &server, "")]);
     env.fetch().expect(75);
-    // Somebody else stores it meanwhile.
+    // Another client stores such a message meanwhile.
     let ours = on_the_wire(&small(1));
     let mut other = ours.clone();
     let last = other.iter().rposition(u8::is_ascii_alphanumeric).unwrap();
@@ -390,7 +391,7 @@ fn a_file_that_is_not_whole_any_more_goes_nowhere() {
     assert_eq!((server.mail().len(), maildrop.left().len()), (1, 1), "the source still has it");
 }
 
-/// What a server says of UIDs costs no message, whatever it says.
+/// Whatever UIDs a server reports, no message is lost.
 #[test]
 fn the_same_bytes_twice_are_two_messages_even_if_the_server_names_wrong_uids_or_none() {
     let namings =
@@ -400,7 +401,7 @@ fn the_same_bytes_twice_are_two_messages_even_if_the_server_names_wrong_uids_or_
             let twin = |n: usize| Message::new(&format!("u{n}"), &small(1));
             let (maildrop, server) = (Maildrop::new((1..=6).map(twin).collect()), ImapServer::start());
             server.with(|mailbox| mailbox.naming = naming);
-            // One is not stored, and the connection breaks; all behind it are sent again.
+            // The connection breaks before one is stored; all after it are sent again.
             let mut faults = vec![Fault::None; lost];
             faults.push(Fault::CutLiteral(3));
             server.faults(&faults);
@@ -430,7 +431,7 @@ fn a_server_that_estimates_sizes_gets_no_message_twice() {
     }
 }
 
-/// Nothing tells that it is the message, so it is appended again, but not for ever.
+/// Nothing shows that the stored message is ours, so it is appended again, but not for ever.
 #[test]
 fn where_the_server_changes_the_bytes_lost_answers_cost_a_few_copies_at_most() {
     let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
@@ -556,7 +557,7 @@ fn the_dialogue_is_shown_without_secrets_and_messages() {
     }
 }
 
-/// What a server says of a message that it drops as a duplicate is no evidence, whoever the server is and however it says it.
+/// If a server drops a message as a duplicate, its OK is no evidence, whatever UID it reports.
 #[test]
 fn an_ok_that_names_another_message_or_adds_none_is_none() {
     let with = |id: &str, body: &str| format!("Message-ID: <{id}@x>\r\nSubject: s\r\n\r\n{body}\r\n").into_bytes();
@@ -610,7 +611,7 @@ fn what_one_connection_has_appended_is_known_to_the_others() {
     assert_eq!((server.mail().len(), maildrop.left().len(), spool(&env)), (1, 39, 39));
 }
 
-/// The very same message is there: nothing is lost, and nothing is to be told.
+/// The identical message is already there: nothing is lost, and nothing is reported.
 #[test]
 fn a_duplicate_that_a_server_drops_has_arrived() {
     let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
@@ -620,7 +621,7 @@ fn a_duplicate_that_a_server_drops_has_arrived() {
     all_arrive(&env, &maildrop, &server, 2);
 }
 
-/// A server that changes what it stores, and names no UIDs, has stored it all the same.
+/// A server that changes what it stores and reports no UIDs has stored it nevertheless.
 #[test]
 fn a_mailbox_that_grows_has_taken_a_message_whatever_it_looks_like() {
     let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
@@ -630,7 +631,8 @@ fn a_mailbox_that_grows_has_taken_a_message_whatever_it_looks_like() {
     all_arrive(&env, &maildrop, &server, 3);
 }
 
-/// An account whose mail goes on to this server, with a wrong password in a file, and what writes another one.
+/// Makes an account that forwards to this server with a wrong password in a file, and a function that writes another
+/// password.
 fn with_password_file(maildrop: &Maildrop, server: &ImapServer) -> (TestEnv, impl Fn(&str) + use<>) {
     let env = TestEnv::new(&[]);
     let file = env.path("destination.password");
@@ -649,7 +651,8 @@ fn logins(server: &ImapServer) -> usize {
     server.with(|mailbox| mailbox.commands.iter().filter(|command| *command == "AUTHENTICATE").count())
 }
 
-/// Cron runs every few minutes; who has locked the mailbox for a wrong password unlocks it for nobody who goes on.
+/// Cron runs every few minutes. A provider that has locked a mailbox for wrong passwords does not unlock it while more
+/// of them come.
 #[test]
 fn scheduled_runs_offer_a_refused_password_as_seldom_as_the_daemon() {
     let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
@@ -667,7 +670,7 @@ fn scheduled_runs_offer_a_refused_password_as_seldom_as_the_daemon() {
         pause.lines().find_map(|line| line.strip_prefix("due_in = ")).unwrap().parse::<u64>().unwrap()
     };
     assert!((590..=620).contains(&due_in()), "{}", due_in());
-    // Who tries by hand waits for no pause, and one more refusal makes it longer.
+    // A run by hand ignores the pause, and another refusal makes it longer.
     env.run(&["forward"]).expect(77);
     assert!(logins(&server) > refused && (1190..=1220).contains(&due_in()), "{}", due_in());
     env.fetch().expect(77);
@@ -675,20 +678,20 @@ fn scheduled_runs_offer_a_refused_password_as_seldom_as_the_daemon() {
     let refused = logins(&server);
     run().expect(0);
     assert_eq!(logins(&server), refused);
-    // The same trouble after the pause is no news.
+    // The same failure after the pause is not reported again.
     let hints = std::fs::read_to_string(env.path("state/a.hints")).unwrap();
     std::fs::write(env.path("state/a.hints"), hints.replace(&format!("due_in = {}\n", due_in()), "due_in = 0\n"))
         .unwrap();
     assert_eq!(run().expect(77).output(), "");
     assert!(logins(&server) > refused);
-    // A person puts it right.
+    // The password is corrected.
     write(PASSWORD);
     assert_eq!(run().expect(0).output(), "a: mail is forwarded again\n");
     assert_eq!(server.mail().len(), 1);
     assert!(!std::fs::read_to_string(env.path("state/a.hints")).unwrap().contains("[standing.forwarding]"));
 }
 
-/// Each of these has a twin with its Message-ID and its size, and other bytes; the server keeps the first of both.
+/// Each message has a twin with the same Message-ID and size and other bytes; the server keeps the first of the two.
 #[test]
 fn what_another_connection_has_just_appended_is_not_taken_for_a_message_of_its_size() {
     let with = |n: usize, copy: usize| {
@@ -710,7 +713,7 @@ fn what_another_connection_has_just_appended_is_not_taken_for_a_message_of_its_s
     }
 }
 
-/// What else has come is no message of ours that was dropped.
+/// Other messages that arrive are not taken for one that was dropped.
 #[test]
 fn a_message_that_is_dropped_without_a_word_is_set_aside_whatever_else_has_come() {
     let with = |id: &str, body: &str| format!("Message-ID: <{id}@x>\r\nSubject: s\r\n\r\n{body}\r\n").into_bytes();
@@ -742,7 +745,7 @@ fn a_server_that_shows_what_it_has_stored_a_little_later_has_stored_it() {
     assert!(maildrop.left().is_empty());
 }
 
-/// The copy of a message that was forwarded, and of which nothing is known any more, is not that of its twin.
+/// The copy of a message that was forwarded and then forgotten is not taken for its twin.
 #[test]
 fn the_twin_of_a_message_that_was_forwarded_long_ago_is_not_taken_for_that() {
     for is_made_anew in [false, true] {
@@ -775,7 +778,7 @@ fn an_answer_without_the_messages_that_are_there_shows_nothing() {
     all_arrive(&env, &maildrop, &server, 1);
 }
 
-/// It may be the one that is looked for, so that one waits, and no other one.
+/// The unreadable message may be the one that is looked for, so that one waits, and no other.
 #[test]
 fn a_message_that_cannot_be_looked_at_holds_no_other() {
     for how in [Unreadable::IsRefused, Unreadable::EndsTheConnection] {
@@ -799,7 +802,7 @@ fn a_message_that_cannot_be_looked_at_holds_no_other() {
     }
 }
 
-/// It is made by the next pass.
+/// The next pass creates it.
 #[test]
 fn a_mailbox_that_is_removed_while_mail_is_appended_is_made_again() {
     let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
@@ -810,7 +813,7 @@ fn a_mailbox_that_is_removed_while_mail_is_appended_is_made_again() {
     all_arrive(&env, &maildrop, &server, 3);
 }
 
-/// A journal where there is no state would be taken for the trace of a lost one.
+/// A journal without a state would be taken for the remains of a lost state.
 #[test]
 fn what_was_set_aside_is_tried_again_only_where_something_was() {
     let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());

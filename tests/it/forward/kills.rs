@@ -1,5 +1,5 @@
-//! Killed at random moments, again and again: an IMAP mailbox has each message once, other destinations have each at least
-//! once, and nothing goes from the source before its destination has answered.
+//! Kills at random moments: an IMAP mailbox gets each message once, other destinations get each at least once, and
+//! nothing is deleted at the source before the destination has answered.
 
 use std::time::Duration;
 
@@ -8,20 +8,21 @@ use rustix::process::Signal;
 use super::*;
 use crate::scripted::lmtp::LmtpServer;
 
-/// How often the program is killed, unless `MAILFERRY_FORWARD_KILLS` says.
+/// How often the program is killed. `MAILFERRY_FORWARD_KILLS` overrides it.
 const KILLS: usize = 24;
 
 /// How many messages there are.
 const MESSAGES: usize = 60;
 
-/// How often it is killed on the way to a mailbox, unless that says; each time with so many new messages.
+/// How often it is killed while it forwards to a mailbox, unless overridden likewise, and how many new messages there
+/// are each time.
 const ROUNDS: (usize, usize) = (6, 60);
 
 fn kills() -> Option<usize> {
     std::env::var("MAILFERRY_FORWARD_KILLS").ok().and_then(|text| text.parse().ok())
 }
 
-/// Runs `fetch` and kills it at random moments. Calls `look` after each kill.
+/// Runs `fetch` and kills it at random moments. Calls `look` after each kill. In the end `fetch` must succeed.
 fn kill_again_and_again(env: &TestEnv, mut look: impl FnMut()) {
     let kills = kills().unwrap_or(KILLS);
     let longest = {
@@ -44,14 +45,14 @@ fn kill_again_and_again(env: &TestEnv, mut look: impl FnMut()) {
     env.fetch().expect(0);
 }
 
-/// A message of a size that several of are under way at a time.
+/// A message of a size at which several are in flight at a time.
 fn larger(n: usize) -> Vec<u8> {
     let line = [vec![b'x'; 70], b"\r\n".to_vec()].concat();
     [small(n), line.repeat(40)].concat()
 }
 
-/// New mail, `fetch`, a kill at a random moment, and at once another `fetch`: the server may still be at what the killed
-/// one has sent. Again and again. What must have arrived, sorted.
+/// In each round new mail arrives, `fetch` is killed at a random moment, and another `fetch` follows at once, while the
+/// server may still be busy with what the killed one sent. Returns what must have arrived, sorted.
 fn kill_in_each_round(env: &TestEnv, maildrop: &Maildrop) -> Vec<Vec<u8>> {
     let (rounds, each) = (kills().unwrap_or(ROUNDS.0), ROUNDS.1);
     let mut longest = Duration::ZERO;
@@ -60,7 +61,7 @@ fn kill_in_each_round(env: &TestEnv, maildrop: &Maildrop) -> Vec<Vec<u8>> {
         maildrop.change(|contents| contents.messages.extend(new));
         let running = env.spawn(&["fetch"]);
         let begun = std::time::Instant::now();
-        // The first one tells how long it takes.
+        // The first round measures how long a run takes.
         if round > 0 {
             std::thread::sleep(longest.mul_f64(fastrand::f64()));
             running.signal(Signal::KILL);
@@ -77,7 +78,7 @@ fn kill_in_each_round(env: &TestEnv, maildrop: &Maildrop) -> Vec<Vec<u8>> {
     expected
 }
 
-/// Every small message is at one place at least: at the source, or here.
+/// Checks that every small message is still at the source or among those that have arrived.
 fn none_is_lost(maildrop: &Maildrop, arrived: &[Vec<u8>]) {
     let left = maildrop.left();
     for n in 1..=MESSAGES {
@@ -113,7 +114,7 @@ fn a_mailbox_of_dovecots_has_each_message_once() {
 fn a_command_gets_each_message_whole_and_few_of_them_twice() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("deliver");
-    // It takes its time, and lives on when mailferry is killed.
+    // The command is slow, and goes on when mailferry is killed.
     let script = "#!/bin/sh\nn=$1/$MAILFERRY_DELIVERY_ID.$$\nhead -c 20 >$n.part; sleep 0.01; cat >>$n.part; mv $n.part $n.done\n";
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -138,7 +139,7 @@ fn a_command_gets_each_message_whole_and_few_of_them_twice() {
     assert!(maildrop.left().is_empty());
     let arrived = done();
     for message in &arrived {
-        assert!((1..=MESSAGES).any(|n| *message == on_the_wire(&small(n))), "it is cut short");
+        assert!((1..=MESSAGES).any(|n| *message == on_the_wire(&small(n))), "a message is truncated");
     }
     let copies = arrived.len().saturating_sub(MESSAGES);
     assert!(copies <= kills, "{copies} copies for {kills} kills");

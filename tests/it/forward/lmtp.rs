@@ -1,15 +1,16 @@
-//! By LMTP: nothing is lost, and at most one more copy comes for each answer that was lost.
+//! Forwarding by LMTP: nothing is lost, and each lost reply costs at most one extra copy.
 
 use super::*;
 use crate::scripted::lmtp::{Fault, LmtpServer};
 
-/// An account whose mail goes on to a server at this socket; `more` stands in the table `lmtp`.
+/// An account that forwards to a server at this socket; `more` goes into the table `lmtp`.
 fn to_socket(maildrop: &Maildrop, socket: &std::path::Path, more: &str) -> Account {
     let lmtp = format!("{{ lmtp = {{ socket = {socket:?}, recipient = \"jo@example.org\"{more} }} }}");
     Account::at(maildrop.server.address).deleting().set("forward", lmtp)
 }
 
-/// A directory for a socket, a maildrop with so many small messages, a server and an account that goes there.
+/// Makes a directory for the socket, a maildrop with `count` small messages, a server, and an account that forwards to
+/// it.
 fn bench(count: usize, more: &str) -> (tempfile::TempDir, Maildrop, LmtpServer, TestEnv) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("lmtp");
@@ -50,7 +51,7 @@ fn a_lost_answer_costs_one_copy_that_the_receiver_can_tell() {
         let first_line = |message: &Vec<u8>| String::from_utf8_lossy(message).lines().next().unwrap().to_owned();
         mailbox.messages.iter().map(first_line).collect()
     });
-    assert_eq!(ids.len(), 6, "one for each message, and one for the lost answer");
+    assert_eq!(ids.len(), 6, "one for each message, and one for the lost reply");
     assert!(ids.iter().all(|line| line.starts_with("X-Mailferry-Id: ")));
     let mut distinct = ids.clone();
     distinct.sort();
@@ -58,7 +59,7 @@ fn a_lost_answer_costs_one_copy_that_the_receiver_can_tell() {
     assert_eq!(distinct.len(), 5, "a copy has the id of its message");
 }
 
-/// An answer too many, and each one behind it answers what was asked before: none is taken for what it is not.
+/// After an extra reply, each reply belongs to the previous command. None is taken for the reply to a message.
 #[test]
 fn an_answer_too_many_is_not_taken_for_that_to_the_message() {
     let refused = "550 5.7.1 no";
@@ -82,7 +83,7 @@ fn an_answer_too_many_is_not_taken_for_that_to_the_message() {
     }
 }
 
-/// A server may say at any time that it ends the connection; some take one message on each.
+/// A server may announce at any time that it closes the connection; some accept only one message on each.
 #[test]
 fn a_server_that_closes_behind_each_message_has_taken_it() {
     let (_dir, maildrop, server, env) = bench(3, "");

@@ -1,5 +1,5 @@
-//! Where looks for a message whose answer was lost come to nothing, the others go on; and that message is not appended again
-//! before it was looked for.
+//! If looks for a message whose answer was lost fail, the others are forwarded nevertheless, and that message is not
+//! appended again before a look has succeeded.
 
 use rustix::process::Signal;
 
@@ -7,7 +7,8 @@ use super::*;
 use crate::program::wait_for;
 use crate::scripted::imap::Looks;
 
-/// One message has arrived and its answer was lost; three more come behind it, and looks end so from now on.
+/// One message has arrived and its answer was lost. Three more follow, and `looks` is what happens to looks from now
+/// on.
 fn with_a_lost_answer(looks: Looks) -> (Maildrop, ImapServer, TestEnv) {
     let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
     server.faults(&[Fault::LoseAnswer]);
@@ -18,7 +19,7 @@ fn with_a_lost_answer(looks: Looks) -> (Maildrop, ImapServer, TestEnv) {
     (maildrop, server, env)
 }
 
-/// Once looks are answered again, each message is there once.
+/// Lets looks succeed again, and checks that each message arrives once.
 fn each_is_there_once(maildrop: &Maildrop, server: &ImapServer, env: &TestEnv) {
     server.with(|mailbox| mailbox.looks = Looks::Answered);
     env.fetch().expect(0);
@@ -32,16 +33,16 @@ fn a_look_that_hangs_holds_up_the_others_in_one_run_only() {
     let (maildrop, server, env) = with_a_lost_answer(Looks::Hang);
     let running = env.spawn(&["fetch"]);
     let journal = env.path("state/a.forward");
-    // That the append came to nothing counts once; a hang counts more.
+    // The failed append counts once; a hang counts more.
     let counts = |line: &str| line.strip_prefix("t ")?.split(' ').nth(2)?.parse().ok();
     let is_noted = || {
         let text = std::fs::read_to_string(&journal).unwrap_or_default();
         text.lines().filter_map(counts).any(|count: u32| count > 3)
     };
-    wait_for("that it takes long is written down", is_noted);
+    wait_for("the record of the hang", is_noted);
     running.signal(Signal::KILL);
     running.wait();
-    assert_eq!(server.mail().len(), 1, "nothing goes before the look, the first time");
+    assert_eq!(server.mail().len(), 1, "the first run sends nothing before the look");
     let running = env.spawn(&["fetch"]);
     wait_for("the others", || server.mail().len() == 4);
     running.signal(Signal::KILL);
@@ -53,12 +54,12 @@ fn a_look_that_hangs_holds_up_the_others_in_one_run_only() {
 fn a_look_that_is_refused_or_breaks_off_holds_up_the_others_for_a_few_runs_only() {
     for looks in [Looks::Refused("NO [SERVERBUG] cannot read it"), Looks::Cut] {
         let (maildrop, server, env) = with_a_lost_answer(looks);
-        // The append itself was the first try that came to nothing.
+        // The append itself was the first failed try.
         for _ in 0..2 {
             env.fetch().expect(75).says("look for a message");
             assert_eq!(server.mail().len(), 1, "{looks:?}");
         }
-        // The others have gone on, so this one alone waits.
+        // Now the others are forwarded, and only this one waits.
         env.fetch().expect(1).says("3 forwarded, 1 waits").says("look for a message");
         assert_eq!(server.mail().len(), 4, "{looks:?}");
         maildrop.change(|contents| contents.messages.push(Message::new("u5", &small(5))));
@@ -72,7 +73,7 @@ fn a_look_that_is_refused_or_breaks_off_holds_up_the_others_for_a_few_runs_only(
     }
 }
 
-/// It has not arrived: the others went first, and it is appended once that was seen.
+/// The others are forwarded first; the message is appended once a look has shown that it has not arrived.
 #[test]
 fn what_has_not_arrived_is_appended_once_a_look_has_shown_it() {
     let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());

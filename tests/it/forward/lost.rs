@@ -1,10 +1,10 @@
-//! An account that forwards and has lost its state: nothing that arrived is sent again before the user has said so.
+//! An account that forwards and has lost its state: nothing that was forwarded is sent again unless the user says so.
 
 use std::fs;
 
 use super::*;
 
-/// Three messages that have arrived, and stay at the source; nothing waits.
+/// Three messages were forwarded and stay at the source; the spool is empty.
 fn forwarded() -> (Maildrop, ImapServer, TestEnv) {
     let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
     let account = Account::at(maildrop.server.address).set("forward", server.forward(""));

@@ -1,5 +1,5 @@
-//! A message with octets that are 0: IMAP forbids them but in a literal of another kind (RFC 3516). It goes as it is where it
-//! can, and is set aside where it cannot; others go on.
+//! Messages with NUL octets, which IMAP allows only in a literal8 (RFC 3516). They are forwarded unchanged where the
+//! destination accepts that, and set aside elsewhere; the others are forwarded.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::scripted::lmtp::LmtpServer;
 
 const NUL: &[u8] = b"Message-ID: <nul@x>\r\nSubject: s\r\n\r\na\0b\0\0\r\n";
 
-/// One with NUL between two others.
+/// A message with NUL octets between two others.
 fn messages() -> Vec<Message> {
     vec![Message::new("u1", &small(1)), Message::new("u2", NUL), Message::new("u3", &small(3))]
 }
@@ -62,7 +62,7 @@ fn it_goes_as_it_is_where_the_server_takes_it() {
     }
 }
 
-/// What the server has made of it is not looked into as long as its answer says that it is there.
+/// What the server made of the message is not examined if its answer says that it was stored.
 #[test]
 fn a_server_that_replaces_them_has_it_all_the_same() {
     let (maildrop, server) = (Maildrop::new(messages()), ImapServer::start());

@@ -1,4 +1,4 @@
-//! A destination that is down holds nobody and loses nothing; when it is back, everything goes on, in its order.
+//! A destination that is down holds up no poll and loses nothing; once it is back, everything is forwarded in order.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,20 +7,20 @@ use std::path::Path;
 use super::*;
 use crate::scripted::lmtp::{self, LmtpServer};
 
-/// A destination, and how it is put out of order and in order again.
+/// A destination, and how to break and repair it.
 struct Outage {
     what: &'static str,
     /// The value of the account's key `forward`.
     forward: String,
     set_down: Box<dyn Fn(bool)>,
-    /// How `fetch` ends while it is down, and what it says.
+    /// The exit status of `fetch` while it is down, and a part of its output.
     status: i32,
     says: &'static str,
-    /// What has arrived, as it goes over the wire, in the order of its coming.
+    /// Returns the messages that have arrived, as on the wire, in the order of arrival.
     arrived: Box<dyn Fn() -> Vec<Vec<u8>>>,
 }
 
-/// So many faults last for any outage.
+/// Enough faults for any outage.
 const ALL: usize = 1000;
 
 fn imap(what: &'static str, down: fn(&ImapServer, bool), status: i32, says: &'static str) -> Outage {
@@ -30,7 +30,7 @@ fn imap(what: &'static str, down: fn(&ImapServer, bool), status: i32, says: &'st
     Outage { what, forward, set_down, status, says, arrived: Box::new(move || in_order(&server)) }
 }
 
-/// The messages of a mailbox, in the order of their UIDs.
+/// Returns the messages of a mailbox in the order of their UIDs.
 fn in_order(server: &ImapServer) -> Vec<Vec<u8>> {
     server.with(|mailbox| {
         mailbox.messages.sort_by_key(|message| message.uid);
@@ -64,7 +64,7 @@ fn by_lmtp(dir: &Path, what: &'static str, down: Option<lmtp::Fault>, status: i3
     Outage { what, forward, set_down, status, says, arrived }
 }
 
-/// To a command, which is this script while it is down; None: it is not there.
+/// A command. During the outage it is replaced by the script `down`, or removed if that is None.
 fn by_command(dir: &Path, what: &'static str, down: Option<&'static str>, status: i32, says: &'static str) -> Outage {
     let out = dir.join(what);
     fs::create_dir(&out).unwrap();
@@ -72,7 +72,7 @@ fn by_command(dir: &Path, what: &'static str, down: Option<&'static str>, status
     let forward = format!("{{ command = [{program:?}, {out:?}] }}");
     let set_down = Box::new(move |is_down| {
         drop(fs::remove_file(&program));
-        // A name that tells the order.
+        // The name shows the order of arrival.
         let deliver = "n=$(ls \"$1\" | grep -c ^m.); cat >\"$1/$(printf m.%05d $n)\"";
         let Some(script) = (if is_down { down } else { Some(deliver) }) else { return };
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -119,7 +119,7 @@ fn a_destination_that_is_down_holds_nothing_and_has_everything_in_its_order_when
         assert!(first.output().contains("5 new messages") && first.output().contains(says), "{what}: {first:#?}");
         assert!(first.output().contains("5 wait in the spool"), "{what}: {first:#?}");
         assert_eq!(first.status, status, "{what}: {first:#?}");
-        // More comes meanwhile.
+        // More mail arrives meanwhile.
         maildrop
             .change(|contents| contents.messages.extend((6..=8).map(|n| Message::new(&format!("u{n}"), &small(n)))));
         assert_eq!(env.fetch().status, status, "{what}");
@@ -136,7 +136,7 @@ fn a_destination_that_is_down_holds_nothing_and_has_everything_in_its_order_when
     }
 }
 
-/// What a server can say of itself that decides how messages are sent.
+/// Capabilities that decide how messages are sent.
 pub(super) const ABILITIES: [&str; 4] = [
     "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS",
     "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL+ UIDPLUS",
@@ -146,7 +146,7 @@ pub(super) const ABILITIES: [&str; 4] = [
 
 #[test]
 fn a_backlog_is_in_the_mailbox_in_the_order_of_its_coming_whatever_the_server_can() {
-    // Small ones are sent ahead, larger ones asked for, on one connection.
+    // With LITERAL-, small messages are sent at once and larger ones when the server asks for them, on one connection.
     let bytes = |n: usize| [small(n), vec![b'x'; [0, 9000, 100, 70_000, 5000][n % 5]], b"\r\n".to_vec()].concat();
     for (capabilities, lost) in ABILITIES.into_iter().flat_map(|can| [(can, None), (can, Some(7)), (can, Some(23))]) {
         let server = ImapServer::start();
@@ -159,7 +159,7 @@ fn a_backlog_is_in_the_mailbox_in_the_order_of_its_coming_whatever_the_server_ca
         let env = TestEnv::new(&[to(&maildrop, &server, "")]);
         env.fetch().expect(75);
         refuse_logins(&server, "", false);
-        // The first try may end in the middle, with an answer lost.
+        // The first pass may break off in the middle, with an answer lost.
         let faults = lost.map(|lost| [vec![Fault::None; lost], vec![Fault::LoseAnswer]].concat()).unwrap_or_default();
         server.faults(&faults);
         env.run(&["forward"]);
@@ -169,10 +169,10 @@ fn a_backlog_is_in_the_mailbox_in_the_order_of_its_coming_whatever_the_server_ca
     }
 }
 
-/// Fetches so often that a message at which the server breaks has gone behind the others.
+/// After this many fetches, a message that breaks the server comes after the others.
 const OFTEN: usize = 4;
 
-/// The second of five messages breaks the server; `heal` mends that.
+/// Checks that the second of five messages, which breaks the server until `heal` is called, holds up no other.
 fn one_message_stops_no_other(
     what: &str,
     maildrop: &Maildrop,
@@ -183,7 +183,7 @@ fn one_message_stops_no_other(
     for _ in 0..OFTEN {
         assert_eq!(env.fetch().status, 75, "{what}");
     }
-    assert_eq!(arrived(), 4, "{what}: the others go on");
+    assert_eq!(arrived(), 4, "{what}: the others are forwarded");
     env.fetch().expect(75);
     maildrop.change(|contents| contents.messages.push(Message::new("u6", &small(6))));
     assert_eq!(env.fetch().status, 75, "{what}");
@@ -198,7 +198,7 @@ fn one_message_stops_no_other(
 
 #[test]
 fn a_message_at_which_the_server_breaks_goes_behind_the_others_and_is_set_aside_once_those_arrive() {
-    // Each looks for five seconds whether more comes.
+    // In parallel: each run waits five seconds for messages that may still arrive.
     std::thread::scope(|scope| {
         for capabilities in ABILITIES {
             scope.spawn(move || {

@@ -1,4 +1,4 @@
-//! Into the mailboxes of a real Dovecot.
+//! Forwarding to a real Dovecot.
 
 use super::*;
 use crate::dovecot::shared;
@@ -19,7 +19,7 @@ fn everything_arrives_once_by_imap_and_starttls() {
     let served = source.served();
     let env = TestEnv::new(&[source.inside_tls().deleting().set("forward", forward)]);
     env.fetch().expect(0).says(&format!("{} forwarded", served.len()));
-    assert_eq!(source.left(), served.len(), "nothing goes before the poll behind its arrival");
+    assert_eq!(source.left(), served.len(), "nothing is deleted before the poll after its arrival");
     env.fetch().expect(0);
     assert_eq!((source.left(), spool(&env)), (0, 0));
     assert_same_mail(&destination.served(), &served);
@@ -51,7 +51,7 @@ fn everything_arrives_by_lmtp() {
     env.fetch().expect(0).says(&format!("{} forwarded", served.len()));
     env.fetch().expect(0);
     assert_eq!(source.left(), 0);
-    // Dovecot puts its own header fields on top.
+    // Dovecot adds its own header fields at the top.
     let arrived = destination.served();
     assert_eq!(arrived.len(), served.len());
     for message in &served {

@@ -1,4 +1,4 @@
-//! What a lost answer costs by LMTP, a second copy, is dropped by the Sieve script of the documentation.
+//! The Sieve script in the documentation drops the extra copy that a lost LMTP reply causes.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -11,10 +11,10 @@ use super::*;
 use crate::dovecot::shared;
 use crate::scripted::listening::Listening;
 
-/// Of the answers to messages, counted from 0, these are lost.
+/// Which replies to messages are lost, counted from 0.
 const LOST: [usize; 3] = [1, 4, 5];
 
-/// Stands before an LMTP server and loses answers; ends with the value.
+/// Starts a proxy in front of an LMTP server that loses replies. It ends when the returned value is dropped.
 fn loses_answers(socket: &Path, server: PathBuf) -> Listening {
     let listener = UnixListener::bind(socket).unwrap();
     let (count, path) = (AtomicUsize::new(0), socket.to_owned());
@@ -38,7 +38,7 @@ fn loses_answers(socket: &Path, server: PathBuf) -> Listening {
     Listening::start(accept, serve, move || drop(UnixStream::connect(&path)))
 }
 
-/// The script as the page has it.
+/// Returns the script in `docs/forwarding.md`.
 fn documented() -> String {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/forwarding.md")).unwrap();
     page.split_once("```sieve\n").unwrap().1.split_once("```").unwrap().0.to_owned()

@@ -1,5 +1,5 @@
-//! Some mail is forwarded and some is not, as rules or the hoster's word say: nothing goes from the source before all who are
-//! to have it have it.
+//! Some mail is forwarded and some is not, by rules or by recipients: nothing is deleted at the source before all
+//! recipients have it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::*;
 
-/// A message with this header and a body that tells it from others.
+/// A message with this header and a body that distinguishes it from others.
 fn message(uid: &str, header: &str) -> Message {
     Message::new(uid, &bytes(uid, header))
 }
@@ -16,7 +16,7 @@ fn bytes(uid: &str, header: &str) -> Vec<u8> {
     format!("Message-ID: <{uid}@example.org>\r\n{header}\r\n\r\nThis is {uid}.\r\n").into_bytes()
 }
 
-/// The names of the messages with these bytes, sorted.
+/// Returns the names of these messages, sorted.
 fn named(messages: impl IntoIterator<Item = Vec<u8>>) -> Vec<String> {
     let name = |bytes: Vec<u8>| {
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -27,7 +27,7 @@ fn named(messages: impl IntoIterator<Item = Vec<u8>>) -> Vec<String> {
     names
 }
 
-/// What is in a Maildir below the home's `Mail`.
+/// Returns the names of the messages in a Maildir below the home's `Mail`, sorted.
 fn mail_in(env: &TestEnv, maildir: &str) -> Vec<String> {
     named(files(&env.path("Mail").join(maildir).join("new")).iter().map(|path| std::fs::read(path).unwrap()))
 }
@@ -55,7 +55,7 @@ fn rules_take_mail_out_of_what_is_forwarded() {
     assert_eq!(mail_in(&env, "reports"), ["b"]);
     assert_eq!((left(&maildrop), spool(&env)), (vec!["a".to_owned(), "c".to_owned(), "d".to_owned()], 2));
     env.fetch().expect(75);
-    assert_eq!(left(&maildrop), ["a", "c", "d"], "nothing goes before it has arrived");
+    assert_eq!(left(&maildrop), ["a", "c", "d"], "nothing is deleted before it has arrived");
     server.with(|mailbox| mailbox.login_refusal = None);
     env.fetch().expect(0).says("2 forwarded");
     env.fetch().expect(0);
@@ -73,14 +73,14 @@ fn a_rule_forwards_some_of_the_mail_of_a_maildir() {
     let env = TestEnv::new(&[account]);
     env.fetch().expect(0).says("1 forwarded");
     assert_eq!((mail_in(&env, "own"), mail_in(&env, "own/.More")), (vec!["a".into()], vec!["c".into()]));
-    assert_eq!(left(&maildrop), ["b"], "it goes with the next poll");
+    assert_eq!(left(&maildrop), ["b"], "the next poll deletes it");
     env.fetch().expect(0);
     assert!(left(&maildrop).is_empty());
     assert_eq!((named(server.mail()), spool(&env)), (vec!["b".to_owned()], 0));
     env.fetch().expect(0).says("nothing new");
 }
 
-/// An office where ann has a Maildir, bob is elsewhere, and nobody knows who else there is.
+/// A multidrop account: ann has a Maildir, bob's mail is forwarded, and mail for unknown recipients goes to `default`.
 fn office(maildrop: &Maildrop, server: &ImapServer, default: &str) -> Account {
     let recipients = "{ \"ann@site.example\" = \"~/Mail/ann\", \"bob@site.example\" = \"forward\" }";
     let table =
@@ -93,7 +93,7 @@ fn sent_to(uid: &str, names: &[&str]) -> Message {
     message(uid, &format!("{fields}Received: from a.example by mx.hoster.example; Thu, 26 Nov 2026 10:00:00 +0000"))
 }
 
-/// Mail for ann, for bob, for both, for nobody, and for ann and nobody; `rounds` times.
+/// Mail for ann, for bob, for both, for the unknown recipient nobody, and for ann and nobody; `rounds` times.
 fn office_mail(rounds: usize) -> Maildrop {
     let each: [(&str, &[&str]); 5] = [
         ("ann", &["ann"]),
@@ -106,7 +106,7 @@ fn office_mail(rounds: usize) -> Maildrop {
     Maildrop::new(all.collect())
 }
 
-/// These with each round's number, sorted.
+/// Returns these names with the number of each round, sorted.
 fn of_rounds(uids: &[&str], rounds: usize) -> Vec<String> {
     let mut all: Vec<String> =
         (0..rounds).flat_map(|round| uids.iter().map(move |uid| format!("{uid}-{round}"))).collect();

@@ -1,11 +1,11 @@
-//! An account that forwarded, and does not any more: what waits in its spool is neither lost nor forgotten.
+//! An account that no longer forwards: what waits in its spool is neither lost nor forgotten.
 
 use std::fs;
 
 use super::*;
 use crate::mail::small_ones_stored;
 
-/// Three messages that wait in the spool, at an account that is configured with a Maildir by now.
+/// Three messages wait in the spool of an account that now has a Maildir.
 fn switched() -> (Maildrop, ImapServer, TestEnv) {
     let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
     server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down for today"));
@@ -23,7 +23,7 @@ fn what_waits_in_a_spool_is_told_with_the_status_and_both_ways_on() {
         env.run(arguments).expect(1).says(&waits).says("mailferry").says("forward a").says("--accept-maildir a");
         assert_eq!((maildrop.left().len(), spool(&env), env.mail().len()), (3, 3, 0), "nothing is done about it");
     }
-    // One way.
+    // One way is to forward again.
     server.with(|mailbox| mailbox.login_refusal = None);
     env.configure(&[to(&maildrop, &server, "")]);
     env.run(&["forward"]).expect(0).says("3 forwarded");

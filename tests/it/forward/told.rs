@@ -1,4 +1,4 @@
-//! What is told of mail that did not go on: which messages, why, and in which words.
+//! What is reported about mail that was not forwarded: which messages, and why.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -12,7 +12,7 @@ fn json(env: &TestEnv, status: i32) -> Value {
     serde_json::from_str(outcome.stdout.trim()).unwrap()
 }
 
-/// The names of the files of the spool of account `a`, the oldest first.
+/// Returns the names of the files in the spool of account `a`, the oldest first.
 fn names(env: &TestEnv) -> Vec<String> {
     let mut names: Vec<String> = files(&env.path("state/a.spool/new"))
         .iter()
@@ -65,7 +65,7 @@ fn scripts_see_why_mail_was_not_forwarded() {
     let says = |field: &str, words: &str| report[field].as_str().is_some_and(|text| text.contains(words));
     assert!(says("error", "not you") && says("not_forwarded", "not you"), "{report}");
     assert!(says("error", "[accounts.a.forward]") && report["status"] == 77 && report["waiting"] == 2, "{report}");
-    // Where the others went on, the run is no failure.
+    // If the other messages were forwarded, the run reports no error.
     server.with(|mailbox| mailbox.login_refusal = None);
     server.faults(&[Fault::Refuse("NO because")]);
     let report = json(&env, 1);
@@ -75,7 +75,7 @@ fn scripts_see_why_mail_was_not_forwarded() {
     assert!(report["error"].is_null() && report["not_forwarded"].is_null() && report["forwarded"] == 1, "{report}");
 }
 
-/// The words are what tells an administrator why; that the connection ended behind them is not.
+/// The destination's words explain the failure; that the connection ended after them does not.
 #[test]
 fn a_destination_that_says_why_and_hangs_up_is_quoted() {
     let dir = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ fn a_destination_that_says_why_and_hangs_up_is_quoted() {
 fn a_run_that_is_interrupted_says_so() {
     let (dir, maildrop) = (tempfile::tempdir().unwrap(), Maildrop::new(small_ones(3)));
     let begun = dir.path().join("begun");
-    // What is under way has a few seconds, and comes to its end.
+    // The delivery under way gets a few seconds, and finishes.
     let words = format!(">{}; cat >/dev/null; sleep 1", begun.display());
     let forward = format!("{{ command = [\"/bin/sh\", \"-c\", {words:?}] }}");
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", forward)]);
