@@ -350,7 +350,7 @@ fn secrets_go_only_to_servers_that_are_trusted() {
         stage.change(|kept| kept["token_endpoint"] = token.into());
         stage.env.fetch().expect(69).says("could not get a token");
     }
-    assert_eq!(stage.asked_for("refresh_token"), 1, "nothing was said to them");
+    assert_eq!(stage.asked_for("refresh_token"), 1, "nothing was sent to them");
 }
 
 /// A provider that only the proxy can reach: its token endpoint and its mailbox.

@@ -13,50 +13,50 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-/// What the client is registered as.
+/// The client id.
 pub(crate) const CLIENT: &str = "client-of-jo";
 
-/// What tokens begin with, so that they are found wherever they should not be.
+/// The prefix of all tokens and codes, by which leaks are found.
 pub(crate) const TOKEN_MARK: &str = "tk0-";
 
-/// How it behaves, and what happened.
+/// Its behaviour, and what happened.
 #[derive(Default)]
 pub(crate) struct Inside {
-    /// The mailbox that says yes.
+    /// The mailbox whose owner consents, as the ID token states; None: there is no ID token.
     pub(crate) mailbox: Option<String>,
-    /// The scope that it says it granted; None: it says nothing.
+    /// The scope that it reports as granted; None: it reports none.
     pub(crate) granted: Option<String>,
-    /// The mailbox does not take its access tokens.
+    /// The mail server refuses its access tokens.
     pub(crate) useless: bool,
-    /// It gives no refresh tokens.
+    /// It issues no refresh tokens.
     pub(crate) no_refresh: bool,
-    /// Every refresh brings another refresh token, and ends the one before.
+    /// Each refresh issues a new refresh token and revokes the old one.
     pub(crate) rotates: bool,
-    /// The `iss` of its answers; None: none.
+    /// The `iss` of its authorization responses, if any.
     pub(crate) iss: Option<String>,
-    /// The `state` of its answers in place of the right one.
+    /// The `state` of its authorization responses, instead of the right one.
     pub(crate) state: Option<String>,
-    /// It says no.
+    /// The user denies access.
     pub(crate) denies: bool,
-    /// The HTTP statuses of the next answers of the token endpoint.
+    /// The HTTP statuses with which the token endpoint refuses the next requests.
     pub(crate) failures: VecDeque<u16>,
     /// How long the token endpoint takes to answer.
     pub(crate) slow: Duration,
-    /// So many polls for a device code come too soon.
+    /// How many more polls for a device code are answered with `authorization_pending`.
     pub(crate) pending: u32,
-    /// Good access tokens.
+    /// Valid access tokens.
     pub(crate) access: HashSet<String>,
-    /// Good refresh tokens.
+    /// Valid refresh tokens.
     pub(crate) refresh: HashSet<String>,
-    /// Codes and the challenges that they were given for.
+    /// By code, the challenge and the redirect URI that it was issued for.
     codes: HashMap<String, (String, String)>,
     /// The parameters of all requests at the token endpoint.
     pub(crate) token_requests: Vec<HashMap<String, String>>,
     /// The parameters of the authorization requests.
     pub(crate) authorizations: Vec<HashMap<String, String>>,
-    /// What was registered.
+    /// The registration requests.
     pub(crate) registered: Vec<Value>,
-    /// For names.
+    /// How many codes and tokens were issued: makes their names unique.
     count: u32,
 }
 
@@ -89,7 +89,7 @@ impl AuthorizationServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// The table `oauth2` with everything spelled out, and more.
+    /// Returns the table `oauth2` with all endpoints; `more` is appended.
     pub(crate) fn settings(&self, more: &str) -> String {
         format!(
             "{{ client_id = \"{CLIENT}\", scope = \"mail offline_access\", authorization_endpoint = \"{}\", token_endpoint = \
@@ -100,7 +100,7 @@ impl AuthorizationServer {
         )
     }
 
-    /// The same server, by TLS at another port.
+    /// Serves the same over TLS on another port. Returns the address.
     pub(crate) fn over_tls(&self, config: Arc<ServerConfig>) -> SocketAddr {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -172,7 +172,7 @@ impl AuthorizationServer {
         }
     }
 
-    /// What the user's yes, or no, leads to.
+    /// Redirects as after the user's consent or denial.
     fn authorize(&self, asked: HashMap<String, String>) -> (u16, String, String) {
         let mut inside = self.inside();
         assert_eq!(asked["response_type"], "code");
@@ -201,7 +201,7 @@ impl AuthorizationServer {
             inside.token_requests.push(asked.clone());
             (inside.failures.pop_front(), inside.slow)
         };
-        std::thread::sleep(slow); // how long it takes is what the test asks for
+        std::thread::sleep(slow); // as slow as the test wants
         if let Some(status) = failure {
             return (status, String::new(), "later".to_owned());
         }
@@ -265,7 +265,7 @@ impl Inside {
     }
 }
 
-/// What a browser does with an address: it goes there, and to where it is sent. The answer of the last one.
+/// Does what a browser does with an address: requests it and follows the redirect. Returns the last response.
 pub(crate) fn browse(address: &str) -> String {
     let answer = get(address);
     match answer.lines().find_map(|line| line.strip_prefix("Location: ")) {
@@ -274,7 +274,7 @@ pub(crate) fn browse(address: &str) -> String {
     }
 }
 
-/// Where a browser would be sent from an address.
+/// Returns where an address redirects a browser to.
 pub(crate) fn sent_to(address: &str) -> String {
     let answer = get(address);
     answer.lines().find_map(|line| line.strip_prefix("Location: ")).unwrap().to_owned()

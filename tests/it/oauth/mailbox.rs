@@ -1,4 +1,4 @@
-//! A POP3 server that opens its maildrop to whoever has a good access token, whatever the mechanism.
+//! A POP3 server that accepts any valid access token, whatever the mechanism.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,11 +19,11 @@ pub(crate) const MAIL: &str =
 pub(crate) struct Mailbox {
     pub(crate) address: SocketAddr,
     server: AuthorizationServer,
-    /// It greets nobody.
+    /// It sends no greeting.
     pub(crate) silent: Arc<AtomicBool>,
-    /// It lets in, and POP3 is switched off behind the login, as at Gmail.
+    /// POP3 is switched off: logins succeed and the commands after them fail, as at Gmail.
     pub(crate) switched_off: Arc<AtomicBool>,
-    /// How often somebody logged in, and was let in.
+    /// For each login, whether it succeeded.
     logins: Arc<Mutex<Vec<bool>>>,
 }
 
@@ -48,7 +48,7 @@ impl Mailbox {
         mailbox
     }
 
-    /// Of each login, whether it was let in.
+    /// Returns, for each login, whether it succeeded.
     pub(crate) fn logins(&self) -> Vec<bool> {
         self.logins.lock().unwrap().clone()
     }

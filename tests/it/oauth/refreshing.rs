@@ -1,4 +1,4 @@
-//! New access tokens: ahead of time, one at a time, and kept before they are used.
+//! Refreshing access tokens: ahead of time, one at a time, and stored before they are used.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,19 +12,19 @@ use super::Stage;
 use super::authorization_server::TOKEN_MARK;
 use crate::program::{Account, Outcome};
 
-/// Fetches; no token is printed.
+/// Runs a command, which must print no token.
 fn fetch(stage: &Stage, args: &[&str]) -> Outcome {
     let outcome = stage.env.run(args);
     assert!(!outcome.output().contains(TOKEN_MARK), "{outcome:?}");
     outcome
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(Instant::now() < deadline, "not so: {what}");
-        std::thread::sleep(Duration::from_millis(5)); // the pace of looking
+        std::thread::sleep(Duration::from_millis(5)); // how often to check
     }
 }
 
@@ -47,7 +47,7 @@ fn an_access_token_that_has_ended_is_replaced_and_kept() {
     assert_eq!(before["refresh_token"], after["refresh_token"], "the server has not replaced it");
     assert_eq!(stage.asked_for("refresh_token"), 1);
     fetch(&stage, &["fetch"]).expect(0);
-    assert_eq!(stage.asked_for("refresh_token"), 1, "it is good for an hour");
+    assert_eq!(stage.asked_for("refresh_token"), 1, "it is valid for an hour");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_refresh_token_that_was_replaced_is_kept_before_the_access_token_is_used() {
     stage.server.inside().rotates = true;
     stage.expire();
     let before = stage.kept().unwrap()["refresh_token"].clone();
-    // Killed when the mail server has been reached, and nothing has been said there.
+    // Killed before anything was said to the mail server.
     stage.mailbox.silent.store(true, Ordering::Relaxed);
     let fetch_once = stage.env.spawn(&["fetch"]);
     wait_until("the new refresh token is kept", || stage.kept().unwrap()["refresh_token"] != before);
@@ -64,7 +64,7 @@ fn a_refresh_token_that_was_replaced_is_kept_before_the_access_token_is_used() {
     assert_eq!(fetch_once.wait().status, -9);
     stage.mailbox.silent.store(false, Ordering::Relaxed);
     let old = before.as_str().unwrap();
-    assert!(!stage.server.inside().refresh.contains(old), "the server takes the old one no longer");
+    assert!(!stage.server.inside().refresh.contains(old), "the server no longer accepts the old one");
     fetch(&stage, &["fetch"]).expect(0);
     stage.expire();
     fetch(&stage, &["fetch"]).expect(0);
@@ -82,7 +82,7 @@ fn a_kill_before_the_answer_loses_nothing() {
     fetch_once.signal(Signal::KILL);
     assert_eq!(fetch_once.wait().status, -9);
     assert_eq!(stage.kept(), before);
-    // One that is only slow is waited for.
+    // An answer that is only slow is waited for.
     stage.server.inside().slow = Duration::from_secs(1);
     fetch(&stage, &["fetch"]).expect(0);
 }
@@ -100,7 +100,7 @@ fn an_interrupt_lets_a_refresh_under_way_come_to_its_end() {
     wait_until("a refresh is asked for", || stage.asked_for("refresh_token") == 1);
     fetch_once.signal(Signal::TERM);
     fetch_once.wait().expect(143);
-    assert_ne!(stage.kept().unwrap()["refresh_token"], before, "what came is kept");
+    assert_ne!(stage.kept().unwrap()["refresh_token"], before, "the new token is stored");
     stage.server.inside().slow = Duration::ZERO;
     fetch(&stage, &["fetch"]).expect(0);
 }
@@ -124,12 +124,12 @@ fn what_was_revoked_is_not_asked_for_again() {
 #[test]
 fn a_token_that_the_mail_server_does_not_take_any_more_is_replaced_once() {
     let stage = Stage::signed_in();
-    // As if it had come some time ago.
+    // As if it had been issued some time ago.
     stage.change(|kept| kept["renewed"] = (kept["renewed"].as_i64().unwrap() - 600).into());
     stage.server.inside().access.clear();
     fetch(&stage, &["fetch"]).expect(0);
     assert_eq!(stage.mailbox.logins(), [true, false, true]);
-    // One that has just come is refused for another reason.
+    // A token that was just issued is refused for another reason.
     stage.server.inside().access.clear();
     fetch(&stage, &["fetch"]).expect(77);
     assert_eq!(stage.mailbox.logins(), [true, false, true, false]);
@@ -149,7 +149,7 @@ fn a_server_in_trouble_is_asked_again_within_bounds() {
     fetch(&stage, &["fetch"]).expect(75).says("cannot answer now (HTTP status 503)");
     assert_eq!(stage.asked_for("refresh_token"), 6);
     assert_eq!(stage.kept(), before);
-    // Ahead of its end the token at hand is still good.
+    // Before it expires, the current token is still good.
     stage.change(|kept| kept["access_expires"] = (kept["renewed"].as_i64().unwrap() + 60).into());
     stage.change(|kept| kept["renewed"] = (kept["renewed"].as_i64().unwrap() - 3600).into());
     stage.server.inside().failures.extend([500, 502, 503]);
@@ -187,7 +187,7 @@ fn a_sign_in_wakes_the_daemon_which_tells_of_it() {
     assert!(!outcome.output().contains(TOKEN_MARK), "{outcome:?}");
 }
 
-/// An end that no use puts off: it is told in its last quarter, by a command of the user's and in the status.
+/// A sign-in with a fixed end: the status always shows it, and a notification comes in the last quarter.
 #[test]
 fn the_end_of_a_sign_in_is_told_in_its_last_quarter() {
     let stage = Stage::signed_in();
@@ -217,7 +217,7 @@ fn the_end_of_a_sign_in_is_told_in_its_last_quarter() {
     assert_eq!(lines().lines().count(), 1, "{}", lines());
 }
 
-/// Ten accounts whose token endpoint hangs, and one at the same mail server whose access token is good.
+/// Ten accounts whose token endpoint hangs, and one at the same mail server whose access token is valid.
 #[test]
 fn a_token_endpoint_that_hangs_keeps_no_other_account_from_its_polls() {
     let stage = Stage::signed_in();
@@ -240,8 +240,8 @@ fn a_token_endpoint_that_hangs_keeps_no_other_account_from_its_polls() {
     let daemon = stage.env.spawn(&["daemon"]);
     let begun = Instant::now();
     wait_until("two polls of the good one", || stage.mailbox.logins().len() >= 2);
-    assert!(begun.elapsed() < Duration::from_secs(25), "none waits until a request is given up: {:?}", begun.elapsed());
-    wait_until("they wait beside each other", || stage.asked_for("refresh_token") > 2);
+    assert!(begun.elapsed() < Duration::from_secs(25), "no poll waits for these requests: {:?}", begun.elapsed());
+    wait_until("several wait at the same time", || stage.asked_for("refresh_token") > 2);
     assert!(stage.mailbox.logins().iter().all(|let_in| *let_in));
     daemon.signal(Signal::TERM);
     daemon.wait();
@@ -254,8 +254,8 @@ fn after_a_sign_in_a_back_off_is_over() {
     stage.expire();
     fetch(&stage, &["fetch", "--scheduled"]).expect(77);
     fetch(&stage, &["fetch", "--scheduled"]).expect(0);
-    assert_eq!(stage.mailbox.logins(), [true], "it is left out");
-    // The second of a time stamp passes, so that the new sign-in differs from the first one.
+    assert_eq!(stage.mailbox.logins(), [true], "the account is skipped");
+    // Time stamps are in seconds, so this makes the new sign-in differ from the first one.
     stage.change(|kept| kept["signed_in"] = 1.into());
     fetch(&stage, &["fetch", "--scheduled"]).expect(77);
     stage.sign_in(&["login", "a"]).expect(0);
