@@ -1,5 +1,5 @@
-//! Messages are delivered by their headers: to other Maildirs and folders, or discarded. And nothing is lost on the
-//! way.
+//! Messages are delivered by their headers to other Maildirs and folders, or left on the server. And nothing is lost on
+//! the way.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -289,7 +289,7 @@ fn another_maildir_that_is_gone_or_another_one_is_noticed_as_the_accounts_own_is
     fs::rename(&maildir, &away).unwrap();
     maildrop.change(|contents| contents.messages.push(message("two", "From: jo@example.org")));
     env.fetch().expect(73).says("Mail/jo");
-    assert!(!maildir.exists(), "it is not made below the place of a disk");
+    assert!(!maildir.exists(), "it is not created again: its disk may be missing");
     env.run(&["check"]).expect(73);
     fs::rename(&away, &maildir).unwrap();
     env.run(&["check"]).expect(0);
@@ -300,7 +300,7 @@ fn another_maildir_that_is_gone_or_another_one_is_noticed_as_the_accounts_own_is
     env.run(&["fetch", "--accept-maildir"]).expect(0);
     assert!(maildir.join("new").is_dir());
     env.fetch().expect(0);
-    // A lost state is noticed by what it has delivered anywhere.
+    // A lost state is noticed by what was delivered to any Maildir.
     maildrop.change(|contents| contents.messages.push(message("three", "From: jo@example.org")));
     env.fetch().expect(0);
     fs::remove_file(env.path("state/a.uids")).unwrap();

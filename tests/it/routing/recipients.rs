@@ -1,4 +1,4 @@
-//! A maildrop that holds the mail of several people: nothing is lost, and nothing is in another's box.
+//! A maildrop with mail for several people: nothing is lost, and nobody gets another's mail.
 
 use std::fs;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Body, Maildrop, Message};
 
-/// A Received field by a host.
+/// Returns a Received field of a host.
 fn received(by: &str) -> String {
     format!(
         "Received: from a.example (a.example [192.0.2.1])\r\n\tby {by} with ESMTP id 1;\r\n\tThu, 26 Nov 2026 10:00:00 +0000"
     )
 }
 
-/// An account whose mail is for ann, bob, or nobody in particular, with more keys.
+/// A multidrop account for ann and bob, with a default for other recipients; `more` goes into the table `multidrop`.
 fn office(maildrop: &Maildrop, more: &str) -> Account {
     let recipients = "{ \"ann@Site.example\" = \"~/Mail/ann\", \"bob@site.example\" = \"~/Mail/bob\" }";
     let table =
@@ -27,13 +27,13 @@ fn office(maildrop: &Maildrop, more: &str) -> Account {
     Account::at(maildrop.server.address).set("multidrop", table)
 }
 
-/// A message as the hoster stores it for these addresses.
+/// A message as the provider stores it for these addresses.
 fn sent_to(uid: &str, addresses: &[&str]) -> Message {
     let fields: String = addresses.iter().map(|address| format!("X-Envelope-To: {address}\r\n")).collect();
     message(uid, &format!("{fields}{}\r\nTo: ann@site.example", received("mx.hoster.example")))
 }
 
-/// Who has what.
+/// Returns what ann, bob and the default have.
 fn boxes(env: &TestEnv) -> [Vec<String>; 3] {
     ["ann", "bob", "unclear"].map(|name| mail_in(env, name))
 }
@@ -168,10 +168,10 @@ fn a_recipient_whose_maildir_is_full_costs_the_others_nothing() {
         env.fetch().expect(73).says("Mail/ann");
     }
     assert_eq!(boxes(&env), [names(&["first"]), names(&["bob0", "bob1", "bob2", "bob3", "bob4"]), vec![]]);
-    assert_eq!(maildrop.left().len(), 10, "nothing is deleted that ann is to have");
-    assert!(files(&env.path("Mail/bob/tmp")).is_empty(), "what did not get into all is in none");
+    assert_eq!(maildrop.left().len(), 10, "mail that ann has not received stays");
+    assert!(files(&env.path("Mail/bob/tmp")).is_empty(), "no copy is left behind");
     fs::remove_file(&filler).unwrap();
-    // However often that was tried in vain: want of room is no fault of a message.
+    // The failed tries do not count against the messages: a full disk is not their fault.
     env.fetch().expect(0);
     assert_eq!(boxes(&env).map(|mail| mail.len()), [11, 10, 0]);
     assert!(maildrop.left().is_empty());
@@ -254,12 +254,12 @@ fn a_multidrop_that_is_not_strict_is_refused_with_its_line() {
     TestEnv::in_memory(&[with_maildir]).fetch().expect(78).says("has `maildir` and `multidrop`");
 }
 
-/// Kills a fetch once so many files are in the three Maildirs.
+/// Kills a fetch once there are `arrived` files in the three Maildirs.
 fn kill_when(env: &TestEnv, arrived: usize) {
     let mut running = env.spawn(&["fetch"]);
     let new = ["ann", "bob", "unclear"].map(|name| env.path("Mail").join(name).join("new"));
     while running.is_running() && new.iter().map(|dir| files(dir).len()).sum::<usize>() < arrived {
-        std::thread::sleep(Duration::from_millis(1)); // the pace of looking, nothing depends on it
+        std::thread::sleep(Duration::from_millis(1)); // how often to check; nothing depends on it
     }
     if running.is_running() {
         running.signal(Signal::KILL);
