@@ -1,4 +1,4 @@
-//! `fetch --scheduled`: what cron and timers start keeps a back-off from one run to the next.
+//! `fetch --scheduled`, for cron and timers: a back-off lasts from one run to the next.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ fn run(env: &TestEnv) -> Outcome {
     env.run(&["-q", "fetch", "--scheduled"])
 }
 
-/// As if so much time had passed that a back-off is over.
+/// Ends the back-off, as if its time had passed.
 fn later(env: &TestEnv) {
     let path = env.path("state/a.hints");
     let hints = fs::read_to_string(&path).unwrap();
@@ -39,21 +39,21 @@ fn a_refused_password_is_offered_as_seldom_as_by_the_daemon_and_told_once() {
     assert_eq!(maildrop.count("AUTH"), 1, "three runs are not three refused logins");
     for hours in [2, 4, 8] {
         later(&env);
-        assert_eq!(run(&env).expect(77).output(), "", "the same trouble is no news");
+        assert_eq!(run(&env).expect(77).output(), "", "the same failure is not reported again");
         let due = due_in(&env);
         assert!((hours * 3600..=hours * 3960 + 1).contains(&due), "{hours} hours: {due} s");
     }
     assert_eq!(maildrop.count("AUTH"), 4);
-    // The daemon takes the same back-off up.
+    // The daemon keeps to the same back-off.
     let daemon = env.spawn(&["daemon"]);
     let status = || env.run(&["status", "--json"]);
     while status().status != 0 || !status().stdout.contains("\"login-refused\"") {
-        std::thread::sleep(std::time::Duration::from_millis(50)); // the pace of looking
+        std::thread::sleep(std::time::Duration::from_millis(50)); // how often to check
     }
     daemon.signal(rustix::process::Signal::TERM);
     daemon.wait().expect(143);
     assert_eq!(maildrop.count("AUTH"), 4);
-    // A person puts it right: that is tried at once, and told.
+    // The password is corrected: it is tried at once, and the success is reported.
     env.configure(&[Account::at(maildrop.server.address)]);
     assert_eq!(run(&env).expect(0).output(), "a: it works again\n");
     assert_eq!(run(&env).expect(0).output(), "");
@@ -91,8 +91,8 @@ fn whoever_asks_himself_waits_for_no_back_off_and_a_success_ends_it() {
     assert_eq!(maildrop.count("AUTH"), 2);
     maildrop.change(|contents| contents.behaviour.login_answer = None);
     env.fetch().expect(0).says("1 new message");
-    assert_eq!(run(&env).expect(0).output(), "", "that it works again was seen");
-    assert_eq!(maildrop.count("AUTH"), 4, "and it is not in a back-off any more");
+    assert_eq!(run(&env).expect(0).output(), "", "the recovery was seen already");
+    assert_eq!(maildrop.count("AUTH"), 4, "and the back-off is over");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn an_idle_run_writes_nothing() {
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
     run(&env).expect(0);
     run(&env).expect(0);
-    // Who holds the lock is left there for people; nothing else changes.
+    // The lock file names its last holder, for people; nothing else changes.
     let files = || {
         ["state/a.hints", "state/a.uids"].map(|name| {
             let file = env.path(name);
@@ -142,7 +142,7 @@ fn an_idle_run_writes_nothing() {
         })
     };
     let before = files();
-    std::thread::sleep(std::time::Duration::from_millis(20)); // so that a change has another time
+    std::thread::sleep(std::time::Duration::from_millis(20)); // so that a write would change the time stamp
     run(&env).expect(0);
     assert!(before == files());
 }
@@ -165,7 +165,7 @@ fn in_the_state_of_another_user_nothing_is_made_and_what_lies_there_is_not_heede
         assert!(there().is_empty(), "{:?}", there());
         std::os::unix::fs::chown(&state, Some(0), Some(0)).unwrap();
     }
-    // A back-off that anybody may have written there keeps nothing from being told.
+    // A back-off that any user may have written there silences nothing.
     maildrop.change(|contents| contents.behaviour.login_answer = Some("-ERR [AUTH] no".to_owned()));
     run(&env).expect(77);
     fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
@@ -183,11 +183,11 @@ fn what_a_person_has_to_mend_is_told_at_the_first_time_and_once() {
     env.configure(&[account.text("password_file", file.to_str().unwrap())]);
     run(&env).expect(78).says("chmod 600");
     later(&env);
-    assert_eq!(run(&env).expect(78).output(), "", "the same trouble is no news");
-    // A `chmod` is tried at once.
+    assert_eq!(run(&env).expect(78).output(), "", "the same failure is not reported again");
+    // After a `chmod` it is tried at once.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     run(&env).expect(0).says("works again");
-    // A state that is lost.
+    // A lost state.
     fs::remove_file(env.path("state/a.uids")).unwrap();
     run(&env).expect(73).says("--new-state");
     later(&env);
@@ -217,7 +217,7 @@ fn what_cannot_be_kept_is_told_in_each_run() {
     assert_eq!(run(&env).expect(75).output(), "", "it will probably pass by itself");
     later(&env);
     fs::remove_file(env.path("state/a.hints")).unwrap();
-    // A directory in the place of the file: not even root can replace it.
+    // A directory in place of the file: not even root can replace it.
     fs::create_dir(env.path("state/a.hints")).unwrap();
     for _ in 0..2 {
         run(&env).expect(75).says("a: ").says("locked");
@@ -229,12 +229,12 @@ fn a_login_that_was_refused_to_a_person_is_not_offered_again_by_cron() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address).text("password", "not this one")]);
     env.fetch().expect(77);
-    // Who saw it at a terminal need not be who reads cron's mail.
+    // Whoever saw it at a terminal may not be the one who reads cron's mail.
     assert!(run(&env).expect(0).stderr.starts_with("a: the server refused the login"));
-    assert_eq!(run(&env).expect(0).output(), "", "it was told");
+    assert_eq!(run(&env).expect(0).output(), "", "it was reported");
     assert_eq!(maildrop.count("AUTH"), 1, "and not tried");
     later(&env);
-    assert_eq!(run(&env).expect(77).output(), "", "the same trouble is no news");
+    assert_eq!(run(&env).expect(77).output(), "", "the same failure is not reported again");
     env.configure(&[Account::at(maildrop.server.address)]);
     run(&env).expect(0).says("works again");
 }
@@ -248,7 +248,7 @@ fn a_trouble_that_cron_told_nobody_of_ends_without_a_word() {
     assert_eq!(run(&env).expect(0).output(), "");
 }
 
-/// Who forwards by hand sees what is wrong; who reads cron's mail does not know of it by that.
+/// Whoever reads cron's mail does not know of a failure that was seen in a run by hand.
 #[test]
 fn a_destination_that_fails_is_told_to_cron_although_somebody_met_it_by_hand() {
     let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
@@ -259,8 +259,8 @@ fn a_destination_that_fails_is_told_to_cron_although_somebody_met_it_by_hand() {
     env.fetch().expect(75).says("down for today");
     env.fetch().expect(75).says("down for today");
     assert!(run(&env).expect(75).stderr.starts_with("a: forwarding to "), "that is news to whoever reads cron's mail");
-    assert_eq!(run(&env).expect(75).output(), "", "and none any more");
+    assert_eq!(run(&env).expect(75).output(), "", "and it was reported");
     server.with(|mailbox| mailbox.login_refusal = None);
     env.fetch().expect(0);
-    assert_eq!(run(&env).expect(0).output(), "", "that it works again was seen");
+    assert_eq!(run(&env).expect(0).output(), "", "the recovery was seen already");
 }
