@@ -1,4 +1,5 @@
-//! `mailferry setup`: from an address to mail in one go, at a terminal and by options; and what it is not tricked into.
+//! `mailferry setup`: from an address to mail in one go, at a terminal and by options; and what it cannot be tricked
+//! into.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -176,7 +177,7 @@ fn an_address_leads_to_mail_by_options_alone() {
     let (clear, ..) = user.login();
     let env = TestEnv::new(&[]);
     fs::remove_file(env.path("config.toml")).unwrap();
-    // Both services; the one with TLS does not answer.
+    // Both services are announced; the one with implicit TLS cannot be reached.
     let dns = Dns::with(&[
         ("_pop3s._tcp.ferry.test", SRV, srv(0, 995, "gone.ferry.test")),
         ("_pop3._tcp.ferry.test", SRV, srv(0, 110, "pop.ferry.test")),
@@ -327,7 +328,7 @@ fn what_is_in_the_configuration_stays_as_it_is() {
     let added = stage.configuration();
     let added = added.strip_prefix(before).unwrap();
     assert!(added.starts_with("\n\n[accounts.new]\nhost = \"pop.ferry.test\"\n"), "{added}");
-    // There is a Maildir for all accounts.
+    // The defaults have a Maildir for all accounts.
     assert!(!added.contains("maildir"), "{added}");
     let mode = fs::metadata(stage.env.path("config.toml")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o640);

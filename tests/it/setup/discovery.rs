@@ -1,4 +1,4 @@
-//! Where the server of an address is found, and what is not believed.
+//! How the server of an address is found, and what is not trusted.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn a_forged_record_gets_no_password_without_a_word() {
     assert!(outcome.stderr.contains("--accept-host pop.evil.test"), "{outcome:#?}");
     stage.wrote_nothing();
     stage.nobody_logged_in();
-    // Another host than the one that was agreed to.
+    // Accepting another host is not enough.
     stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--username", USER, "--accept-host", "evil.test"]).expect(64);
     stage.nobody_logged_in();
 
@@ -93,7 +93,7 @@ fn a_provider_of_the_table_is_known_and_nobody_is_asked() {
     let dns = Dns::with(&[]);
     let proxy = Proxy::to(&[("pop.qq.com:995", stage.maildrop.server.address)]);
     let outcome = stage.run(PASSWORD, &dns, &proxy, &["jo@qq.com", "--username", USER]).expect(0);
-    // What it takes is said, and where it is switched on.
+    // The output says which secret it accepts, and where to switch POP3 on.
     assert!(outcome.stdout.contains("授权码") && outcome.stdout.contains("mail.qq.com"), "{outcome:#?}");
     assert!(stage.configuration().contains("[accounts.qq]\nprovider = \"qq\"\n"), "{}", stage.configuration());
     assert!(dns.asked().is_empty() && proxy.asked().iter().all(|place| place == "pop.qq.com:995"));
@@ -105,9 +105,9 @@ fn what_has_no_pop3_is_said_before_anything_is_asked() {
     let stage = Stage::with(&["x.test"], 0);
     let (dns, proxy) = (Dns::with(&[]), Proxy::to(&[]));
     stage.run("", &dns, &proxy, &["jo@icloud.com"]).expect(78).says("iCloud Mail has no POP3");
-    // It takes no password, and the account for its sign-in is not given.
+    // Another provider without POP3.
     stage.run("", &dns, &proxy, &["jo@proton.me"]).expect(78).says("no POP3");
-    // Nor is any option wanted first.
+    // No option is required first.
     stage.command(&["setup", "jo@icloud.com"]).expect(78).says("iCloud Mail has no POP3");
     let words =
         ["setup", "jo@outlook.com", "--sign-in", "--maildir", "~/m", "--leave-on-server", "yes", "--messages", "all"];
@@ -127,7 +127,7 @@ fn the_ispdb_is_asked_only_at_a_word_and_a_guess_is_verified() {
         behaviour.tls = Some(stage.authority.server_config_for(&["pop.hoster.test"]));
         behaviour.implicit_tls = true;
     });
-    // It shows a certificate for another name.
+    // Its certificate is for another name.
     let impostor = stage.maildrop.server.address;
     let proxy = Proxy::to(&[
         ("autoconfig.thunderbird.net:443", ispdb),
@@ -137,7 +137,7 @@ fn the_ispdb_is_asked_only_at_a_word_and_a_guess_is_verified() {
     ]);
     let dns = Dns::with(&[]);
     let was_asked = || proxy.asked().iter().any(|place| place.contains("thunderbird"));
-    // Nobody can be asked.
+    // There is no terminal to ask at.
     stage.run(PASSWORD, &dns, &proxy, &[ADDRESS]).expect(64).says("--ispdb");
     assert!(!was_asked());
     let more = [ADDRESS, "--username", USER, "--ispdb"];
@@ -159,7 +159,7 @@ fn where_no_server_is_found_the_option_is_named() {
     let outcome = stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--ispdb", "no"]).expect(64);
     assert!(outcome.stderr.contains("no POP3 server was found for ferry.test; give --host"), "{outcome:#?}");
     stage.wrote_nothing();
-    // With a host nothing is looked for.
+    // With --host nothing is looked up.
     let asked = dns.asked().len();
     stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--host", "pop.ferry.test"]).expect(75);
     assert_eq!(dns.asked().len(), asked);

@@ -1,8 +1,8 @@
-//! Where the password is kept, and who fetches all day.
+//! Where the password is stored, and how the daemon is set up as a user service.
 
 use super::*;
 
-/// A program of this name that writes down how it was called, and does this.
+/// Makes a program with this name that logs its arguments and runs `script`. Returns a `PATH` on which it comes first.
 fn fake(env: &TestEnv, name: &str, script: &str) -> String {
     let bin = env.path("bin");
     fs::create_dir_all(&bin).unwrap();

@@ -1,5 +1,5 @@
-//! What an address is looked up in: a DNS server, web servers, and a proxy that leads names to ports of this machine, so that
-//! the program asks for the names and ports that it asks for anywhere.
+//! What an address is looked up in: a DNS server, web servers, and a proxy that maps names to ports of this machine, so
+//! that the program uses the same names and ports as anywhere else.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ pub(super) const SRV: u16 = 33;
 /// The type of a TXT record.
 pub(super) const TXT: u16 = 16;
 
-/// A name in the wire's form.
+/// Returns a name in wire format.
 fn name(text: &str) -> Vec<u8> {
     let mut wire = Vec::new();
     for label in text.split('.').filter(|label| !label.is_empty()) {
@@ -39,14 +39,14 @@ pub(super) fn txt(text: &str) -> Vec<u8> {
     [first, second].iter().flat_map(|piece| [&[u8::try_from(piece.len()).unwrap()], *piece].concat()).collect()
 }
 
-/// A DNS server that knows these records and says of all else that it does not exist.
+/// A DNS server that knows these records and answers NXDOMAIN to everything else.
 pub(super) struct Dns {
-    /// Where it is.
+    /// Its address.
     pub(super) address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a DNS server knows: by name and type.
+/// Records by name and type.
 type Records = HashMap<(String, u16), Vec<Vec<u8>>>;
 
 impl Dns {
@@ -69,7 +69,7 @@ impl Dns {
         Self { address, asked }
     }
 
-    /// The names that were asked for.
+    /// Returns the names that were queried.
     pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -92,7 +92,7 @@ fn answer(query: &[u8], known: &Records, asked: &Mutex<Vec<String>>) -> Option<V
     let name = labels.join(".");
     asked.lock().unwrap().push(name.clone());
     let found = known.get(&(name, kind)).cloned().unwrap_or_default();
-    // An answer with authority; 3 is NXDOMAIN.
+    // An authoritative answer; 3 is NXDOMAIN.
     let code = if found.is_empty() { 3 } else { 0 };
     let mut wire =
         [&query[..2], &[0x85, 0x80 | code], &[0, 1], &u16::try_from(found.len()).unwrap().to_be_bytes()].concat();
@@ -108,9 +108,9 @@ fn answer(query: &[u8], known: &Records, asked: &Mutex<Vec<String>>) -> Option<V
     Some(wire)
 }
 
-/// A proxy that leads some names and ports to servers here, and refuses the others.
+/// A proxy that connects some names and ports to local servers, and refuses the others.
 pub(super) struct Proxy {
-    /// The value of `proxy` for it.
+    /// Its value for the key `proxy`.
     pub(super) url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -132,13 +132,13 @@ impl Proxy {
         Self { url, asked }
     }
 
-    /// The names and ports that were asked for.
+    /// Returns the names and ports that were requested.
     pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
 
-/// The head of a request, to its empty line.
+/// Reads the head of a request, up to its empty line.
 fn head(from: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -167,7 +167,7 @@ fn carry(mut client: TcpStream, places: &HashMap<String, SocketAddr>, asked: &Mu
     client.shutdown(std::net::Shutdown::Write).ok()
 }
 
-/// A web server inside TLS with these answers by path; whatever stands behind a ? counts as nothing. Each is a whole answer.
+/// Starts a web server over TLS with these complete responses by path. The query of a request is ignored.
 pub(super) fn web_server(tls: Arc<ServerConfig>, answers: &[(&str, String)]) -> SocketAddr {
     let answers: HashMap<String, String> =
         answers.iter().map(|(path, answer)| ((*path).to_owned(), answer.clone())).collect();
@@ -192,12 +192,12 @@ pub(super) fn web_server(tls: Arc<ServerConfig>, answers: &[(&str, String)]) -> 
     address
 }
 
-/// An answer that is a document.
+/// Returns a response with a document.
 pub(super) fn document(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// An autoconfig document with one POP3 server.
+/// Returns a response with an autoconfig document that names one POP3 server.
 pub(super) fn autoconfig(host: &str, username: &str) -> String {
     document(&format!(
         "<?xml version=\"1.0\"?><clientConfig version=\"1.1\"><emailProvider id=\"x\"><domain>ferry.test</domain>\
