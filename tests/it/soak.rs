@@ -166,7 +166,7 @@ impl Soak {
             let Fault::Stall { then, .. } = fault else { continue };
             let account = &self.accounts[*number];
             let server = &account.maildrop.server;
-            self.life.until("a server to stand still", |status| server.is_stalled() || is_settled(status))?;
+            self.life.until("a server to stall", |status| server.is_stalled() || is_settled(status))?;
             if *then == Then::MaildirGoes && server.is_stalled() {
                 faults::put_away(&self.env.maildir(account.maildir));
             }
@@ -207,7 +207,7 @@ impl Soak {
         for (number, wanted) in [(Some(without), self.accounts.len() - 1), (None, self.accounts.len())] {
             accounts::configure(&self.env, &self.accounts, |other| Some(other) != number, 300);
             self.life.signal(Signal::HUP);
-            self.life.until("the accounts to be others", |status| status.accounts.len() == wanted)?;
+            self.life.until("the accounts to change", |status| status.accounts.len() == wanted)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use crate::mail::small;
 use crate::program::{self, TestEnv};
 use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
 
-/// One message of so many is large.
+/// One in this many messages is large.
 const LARGE_EVERY: usize = 29;
 
 /// What happens to a message on the server once it is delivered.
@@ -14,7 +14,7 @@ pub(super) enum Policy {
     Keeps,
     /// It is deleted.
     Deletes,
-    /// The server takes it away by itself at QUIT.
+    /// The server deletes it by itself at QUIT.
     Expires,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Account {
     pub(super) maildir: &'static str,
     pub(super) policy: Policy,
     pub(super) maildrop: Maildrop,
-    /// What it is in the configuration.
+    /// Its configuration.
     configured: program::Account,
     /// The numbers of the messages that have arrived.
     pub(super) sent: Vec<usize>,
@@ -33,7 +33,7 @@ pub(super) struct Account {
     pub(super) spoilt: u8,
 }
 
-/// All of them.
+/// Makes the five accounts.
 pub(super) fn five(env: &TestEnv) -> Vec<Account> {
     let account = |name: &'static str, maildir: &'static str, policy, change: fn(&mut Behaviour)| {
         let maildrop = Maildrop::with(Vec::new(), change);
@@ -51,7 +51,7 @@ pub(super) fn five(env: &TestEnv) -> Vec<Account> {
     ]
 }
 
-/// Writes the configuration with those of them that are wanted, by number; the interval is in seconds.
+/// Writes the configuration with the accounts whose numbers are wanted; the interval is in seconds.
 pub(super) fn configure(env: &TestEnv, accounts: &[Account], wanted: impl Fn(usize) -> bool, interval: u32) {
     let wanted = accounts.iter().enumerate().filter(|(number, _)| wanted(*number));
     let accounts: Vec<_> =
@@ -60,19 +60,19 @@ pub(super) fn configure(env: &TestEnv, accounts: &[Account], wanted: impl Fn(usi
 }
 
 impl Account {
-    /// A message arrives.
+    /// Adds a message on the server.
     pub(super) fn send(&mut self, number: usize) {
         let message = Message::new(&format!("u{number}"), &content(number));
         self.maildrop.change(|contents| contents.messages.push(message));
         self.sent.push(number);
     }
 
-    /// How often a message was retrieved in full.
+    /// Returns how often messages were retrieved in full.
     pub(super) fn retrieved(&self) -> usize {
         self.maildrop.change(|contents| contents.retrieved.values().sum())
     }
 
-    /// About how many octets the server will send in the next session.
+    /// Returns about how many octets the server will send in the next session.
     pub(super) fn ahead(&self) -> u64 {
         self.maildrop.change(|contents| {
             let is_new = |message: &&Message| !contents.retrieved.contains_key(&message.uid);
@@ -83,7 +83,7 @@ impl Account {
     }
 }
 
-/// What a message looks like on its server.
+/// Returns a message as it is on its server.
 fn content(number: usize) -> Vec<u8> {
     if !number.is_multiple_of(LARGE_EVERY) {
         return small(number);
@@ -93,7 +93,7 @@ fn content(number: usize) -> Vec<u8> {
     (header + &line.repeat(150_000 / line.len())).into_bytes()
 }
 
-/// What it looks like in a Maildir.
+/// Returns a message as it is in a Maildir.
 pub(super) fn stored(number: usize) -> Vec<u8> {
     crate::raw::stored(&content(number))
 }

@@ -1,4 +1,4 @@
-//! What goes wrong with one account, once or for the length of a round.
+//! Faults that strike one account, once or for the length of a round.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,12 @@ use super::accounts::Account;
 use crate::program::TestEnv;
 use crate::scripted::Faults;
 
-/// A line of no protocol, with bytes that must not reach a terminal. Only in the place of an answer that has nothing to do
-/// with a message: behind a message, it says that the message before it was not whole, which is then fetched again.
+/// A line that is no POP3 response, with bytes that must not reach a terminal. It only replaces responses that do not
+/// concern a message: after a message it would mean that the message was not complete, and the message would be fetched
+/// again.
 const GARBAGE: &str = "\u{1b}[31m%?#\u{7} what\r\n";
 
-/// What a login may be answered with.
+/// Responses that refuse a login.
 const REFUSALS: [&str; 5] = [
     "-ERR [SYS/TEMP] try later",
     "-ERR [AUTH] wrong user name or password",
@@ -20,52 +21,52 @@ const REFUSALS: [&str; 5] = [
     "-ERR [LOGIN-DELAY] too soon",
 ];
 
-/// How a server that stands still goes on.
+/// What follows when a server has stalled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
-    /// As if nothing had been.
+    /// It continues.
     Released,
-    /// Not at all: the client has to give up.
+    /// It stays silent: the client has to give up.
     Silence,
-    /// As if nothing had been, but the Maildir has gone meanwhile.
+    /// It continues, but the Maildir has disappeared meanwhile.
     MaildirGoes,
 }
 
 /// A fault.
 #[derive(Debug, Clone)]
 pub(super) enum Fault {
-    /// The first line refuses.
+    /// The greeting is a refusal.
     Greeting,
-    /// Every login is refused in these words.
+    /// Every login is refused with this response.
     Login(&'static str),
-    /// This command is answered by garbage.
+    /// This command is answered with garbage.
     Garbage(&'static str),
-    /// The newest message is refused.
+    /// The newest message cannot be retrieved.
     Retr,
-    /// The next session ends after so many bytes.
+    /// The next session is cut off.
     Cut {
-        /// So many.
+        /// After this many bytes.
         after: u64,
-        /// By a reset.
+        /// Whether by a reset.
         reset: bool,
     },
-    /// The next session stands still after so many bytes.
+    /// The server stalls in the next session.
     Stall {
-        /// So many.
+        /// After this many bytes.
         after: u64,
-        /// What comes then.
+        /// What follows.
         then: Then,
     },
-    /// The Maildir is away.
+    /// The Maildir is missing.
     NoMaildir,
-    /// Its `tmp/` is a file.
+    /// The Maildir's `tmp/` is a file.
     NoTmp,
-    /// The state's file is a directory.
+    /// The state file is a directory.
     NoState,
 }
 
 impl Fault {
-    /// One of them.
+    /// Draws a fault.
     pub(super) fn draw(rng: &mut fastrand::Rng, account: &Account) -> Self {
         let after = rng.u64(0..account.ahead());
         match rng.u8(0..20) {
@@ -83,17 +84,18 @@ impl Fault {
         }
     }
 
-    /// How often at most it makes the same message fail, in the poll that was asked for and one that was due anyway.
+    /// Returns how often, at most, it makes the same message fail: in the requested poll, and in one that was due
+    /// anyway.
     pub(super) fn weight(&self) -> u8 {
         if matches!(self, Self::Retr) { 2 } else { 1 }
     }
 
-    /// Whether all accounts of the Maildir have it.
+    /// Whether it strikes all accounts of the Maildir.
     pub(super) fn is_of_the_maildir(&self) -> bool {
         matches!(self, Self::NoMaildir | Self::NoTmp | Self::Stall { then: Then::MaildirGoes, .. })
     }
 
-    /// Makes it so.
+    /// Causes the fault.
     pub(super) fn begin(&self, env: &TestEnv, account: &Account) {
         let next = |faults| account.maildrop.change(|contents| contents.behaviour.next_faults = Some(faults));
         match self {
@@ -130,7 +132,7 @@ impl Fault {
         }
     }
 
-    /// Mends it.
+    /// Ends the fault.
     pub(super) fn end(&self, env: &TestEnv, account: &Account) {
         account.maildrop.change(|contents| {
             "+OK ready".clone_into(&mut contents.behaviour.greeting);
@@ -160,15 +162,15 @@ fn state(env: &TestEnv, account: &Account) -> PathBuf {
     env.path("state").join(format!("{}.uids", account.name))
 }
 
-/// Gives something another name for a while.
+/// Renames something for a while.
 pub(super) fn put_away(path: &Path) {
     fs::rename(path, away(path)).unwrap();
 }
 
-/// Gives it its name back, if it was put away. Nothing may have been made in its place.
+/// Renames it back, if it was put away. Nothing may have been created in its place.
 fn bring_back(path: &Path) {
     if away(path).exists() {
-        assert!(!path.exists(), "{} was made anew while it was away", path.display());
+        assert!(!path.exists(), "{} was created again while it was away", path.display());
         fs::rename(away(path), path).unwrap();
     }
 }

@@ -1,25 +1,26 @@
-//! What a daemon takes, looked at whenever all of its accounts have come to rest.
+//! The resource usage of a daemon, sampled whenever all of its accounts have come to rest.
 
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
-/// So many looks belong to the warm-up: caches are filled, threads are started.
+/// The number of samples in the warm-up, when caches are filled and threads are started.
 const WARM_UP: usize = 4;
 
-/// What the looks of the last third may be above those of the first: memory in KiB, for the allocator's sake.
+/// How much the samples of the last third may exceed those of the first: memory in KiB, because of the allocator.
 const MORE_KIB: u64 = 8 * 1024;
 /// File descriptors.
 const MORE_FILES: u64 = 4;
-/// Threads: those of the pool that syncs, and those that block, come when they are needed first.
+/// Threads: those of the pool for syncs and those for blocking calls are started when they are first needed.
 const MORE_THREADS: u64 = 24;
 
-/// The state of all accounts in octets, whatever came and went: a thousand records are kept before they are tidied away.
+/// The limit for the state of all accounts in octets, without remembered messages: a thousand records may accumulate
+/// before they are compacted.
 const STATE: u64 = 5 * (512 << 10);
-/// And for each message that is remembered.
+/// What each remembered message adds to this limit, in octets.
 const STATE_EACH: u64 = 1 << 10;
 
-/// One look.
+/// One sample.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     /// Resident memory in KiB.
@@ -28,21 +29,21 @@ struct Sample {
     files: u64,
     /// Threads.
     threads: u64,
-    /// The octets of the state directory.
+    /// The size of the state directory in octets.
     state: u64,
 }
 
-/// All looks of one life.
+/// All samples of one run.
 #[derive(Debug, Default)]
 pub(super) struct Growth(Vec<Sample>);
 
 impl Growth {
-    /// How many looks there were.
+    /// Returns the number of samples.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Looks at a process and its state directory.
+    /// Takes a sample of a process and its state directory.
     pub(super) fn look(&mut self, pid: u32, state: &Path) {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -51,7 +52,7 @@ impl Growth {
         self.0.push(Sample { kib, files: entries("fd"), threads: entries("task"), state: size(state) });
     }
 
-    /// The last third of the looks must be like the first, if there are enough for thirds.
+    /// Checks that the last third of the samples is about as low as the first, if there are enough of them.
     pub(super) fn check(&self) {
         let warm = self.0.get(WARM_UP..).unwrap_or_default();
         let third = warm.len() / 3;
@@ -65,7 +66,7 @@ impl Growth {
         assert!(grown(|sample| sample.threads) <= MORE_THREADS, "threads grow: {self}");
     }
 
-    /// The state must be within what so many messages need.
+    /// Checks that the state is within the limit for this many messages.
     pub(super) fn check_state(&self, messages: usize) {
         let bound = STATE + STATE_EACH * u64::try_from(messages).unwrap();
         let most = most(&self.0, |sample| sample.state);
@@ -81,7 +82,7 @@ fn least(samples: &[Sample], what: fn(&Sample) -> u64) -> u64 {
     samples.iter().map(what).min().unwrap_or_default()
 }
 
-/// Some of the looks.
+/// Prints some of the samples.
 impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = (self.0.len() / 12).max(1);
@@ -93,7 +94,7 @@ impl fmt::Display for Growth {
     }
 }
 
-/// The octets of all files of a directory.
+/// Returns the total size of the files in a directory, in octets.
 pub(super) fn size(dir: &Path) -> u64 {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }

@@ -1,7 +1,7 @@
-//! A daemon among enemies: servers that do everything at once that takes time, memory or log, beside five honest accounts.
-//! The honest ones are polled on time and get each message once, and the daemon stays small and answers at once.
+//! A daemon among enemies: servers that waste time, memory and log in every way at once, beside five honest accounts.
+//! The honest accounts are polled on time and get each message once, and the daemon stays small and answers at once.
 //!
-//! By itself it runs for a minute; for an hour:
+//! By default it runs for a minute. For an hour:
 //!
 //! ```text
 //! MAILFERRY_SOAK_SECONDS=3600 cargo test --release --test it soak::hostile -- --nocapture
@@ -25,25 +25,25 @@ use crate::scripted::maildrop::{Maildrop, Message};
 /// How often the honest accounts are polled.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many of them there are.
+/// The number of honest accounts.
 const HONEST: usize = 5;
 
 /// How long `status` may take.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// One in so many answers may take longer, up to [`LATEST`]: the machine may be busy with something else.
+/// One in this many answers may take longer, up to [`LATEST`]: the machine may be busy with something else.
 const LATE_EVERY: usize = 100;
 
-/// How long none may take.
+/// The longest time that any answer may take.
 const LATEST: Duration = Duration::from_secs(5);
 
-/// Resident memory without the program's text, in KiB.
+/// The limit for resident memory without the program's text, in KiB.
 const MEMORY_KIB: u64 = 128 << 10;
 
-/// The log in octets an hour.
+/// The limit for the log, in octets per hour.
 const LOG_PER_HOUR: u64 = 10 << 20;
 
-/// And what is told once of everybody, however short it runs.
+/// What is logged once for each account, however short the run is, in octets.
 const LOG_ONCE: u64 = 256 << 10;
 
 /// When each honest account was polled.
@@ -51,9 +51,9 @@ const LOG_ONCE: u64 = 256 << 10;
 struct Watch {
     /// By account: the last poll that was seen, and when.
     last: BTreeMap<String, (i64, Instant)>,
-    /// The longest time between two.
+    /// The longest time between two polls of an account.
     longest: Duration,
-    /// How long each answer took.
+    /// How long each answer to `status` took.
     answers: Vec<Duration>,
 }
 
@@ -84,7 +84,7 @@ fn enemies_harm_nobody_else() {
         account.text("interval", &format!("{}s", INTERVAL.as_secs()))
     }));
     env.configure(&accounts);
-    // All are at one address: how many of them are polled at once is up to the first number alone.
+    // All servers have the same address, so only `concurrency` limits how many are polled at a time.
     env.configure_more("\n[daemon]\nconcurrency = 4\nper_host = 64\n");
     let disk = Disk::make(&env);
     disk.as_ref().into_iter().for_each(Disk::hang);
@@ -103,9 +103,9 @@ fn enemies_harm_nobody_else() {
         let status = life.status().unwrap();
         watch.answers.push(asked.elapsed());
         watch.look(&status);
-        std::thread::sleep(Duration::from_millis(100)); // the pace of looking
+        std::thread::sleep(Duration::from_millis(100)); // how often to check
     }
-    // What arrived last comes with the next poll.
+    // The next polls fetch what arrived last.
     std::thread::sleep(2 * INTERVAL);
     let status = life.status().unwrap();
     let memory = memory(life.pid());
@@ -131,13 +131,13 @@ fn enemies_harm_nobody_else() {
         assert_same_mail(&env.mail_of(&format!("honest{n}")), &expected);
     }
     assert!(watch.longest <= 2 * INTERVAL, "{:?} between two polls; {}", watch.longest, last_words(&ended));
-    assert!(slow <= ANSWER && slowest <= LATEST, "status took {slow:?}, {slowest:?} at the most");
+    assert!(slow <= ANSWER && slowest <= LATEST, "status took {slow:?}, at most {slowest:?}");
     assert!(memory <= MEMORY_KIB, "{memory} KiB");
     assert!(log <= LOG_PER_HOUR * begun.elapsed().as_secs() / 3600 + LOG_ONCE, "{log} octets of log");
     assert!(!ended.output().contains("panicked"), "{}", last_words(&ended));
 }
 
-/// The most that was resident, without the program's text, in KiB.
+/// Returns the peak of resident memory, without the program's text, in KiB.
 fn memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let field = |name: &str| -> u64 {

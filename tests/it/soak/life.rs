@@ -1,4 +1,4 @@
-//! One life of the daemon: from its start to the signal that ends it.
+//! One run of the daemon, from its start to the signal that ends it.
 
 use std::time::{Duration, Instant};
 
@@ -9,22 +9,22 @@ use rustix::process::Signal;
 use super::growth::Growth;
 use crate::program::{Outcome, Running, TestEnv};
 
-/// Nothing is waited for longer than this: a session with a server that fell silent is given up after 5 seconds, and five
-/// accounts may each have some.
+/// The longest time that anything is waited for. A session with a silent server times out after 5 seconds, and each of
+/// the five accounts may have several such sessions.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often something is looked for; nothing else depends on it.
+/// How often to check; nothing else depends on it.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A daemon that runs.
+/// A running daemon.
 pub(super) struct Life {
-    /// None once it was ended.
+    /// None once it has been ended.
     running: Option<Running>,
-    /// Where its control socket is.
+    /// The directory of its control socket.
     state_dir: std::path::PathBuf,
-    /// What it took whenever all accounts had come to rest.
+    /// Its resource usage whenever all accounts had come to rest.
     pub(super) growth: Growth,
-    /// To ask it things.
+    /// Runs the requests to it.
     runtime: tokio::runtime::Runtime,
 }
 
@@ -34,7 +34,7 @@ impl Life {
         Self::start_with(env, &[])
     }
 
-    /// The same with more in its environment.
+    /// Starts it with additional environment variables.
     pub(super) fn start_with(env: &TestEnv, environment: &[(&str, &str)]) -> Result<Self, String> {
         let running = Some(env.spawn_with(environment, &["daemon"]));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -43,14 +43,14 @@ impl Life {
         while life.status().is_err() {
             if !life.running().is_running() || begun.elapsed() > LIMIT {
                 let ended = life.end(Signal::KILL);
-                return Err(format!("the daemon does not begin: {}", last_words(&ended)));
+                return Err(format!("the daemon does not start: {}", last_words(&ended)));
             }
             std::thread::sleep(LOOK);
         }
         Ok(life)
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub(super) fn pid(&mut self) -> u32 {
         self.running().pid()
     }
@@ -59,13 +59,13 @@ impl Life {
         self.running.as_mut().expect("it has not been ended")
     }
 
-    /// Looks at what it takes.
+    /// Takes a sample of its resource usage.
     pub(super) fn look(&mut self) {
         let pid = self.running().pid();
         self.growth.look(pid, &self.state_dir);
     }
 
-    /// What it says of itself.
+    /// Asks for its status.
     pub(super) fn status(&mut self) -> Result<Status, String> {
         let pid = self.running().pid();
         let dirs = [self.state_dir.clone()];
@@ -82,7 +82,7 @@ impl Life {
         if outcome.status == 0 { Ok(()) } else { Err(format!("`mailferry poll`: {outcome:?}")) }
     }
 
-    /// Waits until its status is as wanted.
+    /// Waits until its status satisfies `wanted`, and returns it.
     pub(super) fn until(&mut self, what: &str, wanted: impl Fn(&Status) -> bool) -> Result<Status, String> {
         let begun = Instant::now();
         loop {
@@ -110,12 +110,12 @@ impl Life {
     }
 }
 
-/// Whether no account is being polled or waits for it.
+/// Whether no account is being polled or waits for a poll.
 pub(super) fn is_settled(status: &Status) -> bool {
     status.accounts.iter().all(|account| matches!(account.state, State::Idle | State::Trouble))
 }
 
-/// The end of what it printed.
+/// Returns the end of what the daemon printed.
 pub(super) fn last_words(ended: &Outcome) -> String {
     let output = ended.output();
     let lines: Vec<&str> = output.lines().collect();

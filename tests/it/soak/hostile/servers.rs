@@ -10,16 +10,16 @@ use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::{Maildrop, Message, PASSWORD};
 use crate::scripted::{Server, Wire};
 
-/// So many messages are alike, or refused.
+/// The number of messages that are alike, or are refused.
 const MANY: usize = 2000;
 
-/// What keeps the servers alive.
+/// Keeps the servers running.
 pub(super) struct Enemies {
     _maildrops: Vec<Maildrop>,
     _servers: Vec<Server>,
 }
 
-/// All of them, with the accounts that are there.
+/// Starts all of them. Returns them and the accounts there.
 pub(super) fn all(env: &TestEnv) -> (Enemies, Vec<Account>) {
     let maildrops = vec![
         ("alike", Maildrop::new((0..MANY).map(|n| Message::new(&format!("u{n}"), &small(7))).collect())),
@@ -53,7 +53,7 @@ pub(super) fn all(env: &TestEnv) -> (Enemies, Vec<Account>) {
     (Enemies { _maildrops, _servers: servers.into_iter().map(|(_, server)| server).collect() }, accounts)
 }
 
-/// A password on a disk that hangs, if there is one.
+/// Writes the password to a file, on the disk that hangs if there is one. Returns its path.
 fn password_file(env: &TestEnv) -> String {
     let dir = env.path("vault");
     std::fs::create_dir(&dir).unwrap();
@@ -80,7 +80,7 @@ fn refusing(answer: &str) -> Maildrop {
     })
 }
 
-/// A server that is honest but for what `special` does: it is given each line and the number of the session.
+/// Starts a server that is honest except for what `special` does, which gets each line and the number of the session.
 fn serve(special: impl Fn(&mut Wire, &str, usize) -> Option<Option<()>> + Send + Sync + 'static) -> Server {
     let sessions = AtomicUsize::new(0);
     Server::start(Arc::new(move |wire: &mut Wire| {
@@ -105,16 +105,16 @@ fn honest(line: &str) -> String {
     format!("{answer}\r\n")
 }
 
-/// An octet now and then, and never the end.
+/// Sends an octet now and then, without end.
 fn drip(wire: &mut Wire) -> Option<()> {
     wire.send(b"+OK\r\n")?;
     loop {
         wire.send(b"x")?;
-        std::thread::sleep(Duration::from_millis(500)); // this is what is tried
+        std::thread::sleep(Duration::from_millis(500)); // what the test is about
     }
 }
 
-/// A line that does not end, as fast as a good connection.
+/// Sends a line without end, as fast as a good connection.
 fn endless_line(wire: &mut Wire) -> Option<()> {
     wire.send(b"+OK\r\nSubject: ")?;
     loop {
@@ -123,7 +123,7 @@ fn endless_line(wire: &mut Wire) -> Option<()> {
     }
 }
 
-/// Each session finds one message more, and all of them under other names.
+/// Lists one more message in each session, and all of them with new unique-ids.
 fn one_more(wire: &mut Wire, line: &str, session: usize) -> Option<Option<()>> {
     let count = session + 1;
     let list = |what: &dyn Fn(usize) -> String| -> String {
