@@ -58,7 +58,7 @@ fn packages(kinds: &str) -> Vec<Package> {
     let packages: Vec<Package> = packages
         .filter(|package| built.contains(&(package.name.as_str(), format!("v{}", package.version).as_str())))
         .collect();
-    assert_eq!(packages.len(), built.len(), "cargo tree and cargo metadata speak of the same");
+    assert_eq!(packages.len(), built.len(), "cargo tree and cargo metadata list the same crates");
     packages
 }
 
@@ -113,7 +113,7 @@ fn every_licence_is_one_that_we_allow() {
         }
     }
     let named: BTreeSet<String> = exceptions.iter().map(|it| it["crate"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(needed, named, "exceptions of deny.toml that are needed, and all of them");
+    assert_eq!(needed, named, "needed exceptions, and those in deny.toml");
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
@@ -146,7 +146,7 @@ fn no_crate_is_there_twice_unless_we_know() {
         let unknown: Vec<&String> = versions.iter().filter(is_known).collect();
         assert!(unknown.len() < 2, "{name} is there as {versions:?}: see `cargo tree -d`, or skip one in deny.toml");
     }
-    assert_eq!(excused.into_iter().collect::<Vec<_>>(), sorted(known), "what deny.toml skips that is there, and all");
+    assert_eq!(excused.into_iter().collect::<Vec<_>>(), sorted(known), "needed skips, and those in deny.toml");
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {

@@ -1,8 +1,8 @@
 //! Expressions of SPDX, such as `(MIT OR Apache-2.0) AND Unicode-3.0`.
 
-/// Whether what is allowed is enough.
+/// Whether the allowed licences satisfy an expression.
 pub(super) fn is_allowed(expression: &str, allowed: &[String]) -> bool {
-    // What some older crates write for OR.
+    // Some older crates write / for OR.
     let text = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut rest = words.as_slice();
@@ -10,7 +10,7 @@ pub(super) fn is_allowed(expression: &str, allowed: &[String]) -> bool {
     answer && rest.is_empty()
 }
 
-/// Alternatives: what stands between two ORs binds closer.
+/// Reads alternatives; AND binds closer than OR.
 fn any(rest: &mut &[&str], allowed: &[String]) -> bool {
     let mut answer = all(rest, allowed);
     while let [first, later @ ..] = *rest
