@@ -4,7 +4,6 @@
 //! which no POP3 session waits for, and records what became of each in its own journal ([`journal`]). A poll copies
 //! what was forwarded into the account's state ([`settlement`]). Only then may the message be deleted on the server and
 //! its file be removed.
-//! the server, and only then does its file go.
 
 mod command;
 mod doubt;

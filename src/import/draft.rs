@@ -194,7 +194,7 @@ impl Draft {
         self.set(theirs, "tls_ca_file", file);
     }
 
-    /// Notes a certificate fingerprint: ours are of the key.
+    /// Notes a certificate fingerprint, which cannot be taken over: ours are of the key.
     pub fn note_fingerprint(&mut self, theirs: &str, kind: &str) {
         if self.tls == TlsMode::None {
             return self.needless(theirs);
@@ -259,7 +259,7 @@ impl Draft {
         }
     }
 
-    /// Logs in by a token instead of a password; a command that printed it goes on doing so.
+    /// Logs in with a token instead of a password. A command that printed the token is kept.
     fn log_in_by_token(&mut self, theirs: &str) {
         let auth = if theirs.eq_ignore_ascii_case("xoauth2") { "xoauth2" } else { "oauthbearer" };
         let password = std::mem::replace(&mut self.password, Password::Missing(String::new()));
@@ -314,7 +314,7 @@ impl Draft {
         self.needless.push(what.into());
     }
 
-    /// Replaces clear text that the other program would have accepted: by STLS, unless the server is on this machine.
+    /// Replaces clear text, which the other program would have accepted, by STLS, unless the server is on this machine.
     pub fn protect(&mut self, theirs: &str) {
         if is_this_machine(&self.host) {
             self.tls = TlsMode::None;

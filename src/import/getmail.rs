@@ -130,7 +130,7 @@ fn account(path: &Path, sections: &[Section], places: &Places, netrc: &[u8]) -> 
     Ok(draft)
 }
 
-/// Takes everything else about an account whose server is known.
+/// Converts the other settings of an account whose server is known.
 fn rest(draft: &mut Draft, sections: &[Section], retriever: &Section, places: &Places, netrc: &[u8]) {
     let options = section(sections, "options");
     draft.password = password(draft, retriever, options, netrc);

@@ -370,7 +370,7 @@ fn user_options(draft: &mut Draft, options: &Options) {
     }
 }
 
-/// Runs what ran after each connection after new mail, unless it undoes what `preconnect` did.
+/// Converts `postconnect` to `on_new_mail`, unless it undoes what `preconnect` did.
 fn postconnect(draft: &mut Draft, options: &Options) {
     let command = first(options, "postconnect").map(text).unwrap_or_default();
     if options.contains_key("preconnect") || command.is_empty() {
