@@ -14,7 +14,7 @@ use crate::walls::words_below;
 
 mod licences;
 
-/// The platform that is checked: nobody builds the crates for others here.
+/// The platform that is checked: crates that only others need are not built here.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
 /// A crate.

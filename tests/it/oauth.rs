@@ -272,7 +272,7 @@ fn where_there_are_no_device_codes_the_reason_is_said() {
     let stage = Stage::with(|_| "{ provider = \"google\", client_id = \"x\" }".to_owned());
     let outcome = stage.begin(&["login", "--device", "a"], &[]).end().expect(78);
     outcome.says("no sign-in by device code at Google").says("mail is not among them").says("--paste");
-    // Nothing is recommended before.
+    // Nothing is recommended before the failure.
     let account = Account::at(stage.mailbox.address).without("password").without("tls").without("port");
     let google = account.text("host", "pop.gmail.com").set("oauth2", "{ provider = \"google\", client_id = \"x\" }");
     stage.env.configure(&[google]);

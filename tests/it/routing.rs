@@ -114,7 +114,7 @@ fn what_a_rule_skips_is_looked_at_once_and_stays_whatever_the_policy() {
     assert_eq!(mail_in(&env, "a"), ["one", "three", "two"]);
 }
 
-/// An answer to TOP that comes twice, or a line before it, shifts the following headers by one message.
+/// A duplicate answer to TOP, or a line before the answer, shifts the following headers by one message.
 #[test]
 fn headers_that_are_out_of_step_leave_nothing_on_the_server() {
     let news = "Message-ID: <two@example.org>\r\nSubject: Unsubscribe\r\n\r\n.\r\n";

@@ -95,7 +95,7 @@ impl Soak {
         self.be_quiet()
     }
 
-    /// Adds mail until this much has arrived; each account gets its share.
+    /// Adds mail until this many messages have arrived; each account gets its share.
     fn send_mail(&mut self, due: usize) {
         while self.arrived < due {
             self.arrived += 1;
@@ -177,7 +177,7 @@ impl Soak {
         Ok(())
     }
 
-    /// Lets something happen to all accounts, or nothing.
+    /// Causes an event that concerns all accounts, or none.
     fn event(&mut self, event: u8, may_end: bool) -> Result<(), String> {
         match event {
             0 => self.change_configuration(),
@@ -226,7 +226,7 @@ impl Soak {
         self.life.wake(&self.env)
     }
 
-    /// No more faults: the rest arrives, and after that a poll does nothing at all.
+    /// Polls without faults until the rest has arrived, and checks that a poll after that does nothing at all.
     fn be_quiet(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         while !self.is_complete() {
@@ -235,7 +235,7 @@ impl Soak {
             }
             self.round_without_events()?;
         }
-        // One more records what the last one saw the server delete.
+        // One more round records what the last one saw the server delete.
         self.round_without_events()?;
         let retr = |soak: &Self| soak.accounts.iter().map(|account| account.maildrop.count("RETR")).sum::<usize>();
         let before = (retr(self), growth::size(&self.env.path("state")));

@@ -272,8 +272,8 @@ fn what_is_set_aside_takes_no_room_from_new_mail() {
     assert_eq!(spool(&env), 2);
 }
 
-/// Makes an account whose destination was down while mail arrived. Returns the files in its spool, too, the oldest
-/// first.
+/// Makes a maildrop, a server, and an account whose destination was down while `count` messages arrived. Returns the
+/// files in its spool, too, the oldest first.
 fn waiting(count: usize) -> (Maildrop, ImapServer, TestEnv, Vec<std::path::PathBuf>) {
     let (maildrop, server) = (Maildrop::new(small_ones(count)), ImapServer::start());
     server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));

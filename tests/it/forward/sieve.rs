@@ -14,7 +14,7 @@ use crate::scripted::listening::Listening;
 /// Which replies to messages are lost, counted from 0.
 const LOST: [usize; 3] = [1, 4, 5];
 
-/// Starts a proxy in front of an LMTP server that loses replies. It ends when the returned value is dropped.
+/// Starts a proxy in front of an LMTP server, which loses those replies. It ends when the returned value is dropped.
 fn loses_answers(socket: &Path, server: PathBuf) -> Listening {
     let listener = UnixListener::bind(socket).unwrap();
     let (count, path) = (AtomicUsize::new(0), socket.to_owned());
