@@ -145,7 +145,10 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
             file.set_permissions(fs::Permissions::from_mode(before.mode() & mode))?;
         }
         fs::rename(&new, &place)?;
-        File::open(place.parent().unwrap_or(Path::new("/")))?.sync_all()
+        // From here on the new text is in its place, and what it names must stay: an error would have the caller remove
+        // it. A directory that cannot be synced only means that a power cut may bring the old text back.
+        let _ = File::open(place.parent().unwrap_or(Path::new("/"))).and_then(|dir| dir.sync_all());
+        Ok(())
     };
     let finished = finish();
     if finished.is_err() {

@@ -91,6 +91,11 @@ impl FreeSpace {
         Self { left: 0 }
     }
 
+    /// How much of the last result is left, in bytes.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Takes `bytes` of the space in `dir`. Blocks.
     ///
     /// # Errors
@@ -104,6 +109,11 @@ impl FreeSpace {
         self.left = self.left.checked_sub(bytes).ok_or_else(too_little)?;
         Ok(())
     }
+}
+
+/// Whether this error means that a file system or a quota is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Stands for unknown: some network and FUSE file systems report 0 of 0 bytes. Then only a write shows whether there is

@@ -101,6 +101,16 @@ impl Drop for TmpFile {
     }
 }
 
+/// The free space beyond the reserve, in bytes, as it was while a message was written; of several file systems that of
+/// the fullest.
+#[derive(Debug, Clone, Copy)]
+pub struct SpaceSeen {
+    /// Behind its first piece.
+    pub first: u64,
+    /// Behind its last piece so far.
+    pub last: u64,
+}
+
 /// A message that is being received.
 pub struct Staging {
     tmp: TmpFile,
@@ -112,6 +122,8 @@ pub struct Staging {
     buffer: Vec<u8>,
     /// How many bytes have been written so far.
     written: u64,
+    /// The free space when pieces of it were written; None before the first.
+    space_seen: Option<SpaceSeen>,
     /// How many octets the server has sent so far, unstuffed.
     octets: u64,
     /// How many of these were LF.
@@ -134,6 +146,7 @@ impl Staging {
             discarded: false,
             buffer: Vec::new(),
             written: 0,
+            space_seen: None,
             octets: 0,
             line_feeds: 0,
             carriage_returns: 0,
@@ -235,12 +248,26 @@ impl Staging {
     /// # Errors
     /// Disk errors, or too little space. The message is lost here then, and has to be retrieved again.
     pub fn flush(&mut self) -> Result<(), NotWritten> {
+        let mut least = None;
         for tmp in std::iter::once(&mut self.tmp).chain(&mut self.also).filter(|_| !self.discarded) {
-            tmp.write_within(&mut FreeSpace::unknown(), &self.buffer)?;
+            let mut free_space = FreeSpace::unknown();
+            tmp.write_within(&mut free_space, &self.buffer)?;
+            let left = free_space.left();
+            least = Some(least.map_or(left, |least: u64| least.min(left)));
+        }
+        if let Some(last) = least {
+            let first = self.space_seen.map_or(last, |seen| seen.first);
+            self.space_seen = Some(SpaceSeen { first, last });
         }
         self.written += length(&self.buffer);
         self.buffer.clear();
         Ok(())
+    }
+
+    /// The free space when pieces of it were written; None before the first.
+    #[must_use]
+    pub fn space_seen(&self) -> Option<SpaceSeen> {
+        self.space_seen
     }
 
     /// Completes the message, which carries `payload` from here on.

@@ -214,7 +214,7 @@ where
                 let unanswered = addresses.iter().copied().filter(|address| !failed(address)).collect();
                 return Err(Lost { attempts, unanswered });
             }
-            () = sleep_until(next_start), if !ahead.is_empty() => {
+            () = reached(next_start), if !ahead.is_empty() => {
                 oldest_first.retain(|(_, attempt)| !attempt.is_finished());
                 if oldest_first.len() >= MOST_AT_ONCE && let Some((address, oldest)) = oldest_first.pop_front() {
                     oldest.abort();
@@ -230,6 +230,14 @@ where
         }
     }
     Err(Lost { attempts, unanswered: Vec::new() })
+}
+
+/// Waits until `at`. Ready at once if that has come: a timer would be ready at the next full millisecond, and the first
+/// attempt of every poll would wait for it.
+async fn reached(at: Instant) {
+    if Instant::now() < at {
+        sleep_until(at).await;
+    }
 }
 
 /// The error for a connection that took longer than `limit`.

@@ -5,6 +5,7 @@
 //! what the account allows, is not read to its end: it would fill the disk.
 
 use crate::client::error::TooLongFor;
+use crate::maildir::staging::SpaceSeen;
 
 /// How many octets beyond twice its listed size a message may always have.
 const SLACK: u64 = 4 << 20;
@@ -16,6 +17,8 @@ pub(super) struct Ceiling {
     pub(super) most: u64,
     /// What sets the limit.
     pub(super) because: TooLongFor,
+    /// Its listed size in octets; 0 if it is listed without one.
+    listed: u64,
 }
 
 impl Ceiling {
@@ -26,12 +29,30 @@ impl Ceiling {
     /// that disk. A message listed without a size, or with 0, is limited only by the free space and the account.
     pub(super) fn of(listed: Option<u64>, allowed: Option<u64>, free_space: u64) -> Self {
         let listed = listed.filter(|size| *size > 0);
+        let ceiling = |most, because| Self { most, because, listed: listed.unwrap_or(0) };
         let half = |from: u64| from.saturating_add(free_space.saturating_sub(from) / 2);
-        let by_room = Self { most: half(listed.unwrap_or(0)), because: TooLongFor::FreeSpace };
+        let by_room = ceiling(half(listed.unwrap_or(0)), TooLongFor::FreeSpace);
         let twice = |size: u64| size.saturating_mul(2).saturating_add(SLACK);
-        let by_listing = listed.map(|size| Self { most: twice(size), because: TooLongFor::Listing });
-        let by_account = allowed.map(|most| Self { most, because: TooLongFor::Account });
+        let by_listing = listed.map(|size| ceiling(twice(size), TooLongFor::Listing));
+        let by_account = allowed.map(|most| ceiling(most, TooLongFor::Account));
         [by_account, by_listing].into_iter().flatten().fold(by_room, |a, b| if b.most < a.most { b } else { a })
+    }
+
+    /// Returns the ceiling of a message that takes too much of the free space at this size, in octets.
+    pub(super) fn by_free_space(self, size: u64) -> Self {
+        Self { most: size, because: TooLongFor::FreeSpace, ..self }
+    }
+
+    /// Whether this many octets are more than the message is listed with.
+    pub(super) fn is_beyond_listing(&self, size: u64) -> bool {
+        size > self.listed
+    }
+
+    /// Whether a message of this size so far is beyond its listed size, and less than half of the free space that it
+    /// could have left to others is still free. Several messages without end share a disk so, and each of them alone
+    /// would stay below its limit.
+    pub(super) fn leaves_too_little(&self, size: u64, seen: SpaceSeen) -> bool {
+        self.is_beyond_listing(size) && seen.last < seen.first.saturating_sub(self.listed) / 2
     }
 }
 
@@ -43,7 +64,7 @@ mod tests {
     const PLENTY: u64 = 1 << 40;
 
     fn ceiling(listed: Option<u64>, allowed: Option<u64>, free_space: u64) -> (u64, TooLongFor) {
-        let Ceiling { most, because } = Ceiling::of(listed, allowed, free_space);
+        let Ceiling { most, because, .. } = Ceiling::of(listed, allowed, free_space);
         (most, because)
     }
 
@@ -72,5 +93,17 @@ mod tests {
         );
         assert_eq!(ceiling(Some(100), None, MIB), (100 + (MIB - 100) / 2, TooLongFor::FreeSpace));
         assert_eq!(ceiling(Some(100), None, 0), (100, TooLongFor::FreeSpace));
+    }
+
+    #[test]
+    fn what_others_write_meanwhile_counts_only_beyond_the_listed_size() {
+        let seen = |first, last| SpaceSeen { first: first * MIB, last: last * MIB };
+        let unlisted = Ceiling::of(None, None, 100 * MIB);
+        assert!(!unlisted.leaves_too_little(MIB, seen(100, 50)));
+        assert!(unlisted.leaves_too_little(MIB, seen(100, 49)));
+        let listed = Ceiling::of(Some(60 * MIB), None, 100 * MIB);
+        assert!(!listed.leaves_too_little(60 * MIB, seen(100, 0)), "as large as it was listed");
+        assert!(!listed.leaves_too_little(60 * MIB + 1, seen(100, 20)));
+        assert!(listed.leaves_too_little(60 * MIB + 1, seen(100, 19)));
     }
 }

@@ -24,6 +24,7 @@ use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::OWN;
 use crate::delivery::publish::Delivered;
+use crate::disk::free_space::is_full;
 use crate::ids::EntryId;
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
@@ -467,18 +468,32 @@ impl<'a> Retriever<'a> {
 
     /// Returns the error for a message that exceeds its ceiling. It ends the session: nobody knows how much more would
     /// come, and QUIT might make the server remove what was not stored.
-    fn too_long(&self, came: u64, ceiling: Ceiling) -> PollError {
-        let Ceiling { most, because } = ceiling;
+    fn too_long(&self, came: u64, Ceiling { most, because, .. }: Ceiling) -> PollError {
         let what = self.under_way.front().map(|listed| Message(listed, self.client.redactor()).to_string());
         ClientError::TooLong(TooLong { what: what.unwrap_or_default(), came, most, because }).into()
     }
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut incoming) = self.incoming.take() else { return Ok(()) };
+        let size = incoming.staging.size();
         let destinations = Arc::clone(&self.retrieval.destinations);
         let flushed = watch::blocking(move || incoming.flush(&destinations).map(|()| incoming)).await;
-        let failed = |NotWritten { dir, source }| PollError::Maildir { doing: "write a message to", path: dir, source };
-        self.incoming = Some(flushed.map_err(|e| e.doing("write a message"))?.map_err(failed)?);
+        let incoming = match flushed.map_err(|e| e.doing("write a message"))? {
+            Ok(incoming) => incoming,
+            Err(NotWritten { dir, source }) => {
+                let is_to_blame = |ceiling: &Ceiling| ceiling.is_beyond_listing(size) && is_full(&source);
+                return Err(match self.ceiling.filter(is_to_blame) {
+                    Some(ceiling) => self.too_long(size, ceiling.by_free_space(size)),
+                    None => PollError::Maildir { doing: "write a message to", path: dir, source },
+                });
+            }
+        };
+        let seen = incoming.staging.space_seen();
+        let leaves_too_little = |ceiling: &Ceiling| seen.is_some_and(|seen| ceiling.leaves_too_little(size, seen));
+        if let Some(ceiling) = self.ceiling.filter(leaves_too_little) {
+            return Err(self.too_long(size, ceiling.by_free_space(size)));
+        }
+        self.incoming = Some(incoming);
         Ok(())
     }
 

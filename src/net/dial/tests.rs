@@ -55,6 +55,14 @@ fn families_alternate_and_the_resolvers_first_stays_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_attempt_waits_for_no_timer() {
+    tokio::time::advance(Duration::from_micros(500)).await;
+    let start = Instant::now();
+    race(&[v4(1)], in_seconds(30), |_| async { Ok(()) }).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_address_follows_a_failure_at_once() {
     let start = Instant::now();
     let addresses = [v4(1), v4(2)];
