@@ -29,7 +29,7 @@ use mailferry::disk::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, Lock, Re
 use mailferry::exit::ExitStatus;
 use mailferry::maildir::Maildir;
 use mailferry::maildir::names::NameSource;
-use mailferry::maildir::staging::{Staging, stage};
+use mailferry::maildir::staging::{NotWritten, Staging, stage};
 use mailferry::pop3::UniqueId;
 use mailferry::state::store::{OpenOptions, Store};
 
@@ -144,9 +144,10 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
             received.push(staging.finish(Named(unique_id)));
         }
         let mut free_space = FreeSpace::unknown();
-        let written = received.into_iter().map(|one| one.write(&mut free_space)).collect::<Result<Vec<_>, _>>()?;
-        let staged = stage(&*disk, written).into_iter().map(|one| one.map(|staged| (number.into(), staged)));
-        let recorded = record(&mut store, staged.collect::<Result<_, _>>()?)?;
+        let written = received.into_iter().map(|one| Ok((number.into(), one.write(&mut free_space)?)));
+        let staged = stage(&*disk, written.collect::<Result<_, NotWritten>>()?).into_iter();
+        let staged = staged.map(|(to, staged)| Ok((to, staged?)));
+        let recorded = record(&mut store, staged.collect::<Result<_, NotWritten>>()?)?;
         let published = publish(&*disk, &maildir, recorded)?;
         store.record_published(&published.delivered)?;
         store.remove_finished()?;

@@ -100,9 +100,10 @@ impl Bench {
             let name = self.names.next(Duration::ZERO, store.state().identity().instance, Some(&unique_id));
             let mut staging = Staging::new(Arc::new(RealDisk), maildir.tmp(), name);
             staging.take(b"Subject: x\r\n\r\n");
-            batch.push(staging.finish(Named(unique_id)).write(&mut FreeSpace::unknown()).unwrap());
+            let written = staging.finish(Named(unique_id)).write(&mut FreeSpace::unknown()).unwrap();
+            batch.push((number.into(), written));
         }
-        let staged = stage(&RealDisk, batch).into_iter().map(|staged| (number.into(), staged.unwrap())).collect();
+        let staged = stage(&RealDisk, batch).into_iter().map(|(to, staged)| (to, staged.unwrap())).collect();
         record(store, staged).unwrap()
     }
 
@@ -116,9 +117,9 @@ impl Bench {
         staging.direct_to(maildirs[0].tmp(), maildirs[1..].iter().map(Maildir::tmp));
         staging.take(b"Subject: x\r\n\r\n");
         let written = staging.finish(Named(unique_id)).write(&mut FreeSpace::unknown()).unwrap();
-        let staged = stage(&RealDisk, vec![written]).pop().unwrap().unwrap();
         let to = MaildirNumbers { first: numbers[0], also: numbers[1..].to_vec() };
-        record(store, vec![(to, staged)]).unwrap();
+        let (to, staged) = stage(&RealDisk, vec![(to, written)]).pop().unwrap();
+        record(store, vec![(to, staged.unwrap())]).unwrap();
     }
 
     pub(crate) fn files(&self, part: &str) -> Vec<String> {

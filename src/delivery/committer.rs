@@ -1,8 +1,8 @@
 //! Makes complete messages safe, in batches: runs the four steps of the path of a message.
 //!
-//! Two things happen concurrently: messages that arrive are written into `tmp/`, and those written before are made
-//! durable, recorded and published. So a batch is whatever arrived while the previous one was committed: one message on
-//! a slow line, hundreds on a fast one. Nothing waits for a batch to fill.
+//! Three things happen concurrently: messages that arrive are written into `tmp/`, those written before are synced, and
+//! those synced before are recorded and published. So a batch is whatever arrived while the previous one was synced: one
+//! message on a slow line, hundreds on a fast one. Nothing waits for a batch to fill.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,12 +21,17 @@ use crate::disk::{DirSync, Disk};
 use crate::maildir::staging::{NotWritten, Received, Staged, Written, stage};
 use crate::state::entries::{EntryId, ListedAs, MaildirNumber};
 use crate::state::error::StateError;
-use crate::state::handle::{Finished, StateHandle, StateWork};
+use crate::state::handle::{StateHandle, StateWork};
 use crate::state::store::Store;
+use crate::threads::Blocking;
 use crate::watch::blocking;
 
 /// At most this many bytes are written but not yet durable: a slow disk has to flush them all at the end.
 const MOST_UNSYNCED: u64 = 64 << 20;
+
+/// At most this many messages are written in one go: what was written before is synced meanwhile, and what comes next is
+/// synced as soon as these are written.
+const WRITTEN_IN_ONE_GO: usize = 32;
 
 /// Memory is given back to the retriever in pieces of at least this many bytes.
 const GIVEN_BACK: usize = 128 << 10;
@@ -49,14 +54,20 @@ pub(crate) struct Committer<T, A> {
     to: Arc<Destinations>,
     /// Called at once with each message that is safe.
     announce: A,
-    /// Messages that are written and wait for the previous batch to be committed, each with its Maildirs.
+    /// Messages that are written and wait for the previous batch to be synced, each with its Maildirs.
     written: Vec<(Places, Written<T>)>,
     /// Their octets, counted once for each Maildir.
     octets: u64,
-    /// The batch being committed, which has the state.
+    /// The batch being synced (step 1).
+    sync: Option<Blocking<Vec<Synced<T>>>>,
+    /// Messages that are synced and wait for the previous batch to be recorded and published.
+    staged: Vec<(Places, Staged<T>)>,
+    /// The batch being recorded and published (steps 2 to 4), which has the state.
     commit: Option<StateWork<Outcome<T>>>,
     /// `Unsupported` once a file system could not sync a directory.
     synced: DirSync,
+    /// Whether a batch could not be committed. The state may accept nothing any more then, so nothing more is committed.
+    broken: bool,
     /// The first error. Nothing more is accepted then, which the retriever notices by its closed channel.
     error: Option<DeliveryError>,
     /// The Maildirs other than the account's own that take no mail. Deliveries to the rest go on.
@@ -81,22 +92,37 @@ pub(crate) struct Committed {
     pub(crate) undelivered: Vec<ListedAs>,
 }
 
-/// The outcome of a batch.
+/// A message after step 1: its Maildirs, how it is listed if it has a unique-id, and whether it is durable.
+type Synced<T> = ((Places, Option<ListedAs>), Result<Staged<T>, NotWritten>);
+
+/// The outcome of steps 2 to 4 for a batch.
 struct Outcome<T> {
     safe: Vec<Delivered<T>>,
     result: Result<DirSync, DeliveryError>,
     /// The errors of Maildirs other than the account's own.
     failed: Vec<(DestinationIndex, DeliveryError)>,
-    /// The messages for them that are not recorded: how each is listed, if it has a unique-id.
-    undelivered: Vec<Option<ListedAs>>,
 }
 
 impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
     pub(crate) fn new(disk: Arc<dyn Disk>, to: Arc<Destinations>, announce: A) -> Self {
-        let (written, synced, failing) = (Vec::new(), DirSync::Synced, to.unusable().collect());
-        let (failed, undelivered) = (Vec::new(), Vec::new());
-        let (octets, commit, error, missed) = (0, None, None, 0);
-        Self { disk, to, announce, written, octets, commit, synced, error, failing, failed, missed, undelivered }
+        let failing = to.unusable().collect();
+        Self {
+            disk,
+            to,
+            announce,
+            written: Vec::new(),
+            octets: 0,
+            sync: None,
+            staged: Vec::new(),
+            commit: None,
+            synced: DirSync::Synced,
+            broken: false,
+            error: None,
+            failing,
+            failed: Vec::new(),
+            missed: 0,
+            undelivered: Vec::new(),
+        }
     }
 
     /// Commits until the channel is closed. Messages received before an error are still made safe if possible.
@@ -119,17 +145,21 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         let mut arrived = Vec::new();
         let mut open = true;
         loop {
-            if self.commit.is_none() && !self.written.is_empty() {
+            if self.sync.is_none() && !self.written.is_empty() {
+                self.begin_sync();
+            }
+            if self.commit.is_none() && !self.staged.is_empty() {
                 self.begin_commit(state)?;
             }
-            if !open && self.commit.is_none() {
+            if !open && self.sync.is_none() && self.commit.is_none() {
                 return self.error.take().map_or(Ok(self.synced), Err);
             }
-            let free_space = self.to.most_messages.saturating_sub(self.written.len());
-            let takes = open && free_space > 0 && self.octets < MOST_UNSYNCED;
+            let free = self.to.most_messages.saturating_sub(self.written.len()).min(WRITTEN_IN_ONE_GO);
+            let takes = open && free > 0 && self.octets < MOST_UNSYNCED;
             tokio::select! {
-                done = finished(&mut self.commit) => self.on_batch_end(state.end(done)?),
-                count = received_messages.recv_many(&mut arrived, free_space), if takes => {
+                done = ended(&mut self.commit) => self.on_batch_end(state.end(done)?),
+                synced = ended(&mut self.sync) => self.on_synced(synced.map_err(|e| e.doing("sync messages"))?),
+                count = received_messages.recv_many(&mut arrived, free), if takes => {
                     open = count > 0;
                     self.write(std::mem::take(&mut arrived)).await?;
                 }
@@ -211,9 +241,41 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         self.undelivered.extend(listed_as);
     }
 
-    fn begin_commit(&mut self, state: &mut StateHandle) -> Result<(), DeliveryError> {
-        let (batch, disk, to) = (std::mem::take(&mut self.written), Arc::clone(&self.disk), Arc::clone(&self.to));
+    fn begin_sync(&mut self) {
+        let (batch, disk) = (std::mem::take(&mut self.written), Arc::clone(&self.disk));
         self.octets = 0;
+        self.sync = Some(blocking(move || {
+            let with_listing = |(to, written): (Places, Written<T>)| ((to, listed_as(written.payload())), written);
+            stage(&*disk, batch.into_iter().map(with_listing).collect())
+        }));
+    }
+
+    fn on_synced(&mut self, batch: Vec<Synced<T>>) {
+        self.sync = None;
+        if self.broken {
+            return;
+        }
+        for ((to, listed_as), result) in batch {
+            match result {
+                Ok(staged) => self.staged.push((to, staged)),
+                Err(NotWritten { dir, source }) => {
+                    let place = self.to.place_of_tmp(&dir);
+                    self.fails(place, DeliveryError::Maildir { doing: "sync a message in", path: dir, source });
+                    if place != OWN {
+                        self.misses(listed_as);
+                    }
+                }
+            }
+        }
+        if self.error.is_some() {
+            // What this disk takes from now on is unknown. The files are removed, and the messages retrieved again.
+            self.written.clear();
+        }
+        self.leave_failing();
+    }
+
+    fn begin_commit(&mut self, state: &mut StateHandle) -> Result<(), DeliveryError> {
+        let (batch, disk, to) = (std::mem::take(&mut self.staged), Arc::clone(&self.disk), Arc::clone(&self.to));
         self.commit = Some(state.begin("commit a batch of messages", move |store| commit(&*disk, store, &to, batch))?);
         Ok(())
     }
@@ -226,20 +288,29 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
             Ok(DirSync::Unsupported) => self.synced = DirSync::Unsupported,
             Err(e) => {
                 self.error.get_or_insert(e);
+                // The files in tmp/ are removed, and the messages retrieved again.
+                self.broken = true;
+                self.written.clear();
+                self.staged.clear();
             }
         }
-        outcome.undelivered.into_iter().for_each(|listed_as| self.misses(listed_as));
         outcome.failed.into_iter().for_each(|(to, error)| self.fails(to, error));
-        if self.error.is_some() {
-            // The state may not accept anything any more. The files in tmp/ are removed, and the messages retrieved
-            // again.
-            self.written.clear();
-        } else if !self.failing.is_empty() {
-            let (lost, good): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut self.written).into_iter().partition(|(to, _)| self.is_failing(to));
-            self.written = good;
-            lost.iter().for_each(|(_, written)| self.misses(listed_as(written.payload())));
+        self.leave_failing();
+    }
+
+    /// Drops messages for Maildirs that take no mail.
+    fn leave_failing(&mut self) {
+        if self.failing.is_empty() {
+            return;
         }
+        let (lost, good): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.written).into_iter().partition(|(to, _)| self.is_failing(to));
+        self.written = good;
+        lost.iter().for_each(|(_, written)| self.misses(listed_as(written.payload())));
+        let (lost, good): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.staged).into_iter().partition(|(to, _)| self.is_failing(to));
+        self.staged = good;
+        lost.iter().for_each(|(_, staged)| self.misses(listed_as(staged.payload())));
     }
 }
 
@@ -248,40 +319,23 @@ fn listed_as(payload: &impl Described) -> Option<ListedAs> {
     Some(ListedAs { unique_id: payload.unique_id()?.clone(), reported_size: payload.reported_size() })
 }
 
-/// Waits for the end of the batch being committed; forever if there is none.
-async fn finished<T>(commit: &mut Option<StateWork<Outcome<T>>>) -> Finished<Outcome<T>> {
-    match commit {
-        Some(commit) => commit.await,
+/// Waits for the end of this work; forever if there is none.
+async fn ended<W: Future + Unpin>(work: &mut Option<W>) -> W::Output {
+    match work {
+        Some(work) => work.await,
         None => std::future::pending().await,
     }
 }
 
-/// Commits one batch, from step 1 on. Blocks.
+/// Records and publishes one batch: steps 2 to 4. Blocks.
 fn commit<T: Described>(
     disk: &dyn Disk,
     store: &mut Store,
     to: &Destinations,
-    batch: Vec<(Places, Written<T>)>,
+    staged: Vec<(Places, Staged<T>)>,
 ) -> Outcome<T> {
-    let mut outcome =
-        Outcome { safe: Vec::new(), result: Ok(DirSync::Synced), failed: Vec::new(), undelivered: Vec::new() };
-    // Step 1: make the files and tmp/ durable.
-    let (places, batch): (Vec<Places>, Vec<Written<T>>) = batch.into_iter().unzip();
-    let told: Vec<Option<ListedAs>> = batch.iter().map(|written| listed_as(written.payload())).collect();
-    let mut staged = Vec::with_capacity(batch.len());
-    for ((one, places), listed_as) in stage(disk, batch).into_iter().zip(places).zip(told) {
-        match one {
-            Ok(one) => staged.push((places, one)),
-            Err(NotWritten { dir, source }) => {
-                let place = to.place_of_tmp(&dir);
-                outcome.fails(place, DeliveryError::Maildir { doing: "sync a message in", path: dir, source });
-                outcome.undelivered.extend((place != OWN).then_some(listed_as));
-            }
-        }
-    }
-    if !staged.is_empty()
-        && let Err(e) = record_and_publish(disk, store, to, staged, &mut outcome)
-    {
+    let mut outcome = Outcome { safe: Vec::new(), result: Ok(DirSync::Synced), failed: Vec::new() };
+    if let Err(e) = record_and_publish(disk, store, to, staged, &mut outcome) {
         outcome.fails(OWN, e);
     }
     outcome
@@ -320,7 +374,7 @@ fn record_and_publish<T: Described>(
         }
     }
     let maildir = |number| &to.at(to.place_numbered(number)).maildir;
-    let mut published = publish_into(disk, &maildir, &broken, recorded);
+    let published = publish_into(disk, &maildir, &broken, recorded);
     for (number, source) in published.failed {
         let path = maildir(number).new_dir().path().to_owned();
         outcome.fails(to.place_numbered(number), DeliveryError::Maildir { doing: "deliver into", path, source });
@@ -328,8 +382,6 @@ fn record_and_publish<T: Described>(
     if let (Ok(so_far), DirSync::Unsupported) = (&mut outcome.result, published.synced) {
         *so_far = published.synced;
     }
-    let in_spool = |one: Delivered<T>| if store.is_for_spool(one.entry()) { one.in_spool() } else { one };
-    published.delivered = published.delivered.into_iter().map(in_spool).collect();
     // Step 4: record that the messages are published, without a separate sync.
     store.record_published(&published.delivered)?;
     outcome.safe = published.delivered;

@@ -48,7 +48,13 @@ impl Delivery {
     }
 
     fn commit(&mut self, batch: Vec<Written<Arrival>>) -> Outcome<Arrival> {
-        commit(&RealDisk, &mut self.store, &self.to, batch.into_iter().map(|one| (Places::one(OWN), one)).collect())
+        self.commit_on(&RealDisk, batch)
+    }
+
+    fn commit_on(&mut self, disk: &dyn Disk, batch: Vec<Written<Arrival>>) -> Outcome<Arrival> {
+        let batch = batch.into_iter().map(|one| (Places::one(OWN), one)).collect();
+        let staged = stage(disk, batch).into_iter().map(|(to, staged)| (to, staged.unwrap())).collect();
+        commit(disk, &mut self.store, &self.to, staged)
     }
 
     /// How many files are in `tmp/` and in `new/`.
@@ -140,10 +146,10 @@ fn a_short_message_is_not_deleted_in_the_session_that_delivered_it() {
 #[test]
 fn what_a_power_cut_may_take_away_is_not_deleted_in_the_session_that_delivered_it() {
     let mut delivery = Delivery::new();
-    let batch = vec![(Places::one(OWN), delivery.written("a", false))];
+    let batch = vec![delivery.written("a", false)];
     let unsyncable = Some(delivery.to.at(OWN).maildir.new_dir().path().to_owned());
     let disk = LimitedDisk { unsyncable, ..LimitedDisk::default() };
-    let outcome = commit(&disk, &mut delivery.store, &delivery.to, batch);
+    let outcome = delivery.commit_on(&disk, batch);
     assert_eq!((outcome.safe.len(), outcome.result.unwrap()), (1, DirSync::Unsupported));
     assert!(!outcome.safe[0].is_durable());
     assert!(Removable::after_delivery(RemovalPolicy::AfterDelivery, &outcome.safe[0]).is_none());

@@ -55,6 +55,8 @@ struct Entered<T> {
     published_name: String,
     /// The size in bytes.
     size: u64,
+    /// Whether it is in a spool, and counts as delivered only once it is forwarded.
+    spooled: bool,
     /// The payload.
     payload: T,
 }

@@ -25,8 +25,6 @@ pub struct Delivered<T> {
     tmps: Vec<Dir>,
     /// False where the file system cannot sync a directory: the message is in `new/`, but may be lost in a power cut.
     durable: bool,
-    /// The message is in a spool, and counts as delivered only once it is forwarded.
-    spooled: bool,
 }
 
 impl<T> Delivered<T> {
@@ -63,12 +61,7 @@ impl<T> Delivered<T> {
     /// Whether the message waits in a spool: it may be deleted on the server only once it is forwarded.
     #[must_use]
     pub fn is_spooled(&self) -> bool {
-        self.spooled
-    }
-
-    /// Marks the message as waiting in a spool.
-    pub(super) fn in_spool(self) -> Self {
-        Self { spooled: true, ..self }
+        self.message.spooled
     }
 
     /// Whether the message would survive a power cut, so that it may be deleted on the server.
@@ -149,7 +142,7 @@ pub(crate) fn publish_into<'a, T>(
     let delivered = named.into_iter().map(|recorded| {
         let durable = !recorded.maildirs().any(|number| unsyncable.contains(&number));
         let tmps = recorded.maildirs().map(|number| maildir(number).tmp().clone()).collect();
-        Delivered { message: recorded.into_entered(), tmps, durable, spooled: false }
+        Delivered { message: recorded.into_entered(), tmps, durable }
     });
     Published { delivered: delivered.collect(), vanished, synced, failed }
 }

@@ -67,7 +67,10 @@ pub fn record<T: Described>(
         }
     };
     match store.record_intents(batch, told) {
-        Ok(recorded) => Ok(recorded.into_iter().map(|(entry, named)| Recorded(named.entered(entry))).collect()),
+        Ok(recorded) => {
+            let recorded = recorded.into_iter();
+            Ok(recorded.map(|(entry, named)| Recorded(named.entered(entry, store.is_for_spool(entry)))).collect())
+        }
         Err(NotRecorded { error, batch }) => {
             // If the records may be on disk, the files must stay. Otherwise nothing refers to them, and they are
             // removed with the batch.
@@ -89,9 +92,9 @@ impl<T> Named<T> {
         Self { maildirs, published_name: staged.published_name(), staged }
     }
 
-    fn entered(self, entry: EntryId) -> Entered<T> {
+    fn entered(self, entry: EntryId, spooled: bool) -> Entered<T> {
         let Self { maildirs, published_name, staged } = self;
         let (size, tmp_name) = (staged.size(), staged.tmp_name().clone());
-        Entered { entry, maildirs, tmp_name, published_name, size, payload: staged.keep() }
+        Entered { entry, maildirs, tmp_name, published_name, size, spooled, payload: staged.keep() }
     }
 }

@@ -416,55 +416,68 @@ impl<T> Staged<T> {
 /// Step 1 of the path of a message: syncs the files, then each `tmp/` that they are in. Blocks.
 ///
 /// If the sync of a file fails, its contents are unknown: the message is dropped with its file, and an error returned
-/// in its place. If the sync of a `tmp/` fails, this happens to all messages in it.
-pub fn stage<T>(disk: &dyn Disk, mut batch: Vec<Written<T>>) -> Vec<Result<Staged<T>, NotWritten>> {
-    let files = batch.iter_mut().flat_map(|written| written.0.files_mut());
-    let files = files.filter_map(|tmp| Some((tmp.dir.id().device, tmp.file.take()?)));
-    let mut synced = sync_by_device(files.collect(), |files| disk.sync_files(files)).into_iter();
-    let mut check = |tmp: &TmpFile| {
-        let synced = synced.next().unwrap_or_else(|| Err(io::Error::other("the file was not synced")));
-        synced.map_err(|source| tmp.failed(source))
+/// in its place. If the sync of a `tmp/` fails, this happens to all messages in it. What each message carries besides
+/// its payload (`K`) comes back with its result.
+pub fn stage<K, T>(disk: &dyn Disk, batch: Vec<(K, Written<T>)>) -> Vec<(K, Result<Staged<T>, NotWritten>)> {
+    let mut batch: Vec<(K, Message<T>)> = batch.into_iter().map(|(key, Written(message))| (key, message)).collect();
+    let mut files = Vec::with_capacity(batch.len());
+    // Each file is named by its message and by its number among the files of that message.
+    for (message_number, (_, message)) in batch.iter_mut().enumerate() {
+        for (file_number, tmp) in message.files_mut().enumerate() {
+            if let Some(file) = tmp.file.take() {
+                files.push((tmp.dir.id().device, ((message_number, file_number), file)));
+            }
+        }
+    }
+    let mut synced = sync_by_device(files, |files| disk.sync_files(files));
+    let mut after_sync = |message_number, message: Message<T>| {
+        for (file_number, tmp) in message.files().enumerate() {
+            match synced.remove(&(message_number, file_number)) {
+                Some(Ok(())) => {}
+                Some(Err(source)) => return Err(tmp.failed(source)),
+                None => return Err(tmp.failed(io::Error::other("the file was not synced"))),
+            }
+        }
+        Ok(message)
     };
-    let staged = batch.into_iter().map(|Written(message)| {
-        // The results are those of all files in order.
-        let checked: Vec<Result<(), NotWritten>> = message.files().map(&mut check).collect();
-        checked.into_iter().collect::<Result<(), NotWritten>>().map(|()| Staged(message))
-    });
-    let staged: Vec<Result<Staged<T>, NotWritten>> = staged.collect();
+    let batch = batch.into_iter().enumerate().map(|(number, (key, message))| (key, after_sync(number, message)));
+    let batch: Vec<(K, Result<Message<T>, NotWritten>)> = batch.collect();
+    let failed = sync_dirs(disk, batch.iter().filter_map(|(_, synced)| synced.as_ref().ok()));
+    let after_dirs = |message: Message<T>| {
+        let error = message.files().find_map(|tmp| {
+            let (_, e) = failed.iter().find(|(dir, _)| *dir == tmp.dir.id())?;
+            Some(tmp.failed(io::Error::new(e.kind(), e.to_string())))
+        });
+        error.map_or(Ok(Staged(message)), Err)
+    };
+    batch.into_iter().map(|(key, synced)| (key, synced.and_then(after_dirs))).collect()
+}
+
+/// Syncs each `tmp/` that these messages are in; returns those that failed.
+fn sync_dirs<'a, T: 'a>(disk: &dyn Disk, messages: impl Iterator<Item = &'a Message<T>>) -> Vec<(FileId, io::Error)> {
     let mut dirs: Vec<&Dir> = Vec::new();
-    for tmp in staged.iter().flatten().flat_map(|staged| staged.0.files()) {
+    for tmp in messages.flat_map(Message::files) {
         if dirs.iter().all(|dir| dir.id() != tmp.dir.id()) {
             dirs.push(&tmp.dir);
         }
     }
-    let failed = |dir: &Dir| Some((dir.id(), disk.sync_open_dir(dir).err()?));
-    let failed: Vec<(FileId, io::Error)> = dirs.into_iter().filter_map(failed).collect();
-    if failed.is_empty() {
-        return staged;
-    }
-    let check = |one: Staged<T>| {
-        let error = one.0.files().find_map(|tmp| {
-            let (_, e) = failed.iter().find(|(dir, _)| *dir == tmp.dir.id())?;
-            Some(tmp.failed(io::Error::new(e.kind(), e.to_string())))
-        });
-        error.map_or(Ok(one), Err)
-    };
-    staged.into_iter().map(|one| one.and_then(check)).collect()
+    dirs.into_iter().filter_map(|dir| Some((dir.id(), disk.sync_open_dir(dir).err()?))).collect()
 }
 
-/// Syncs the files of each device by a call of their own, and answers in their order. A batch may go to several Maildirs, and
-/// a file system that hangs must not keep those who help with another one.
-fn sync_by_device<F>(files: Vec<(u64, F)>, sync: impl Fn(Vec<F>) -> Vec<io::Result<()>>) -> Vec<io::Result<()>> {
-    let mut by_device: BTreeMap<u64, (Vec<usize>, Vec<F>)> = BTreeMap::new();
-    for (place, (device, file)) in files.into_iter().enumerate() {
-        let (places, those) = by_device.entry(device).or_default();
-        places.push(place);
-        those.push(file);
+/// Syncs files, each with its device and its name: those of each device by a call of their own. A batch may go to
+/// several Maildirs, and a file system that hangs must not keep those who help with another one. A file without a result
+/// counts as not synced.
+fn sync_by_device<N: Ord, F>(
+    files: Vec<(u64, (N, F))>,
+    sync: impl Fn(Vec<F>) -> Vec<io::Result<()>>,
+) -> BTreeMap<N, io::Result<()>> {
+    let mut by_device: BTreeMap<u64, (Vec<N>, Vec<F>)> = BTreeMap::new();
+    for (device, (name, file)) in files {
+        let (names, files) = by_device.entry(device).or_default();
+        names.push(name);
+        files.push(file);
     }
-    let synced = by_device.into_values().flat_map(|(places, those)| places.into_iter().zip(sync(those)));
-    let mut synced: Vec<(usize, io::Result<()>)> = synced.collect();
-    synced.sort_unstable_by_key(|(place, _)| *place);
-    synced.into_iter().map(|(_, result)| result).collect()
+    by_device.into_values().flat_map(|(names, files)| names.into_iter().zip(sync(files))).collect()
 }
 
 #[cfg(test)]
@@ -476,17 +489,20 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn each_file_system_is_synced_by_itself_and_the_answers_are_in_order() {
+    fn each_file_system_is_synced_by_itself_and_no_file_gets_the_result_of_another() {
         let calls = std::cell::RefCell::new(Vec::new());
+        let files = || vec![(7, ("a", 1)), (8, ("b", 2)), (7, ("c", 3)), (9, ("d", 4)), (8, ("e", 5))];
         let sync = |files: Vec<u8>| {
             calls.borrow_mut().push(files.clone());
             files.into_iter().map(|file| if file == 3 { Err(io::Error::other("3")) } else { Ok(()) }).collect()
         };
-        let answers = sync_by_device(vec![(7, 1), (8, 2), (7, 3), (9, 4), (8, 5)], sync);
-        assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true, true]);
+        let results = sync_by_device(files(), sync);
+        let results: Vec<_> = results.into_iter().map(|(name, result)| (name, result.is_ok())).collect();
+        assert_eq!(results, [("a", true), ("b", true), ("c", false), ("d", true), ("e", true)]);
         assert_eq!(*calls.borrow(), [vec![1, 3], vec![2, 5], vec![4]]);
-        sync_by_device(vec![(7, 1), (7, 2)], sync);
-        assert_eq!(calls.borrow().last(), Some(&vec![1, 2]));
+        // A result too few of one device leaves a file of that device without one.
+        let one_too_few = |files: Vec<u8>| files.into_iter().skip(1).map(|_| Ok(())).collect();
+        assert_eq!(sync_by_device(files(), one_too_few).into_keys().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     fn staging(dir: &Path) -> Staging {
@@ -496,7 +512,7 @@ mod tests {
 
     fn staged(staging: Staging) -> Staged<&'static str> {
         let written = staging.finish("carried").write(&mut FreeSpace::unknown()).unwrap();
-        stage(&RealDisk, vec![written]).remove(0).unwrap()
+        stage(&RealDisk, vec![((), written)]).remove(0).1.unwrap()
     }
 
     fn stored(dir: &Path, chunks: &[&[u8]]) -> Vec<u8> {
