@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 mod circles;
+mod clocks;
 mod modules;
 mod names;
 mod planted;
@@ -92,6 +93,13 @@ pub(crate) fn words_below(directory: &Path) -> BTreeSet<String> {
 #[test]
 fn pure_rooms_name_nothing_that_acts() {
     let findings = purity::findings(&tree(), &RULES);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// The log's own lines bear the time of the machine.
+#[test]
+fn only_one_room_reads_the_clocks() {
+    let findings = clocks::findings(&tree(), "clock", &["cli::log_lines"]);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
