@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::routing::Routing;
+use crate::text;
 
 mod credential_source;
 mod forward;
@@ -209,7 +210,7 @@ impl fmt::Display for InvalidAccountName {
             Self::Character(c) => write!(
                 f,
                 "an account's name is made of letters, digits and . _ @ -, and \"{}\" is none of them",
-                c.escape_debug()
+                text::value(c.encode_utf8(&mut [0; 4]))
             ),
         }
     }
