@@ -14,6 +14,7 @@ use crate::text;
 
 mod credential_source;
 mod forward;
+mod notify_settings;
 pub mod preset;
 mod route;
 pub mod server_url;
@@ -21,6 +22,7 @@ mod tls_options;
 
 pub use credential_source::{CredentialSource, OAuthSettings};
 pub use forward::{Forward, ForwardTo, ImapDestination, LmtpDestination, LmtpServer, SpoolBounds};
+pub use notify_settings::NotifySettings;
 pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
 pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};
 

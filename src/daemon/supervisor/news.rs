@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Supervisor;
-use crate::account::AccountName;
-use crate::config::NotifySettings;
+use crate::account::{AccountName, NotifySettings};
 use crate::control::Response;
 use crate::notify::CommandRunner;
 use crate::notify::grouping::{self, News};
