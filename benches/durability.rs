@@ -12,6 +12,7 @@ use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -311,6 +312,14 @@ impl Disk for WithoutSyncs {
         Ok(Box::new(FileWithoutSyncs(RealDisk.append(path)?)))
     }
 
+    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8], u64) -> ControlFlow<()>) -> io::Result<()> {
+        RealDisk.read_pieces(path, take)
+    }
+
+    fn lock_holder(&self, path: &Path) -> Option<String> {
+        RealDisk.lock_holder(path)
+    }
+
     as_on_the_real_disk! {
         fn make_dir(path: &Path) -> ();
         fn set_mode(dir: &Path, mode: u32) -> ();
@@ -325,6 +334,7 @@ impl Disk for WithoutSyncs {
         fn list(path: &Path) -> Vec<OsString>;
         fn list_in(dir: &Dir) -> Vec<OsString>;
         fn read(path: &Path, limit: u64) -> Vec<u8>;
+        fn read_at(dir: &Dir, name: &OsStr, offset: u64, buffer: &mut [u8]) -> usize;
         fn link(from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> ();
         fn rename_in(from: &Dir, name: &OsStr, to: &Dir, new_name: &OsStr) -> ();
         fn replace(from: &Path, to: &Path) -> ();

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::routing::Routing;
+use crate::text;
 
 mod credential_source;
 mod forward;
+mod notify_settings;
 pub mod preset;
 mod route;
 pub mod server_url;
@@ -20,6 +22,7 @@ mod tls_options;
 
 pub use credential_source::{CredentialSource, OAuthSettings};
 pub use forward::{Forward, ForwardTo, ImapDestination, LmtpDestination, LmtpServer, SpoolBounds};
+pub use notify_settings::NotifySettings;
 pub use route::{IpVersion, Proxy, ProxyCredentials, ProxyKind, Route};
 pub use tls_options::{ClientCertificate, PublicKeyPin, TlsOptions, TlsTrust};
 
@@ -209,7 +212,7 @@ impl fmt::Display for InvalidAccountName {
             Self::Character(c) => write!(
                 f,
                 "an account's name is made of letters, digits and . _ @ -, and \"{}\" is none of them",
-                c.escape_debug()
+                text::value(c.encode_utf8(&mut [0; 4]))
             ),
         }
     }

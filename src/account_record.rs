@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::account::{Account, CredentialSource};
+use crate::account::{Account, CredentialSource, NotifySettings};
 use crate::account_history::PastPoll;
 use crate::clock::trusted_time::ClockReading;
 use crate::disk::Stamp;
@@ -135,7 +135,7 @@ impl Standing {
     /// Returns what to tell people after a poll that [`Self::on_poll_end`] took.
     pub fn notifications(
         &mut self,
-        settings: &crate::config::NotifySettings,
+        settings: &NotifySettings,
         report: &PollReport,
         reason: &Reason,
         now: Duration,

@@ -1,6 +1,5 @@
 use super::*;
-use crate::account::Interval;
-use crate::config::NotifySettings;
+use crate::account::{Interval, NotifySettings};
 use crate::delivery::bench::account as account_of;
 use crate::pop3::{CommandKind, Refusal, Response, ResponseCode, Status};
 

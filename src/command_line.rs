@@ -86,7 +86,7 @@ fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
-        false => format!("'{}'", word.escape_debug().to_string().replace('\'', "'\\''")),
+        false => format!("'{}'", text::value(word).replace('\'', "'\\''")),
     }
 }
 
@@ -100,6 +100,8 @@ mod tests {
         let given = "-v --config /a/c.toml fetch --state-dir=/s --new-state --config";
         assert_eq!(line(places(words(given)).into_iter()), "--config /a/c.toml --state-dir=/s --config");
         assert_eq!(line(["--config".to_owned(), "/a b".to_owned()].into_iter()), "--config '/a b'");
+        let quoted = line(["/it's".to_owned(), r#"/a\b "c""#.to_owned()].into_iter());
+        assert_eq!(quoted, r#"'/it'\''s' '/a\b "c"'"#, "a shell makes the same words of it");
         let dry = without("--dry-run", words("import --dry-run mpop --mark-existing"));
         assert_eq!(dry, "mailferry import mpop --mark-existing");
         assert_eq!(this_program("fetch"), "mailferry fetch", "the tests were given no places");

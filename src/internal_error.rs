@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::text;
 use crate::threads::NotDone;
 
 /// A bug in mailferry itself.
@@ -28,7 +29,7 @@ impl fmt::Display for InternalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {}: ", self.doing)?;
         match &self.cause {
-            InternalCause::Panicked(words) => write!(f, "it panicked: {}", words.escape_debug()),
+            InternalCause::Panicked(words) => write!(f, "it panicked: {}", text::words(words)),
             InternalCause::Cancelled => f.write_str("it was cancelled"),
             InternalCause::Contradiction(what) => f.write_str(what),
         }

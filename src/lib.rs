@@ -47,7 +47,7 @@ pub mod pop3;
 pub mod sasl;
 
 pub mod client;
-pub mod https;
+pub(crate) mod https;
 pub mod net;
 pub mod oauth;
 
@@ -63,29 +63,29 @@ pub mod maildir;
 pub mod state;
 
 mod http;
-pub mod metrics;
+pub(crate) mod metrics;
 pub(crate) mod notify;
 
 pub(crate) mod daemon;
 
 pub mod account_history;
 pub mod account_record;
-pub mod advice;
-pub mod check;
+pub(crate) mod advice;
+pub(crate) mod check;
 pub mod cli;
 mod command_line;
 pub mod config;
 pub mod control;
 pub mod credential;
 pub mod delivery;
-pub mod discovery;
+pub(crate) mod discovery;
 pub mod exit;
 pub mod forward;
 pub mod ids;
-pub mod import;
-pub mod internal_error;
-pub mod new_account;
-pub mod process_context;
+pub(crate) mod import;
+pub(crate) mod internal_error;
+pub(crate) mod new_account;
+pub(crate) mod process_context;
 pub mod secret;
 pub(crate) mod setup;
 mod subprocess;

@@ -26,7 +26,7 @@ impl EncodeLabelSet for Label {
 
 /// The sums of all polls since the process began. Cheap to clone, and shared between clones.
 #[derive(Debug, Clone)]
-pub struct PollMetrics {
+pub(crate) struct PollMetrics {
     polls: Family<Label, Counter>,
     messages: Family<Label, Counter>,
     octets: Counter,

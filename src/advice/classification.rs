@@ -13,7 +13,7 @@ use crate::system_limit;
 
 /// The class of an error: who or what can end it, and how soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// No name, address or connection: nothing was heard from the server.
     Unreachable,
     /// The server was reached, but the connection broke or fell silent.
@@ -73,7 +73,7 @@ pub enum Class {
 
 /// Where in a session the server said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// In the greeting.
     Greeting,
     /// In response to the login.
@@ -85,7 +85,7 @@ pub enum Stage {
 impl Class {
     /// Returns the class of an error that ended a poll.
     #[must_use]
-    pub fn of(error: &PollError) -> Self {
+    pub(crate) fn of(error: &PollError) -> Self {
         match error {
             PollError::Client(e) => of_session(e),
             PollError::State(e) => Self::of_state(e),
@@ -106,7 +106,7 @@ impl Class {
 
     /// Returns the class of an error of the state.
     #[must_use]
-    pub fn of_state(error: &StateError) -> Self {
+    pub(crate) fn of_state(error: &StateError) -> Self {
         match error {
             StateError::Locked { .. } => Self::Locked,
             StateError::RenamedAndPolled { .. } => Self::StorageLater,

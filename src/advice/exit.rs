@@ -12,7 +12,7 @@ use crate::state::error::StateError;
 impl Class {
     /// The exit status for scripts.
     #[must_use]
-    pub fn exit_status(self) -> ExitStatus {
+    pub(crate) fn exit_status(self) -> ExitStatus {
         match self {
             Self::Unreachable
             | Self::ConnectionLost
@@ -38,7 +38,7 @@ impl Class {
 
     /// Whether the error stays until a person fixes it, as far as can be known.
     #[must_use]
-    pub fn needs_a_person(self) -> bool {
+    pub(crate) fn needs_a_person(self) -> bool {
         matches!(self.exit_status(), ExitStatus::Local | ExitStatus::Auth | ExitStatus::Config | ExitStatus::Tls)
     }
 }

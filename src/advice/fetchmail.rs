@@ -14,7 +14,7 @@ const AUTHENTICATION: u8 = 3;
 /// The server violated the protocol.
 const PROTOCOL: u8 = 4;
 /// The command line or configuration is wrong.
-pub const SYNTAX: u8 = 5;
+pub(crate) const SYNTAX: u8 = 5;
 /// Files have bad permissions.
 const FILES: u8 = 6;
 /// The server reported an error.
@@ -28,7 +28,7 @@ const UNDEFINED: u8 = 23;
 
 /// Returns the code for all polls together: 0 if any account brought mail, or has mail in a run that does not fetch,
 /// else the code of the last one. None stands for a poll that failed by a bug of our own.
-pub fn code<'a>(reports: impl Iterator<Item = Option<&'a PollReport>>) -> u8 {
+pub(crate) fn code<'a>(reports: impl Iterator<Item = Option<&'a PollReport>>) -> u8 {
     let mut last = NO_MAIL;
     for report in reports {
         let Some(report) = report else {

@@ -13,7 +13,7 @@ use crate::text::Count;
 impl Class {
     /// Returns the class of an error that ended a pass.
     #[must_use]
-    pub fn of_forwarding(error: &ForwardError) -> Self {
+    pub(crate) fn of_forwarding(error: &ForwardError) -> Self {
         match error {
             ForwardError::Busy { .. } => Self::Locked,
             ForwardError::State(e) => Self::of_state(e),
@@ -43,7 +43,7 @@ impl Class {
 
     /// How long a destination is left alone after an error of this class.
     #[must_use]
-    pub fn pause(self) -> Pause {
+    pub(crate) fn pause(self) -> Pause {
         match self {
             Self::Busy { rate_limited: true, .. } => Pause::Full,
             Self::LoginRefused { .. }
@@ -74,7 +74,7 @@ impl Class {
 
 /// How long a destination is left alone after an error.
 #[must_use]
-pub fn pause_after(error: &ForwardError) -> Pause {
+pub(crate) fn pause_after(error: &ForwardError) -> Pause {
     match error {
         // Nobody is bothered by another try, and a program is missing for a moment while its package is upgraded.
         ForwardError::Command { failure: CommandFailure::NotThere, .. } => Pause::Soon,
@@ -84,13 +84,13 @@ pub fn pause_after(error: &ForwardError) -> Pause {
 
 /// Returns the error that ended a pass and the next step, for people.
 #[must_use]
-pub fn told_of_forwarding(error: &ForwardError, account: &AccountName) -> String {
+pub(crate) fn told_of_forwarding(error: &ForwardError, account: &AccountName) -> String {
     with_step(error, next_step::forwarding::step(error, account).as_deref())
 }
 
 /// Tells what waits in the spool of an account that no longer forwards, and what to do about it, for people.
 #[must_use]
-pub fn told_of_stranded(stranded: &Stranded, account: &AccountName) -> String {
+pub(crate) fn told_of_stranded(stranded: &Stranded, account: &AccountName) -> String {
     let Stranded { spool, messages, .. } = stranded;
     let (count, verb) = (Count(*messages, "message"), if *messages == 1 { "waits" } else { "wait" });
     let forward = this_program(&format!("forward {account}"));
@@ -105,7 +105,7 @@ pub fn told_of_stranded(stranded: &Stranded, account: &AccountName) -> String {
 
 /// Tells what to do about messages that were set aside: once the cause is fixed, and if it never is.
 #[must_use]
-pub fn after_setting_aside(account: &AccountName) -> String {
+pub(crate) fn after_setting_aside(account: &AccountName) -> String {
     format!(
         "Once the cause is fixed: {}. To give one up: delete it on the POP3 server, then its file in {account}.spool",
         this_program(&format!("forward --again {account}"))

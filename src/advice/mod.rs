@@ -7,9 +7,9 @@
 //! compiles.
 
 pub(crate) mod by_request;
-pub mod classification;
+pub(crate) mod classification;
 mod exit;
-pub mod fetchmail;
+pub(crate) mod fetchmail;
 mod forwarding;
 mod hanging;
 pub(crate) mod next_step;
@@ -25,75 +25,40 @@ use crate::net::NetError;
 use crate::oauth::OAuthError;
 use crate::poll::PollError;
 use crate::poll::report::PollReport;
-use crate::schedule::{End, Next};
+use crate::schedule::Next;
 use crate::state::error::StateError;
 
-pub use classification::Class;
-pub use forwarding::{after_setting_aside, pause_after, told_of_forwarding, told_of_stranded};
+pub(crate) use classification::Class;
+pub(crate) use forwarding::{after_setting_aside, pause_after, told_of_forwarding, told_of_stranded};
 pub(crate) use hanging::{hangs, hangs_no_more};
-
-/// What follows from an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
-    /// The class of the error.
-    pub class: Class,
-    /// What the user can do about it, as sentences without the last full stop. None if nothing has to be done.
-    pub next_step: Option<String>,
-}
-
-impl Advice {
-    /// The exit status for scripts.
-    #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
-        self.class.exit_status()
-    }
-
-    /// What it means for the time of the next poll.
-    #[must_use]
-    pub fn end(&self) -> End {
-        self.class.end()
-    }
-
-    /// The exit code that fetchmail would use.
-    #[must_use]
-    pub fn fetchmail_code(&self) -> u8 {
-        fetchmail::code_of(self.class)
-    }
-}
-
-/// Returns the advice for the error that ended a poll of this account.
-#[must_use]
-pub fn of(error: &PollError, account: &AccountName) -> Advice {
-    Advice { class: Class::of(error), next_step: next_step::of(error, account).map(Into::into) }
-}
 
 /// Returns the error and the next step, for people.
 #[must_use]
-pub fn told(error: &PollError, account: &AccountName) -> String {
-    with_step(error, of(error, account).next_step.as_deref())
+pub(crate) fn told(error: &PollError, account: &AccountName) -> String {
+    with_step(error, next_step::of(error, account).as_deref())
 }
 
 /// Returns the same for a session.
 #[must_use]
-pub fn told_of_session(error: &ClientError) -> String {
+pub(crate) fn told_of_session(error: &ClientError) -> String {
     with_step(error, next_step::of_session(error).as_deref())
 }
 
 /// Returns the same for a connection.
 #[must_use]
-pub fn told_of_connection(error: &NetError) -> String {
+pub(crate) fn told_of_connection(error: &NetError) -> String {
     with_step(error, next_step::of_network(error).as_deref())
 }
 
 /// Returns the same for a sign-in of this account that a person started.
 #[must_use]
-pub fn told_of_sign_in(error: &OAuthError, account: &AccountName) -> String {
+pub(crate) fn told_of_sign_in(error: &OAuthError, account: &AccountName) -> String {
     with_step(error, next_step::sign_in::step_by_hand(error, account).as_deref())
 }
 
 /// Returns the same for a state.
 #[must_use]
-pub fn told_of_state(error: &StateError, account: &AccountName) -> String {
+pub(crate) fn told_of_state(error: &StateError, account: &AccountName) -> String {
     with_step(error, next_step::state::step(error, account).as_deref())
 }
 
@@ -132,6 +97,6 @@ impl PollReport {
 
 /// Returns when an account is polled next, why, and what can be done instead of waiting: "in 5 min, as configured".
 #[must_use]
-pub fn polled_next(next: &Next, now: Duration) -> String {
+pub(crate) fn polled_next(next: &Next, now: Duration) -> String {
     format!("{}{}", next.told(now), next_step::instead_of_waiting(&next.reason))
 }

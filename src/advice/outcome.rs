@@ -7,7 +7,7 @@ use crate::schedule::{Cause, End, Outcome};
 impl Class {
     /// What it means for the time of the next poll.
     #[must_use]
-    pub fn end(self) -> End {
+    pub(crate) fn end(self) -> End {
         End::Trouble(match self {
             Self::LoginRefused { explicit } => return End::Refused { explicit },
             Self::Stopped => return End::Stopped,

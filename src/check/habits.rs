@@ -22,7 +22,7 @@ const SENDERS: [&str; 5] = ["sendmail", "mail", "mailx", "s-nail", "postdrop"];
 /// and runs no command. Unless this is all that is done (`offline`), it leaves out what the steps of an account will
 /// report.
 #[must_use]
-pub fn warnings(config: &Config, named: &[String], etc: &Path, offline: bool) -> Vec<String> {
+pub(crate) fn warnings(config: &Config, named: &[String], etc: &Path, offline: bool) -> Vec<String> {
     let mut found = Vec::new();
     let is_meant = |account: &&Account| named.is_empty() || named.iter().any(|name| name == account.name.as_str());
     let accounts: Vec<&Account> = config.accounts.iter().filter(is_meant).collect();

@@ -7,7 +7,7 @@
 //! marked, and nothing is written.
 
 mod destination;
-pub mod habits;
+pub(crate) mod habits;
 mod local;
 pub(crate) mod multidrop;
 mod observed;
@@ -33,7 +33,7 @@ use crate::state::store::ConfiguredAccounts;
 
 /// What all checks of this process share.
 #[derive(Debug, Clone)]
-pub struct CheckContext {
+pub(crate) struct CheckContext {
     /// Makes connections.
     pub dialer: Arc<Dialer>,
     /// The file system of states and Maildirs, which is only read.
@@ -65,7 +65,7 @@ impl CheckContext {
 /// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mark {
+pub(crate) enum Mark {
     /// Everything is as it should be.
     Ok,
     /// It works, but somebody should look at it.
@@ -89,7 +89,7 @@ impl fmt::Display for Mark {
 
 /// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub(crate) struct Step {
     /// Its name: a word that scripts may rely on.
     pub step: &'static str,
     /// The result.
@@ -121,7 +121,7 @@ impl Step {
 
 /// The result of the checks of an account.
 #[derive(Debug, Serialize)]
-pub struct AccountCheck {
+pub(crate) struct AccountCheck {
     /// Its name.
     pub account: String,
     /// Its server: host and port.
@@ -141,13 +141,13 @@ pub struct AccountCheck {
 impl AccountCheck {
     /// Returns the status of the worst step.
     #[must_use]
-    pub fn exit_status(&self) -> ExitStatus {
+    pub(crate) fn exit_status(&self) -> ExitStatus {
         self.steps.iter().map(|step| step.status).fold(ExitStatus::Ok, ExitStatus::worst)
     }
 }
 
 /// Checks everything that a poll of this account needs.
-pub async fn check(context: &CheckContext, account: &Account) -> AccountCheck {
+pub(crate) async fn check(context: &CheckContext, account: &Account) -> AccountCheck {
     let begun = Instant::now();
     let mut steps = Vec::new();
     let mut in_short = Vec::new();
@@ -180,7 +180,7 @@ fn found(
 }
 
 /// Holds a session with the server, and checks nothing else.
-pub async fn check_server(context: &CheckContext, account: &Account) -> AccountCheck {
+pub(crate) async fn check_server(context: &CheckContext, account: &Account) -> AccountCheck {
     let begun = Instant::now();
     let (mut steps, mut in_short) = (Vec::new(), Vec::new());
     let maildrop = session::look(context, account, &mut steps, &mut in_short).await;

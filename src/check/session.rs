@@ -57,14 +57,15 @@ pub(super) async fn look(
         return None;
     }
     let dialer = Observed::new(Arc::clone(&context.dialer));
+    let now = context.clock.read().wall;
     match password {
         Some(password) => {
-            let mut looking = Looking { account, password, dialer, steps, in_short, maildrop: None };
+            let mut looking = Looking { account, password, dialer, now, steps, in_short, maildrop: None };
             looking.session().await;
             looking.maildrop
         }
         None => {
-            without_password(account, &dialer, steps).await;
+            without_password(account, &dialer, now, steps).await;
             None
         }
     }
@@ -110,14 +111,14 @@ fn failed(step: &'static str, error: &NetError) -> Step {
 }
 
 /// Connects and disconnects: without a password there is nothing more to check.
-async fn without_password(account: &Account, dialer: &Observed, steps: &mut Vec<Step>) {
+async fn without_password(account: &Account, dialer: &Observed, now: i64, steps: &mut Vec<Step>) {
     let connection = match dialer.connect(&account.endpoint, &[]).await {
         Ok(connection) => connection,
         Err(e) => return steps.push(failed(step_of(&e, &dialer.seen()), &e)),
     };
     let mut client = Client::new(connection, Timeouts::new(account.timeout));
     let greeted = client.event().await;
-    tell_connection(account, &dialer.seen(), &Redactor::default(), steps, &mut Vec::new());
+    tell_connection(account, &dialer.seen(), now, &Redactor::default(), steps, &mut Vec::new());
     match greeted {
         Ok(Event::Greeting(_)) => _ = client.quit().await,
         Ok(_) => {}
@@ -138,10 +139,11 @@ fn step_of(error: &NetError, seen: &Seen) -> &'static str {
     }
 }
 
-/// Reports what was seen of the connection.
+/// Reports what was seen of the connection. `now` is in seconds since 1970.
 fn tell_connection(
     account: &Account,
     seen: &Seen,
+    now: i64,
     redactor: &Redactor,
     steps: &mut Vec<Step>,
     in_short: &mut Vec<String>,
@@ -152,7 +154,7 @@ fn tell_connection(
         format!("{} answered on port {} in {}", peer.ip(), peer.port(), time(seen.reached_in)),
     ));
     match (&seen.tls, account.endpoint.tls) {
-        (Some(_), _) => steps.push(tls(account, seen, in_short)),
+        (Some(_), _) => steps.push(tls(account, seen, now, in_short)),
         (None, TlsMode::None) => {
             let what = "the connection is not encrypted, because of tls = \"none\"";
             let step = if seen.loopback {
@@ -176,8 +178,8 @@ fn is_pop3(line: &[u8]) -> bool {
     line.starts_with(b"+OK") || line.starts_with(b"-ERR")
 }
 
-/// Reports on TLS.
-fn tls(account: &Account, seen: &Seen, in_short: &mut Vec<String>) -> Step {
+/// Reports on TLS. `now` is in seconds since 1970.
+fn tls(account: &Account, seen: &Seen, now: i64, in_short: &mut Vec<String>) -> Step {
     let Some(facts) = &seen.tls else { return Step::new("tls", Mark::Skip, "no TLS") };
     let exchange = facts.key_exchange.as_deref().map(|name| format!(" with {name}")).unwrap_or_default();
     in_short.push(format!("{}{exchange}", facts.version));
@@ -189,7 +191,7 @@ fn tls(account: &Account, seen: &Seen, in_short: &mut Vec<String>) -> Step {
     if let Some(issuer) = &facts.issuer {
         text.push_str(&format!("; the certificate for {} is issued by {issuer}", account.endpoint.host));
     }
-    let (mut mark, now) = (Mark::Ok, jiff::Timestamp::now().as_second());
+    let mut mark = Mark::Ok;
     if let Some(end) = facts.not_after {
         text.push_str(&format!(", valid until {}", day(end)));
         if let Some(left) = ends_soon(end, now) {
@@ -230,6 +232,8 @@ struct Looking<'a> {
     account: &'a Account,
     password: Secret,
     dialer: Observed,
+    /// The time, in seconds since 1970.
+    now: i64,
     steps: &'a mut Vec<Step>,
     in_short: &'a mut Vec<String>,
     /// The maildrop, once it is listed.
@@ -272,7 +276,7 @@ impl Looking<'_> {
         let redactor = Redactor::new(&self.account.username, &self.password);
         let reached = !matches!(&tried, Err(e) if matches!(e.error, ClientError::Net(_)));
         if reached || seen.peer.is_some() {
-            tell_connection(self.account, &seen, &redactor, self.steps, self.in_short);
+            tell_connection(self.account, &seen, self.now, &redactor, self.steps, self.in_short);
         }
         match tried {
             Ok(logged_in) => {

@@ -12,12 +12,11 @@ use rustix::system::uname;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::account::{Account, CredentialSource};
+use crate::account::{Account, CredentialSource, NotifySettings};
 use crate::account_history::History;
 use crate::account_record::{Standing, past_poll};
 use crate::advice::{self, Class};
 use crate::clock::trusted_time::ClockReading;
-use crate::config::NotifySettings;
 use crate::notify::Notification;
 use crate::oauth::store;
 use crate::poll::{PollContext, PollError, PollReport};

@@ -5,6 +5,8 @@ use std::fmt::Display;
 
 use tracing::{Level, debug, enabled, trace};
 
+use crate::text::cut_words;
+
 /// The log target of the dialogue.
 pub(super) const TARGET: &str = "mailferry::dialogue";
 
@@ -68,10 +70,7 @@ impl Dialogue {
         if self.left == 0 {
             return None;
         }
-        let mut line: String = words.chars().take(LINE).collect();
-        if line.len() < words.len() {
-            line.push('…');
-        }
+        let mut line = cut_words(words, LINE);
         self.left = self.left.saturating_sub(line.len() + OVERHEAD);
         if self.left == 0 {
             line.push_str(" (the rest of this session's dialogue is left out)");

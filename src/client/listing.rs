@@ -26,6 +26,7 @@ use crate::pop3::{
 };
 use crate::provider::Provider;
 use crate::sasl::LoginMethod;
+use crate::text::words_in;
 use crate::watch::{self, Needed};
 
 /// How many messages that UIDL left out are asked for one by one in one batch.
@@ -391,7 +392,7 @@ impl Answers {
     /// Logs which lines were skipped.
     fn tell(&self, client: &Client) {
         let Some((asked, head)) = &self.first_too_long else { return };
-        let head = client.redactor.hide(&head.escape_ascii().to_string());
+        let head = client.redactor.hide(&words_in(head));
         warn!(
             "{} of the server's lines had more than {} octets and were passed over; the first one, in the answer to \
              {asked}, begins with \"{head}\"",

@@ -43,6 +43,7 @@ use crate::pop3::{
 };
 use crate::provider::Provider;
 use crate::sasl::ChannelBinding;
+use crate::text::words_in;
 use crate::watch;
 use stall_detector::{StallDetector, TooSlow, Window};
 
@@ -589,7 +590,7 @@ impl Client {
         let capabilities = in_flight.awaited.front() == Some(&CommandKind::Capa);
         let after = || sent.front().map(Instant::elapsed).unwrap_or_default().as_secs_f64();
         let shown = |words: &dyn std::fmt::Display| redactor.hide(&words.to_string());
-        let octets = |range: &Range<usize>| buffer.get(range.clone()).unwrap_or_default().escape_ascii();
+        let octets = |range: &Range<usize>| words_in(buffer.get(range.clone()).unwrap_or_default());
         match event {
             Event::Greeting(greeting) => dialogue.line('S', || Spoken(&greeting.response)),
             Event::Response { to, response } => {

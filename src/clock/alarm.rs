@@ -14,8 +14,8 @@ use rustix::time::{
 };
 use tokio::net::unix::pipe::Receiver;
 
-/// Returns the time since the machine was booted, including suspended time.
-pub(crate) fn since_boot() -> Duration {
+/// Reads the clock that the alarm rings by.
+pub(super) fn since_boot() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -15,6 +15,10 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Reads the clocks.
     fn read(&self) -> ClockReading;
 
+    /// Returns the time since the machine was booted, including suspended time: in more detail what [`Clock::read`]
+    /// has in seconds.
+    fn since_boot(&self) -> Duration;
+
     /// Returns the time since 1970, for file names.
     fn since_1970(&self) -> Duration;
 
@@ -67,8 +71,11 @@ impl Default for RealClock {
 impl Clock for RealClock {
     fn read(&self) -> ClockReading {
         let wall = i64::try_from(self.since_1970().as_secs()).unwrap_or(i64::MAX);
-        let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        ClockReading { wall, boot: self.boot, since_boot: u64::try_from(up.tv_sec).unwrap_or(0) }
+        ClockReading { wall, boot: self.boot, since_boot: self.since_boot().as_secs() }
+    }
+
+    fn since_boot(&self) -> Duration {
+        alarm::since_boot()
     }
 
     fn since_1970(&self) -> Duration {

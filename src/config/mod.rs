@@ -2,15 +2,13 @@
 //!
 //! Only this module reads the configuration's TOML: the rest of the program sees [`Account`]s and plain values.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, NotifySettings};
 use crate::text;
 
 mod account;
@@ -98,23 +96,6 @@ impl fmt::Display for HttpAddress {
             Self::Tcp(address) => write!(f, "http://{address}/"),
             Self::Unix(path) => write!(f, "the socket {}", path.display()),
         }
-    }
-}
-
-/// The `[notify]` table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotifySettings {
-    /// The words of the command that delivers notifications. Never empty.
-    pub command: Option<Vec<OsString>>,
-    /// Notify if no poll of an account has succeeded for this long.
-    pub no_success_for: Option<Duration>,
-    /// Notify this many days before a server's certificate expires; 0 disables it.
-    pub certificate_days: u32,
-}
-
-impl Default for NotifySettings {
-    fn default() -> Self {
-        Self { command: None, no_success_for: Some(Duration::from_secs(24 * 60 * 60)), certificate_days: 14 }
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::NotifySettings;
 use super::duration::{Bound, duration};
 use super::keys::Level;
 use super::problem::Problem;
 use super::secret_source::command;
 use super::unknown::report_unknown;
 use super::value::{InvalidValue, integer, read};
+use crate::account::NotifySettings;
 
 const LEAST: Bound = (Duration::from_secs(10 * 60), "10m");
 const MOST: Bound = (Duration::from_secs(365 * 24 * 60 * 60), "365d");

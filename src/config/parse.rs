@@ -19,8 +19,8 @@ use super::settings::{Settings, password_in};
 use super::sharing::Endpoints;
 use super::unknown::report_unknown;
 use super::value::{At, Setting, integer, read};
-use super::{DaemonSettings, NotifySettings, foreign, syntax, tangled};
-use crate::account::{Account, AccountName};
+use super::{DaemonSettings, foreign, syntax, tangled};
+use crate::account::{Account, AccountName, NotifySettings};
 use crate::text;
 
 /// Everything read from the text. It is complete only if there are no problems.

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::line::{self, begins_secret};
 use super::{Span, keys};
+use crate::text::is_printable;
 
 /// How much of a line is shown at most, in bytes.
 const LONGEST_SHOWN: usize = 2 << 10;
@@ -169,19 +170,17 @@ impl Masked {
     }
 }
 
-/// Replaces control characters, and those that change the direction of writing, by harmless ones of the same length in
-/// bytes.
+/// Replaces unprintable characters by harmless ones of the same length in bytes.
 fn tame(text: &str) -> String {
     let mut chars = text.chars().peekable();
     let mut tamed = String::with_capacity(text.len());
     while let Some(c) = chars.next() {
         let ends_line = c == '\n' || (c == '\r' && chars.peek() == Some(&'\n'));
-        let changes_others = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         tamed.push(match c.len_utf8() {
-            1 if c.is_control() && c != '\t' && !ends_line => '?',
-            2 if c.is_control() => '¿',
-            3 if changes_others => '\u{fffd}',
-            _ => c,
+            _ if is_printable(c) || c == '\t' || ends_line => c,
+            1 => '?',
+            2 => '¿',
+            _ => '\u{fffd}',
         });
     }
     tamed
@@ -396,4 +395,16 @@ fn opened_string(line: &str) -> Option<&'static str> {
         return None;
     }
     ["\"\"\"", "'''"].into_iter().find(|delimiter| line.matches(delimiter).count() % 2 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_shown_of_a_file_steers_a_terminal_and_all_keeps_its_place() {
+        let text = "a\t\u{1b}[2J\r\nb\u{85}\u{61c}c\u{200b}\u{202e}\u{feff}é\rd\n";
+        assert_eq!(tame(text), "a\t?[2J\r\nb¿¿c\u{fffd}\u{fffd}\u{fffd}é?d\n");
+        assert_eq!(tame(text).len(), text.len());
+    }
 }

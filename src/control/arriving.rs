@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::Response;
+use super::protocol::Response;
 use super::status::{AccountStatus, Status};
 
 /// Receives a status as it arrives.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::Pending;
+use super::protocol::{Response, TIMEOUT};
 use super::status::Status;
-use super::{Pending, Response, TIMEOUT};
 use crate::account::AccountName;
 
 /// The approximate size of a piece as text, in bytes: over a hundred accounts, or fewer with much to tell.

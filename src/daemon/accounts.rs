@@ -4,13 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, NotifySettings};
 use crate::account_history::History;
 use crate::account_record::{Standing, Trouble, past_poll};
 use crate::advice;
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
-use crate::config::NotifySettings;
 use crate::control::TriedAgain;
 use crate::control::status::{self, AccountStatus, Came, PollCounts, Quarantine, State};
 use crate::forward::Stranded;

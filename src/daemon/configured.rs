@@ -50,7 +50,8 @@ pub(super) fn as_it_was(account: Account, in_force: &[Arc<Account>], state_dir: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DaemonSettings, NotifySettings};
+    use crate::account::NotifySettings;
+    use crate::config::DaemonSettings;
     use crate::delivery::bench::account;
 
     fn config(accounts: Vec<Account>) -> Config {

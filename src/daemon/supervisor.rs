@@ -17,10 +17,10 @@ use super::log::{log, log_back_off, log_warnings};
 use super::outside::{Found, Login, Outside, Recalled};
 use super::polls::{self, After, Ended, Polled, Polls};
 use super::{Load, SignalRequest, systemd};
-use crate::account::{Account, AccountName};
+use crate::account::{Account, AccountName, NotifySettings};
 use crate::account_record::Trouble;
-use crate::clock::alarm::{Alarm, since_boot};
-use crate::config::{Config, NotifySettings};
+use crate::clock::alarm::Alarm;
+use crate::config::Config;
 use crate::control::{Control, Pending};
 use crate::exit::ExitStatus;
 use crate::http;
@@ -218,7 +218,7 @@ impl Supervisor {
                     let _there = self.polls.runtime().enter();
                     systemd::alive();
                 }
-                Event::LookAtPolls => self.polls.look(&mut self.queue, since_boot()),
+                Event::LookAtPolls => self.look_at_polls(),
                 Event::LookAround => self.look_around(),
                 Event::Page(done) => self.http.take(done),
                 Event::Polls(heard) => self.hear(*heard),
@@ -246,6 +246,16 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Returns the time since boot.
+    fn now(&self) -> Duration {
+        self.context.clock.since_boot()
+    }
+
+    /// Checks whether a running poll is worth its place.
+    fn look_at_polls(&mut self) {
+        self.polls.look(&mut self.queue, self.context.clock.since_boot());
     }
 
     /// Waits until the status page is there, or cannot be.
@@ -279,7 +289,7 @@ impl Supervisor {
 
     /// Starts all polls that are due and have a place.
     fn begin_polls(&mut self) {
-        let now = since_boot();
+        let now = self.now();
         while let Some((name, begin)) = self.queue.take_startable(now) {
             if begin == Begin::Poll && self.polls.goes_on(&name, now) {
                 continue;
@@ -305,7 +315,7 @@ impl Supervisor {
     /// Handles the end of an account's task, or what a poll says about its places.
     fn hear(&mut self, heard: polls::News) {
         match heard {
-            polls::News::Said(said) => said.tell(&mut self.queue, since_boot()),
+            polls::News::Said(said) => said.tell(&mut self.queue, self.context.clock.since_boot()),
             polls::News::Ended(ended) => self.after(ended),
         }
     }
@@ -321,7 +331,7 @@ impl Supervisor {
 
     /// Handles the end of a poll.
     fn on_poll_end(&mut self, polled: Polled) {
-        let (now, clock) = (since_boot(), self.context.clock.read());
+        let (now, clock) = (self.now(), self.context.clock.read());
         let (name, report) = (&polled.account, &polled.report);
         self.queue.ends(name);
         let Some(kept) = self.accounts.get_mut(name).or_else(|| self.gone.get_mut(name)) else {
@@ -361,8 +371,8 @@ impl Supervisor {
 
     /// Handles the end of a forwarder's pass, or of a look into a spool.
     fn on_forwarded(&mut self, done: Option<Done>) {
-        let wall = self.context.clock.read().wall;
-        let Aftermath { account, has_room, news } = self.forwarders.after(done, since_boot(), wall);
+        let (now, wall) = (self.now(), self.context.clock.read().wall);
+        let Aftermath { account, has_room, news } = self.forwarders.after(done, now, wall);
         let Some(name) = account else { return };
         if let Some(kept) = self.accounts.get(&name) {
             for one in news {
@@ -415,7 +425,7 @@ impl Supervisor {
                         event = "credential",
                         "{name}: the password file of its destination has changed, so that is tried again"
                     );
-                    self.forwarders.try_now(&name, since_boot());
+                    self.forwarders.try_now(&name, self.context.clock.since_boot());
                 }
                 Login::Source(_) | Login::Destination(_) => {}
             }
@@ -426,15 +436,14 @@ impl Supervisor {
     /// Restores an account's saved state: from now on it is polled.
     fn recalled(&mut self, Recalled { account: name, past, saved, history, credential }: Recalled) {
         let Some(asked) = self.unrecalled.remove(&name) else { return };
+        let (now, clock) = (self.now(), self.context.clock.read());
         let Some(kept) = self.accounts.get_mut(&name) else { return };
-        let now = since_boot();
         let password = saved.as_ref().map(|saved| saved.files().password.clone()).unwrap_or_default();
         let saved = saved.map(|saved| {
             let files = saved.files();
             let is_mended = files.config != self.config_stamp || credential.is_some_and(|now| now != files.password);
             (saved, is_mended || asked)
         });
-        let clock = self.context.clock.read();
         let waits_on = kept.recall(past, history, saved, now, clock);
         if waits_on {
             log_back_off(kept, now);
@@ -489,7 +498,7 @@ impl Supervisor {
             tokio::select! {
                 heard = self.polls.next() => self.hear(heard),
                 _ = look.tick() => {
-                    self.polls.look(&mut self.queue, since_boot());
+                    self.look_at_polls();
                     if self.polls.all_hang() {
                         return;
                     }

@@ -9,7 +9,7 @@ const LONGEST: usize = 254;
 
 /// A mail address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailAddress {
+pub(crate) struct MailAddress {
     local: String,
     /// In lower case; non-ASCII labels in their xn-- form.
     domain: String,
@@ -17,7 +17,7 @@ pub struct MailAddress {
 
 /// The text is not a mail address whose server could be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAnAddress;
+pub(crate) struct NotAnAddress;
 
 impl fmt::Display for NotAnAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,7 +30,7 @@ impl MailAddress {
     ///
     /// # Errors
     /// [`NotAnAddress`].
-    pub fn new(text: &str) -> Result<Self, NotAnAddress> {
+    pub(crate) fn new(text: &str) -> Result<Self, NotAnAddress> {
         let (local, domain) = text.trim().rsplit_once('@').ok_or(NotAnAddress)?;
         let is_plain = |c: char| !c.is_control() && !c.is_whitespace() && !"<>()[]\\,;:\"@".contains(c);
         if local.is_empty() || text.len() > LONGEST || !local.chars().all(is_plain) {
@@ -42,20 +42,20 @@ impl MailAddress {
 
     /// The local part, before the @.
     #[must_use]
-    pub fn local(&self) -> &str {
+    pub(crate) fn local(&self) -> &str {
         &self.local
     }
 
     /// The domain, after the @.
     #[must_use]
-    pub fn domain(&self) -> &str {
+    pub(crate) fn domain(&self) -> &str {
         &self.domain
     }
 
     /// Whether a host is the domain itself or a subdomain: the domain's owner answers for it, and the certificate
     /// proves that it belongs there (RFC 6186, section 6).
     #[must_use]
-    pub fn owns(&self, host: &str) -> bool {
+    pub(crate) fn owns(&self, host: &str) -> bool {
         host.strip_suffix(self.domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 }
@@ -69,7 +69,7 @@ impl fmt::Display for MailAddress {
 /// Normalizes a host name for comparison and look-up: in lower case, without a trailing dot. Returns None for anything
 /// else, including IP addresses.
 #[must_use]
-pub fn host_name(text: &str) -> Option<String> {
+pub(crate) fn host_name(text: &str) -> Option<String> {
     let Ok(Host::Domain(name)) = Host::parse(text.trim()) else { return None };
     let name = name.strip_suffix('.').unwrap_or(&name);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');

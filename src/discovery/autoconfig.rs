@@ -8,12 +8,12 @@ use super::{Candidate, MailAddress, Source};
 use crate::account::TlsMode;
 
 /// The host of the database maintained by the Thunderbird project.
-pub const ISPDB: &str = "autoconfig.thunderbird.net";
+pub(crate) const ISPDB: &str = "autoconfig.thunderbird.net";
 
 /// Returns the URLs where a domain may describe its servers, all https. The mail address is sent only to hosts of its
 /// own domain.
 #[must_use]
-pub fn urls(address: &MailAddress) -> [String; 2] {
+pub(crate) fn urls(address: &MailAddress) -> [String; 2] {
     let domain = address.domain();
     let query: String = url::form_urlencoded::byte_serialize(address.to_string().as_bytes()).collect();
     [
@@ -24,13 +24,13 @@ pub fn urls(address: &MailAddress) -> [String; 2] {
 
 /// Returns the URL of the ISPDB's description of a domain. Only the domain is sent.
 #[must_use]
-pub fn ispdb_url(domain: &str) -> String {
+pub(crate) fn ispdb_url(domain: &str) -> String {
     format!("https://{ISPDB}/v1.1/{domain}")
 }
 
 /// Returns the POP3 servers in a document, in its order, without those that do not use TLS.
 #[must_use]
-pub fn candidates(document: &[u8], source: Source, address: &MailAddress) -> Vec<Candidate> {
+pub(crate) fn candidates(document: &[u8], source: Source, address: &MailAddress) -> Vec<Candidate> {
     let Ok(text) = str::from_utf8(document) else { return Vec::new() };
     // A DTD is rejected: entities could expand a few lines to gigabytes.
     let Ok(document) = Document::parse(text.trim_start_matches('\u{feff}')) else { return Vec::new() };

@@ -20,7 +20,7 @@ const MOST: usize = 32;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub struct DnsError(String);
+pub(crate) struct DnsError(String);
 
 impl fmt::Display for DnsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,7 +31,7 @@ impl fmt::Display for DnsError {
 impl std::error::Error for DnsError {}
 
 /// A resolver.
-pub struct Dns(TokioResolver);
+pub(crate) struct Dns(TokioResolver);
 
 impl fmt::Debug for Dns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,7 +44,7 @@ impl Dns {
     ///
     /// # Errors
     /// If the system's configuration cannot be read.
-    pub fn new(server: Option<SocketAddr>) -> Result<Self, DnsError> {
+    pub(crate) fn new(server: Option<SocketAddr>) -> Result<Self, DnsError> {
         let failed = |e: NetError| DnsError(format!("DNS cannot be asked: {e}"));
         let mut builder = match server {
             Some(server) => TokioResolver::builder_with_config(only(server), TokioRuntimeProvider::default()),
@@ -60,7 +60,7 @@ impl Dns {
     ///
     /// # Errors
     /// [`DnsError`] if it is not known whether there are any.
-    pub async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, DnsError> {
+    pub(crate) async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, DnsError> {
         self.records(name, RecordType::SRV, |data| match data {
             RData::SRV(srv) => Some(SrvRecord {
                 priority: srv.priority,
@@ -77,7 +77,7 @@ impl Dns {
     ///
     /// # Errors
     /// [`DnsError`] if it is not known whether there are any.
-    pub async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, DnsError> {
+    pub(crate) async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, DnsError> {
         self.records(name, RecordType::TXT, |data| match data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),
             _ => None,

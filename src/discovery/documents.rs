@@ -15,7 +15,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 const MOST_REDIRECTIONS: u32 = 3;
 
 /// Fetches the document at a URL, which must be https. Returns None if there is none or it cannot be fetched.
-pub async fn document(http: &Http, url: &str) -> Option<Vec<u8>> {
+pub(crate) async fn document(http: &Http, url: &str) -> Option<Vec<u8>> {
     let found = timeout(TIME_LIMIT, follow(http, url)).await;
     if found.is_err() {
         tracing::debug!("{url}: no answer within {} s", TIME_LIMIT.as_secs());

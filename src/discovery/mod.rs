@@ -6,22 +6,22 @@
 //! stranger's host has a valid certificate, too (RFC 6186, section 6). Callers must ask the user where
 //! [`Candidate::needs_word`] demands it.
 
-pub mod address;
-pub mod autoconfig;
-pub mod dns;
-pub mod documents;
-pub mod pacc;
-pub mod search;
-pub mod srv;
+pub(crate) mod address;
+pub(crate) mod autoconfig;
+pub(crate) mod dns;
+pub(crate) mod documents;
+pub(crate) mod pacc;
+pub(crate) mod search;
+pub(crate) mod srv;
 
-pub use address::MailAddress;
+pub(crate) use address::MailAddress;
 
 use crate::account::TlsMode;
 use crate::provider::Provider;
 
 /// A possible server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// The host name.
     pub host: String,
     /// The TCP port.
@@ -38,7 +38,7 @@ pub struct Candidate {
 
 /// How a server was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// The table of providers.
     Table,
     /// The provider's document, confirmed by its digest in DNS.
@@ -58,7 +58,7 @@ pub enum Source {
 impl Source {
     /// Describes the source in words, to follow "found by".
     #[must_use]
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Table => "the table of providers",
             Self::Pacc => "the provider's own description (PACC)",
@@ -88,7 +88,7 @@ impl Candidate {
     /// Whether the user must confirm the server before a password is sent to it: it is not below the address's own
     /// domain, nor in the table, nor named by the user.
     #[must_use]
-    pub fn needs_word(&self, address: &MailAddress) -> bool {
+    pub(crate) fn needs_word(&self, address: &MailAddress) -> bool {
         let in_table = || Provider::all().iter().any(|provider| provider.host == Some(self.host.as_str()));
         self.source != Source::User && !address.owns(&self.host) && !in_table()
     }

@@ -11,13 +11,13 @@ use super::{Candidate, MailAddress, Source};
 
 /// Returns the URL of the document.
 #[must_use]
-pub fn url(domain: &str) -> String {
+pub(crate) fn url(domain: &str) -> String {
     format!("https://ua-auto-config.{domain}/.well-known/user-agent-configuration.json")
 }
 
 /// Returns the name of the TXT record with its digest.
 #[must_use]
-pub fn digest_name(domain: &str) -> String {
+pub(crate) fn digest_name(domain: &str) -> String {
     format!("_ua-auto-config.{domain}.")
 }
 
@@ -38,7 +38,7 @@ struct TextProtocol {
 
 /// Whether one of the records has the digest of the document: `v=UAAC1; a=sha256; d=BASE64`.
 #[must_use]
-pub fn is_confirmed(document: &[u8], records: &[Vec<u8>]) -> bool {
+pub(crate) fn is_confirmed(document: &[u8], records: &[Vec<u8>]) -> bool {
     let digest = Sha256::digest(document);
     records.iter().filter_map(|record| digest_in(record)).any(|told| told == digest.as_slice())
 }
@@ -55,7 +55,7 @@ fn digest_in(record: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns the POP3 server in a document. It has implicit TLS on the usual port, and takes the full address.
 #[must_use]
-pub fn candidate(document: &[u8], address: &MailAddress) -> Option<Candidate> {
+pub(crate) fn candidate(document: &[u8], address: &MailAddress) -> Option<Candidate> {
     let document: Document = serde_json::from_slice(document).ok()?;
     let host = host_name(&document.protocols.pop3?.host)?;
     Some(Candidate { host, ..Candidate::plain(Source::Pacc, address) })

@@ -10,7 +10,7 @@ use crate::provider::{Login, Provider};
 
 /// Looks for the servers of one address.
 #[derive(Debug)]
-pub struct Search<'a> {
+pub(crate) struct Search<'a> {
     /// The address.
     pub address: &'a MailAddress,
     /// Fetches documents.
@@ -21,7 +21,7 @@ pub struct Search<'a> {
 
 /// What a domain publishes about itself.
 #[derive(Debug, Default)]
-pub struct Told {
+pub(crate) struct Told {
     /// The servers, the best first.
     pub candidates: Vec<Candidate>,
     /// Queries that failed and may succeed later, in words.
@@ -47,7 +47,7 @@ pub(crate) fn in_table(provider: &Provider, address: &MailAddress) -> Option<Can
 
 impl Search<'_> {
     /// Returns what the domain publishes: PACC, then SRV, then autoconfig. All are queried concurrently.
-    pub async fn domain(&self) -> Told {
+    pub(crate) async fn domain(&self) -> Told {
         let (pacc, implicit, starttls, documents) = tokio::join!(
             self.pacc(),
             self.srv(srv::implicit_name(self.address.domain()), TlsMode::Implicit),
@@ -91,14 +91,14 @@ impl Search<'_> {
     }
 
     /// Returns what the ISPDB says of the domain. The query discloses the domain to it.
-    pub async fn ispdb(&self) -> Vec<Candidate> {
+    pub(crate) async fn ispdb(&self) -> Vec<Candidate> {
         let document = document(self.http, &ispdb_url(self.address.domain())).await.unwrap_or_default();
         autoconfig::candidates(&document, Source::Ispdb, self.address)
     }
 
     /// Returns common names below the domain. Only TLS with a certificate for the name confirms one of them.
     #[must_use]
-    pub fn guesses(&self) -> Vec<Candidate> {
+    pub(crate) fn guesses(&self) -> Vec<Candidate> {
         let domain = self.address.domain();
         let hosts = [format!("pop.{domain}"), format!("pop3.{domain}"), format!("mail.{domain}"), domain.to_owned()];
         let at = |port, tls| {

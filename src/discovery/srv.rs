@@ -8,7 +8,7 @@ use crate::account::TlsMode;
 
 /// One SRV record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SrvRecord {
+pub(crate) struct SrvRecord {
     /// The lowest is tried first.
     pub priority: u16,
     /// Among equal priorities, the relative share of clients.
@@ -21,20 +21,20 @@ pub struct SrvRecord {
 
 /// Returns the name of the service with implicit TLS.
 #[must_use]
-pub fn implicit_name(domain: &str) -> String {
+pub(crate) fn implicit_name(domain: &str) -> String {
     format!("_pop3s._tcp.{domain}.")
 }
 
 /// Returns the name of the service that begins TLS with STLS.
 #[must_use]
-pub fn starttls_name(domain: &str) -> String {
+pub(crate) fn starttls_name(domain: &str) -> String {
     format!("_pop3._tcp.{domain}.")
 }
 
 /// Returns the servers in the records, the preferred one first. A setup asks only once, so among equal priorities the
 /// largest weight comes first, without randomness.
 #[must_use]
-pub fn candidates(mut records: Vec<SrvRecord>, tls: TlsMode, address: &MailAddress) -> Vec<Candidate> {
+pub(crate) fn candidates(mut records: Vec<SrvRecord>, tls: TlsMode, address: &MailAddress) -> Vec<Candidate> {
     records.sort_by_key(|record| (record.priority, Reverse(record.weight)));
     let candidate = |record: SrvRecord| {
         let host = host_name(&record.target)?;

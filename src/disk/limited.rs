@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -71,6 +72,14 @@ impl Disk for LimitedDisk {
         }
     }
 
+    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8], u64) -> ControlFlow<()>) -> io::Result<()> {
+        RealDisk.read_pieces(path, take)
+    }
+
+    fn lock_holder(&self, path: &Path) -> Option<String> {
+        RealDisk.lock_holder(path)
+    }
+
     as_it_is! {
         make_dir(path: &Path) -> ();
         set_mode(dir: &Path, mode: u32) -> ();
@@ -89,6 +98,7 @@ impl Disk for LimitedDisk {
         create(path: &Path) -> Box<dyn DiskFile>;
         append(path: &Path) -> Box<dyn DiskFile>;
         read(path: &Path, limit: u64) -> Vec<u8>;
+        read_at(dir: &Dir, name: &OsStr, offset: u64, buffer: &mut [u8]) -> usize;
         replace(from: &Path, to: &Path) -> ();
         remove(path: &Path) -> ();
         space(dir: &Dir) -> Space;

@@ -170,27 +170,14 @@ pub trait Disk: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Those of [`Disk::read`].
-    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8], u64) -> ControlFlow<()>) -> io::Result<()> {
-        let bytes = self.read(path, u64::MAX)?;
-        let _ = take(&bytes, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        Ok(())
-    }
+    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8], u64) -> ControlFlow<()>) -> io::Result<()>;
 
     /// Reads from `offset` on in a file of a directory, as much as fits the buffer; 0 at the end of the file. So no
     /// whole message has to be held in memory.
     ///
     /// # Errors
     /// Those of `openat(2)` and `pread(2)`; a symbolic link is not followed, and anything but a regular file is refused.
-    fn read_at(&self, dir: &Dir, name: &OsStr, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = offset.saturating_add(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
-        let bytes = self.read(&dir.path().join(name), end)?;
-        let there = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
-        let count = there.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), there.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        Ok(count)
-    }
+    fn read_at(&self, dir: &Dir, name: &OsStr, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Renames a file, atomically replacing any file with the new name.
     ///
@@ -219,9 +206,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Lock>;
 
     /// Returns which process holds the lock of a file, for people. None if unknown.
-    fn lock_holder(&self, _path: &Path) -> Option<String> {
-        None
-    }
+    fn lock_holder(&self, path: &Path) -> Option<String>;
 
     /// Returns the permission bits of a directory if every user may put files into it and rename those of others.
     ///

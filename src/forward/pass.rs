@@ -569,11 +569,5 @@ impl Pass {
 
 /// Makes the words of a server or a command fit for a log line.
 pub(super) fn words(text: &str) -> String {
-    let shown = text::value(text.trim());
-    if shown.chars().count() <= REASON {
-        return shown;
-    }
-    let mut short: String = shown.chars().take(REASON).collect();
-    short.push('…');
-    short
+    text::cut_words(text.trim(), REASON)
 }

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use super::forwarding;
-use super::html::{Count, Moment, Prose, Size, Text, Took};
+use super::html::{Moment, Prose, Size, Text, Took};
 use super::overview::{Doing, cost, mail};
 use super::plot::{ByDay, Plot};
 use super::troubles::trouble;
 use crate::account_history::PastPoll;
 use crate::control::status::{AccountStatus, Quarantine};
+use crate::text::Count;
 
 /// The middle of the page.
 pub(super) struct AccountPage<'a> {
@@ -120,14 +121,14 @@ fn quarantine(f: &mut fmt::Formatter<'_>, quarantine: &[Quarantine], now: i64) -
     if quarantine.is_empty() {
         return Ok(());
     }
-    write!(f, "<h2>In quarantine: {}</h2><div class=\"box\">", Count(quarantine.len(), "message"))?;
+    write!(f, "<h2>In quarantine: {}</h2><div class=\"box\">", Count::of(quarantine.len(), "message"))?;
     f.write_str(
         "<table class=\"accounts\"><thead><tr><th scope=\"col\">Unique-id</th><th scope=\"col\">Why</th>\
          <th scope=\"col\">Tried again</th></tr></thead><tbody>",
     )?;
     for message in quarantine {
         let why = message.kind.in_words();
-        let times = Count(usize::try_from(message.times).unwrap_or(usize::MAX), "time");
+        let times = Count(message.times.into(), "time");
         write!(f, "<tr><td>{}</td><td>{why} {times}</td><td>", Text(&message.unique_id))?;
         if message.until > now {
             write!(f, "{}</td></tr>", Moment { time: message.until, now })?;

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::html::{Count, Moment, PathSegment, Prose, Text};
+use super::html::{Moment, PathSegment, Prose, Text};
 use crate::control::status::{AccountStatus, Forwarding, SetAside};
+use crate::text::Count;
 
 /// The most accounts that get a card of their own.
 const MOST_CARDS: usize = 20;
@@ -40,7 +41,7 @@ pub(super) struct Held<'a>(pub(super) &'a NotForwarded, pub(super) i64);
 impl fmt::Display for Held<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(held, now) = *self;
-        let (held_up, set_aside) = (Count(held.held_up, "account"), Count(held.set_aside, "account"));
+        let (held_up, set_aside) = (Count::of(held.held_up, "account"), Count::of(held.set_aside, "account"));
         if held.first.is_empty() {
             return Ok(());
         }
@@ -56,7 +57,7 @@ impl fmt::Display for Held<'_> {
         }
         match (held.held_up + held.set_aside).saturating_sub(held.first.len()) {
             0 => f.write_str("</section>"),
-            more => write!(f, "<p>and {} more</p></section>", Count(more, "account")),
+            more => write!(f, "<p>and {} more</p></section>", Count::of(more, "account")),
         }
     }
 }
@@ -104,7 +105,7 @@ pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64
 
 /// Formats a number of messages.
 pub(super) fn messages(count: u64) -> Count {
-    Count(usize::try_from(count).unwrap_or(usize::MAX), "message")
+    Count(count, "message")
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! Text and times in HTML.
 
 use std::fmt;
+use std::time::Duration;
 
-/// Text with all HTML metacharacters escaped; control characters become visible.
+use crate::text::{self, Span, is_printable};
+
+/// Text with all HTML metacharacters escaped; unprintable ones become visible.
 pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl fmt::Display for Text<'_> {
@@ -14,7 +17,7 @@ impl fmt::Display for Text<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                c if c.is_control() && c != '\n' => write!(f, "{}", c.escape_default())?,
+                c if !is_printable(c) && c != '\n' => write!(f, "{}", c.escape_default())?,
                 c => write!(f, "{c}")?,
             }
         }
@@ -55,20 +58,6 @@ impl fmt::Display for PathSegment<'_> {
     }
 }
 
-/// A span in seconds, rounded to its largest unit.
-pub(super) struct Span(pub(super) i64);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.max(0) {
-            seconds @ 0..60 => write!(f, "{seconds} s"),
-            seconds @ 60..3600 => write!(f, "{} min", seconds / 60),
-            seconds @ 3600..172_800 => write!(f, "{} h", seconds / 3600),
-            seconds => write!(f, "{} days", seconds / 86_400),
-        }
-    }
-}
-
 /// The duration of a poll, in milliseconds.
 pub(super) struct Took(pub(super) u64);
 
@@ -77,7 +66,7 @@ impl fmt::Display for Took {
         match self.0 {
             milliseconds @ 0..1000 => write!(f, "{milliseconds}\u{a0}ms"),
             milliseconds @ 1000..60_000 => write!(f, "{}.{}\u{a0}s", milliseconds / 1000, milliseconds % 1000 / 100),
-            milliseconds => Span(i64::try_from(milliseconds / 1000).unwrap_or(i64::MAX)).fmt(f),
+            milliseconds => Span(Duration::from_millis(milliseconds)).fmt(f),
         }
     }
 }
@@ -94,29 +83,19 @@ impl fmt::Display for Moment {
         write!(f, "<time datetime=\"{exact}\" title=\"{exact}\">")?;
         match self.now.saturating_sub(self.time) {
             0 => f.write_str("now")?,
-            ago @ 1.. => write!(f, "{} ago", Span(ago))?,
-            ahead => write!(f, "in {}", Span(ahead.saturating_neg()))?,
+            1.. => write!(f, "{} ago", Span::between(self.time, self.now))?,
+            _ => write!(f, "in {}", Span::between(self.now, self.time))?,
         }
         f.write_str("</time>")
     }
 }
 
-/// A size in octets.
+/// A size in octets, on one line.
 pub(super) struct Size(pub(super) u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&bytesize::ByteSize::b(self.0).display().iec().to_string().replace(' ', "\u{a0}"))
-    }
-}
-
-/// A number and a word: "1 account", "2 accounts".
-pub(super) struct Count(pub(super) usize, pub(super) &'static str);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(count, word) = *self;
-        write!(f, "{count} {word}{}", if count == 1 { "" } else { "s" })
+        f.write_str(&text::Size(self.0).to_string().replace(' ', "\u{a0}"))
     }
 }
 
@@ -127,6 +106,7 @@ mod tests {
     #[test]
     fn nothing_in_a_text_is_markup() {
         let text = Text("<b a='x' c=\"y\">&\u{1b}[1m</b>").to_string();
+        assert_eq!(Text("a\u{202e}b\u{200b}c").to_string(), "a\\u{202e}b\\u{200b}c", "nor steers its neighbours");
         assert_eq!(text, "&lt;b a=&#39;x&#39; c=&quot;y&quot;&gt;&amp;\\u{1b}[1m&lt;/b&gt;");
     }
 
@@ -138,7 +118,7 @@ mod tests {
     #[test]
     fn a_time_is_as_exact_as_it_is_short() {
         let shown = [9, 1_234, 59_999, 61_000, 7_200_000].map(|taken| Took(taken).to_string());
-        assert_eq!(shown, ["9\u{a0}ms", "1.2\u{a0}s", "59.9\u{a0}s", "1 min", "2 h"]);
+        assert_eq!(shown, ["9\u{a0}ms", "1.2\u{a0}s", "59.9\u{a0}s", "61 s", "2 h"]);
     }
 
     #[test]

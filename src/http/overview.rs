@@ -4,10 +4,11 @@ use std::fmt;
 
 use super::figures::Figures;
 use super::forwarding::Held;
-use super::html::{Count, Moment, PathSegment, Size, Span, Text, Took};
+use super::html::{Moment, PathSegment, Size, Text, Took};
 use super::plot::{ByDay, Plot};
 use super::troubles::Troubles;
 use crate::control::status::{AccountStatus, State};
+use crate::text::{Count, Span};
 
 /// How many accounts a page shows.
 const ON_A_PAGE: usize = 200;
@@ -74,7 +75,7 @@ impl fmt::Display for Sums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { accounts, in_trouble, new, polling, queued } = *self;
         let well = accounts.saturating_sub(in_trouble.saturating_add(new));
-        write!(f, "{}: {well} well, {in_trouble} in trouble", Count(accounts, "account"))?;
+        write!(f, "{}: {well} well, {in_trouble} in trouble", Count::of(accounts, "account"))?;
         if new > 0 {
             write!(f, ", {new} not polled yet")?;
         }
@@ -131,7 +132,7 @@ impl fmt::Display for Overview<'_> {
             f,
             "</section><footer>mailferry {}, running for {}; configuration {}</footer>",
             Text(&status.program),
-            Span(status.now.saturating_sub(status.started)),
+            Span::between(status.started, status.now),
             Text(&status.config)
         )
     }
@@ -245,12 +246,11 @@ fn word(state: State) -> &'static str {
 /// Returns the duration and round trips of the last poll: "32 ms, 3 round trips". None if there was none.
 pub(super) fn cost(account: &AccountStatus) -> Option<String> {
     let took = Took(account.last_poll_milliseconds?);
-    let round_trips = usize::try_from(account.last_poll_round_trips.unwrap_or(0)).unwrap_or(usize::MAX);
-    Some(format!("{took}, {}", Count(round_trips, "round trip")))
+    let round_trips = account.last_poll_round_trips.unwrap_or(0);
+    Some(format!("{took}, {}", Count(round_trips.into(), "round trip")))
 }
 
 /// Formats a number of messages and their size.
 pub(super) fn mail(messages: u64, octets: u64) -> String {
-    let messages = usize::try_from(messages).unwrap_or(usize::MAX);
     if messages == 0 { "none".to_owned() } else { format!("{}, {}", Count(messages, "message"), Size(octets)) }
 }

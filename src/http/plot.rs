@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use super::html::Count;
 use crate::account_history::Hour;
+use crate::text::Count;
 
 /// Seconds in an hour.
 const HOUR: i64 = 3600;
@@ -44,13 +44,13 @@ impl Plot<'_> {
     pub(super) fn words(&self) -> String {
         let counts = self.counts();
         let sum = counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
-        let days = usize::try_from(self.bars.saturating_mul(self.hours_per_bar) / 24).unwrap_or(0);
+        let days = u64::from(self.bars.saturating_mul(self.hours_per_bar) / 24);
         let most = counts.iter().max().copied().unwrap_or(0);
         let per = if self.hours_per_bar == 1 { "an hour".to_owned() } else { format!("{} hours", self.hours_per_bar) };
         if sum == 0 {
             format!("no mail in {}", Count(days, "day"))
         } else {
-            let messages = Count(usize::try_from(sum).unwrap_or(usize::MAX), "message");
+            let messages = Count(sum, "message");
             format!("{messages} in {}, at most {most} in {per}", Count(days, "day"))
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::html::{Count, Moment, PathSegment, Prose, Text};
+use super::html::{Moment, PathSegment, Prose, Text};
 use crate::control::status::AccountStatus;
+use crate::text::Count;
 
 /// The most cards.
 const MOST_CARDS: usize = 50;
@@ -83,7 +84,7 @@ impl fmt::Display for Troubles<'_> {
         write!(
             f,
             "<section aria-labelledby=\"troubles\"><h2 id=\"troubles\">{} in trouble</h2>",
-            Count(sum, "account")
+            Count::of(sum, "account")
         )?;
         for card in cards.iter().take(MOST_CARDS) {
             match card.named.as_slice() {
@@ -94,7 +95,7 @@ impl fmt::Display for Troubles<'_> {
         }
         match cards.iter().skip(MOST_CARDS).map(|card| card.accounts).sum() {
             0 => f.write_str("</section>"),
-            more => write!(f, "<p>and {} more</p></section>", Count(more, "account")),
+            more => write!(f, "<p>and {} more</p></section>", Count::of(more, "account")),
         }
     }
 }
@@ -108,7 +109,7 @@ pub(super) fn trouble(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: 
     began(f, account, now)?;
     if let (Some(trouble), None) = (&account.trouble, account.hung_since) {
         let in_a_row = if trouble.times > 1 { " in a row" } else { "" };
-        write!(f, ", {}{in_a_row}", Count(usize::try_from(trouble.times).unwrap_or(usize::MAX), "failed poll"))?;
+        write!(f, ", {}{in_a_row}", Count(trouble.times.into(), "failed poll"))?;
         match account.next_poll {
             Some(time) => write!(f, "; next try {}", Moment { time, now })?,
             None => f.write_str("; being tried now")?,
@@ -122,7 +123,7 @@ fn together(f: &mut fmt::Formatter<'_>, card: &Card, first: &AccountStatus, now:
     write!(
         f,
         "<article class=\"trouble\"><h3>{}{}{}<span class=\"cause\">{}</span></h3>",
-        Count(card.accounts, "account"),
+        Count::of(card.accounts, "account"),
         if place(first).is_empty() { "" } else { " at " },
         Text(place(first)),
         cause(first)

@@ -23,13 +23,13 @@ use crate::exit::ExitStatus;
 use crate::net::{Dial, NetError};
 
 /// A request with its body.
-pub type HttpRequest = hyper::Request<Vec<u8>>;
+pub(crate) type HttpRequest = hyper::Request<Vec<u8>>;
 
 /// An answer with its body.
-pub type HttpResponse = hyper::Response<Vec<u8>>;
+pub(crate) type HttpResponse = hyper::Response<Vec<u8>>;
 
 /// How long a request may take, from connecting to the last octet of the response.
-pub const TIME_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The maximum length of a response, in octets. Tokens take a few thousand.
 const MOST: usize = 256 * 1024;
@@ -42,7 +42,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// An HTTP client.
 #[derive(Debug, Clone)]
-pub struct Http {
+pub(crate) struct Http {
     dialer: Arc<dyn Dial>,
     /// A PEM file of the authorities to trust instead of the system's.
     ca_file: Option<PathBuf>,
@@ -117,7 +117,7 @@ impl std::error::Error for HttpError {}
 
 /// How often a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
+pub(crate) enum Repeat {
     /// Until it is answered, within limits.
     WhileTemporary,
     /// Only while the server cannot have acted on it.
@@ -129,13 +129,13 @@ pub enum Repeat {
 impl Http {
     /// Creates a client that makes its connections with this dialer.
     #[must_use]
-    pub fn new(dialer: Arc<dyn Dial>, ca_file: Option<PathBuf>) -> Self {
+    pub(crate) fn new(dialer: Arc<dyn Dial>, ca_file: Option<PathBuf>) -> Self {
         Self { dialer, ca_file, route: Route::default() }
     }
 
     /// Returns the same client with another route.
     #[must_use]
-    pub fn by(self, route: Route) -> Self {
+    pub(crate) fn by(self, route: Route) -> Self {
         Self { route, ..self }
     }
 
@@ -143,7 +143,7 @@ impl Http {
     ///
     /// # Errors
     /// [`HttpError`] of the last try.
-    pub async fn send(&self, request: HttpRequest, repeat: Repeat) -> Result<HttpResponse, HttpError> {
+    pub(crate) async fn send(&self, request: HttpRequest, repeat: Repeat) -> Result<HttpResponse, HttpError> {
         let mut pause = PAUSE;
         let mut tries = 0;
         loop {

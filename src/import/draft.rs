@@ -11,7 +11,7 @@ use crate::secret::Secret;
 
 /// Something without a counterpart here, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub(crate) struct Note {
     /// What it is, in the other program's terms.
     pub what: String,
     /// What to do.
@@ -21,14 +21,14 @@ pub struct Note {
 impl Note {
     /// Makes a note.
     #[must_use]
-    pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { what: what.into(), advice: advice.into() }
     }
 }
 
 /// Where the other program gets a password from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Password {
+pub(crate) enum Password {
     /// It is in the file of the other program, in clear.
     InClear(Secret),
     /// A command prints it. Holds the words of the command.
@@ -41,7 +41,7 @@ pub enum Password {
 
 /// What happens on the server to a message that was delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Removal {
+pub(crate) enum Removal {
     /// It stays.
     Keep,
     /// It is deleted at once.
@@ -52,7 +52,7 @@ pub enum Removal {
 
 /// A message that the other program has fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// Its unique-id, as the other program writes it.
     pub unique_id: UniqueId,
     /// When it was fetched, in seconds since 1970, if that is recorded.
@@ -61,7 +61,7 @@ pub struct Fetched {
 
 /// What the other program has recorded about fetched messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     /// Messages that it has fetched and that the server may still have.
     pub fetched: Vec<Fetched>,
     /// How many entries cannot be unique-ids, or are about messages that were not fetched.
@@ -72,7 +72,7 @@ pub struct Record {
 
 impl Record {
     /// Adds a unique-id from a record.
-    pub fn add(&mut self, unique_id: &[u8], at: Option<i64>) {
+    pub(crate) fn add(&mut self, unique_id: &[u8], at: Option<i64>) {
         self.found = true;
         match UniqueId::new(unique_id) {
             Ok(unique_id) => self.fetched.push(Fetched { unique_id, at }),
@@ -83,7 +83,7 @@ impl Record {
 
 /// An account to be created.
 #[derive(Debug, Clone)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// Where it is in the other program's configuration, for people.
     pub origin: String,
     /// Names that it may get, the best one first. Any text.
@@ -133,7 +133,7 @@ pub struct Draft {
 impl Draft {
     /// Makes an account of which nothing more is known; it keeps everything on the server.
     #[must_use]
-    pub fn new(origin: impl Into<String>, host: impl Into<String>, username: impl Into<String>) -> Self {
+    pub(crate) fn new(origin: impl Into<String>, host: impl Into<String>, username: impl Into<String>) -> Self {
         Self {
             origin: origin.into(),
             names: Vec::new(),
@@ -162,24 +162,24 @@ impl Draft {
 
     /// Whether everything on the server is new: nothing is recorded, and the other program deleted what it fetched.
     #[must_use]
-    pub fn is_unfetched(&self) -> bool {
+    pub(crate) fn is_unfetched(&self) -> bool {
         !self.record.found && self.removal == Removal::AtOnce
     }
 
     /// Whether nothing says which of the messages on the server were fetched.
     #[must_use]
-    pub fn is_record_lost(&self) -> bool {
+    pub(crate) fn is_record_lost(&self) -> bool {
         !self.record.found && self.removal != Removal::AtOnce
     }
 
     /// Notes that something became something else.
-    pub fn became(&mut self, theirs: impl Into<String>, ours: impl Into<String>) {
+    pub(crate) fn became(&mut self, theirs: impl Into<String>, ours: impl Into<String>) {
         self.became.push((theirs.into(), ours.into()));
     }
 
     /// Sets a key that has the same meaning as a setting of theirs; the last value counts. Without TLS its keys are not
     /// needed.
-    pub fn set(&mut self, theirs: impl Into<String>, key: &'static str, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, theirs: impl Into<String>, key: &'static str, value: impl Into<Value>) {
         if self.tls == TlsMode::None && key.starts_with("tls_") {
             return self.needless(theirs);
         }
@@ -190,12 +190,12 @@ impl Draft {
     }
 
     /// Trusts the certificate authorities in this file, and no others.
-    pub fn trust(&mut self, theirs: &str, file: &str) {
+    pub(crate) fn trust(&mut self, theirs: &str, file: &str) {
         self.set(theirs, "tls_ca_file", file);
     }
 
     /// Notes a certificate fingerprint, which cannot be taken over: ours are of the key.
-    pub fn note_fingerprint(&mut self, theirs: &str, kind: &str) {
+    pub(crate) fn note_fingerprint(&mut self, theirs: &str, kind: &str) {
         if self.tls == TlsMode::None {
             return self.needless(theirs);
         }
@@ -211,7 +211,7 @@ impl Draft {
     }
 
     /// Notes that the other program did not check certificates.
-    pub fn note_unchecked(&mut self, theirs: &str) {
+    pub(crate) fn note_unchecked(&mut self, theirs: &str) {
         if self.tls == TlsMode::None {
             return self.needless(theirs);
         }
@@ -223,7 +223,7 @@ impl Draft {
     }
 
     /// Forwards mail to this destination instead of a Maildir, or notes what to do if that is not possible.
-    pub fn forward(&mut self, theirs: impl Into<String>, to: Result<Value, String>) {
+    pub(crate) fn forward(&mut self, theirs: impl Into<String>, to: Result<Value, String>) {
         match to {
             Ok(to) => {
                 self.became(theirs, format!("forward = {to}, in place of a Maildir"));
@@ -234,7 +234,7 @@ impl Draft {
     }
 
     /// Sets how to log in, if the other program's method is known here by the same or another name.
-    pub fn log_in_by(&mut self, theirs: &str) {
+    pub(crate) fn log_in_by(&mut self, theirs: &str) {
         let name = theirs.to_ascii_lowercase();
         let name = name.strip_suffix("-plus").unwrap_or(&name);
         let ours = match name {
@@ -286,7 +286,7 @@ impl Draft {
 
     /// Sets a proxy for connections, unless its URL contains a password or the proxy would see the password of the
     /// account.
-    pub fn go_through(&mut self, theirs: &str, url: &str) {
+    pub(crate) fn go_through(&mut self, theirs: &str, url: &str) {
         let is_here = |host: &str| is_this_machine(host);
         let place = url.rsplit_once("://").map_or(url, |(_, place)| place);
         let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
@@ -305,17 +305,17 @@ impl Draft {
     }
 
     /// Notes that something has no counterpart.
-    pub fn note(&mut self, what: impl Into<String>, advice: impl Into<String>) {
+    pub(crate) fn note(&mut self, what: impl Into<String>, advice: impl Into<String>) {
         self.notes.push(Note::new(what, advice));
     }
 
     /// Notes that a setting is not needed here.
-    pub fn needless(&mut self, what: impl Into<String>) {
+    pub(crate) fn needless(&mut self, what: impl Into<String>) {
         self.needless.push(what.into());
     }
 
     /// Replaces clear text, which the other program would have accepted, by STLS, unless the server is on this machine.
-    pub fn protect(&mut self, theirs: &str) {
+    pub(crate) fn protect(&mut self, theirs: &str) {
         if is_this_machine(&self.host) {
             self.tls = TlsMode::None;
             self.became(theirs, "tls = \"none\", as the server is this machine");
@@ -331,7 +331,7 @@ impl Draft {
     }
 
     /// Sets a port, given as a number or as a service name.
-    pub fn use_port(&mut self, theirs: &str, port: &str) {
+    pub(crate) fn use_port(&mut self, theirs: &str, port: &str) {
         let number = match port {
             "pop3" | "pop-3" => Some(110),
             "pop3s" => Some(995),
@@ -354,21 +354,21 @@ impl Draft {
     }
 
     /// Sets the time between two polls, in seconds, within the permitted range.
-    pub fn poll_every(&mut self, theirs: &str, seconds: u64) {
+    pub(crate) fn poll_every(&mut self, theirs: &str, seconds: u64) {
         let seconds = seconds.clamp(10, 365 * 86_400);
         self.interval = Some(seconds);
         self.became(theirs, format!("interval = \"{}\"", duration(seconds)));
     }
 
     /// Sets how long a server may be silent, in seconds, within the permitted range.
-    pub fn wait_for(&mut self, theirs: &str, seconds: u64) {
+    pub(crate) fn wait_for(&mut self, theirs: &str, seconds: u64) {
         let seconds = seconds.clamp(5, 3600);
         self.timeout = Some(seconds);
         self.became(theirs, format!("timeout = \"{}\"", duration(seconds)));
     }
 
     /// Limits the size of messages, in octets: larger ones stay on the server. Zero means no limit.
-    pub fn limit_size(&mut self, theirs: &str, octets: u64) {
+    pub(crate) fn limit_size(&mut self, theirs: &str, octets: u64) {
         if octets == 0 {
             return self.needless(theirs);
         }
@@ -377,7 +377,7 @@ impl Draft {
     }
 
     /// Limits the messages that a session fetches. Zero means no limit.
-    pub fn limit_count(&mut self, theirs: &str, messages: u64) {
+    pub(crate) fn limit_count(&mut self, theirs: &str, messages: u64) {
         match u32::try_from(messages) {
             Ok(0) | Err(_) => self.needless(theirs),
             Ok(messages) => {
@@ -393,7 +393,7 @@ impl Draft {
 
     /// Returns the account's table. `password_file` is where its password will be, if in a file.
     #[must_use]
-    pub fn table(&self, name: &AccountName, password_file: Option<&Path>) -> Table {
+    pub(crate) fn table(&self, name: &AccountName, password_file: Option<&Path>) -> Table {
         let mut table = Table::new();
         let mut set = |key: &str, item: Item| {
             table.insert(key, item);
@@ -472,7 +472,7 @@ impl Draft {
 
     /// Returns the Maildir that mail goes into unless it is forwarded.
     #[must_use]
-    pub fn goes_into(&self, name: &AccountName) -> String {
+    pub(crate) fn goes_into(&self, name: &AccountName) -> String {
         self.maildir.clone().unwrap_or_else(|| own_maildir(name.as_str()))
     }
 }

@@ -9,17 +9,17 @@
 
 mod common;
 mod destination;
-pub mod draft;
-pub mod fdm;
-pub mod fetchmail;
-pub mod getmail;
+pub(crate) mod draft;
+pub(crate) mod fdm;
+pub(crate) mod fetchmail;
+pub(crate) mod getmail;
 mod ini;
-pub mod mpop;
+pub(crate) mod mpop;
 mod netrc;
-pub mod report;
-pub mod source;
-pub mod take_over;
-pub mod thunderbird;
+pub(crate) mod report;
+pub(crate) mod source;
+pub(crate) mod take_over;
+pub(crate) mod thunderbird;
 mod whose;
 
 use crate::text;
@@ -32,7 +32,7 @@ use crate::command_line::{chmod, this_program, word};
 use draft::{Draft, Note, Password};
 /// A program whose accounts can be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// fetchmail 6 and 7.
     Fetchmail,
     /// getmail 5 and 6.
@@ -48,7 +48,7 @@ pub enum Program {
 impl Program {
     /// Returns the program's name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Fetchmail => "fetchmail",
             Self::Getmail => "getmail",
@@ -61,7 +61,7 @@ impl Program {
 
 /// Where to look for the other program's files.
 #[derive(Debug, Clone, Default)]
-pub struct Places {
+pub(crate) struct Places {
     /// The configuration, if the user named it.
     pub path: Option<PathBuf>,
     /// The record of fetched messages, if the user named it.
@@ -78,7 +78,7 @@ pub struct Places {
 
 /// What was found of the other program.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// The program.
     pub program: Program,
     /// Its configuration.
@@ -100,7 +100,7 @@ pub struct Found {
 impl Found {
     /// Starts with nothing found.
     #[must_use]
-    pub fn new(program: Program, config: PathBuf) -> Self {
+    pub(crate) fn new(program: Program, config: PathBuf) -> Self {
         let (drafts, left, general, needless, switch_off) = Default::default();
         let files = vec![config.clone()];
         Self { program, config, drafts, left, general, needless, switch_off, files }
@@ -123,7 +123,7 @@ impl Found {
 
 /// Why nothing can be taken over.
 #[derive(Debug)]
-pub enum ImportError {
+pub(crate) enum ImportError {
     /// The configuration was not found.
     NotFound {
         /// The program.
@@ -205,7 +205,7 @@ impl std::error::Error for ImportError {}
 ///
 /// # Errors
 /// [`ImportError`]; nothing is taken over in part.
-pub fn read(program: Program, places: &Places) -> Result<Found, ImportError> {
+pub(crate) fn read(program: Program, places: &Places) -> Result<Found, ImportError> {
     let read = match program {
         Program::Fetchmail => fetchmail::read(places),
         Program::Getmail => getmail::read(places),

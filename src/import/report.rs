@@ -11,7 +11,7 @@ use crate::text;
 use crate::text::Count;
 
 /// The report on an import, done or planned.
-pub struct Report<'a> {
+pub(crate) struct Report<'a> {
     /// What was found, apart from the accounts in the plan.
     pub found: &'a Found,
     /// What was or will be written.
@@ -43,7 +43,7 @@ impl fmt::Display for Report<'_> {
 }
 
 /// What to do after an import; empty if there was nothing to add.
-pub struct NextSteps<'a>(pub &'a Report<'a>);
+pub(crate) struct NextSteps<'a>(pub &'a Report<'a>);
 
 impl fmt::Display for NextSteps<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

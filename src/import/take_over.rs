@@ -18,7 +18,7 @@ use crate::state::entries::Origin;
 
 /// An account that will be created.
 #[derive(Debug)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// Its name.
     pub name: AccountName,
     /// The account as the other program has it.
@@ -31,7 +31,7 @@ pub struct Planned {
 
 /// What will be written.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The configuration.
     pub path: PathBuf,
     /// Whether the file exists already.
@@ -48,7 +48,7 @@ pub struct Plan {
 
 /// Why nothing was written.
 #[derive(Debug)]
-pub enum TakeOverError {
+pub(crate) enum TakeOverError {
     /// The new configuration would be invalid.
     Config(ConfigError),
     /// The configuration cannot be added to.
@@ -59,7 +59,7 @@ pub enum TakeOverError {
 
 /// Why a configuration cannot be added to, in words.
 #[derive(Debug)]
-pub struct CannotAddTo(String);
+pub(crate) struct CannotAddTo(String);
 
 impl std::fmt::Display for CannotAddTo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -83,7 +83,7 @@ impl From<WriteError> for TakeOverError {
 ///
 /// # Errors
 /// [`TakeOverError`].
-pub fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result<Plan, TakeOverError> {
+pub(crate) fn plan(found: &mut Found, path: &Path, environment: &Environment) -> Result<Plan, TakeOverError> {
     let before = write::text_before(path, environment).map_err(TakeOverError::Config)?;
     let base = before.as_deref().unwrap_or(NEW_FILE);
     let mut text = base.to_owned();
@@ -199,7 +199,11 @@ fn password_file(
 ///
 /// # Errors
 /// [`TakeOverError`]: then nothing was written, or it has been removed again.
-pub fn carry_out(plan: &Plan, surroundings: &Surroundings<'_>, trust: bool) -> Result<Vec<usize>, TakeOverError> {
+pub(crate) fn carry_out(
+    plan: &Plan,
+    surroundings: &Surroundings<'_>,
+    trust: bool,
+) -> Result<Vec<usize>, TakeOverError> {
     let Some(config) = &plan.config else { return Ok(Vec::new()) };
     let origin = if trust { Origin::Trusted } else { Origin::Imported };
     let accounts: Vec<NewAccount> = plan.accounts.iter().map(|planned| planned.new_account(origin)).collect();

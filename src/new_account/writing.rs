@@ -19,7 +19,7 @@ use crate::state::store::{OpenOptions, Store};
 
 /// A configuration that contains new accounts, already checked.
 #[derive(Debug)]
-pub struct NewConfig<'a> {
+pub(crate) struct NewConfig<'a> {
     /// The path to write it to.
     pub path: &'a Path,
     /// Its text.
@@ -30,7 +30,7 @@ pub struct NewConfig<'a> {
 
 /// What belongs to a new account besides its table.
 #[derive(Debug)]
-pub struct NewAccount {
+pub(crate) struct NewAccount {
     /// Its name.
     pub name: AccountName,
     /// Files to be created, and the secret for each.
@@ -40,7 +40,7 @@ pub struct NewAccount {
 }
 
 /// How the states are opened.
-pub struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// Where states are written.
     pub disk: Arc<dyn Disk>,
     /// The state directory.
@@ -51,7 +51,7 @@ pub struct Surroundings<'a> {
 
 /// Why nothing was written.
 #[derive(Debug)]
-pub enum WriteError {
+pub(crate) enum WriteError {
     /// The state of an account cannot be used.
     State(StateError),
     /// A file cannot be read or written.
@@ -72,7 +72,7 @@ impl From<StateError> for WriteError {
 }
 
 /// Returns the error for a file operation.
-pub fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError {
+pub(crate) fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError {
     let path = path.to_owned();
     move |source| WriteError::Io { doing, path, source }
 }
@@ -81,7 +81,7 @@ pub fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> W
 ///
 /// # Errors
 /// [`WriteError`]; what had been written is removed again, as far as possible.
-pub fn write(
+pub(crate) fn write(
     new: &NewConfig<'_>,
     accounts: &[NewAccount],
     surroundings: &Surroundings<'_>,

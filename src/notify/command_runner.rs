@@ -13,9 +13,8 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::notification::{ACCOUNT, EVENT, Notification, test_environment};
-use crate::account::Account;
+use crate::account::{Account, NotifySettings};
 use crate::advice::next_step::system;
-use crate::config::NotifySettings;
 use crate::subprocess::{NoEnd, Running, Tail};
 use crate::text;
 

@@ -1,5 +1,8 @@
-//! Decides whether to notify the user. PURE: takes what was reported before, the settings and the outcome of a poll,
-//! and returns notifications.
+//! Decides whether to notify the user: takes what was reported before, the settings and the outcome of a poll, and
+//! returns notifications.
+//!
+//! It does nothing itself, and the time is an argument. But it reads the reports of polls and forwarders, whose errors
+//! hold those of sockets and files, so it is not one of the pure rooms.
 //!
 //! Changes are reported, not states. Trouble that will probably pass is reported only after some time; trouble that
 //! needs the user is reported soon. All times count from the boot of the machine, as in [`crate::schedule`].
@@ -11,9 +14,9 @@ use std::hash::{Hash, Hasher as _};
 use std::time::Duration;
 
 use super::notification::Notification;
+use crate::account::NotifySettings;
 use crate::advice;
 use crate::client::Redactor;
-use crate::config::NotifySettings;
 use crate::forward::{ForwardError, ForwardReport};
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::{Cause, Reason};

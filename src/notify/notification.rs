@@ -1,12 +1,11 @@
-//! Notifications, in words and as the environment of a command. PURE.
+//! Notifications, in words and as the environment of a command.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::account::Account;
+use crate::account::{Account, NotifySettings};
 use crate::advice;
-use crate::config::NotifySettings;
 use crate::forward::SetAside;
 use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;

@@ -8,7 +8,7 @@ use crate::secret::Secret;
 
 /// What the response is checked against.
 #[derive(Debug, Clone)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// The redirection URI.
     pub redirect: Url,
     /// A value known only to this sign-in (RFC 6749, section 10.12).
@@ -22,7 +22,7 @@ pub struct Expected {
 impl Expected {
     /// Whether this URL matches the redirection URI and contains a response of any kind.
     #[must_use]
-    pub fn is_answer(&self, url: &Url) -> bool {
+    pub(crate) fn is_answer(&self, url: &Url) -> bool {
         let has = |name: &str| url.query_pairs().any(|(key, _)| key == name);
         url.path() == self.redirect.path() && (has("code") || has("error"))
     }
@@ -31,7 +31,7 @@ impl Expected {
     ///
     /// # Errors
     /// If the response is an error, or does not belong to our request.
-    pub fn code(&self, url: &Url) -> Result<Secret, OAuthError> {
+    pub(crate) fn code(&self, url: &Url) -> Result<Secret, OAuthError> {
         let callback = |why: String| OAuthError::Callback { why };
         let one = |name: &str| {
             let mut values = url.query_pairs().filter(|(key, _)| key == name).map(|(_, value)| value.into_owned());
@@ -70,7 +70,7 @@ impl Expected {
     ///
     /// # Errors
     /// Those of [`Self::code`], and if it is not such a URL.
-    pub fn pasted(&self, text: &str) -> Result<Secret, OAuthError> {
+    pub(crate) fn pasted(&self, text: &str) -> Result<Secret, OAuthError> {
         let why = "that is not the address to which the browser was sent; copy all of it from the address bar";
         let no_address = || OAuthError::Callback { why: why.to_owned() };
         let url = Url::parse(text.trim()).map_err(|_| no_address())?;

@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A sign-in that waits for the user to type in a code.
-pub struct DeviceSignIn {
+pub(crate) struct DeviceSignIn {
     details: StandardDeviceAuthorizationResponse,
     client: TokenClientSettings,
 }
@@ -30,7 +30,7 @@ pub struct DeviceSignIn {
 ///
 /// # Errors
 /// [`OAuthError`].
-pub async fn begin(
+pub(crate) async fn begin(
     http: &Http,
     client: &TokenClientSettings,
     endpoint: &ServerUrl,
@@ -52,19 +52,19 @@ pub async fn begin(
 impl DeviceSignIn {
     /// The address at which the user types in the code.
     #[must_use]
-    pub fn address(&self) -> Cow<'_, str> {
+    pub(crate) fn address(&self) -> Cow<'_, str> {
         self.details.verification_uri().as_str().into()
     }
 
     /// The code for the user.
     #[must_use]
-    pub fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.details.user_code().secret()
     }
 
     /// How long the code can be used.
     #[must_use]
-    pub fn time(&self) -> Duration {
+    pub(crate) fn time(&self) -> Duration {
         self.details.expires_in().min(TIMEOUT)
     }
 
@@ -72,7 +72,7 @@ impl DeviceSignIn {
     ///
     /// # Errors
     /// [`OAuthError`].
-    pub async fn finish(self, http: &Http) -> Result<Granted, OAuthError> {
+    pub(crate) async fn finish(self, http: &Http) -> Result<Granted, OAuthError> {
         let send = Sender::new(http, Repeat::Never);
         let sleep = |interval: Duration| tokio::time::sleep(interval.max(LEAST_INTERVAL));
         let client = self.client.client();

@@ -109,11 +109,7 @@ impl OAuthError {
 /// Escapes and shortens text from a server.
 pub(super) fn shown(words: &str) -> String {
     const LONGEST: usize = 300;
-    let mut text = text::value(&words.chars().take(LONGEST).collect::<String>());
-    if words.chars().nth(LONGEST).is_some() {
-        text.push('…');
-    }
-    text
+    text::cut_words(words, LONGEST)
 }
 
 impl fmt::Display for OAuthError {

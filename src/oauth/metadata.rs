@@ -10,7 +10,7 @@ use crate::https::{Http, Repeat};
 
 /// The metadata that we use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     /// RFC 6749, section 3.1.
     pub authorization_endpoint: Option<ServerUrl>,
     /// RFC 6749, section 3.2.
@@ -57,7 +57,7 @@ const OPENID: &str = "openid-configuration";
 ///
 /// # Errors
 /// [`OAuthError`] if there is none, or if it belongs to another server.
-pub async fn fetch(http: &Http, issuer: &ServerUrl) -> Result<Metadata, OAuthError> {
+pub(crate) async fn fetch(http: &Http, issuer: &ServerUrl) -> Result<Metadata, OAuthError> {
     match at(http, issuer, RFC_8414).await {
         Err(OAuthError::Unintelligible { .. } | OAuthError::Refused { .. }) => at(http, issuer, OPENID).await,
         told => told,

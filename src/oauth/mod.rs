@@ -6,15 +6,15 @@
 //! their endpoints or register clients; [`crate::account::preset`] has the known ones. All requests go through
 //! [`crate::https`], over connections of [`crate::net`].
 
-pub mod callback;
-pub mod device;
+pub(crate) mod callback;
+pub(crate) mod device;
 pub mod error;
-pub mod metadata;
-pub mod refresh;
-pub mod registration;
-pub mod sign_in;
+pub(crate) mod metadata;
+pub(crate) mod refresh;
+pub(crate) mod registration;
+pub(crate) mod sign_in;
 pub mod store;
-pub mod token_request;
+pub(crate) mod token_request;
 pub mod tokens;
 
 mod identity;

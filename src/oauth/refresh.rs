@@ -26,7 +26,7 @@ use crate::watch::blocking;
 
 /// The owner of a token.
 #[derive(Debug, Clone)]
-pub struct TokenOf {
+pub(crate) struct TokenOf {
     /// The account.
     pub account: AccountName,
     /// The name with which it logs in.
@@ -46,7 +46,11 @@ pub struct TokenOf {
 /// # Errors
 /// [`OAuthError`]. After an `invalid_grant` it is [`OAuthError::SignInAgain`], without asking the server, until the
 /// user signs in again.
-pub async fn access_token(context: ProcessContext, of: TokenOf, refused: Option<Secret>) -> Result<Tokens, OAuthError> {
+pub(crate) async fn access_token(
+    context: ProcessContext,
+    of: TokenOf,
+    refused: Option<Secret>,
+) -> Result<Tokens, OAuthError> {
     let jitter = fastrand::i64(0..=JITTER);
     let read = {
         let (context, account) = (context.clone(), of.account.clone());
@@ -108,7 +112,7 @@ fn ends_the_sign_in(code: &str) -> bool {
 impl TokenOf {
     /// The token of an account.
     #[must_use]
-    pub fn account(account: &Account, settings: &Arc<OAuthSettings>) -> Self {
+    pub(crate) fn account(account: &Account, settings: &Arc<OAuthSettings>) -> Self {
         Self {
             account: account.name.clone(),
             username: account.username.clone(),

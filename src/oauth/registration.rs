@@ -14,7 +14,7 @@ use crate::secret::Secret;
 
 /// A registered client.
 #[derive(Debug)]
-pub struct Registered {
+pub(crate) struct Registered {
     /// The client identifier.
     pub client_id: String,
     /// The client secret, if the server issues one.
@@ -31,7 +31,7 @@ struct Document {
 ///
 /// # Errors
 /// [`OAuthError`].
-pub async fn register(
+pub(crate) async fn register(
     http: &Http,
     endpoint: &ServerUrl,
     redirect: &str,

@@ -34,7 +34,7 @@ const ABOUT_THE_SIGN_IN: [&str; 4] = ["offline_access", "openid", "email", "prof
 
 /// A client that can sign in.
 #[derive(Debug)]
-pub struct SignIn {
+pub(crate) struct SignIn {
     http: Http,
     preset: Option<&'static Preset>,
     client: TokenClientSettings,
@@ -53,7 +53,7 @@ impl SignIn {
     ///
     /// # Errors
     /// [`OAuthError`].
-    pub async fn prepare(
+    pub(crate) async fn prepare(
         http: Http,
         settings: &OAuthSettings,
         environment: &CredentialEnvironment,
@@ -116,7 +116,7 @@ impl SignIn {
     ///
     /// # Errors
     /// [`OAuthError`].
-    pub async fn browser(&self, hint: &str) -> Result<BrowserSignIn<'_>, OAuthError> {
+    pub(crate) async fn browser(&self, hint: &str) -> Result<BrowserSignIn<'_>, OAuthError> {
         let missing = OAuthError::NoSuchWay(MissingWay::Browser);
         let endpoint = self.authorization_endpoint.as_ref().ok_or(missing)?;
         let cannot_listen =
@@ -156,7 +156,7 @@ impl SignIn {
     ///
     /// # Errors
     /// [`OAuthError`]; [`OAuthError::NoSuchWay`], with the reason, if the server has no device codes.
-    pub async fn device(&self) -> Result<DeviceSignIn, OAuthError> {
+    pub(crate) async fn device(&self) -> Result<DeviceSignIn, OAuthError> {
         device::begin(&self.http, &self.client, self.offers_device()?, self.scope.as_deref()).await
     }
 
@@ -164,7 +164,7 @@ impl SignIn {
     ///
     /// # Errors
     /// [`OAuthError::NoSuchWay`] where the server has none, with the reason.
-    pub fn offers_device(&self) -> Result<&ServerUrl, OAuthError> {
+    pub(crate) fn offers_device(&self) -> Result<&ServerUrl, OAuthError> {
         self.device_authorization_endpoint.as_ref().ok_or_else(|| {
             let known = match self.preset.map(|preset| (preset.name, preset.device)) {
                 Some((name, Device::None(why))) => Some((name, why)),
@@ -176,7 +176,7 @@ impl SignIn {
 
     /// The HTTP client for requests to the authorization server.
     #[must_use]
-    pub fn http(&self) -> &Http {
+    pub(crate) fn http(&self) -> &Http {
         &self.http
     }
 
@@ -184,7 +184,7 @@ impl SignIn {
     ///
     /// # Errors
     /// [`OAuthError::Scope`], [`OAuthError::NoRefreshToken`].
-    pub fn tokens(&self, granted: Granted, username: &str, now: i64) -> Result<Tokens, OAuthError> {
+    pub(crate) fn tokens(&self, granted: Granted, username: &str, now: i64) -> Result<Tokens, OAuthError> {
         let missing = self.missing(granted.scope.as_deref());
         if !missing.is_empty() {
             return Err(OAuthError::Scope { missing: missing.join(" ") });
@@ -231,7 +231,7 @@ pub(super) fn refresh_end(told: Option<i64>, unused: Option<Duration>, now: i64)
 
 /// Returns the address of the mailbox that was granted, if the server gives it and it is not the expected one.
 #[must_use]
-pub fn other_mailbox(granted: &Granted, username: &str) -> Option<String> {
+pub(crate) fn other_mailbox(granted: &Granted, username: &str) -> Option<String> {
     let address = identity::address(granted.id_token.as_ref()?)?;
     let differs = username.contains('@') && !address.eq_ignore_ascii_case(username);
     differs.then(|| super::error::shown(&address))
@@ -242,7 +242,7 @@ fn no_client(preset: Option<&'static Preset>) -> OAuthError {
 }
 
 /// A sign-in that waits for the browser.
-pub struct BrowserSignIn<'a> {
+pub(crate) struct BrowserSignIn<'a> {
     of: &'a SignIn,
     /// The URL to open in the browser.
     pub url: Url,
@@ -255,13 +255,13 @@ pub struct BrowserSignIn<'a> {
 impl BrowserSignIn<'_> {
     /// The port on which the response is awaited. None: it must be pasted.
     #[must_use]
-    pub fn port(&self) -> Option<u16> {
+    pub(crate) fn port(&self) -> Option<u16> {
         self.listener.as_ref().and(self.expected.redirect.port())
     }
 
     /// The redirection URI.
     #[must_use]
-    pub fn redirect(&self) -> &str {
+    pub(crate) fn redirect(&self) -> &str {
         self.redirect.as_str()
     }
 
@@ -271,7 +271,7 @@ impl BrowserSignIn<'_> {
     ///
     /// # Errors
     /// [`OAuthError`].
-    pub async fn finish(
+    pub(crate) async fn finish(
         self,
         pasted: mpsc::Receiver<String>,
         is_to_be_pasted: bool,

@@ -57,7 +57,7 @@ pub(super) type TokenClient<HasAuth = EndpointNotSet, HasDevice = EndpointNotSet
 
 /// The client and the token endpoint.
 #[derive(Debug, Clone)]
-pub struct TokenClientSettings {
+pub(crate) struct TokenClientSettings {
     /// RFC 6749, section 3.2.
     pub token_endpoint: ServerUrl,
     /// The client identifier.
@@ -72,7 +72,7 @@ pub struct TokenClientSettings {
 
 /// The tokens that the endpoint issued.
 #[derive(Debug)]
-pub struct Granted {
+pub(crate) struct Granted {
     /// The access token.
     pub access: Secret,
     /// The lifetime of the access token, in seconds.
@@ -103,7 +103,7 @@ impl TokenClientSettings {
     ///
     /// # Errors
     /// [`OAuthError`].
-    pub async fn exchange_code(
+    pub(crate) async fn exchange_code(
         &self,
         http: &Http,
         code: &Secret,
@@ -133,7 +133,7 @@ impl TokenClientSettings {
     ///
     /// # Errors
     /// [`OAuthError`]; `invalid_grant` is an [`OAuthError::Refused`].
-    pub async fn refresh(&self, http: &Http, refresh: &Secret) -> Result<Granted, OAuthError> {
+    pub(crate) async fn refresh(&self, http: &Http, refresh: &Secret) -> Result<Granted, OAuthError> {
         let secrets = self.secrets([refresh]);
         let refresh = RefreshToken::new(String::from_utf8_lossy(refresh.expose()).into_owned());
         let send = Sender::new(http, Repeat::WhileTemporary);

@@ -41,7 +41,7 @@ fn escaped(chars: impl Iterator<Item = char>, room: usize) -> String {
 }
 
 /// Whether this is neither a control character nor an invisible one that changes how its neighbours are shown.
-fn is_printable(c: char) -> bool {
+pub(crate) fn is_printable(c: char) -> bool {
     let changes_its_neighbours = matches!(
         c,
         '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'

@@ -30,7 +30,11 @@ struct SetClock(Mutex<u64>);
 impl Clock for SetClock {
     fn read(&self) -> ClockReading {
         let now = self.since_1970().as_secs();
-        ClockReading { wall: i64::try_from(now).unwrap(), boot: 1, since_boot: now }
+        ClockReading { wall: i64::try_from(now).unwrap(), boot: 1, since_boot: self.since_boot().as_secs() }
+    }
+
+    fn since_boot(&self) -> Duration {
+        self.since_1970()
     }
 
     fn since_1970(&self) -> Duration {

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 
 mod circles;
+mod clocks;
+mod escapes;
 mod modules;
 mod names;
 mod planted;
@@ -92,6 +94,20 @@ pub(crate) fn words_below(directory: &Path) -> BTreeSet<String> {
 #[test]
 fn pure_rooms_name_nothing_that_acts() {
     let findings = purity::findings(&tree(), &RULES);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// The log's own lines bear the time of the machine.
+#[test]
+fn only_one_room_reads_the_clocks() {
+    let findings = clocks::findings(&tree(), "clock", &["cli::log_lines"]);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// HTML is escaped in a way of its own, and the redactor looks for secrets that were escaped by others.
+#[test]
+fn only_one_room_escapes_for_a_terminal() {
+    let findings = escapes::findings(&tree(), "text", &["client::redaction", "http::html"]);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 

@@ -179,7 +179,8 @@ fn hexadecimal(octets: &[u8], separator: &str) -> String {
     digits.join(separator)
 }
 
-/// Returns the forms in which our own messages show octets: escaped for a terminal, as octets, and as a unique-id.
+/// Returns the forms in which octets are shown: escaped as in C, which a server may do, and as our own messages show
+/// them, as words and as a unique-id.
 fn as_shown(octets: &[u8]) -> Vec<Wiped> {
     // Never grows: the old buffer of a growing string would not be wiped.
     let mut escaped = Wiped::new(String::with_capacity(octets.len() * 4));

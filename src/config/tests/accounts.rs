@@ -5,9 +5,8 @@ use std::time::Duration;
 use super::{account, config};
 use crate::account::{
     AuthChoice, ClientCertificate, CredentialSource, Endpoint, Interval, IpVersion, KeyExchange, MaildirMode,
-    PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
+    NotifySettings, PublicKeyPin, RemovalPolicy, TlsMode, TlsTrust,
 };
-use crate::config::NotifySettings;
 
 #[test]
 fn the_smallest_account_gets_the_defaults() {

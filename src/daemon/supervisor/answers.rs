@@ -6,7 +6,6 @@ use tracing::info;
 
 use super::Supervisor;
 use crate::account::AccountName;
-use crate::clock::alarm::since_boot;
 use crate::control::pieces::{Piece, Wanted};
 use crate::control::status::{AccountStatus, Status, VERSION};
 use crate::control::{LONGEST_OFTEN, Pending, Request, Response, TriedAgain};
@@ -22,7 +21,7 @@ impl Supervisor {
         if !names.is_empty() {
             self.context.dialer.read_trust_anew();
         }
-        let now = since_boot();
+        let now = self.now();
         let mut woken = Vec::new();
         for name in names {
             if let Some(asked) = self.unrecalled.get_mut(name) {
@@ -43,7 +42,7 @@ impl Supervisor {
     /// Polls these accounts often for a time, because the user waits for mail. Returns until when, in seconds since
     /// 1970.
     pub(super) fn poll_often(&mut self, names: &[AccountName], time: Duration) -> i64 {
-        let (time, now) = (time.min(LONGEST_OFTEN), since_boot());
+        let (time, now) = (time.min(LONGEST_OFTEN), self.now());
         for name in names {
             if let Some(kept) = self.accounts.get_mut(name) {
                 kept.standing.history.awaited_until = Some(now + time);
@@ -86,8 +85,9 @@ impl Supervisor {
                 Response::NotUnderstood { why: "it is answered elsewhere".to_owned() }
             }
             Request::Forwarded { accounts } => {
+                let now = self.now();
                 let named = accounts.iter().filter_map(|name| AccountName::new(name).ok());
-                named.for_each(|name| self.forwarders.try_now(&name, since_boot()));
+                named.for_each(|name| self.forwarders.try_now(&name, now));
                 Response::Noted
             }
             Request::Fetched { accounts } => {
@@ -117,7 +117,8 @@ impl Supervisor {
 
     /// Returns the status with as many accounts as fit into one piece.
     fn status(&self, wanted: &Wanted) -> Piece {
-        let (now, wall, today) = (since_boot(), self.context.clock.read().wall, self.context.clock.today());
+        let clock = &self.context.clock;
+        let (now, wall, today) = (self.now(), clock.read().wall, clock.today());
         let (accounts, last) = wanted.among(&self.accounts, |kept| kept.status_length());
         let accounts = accounts.into_iter().map(|kept| self.status_of(kept, now, wall, &today)).collect();
         let status = Status {

@@ -5,9 +5,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Supervisor;
-use crate::account::AccountName;
-use crate::clock::alarm::since_boot;
-use crate::config::NotifySettings;
+use crate::account::{AccountName, NotifySettings};
 use crate::control::Response;
 use crate::notify::CommandRunner;
 use crate::notify::grouping::{self, News};
@@ -22,7 +20,7 @@ const LOOK_AT_GROUPS: Duration = Duration::from_secs(1);
 impl Supervisor {
     /// Sends the notifications that were held long enough, or that no further ones may join.
     pub(super) fn tell_groups(&mut self) {
-        let now = since_boot();
+        let now = self.now();
         let Some(due) = self.grouping.due() else { return };
         // The check goes over all accounts.
         if now < due && self.accounts.len() > FEW && now.saturating_sub(self.looked_at_groups) < LOOK_AT_GROUPS {

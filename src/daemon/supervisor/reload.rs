@@ -9,7 +9,6 @@ use tracing::{error, info, warn};
 
 use super::{Supervisor, stand_in_line};
 use crate::account::{Account, AccountName};
-use crate::clock::alarm::since_boot;
 use crate::config::ConfigError;
 use crate::daemon::accounts::AccountState;
 use crate::daemon::configured::Configured;
@@ -85,7 +84,7 @@ impl Supervisor {
     /// Applies a new set of accounts. Running sessions go on.
     pub(super) fn take_in(&mut self, configured: BTreeMap<AccountName, Arc<Account>>) {
         self.let_go(|name| !configured.contains_key(name));
-        let (now, count) = (since_boot(), configured.len());
+        let (now, count) = (self.now(), configured.len());
         let mut unknown: Vec<Arc<Account>> = Vec::new();
         for (name, account) in configured {
             if let Some(back) = self.gone.remove(&name) {

@@ -58,6 +58,11 @@ impl Clock for SimClock {
         ClockReading { wall: time.wall(), boot: time.boot, since_boot: time.passed - time.booted }
     }
 
+    fn since_boot(&self) -> Duration {
+        let time = self.time();
+        Duration::from_secs(time.passed - time.booted)
+    }
+
     fn since_1970(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.time().wall()).unwrap_or(0))
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -149,6 +150,9 @@ pub(crate) type Shared = Arc<Mutex<Machine>>;
 pub(crate) fn look(machine: &Shared) -> MutexGuard<'_, Machine> {
     machine.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// How many bytes are read at a time.
+const PIECE: usize = 100;
 
 /// The disk as seen by one process.
 #[derive(Clone)]
@@ -344,6 +348,24 @@ impl Disk for SimDisk {
         })
     }
 
+    fn read_pieces(&self, path: &Path, take: &mut dyn FnMut(&[u8], u64) -> ControlFlow<()>) -> io::Result<()> {
+        let bytes = self.read(path, u64::MAX)?;
+        let length = u64::try_from(bytes.len()).unwrap();
+        // In small pieces, so that lines are cut.
+        let _broken_off = bytes.chunks(PIECE).try_for_each(|piece| take(piece, length));
+        Ok(())
+    }
+
+    fn read_at(&self, dir: &Dir, name: &OsStr, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.operate(Operation::Read, &dir.path().join(name), |storage| {
+            let bytes = &storage.file(storage.named(&slot(dir, name))?)?.written;
+            let rest = bytes.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        })
+    }
+
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.operate(Operation::Replace, to, |storage| storage.replace(from, to))
     }
@@ -365,6 +387,11 @@ impl Disk for SimDisk {
             Some(lock) => Lock::Acquired(Box::new(lock)),
             None => Lock::Held(holder.to_owned()),
         })
+    }
+
+    fn lock_holder(&self, _path: &Path) -> Option<String> {
+        // All processes of the simulation are this one.
+        None
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tests of the checkers: each finds what is planted in small made-up sources, and nothing else.
 
 use super::modules::{Target, Tree};
-use super::{circles, names, purity};
+use super::{circles, clocks, escapes, names, purity};
 
 /// Makes a tree of files, each with its text.
 fn tree(files: &[(&str, &str)]) -> Tree {
@@ -28,6 +28,39 @@ fn of_pure_except(source: &str, exceptions: &[&str]) -> Vec<String> {
     let rules =
         purity::Rules { pure: &["pop3"], plain: &["secret"], crates: &["std", "memchr"], forbidden, exceptions };
     purity::findings(&tree, &rules)
+}
+
+#[test]
+fn a_clock_that_is_read_outside_its_room_is_found() {
+    let findings = |source: &str, known: &[&str]| {
+        let tree = tree(&[
+            ("lib.rs", "mod clock; mod daemon;"),
+            ("clock.rs", "fn now() { std::time::SystemTime::now(); }"),
+            ("daemon.rs", source),
+        ]);
+        clocks::findings(&tree, "clock", known)
+    };
+    for source in [
+        "use jiff::Timestamp; fn f() { Timestamp::now(); }",
+        "fn f() { x(rustix::time::clock_gettime(y)); }",
+        "use std::time::{SystemTime as Time}; fn f() { Time::now(); }",
+        "use std::time::UNIX_EPOCH;",
+    ] {
+        assert!(findings(source, &[])[0].starts_with("daemon reads a clock by "), "{source}");
+        assert!(findings(source, &["daemon"]).is_empty(), "{source}");
+    }
+    let well = "fn f() { std::time::Instant::now(); x.clock.since_boot(); jiff::Timestamp::from_second(1); }";
+    assert!(findings(well, &[]).is_empty());
+    assert_eq!(findings(well, &["daemon"]).len(), 1, "an exception must be needed");
+}
+
+#[test]
+fn what_escapes_outside_its_room_is_found() {
+    let source = "fn shown(text: &str) -> String { text.escape_debug().to_string() }";
+    let tree = tree(&[("lib.rs", "mod text; mod client;"), ("text.rs", source), ("client.rs", source)]);
+    assert_eq!(escapes::findings(&tree, "text", &[]), ["client escapes by escape_debug: that is for `text` to do"]);
+    assert!(escapes::findings(&tree, "text", &["client"]).is_empty());
+    assert_eq!(escapes::findings(&tree, "text", &["client", "text"]).len(), 1, "an exception must be needed");
 }
 
 #[test]

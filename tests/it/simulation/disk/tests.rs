@@ -57,3 +57,39 @@ fn a_lock_ends_with_its_value_and_with_its_process() {
     look(&machine).process = Process::new(2, None);
     assert!(matches!(SimDisk::new(&machine, 2).lock(Path::new("/l"), "me").unwrap(), Lock::Acquired(_)));
 }
+
+#[test]
+fn a_file_is_read_in_pieces_and_from_anywhere() {
+    let (_machine, disk) = machine(FaultKind::Kill, 99);
+    let bytes: Vec<u8> = (0..=255).collect();
+    disk.create(Path::new("/f")).unwrap().write_all(&bytes).unwrap();
+    let mut pieces = Vec::new();
+    let mut take = |piece: &[u8], length| {
+        assert_eq!(length, 256);
+        pieces.push(piece.to_vec());
+        if pieces.len() < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    disk.read_pieces(Path::new("/f"), &mut take).unwrap();
+    assert_eq!(pieces.concat(), bytes[..2 * PIECE], "and no further than it is wanted");
+    let (root, mut buffer) = (disk.open_dir(Path::new("/")).unwrap(), [0; 10]);
+    let mut read = |offset| disk.read_at(&root, OsStr::new("f"), offset, &mut buffer).map(|n| buffer[..n].to_vec());
+    assert_eq!(read(3).unwrap(), bytes[3..13]);
+    assert_eq!(read(250).unwrap(), bytes[250..]);
+    assert_eq!(read(256).unwrap(), b"");
+    assert_eq!(disk.read_at(&root, OsStr::new("g"), 0, &mut [0]).unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_file_of_an_open_directory_is_read_there_whatever_becomes_of_its_path() {
+    let (machine, disk) = machine(FaultKind::Kill, 99);
+    for dir in ["/here", "/there"] {
+        disk.make_dir(Path::new(dir)).unwrap();
+        disk.create(&Path::new(dir).join("f")).unwrap().write_all(dir.as_bytes()).unwrap();
+    }
+    let opened = disk.open_dir(Path::new("/here")).unwrap();
+    look(&machine).storage.rename(Path::new("/here"), Path::new("/away")).unwrap();
+    look(&machine).storage.rename(Path::new("/there"), Path::new("/here")).unwrap();
+    let mut buffer = [0; 10];
+    let count = disk.read_at(&opened, OsStr::new("f"), 0, &mut buffer).unwrap();
+    assert_eq!(&buffer[..count], b"/here");
+}
