@@ -10,9 +10,10 @@ use crate::account::Account;
 use crate::advice::by_request::{NotThere, not_there};
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
-use crate::control::{self, AskError, Request, Response, StatusReader, ask};
+use crate::control::{self, Request, Response, StatusReader, ask};
 use crate::credential::CredentialEnvironment;
 use crate::daemon;
+use crate::daemon_error::AskError;
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
 use crate::maildir::names::NameSource;
@@ -132,7 +133,7 @@ async fn asked<T>(
         Ok(answer) => Ok(answer),
         Err(AskError::NoDaemon { looked }) => match (daemon::holder(&state_dir), configured()) {
             (Some(holder), _) => {
-                let e = AskError::NoSocket { holder, state_dir, looked };
+                let e = AskError::NoSocket { holder, state_dir, looked, restored_within: control::LOOK };
                 Err((format!("mailferry: {e}"), ExitStatus::Temporary))
             }
             (None, Err(e)) => Err(wrong(&e)),

@@ -8,7 +8,6 @@ pub(crate) mod pieces;
 pub mod status;
 pub(crate) mod visitors;
 
-use std::fmt;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -29,9 +28,9 @@ pub use self::arriving::StatusReader;
 use self::pieces::{Document, Piece, Pieces, Wanted};
 use self::status::Status;
 use self::visitors::{Visit, Visitors};
-use crate::advice::next_step::system;
+use crate::daemon_error::{AskError, ControlError};
 use crate::notify::command_runner;
-use crate::{text, threads};
+use crate::threads;
 
 /// The file name of the socket.
 pub const NAME: &str = "control.sock";
@@ -61,7 +60,7 @@ const QUESTIONS: usize = 16;
 const MOST: usize = 64;
 
 /// How often to check that the socket still exists: someone may clean up old files.
-const LOOK: Duration = Duration::from_secs(10);
+pub(crate) const LOOK: Duration = Duration::from_secs(10);
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,35 +170,6 @@ pub(super) enum Pending {
     /// Any other request.
     Request { request: Request, answer: oneshot::Sender<Response> },
 }
-
-/// Why there is no control socket.
-#[derive(Debug)]
-pub struct ControlError {
-    /// The paths that were tried, each with its error.
-    tried: Vec<(PathBuf, io::Error)>,
-}
-
-impl ControlError {
-    /// Whether the system lacks something that it may have later.
-    pub(super) fn is_temporary(&self) -> bool {
-        self.lacking().is_some()
-    }
-
-    fn lacking(&self) -> Option<&'static str> {
-        self.tried.iter().find_map(|(_, why)| system::step(why))
-    }
-}
-
-impl fmt::Display for ControlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tried: Vec<String> = self.tried.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
-        let step =
-            self.lacking().unwrap_or("Make one of these directories writable for this user, or give --state-dir");
-        write!(f, "cannot make a control socket: {}. {step}", tried.join("; "))
-    }
-}
-
-impl std::error::Error for ControlError {}
 
 /// The socket and its listener. The file is removed when this is dropped.
 #[derive(Debug)]
@@ -477,65 +447,6 @@ async fn tell(text: &[u8], write: &mut OwnedWriteHalf, visit: &Visit) -> Option<
     visit.is_served();
     Some(())
 }
-
-/// Why a daemon did not answer.
-#[derive(Debug)]
-pub enum AskError {
-    /// There is no daemon at these paths.
-    NoDaemon {
-        /// The paths that were tried.
-        looked: Vec<PathBuf>,
-    },
-    /// A daemon uses this state directory, but its socket is gone.
-    NoSocket {
-        /// What it wrote into its lock file for others to read.
-        holder: String,
-        /// The state directory.
-        state_dir: PathBuf,
-        /// The paths that were tried.
-        looked: Vec<PathBuf>,
-    },
-    /// There is a daemon, but it did not answer properly.
-    NoAnswer {
-        /// Its socket.
-        socket: PathBuf,
-        /// Why.
-        why: String,
-    },
-}
-
-impl fmt::Display for AskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |looked: &[PathBuf], and: &str| {
-            let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
-            looked.join(and)
-        };
-        match self {
-            Self::NoDaemon { looked } => write!(
-                f,
-                "no daemon is running: looked for its control socket at {}. Start it with `mailferry daemon` or as a \
-                 service. Only the user it runs as, and root, can talk to it",
-                list(looked, " and ")
-            ),
-            Self::NoSocket { holder, state_dir, looked } => write!(
-                f,
-                "a daemon uses the state in {}: {}, but its control socket is {} {}. If somebody removed it, it \
-                 comes back within {} seconds; if the daemon was started with other options or another environment, give \
-                 the same here",
-                state_dir.display(),
-                text::value(holder),
-                if looked.len() > 1 { "neither at" } else { "not at" },
-                list(looked, " nor at "),
-                LOOK.as_secs()
-            ),
-            Self::NoAnswer { socket, why } => {
-                write!(f, "the daemon at {} did not answer: {why}. Try again", socket.display())
-            }
-        }
-    }
-}
-
-impl std::error::Error for AskError {}
 
 /// Asks the daemon whose socket is in the first of these directories that has one.
 ///
