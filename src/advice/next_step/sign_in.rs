@@ -1,6 +1,6 @@
 //! What to do about a failed OAuth 2.0 sign-in.
 
-use super::{Step, TRY_LATER, credential, network, state, system};
+use super::{Step, TRY_LATER, credential, disk, network, state, system};
 use crate::account::AccountName;
 use crate::command_line::this_program;
 use crate::https::{HttpError, HttpProblem};
@@ -86,7 +86,9 @@ fn step_in(error: &OAuthError, account: &AccountName, table: &str, login: &str) 
             "Leave --device out, or use --paste where there is no browser"
         }
         OAuthError::Callback { .. } | OAuthError::TooLate => BEGIN_AGAIN,
-        OAuthError::File { .. } => "Check that it can be written and that there is space",
+        OAuthError::File { source, .. } => {
+            disk::instead_of_a_file(source).unwrap_or("Check that it can be written and that there is space")
+        }
         OAuthError::Busy { .. } | OAuthError::NotDone(_) => TRY_LATER,
     };
     Some(words.into())
