@@ -8,6 +8,7 @@
 
 pub(crate) mod by_request;
 pub mod classification;
+mod daemon;
 mod exit;
 pub mod fetchmail;
 mod forwarding;
@@ -29,6 +30,7 @@ use crate::schedule::{End, Next};
 use crate::state::error::StateError;
 
 pub use classification::Class;
+pub(crate) use daemon::{told_of_asking, told_of_start};
 pub use forwarding::{after_setting_aside, pause_after, told_of_forwarding, told_of_stranded};
 pub(crate) use hanging::{hangs, hangs_no_more};
 

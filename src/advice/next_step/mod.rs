@@ -1,6 +1,8 @@
 //! What a user can do about an error, in words: one or more sentences, without the last full stop.
 
+pub(super) mod control;
 pub(crate) mod credential;
+pub(crate) mod daemon;
 mod disk;
 pub(super) mod forwarding;
 mod login;
