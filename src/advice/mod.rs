@@ -28,6 +28,7 @@ use crate::poll::PollError;
 use crate::poll::report::PollReport;
 use crate::schedule::{End, Next};
 use crate::state::error::StateError;
+use crate::subprocess::Unsuccessful;
 
 pub use classification::Class;
 pub(crate) use daemon::{told_of_asking, told_of_start};
@@ -103,6 +104,15 @@ pub fn told_of_state(error: &StateError, account: &AccountName) -> String {
 #[must_use]
 pub(crate) fn told_of_directory(error: &StateError) -> String {
     with_step(error, next_step::state::of_directory(error).as_deref())
+}
+
+/// Returns how a command of the user ended, what it said, and the next step, for people.
+pub(crate) fn told_of_command(
+    command: impl std::fmt::Display,
+    said: impl std::fmt::Display,
+    error: &Unsuccessful,
+) -> String {
+    with_step(format_args!("{command} {error}{said}"), next_step::notify::step(error).as_deref())
 }
 
 /// Joins a fact and the next step, for people.

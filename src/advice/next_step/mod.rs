@@ -7,6 +7,7 @@ mod disk;
 pub(super) mod forwarding;
 mod login;
 mod network;
+pub(crate) mod notify;
 mod protocol;
 mod session;
 pub(super) mod sign_in;
