@@ -32,6 +32,7 @@ use crate::subprocess::Unsuccessful;
 
 pub use classification::Class;
 pub(crate) use daemon::{told_of_asking, told_of_start};
+pub(crate) use forwarding::command_for_another_try;
 pub use forwarding::{after_setting_aside, pause_after, told_of_forwarding, told_of_stranded};
 pub(crate) use hanging::{hangs, hangs_no_more};
 
@@ -113,6 +114,11 @@ pub(crate) fn told_of_command(
     error: &Unsuccessful,
 ) -> String {
     with_step(format_args!("{command} {error}{said}"), next_step::notify::step(error).as_deref())
+}
+
+/// Returns a fact that only a bug in mailferry explains, and the next step, for people.
+pub(crate) fn told_of_bug(fact: impl std::fmt::Display) -> String {
+    with_step(fact, Some(next_step::REPORT_IT))
 }
 
 /// Joins a fact and the next step, for people.

@@ -36,7 +36,7 @@ use crate::disk::{Disk as _, Lock, RealDisk, make_dirs};
 use crate::exit::ExitStatus;
 use crate::poll::PollContext;
 use crate::state::ownership;
-use crate::threads;
+use crate::{advice, threads};
 use supervisor::{Parts, Supervisor};
 
 /// What a daemon starts with.
@@ -93,7 +93,7 @@ pub(crate) async fn run(start: Start) -> Result<ExitStatus, StartError> {
     begin_thread("supervisor", move || {
         let end = catch_unwind(AssertUnwindSafe(|| supervise(start, polls)));
         let _ = ended.send(end.unwrap_or_else(|_| {
-            error!(event = "stopped", "the daemon had an internal error; please report it with the lines above");
+            error!(event = "stopped", "{}", advice::told_of_bug("the daemon had an internal error"));
             Ok(ExitStatus::Temporary)
         }));
     })?;

@@ -91,6 +91,14 @@ fn a_maildir_of_ten_thousand_is_adopted_without_a_download() {
 }
 
 #[test]
+fn a_maildir_that_is_not_there_is_told_with_what_to_look_at() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = env_at(&maildrop);
+    let outcome = env.run(&["uids", "adopt", "a", "--from-maildir", "/nowhere", "--yes"]).expect(73);
+    outcome.says("a: cannot read /nowhere: ").says("Is the disk mounted");
+}
+
+#[test]
 fn a_hash_by_chance_is_no_message() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = env_at(&maildrop);

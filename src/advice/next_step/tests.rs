@@ -199,7 +199,7 @@ fn a_session_is_told_with_the_key_that_helps() {
             ClientError::from(FramingError::NotPop3 { excerpt: "* OK IMAP4rev1 ready".to_owned() }).into(),
             &["This is an IMAP server: POP3 is usually at port 995"],
         ),
-        (ClientError::from(SendError::MustWait).into(), &["please report it"]),
+        (ClientError::from(SendError::MustWait).into(), &[REPORT_IT]),
         (ClientError::from(SendError::Command(command)).into(), &["300 octets", "Try auth = \"plain\""]),
     ]);
 }
@@ -374,7 +374,7 @@ fn a_disk_is_told_with_what_to_do_there() {
         ),
         (PollError::NoThread, &["cannot start another thread", "TasksMax="]),
         (PollError::Stopped, &["the next run continues from here"]),
-        (PollError::contradiction("end", "it was odd"), &["Please report it with the lines above"]),
+        (PollError::contradiction("end", "it was odd"), &[REPORT_IT]),
     ]);
 }
 
