@@ -1,5 +1,6 @@
 //! What a user can do about an error, in words: one or more sentences, without the last full stop.
 
+pub(crate) mod check;
 pub(super) mod control;
 pub(crate) mod credential;
 pub(crate) mod daemon;
