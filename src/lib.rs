@@ -20,7 +20,7 @@
 //! - [`account_record`] is the state of an account between two polls, and [`account_history`] what its polls brought.
 //! - [`notify`] decides what a person should know, and runs the user's commands that say so.
 //! - [`control`] answers other processes on the daemon's socket, `http` serves the status page, and [`metrics`] counts
-//!   polls for monitoring.
+//!   polls for monitoring. [`daemon_error`] is why a daemon does not start or answer.
 //!
 //! For the user:
 //!
@@ -77,6 +77,7 @@ mod command_line;
 pub mod config;
 pub mod control;
 pub mod credential;
+pub mod daemon_error;
 pub mod delivery;
 pub(crate) mod discovery;
 pub mod exit;

@@ -199,7 +199,7 @@ impl fmt::Display for StayingThere<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
         let all = [
-            (report.too_large.len(), "larger than max_message_size"),
+            (report.too_large.len(), advice::next_step::TOO_LARGE),
             (report.skipped.len(), "left there by a rule"),
             (report.unnamed.len(), "without a unique-id yet"),
             (report.quarantined.len(), "in quarantine"),

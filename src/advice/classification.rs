@@ -2,7 +2,7 @@
 
 use crate::client::ClientError;
 use crate::credential::{CommandFault, CredentialError, ReadFault};
-use crate::https::{HttpError, HttpProblem};
+use crate::https::HttpProblem;
 use crate::net::{CaFileProblem, ClientCertificateProblem, NetError, ProxyProblem};
 use crate::oauth::OAuthError;
 use crate::poll::PollError;
@@ -101,6 +101,17 @@ impl Class {
             PollError::Stopped => Self::Stopped,
             PollError::NoThread => Self::StorageLater,
             PollError::InternalError(_) => Self::InternalError,
+        }
+    }
+
+    /// Returns the class of what happened to an HTTP request.
+    #[must_use]
+    pub(crate) fn of_http(problem: &HttpProblem) -> Self {
+        match problem {
+            HttpProblem::Net(e) => of_network(e),
+            HttpProblem::TimedOut(_) | HttpProblem::Broken(_) => Self::ConnectionLost,
+            HttpProblem::Status(_) => Self::Busy { stage: Stage::Session, rate_limited: false },
+            HttpProblem::Address | HttpProblem::NotHttp { .. } | HttpProblem::TooLarge(_) => Self::SignInUnintelligible,
         }
     }
 
@@ -236,12 +247,8 @@ fn of_proxy(problem: &ProxyProblem) -> Class {
 /// Returns the class of an error of the sign-in that provides the access token.
 pub(super) fn of_sign_in(error: &OAuthError) -> Class {
     match error {
-        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => of_network(e),
-        OAuthError::Http(HttpError { problem: HttpProblem::Status(_), .. }) => {
-            Class::Busy { stage: Stage::Session, rate_limited: false }
-        }
-        OAuthError::Http(e) if e.is_temporary() => Class::ConnectionLost,
-        OAuthError::Http(_) | OAuthError::Unintelligible { .. } => Class::SignInUnintelligible,
+        OAuthError::Http(e) => Class::of_http(&e.problem),
+        OAuthError::Unintelligible { .. } => Class::SignInUnintelligible,
         OAuthError::Busy { .. } => Class::Locked,
         OAuthError::NotDone(_) => Class::StorageLater,
         OAuthError::Secret(e) => of_credential(e),
@@ -254,6 +261,7 @@ pub(super) fn of_sign_in(error: &OAuthError) -> Class {
         | OAuthError::Scope { .. }
         | OAuthError::NoRefreshToken
         | OAuthError::Callback { .. }
+        | OAuthError::NotTheAddress
         | OAuthError::TooLate => Class::SignInRefused,
     }
 }

@@ -4,6 +4,7 @@ use super::classification::{self, Class};
 use crate::client::ClientError;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
+use crate::https::HttpError;
 use crate::net::NetError;
 use crate::oauth::OAuthError;
 use crate::poll::PollError;
@@ -86,6 +87,14 @@ impl OAuthError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         self.exit_status() == ExitStatus::Temporary
+    }
+}
+
+impl HttpError {
+    /// Whether the same request may succeed a little later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        Class::of_http(&self.problem).exit_status() == ExitStatus::Temporary
     }
 }
 

@@ -112,6 +112,13 @@ pub(crate) fn after_setting_aside(account: &AccountName) -> String {
     )
 }
 
+/// Returns the command that retries messages that were set aside, without the options of this process: it is for a page
+/// that is read elsewhere.
+#[must_use]
+pub(crate) fn command_for_another_try(account: &str) -> String {
+    format!("mailferry forward --again {account}")
+}
+
 impl ForwardReport {
     /// Returns the error that ended the pass, or why messages were put off, and the next step, for people.
     #[must_use]

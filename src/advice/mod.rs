@@ -8,6 +8,7 @@
 
 pub(crate) mod by_request;
 pub(crate) mod classification;
+mod daemon;
 mod exit;
 pub(crate) mod fetchmail;
 mod forwarding;
@@ -27,9 +28,13 @@ use crate::poll::PollError;
 use crate::poll::report::PollReport;
 use crate::schedule::Next;
 use crate::state::error::StateError;
+use crate::subprocess::Unsuccessful;
 
 pub(crate) use classification::Class;
-pub(crate) use forwarding::{after_setting_aside, pause_after, told_of_forwarding, told_of_stranded};
+pub(crate) use daemon::{told_of_asking, told_of_start};
+pub(crate) use forwarding::{
+    after_setting_aside, command_for_another_try, pause_after, told_of_forwarding, told_of_stranded,
+};
 pub(crate) use hanging::{hangs, hangs_no_more};
 
 /// Returns the error and the next step, for people.
@@ -66,6 +71,20 @@ pub(crate) fn told_of_state(error: &StateError, account: &AccountName) -> String
 #[must_use]
 pub(crate) fn told_of_directory(error: &StateError) -> String {
     with_step(error, next_step::state::of_directory(error).as_deref())
+}
+
+/// Returns how a command of the user ended, what it said, and the next step, for people.
+pub(crate) fn told_of_command(
+    command: impl std::fmt::Display,
+    said: impl std::fmt::Display,
+    error: &Unsuccessful,
+) -> String {
+    with_step(format_args!("{command} {error}{said}"), next_step::notify::step(error).as_deref())
+}
+
+/// Returns a fact that only a bug in mailferry explains, and the next step, for people.
+pub(crate) fn told_of_bug(fact: impl std::fmt::Display) -> String {
+    with_step(fact, Some(next_step::REPORT_IT))
 }
 
 /// Joins a fact and the next step, for people.

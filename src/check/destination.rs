@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use super::{CheckContext, Step, time};
 use crate::account::{Account, AccountName, Forward, ForwardTo};
+use crate::advice::next_step::check::mailbox_name;
 use crate::advice::{self, Class};
 use crate::exit::ExitStatus;
 use crate::forward::{Probed, probe, spool_contents};
 use crate::summary::in_the_spool;
-use crate::text::{self, Count};
+use crate::text::Count;
 use crate::watch;
 
 /// Describes a server's hierarchy separator that is missing in the configured name.
@@ -23,15 +24,14 @@ fn no_such_name(forward: &Forward, account: &AccountName, said: Option<&str>, se
     let said = said.map_or_else(String::new, |said| format!(": the server said \"{said}\""));
     let fact =
         format!("the login for {to} works, but no mailbox of that name can be made, so every message would wait{said}");
-    let table = format!("[accounts.{account}.forward]");
     match (separator, to) {
         (Some(separator), ForwardTo::Imap(imap)) => {
             let name: String =
                 imap.mailbox.chars().map(|c| if matches!(c, '/' | '.') { separator } else { c }).collect();
-            let why = other_separator(separator);
-            format!("{fact}. {why}. Write mailbox = {:?} in {table}", text::value(&name))
+            let fact = format!("{fact}. {}", other_separator(separator));
+            advice::with_step(fact, Some(&mailbox_name(account, Some(&name))))
         }
-        _ => format!("{fact}. Check `mailbox` in {table}"),
+        _ => advice::with_step(fact, Some(&mailbox_name(account, None))),
     }
 }
 

@@ -7,6 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::account::{Account, CredentialSource, ForwardTo, RemovalPolicy};
+use crate::advice::next_step::check::{
+    ALL_BUT_ONE, IN_USR_LOCAL, INSTALL_IT, KEEP_IT_OUT, ONE_POLICY, SPEAKS_SMTP, elsewhere, with_clause,
+};
 use crate::config::Config;
 use crate::forward::find_program;
 use crate::provider::Provider;
@@ -49,11 +52,8 @@ pub(crate) fn warnings(config: &Config, named: &[String], etc: &Path, offline: b
         }
         let is_below = |home: &&&str| account.maildirs().iter().any(|maildir| maildir.path.starts_with(home));
         if of_the_machine && let Some(home) = HOMES.iter().find(is_below) {
-            found.push(format!(
-                "{}: the Maildir is below {home}, which mailferry.service cannot reach; use mailferry@USER.service, or \
-                 systemd/drop-in/maildirs-elsewhere.conf and a Maildir outside of {home}",
-                account.name
-            ));
+            let fact = format!("{}: the Maildir is below {home}, which mailferry.service cannot reach", account.name);
+            found.push(with_clause(fact, elsewhere(home)));
         }
     }
     found
@@ -69,11 +69,9 @@ fn passwords(accounts: &[&Account], found: &mut Vec<String>) {
         .map(|account| account.name.as_str())
         .collect();
     if !inside.is_empty() {
-        found.push(format!(
-            "{}: the password is in the configuration, and in every copy and backup of it; \
-             `password_command` (a password manager), `password_file` or `password_credential` (systemd) keep it out",
-            listed(&inside)
-        ));
+        let fact =
+            format!("{}: the password is in the configuration, and in every copy and backup of it", listed(&inside));
+        found.push(with_clause(fact, KEEP_IT_OUT));
     }
 }
 
@@ -137,8 +135,7 @@ fn same_maildrop(config: &Config, is_meant: impl Fn(&&Account) -> bool, found: &
         {
             text.push_str(&format!(", and {} deletes what another one is to leave there", deletes.name));
         }
-        text.push_str("; remove all but one");
-        found.push(text);
+        found.push(with_clause(text, ALL_BUT_ONE));
     }
 }
 
@@ -151,12 +148,13 @@ fn shared_maildirs(config: &Config, is_meant: impl Fn(&&Account) -> bool, found:
         let Some(first) = accounts.first() else { continue };
         if accounts.iter().any(|account| account.removal != first.removal || account.maildir_mode != first.maildir_mode)
         {
-            found.push(format!(
+            let fact = format!(
                 "{} share the Maildir {} and differ in `leave_on_server` or `maildir_mode`: nobody can tell from a message \
-                 whether it is still on its server; give each one a Maildir, or all the same policy",
+                 whether it is still on its server",
                 listed(&names),
                 text::value(&first.maildir.to_string_lossy())
-            ));
+            );
+            found.push(with_clause(fact, ONE_POLICY));
         }
     }
 }
@@ -182,17 +180,14 @@ fn check_command(what: &str, command: &[OsString], of_the_machine: bool, is_trie
     let shown = text::value(&program.to_string_lossy());
     let Some(path) = find_program(program) else {
         if !is_tried {
-            found.push(format!(
-                "{what} is `{shown}`, and there is no such program; install it, or write its whole path"
-            ));
+            found.push(with_clause(format!("{what} is `{shown}`, and there is no such program"), INSTALL_IT));
         }
         return;
     };
     let unit = if of_the_machine { "mailferry.service" } else { "the units of systemd/user" };
     if let Some(home) = HOMES.iter().find(|home| of_the_machine && path.starts_with(home)) {
-        found.push(format!(
-            "{what} is `{shown}`, which mailferry.service cannot reach below {home}; put it into /usr/local"
-        ));
+        let fact = format!("{what} is `{shown}`, which mailferry.service cannot reach below {home}");
+        found.push(with_clause(fact, IN_USR_LOCAL));
     }
     let words = || command.iter().map(|word| word.to_string_lossy());
     let sends = words().any(|word| {
@@ -200,10 +195,11 @@ fn check_command(what: &str, command: &[OsString], of_the_machine: bool, is_trie
     });
     let gives_itself_rights = path.metadata().is_ok_and(|file| file.permissions().mode() & 0o6000 != 0);
     if sends || gives_itself_rights {
-        found.push(format!(
+        let fact = format!(
             "{what} is `{shown}`: under {unit} no program gets the rights of another user or group, which sendmail of Postfix \
-             needs; use a program that speaks SMTP, such as msmtp or curl"
-        ));
+             needs"
+        );
+        found.push(with_clause(fact, SPEAKS_SMTP));
     }
 }
 

@@ -9,6 +9,7 @@ use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statfs, stat
 use super::{CheckContext, Step, day, room};
 use crate::account::Account;
 use crate::advice;
+use crate::advice::next_step::check::{RIGHT_PATH, SET_THE_CLOCK, with_clause};
 use crate::delivery::recovery::known_maildir;
 use crate::disk::free_space::free_spaces;
 use crate::exit::ExitStatus;
@@ -146,12 +147,11 @@ fn to_be_made(
     if let Ok(mut entries) = std::fs::read_dir(path)
         && entries.next().is_some()
     {
-        let text = format!(
-            "{} is there, is no Maildir (it lacks tmp, new or cur) and is not empty; mailferry would make them in it. Is the \
-             path of `maildir` right?",
+        let fact = format!(
+            "{} is there, is no Maildir (it lacks tmp, new or cur) and is not empty; mailferry would make them in it",
             path.display()
         );
-        return Step::warn("maildir", text);
+        return Step::warn("maildir", advice::with_step(fact, Some(RIGHT_PATH)));
     }
     if let Err(e) = may_write(&above) {
         return failed("make a Maildir in", &above, e);
@@ -235,9 +235,8 @@ fn state(context: &CheckContext, account: &Account, store: &Store) -> Step {
 fn clock(wall: i64, written: Option<i64>) -> Step {
     let today = day(wall);
     if wall < EARLIEST {
-        let text = format!(
-            "it cannot be {today}: the clock is wrong, and so no certificate is valid; run timedatectl set-ntp true"
-        );
+        let fact = format!("it cannot be {today}: the clock is wrong, and so no certificate is valid");
+        let text = with_clause(fact, SET_THE_CLOCK);
         return Step { status: ExitStatus::Local, ..Step::new("clock", super::Mark::Fail, text) };
     }
     match written.filter(|written| wall.saturating_add(BEHIND) < *written) {

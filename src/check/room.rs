@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{CheckContext, Step};
 use crate::account::Account;
+use crate::advice::next_step::check::{MAKE_ROOM, with_clause};
 use crate::disk::Dir;
 use crate::disk::free_space::{FreeSpaces, free_spaces};
 use crate::plan::maildrop::{Listed, Maildrop};
@@ -52,15 +53,14 @@ pub(super) fn look(
         _ if octets <= free => {
             Some(Step::ok("room", format!("{waiting} ({}) to fetch, {} available", Size(octets), Size(free))))
         }
-        _ => Some(Step::warn(
-            "room",
-            format!(
-                "{waiting} ({}) to fetch, and only {} available where {} is: what does not fit stays on the server; make \
-                 room, or move the Maildir",
+        _ => {
+            let fact = format!(
+                "{waiting} ({}) to fetch, and only {} available where {} is: what does not fit stays on the server",
                 Size(octets),
                 Size(free),
                 account.maildir.display()
-            ),
-        )),
+            );
+            Some(Step::warn("room", with_clause(fact, MAKE_ROOM)))
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::observed::{Observed, Seen};
 use super::{CheckContext, Mark, Step, day, multidrop, time};
 use crate::account::{Account, CredentialSource, RemovalPolicy, TlsMode};
 use crate::advice;
+use crate::advice::next_step::check::{NEW_CERTIFICATE, TELL_THE_OPERATOR, with_clause};
 use crate::client::listing::{self, Opened};
 use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError, Redactor, ResponsePart, Timeouts};
@@ -195,14 +196,15 @@ fn tls(account: &Account, seen: &Seen, now: i64, in_short: &mut Vec<String>) -> 
     if let Some(end) = facts.not_after {
         text.push_str(&format!(", valid until {}", day(end)));
         if let Some(left) = ends_soon(end, now) {
-            text.push_str(&format!(": {left}, and it has not been renewed; tell the server's operator"));
+            let fact = format!(": {left}, and it has not been renewed");
+            text.push_str(&with_clause(fact, TELL_THE_OPERATOR));
             mark = Mark::Warn;
         }
     }
     if let Some(end) = seen.client_certificate_expires {
         text.push_str(&format!("; the certificate of this side is valid until {}", day(end)));
         if let Some(left) = ends_soon(end, now) {
-            text.push_str(&format!(": {left}; put a new one in its place"));
+            text.push_str(&with_clause(format!(": {left}"), NEW_CERTIFICATE));
             mark = Mark::Warn;
         }
     }

@@ -19,7 +19,14 @@ const FOR_ALL: &str = "For all commands";
 
 /// Ferries mail from POP3 servers into Maildirs, each message exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "mailferry", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "mailferry",
+    bin_name = "mailferry",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(super) struct Arguments {
     /// The configuration [default: $MAILFERRY_CONFIG, else mailferry/config.toml in $XDG_CONFIG_HOME, else
     /// /etc/mailferry/config.toml]
@@ -438,10 +445,15 @@ fn section(word: &str) -> Result<u8, String> {
     }
 }
 
+/// What `-v` does in `check`.
+const CHECK_VERBOSE: &str = "Show every step; -vv also shows the dialogue with the servers, without secrets, -vvv also \
+                             every line of every listing";
+
 // Looks, and changes nothing.
 #[derive(Debug, Args)]
+#[command(mut_arg("verbose", |verbose| verbose.help(CHECK_VERBOSE)))]
 #[command(after_help = "\
--v shows every step, -vv also the dialogue with the servers. Each server gets one session, which ends in order; no \
+Each server gets one session, which ends in order; no \
 message \
 is retrieved, marked or deleted, and nothing is written. Exit status: as for `fetch`; of several accounts the worst \
 one \

@@ -12,6 +12,7 @@ use super::output::{say, stderr_line};
 use super::wrapped::{is_narrow, say_wrapped, stderr_sentence};
 use super::{prepare, signals};
 use crate::account::Account;
+use crate::advice;
 use crate::check::{AccountCheck, CheckContext, Mark, Step, check, habits, multidrop};
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
@@ -140,7 +141,7 @@ async fn check_all(
 }
 
 fn failed(account: &Account) -> AccountCheck {
-    let text = "mailferry had an internal error; please report it with the lines above".to_owned();
+    let text = advice::told_of_bug("mailferry had an internal error");
     let step = Step { step: "check", mark: Mark::Fail, text, status: ExitStatus::Temporary };
     let server = format!("{}:{}", account.endpoint.host, account.endpoint.port);
     AccountCheck {
@@ -173,7 +174,7 @@ fn wrong(error: &ConfigError, json: bool) -> ExitStatus {
 fn print_json(report: &Report) {
     match serde_json::to_string_pretty(report) {
         Ok(text) => say(text),
-        Err(e) => stderr_line(format_args!("mailferry: cannot write this as JSON: {e}. Please report it")),
+        Err(e) => stderr_line(advice::told_of_bug(format_args!("mailferry: cannot write this as JSON: {e}"))),
     }
 }
 

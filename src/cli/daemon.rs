@@ -11,6 +11,7 @@ use super::prepare;
 use super::signals::{survive_limit_on_files, tell_daemon};
 use super::unread;
 use crate::account_record::stamp;
+use crate::advice::{self, Class};
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::daemon::{self, Load, Start};
 use crate::exit::ExitStatus;
@@ -53,8 +54,8 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     match daemon::run(Start { config, config_stamp, context, load, sockets, signals }).await {
         Ok(status) => status,
         Err(e) => {
-            stderr_line(format_args!("mailferry: {e}"));
-            e.exit_status()
+            stderr_line(format_args!("mailferry: {}", advice::told_of_start(&e)));
+            Class::of_start(&e).exit_status()
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::account::RemovalPolicy;
+use crate::advice::next_step::TOO_LARGE;
 use crate::client::Message;
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
@@ -172,7 +173,7 @@ impl DryRun<'_> {
     fn left(&self) -> Vec<(&Tally<Listed>, &'static str)> {
         let PollReport { too_large, skipped, unnamed, quarantined, .. } = self.report;
         let all = [
-            (too_large, "larger than max_message_size"),
+            (too_large, TOO_LARGE),
             (skipped, "skipped by a rule"),
             (unnamed, "without a unique-id yet"),
             (quarantined, "in quarantine"),

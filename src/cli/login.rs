@@ -269,7 +269,9 @@ impl LoginCommand<'_> {
         say_lines(format_args!("{}", self.instructions(&waiting, opened, by_hand)));
         let (sender, pasted) = mpsc::channel(1);
         let _reader = threads::blocking(move || read_lines(&sender));
-        let on_error = |e: &OAuthError| stderr_sentence(format_args!("mailferry: {e}"));
+        let name = &self.account.name;
+        let on_error =
+            |e: &OAuthError| stderr_sentence(format_args!("mailferry: {}", advice::told_of_sign_in(e, name)));
         waiting.finish(pasted, self.login.paste, on_error).await
     }
 

@@ -8,11 +8,13 @@ use super::limits;
 use super::output::stderr_line;
 use crate::account::Account;
 use crate::advice::by_request::{NotThere, not_there};
+use crate::advice::{self, Class};
 use crate::clock::RealClock;
 use crate::config::{self, Config, ConfigError, Environment};
-use crate::control::{self, AskError, Request, Response, StatusReader, ask};
+use crate::control::{self, Request, Response, StatusReader, ask};
 use crate::credential::CredentialEnvironment;
 use crate::daemon;
+use crate::daemon_error::AskError;
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
 use crate::maildir::names::NameSource;
@@ -132,14 +134,18 @@ async fn asked<T>(
         Ok(answer) => Ok(answer),
         Err(AskError::NoDaemon { looked }) => match (daemon::holder(&state_dir), configured()) {
             (Some(holder), _) => {
-                let e = AskError::NoSocket { holder, state_dir, looked };
-                Err((format!("mailferry: {e}"), ExitStatus::Temporary))
+                let restored_within = control::LOOK;
+                Err(unanswered(&AskError::NoSocket { holder, state_dir, looked, restored_within }))
             }
             (None, Err(e)) => Err(wrong(&e)),
-            (None, Ok(_)) => Err((format!("mailferry: {}", AskError::NoDaemon { looked }), ExitStatus::Temporary)),
+            (None, Ok(_)) => Err(unanswered(&AskError::NoDaemon { looked })),
         },
-        Err(e) => Err((format!("mailferry: {e}"), ExitStatus::Temporary)),
+        Err(e) => Err(unanswered(&e)),
     }
+}
+
+fn unanswered(error: &AskError) -> (String, ExitStatus) {
+    (format!("mailferry: {}", advice::told_of_asking(error)), Class::of_asking(error).exit_status())
 }
 
 /// A configuration whose daemon is not running.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::account::AccountName;
 use crate::advice;
+use crate::advice::next_step::TOO_LARGE;
 use crate::clock::time_zone;
 use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Token};
 use crate::text::{Count, Size, Span, plural};
@@ -49,7 +50,7 @@ impl fmt::Display for Account<'_> {
         if let Some(on_server) = account.on_server {
             write!(f, "\n  on the server {}", Count(on_server, "message"))?;
             if account.too_large > 0 {
-                write!(f, " ({} larger than max_message_size)", account.too_large)?;
+                write!(f, " ({} {TOO_LARGE})", account.too_large)?;
             }
         }
         if let Some(token) = &account.token {

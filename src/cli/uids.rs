@@ -76,8 +76,6 @@ enum Failed {
     Reported(ExitStatus),
     /// A session or the state failed.
     Poll(Box<PollError>),
-    /// The Maildir cannot be read.
-    Maildir(PathBuf, std::io::Error),
     /// The request cannot be carried out.
     Usage(String),
 }
@@ -99,14 +97,6 @@ fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
         Err(Failed::Poll(e)) => {
             stderr_line(format_args!("{name}: {}", crate::advice::told(&e, name)));
             e.exit_status()
-        }
-        Err(Failed::Maildir(path, e)) => {
-            stderr_line(format_args!(
-                "{name}: cannot read {}: {}",
-                text::value(&path.to_string_lossy()),
-                text::system(&e)
-            ));
-            ExitStatus::Local
         }
         Err(Failed::Usage(words)) => {
             stderr_line(format_args!("mailferry: {words}"));
@@ -279,10 +269,8 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
 /// Lists the messages of a Maildir.
 async fn read_maildir(path: PathBuf) -> Result<Vec<crate::maildir::contents::Stored>, Failed> {
     let place = path.clone();
-    threads::blocking(move || contents(&place))
-        .await
-        .map_err(|e| e.doing("look into the Maildir"))?
-        .map_err(|e| Failed::Maildir(path, e))
+    let read = threads::blocking(move || contents(&place)).await.map_err(|e| e.doing("look into the Maildir"))?;
+    Ok(read.map_err(|source| PollError::Maildir { doing: "read", path, source })?)
 }
 
 /// Parses a date (its beginning) or a time into seconds since 1970.

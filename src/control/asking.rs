@@ -1,6 +1,5 @@
 //! The client's side: asks the daemon.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,70 +8,11 @@ use tokio::net::UnixStream;
 
 use super::arriving::{Arriving, StatusReader};
 use super::protocol::{Request, Response, TIMEOUT};
-use super::socket::{LOOK, NAME, address, open_dir};
-use crate::text;
+use super::socket::{NAME, address, open_dir};
+use crate::daemon_error::AskError;
 
 /// How much of an answer is read at a time, in bytes.
 const READ: usize = 64 << 10;
-
-/// Why a daemon did not answer.
-#[derive(Debug)]
-pub enum AskError {
-    /// There is no daemon at these paths.
-    NoDaemon {
-        /// The paths that were tried.
-        looked: Vec<PathBuf>,
-    },
-    /// A daemon uses this state directory, but its socket is gone.
-    NoSocket {
-        /// What it wrote into its lock file for others to read.
-        holder: String,
-        /// The state directory.
-        state_dir: PathBuf,
-        /// The paths that were tried.
-        looked: Vec<PathBuf>,
-    },
-    /// There is a daemon, but it did not answer properly.
-    NoAnswer {
-        /// Its socket.
-        socket: PathBuf,
-        /// Why.
-        why: String,
-    },
-}
-
-impl fmt::Display for AskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |looked: &[PathBuf], and: &str| {
-            let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
-            looked.join(and)
-        };
-        match self {
-            Self::NoDaemon { looked } => write!(
-                f,
-                "no daemon is running: looked for its control socket at {}. Start it with `mailferry daemon` or as a \
-                 service. Only the user it runs as, and root, can talk to it",
-                list(looked, " and ")
-            ),
-            Self::NoSocket { holder, state_dir, looked } => write!(
-                f,
-                "a daemon uses the state in {}: {}, but its control socket is {} {}. If somebody removed it, it \
-                 comes back within {} seconds; if the daemon was started with other options or another environment, give \
-                 the same here",
-                state_dir.display(),
-                text::value(holder),
-                if looked.len() > 1 { "neither at" } else { "not at" },
-                list(looked, " nor at "),
-                LOOK.as_secs()
-            ),
-            Self::NoAnswer { socket, why } => {
-                write!(f, "the daemon at {} did not answer: {why}. Try again", socket.display())
-            }
-        }
-    }
-}
-
-impl std::error::Error for AskError {}
 
 /// Asks the daemon whose socket is in the first of these directories that has one.
 ///

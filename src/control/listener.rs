@@ -1,6 +1,5 @@
 //! The daemon's side: the socket, its listener, and the requests that come in.
 
-use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
@@ -19,7 +18,7 @@ use super::pieces::{Document, Pieces};
 use super::protocol::{LONGEST_QUESTION, Request, Response, TIMEOUT};
 use super::socket::{LOOK, NAME, address, open_dir};
 use super::visitors::{Visit, Visitors};
-use crate::advice::next_step::system;
+use crate::daemon_error::ControlError;
 use crate::threads;
 
 /// How long all pieces of a status may take in total.
@@ -30,35 +29,6 @@ const QUESTIONS: usize = 16;
 
 /// The maximum number of connections. Beyond it, the one that has kept the daemon waiting longest is closed.
 const MOST: usize = 64;
-
-/// Why there is no control socket.
-#[derive(Debug)]
-pub struct ControlError {
-    /// The paths that were tried, each with its error.
-    tried: Vec<(PathBuf, io::Error)>,
-}
-
-impl ControlError {
-    /// Whether the system lacks something that it may have later.
-    pub(crate) fn is_temporary(&self) -> bool {
-        self.lacking().is_some()
-    }
-
-    fn lacking(&self) -> Option<&'static str> {
-        self.tried.iter().find_map(|(_, why)| system::step(why))
-    }
-}
-
-impl fmt::Display for ControlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tried: Vec<String> = self.tried.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
-        let step =
-            self.lacking().unwrap_or("Make one of these directories writable for this user, or give --state-dir");
-        write!(f, "cannot make a control socket: {}. {step}", tried.join("; "))
-    }
-}
-
-impl std::error::Error for ControlError {}
 
 /// The socket and its listener. The file is removed when this is dropped.
 #[derive(Debug)]

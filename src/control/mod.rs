@@ -15,11 +15,11 @@ pub(crate) mod visitors;
 use tokio::sync::oneshot;
 
 pub use self::arriving::StatusReader;
-pub use self::asking::{AskError, ask, ask_status};
+pub use self::asking::{ask, ask_status};
 pub(crate) use self::listener::Control;
-pub use self::listener::ControlError;
 use self::pieces::{Piece, Wanted};
 pub use self::protocol::{LONGEST_OFTEN, Request, Response, TriedAgain};
+pub(crate) use self::socket::LOOK;
 pub use self::socket::NAME;
 
 /// A request with the sender for its answer.

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const NAME: &str = "control.sock";
 
 /// How often to check that the socket still exists: someone may clean up old files.
-pub(super) const LOOK: Duration = Duration::from_secs(10);
+pub(crate) const LOOK: Duration = Duration::from_secs(10);
 
 /// The maximum length of a socket's path, in bytes: `sun_path` of unix(7) without its NUL.
 const LONGEST_PATH: usize = 107;

@@ -29,16 +29,14 @@ use tokio::sync::mpsc;
 use tracing::error;
 
 use crate::account::Account;
-use crate::advice::Class;
-use crate::advice::next_step::{state::of_directory, system};
 use crate::config::{Config, ConfigError};
-use crate::control::{Control, ControlError};
+use crate::control::Control;
+use crate::daemon_error::StartError;
 use crate::disk::{Disk as _, Lock, RealDisk, make_dirs};
 use crate::exit::ExitStatus;
 use crate::poll::PollContext;
-use crate::state::error::StateError;
 use crate::state::ownership;
-use crate::{advice, system_limit, text, threads};
+use crate::{advice, threads};
 use supervisor::{Parts, Supervisor};
 
 /// What a daemon starts with.
@@ -75,74 +73,6 @@ pub(crate) enum SignalRequest {
     PollNow,
 }
 
-/// Why a daemon cannot start. The text ends with the next step.
-#[derive(Debug)]
-pub(crate) enum StartError {
-    /// Another daemon uses the same state directory.
-    AnotherDaemon {
-        /// What it wrote into its lock file for others to read.
-        holder: String,
-        /// The state directory.
-        dir: PathBuf,
-    },
-    /// The state directory cannot be used.
-    State {
-        /// The directory.
-        dir: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The state directory belongs to another user.
-    Owner(StateError),
-    /// The control socket cannot be opened.
-    Control(ControlError),
-    /// There is no timer that keeps running while the machine is suspended.
-    Alarm(std::io::Error),
-    /// The supervisor's thread cannot be started.
-    Thread(std::io::Error),
-}
-
-impl StartError {
-    /// Returns the exit status that tells scripts about it.
-    #[must_use]
-    pub(crate) fn exit_status(&self) -> ExitStatus {
-        match self {
-            Self::AnotherDaemon { .. } | Self::Alarm(_) | Self::Thread(_) => ExitStatus::Temporary,
-            Self::State { source, .. } if system_limit::may_pass(source) => ExitStatus::Temporary,
-            Self::Control(e) if e.is_temporary() => ExitStatus::Temporary,
-            Self::Owner(e) => Class::of_state(e).exit_status(),
-            Self::State { .. } | Self::Control(_) => ExitStatus::Local,
-        }
-    }
-}
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::AnotherDaemon { holder, dir } => write!(
-                f,
-                "another daemon uses the state in {}: {}. Stop it first, or see `mailferry status`",
-                dir.display(),
-                text::value(holder)
-            ),
-            Self::State { dir, source } => {
-                let step = system::step(source).unwrap_or("Make it writable for this user, or give --state-dir");
-                write!(f, "cannot use the state directory {}: {}. {step}", dir.display(), text::system(source))
-            }
-            Self::Owner(e) => f.write_str(&advice::with_step(e, of_directory(e).as_deref())),
-            Self::Control(e) => e.fmt(f),
-            Self::Alarm(e) => {
-                write!(f, "cannot make a timer: {e}. {}", system::step(e).unwrap_or("Try again later"))
-            }
-            Self::Thread(e) => {
-                write!(f, "cannot start a thread: {e}. {}", system::step(e).unwrap_or("Try again later"))
-            }
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
 /// How long the final clean-up may take: it may involve a disk that hangs.
 const GIVING_BACK: Duration = Duration::from_secs(1);
 
@@ -163,7 +93,7 @@ pub(crate) async fn run(start: Start) -> Result<ExitStatus, StartError> {
     begin_thread("supervisor", move || {
         let end = catch_unwind(AssertUnwindSafe(|| supervise(start, polls)));
         let _ = ended.send(end.unwrap_or_else(|_| {
-            error!(event = "stopped", "the daemon had an internal error; please report it with the lines above");
+            error!(event = "stopped", "{}", advice::told_of_bug("the daemon had an internal error"));
             Ok(ExitStatus::Temporary)
         }));
     })?;

@@ -486,7 +486,7 @@ impl Supervisor {
             tell(&self.command_runner, &self.notify, news);
         }
         if !self.command_runner.finish(NOTIFYING).await {
-            warn!(event = "stopping", "commands of [notify] or on_new_mail were killed before they had ended");
+            warn!(event = "stopping", "commands for notifications or new mail were killed before they had ended");
         }
         info!(event = "stopped", "ended");
     }

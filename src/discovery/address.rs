@@ -21,7 +21,7 @@ pub(crate) struct NotAnAddress;
 
 impl fmt::Display for NotAnAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("that is not a mail address; write it as jo@example.org")
+        f.write_str("that is not a mail address like jo@example.org")
     }
 }
 

@@ -11,6 +11,7 @@ pub mod free_space;
 #[cfg(test)]
 pub(crate) mod limited;
 mod lock_holder;
+mod not_a_file;
 mod paths;
 mod real;
 mod replacing;
@@ -24,6 +25,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use dir::{Dir, FileId, FileStatus};
+pub(crate) use not_a_file::NotAFile;
 pub use paths::{make_dirs, sync_dirs_above};
 pub use real::RealDisk;
 pub use replacing::{Place, replace_whole};

@@ -12,7 +12,9 @@ use rustix::fd::BorrowedFd;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fstatvfs, renameat_with};
 use rustix::io::Errno;
 
-use super::{Dir, DirSync, Disk, DiskFile, FileId, FileStatus, HeldLock, Lock, Space, lock_holder, sync_pool};
+use super::{
+    Dir, DirSync, Disk, DiskFile, FileId, FileStatus, HeldLock, Lock, NotAFile, Space, lock_holder, sync_pool,
+};
 
 /// A lock, held until its file is dropped.
 struct Unlocking {
@@ -60,10 +62,10 @@ const PIECE: usize = 64 << 10;
 /// pipe.
 fn open_regular(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let not_regular = || io::Error::other("it is not a regular file. Move it away");
+    let not_regular = || io::Error::other(NotAFile::Special);
     let file = match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => File::from(file),
-        Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link. Replace it by the file itself")),
+        Err(Errno::LOOP) => return Err(io::Error::other(NotAFile::Link)),
         // A pipe that nobody reads, or a socket.
         Err(Errno::NXIO) => return Err(not_regular()),
         Err(e) => return Err(e.into()),

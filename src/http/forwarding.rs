@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::html::{Moment, PathSegment, Prose, Text};
+use crate::advice;
 use crate::control::status::{AccountStatus, Forwarding, SetAside};
 use crate::text::Count;
 
@@ -79,10 +80,10 @@ pub(super) fn card(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64
         let listed = SetAside::listed(&forward.first_set_aside, forward.set_aside);
         write!(
             f,
-            "<p>{} set aside: {}. <code>mailferry forward --again {}</code> tries again</p>",
+            "<p>{} set aside: {}. <code>{}</code> tries again</p>",
             messages(forward.set_aside),
             Text(&listed),
-            Text(&account.account)
+            Text(&advice::command_for_another_try(&account.account))
         )?;
     }
     if forward.spool_full {

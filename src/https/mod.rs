@@ -19,7 +19,6 @@ use tokio::time::timeout;
 use self::after_the_request::AfterTheRequest;
 use crate::account::Route;
 use crate::account::server_url::ServerUrl;
-use crate::exit::ExitStatus;
 use crate::net::{Dial, NetError};
 
 /// A request with its body.
@@ -82,16 +81,6 @@ pub enum HttpProblem {
 }
 
 impl HttpError {
-    /// Whether the same request may succeed a little later.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        match &self.problem {
-            HttpProblem::Net(e) => e.exit_status() == ExitStatus::Temporary,
-            HttpProblem::TimedOut(_) | HttpProblem::Broken(_) | HttpProblem::Status(_) => true,
-            HttpProblem::Address | HttpProblem::TooLarge(_) | HttpProblem::NotHttp { .. } => false,
-        }
-    }
-
     /// Whether the server cannot have acted on the request: then even what can be used only once may be sent again.
     fn was_not_accepted(&self) -> bool {
         matches!(self.problem, HttpProblem::Net(_) | HttpProblem::Status(_))

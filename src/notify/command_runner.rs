@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +13,9 @@ use tracing::{debug, warn};
 
 use super::notification::{ACCOUNT, EVENT, Notification, test_environment};
 use crate::account::{Account, NotifySettings};
-use crate::advice::next_step::system;
-use crate::subprocess::{NoEnd, Running, Tail};
+use crate::advice;
+use crate::advice::next_step::notify::NO_COMMAND;
+use crate::subprocess::{NoEnd, Running, Tail, Unsuccessful};
 use crate::text;
 
 /// How many commands run concurrently.
@@ -89,7 +89,7 @@ impl CommandRunner {
     pub(crate) fn test(&self, settings: &NotifySettings, answer: oneshot::Sender<Result<String, String>>) {
         let Some(command) = settings.command.clone() else {
             // The requester may have gone.
-            let _ = answer.send(Err("there is no `command` in [notify]".to_owned()));
+            let _ = answer.send(Err(NO_COMMAND.to_owned()));
             return;
         };
         self.runtime.spawn(async move {
@@ -145,33 +145,23 @@ async fn run_to_its_end(
     let Some((program, arguments)) = command.split_first() else { return Err(format!("{what} is empty")) };
     let running = match Running::start(program, arguments, environment).await {
         Ok(running) => running,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(format!("{what} was not found; install it, or give its full path"));
-        }
         Err(e) => {
-            let step = system::step(&e).unwrap_or("Check that it can be executed");
-            return Err(format!("{what} could not be started: {}. {step}", text::system(&e)));
+            let is_there = e.kind() != io::ErrorKind::NotFound;
+            let error = if is_there { Unsuccessful::NotStarted(e) } else { Unsuccessful::NotFound };
+            return Err(advice::told_of_command(what, "", &error));
         }
     };
     let (mut output, mut errors) = (Tail::default(), Tail::default());
     let ended = running.follow(limit, &mut output, &mut errors).await;
     let said = Said(output.text(), errors.text());
-    match ended {
-        Ok(status) if status.success() => Ok(format!("{what} succeeded{said}")),
-        Ok(status) => {
-            let how = match (status.code(), status.signal()) {
-                (Some(code), _) => format!("ended with status {code}"),
-                (None, Some(signal)) => format!("was killed by signal {signal}"),
-                (None, None) => "ended in an unknown way".to_owned(),
-            };
-            Err(format!("{what} {how}{said}; if it works by hand, the daemon's service restricts it"))
-        }
-        Err(NoEnd::Lost(e)) => Err(format!("{what} could not be waited for: {}{said}", text::system(&e))),
+    let error = match ended {
+        Ok(status) if status.success() => return Ok(format!("{what} succeeded{said}")),
+        Ok(status) => Unsuccessful::Ended(status),
+        Err(NoEnd::Lost(e)) => Unsuccessful::Lost(e),
         // A tail accepts any amount of output.
-        Err(NoEnd::TimedOut | NoEnd::TooMuch) => {
-            Err(format!("{what} did not end within {} seconds and was killed{said}", limit.as_secs()))
-        }
-    }
+        Err(NoEnd::TimedOut | NoEnd::TooMuch) => Unsuccessful::TimedOut(limit),
+    };
+    Err(advice::told_of_command(what, said, &error))
 }
 
 fn account_in<'a>(environment: &'a [(&'static str, OsString)]) -> &'a str {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::account::{Account, NotifySettings};
 use crate::advice;
+use crate::advice::next_step::notify::before_it_ends;
 use crate::forward::SetAside;
 use crate::schedule::Cause;
 use crate::state::entries::QuarantineReason;
@@ -140,8 +141,8 @@ impl Notification {
             }
             Self::SignInEnds { days } => {
                 let when = in_days(*days);
-                let login = crate::command_line::this_program(&format!("login {name}"));
-                format!("{name}: the sign-in at the provider ends {when}; sign in again: {login}")
+                let fact = format!("{name}: the sign-in at the provider ends {when}");
+                advice::with_step(fact, Some(&before_it_ends(name)))
             }
             Self::Quarantine { unique_id, kind, count } => {
                 let what = match kind {
@@ -302,7 +303,7 @@ mod tests {
             ),
             (Notification::CertificateExpires { days: 1, ours: false }, "certificate", "expires in 1 day;"),
             (Notification::CertificateExpires { days: 0, ours: false }, "certificate", "expires within a day;"),
-            (Notification::SignInEnds { days: 2 }, "sign-in", "ends in 2 days; sign in again: mailferry"),
+            (Notification::SignInEnds { days: 2 }, "sign-in", "ends in 2 days. Sign in again: mailferry"),
             (
                 quarantine(QuarantineReason::BrokeSession, 1),
                 "quarantine",

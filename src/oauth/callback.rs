@@ -71,11 +71,9 @@ impl Expected {
     /// # Errors
     /// Those of [`Self::code`], and if it is not such a URL.
     pub(crate) fn pasted(&self, text: &str) -> Result<Secret, OAuthError> {
-        let why = "that is not the address to which the browser was sent; copy all of it from the address bar";
-        let no_address = || OAuthError::Callback { why: why.to_owned() };
-        let url = Url::parse(text.trim()).map_err(|_| no_address())?;
+        let url = Url::parse(text.trim()).map_err(|_| OAuthError::NotTheAddress)?;
         if !self.is_answer(&url) {
-            return Err(no_address());
+            return Err(OAuthError::NotTheAddress);
         }
         self.code(&url)
     }
@@ -132,8 +130,8 @@ mod tests {
     #[test]
     fn what_is_pasted_must_be_that_address() {
         for text in ["", "code", "http://127.0.0.1:7777/elsewhere?code=a&state=s7", "x y", "mailto:jo@e.org?code=a"] {
-            let told = expected().pasted(text).unwrap_err().to_string();
-            assert!(told.contains("copy all of it"), "{text}: {told}");
+            let error = expected().pasted(text).unwrap_err();
+            assert!(matches!(error, OAuthError::NotTheAddress), "{text}: {error}");
         }
         let quiet = Expected { sends_iss: false, ..expected() };
         assert!(quiet.pasted(" http://127.0.0.1:7777/?code=a&state=s7\n").is_ok());

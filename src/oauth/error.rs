@@ -61,6 +61,8 @@ pub enum OAuthError {
         /// Why not.
         why: String,
     },
+    /// What was pasted is not the URL to which the browser was redirected.
+    NotTheAddress,
     /// The user did not complete the sign-in in time.
     TooLate,
     /// The client secret could not be obtained.
@@ -137,6 +139,9 @@ impl fmt::Display for OAuthError {
             Self::NoClient { .. } => f.write_str("this account has no client identifier"),
             Self::NoSuchWay(way) => way.fmt(f),
             Self::Callback { why } => write!(f, "the sign-in was not completed: {why}"),
+            Self::NotTheAddress => f.write_str(
+                "the sign-in was not completed: that is not the address to which the browser was sent",
+            ),
             Self::TooLate => f.write_str("nobody completed the sign-in in time"),
             Self::Secret(e) => write!(f, "the client's secret: {e}"),
             Self::State(e) => e.fmt(f),

@@ -20,10 +20,12 @@ use crate::watch;
 
 mod family;
 mod output;
+mod unsuccessful;
 
 use family::Family;
 pub(crate) use family::has_terminal;
 pub(crate) use output::{Full, Sink, Tail};
+pub(crate) use unsuccessful::Unsuccessful;
 
 /// Variables by which systemd tells this process about itself. A child that used them could report in our name or read
 /// our credentials.

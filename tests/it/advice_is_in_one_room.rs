@@ -1,33 +1,46 @@
 //! Errors state facts: in the modules below the commands, no message names a configuration key, an option or a command
-//! of ours. What to do next is only in `src/advice`.
+//! of ours, and none tells the user to do something. What to do next is only in `src/advice`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules that know nothing of how the program is configured and called. Missing ones are skipped.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 26] = [
     "client",
     "clock",
+    "control",
     "credential",
+    "daemon",
     "delivery",
+    "discovery",
     "disk",
     "forward",
+    "http",
+    "https",
     "maildir",
     "message",
     "net",
+    "notify",
     "oauth",
     "plan",
     "poll",
     "pop3",
+    "routing",
     "sasl",
     "schedule",
     "state",
     "subprocess",
+    "summary",
+    "watch",
 ];
 
+/// These look at the settings, so they name keys; what to do about them is elsewhere all the same.
+const ROOMS_WITH_KEYS: [&str; 1] = ["check"];
+
 /// The commands of the program.
-const COMMANDS: [&str; 4] = ["fetch", "daemon", "status", "poll"];
+const COMMANDS: [&str; 11] =
+    ["check", "console", "daemon", "fetch", "forward", "import", "login", "poll", "setup", "status", "uids"];
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -42,9 +55,9 @@ fn keys() -> BTreeSet<String> {
 }
 
 /// Returns the sources of these modules, without tests.
-fn sources() -> Vec<PathBuf> {
+fn sources(rooms: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for room in ROOMS {
+    for room in rooms {
         let file = project().join("src").join(format!("{room}.rs"));
         found.extend(file.exists().then_some(file));
         find(&project().join("src").join(room), &mut found);
@@ -132,12 +145,37 @@ fn names(text: &str, keys: &BTreeSet<String>) -> Option<String> {
     key.cloned().or(option.map(|option| (*option).to_owned())).or(command.map(|command| format!("mailferry {command}")))
 }
 
+/// Verbs with which a sentence tells the user to do something.
+const IMPERATIVES: [&str; 58] = [
+    "Add", "Allow", "Ask", "Begin", "Change", "Check", "Choose", "Close", "Copy", "Correct", "Create", "Delete",
+    "Disable", "Do", "Enable", "End", "Free", "Get", "Give", "Have", "Install", "Keep", "Kill", "Leave", "Let", "Look",
+    "Lower", "Make", "Mount", "Move", "Open", "Please", "Put", "Raise", "Register", "Reload", "Remove", "Rename",
+    "Repeat", "Replace", "Report", "Restart", "Restore", "Run", "See", "Select", "Set", "Sign", "Start", "Stop",
+    "Tell", "Try", "Unlock", "Update", "Upgrade", "Use", "Wait", "Write",
+];
+
+/// Returns the verb with which a message tells the user to do something: at the beginning of a sentence, of a clause
+/// after a semicolon, or of an alternative.
+fn imperative(text: &str) -> Option<&'static str> {
+    let begins = |rest: &str, verb: &str| {
+        rest.strip_prefix(verb).is_some_and(|after| after.starts_with([' ', ',', ':']) || after.is_empty())
+    };
+    let is_told = |verb: &str| {
+        let lower = verb.to_ascii_lowercase();
+        let in_sentence = [". ", "? ", ": "].iter().any(|end| text.split(end).skip(1).any(|rest| begins(rest, verb)));
+        let in_clause = ["; ", ", or ", "please "];
+        let in_clause = in_clause.iter().any(|end| text.split(end).skip(1).any(|rest| begins(rest, &lower)));
+        in_sentence || in_clause || (text.contains(' ') && begins(text, verb))
+    };
+    IMPERATIVES.into_iter().find(|verb| is_told(verb))
+}
+
 #[test]
 fn no_message_of_the_lower_rooms_names_a_key_an_option_or_a_command() {
     let keys = keys();
     assert!(keys.len() >= 25, "{keys:?}");
     let (mut seen, mut wrong) = (0, Vec::new());
-    for path in sources() {
+    for path in sources(&ROOMS) {
         for text in texts(&fs::read_to_string(&path).unwrap()) {
             seen += 1;
             if let Some(name) = names(&text, &keys) {
@@ -147,6 +185,49 @@ fn no_message_of_the_lower_rooms_names_a_key_an_option_or_a_command() {
     }
     assert!(seen > 500, "{seen} texts");
     assert!(wrong.is_empty(), "say what happened, and let src/advice say what to do:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_message_of_the_lower_rooms_tells_the_user_to_do_something() {
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for path in sources(&[&ROOMS[..], &ROOMS_WITH_KEYS].concat()) {
+        for text in texts(&fs::read_to_string(&path).unwrap()) {
+            seen += 1;
+            if let Some(verb) = imperative(&text) {
+                wrong.push(format!("{}: {verb} in {text:?}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 1000, "{seen} texts");
+    assert!(wrong.is_empty(), "say what happened, and let src/advice say what to do:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_would_be_told_to_the_user_is_found() {
+    let planted = "fn f() -> &'static str { \"it is not a regular file. Move it away\" }";
+    assert_eq!(texts(planted).iter().find_map(|text| imperative(text)), Some("Move"));
+    for (text, verb) in [
+        ("it is a symbolic link. Replace it by the file itself", "Replace"),
+        ("another daemon uses the state in {}: {}. Stop it first", "Stop"),
+        ("Make it writable for this user", "Make"),
+        ("{what} was not found; install it", "Install"),
+        ("it is there, or give another one", "Give"),
+        ("an internal error; please report it", "Please"),
+        ("is it there? Check that", "Check"),
+        ("no answer. Try again", "Try"),
+    ] {
+        assert!(imperative(text).is_some(), "{text}: {verb}");
+    }
+    for text in [
+        "Set-Cookie",
+        "the settings. Setting them again",
+        "cannot make a timer: {e}",
+        "Start",
+        "it is tried again",
+        "<p>the oldest came {}",
+    ] {
+        assert_eq!(imperative(text), None, "{text}");
+    }
 }
 
 #[test]

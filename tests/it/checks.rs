@@ -51,6 +51,18 @@ fn an_account_that_is_well_is_one_line_and_every_step_with_v() {
 }
 
 #[test]
+fn the_help_says_once_what_v_does_here() {
+    let env = TestEnv::new(&[]);
+    for arguments in [["check", "--help"], ["help", "check"]] {
+        let outcome = env.run(&arguments).expect(0);
+        let help = outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let told = "--verbose... Show every step; -vv also shows the dialogue with the servers, without secrets, -vvv";
+        assert!(help.contains(told) && help.matches("-vv ").count() == 1, "{help}");
+    }
+    env.run(&["fetch", "--help"]).expect(0).says("-v, --verbose...").says("-vv also shows");
+}
+
+#[test]
 fn a_check_retrieves_nothing_deletes_nothing_writes_nothing_and_quits() {
     let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.expire_0 = true);
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);

@@ -217,7 +217,7 @@ fn where_no_browser_is_the_address_is_pasted() {
     let address = sent_to(&login.url());
     login.paste("what is this?");
     login.paste(&address);
-    login.end().expect(0).says("Copy that address").says("copy all of it from the address bar").says("holds 1 message");
+    login.end().expect(0).says("Copy that address").says("Copy all of it from the address bar").says("holds 1 message");
     // Pasting is the default over ssh; a tunnel is another way.
     let mut login =
         stage.begin(&["login", "a"], &[("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22"), ("BROWSER", "false")]);
@@ -253,7 +253,7 @@ fn when_nothing_more_is_pasted_it_ends() {
         login.url();
         pasted.into_iter().for_each(|text| login.paste(text));
         let outcome = login.end().expect(77).says("was pasted. Run the command again");
-        assert_eq!(outcome.output().contains("copy all of it from the address bar"), pasted.is_some(), "{outcome:?}");
+        assert_eq!(outcome.output().contains("Copy all of it from the address bar"), pasted.is_some(), "{outcome:?}");
     }
     assert_eq!(stage.kept(), None);
 }

@@ -123,7 +123,7 @@ fn an_address_leads_to_mail_in_one_go_at_a_terminal() {
     let (mut terminal, mut running) = Terminal::start(&env, 100, &trust, &words);
     terminal.wait_for("Mail address:");
     terminal.type_in("no address\r");
-    terminal.wait_for("write it as jo@example.org");
+    terminal.wait_for("not a mail address like jo@example.org");
     terminal.type_in("setup-typed@ferry.test\r");
     terminal.wait_for("Found pop.ferry.test, port 995, TLS, by DNS");
     terminal.wait_for("Number [1]:");

@@ -2,6 +2,7 @@
 //! only on the user's explicit request.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
 
 use mailferry::maildir::names::NameSource;
@@ -88,6 +89,14 @@ fn a_maildir_of_ten_thousand_is_adopted_without_a_download() {
     env.fetch().expect(0).says("2 new messages");
     assert_eq!(maildrop.count("RETR"), 2);
     env.fetch().expect(0).says("nothing new");
+}
+
+#[test]
+fn a_maildir_that_is_not_there_is_told_with_what_to_look_at() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = env_at(&maildrop);
+    let outcome = env.run(&["uids", "adopt", "a", "--from-maildir", "/nowhere", "--yes"]).expect(73);
+    outcome.says("a: cannot read /nowhere: ").says("Is the disk mounted");
 }
 
 #[test]
@@ -186,6 +195,16 @@ fn usage_lines_show_the_account_where_it_is_given() {
     env.run(&["uids", "forget", "--help"]).expect(0).says("uids forget [OPTIONS] <ACCOUNT> <--all|UNIQUE-ID...>");
     env.run(&["uids", "adopt", "--help"]).expect(0).says("uids adopt [OPTIONS] <ACCOUNT> <--all|--before <DATE>|");
     env.run(&["poll", "--help"]).expect(0).says("       mailferry poll --test-notify\n");
+    // Whatever the program was started as.
+    for (command, line) in [
+        ("poll", "Usage: mailferry poll [OPTIONS] [ACCOUNT]...\n"),
+        ("check", "Usage: mailferry check [OPTIONS] [ACCOUNT]...\n"),
+    ] {
+        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_mailferry"));
+        let outcome = process.arg0("/opt/ferry").args([command, "--help"]).output().unwrap();
+        let text = String::from_utf8(outcome.stdout).unwrap();
+        assert!(text.contains(line), "{text}");
+    }
 }
 
 /// An environment in which mpop's record of these unique-ids was imported with these options.

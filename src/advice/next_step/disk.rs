@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::{Step, system};
 use crate::command_line::{chmod, this_command_as};
+use crate::disk::NotAFile;
 use crate::maildir::Foreign;
 use crate::poll::error::DoesNotFit;
 use crate::user;
@@ -18,7 +19,7 @@ pub(super) fn maildir(error: &io::Error) -> Step {
     if let Some(foreign) = error.get_ref().and_then(|inner| inner.downcast_ref::<Foreign>()) {
         return Some(whose(foreign).into());
     }
-    if let Some(step) = system::step(error) {
+    if let Some(step) = system::step(error).or_else(|| instead_of_a_file(error)) {
         return Some(format!("{step}. {NOTHING_LOST}").into());
     }
     Some(match error.kind() {
@@ -33,6 +34,9 @@ pub(super) fn maildir(error: &io::Error) -> Step {
 pub(super) fn state(error: &io::Error) -> Step {
     if let Some(foreign) = error.get_ref().and_then(|inner| inner.downcast_ref::<Foreign>()) {
         return Some(whose(foreign).into());
+    }
+    if let Some(step) = instead_of_a_file(error) {
+        return Some(step.into());
     }
     match system::step(error) {
         Some(step) => Some(format!("{step}. Nothing is lost").into()),
@@ -54,6 +58,14 @@ const NO_LOCKS: &str = "This file system has no locks, without which two process
 /// Whether flock(2) failed because the file system has no locks.
 fn has_no_locks(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NOLCK | Errno::NOSYS | Errno::NOTSUP))
+}
+
+/// What to do about what stands where a file of ours is expected; None for other errors.
+pub(super) fn instead_of_a_file(error: &io::Error) -> Option<&'static str> {
+    NotAFile::of(error).map(|what| match what {
+        NotAFile::Link => "Replace it by the file itself",
+        NotAFile::Special => "Move it away",
+    })
 }
 
 fn common(error: &io::Error) -> Option<&'static str> {

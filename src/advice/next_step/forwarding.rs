@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Step, credential, network, sign_in, state};
+use super::{Step, credential, disk, network, sign_in, state};
 use crate::account::AccountName;
 use crate::command_line::this_program;
 use crate::forward::{CommandFailure, ForwardError};
@@ -53,8 +53,8 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         }
         ForwardError::Socket { source, .. } => socket(source.as_ref(), account),
         ForwardError::Busy { .. } => format!("Try later; {} waits for it", this_program(&format!("forward {account}"))),
-        ForwardError::Spool { .. }
-        | ForwardError::Wire { .. }
+        ForwardError::Spool { source, .. } => return disk::instead_of_a_file(source).map(Into::into),
+        ForwardError::Wire { .. }
         | ForwardError::Refused { lasting: false, .. }
         | ForwardError::Stopped
         | ForwardError::Unanswered { .. }

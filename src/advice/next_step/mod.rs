@@ -1,10 +1,14 @@
 //! What a user can do about an error, in words: one or more sentences, without the last full stop.
 
+pub(crate) mod check;
+pub(super) mod control;
 pub(crate) mod credential;
+pub(crate) mod daemon;
 mod disk;
 pub(super) mod forwarding;
 mod login;
 mod network;
+pub(crate) mod notify;
 mod protocol;
 mod session;
 pub(super) mod sign_in;
@@ -28,7 +32,8 @@ pub(super) type Step = Option<Cow<'static, str>>;
 
 const TRY_LATER: &str = "Try again later";
 
-const REPORT_IT: &str = "This is a bug in mailferry: please report it with the lines above";
+/// What to do about a bug.
+pub(super) const REPORT_IT: &str = "This is a bug in mailferry: please report it with the lines above";
 
 /// The command that continues after a person's decision.
 pub(super) fn fetch_with(decision: Decision, account: impl Display) -> String {
@@ -76,7 +81,7 @@ pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
         PollError::DiskHangs { .. } => Some("Check that disk".into()),
         PollError::Stopped => None,
         PollError::NoThread => Some(system::THREADS.into()),
-        PollError::InternalError(_) => Some("Please report it with the lines above".into()),
+        PollError::InternalError(_) => Some(REPORT_IT.into()),
     }
 }
 
@@ -126,6 +131,9 @@ pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
 pub(crate) const OTHER_SIZES: &str = "It is retrieved again, after longer and longer times. If it stays like that, see with \
     another mail program what the server has, and delete it there. If nearly all messages come like that, because the \
     server only estimates sizes, set sizes_are_estimates = true";
+
+/// Why a message is not fetched, to follow the number of such messages.
+pub(crate) const TOO_LARGE: &str = "larger than max_message_size";
 
 /// What to do if nothing is deleted on the server, because a delivery cannot be made durable.
 pub(crate) const UNSYNCABLE: &str = "Keep Maildir and state on a local disk, or set leave_on_server = true";

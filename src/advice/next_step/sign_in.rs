@@ -1,6 +1,6 @@
 //! What to do about a failed OAuth 2.0 sign-in.
 
-use super::{Step, TRY_LATER, credential, network, state, system};
+use super::{Step, TRY_LATER, credential, disk, network, state, system};
 use crate::account::AccountName;
 use crate::command_line::this_program;
 use crate::https::{HttpError, HttpProblem};
@@ -19,11 +19,31 @@ const BEGIN_AGAIN: &str = "Run the command again";
 
 /// What to do about a sign-in started by hand: nothing retries it.
 pub(in crate::advice) fn step_by_hand(error: &OAuthError, account: &AccountName) -> Step {
-    match error {
-        OAuthError::Http(HttpError { problem: HttpProblem::Net(_), .. }) => step(error, account),
-        OAuthError::Http(e) if e.is_temporary() => Some(format!("Try again later: {}", login(account)).into()),
-        _ => step(error, account),
-    }
+    let passes = match error {
+        OAuthError::Http(HttpError { problem, .. }) => match problem {
+            HttpProblem::TimedOut(_) | HttpProblem::Broken(_) | HttpProblem::Status(_) => true,
+            HttpProblem::Net(_) | HttpProblem::Address | HttpProblem::NotHttp { .. } | HttpProblem::TooLarge(_) => {
+                false
+            }
+        },
+        OAuthError::NotSignedIn { .. }
+        | OAuthError::SignInAgain { .. }
+        | OAuthError::Refused { .. }
+        | OAuthError::Unintelligible { .. }
+        | OAuthError::Scope { .. }
+        | OAuthError::NoRefreshToken
+        | OAuthError::NoClient { .. }
+        | OAuthError::NoSuchWay(_)
+        | OAuthError::Callback { .. }
+        | OAuthError::NotTheAddress
+        | OAuthError::TooLate
+        | OAuthError::Secret(_)
+        | OAuthError::State(_)
+        | OAuthError::File { .. }
+        | OAuthError::Busy { .. }
+        | OAuthError::NotDone(_) => false,
+    };
+    if passes { Some(format!("Try again later: {}", login(account)).into()) } else { step(error, account) }
 }
 
 /// What to do about the sign-in of an account's destination, which is configured in this table.
@@ -39,34 +59,10 @@ pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step
 /// Does the same for `oauth2` in this table and this command to sign in.
 fn step_in(error: &OAuthError, account: &AccountName, table: &str, login: &str) -> Step {
     let words = match error {
-        // What responds there is not an HTTPS server.
-        OAuthError::Http(HttpError {
-            problem:
-                HttpProblem::Net(NetError::NotTls { .. } | NetError::TlsTimeout { .. }) | HttpProblem::NotHttp { .. },
-            ..
-        }) => CHECK_PORT,
-        // The contacted host is not that of the account.
-        OAuthError::Http(HttpError { problem: HttpProblem::Net(NetError::Connect { attempts, .. }), .. }) => attempts
-            .iter()
-            .find_map(|(_, why)| system::step(why))
-            .unwrap_or("Check the addresses in `oauth2`, this machine's network, and whether that server is up"),
-        // It is the host of an endpoint, which no key may name.
-        OAuthError::Http(HttpError {
-            problem: HttpProblem::Net(NetError::Resolve { .. } | NetError::NoAddress { .. }),
-            ..
-        }) => {
-            return Some(
-                format!("Check its spelling and this machine's network; the endpoints come from `oauth2` in {table}")
-                    .into(),
-            );
-        }
-        OAuthError::Http(HttpError { problem: HttpProblem::Net(e), .. }) => {
-            return network::step_elsewhere(e, HTTPS, &format!("`oauth2` of {table}"));
-        }
+        OAuthError::Http(HttpError { problem, .. }) => return http(problem, table),
         OAuthError::Secret(e) => return credential::step(e),
         OAuthError::State(e) => return state::step(e, account),
-        OAuthError::Http(e) if e.is_temporary() => "It is tried again",
-        OAuthError::Http(_) | OAuthError::Unintelligible { .. } => CHECK_ADDRESSES,
+        OAuthError::Unintelligible { .. } => CHECK_ADDRESSES,
         OAuthError::NotSignedIn { .. } => return Some(format!("Sign in: {login}").into()),
         OAuthError::SignInAgain { .. } => return Some(format!("Sign in again: {login}").into()),
         OAuthError::Refused { code, .. } => refused(code),
@@ -85,9 +81,38 @@ fn step_in(error: &OAuthError, account: &AccountName, table: &str, login: &str) 
         OAuthError::NoSuchWay(MissingWay::Device { .. }) => {
             "Leave --device out, or use --paste where there is no browser"
         }
+        OAuthError::NotTheAddress => "Copy all of it from the address bar",
         OAuthError::Callback { .. } | OAuthError::TooLate => BEGIN_AGAIN,
-        OAuthError::File { .. } => "Check that it can be written and that there is space",
+        OAuthError::File { source, .. } => {
+            disk::instead_of_a_file(source).unwrap_or("Check that it can be written and that there is space")
+        }
         OAuthError::Busy { .. } | OAuthError::NotDone(_) => TRY_LATER,
+    };
+    Some(words.into())
+}
+
+/// What to do about a request to a server that `oauth2` in this table names.
+fn http(problem: &HttpProblem, table: &str) -> Step {
+    let words = match problem {
+        // What responds there is not an HTTPS server.
+        HttpProblem::Net(NetError::NotTls { .. } | NetError::TlsTimeout { .. }) | HttpProblem::NotHttp { .. } => {
+            CHECK_PORT
+        }
+        // The contacted host is not that of the account.
+        HttpProblem::Net(NetError::Connect { attempts, .. }) => attempts
+            .iter()
+            .find_map(|(_, why)| system::step(why))
+            .unwrap_or("Check the addresses in `oauth2`, this machine's network, and whether that server is up"),
+        // It is the host of an endpoint, which no key may name.
+        HttpProblem::Net(NetError::Resolve { .. } | NetError::NoAddress { .. }) => {
+            return Some(
+                format!("Check its spelling and this machine's network; the endpoints come from `oauth2` in {table}")
+                    .into(),
+            );
+        }
+        HttpProblem::Net(e) => return network::step_elsewhere(e, HTTPS, &format!("`oauth2` of {table}")),
+        HttpProblem::TimedOut(_) | HttpProblem::Broken(_) | HttpProblem::Status(_) => "It is tried again",
+        HttpProblem::Address | HttpProblem::TooLarge(_) => CHECK_ADDRESSES,
     };
     Some(words.into())
 }

@@ -10,6 +10,7 @@ use crate::advice::told;
 use crate::client::ClientError;
 use crate::client::error::{NotOffered, TooLong, TooLongFor};
 use crate::credential::{CommandFault, ContentsFault, CredentialError, ExposedFile, Exposure, Origin, ReadFault};
+use crate::disk::NotAFile;
 use crate::https::{HttpError, HttpProblem};
 use crate::net::{CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem, NetError};
 use crate::oauth::OAuthError;
@@ -198,7 +199,7 @@ fn a_session_is_told_with_the_key_that_helps() {
             ClientError::from(FramingError::NotPop3 { excerpt: "* OK IMAP4rev1 ready".to_owned() }).into(),
             &["This is an IMAP server: POP3 is usually at port 995"],
         ),
-        (ClientError::from(SendError::MustWait).into(), &["please report it"]),
+        (ClientError::from(SendError::MustWait).into(), &[REPORT_IT]),
         (ClientError::from(SendError::Command(command)).into(), &["300 octets", "Try auth = \"plain\""]),
     ]);
 }
@@ -226,6 +227,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
     let path = || PathBuf::from("/s/work.uids");
     let dir = || PathBuf::from("/s");
     let io = |errno: Errno| StateError::io("sync", "/s/work.uids".as_ref(), errno.into()).into();
+    let there = |what| StateError::io("sync", "/s/work.uids".as_ref(), io::Error::other(what)).into();
     check(vec![
         (
             StateError::Locked { account: account(), holder: String::new() }.into(),
@@ -276,6 +278,8 @@ fn a_state_is_told_with_the_command_that_goes_on() {
         (io(Errno::FBIG), &["Allow larger files (ulimit -f, LimitFSIZE=)"]),
         (io(Errno::ROFS), &["mounted read-only"]),
         (io(Errno::ACCESS), &["Give the user that runs mailferry access to it"]),
+        (there(NotAFile::Link), &["cannot sync /s/work.uids: it is a symbolic link. Replace it by the file itself"]),
+        (there(NotAFile::Special), &["it is not a regular file. Move it away"]),
     ]);
 }
 
@@ -330,6 +334,14 @@ fn a_disk_is_told_with_what_to_do_there() {
         (maildir(Errno::IO), &["Nothing is lost: what was not delivered is still on the server"]),
         (maildir(Errno::NOMEM), &["ulimit -v", "Nothing is lost"]),
         (
+            PollError::Maildir {
+                doing: "read",
+                path: "/m/.mailferry-id".into(),
+                source: io::Error::other(NotAFile::Special),
+            },
+            &["it is not a regular file. Move it away. Nothing is lost"],
+        ),
+        (
             space(unfit(1, 2, true)),
             &[
                 "message 1 does not fit into /m: 1.0 MiB are free there, and 16.0 MiB are kept free",
@@ -362,7 +374,7 @@ fn a_disk_is_told_with_what_to_do_there() {
         ),
         (PollError::NoThread, &["cannot start another thread", "TasksMax="]),
         (PollError::Stopped, &["the next run continues from here"]),
-        (PollError::contradiction("end", "it was odd"), &["Please report it with the lines above"]),
+        (PollError::contradiction("end", "it was odd"), &[REPORT_IT]),
     ]);
 }
 

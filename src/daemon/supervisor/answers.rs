@@ -6,6 +6,7 @@ use tracing::info;
 
 use super::Supervisor;
 use crate::account::AccountName;
+use crate::advice::next_step::daemon::SEE_STATUS;
 use crate::control::pieces::{Piece, Wanted};
 use crate::control::status::{AccountStatus, Status, VERSION};
 use crate::control::{LONGEST_OFTEN, Pending, Request, Response, TriedAgain};
@@ -151,7 +152,7 @@ impl Supervisor {
         let troubled = self.accounts.values().filter(|kept| kept.trouble_at(wall).is_some()).count();
         let mut line = format!("{}, {} being polled", Count::of(self.accounts.len(), "account"), self.queue.running());
         if troubled > 0 {
-            line.push_str(&format!(", {troubled} in trouble: see `mailferry status`"));
+            line.push_str(&format!(", {troubled} in trouble: {SEE_STATUS}"));
         }
         if self.config_problem.is_some() {
             line.push_str("; the changed configuration has errors and is not in force");

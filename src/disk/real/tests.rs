@@ -132,8 +132,13 @@ fn nothing_but_a_regular_file_is_opened() {
         assert!(RealDisk.append(path).is_err(), "{}", path.display());
         assert!(RealDisk.read(path, 10).is_err(), "{}", path.display());
     }
-    let error = RealDisk.append(&pipe).err().unwrap();
-    assert_eq!(error.to_string(), "it is not a regular file. Move it away");
+    for (path, expected, words) in
+        [(&pipe, NotAFile::Special, "it is not a regular file"), (&link, NotAFile::Link, "it is a symbolic link")]
+    {
+        let error = RealDisk.append(path).err().unwrap();
+        assert_eq!(error.to_string(), words);
+        assert_eq!(NotAFile::of(&error), Some(expected));
+    }
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
 }
 
