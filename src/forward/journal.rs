@@ -158,10 +158,41 @@ pub(super) fn glance(disk: &dyn Disk, path: &Path) -> Result<Ledger, StateError>
     Ok(read(disk, path)?.map(|read| read.ledger).unwrap_or_default())
 }
 
-struct Read {
+/// What a journal says.
+#[derive(Debug)]
+pub struct Read {
     ledger: Ledger,
     identity: Identity,
     contents: Contents,
+}
+
+impl Read {
+    /// Reads the bytes of a journal.
+    ///
+    /// # Errors
+    /// If they are not a journal, or damaged.
+    pub fn parse(bytes: &[u8]) -> Result<Self, BadJournal> {
+        let (mut identity, mut ledger) = (None, Ledger::default());
+        let contents = parse(bytes, |record| {
+            match record {
+                Record::Header(header) if identity.is_none() => identity = Some(header),
+                Record::Forwarding(record) if identity.is_some() => ledger.apply(record),
+                _ if identity.is_none() => return Err(BadJournal::NotOurs),
+                _ => return Err(BadJournal::Newer),
+            }
+            Ok(())
+        })?;
+        Ok(Self { ledger, identity: identity.ok_or(BadJournal::NotOurs)?, contents })
+    }
+
+    /// Returns the records with which it is rewritten.
+    pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        records(&self.identity, &self.ledger)
+    }
+}
+
+fn records<'a>(identity: &Identity, ledger: &'a Ledger) -> impl Iterator<Item = Record> + use<'a> {
+    std::iter::once(Record::Header(identity.clone())).chain(ledger.records().map(Record::Forwarding))
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Read>, StateError> {
@@ -170,19 +201,7 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Read>, StateError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StateError::io("read", path, e)),
     };
-    let (mut identity, mut ledger) = (None, Ledger::default());
-    let contents = parse(&bytes, |record| {
-        match record {
-            Record::Header(header) if identity.is_none() => identity = Some(header),
-            Record::Forwarding(record) if identity.is_some() => ledger.apply(record),
-            _ if identity.is_none() => return Err(BadJournal::NotOurs),
-            _ => return Err(BadJournal::Newer),
-        }
-        Ok(())
-    });
-    let contents = contents.map_err(|bad| StateError::journal(path, bad))?;
-    let identity = identity.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
-    Ok(Some(Read { ledger, identity, contents }))
+    Read::parse(&bytes).map(Some).map_err(|bad| StateError::journal(path, bad))
 }
 
 /// A journal that is open for writing, under its lock.
@@ -273,9 +292,7 @@ impl ForwardJournal {
     }
 
     fn rewrite(&mut self) -> Result<(), StateError> {
-        let header = Record::Header(self.identity.clone());
-        let records = std::iter::once(header).chain(self.ledger.records().map(Record::Forwarding));
-        let written = self.journal.rewrite(records);
+        let written = self.journal.rewrite(records(&self.identity, &self.ledger));
         written.map_err(|e| StateError::io("write", self.journal.path(), e))
     }
 }

@@ -10,7 +10,7 @@ mod doubt;
 mod error;
 mod forwarder;
 mod imap;
-mod journal;
+pub mod journal;
 mod letter;
 mod live;
 mod lmtp;

@@ -377,3 +377,15 @@ fn every_whole_configuration_in_a_page_is_a_good_one() {
     }
     assert!(tried >= 2, "{tried}");
 }
+
+#[test]
+fn every_fuzz_target_is_built_and_told_of() {
+    let (manifest, page) = (read("fuzz/Cargo.toml"), read("docs/testing.md"));
+    let targets = fs::read_dir(project("fuzz/fuzz_targets")).unwrap().map(|entry| entry.unwrap().path());
+    for target in targets {
+        let name = target.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(manifest.contains(&format!("[[bin]]\nname = \"{name}\"\n")), "{name} is not in fuzz/Cargo.toml");
+        assert!(page.contains(&format!("\n| `{name}` | ")), "{name} is not in docs/testing.md");
+        assert!(project("fuzz/seeds").join(&name).is_dir(), "{name} has no seeds");
+    }
+}

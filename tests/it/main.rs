@@ -39,6 +39,7 @@ mod early_ends;
 mod events;
 mod evidence;
 mod forward;
+mod fuzz_seeds;
 mod hostile;
 mod hung_disks;
 mod import;

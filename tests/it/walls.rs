@@ -117,18 +117,25 @@ fn no_modules_name_each_other_in_a_circle() {
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
-/// Every name in `docs/architecture.md` and in the tour of `src/lib.rs` exists.
+/// Every name in `docs/architecture.md`, in the tour of `src/lib.rs` and in `docs/testing.md` exists. The last one may
+/// also name what the tests consist of.
 #[test]
 fn the_pages_about_the_code_name_what_is_there() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for page in ["docs/architecture.md", "src/lib.rs"] {
+    let in_tests = words_below(&project.join("tests/it"));
+    for page in ["docs/architecture.md", "src/lib.rs", "docs/testing.md"] {
         let text = fs::read_to_string(project.join(page)).unwrap();
         let told = if page.ends_with(".rs") {
             text.lines().filter_map(|line| line.strip_prefix("//!")).collect::<Vec<_>>().join("\n")
         } else {
             text
         };
-        let findings = names::findings(&tree(), &told, &|file| project.join(file).exists());
+        let has_file = |file: &str| project.join(file).exists();
+        let is_fuzz_target = |name: &str| has_file(&format!("fuzz/fuzz_targets/{name}.rs"));
+        let is_in_tests = |name: &str| name.split("::").all(|word| in_tests.contains(word)) || is_fuzz_target(name);
+        let has_name = |name: &str| page == "docs/testing.md" && is_in_tests(name);
+        let outside = names::Outside { has_file: &has_file, has_name: &has_name };
+        let findings = names::findings(&tree(), &told, &outside);
         assert!(findings.is_empty(), "{page}:\n{}", findings.join("\n"));
     }
 }

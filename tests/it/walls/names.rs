@@ -7,8 +7,19 @@ use super::modules::{Module, Tree};
 /// Extensions of files that a page may name.
 const FILE: [&str; 1] = [".rs"];
 
-/// Returns what `page` names that does not exist. `exists` knows the files outside `src/`, relative to the project.
-pub(super) fn findings(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool) -> Vec<String> {
+/// Constants of others that a page may name.
+const FOREIGN: [&str; 1] = ["CLOCK_BOOTTIME"];
+
+/// What there is outside `src/`.
+pub(super) struct Outside<'a> {
+    /// Whether a file exists, relative to the project.
+    pub(super) has_file: &'a dyn Fn(&str) -> bool,
+    /// Whether a name or a path exists.
+    pub(super) has_name: &'a dyn Fn(&str) -> bool,
+}
+
+/// Returns what `page` names that does not exist.
+pub(super) fn findings(tree: &Tree, page: &str, outside: &Outside<'_>) -> Vec<String> {
     let mut wrong = BTreeSet::new();
     // The room that a paragraph of the code map is about.
     let mut room: Option<&str> = None;
@@ -22,7 +33,7 @@ pub(super) fn findings(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool) -
         } else if in_block {
             // In a drawing, only what can be nothing but a path is checked.
             line.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)))
-                .filter(|word| is_path(word) && !has_path(tree, word))
+                .filter(|word| is_path(word) && !has_path(tree, word) && !(outside.has_name)(word))
                 .for_each(|path| note("name", path));
         } else {
             if line.is_empty() {
@@ -35,7 +46,7 @@ pub(super) fn findings(tree: &Tree, page: &str, exists: &dyn Fn(&str) -> bool) -
                 room = rooms.first().copied().filter(|name| is_module(tree, name));
             }
             for span in spans(line) {
-                if let Some(what) = missing(tree, span, room, exists) {
+                if let Some(what) = missing(tree, span, room, outside) {
                     note(what, span);
                 }
             }
@@ -50,32 +61,34 @@ fn spans(line: &str) -> Vec<&str> {
 }
 
 /// Returns the kind of thing that a span names, if that does not exist.
-fn missing(tree: &Tree, span: &str, room: Option<&str>, exists: &dyn Fn(&str) -> bool) -> Option<&'static str> {
+fn missing(tree: &Tree, span: &str, room: Option<&str>, outside: &Outside<'_>) -> Option<&'static str> {
     if FILE.iter().any(|extension| span.ends_with(extension)) {
         let here = room.is_some() && !span.contains('/');
         let found = tree.modules().any(|module| {
             let in_room = !here || module.path.first().map(String::as_str) == room;
             in_room && module.file.ends_with(span)
         });
-        return (!found && !exists(span)).then_some("file");
+        return (!found && !(outside.has_file)(span)).then_some("file");
     }
     let name = span.split(['<', '(']).next().unwrap_or_default();
     if is_path(name) {
-        return (!has_path(tree, name)).then_some("name");
+        return (!has_path(tree, name) && !(outside.has_name)(name)).then_some("name");
     }
     let is_word = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let is_type = is_word
         && name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.contains(|c: char| c.is_ascii_lowercase());
     let is_snake = is_word && name.contains('_') && name.starts_with(|c: char| c.is_ascii_lowercase());
+    let is_constant =
+        is_word && name.contains('_') && !name.contains(|c: char| c.is_ascii_lowercase()) && !FOREIGN.contains(&name);
     let known = if is_type {
         tree.modules().any(|module| declares(module, name) || module.source.words.iter().any(|word| word == name))
-    } else if is_snake {
+    } else if is_snake || is_constant {
         tree.modules().any(|module| module.source.words.iter().any(|word| word == name))
     } else {
         true
     };
-    (!known).then_some("name")
+    (!known && !(outside.has_name)(name)).then_some("name")
 }
 
 fn is_path(name: &str) -> bool {

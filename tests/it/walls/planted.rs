@@ -229,13 +229,16 @@ fn of_page(page: &str) -> Vec<String> {
         ("poll/window.rs", "pub const AHEAD: u8 = 4; fn take_marks(per_host: u8) {}"),
         ("exit.rs", "pub enum ExitStatus { Ok }"),
     ]);
-    names::findings(&tree, page, &|file| file == "tests/it/main.rs")
+    let has_file = |file: &str| file == "tests/it/main.rs";
+    let has_name = |name: &str| name == "walls::RULES";
+    names::findings(&tree, page, &names::Outside { has_file: &has_file, has_name: &has_name })
 }
 
 #[test]
 fn a_page_that_names_what_is_there_is_left_in_peace() {
     let page = "`poll::Poll::run`, `poll::window`, `window::AHEAD`, `Poll::run`, `Step::Look`, `ExitStatus`, `take_marks`,\n\
-                `per_host`, `poll/window.rs`, `exit.rs`, `tests/it/main.rs`, `RETR`, `+OK`, `tmp/`, `Poll<T>`, `TOP n 0`\n\n\
+                `per_host`, `poll/window.rs`, `exit.rs`, `tests/it/main.rs`, `RETR`, `+OK`, `tmp/`, `Poll<T>`, `TOP n 0`,\n\
+                `CLOCK_BOOTTIME`, `walls::RULES`\n\n\
                 **`poll`**: `mod.rs`, `window.rs` how far.\n\n```\n  poll::window --> Poll\n```\n";
     assert_eq!(of_page(page), [""; 0]);
 }
@@ -249,6 +252,8 @@ fn a_page_that_names_what_is_not_there_is_found_out() {
         "`Poll::walk`",
         "`Ferry`",
         "`same_bytes`",
+        "`KNOWN_CIRCLES`",
+        "`walls::KNOWN`",
         "`poll/marking.rs`",
         "`marking.rs`",
         "`tests/it/gone.rs`",
