@@ -47,7 +47,7 @@ fn the_journal_of_a_forwarder_is_rewritten_with_what_it_says() {
     ];
     let rewritten = lines(read.records());
     assert_eq!(rewritten, least);
-    let again = Read::parse(&journal(&[rewritten.clone()])).unwrap();
+    let again = Read::parse(&journal(std::slice::from_ref(&rewritten))).unwrap();
     assert_eq!(lines(again.records()), rewritten);
 }
 
