@@ -115,7 +115,7 @@ pub fn after_setting_aside(account: &AccountName) -> String {
 impl ForwardReport {
     /// Returns the error that ended the pass, or why messages were put off, and the next step, for people.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
+    pub fn failure_text(&self) -> Option<String> {
         self.why_waiting().map(|error| told_of_forwarding(error, &self.account))
     }
 

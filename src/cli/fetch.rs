@@ -253,7 +253,7 @@ async fn keep_back_off(
     begun: Duration,
     stop: &CancellationToken,
 ) {
-    let refused = matches!(report.outcome().end, EndOfPoll::Refused { .. } | EndOfPoll::Trouble(Cause::AccessRefused));
+    let refused = matches!(report.outcome().end, EndOfPoll::Refused { .. } | EndOfPoll::Failed(Cause::AccessRefused));
     if !refused && report.end.is_err() {
         return;
     }

@@ -425,7 +425,7 @@ impl Answers {
         let only_unannounced = !announced && self.no_list.is_none();
         let refused_by = |asked, response| ClientError::Refused { provider: client.provider, asked, response };
         match (self.no_access, self.no_uidl, self.no_list) {
-            // Some servers refuse to list an empty maildrop, in words that may sound like trouble.
+            // Some servers refuse to list an empty maildrop, in words that may sound like a failure.
             (no_access, ..)
                 if refused
                     && self.drop.is_some_and(|listing| listing.count == 0)

@@ -18,7 +18,7 @@ use super::outside::{Found, Login, Outside, Recalled};
 use super::polls::{self, After, Ended, Polled, Polls};
 use super::{Load, SignalRequest, systemd};
 use crate::account::{Account, AccountName};
-use crate::account_record::Trouble;
+use crate::account_record::Failure;
 use crate::clock::alarm::{Alarm, since_boot};
 use crate::config::{Config, NotifySettings};
 use crate::control::{Control, Pending};
@@ -327,16 +327,16 @@ impl Supervisor {
         let Some(kept) = self.accounts.get_mut(name).or_else(|| self.gone.get_mut(name)) else {
             return self.queue.finished(name, now);
         };
-        let before = kept.trouble_at(clock.wall).map(Trouble::cause);
+        let before = kept.failure_at(clock.wall).map(Failure::cause);
         kept.on_poll_end(report, polled.begun..now, clock.wall, self.context.clock.time_of_week());
-        self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
+        self.metrics.on_poll_end(report, kept.failure().map(Failure::cause));
         log(kept, report, before, now, clock.wall);
         log_warnings(kept, report);
         let spool_is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
         self.forwarders.on_poll_end(name, report.retrieved, spool_is_full, now);
         let host = kept.account.endpoint.host.as_str();
         match report.outcome().end {
-            End::Refused { .. } | End::Trouble(Cause::AccessRefused) => self.login_pace.refused(host, now),
+            End::Refused { .. } | End::Failed(Cause::AccessRefused) => self.login_pace.refused(host, now),
             _ if report.logged_in => self.login_pace.let_in(host, now),
             _ => {}
         }

@@ -149,7 +149,7 @@ async fn overview(figures: &Figures, query: &str, snapshots: &Snapshots) -> Resu
     let sums = Sums::of(figures);
     let title = match sums.in_trouble {
         0 => "mailferry".to_owned(),
-        troubled => format!("({troubled}) mailferry"),
+        in_trouble => format!("({in_trouble}) mailferry"),
     };
     let page = Overview { figures, selection: &selection, selected: &selected, accounts: &accounts };
     Ok(html(theme::page(&title, &sums, page)?))

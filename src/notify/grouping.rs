@@ -24,7 +24,7 @@ struct Kind {
     host: String,
     /// The event, as in `MAILFERRY_EVENT`.
     event: &'static str,
-    /// The cause of a [`Notification::Trouble`].
+    /// The cause of a [`Notification::Failure`].
     cause: Option<Cause>,
 }
 
@@ -58,7 +58,7 @@ impl Grouping {
     /// Takes in a notification at a time since boot. Returns it at once if its kind is never combined.
     pub(crate) fn take(&mut self, news: Notification, account: &Arc<Account>, now: Duration) -> Option<News> {
         let (event, cause) = match &news {
-            Notification::Trouble { cause, .. } => (news.event(), Some(*cause)),
+            Notification::Failure { cause, .. } => (news.event(), Some(*cause)),
             Notification::Recovered | Notification::NoSuccess { .. } | Notification::CertificateExpires { .. } => {
                 (news.event(), None)
             }
@@ -155,7 +155,7 @@ mod tests {
     use crate::delivery::bench::account;
 
     fn refused() -> Notification {
-        Notification::Trouble { cause: Cause::LoginRefused, text: "the server refused the login".to_owned() }
+        Notification::Failure { cause: Cause::LoginRefused, text: "the server refused the login".to_owned() }
     }
 
     fn of(number: usize) -> Arc<Account> {
@@ -195,7 +195,7 @@ mod tests {
         Arc::make_mut(&mut Arc::make_mut(&mut elsewhere).endpoint).host = "other.example".to_owned();
         grouping.take(refused(), &of(0), SECOND);
         grouping.take(refused(), &elsewhere, SECOND);
-        grouping.take(Notification::Trouble { cause: Cause::Tls, text: String::new() }, &of(2), SECOND);
+        grouping.take(Notification::Failure { cause: Cause::Tls, text: String::new() }, &of(2), SECOND);
         grouping.take(Notification::Recovered, &of(3), SECOND);
         grouping.take(Notification::Recovered, &of(4), SECOND);
         let mut all = grouping.all();

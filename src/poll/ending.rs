@@ -134,7 +134,7 @@ impl Poll {
         };
         state.with("write down what was removed", after_quit).await??;
         self.events.tell(&PollEvent::Deleted(&deleted));
-        self.events.tell(&PollEvent::SessionEnded { trouble: None });
+        self.events.tell(&PollEvent::SessionEnded { quit_error: None });
         if let Some(LackOfSpace { first, never, available, reserve, messages, octets }) = retrieved.insufficient_space {
             let what = Message(&first, &self.redactor).to_string();
             let fetched = retrieved.safe;

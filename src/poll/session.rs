@@ -275,7 +275,7 @@ impl Poll {
     /// Ends a session in which nothing was retrieved or deleted. A failure does not matter.
     pub(super) async fn quit_in_order(&self, client: Client) {
         let quit = client.quit().await;
-        self.events.tell(&PollEvent::SessionEnded { trouble: quit.err().as_ref() });
+        self.events.tell(&PollEvent::SessionEnded { quit_error: quit.err().as_ref() });
     }
 
     /// Notes that a power cut could undo deliveries, so nothing is deleted.
