@@ -299,7 +299,8 @@ impl Client {
         if self.pipelining && !self.careful { WINDOW } else { 1 }
     }
 
-    /// Sends one command at a time from now on, so that a message that breaks the session is the only one in flight.
+    /// Sends one command at a time from now on, so that a message at which the session breaks is the only one in
+    /// flight.
     pub fn one_at_a_time(&mut self) {
         self.careful = true;
     }
@@ -310,10 +311,11 @@ impl Client {
         self.in_flight.awaited.len() > 1
     }
 
-    /// Returns the messages that may have caused this error: the one whose answer was awaited or being received and, if
-    /// something other than a response arrived in its place, the one before, which may have ended in the wrong place.
+    /// Returns the messages at which the session may have ended with this error: the one whose answer was awaited or
+    /// being received and, if something other than a response arrived in its place, the one before, which may have
+    /// ended in the wrong place.
     #[must_use]
-    pub fn suspects(&self, error: &ClientError) -> Vec<MessageNumber> {
+    pub fn ended_at(&self, error: &ClientError) -> Vec<MessageNumber> {
         let framing = matches!(error, ClientError::Framing(_));
         let current = self.in_flight.awaited.front().copied().and_then(message_of);
         let previous = self.in_flight.previous.filter(|_| framing && !self.in_flight.begun);

@@ -126,7 +126,7 @@ pub(crate) struct PollFacts<'a> {
     pub certificate_is_ours: bool,
     /// The end of a sign-in that is near, in seconds since 1970, and the number of whole days left.
     pub sign_in_ends: Option<(i64, i64)>,
-    /// The messages that caused trouble and are still there.
+    /// The messages that failed and are still there.
     pub quarantine: &'a [Quarantined],
     /// Hides the password in the server's unique-ids.
     pub redactor: &'a Redactor,

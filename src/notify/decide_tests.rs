@@ -252,7 +252,7 @@ fn each_message_in_quarantine_is_told_of_once() {
     assert!(account.well(HOUR).is_empty());
     account.quarantine.push(quarantined("c", HOUR));
     assert_eq!(account.well(HOUR), notifications("c", 1));
-    // One message goes, and later causes trouble again.
+    // One message goes, and later fails again.
     account.quarantine.remove(0);
     assert!(account.well(HOUR).is_empty());
     account.quarantine.push(quarantined("a", HOUR));

@@ -55,7 +55,7 @@ pub struct PollReport {
     pub long_headers: u64,
     /// Messages without a unique-id in an otherwise good listing.
     pub unnamed: Tally,
-    /// Messages that wait for the next poll, because one with the same unique-id and size caused trouble in this one.
+    /// Messages that wait for the next poll, because one with the same unique-id and size failed in this one.
     pub left_alone: u64,
     /// Messages that could not be verified, so that they were not deleted.
     pub unverified: u64,
@@ -108,12 +108,12 @@ pub struct PollReport {
     pub end: Result<(), PollError>,
 }
 
-/// A message that caused trouble and will be tried again later.
+/// A message that failed and will be tried again later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
     /// Its unique-id.
     pub unique_id: UniqueId,
-    /// The kind of trouble.
+    /// Why it failed.
     pub kind: QuarantineReason,
     /// How often it occurred in a row.
     pub times: u32,

@@ -247,7 +247,7 @@ impl<'a> Retriever<'a> {
         lack.octets = lack.octets.saturating_add(size);
     }
 
-    /// Reverses the rest of the messages without a record of trouble, so that the newest are requested first.
+    /// Reverses the rest of the messages without a quarantine, so that the newest are requested first.
     fn newest_first(&mut self) {
         let tried = usize::try_from(self.done.asked).unwrap_or(usize::MAX);
         let untried = self.retrieval.untried.saturating_sub(tried);

@@ -229,7 +229,7 @@ fn a_message_at_which_the_server_hangs_up_is_quarantined_longer_each_time() {
 }
 
 #[test]
-fn a_message_that_is_gone_for_good_is_not_remembered_as_trouble() {
+fn a_message_that_is_gone_for_good_is_not_remembered_as_quarantined() {
     let mut messages = small_ones(3);
     messages[1].refusal = Some("-ERR cannot open it".to_owned());
     let maildrop = Maildrop::new(messages);

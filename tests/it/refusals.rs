@@ -352,7 +352,7 @@ fn a_limit_that_is_about_one_message_is_a_refused_message() {
 }
 
 /// What was retrieved is kept; the rest is requested again when the server allows more, and none of it counts as
-/// trouble.
+/// a failure.
 #[test]
 fn a_daily_limit_is_waited_for() {
     for pipelining in [true, false] {
@@ -372,7 +372,7 @@ fn a_daily_limit_is_waited_for() {
         for _ in 0..3 {
             env.fetch().expect(75);
         }
-        // No message was set aside for it.
+        // No message was quarantined for it.
         maildrop.change(|contents| contents.messages.iter_mut().for_each(|message| message.refusal = None));
         env.fetch().expect(0).says("2 new messages");
         assert_same_mail(&env.mail(), &small_ones_stored(3));

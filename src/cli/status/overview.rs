@@ -286,13 +286,13 @@ impl Line {
         let last = self.last.map_or_else(|| "-".to_owned(), |time| ago(now.saturating_sub(time)));
         let next = self.next.map_or_else(|| "now".to_owned(), |time| in_one_unit(time.saturating_sub(now)));
         let today = Mail(self.today);
-        let aside = match self.quarantined {
+        let quarantined = match self.quarantined {
             0 => String::new(),
-            aside => format!(", {aside} in quarantine"),
+            count => format!(", {count} in quarantine"),
         };
         let begin = format!("{name:width$}  {state:7}  last {last:11}");
-        let text = format!("{begin}  next {next:7}  today {today}{aside}");
-        let shorter = vec![format!("{begin}  {today}{aside}"), begin, format!("{name:width$}  {state}")];
+        let text = format!("{begin}  next {next:7}  today {today}{quarantined}");
+        let shorter = vec![format!("{begin}  {today}{quarantined}"), begin, format!("{name:width$}  {state}")];
         Row { shorter, ..Row::plain(text, width + 2) }
     }
 }

@@ -162,7 +162,7 @@ impl<'a> Attempt<'a> {
             let failure = match tried {
                 Ok(None) => return Ok((method, announced)),
                 Ok(Some(failure)) => failure,
-                Err(error) => return Err(self.broke(error, method, client, login, announced.as_ref())),
+                Err(error) => return Err(self.session_broke(error, method, client, login, announced.as_ref())),
             };
             let Judged { error, another } = self.judge(failure, method, client.link(), login);
             if !another {
@@ -244,7 +244,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Handles a session that broke while a method was tried, which may have been more than the server tolerates.
-    fn broke(
+    fn session_broke(
         &mut self,
         error: ClientError,
         method: LoginMethod,

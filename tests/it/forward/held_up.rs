@@ -12,10 +12,10 @@ use super::*;
 use crate::program::wait_for;
 use crate::scripted::lmtp::{AndThen, LmtpServer};
 
-/// What a message that causes trouble contains.
+/// What a message that fails contains.
 const POISON: &[u8] = b"POISON";
 
-/// Makes messages of which the first `poison` ones cause trouble and have `size` octets more than the others.
+/// Makes messages of which the first `poison` ones fail and have `size` octets more than the others.
 fn messages(poison: usize, others: usize, size: usize) -> Vec<Message> {
     let bytes = |n: usize| match n <= poison {
         true => [small(n), POISON.to_vec(), vec![b'x'; size], b"\r\n".to_vec()].concat(),
@@ -29,7 +29,7 @@ fn by_lmtp(maildrop: &Maildrop, socket: &Path) -> TestEnv {
     TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", lmtp)])
 }
 
-/// Forwards to a script that puts messages into the directory `$1`. At a message that causes trouble, which is in the
+/// Forwards to a script that puts messages into the directory `$1`. At a message that fails, which is in the
 /// file `$m`, it runs `at_poison` first.
 fn by_command(maildrop: &Maildrop, dir: &Path, at_poison: &str) -> TestEnv {
     let program = dir.join("deliver");
