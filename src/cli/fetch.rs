@@ -124,7 +124,7 @@ async fn print_each(polls: &mut Polls<Ended>, reporter: &Reporter, display: &Dis
                 reports.push(Some(*report));
             }
             End::Done(Ended::Scheduled(report, notifications)) => {
-                reporter.print_news(&report, &notifications);
+                reporter.print_notifications(&report, &notifications);
                 reports.push(Some(*report));
             }
             End::GivenUp(report) => {

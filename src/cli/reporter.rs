@@ -74,7 +74,7 @@ impl Reporter {
     }
 
     /// Reports a poll, with only those problems that are news.
-    pub(super) fn print_news(&self, report: &PollReport, notifications: &[String]) {
+    pub(super) fn print_notifications(&self, report: &PollReport, notifications: &[String]) {
         if self.json {
             return say(as_json(report));
         }

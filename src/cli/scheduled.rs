@@ -123,7 +123,7 @@ impl Recalled {
         begun: Duration,
     ) -> Vec<String> {
         let Some(at) = self.take_in(context, account, report, begun) else { return Vec::new() };
-        let told = self.news(account, settings, report, &at);
+        let told = self.notifications(account, settings, report, &at);
         if self.keep(context, account, at.now, at.clock).await { told } else { all_of(report) }
     }
 
@@ -176,7 +176,13 @@ impl Recalled {
     }
 
     /// Returns what is to be reported, and marks it as reported.
-    fn news(&mut self, account: &Account, settings: &Settings, report: &PollReport, at: &EndOfPoll) -> Vec<String> {
+    fn notifications(
+        &mut self,
+        account: &Account,
+        settings: &Settings,
+        report: &PollReport,
+        at: &EndOfPoll,
+    ) -> Vec<String> {
         let EndOfPoll { now, clock, next } = at;
         let mut notifications = self.standing.notifications(&settings.notify, report, &next.reason, *now, clock.wall);
         notifications.extend(self.not_told_yet(report, &next.reason, *now));

@@ -12,7 +12,7 @@ use super::{Client, ClientError, ConnectionInfo, ResponsePart};
 use crate::account::{Account, Endpoint};
 use crate::net::{Connection, Dial, NetError};
 use crate::pop3::{Capabilities, Command, CommandKind, Event, Greeting, Mechanism, Response, Status};
-use crate::sasl::{Credentials, Exchange, Link, LoginMethod, SaslError, apop_digest};
+use crate::sasl::{Credentials, Exchange, Exposure, LoginMethod, SaslError, apop_digest};
 use crate::secret::Secret;
 use crate::threads;
 use attempt::Attempt;
@@ -205,11 +205,11 @@ impl Client {
     }
 
     /// Returns who can read this connection.
-    fn link(&self) -> Link {
+    fn exposure(&self) -> Exposure {
         match &self.info {
-            ConnectionInfo { protected: true, .. } => Link::Protected,
-            ConnectionInfo { loopback: true, .. } => Link::Loopback,
-            _ => Link::Cleartext,
+            ConnectionInfo { protected: true, .. } => Exposure::Protected,
+            ConnectionInfo { loopback: true, .. } => Exposure::Loopback,
+            _ => Exposure::Cleartext,
         }
     }
 
@@ -271,7 +271,7 @@ impl Client {
                 && failure.is_none()
                 && let Some(command) = commands.next()
             {
-                let shows = matches!(command.asked(), CommandKind::Pass | CommandKind::Apop);
+                let shows = matches!(command.kind(), CommandKind::Pass | CommandKind::Apop);
                 self.login.offered |= shows || speaking.as_ref().is_some_and(Speaking::is_offered);
                 self.ask(command)?;
             }

@@ -345,7 +345,7 @@ impl Client {
     /// [`ClientError::Send`]; a DELE is always out of turn here.
     pub fn ask(&mut self, command: Command) -> Result<(), ClientError> {
         if let Command::Dele(_) = command {
-            let (command, state) = (command.asked(), self.session.state());
+            let (command, state) = (command.kind(), self.session.state());
             return Err(SendError::OutOfTurn { command, state }.into());
         }
         self.send(command)
@@ -383,9 +383,9 @@ impl Client {
             self.session.receive(input).map_err(|e| self.masked(e))?;
         }
         self.dialogue.line('C', || &command);
-        let asked = command.asked();
+        let kind = command.kind();
         self.session.send(command)?;
-        self.in_flight.awaited.push_back(asked);
+        self.in_flight.awaited.push_back(kind);
         self.sent.push_back(Instant::now());
         Ok(())
     }

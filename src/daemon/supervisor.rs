@@ -34,11 +34,11 @@ use crate::schedule::queue::{Begin, Limits, Queue};
 use crate::schedule::{Cause, End, installation};
 use crate::state::saved::Files;
 use crate::text::Count;
-use news::tell;
+use notifying::tell;
 use reload::Reload;
 
 mod answers;
-mod news;
+mod notifying;
 mod reload;
 
 /// How often to look at what changes without notice: files of refused passwords, and the line for `systemctl status`.
@@ -104,7 +104,7 @@ pub(super) struct Supervisor {
 enum Event {
     Due,
     Forwarded(Option<Done>),
-    Polls(Box<polls::News>),
+    Polls(Box<polls::TaskReport>),
     Pending(Pending),
     Signal(SignalRequest),
     Reload,
@@ -221,7 +221,7 @@ impl Supervisor {
                 Event::LookAtPolls => self.polls.look(&mut self.queue, since_boot()),
                 Event::LookAround => self.look_around(),
                 Event::Page(done) => self.http.take(done),
-                Event::Polls(heard) => self.hear(*heard),
+                Event::Polls(report) => self.on_task_report(*report),
                 Event::Forwarded(done) => self.on_forwarded(done),
                 Event::Found(found) => self.take_note(found),
                 Event::Pending(question) => self.reply(question),
@@ -302,11 +302,11 @@ impl Supervisor {
         self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &*kept.account), now);
     }
 
-    /// Handles the end of an account's task, or what a poll says about its places.
-    fn hear(&mut self, heard: polls::News) {
-        match heard {
-            polls::News::Said(said) => said.tell(&mut self.queue, since_boot()),
-            polls::News::Ended(ended) => self.after(ended),
+    /// Handles the end of an account's task, or a request of a poll about its places.
+    fn on_task_report(&mut self, report: polls::TaskReport) {
+        match report {
+            polls::TaskReport::Places(request) => request.tell(&mut self.queue, since_boot()),
+            polls::TaskReport::Ended(ended) => self.after(ended),
         }
     }
 
@@ -366,7 +366,7 @@ impl Supervisor {
         let Some(name) = account else { return };
         if let Some(kept) = self.accounts.get(&name) {
             for one in news {
-                self.command_runner.tell_news(&one, &kept.account, &self.notify);
+                self.command_runner.run_for(&one, &kept.account, &self.notify);
             }
         }
         if has_room {
@@ -487,7 +487,7 @@ impl Supervisor {
         let mut look = tokio::time::interval(LOOK_AT_POLLS);
         while self.polls.count() > 0 {
             tokio::select! {
-                heard = self.polls.next() => self.hear(heard),
+                report = self.polls.next() => self.on_task_report(report),
                 _ = look.tick() => {
                     self.polls.look(&mut self.queue, since_boot());
                     if self.polls.all_hang() {

@@ -68,7 +68,7 @@ impl CommandRunner {
     }
 
     /// Runs the command that the configuration has for a notification, if any. Returns at once.
-    pub(crate) fn tell_news(&self, notifications: &Notification, account: &Account, settings: &NotifySettings) {
+    pub(crate) fn run_for(&self, notifications: &Notification, account: &Account, settings: &NotifySettings) {
         if let Some(command) = notifications.command(account, settings) {
             self.tell(command, notifications.environment(account));
         }
@@ -156,21 +156,21 @@ async fn run_to_its_end(
     };
     let (mut output, mut errors) = (Tail::default(), Tail::default());
     let ended = running.follow(limit, &mut output, &mut errors).await;
-    let said = Said(output.text(), errors.text());
+    let ends = OutputEnds(output.text(), errors.text());
     match ended {
-        Ok(status) if status.success() => Ok(format!("{what} succeeded{said}")),
+        Ok(status) if status.success() => Ok(format!("{what} succeeded{ends}")),
         Ok(status) => {
             let how = match (status.code(), status.signal()) {
                 (Some(code), _) => format!("ended with status {code}"),
                 (None, Some(signal)) => format!("was killed by signal {signal}"),
                 (None, None) => "ended in an unknown way".to_owned(),
             };
-            Err(format!("{what} {how}{said}; if it works by hand, the daemon's service restricts it"))
+            Err(format!("{what} {how}{ends}; if it works by hand, the daemon's service restricts it"))
         }
-        Err(NoEnd::Lost(e)) => Err(format!("{what} could not be waited for: {}{said}", text::system(&e))),
+        Err(NoEnd::Lost(e)) => Err(format!("{what} could not be waited for: {}{ends}", text::system(&e))),
         // A tail accepts any amount of output.
         Err(NoEnd::TimedOut | NoEnd::TooMuch) => {
-            Err(format!("{what} did not end within {} seconds and was killed{said}", limit.as_secs()))
+            Err(format!("{what} did not end within {} seconds and was killed{ends}", limit.as_secs()))
         }
     }
 }
@@ -206,9 +206,9 @@ impl fmt::Display for What {
 }
 
 /// The ends of a command's standard output and standard error.
-struct Said(String, String);
+struct OutputEnds(String, String);
 
-impl fmt::Display for Said {
+impl fmt::Display for OutputEnds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.as_str(), self.1.as_str()) {
             ("", "") => Ok(()),

@@ -287,7 +287,7 @@ impl<'a> Retriever<'a> {
         match &event {
             Event::Response { to: CommandKind::List(Some(number)), response } => self.hear_size(*number, response)?,
             Event::Response { to, response } => {
-                let heard = self.retrieval.in_step.hear(*to, response);
+                let heard = self.retrieval.in_step.on_response(*to, response);
                 if let Some(question) = heard.map_err(|e| self.client.masked(e))? {
                     return Ok(self.client.ask(question)?);
                 }
@@ -397,7 +397,7 @@ impl<'a> Retriever<'a> {
         }
         self.asks = true;
         self.asked_behind = self.done.asked;
-        self.client.ask(self.retrieval.in_step.question())
+        self.client.ask(self.retrieval.in_step.first_command())
     }
 
     /// Whether to ask between messages whether the responses are in step: a session that breaks long after the last

@@ -28,8 +28,8 @@
 //! action ([`History::begin_anew`]) resets everything.
 
 pub mod arrivals;
+pub(crate) mod credential_wait;
 pub(crate) mod login_pace;
-pub(crate) mod patience;
 pub(crate) mod queue;
 
 mod cause;

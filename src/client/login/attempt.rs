@@ -13,7 +13,7 @@ use crate::pop3::{
     Capabilities, CommandKind, FramingError, Mechanism, Refusal, ResponseCode, is_unknown_method, judge_refusal,
 };
 use crate::provider::Provider;
-use crate::sasl::{Link, LoginMethod, Offer, ways_to_log_in};
+use crate::sasl::{Exposure, LoginMethod, Offer, ways_to_log_in};
 use crate::secret::Secret;
 
 /// A login in progress, over one session or several.
@@ -107,7 +107,7 @@ impl<'a> Attempt<'a> {
             let offer = Offer {
                 capabilities: Some(announced),
                 timestamp: None,
-                link: Link::Cleartext,
+                exposure: Exposure::Cleartext,
                 bindable: false,
                 earlier: &[],
             };
@@ -124,7 +124,7 @@ impl<'a> Attempt<'a> {
         let (mut client, greeting) = reached.map_err(Ended::Unreached)?;
         client.refuse_cleartext(account).map_err(Ended::Unreached)?;
         client.careful = cached.one_at_a_time;
-        self.overheard |= client.link() == Link::Cleartext;
+        self.overheard |= client.exposure() == Exposure::Cleartext;
         let utf8 = !self.here.without_utf8;
         let login = Login { account, password, timestamp: greeting.timestamp.as_deref(), utf8 };
         match self.enter(&mut client, &login).await {
@@ -164,7 +164,7 @@ impl<'a> Attempt<'a> {
                 Ok(Some(failure)) => failure,
                 Err(error) => return Err(self.session_broke(error, method, client, login, announced.as_ref())),
             };
-            let Judged { error, another } = self.judge(failure, method, client.link(), login);
+            let Judged { error, another } = self.judge(failure, method, client.exposure(), login);
             if !another {
                 return Err(error);
             }
@@ -184,7 +184,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Decides what a failure means for this method and the others.
-    fn judge(&mut self, failure: Failure, method: LoginMethod, link: Link, login: &Login<'_>) -> Judged {
+    fn judge(&mut self, failure: Failure, method: LoginMethod, exposure: Exposure, login: &Login<'_>) -> Judged {
         self.refused = true;
         let (asked, response, offered, certain) = match failure {
             Failure::Refused { asked, response, offered, certain } => (asked, response, offered, certain),
@@ -198,7 +198,8 @@ impl<'a> Attempt<'a> {
         // Doubting such a refusal costs nothing if nobody can listen: the method may be at fault, and the password is
         // sent again.
         let auto = login.account.auth == AuthChoice::Auto;
-        let doubtful = refusal == Refusal::Credentials && auto && method.hides_password() && link != Link::Cleartext;
+        let doubtful =
+            refusal == Refusal::Credentials && auto && method.hides_password() && exposure != Exposure::Cleartext;
         self.only_showing |= doubtful && !unknown;
         // A server that does not know a method may answer anything. So unless it certainly means the credentials,
         // another method comes first next time.
@@ -223,8 +224,8 @@ impl<'a> Attempt<'a> {
         let bindable = client.info.binding.is_some();
         let failed = &self.here.failed;
         let earlier = [failed.as_slice(), &self.addresses.failed_elsewhere, &self.cached.failed_logins].concat();
-        let (timestamp, link) = (login.timestamp, client.link());
-        let offer = Offer { capabilities: announced, timestamp, link, bindable, earlier: &earlier };
+        let (timestamp, exposure) = (login.timestamp, client.exposure());
+        let offer = Offer { capabilities: announced, timestamp, exposure, bindable, earlier: &earlier };
         let Account { auth, uses_token, .. } = login.account;
         let ways = ways_to_log_in(*auth, *uses_token, &offer).map_err(ClientError::NoLogin)?;
         let before = |way: &LoginMethod| self.cached.failed_logins.iter().position(|failed| failed == way);
