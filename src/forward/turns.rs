@@ -34,7 +34,7 @@ impl Weight {
 }
 
 /// A message's position: first those that are not behind others, then those tried least recently, then the oldest.
-type Place = (bool, u64, (i64, u64, u64));
+type Position = (bool, u64, (i64, u64, u64));
 
 /// The order of a pass, and its failed tries.
 #[derive(Debug, Default)]
@@ -66,8 +66,8 @@ impl Turns {
             }
             newest = newest.max(known.map_or(0, |known| known.turn));
             failed += u32::from(known.is_some());
-            let place = (message.order(), known);
-            head = Some(head.map_or(place, |head: (_, _)| if place.0 < head.0 { place } else { head }));
+            let position = (message.order(), known);
+            head = Some(head.map_or(position, |head: (_, _)| if position.0 < head.0 { position } else { head }));
         }
         // The last pass began with the oldest one and got nowhere: now it is another one's turn.
         let rotates = head
@@ -78,7 +78,7 @@ impl Turns {
         Self { turn: last.saturating_add(1), before, now: BTreeMap::new(), rotates, returns }
     }
 
-    fn place(&self, message: &Spooled) -> Place {
+    fn position(&self, message: &Spooled) -> Position {
         let known = self.before.get(&message.name).copied().unwrap_or_default();
         let tried = if self.rotates || known.behind { known.turn } else { 0 };
         (known.behind, tried, message.order())
@@ -86,7 +86,7 @@ impl Turns {
 
     /// Puts messages in the order in which they are to be tried.
     pub(super) fn sort(&self, queue: &mut VecDeque<Spooled>) {
-        queue.make_contiguous().sort_by_key(|message| self.place(message));
+        queue.make_contiguous().sort_by_key(|message| self.position(message));
     }
 
     /// Whether one message is to be tried alone, because its outcome decides the order of the others.

@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use super::addresses::{Addresses, Ended, Next, Place};
+use super::addresses::{AddressProfile, Addresses, Ended, Next};
 use super::{CachedCapabilities, Failure, LoggedIn, Login, LoginError};
 use crate::account::{Account, AuthChoice};
 use crate::client::error::NotOffered;
@@ -22,7 +22,7 @@ pub(super) struct Attempt<'a> {
     password: &'a Secret,
     cached: &'a CachedCapabilities,
     /// What was found out about the current address.
-    here: Place,
+    here: AddressProfile,
     /// The addresses tried so far, and what may be tried next.
     addresses: Addresses,
     /// Whether the server hung up on a method and there is another one.
@@ -54,7 +54,7 @@ impl<'a> Attempt<'a> {
             account,
             password,
             cached,
-            here: Place::default(),
+            here: AddressProfile::default(),
             addresses: Addresses::default(),
             another_way: false,
             untried: false,
@@ -129,7 +129,7 @@ impl<'a> Attempt<'a> {
         let login = Login { account, password, timestamp: greeting.timestamp.as_deref(), utf8 };
         match self.enter(&mut client, &login).await {
             Ok((method, capabilities)) => {
-                let Place { failed, without_capa, .. } = std::mem::take(&mut self.here);
+                let AddressProfile { failed, without_capa, .. } = std::mem::take(&mut self.here);
                 Ok(LoggedIn { client, capabilities, bears_capa: !without_capa, method, failed })
             }
             Err(error) => Err(self.broken(error, &client)),
