@@ -22,7 +22,7 @@ use crate::account_record::stamp;
 use crate::advice::fetchmail;
 use crate::config::Config;
 use crate::control::Request;
-use crate::delivery::recovery::OtherMaildir;
+use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::exit::ExitStatus;
 use crate::forward::ForwardOptions;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool, poll};
@@ -158,7 +158,7 @@ fn begin_polls(
         dry_run: fetch.dry_run,
         new_state: fetch.new_state,
         must_exist: false,
-        other_maildir: if fetch.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse },
+        other_maildir: if fetch.accept_maildir { OtherMaildirPolicy::Accept } else { OtherMaildirPolicy::Refuse },
         fetch_again: fetch.fetch_again,
     };
     let (wait, scheduled) = (fetch.wait, fetch.scheduled);

@@ -117,7 +117,7 @@ async fn a_connection_that_ends_is_noticed_at_once() {
     assert!(matches!(error, ClientError::Closed | ClientError::Lost { .. }), "{error}");
 }
 
-/// The messages at which the session ended when the server answers three RETRs like this and hangs up.
+/// The messages at which the session ended when the server answers three RETRs like this and closes the connection.
 async fn ended_at(answers: &[u8]) -> Vec<u32> {
     let (mut client, mut server) = logged_in(4096).await;
     (1..=3).for_each(|n| client.ask(retrieve(n)).unwrap());

@@ -48,7 +48,7 @@ pub struct LoggedIn {
     /// What CAPA announced before the login, in this session or an earlier one; None if the server does not support
     /// CAPA.
     pub capabilities: Option<Capabilities>,
-    /// False if the server hung up on CAPA.
+    /// False if the connection was closed by the server at CAPA.
     pub bears_capa: bool,
     /// The login method that succeeded.
     pub method: LoginMethod,
@@ -66,7 +66,7 @@ pub struct LoginError {
 }
 
 /// Connects and logs in. If the server does not know a login method, the credential was not refused: the next method is
-/// tried, in the same session or, if the server hangs up, in a new one.
+/// tried, in the same session or, if the server closes the connection, in a new one.
 ///
 /// # Errors
 /// [`LoginError`]. A refused credential is not offered again, with one exception: if a method that hides the password

@@ -167,7 +167,7 @@ fn message_of(asked: CommandKind) -> Option<MessageNumber> {
     }
 }
 
-/// How far a login got, to explain why the server hung up.
+/// How far a login got, to explain why the connection was closed by the server.
 #[derive(Debug, Clone, Copy, Default)]
 struct LoginProgress {
     /// Whether anything was sent from which the server can judge the credential.
@@ -561,7 +561,7 @@ impl Client {
                     self.session.advance_output(written);
                     self.unflushed = true;
                 }
-                // The server's last words may still be readable, and may say why it hung up.
+                // The server's last words may still be readable, and may say why it closed the connection.
                 Poll::Ready(Err(e)) => {
                     return self.poll_read(cx).map(|read| read.and_then(|n| if n == 0 { Err(e) } else { Ok(n) }));
                 }

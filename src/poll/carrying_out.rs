@@ -172,7 +172,7 @@ impl Poll {
         }
         self.so_far.messages += retriever.done.safe;
         self.octets += retriever.done.octets;
-        // The server may have hung up at, or not answered, a request for a single size.
+        // The server may have closed the connection at, or not answered, a request for a single size.
         let broke = matches!(&retrieved, Err(PollError::Client(_)));
         let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
         self.in_session = InSession {

@@ -72,7 +72,8 @@ impl Poll {
         }
     }
 
-    /// Returns the destination for a Maildir of the account, `None` meaning its own; messages in its spool are forwarded.
+    /// Returns the destination for a Maildir of the account, `None` meaning its own; messages in its spool are
+    /// forwarded.
     fn destination(&self, path: Option<&Path>) -> MessageDestination {
         let path = path.unwrap_or(&self.account.maildir);
         let spool = self.context.state_dir.join(self.account.name.spool());

@@ -54,7 +54,7 @@ pub(super) struct Retrieval {
     /// How many more bytes may be written without touching the reserve.
     pub(super) free_space: u64,
     /// The free space when the session began.
-    pub(super) room: FreeSpaces,
+    pub(super) free_spaces: FreeSpaces,
     /// Messages larger than this many octets stay on the server.
     pub(super) max_message_size: Option<u64>,
     /// How many messages at the head of `messages` have no quarantine.

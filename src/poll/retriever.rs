@@ -233,13 +233,13 @@ impl<'a> Retriever<'a> {
     /// not suffer from it.
     fn does_not_fit(&mut self) {
         let Some(listed) = self.retrieval.messages.pop_front() else { return };
-        let (room, size) = (self.retrieval.room, self.retrieval.size(&listed));
-        let taken = room.now.saturating_sub(self.retrieval.free_space);
+        let (space, size) = (self.retrieval.free_spaces, self.retrieval.size(&listed));
+        let taken = space.now.saturating_sub(self.retrieval.free_space);
         let lack = self.done.insufficient_space.get_or_insert_with(|| LackOfSpace {
             first: listed,
-            never: size > room.empty,
-            available: room.available.saturating_sub(taken),
-            reserve: room.reserve,
+            never: size > space.empty,
+            available: space.available.saturating_sub(taken),
+            reserve: space.reserve,
             messages: 0,
             octets: 0,
         });
@@ -430,15 +430,15 @@ impl<'a> Retriever<'a> {
         let now = self.retrieval.size(listed);
         self.window.completed(before);
         self.window.asked(now);
-        let room = self.retrieval.free_space.saturating_add(before);
-        let taken = if now > room {
+        let space = self.retrieval.free_space.saturating_add(before);
+        let taken = if now > space {
             // The size may be wrong, so it reserves no space: the bytes that come do.
             self.oversized.insert(number);
             0
         } else {
             now
         };
-        self.retrieval.free_space = room.saturating_sub(taken);
+        self.retrieval.free_space = space.saturating_sub(taken);
         Ok(())
     }
 

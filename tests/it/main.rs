@@ -52,6 +52,7 @@ mod mechanisms;
 mod memory;
 mod modes;
 mod oauth;
+mod old_words;
 mod one_at_a_time;
 mod order;
 mod other_sizes;

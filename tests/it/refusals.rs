@@ -114,7 +114,7 @@ fn nobody_there_is_for_later() {
 }
 
 #[test]
-fn a_server_that_hangs_up_is_for_later() {
+fn a_server_that_closes_the_connection_is_for_later() {
     for last in [Step::Close, Step::Reset] {
         fetch_from(&dialogue::serve(vec![last.clone()])).expect(75);
         fetch_from(&dialogue::serve(vec![Step::say("+OK hello"), last])).expect(75);
@@ -228,7 +228,7 @@ fn a_maildrop_that_is_locked_only_behind_the_login_is_for_later() {
 }
 
 #[test]
-fn a_server_that_hangs_up_behind_a_good_login_is_in_trouble() {
+fn a_server_that_closes_the_connection_behind_a_good_login_is_in_trouble() {
     let login = |behind: Vec<Step>| {
         let mut steps = vec![
             Step::say("+OK"),

@@ -12,8 +12,8 @@ use crate::sasl::LoginMethod;
 /// How many sessions one login may take: one for each possible method, and one without CAPA.
 const MOST_SESSIONS: usize = 8;
 
-/// In how many of them the credential may be sent: a server that hangs up on it may mean a refusal, and lock the
-/// account after too many attempts.
+/// In how many of them the credential may be sent: a server that closes the connection at it may mean a refusal, and
+/// lock the account after too many attempts.
 const MOST_OFFERS: usize = 2;
 
 /// What was found out about one address of the server.
@@ -21,9 +21,9 @@ const MOST_OFFERS: usize = 2;
 pub(super) struct AddressProfile {
     /// The login methods that failed, in the order in which they were tried.
     pub(super) failed: Vec<LoginMethod>,
-    /// Whether the server hung up on CAPA.
+    /// Whether the connection was closed by the server at CAPA.
     pub(super) without_capa: bool,
-    /// Whether the server hung up before it answered UTF8.
+    /// Whether the connection was closed by the server before it answered UTF8.
     pub(super) without_utf8: bool,
 }
 

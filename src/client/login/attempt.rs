@@ -25,14 +25,14 @@ pub(super) struct Attempt<'a> {
     here: AddressProfile,
     /// The addresses tried so far, and what may be tried next.
     addresses: Addresses,
-    /// Whether the server hung up on a method and there is another one.
+    /// Whether the connection was closed by the server at a method and there is another one.
     another_way: bool,
     /// Whether the session ended at a method while another was left, for now or for the next poll.
     untried: bool,
     /// Whether this session failed for a reason other than the method and the credential, so that another address may
     /// do.
     another_address: bool,
-    /// Whether a method was refused in this session, which may be why the server hung up.
+    /// Whether a method was refused in this session, which may be why the connection was closed by the server.
     refused: bool,
     /// Whether the server refused a method that hides the password: it may only pretend to support such methods.
     only_showing: bool,
@@ -65,7 +65,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Logs in, in one session, or in several if the server hangs up on a method or one of its addresses does not work.
+    /// Logs in, in one session, or in several if the server closes the connection at a method or one of its addresses
+    /// does not work.
     pub(super) async fn run(mut self, dialer: &dyn Dial) -> Result<LoggedIn, LoginError> {
         loop {
             (self.another_way, self.untried, self.another_address, self.refused) = (false, false, false, false);
@@ -83,7 +84,7 @@ impl<'a> Attempt<'a> {
                 Next::Address => {}
                 Next::Over(error) => {
                     if !self.untried && self.addresses.sessions > 1 && !is_refusal(&error) {
-                        // It hangs up on everything, so the login method is hardly the reason.
+                        // It closes the connection at everything, so the login method is hardly the reason.
                         self.here.failed.retain(|way| self.overheard && way.hides_password());
                     }
                     return Err(self.over(error));
@@ -169,10 +170,10 @@ impl<'a> Attempt<'a> {
                 return Err(error);
             }
             if std::mem::take(&mut from_memory) {
-                // The cached capabilities may be outdated. Many servers hang up after a refusal.
+                // The cached capabilities may be outdated. Many servers close the connection after a refusal.
                 match client.capabilities().await {
                     Ok(now) => announced = now,
-                    Err(_) => return Err(self.hung_up(error, client, login, announced.as_ref())),
+                    Err(_) => return Err(self.connection_closed(error, client, login, announced.as_ref())),
                 }
             }
             let Some(next) = self.next(client, login, announced.as_ref())? else {
@@ -264,11 +265,11 @@ impl<'a> Attempt<'a> {
             // It may have been UTF8 that it did not tolerate.
             let utf8 = login.utf8 && announced.is_some_and(Capabilities::utf8) && !client.login.utf8_answered;
             self.here.without_utf8 |= utf8;
-            // After a refusal, the refusal may be why it hung up.
+            // After a refusal, the refusal may be why it closed the connection.
             if !self.refused {
                 self.here.failed.push(method);
             }
-            let error = self.hung_up(error, client, login, announced);
+            let error = self.connection_closed(error, client, login, announced);
             if utf8 && !self.another_way {
                 self.here.failed.pop_if(|way| *way == method);
                 self.another_way = true;
@@ -278,8 +279,8 @@ impl<'a> Attempt<'a> {
         error
     }
 
-    /// Handles a server that hung up; another session is worthwhile if another method is left.
-    fn hung_up(
+    /// Handles a connection that was closed by the server; another session is worthwhile if another method is left.
+    fn connection_closed(
         &mut self,
         error: ClientError,
         client: &Client,

@@ -181,14 +181,14 @@ fn new_mail_does_not_wait_for_one_message_that_a_quota_was_told() {
 
 #[test]
 fn what_an_lmtp_server_says_of_itself_at_one_message_holds_up_no_other() {
-    use AndThen::{GoesOn, HangsUp};
+    use AndThen::{Closes, GoesOn};
     for (words, and_then, runs) in [
         ("452 4.2.2 mailbox is full", GoesOn, 1),
         ("552 5.2.2 Quota exceeded", GoesOn, 1),
         ("451 4.3.0 scanner crashed", GoesOn, 1),
-        ("421 4.3.0 scanner crashed", HangsUp, 5),
-        ("451 4.3.0 scanner crashed", HangsUp, 5),
-        ("452 4.2.2 mailbox is full", HangsUp, 5),
+        ("421 4.3.0 scanner crashed", Closes, 5),
+        ("451 4.3.0 scanner crashed", Closes, 5),
+        ("452 4.2.2 mailbox is full", Closes, 5),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("lmtp");

@@ -55,8 +55,8 @@ pub(super) fn look(
         _ => Some(Step::warn(
             "room",
             format!(
-                "{waiting} ({}) to fetch, and only {} available where {} is: what does not fit stays on the server; make \
-                 room, or move the Maildir",
+                "{waiting} ({}) to fetch, and only {} available where {} is: what does not fit stays on the server; free \
+                 some space, or move the Maildir",
                 Size(octets),
                 Size(free),
                 account.maildir.display()
