@@ -17,7 +17,7 @@ use crate::notify::{Notification, NotifyState, PollFacts, after_poll};
 use crate::poll::{PollError, PollReport};
 use crate::schedule::{Arrivals, Cause, Experience, History, Next, PollTiming, Reason, TimeOfWeek, next};
 use crate::state::error::StateError;
-use crate::state::saved::{Files, Saved, SavedForwardingPause, SavedTrouble};
+use crate::state::saved::{Files, Saved, SavedFailure, SavedForwardingPause};
 
 /// The longest text about a problem that is kept, in characters.
 const LONGEST_TEXT: usize = 1000;
@@ -30,7 +30,7 @@ pub struct Standing {
     /// What people were told about it.
     pub told: NotifyState,
     /// What keeps it from working.
-    pub trouble: Option<Box<Trouble>>,
+    pub failure: Option<Box<Failure>>,
     /// How long runs started by a timer leave the forwarding destination alone. The daemon has this in memory.
     pub forwarding: Option<Box<ForwardingPause>>,
 }
@@ -50,8 +50,8 @@ pub struct ForwardingPause {
 
 /// What keeps an account from working.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// Why the next poll is due then: a trouble, or a doubt.
+pub struct Failure {
+    /// Why the next poll is due then: a failure, or a doubt.
     pub reason: Reason,
     /// When the next poll is due, since boot.
     pub due: Duration,
@@ -61,12 +61,12 @@ pub struct Trouble {
     pub text: String,
 }
 
-impl Trouble {
+impl Failure {
     /// Returns its kind.
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self.reason {
-            Reason::Trouble { cause, .. } => cause,
+            Reason::Failure { cause, .. } => cause,
             // A refused login that is not believed yet.
             _ => Cause::ServerBusy,
         }
@@ -84,18 +84,18 @@ impl Trouble {
     #[must_use]
     pub fn outlives_a_restart(&self) -> bool {
         match self.reason {
-            Reason::Trouble { cause, .. } => {
+            Reason::Failure { cause, .. } => {
                 cause.reached_server() || matches!(cause, Cause::Credential | Cause::InternalError)
             }
             _ => true,
         }
     }
 
-    /// Returns how many polls in a row had this trouble.
+    /// Returns how many polls in a row failed like this.
     #[must_use]
     pub fn times(&self) -> u32 {
         match self.reason {
-            Reason::Trouble { times, .. } => times,
+            Reason::Failure { times, .. } => times,
             _ => 1,
         }
     }
@@ -115,19 +115,19 @@ impl Standing {
     ) -> Next {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         let next = next(&timing, &mut self.history, &report.outcome(), seed, polled, local);
-        let is_trouble = matches!(next.reason, Reason::Trouble { .. } | Reason::Doubt);
+        let is_failure = matches!(next.reason, Reason::Failure { .. } | Reason::Doubt);
         let text = match &report.end {
             // The text is shown later to people who did not ask about the account.
             Err(PollError::State(held @ StateError::Locked { .. })) => Some(held.to_string()),
-            _ => report.trouble(),
+            _ => report.failure_text(),
         };
-        self.trouble = text.filter(|_| is_trouble).map(|mut text| {
+        self.failure = text.filter(|_| is_failure).map(|mut text| {
             text.shrink_to_fit();
-            let mut trouble = Trouble { reason: next.reason, due: next.at, since: wall, text };
-            if let Some(known) = self.trouble.as_ref().filter(|known| known.cause() == trouble.cause()) {
-                trouble.since = known.since;
+            let mut failure = Failure { reason: next.reason, due: next.at, since: wall, text };
+            if let Some(known) = self.failure.as_ref().filter(|known| known.cause() == failure.cause()) {
+                failure.since = known.since;
             }
-            Box::new(trouble)
+            Box::new(failure)
         });
         next
     }
@@ -161,13 +161,13 @@ impl Standing {
             pace: experience.map(|one| one.pace.as_secs()),
             pace_learnt: experience.map(|one| ago(one.learnt)),
             in_a_row: history.in_a_row.iter().map(|(cause, times)| (cause.name().to_owned(), *times)).collect(),
-            trouble: self.trouble.as_ref().map(|trouble| SavedTrouble {
-                cause: trouble.cause().name().to_owned(),
-                doubt: trouble.reason == Reason::Doubt,
-                times: trouble.times(),
-                due_in: trouble.due.saturating_sub(now).as_secs().saturating_add(1),
-                since: trouble.since,
-                text: trouble.text.chars().take(LONGEST_TEXT).collect(),
+            failure: self.failure.as_ref().map(|failure| SavedFailure {
+                cause: failure.cause().name().to_owned(),
+                doubt: failure.reason == Reason::Doubt,
+                times: failure.times(),
+                due_in: failure.due.saturating_sub(now).as_secs().saturating_add(1),
+                since: failure.since,
+                text: failure.text.chars().take(LONGEST_TEXT).collect(),
             }),
             forwarding: self.forwarding.as_ref().map(|pause| SavedForwardingPause {
                 failures: pause.failures,
@@ -203,24 +203,24 @@ impl Standing {
             let left = passed.map_or(0, |passed| due_in.saturating_sub(passed));
             now.saturating_add(Duration::from_secs(left))
         };
-        let trouble = saved.trouble.as_ref().and_then(|trouble| {
-            let reason = if trouble.doubt {
+        let failure = saved.failure.as_ref().and_then(|failure| {
+            let reason = if failure.doubt {
                 Reason::Doubt
             } else {
-                Reason::Trouble { cause: Cause::named(&trouble.cause)?, times: trouble.times }
+                Reason::Failure { cause: Cause::named(&failure.cause)?, times: failure.times }
             };
-            Some(Box::new(Trouble {
+            Some(Box::new(Failure {
                 reason,
-                due: due(trouble.due_in),
-                since: trouble.since,
-                text: trouble.text.clone(),
+                due: due(failure.due_in),
+                since: failure.since,
+                text: failure.text.clone(),
             }))
         });
         let forwarding = saved.forwarding.as_ref().map(|pause| {
             let (failures, password) = (pause.failures, pause.password.clone());
             Box::new(ForwardingPause { failures, due: due(pause.due_in), password, is_of_one: pause.of_one })
         });
-        Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), trouble, forwarding }
+        Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), failure, forwarding }
     }
 }
 

@@ -59,14 +59,14 @@ fn kept(standing: &Standing, now: (Duration, ClockReading)) -> Saved {
 fn a_back_off_is_what_is_left_of_it() {
     let begun = clock(1, 1000, 50_000);
     let (standing, told) = after(vec![refused()], Standing::default(), begun);
-    assert!(matches!(told[..], [Notification::Trouble { cause: Cause::LoginRefused, .. }]), "{told:?}");
+    assert!(matches!(told[..], [Notification::Failure { cause: Cause::LoginRefused, .. }]), "{told:?}");
     let saved = kept(&standing, begun);
     let left = |now: (Duration, ClockReading)| {
         let restored = Standing::restore(&saved, now.0, now.1);
         assert_eq!(restored.history.in_a_row, standing.history.in_a_row);
-        let trouble = restored.trouble.unwrap();
-        assert_eq!((trouble.cause(), trouble.times(), trouble.since), (Cause::LoginRefused, 1, 50_000));
-        (trouble.due - now.0).as_secs()
+        let failure = restored.failure.unwrap();
+        assert_eq!((failure.cause(), failure.times(), failure.since), (Cause::LoginRefused, 1, 50_000));
+        (failure.due - now.0).as_secs()
     };
     let all = left(begun);
     assert!((HOUR..=HOUR + HOUR / 10 + 1).contains(&all), "{all}");
@@ -86,7 +86,7 @@ fn the_row_goes_on_and_what_was_told_is_not_told_again() {
         let (after, notifications) = after(vec![refused()], standing, now);
         told.extend(notifications);
         let saved = kept(&after, now);
-        let due = after.trouble.as_ref().unwrap().due;
+        let due = after.failure.as_ref().unwrap().due;
         waits.push((due - now.0).as_secs() / HOUR);
         now = clock(1, due.as_secs() + 2, 50_000 + i64::try_from(due.as_secs()).unwrap());
         standing = Standing::restore(&saved, now.0, now.1);
@@ -95,7 +95,7 @@ fn the_row_goes_on_and_what_was_told_is_not_told_again() {
     assert_eq!(told.len(), 1, "{told:?}");
     let (standing, told) = after(vec![report(Ok(()))], standing, now);
     assert_eq!(told, [Notification::Recovered]);
-    assert!(standing.trouble.is_none() && standing.history.in_a_row.is_empty());
+    assert!(standing.failure.is_none() && standing.history.in_a_row.is_empty());
 }
 
 #[test]
@@ -107,11 +107,11 @@ fn what_changes_nothing_is_the_same() {
     let files = Files { config: "other".to_owned(), password: String::new() };
     assert!(first.says_the_same(&standing.save(&files, later.0, later.1)), "an idle poll writes nothing");
     let (standing, _) = after(vec![refused()], standing, later);
-    let trouble = kept(&standing, later);
-    assert!(!first.says_the_same(&trouble) && !trouble.says_the_same(&first));
-    assert!(!trouble.says_the_same(&standing.save(&files, later.0, later.1)), "a person changed something");
+    let failure = kept(&standing, later);
+    assert!(!first.says_the_same(&failure) && !failure.says_the_same(&first));
+    assert!(!failure.says_the_same(&standing.save(&files, later.0, later.1)), "a person changed something");
     assert_eq!(first.digest(), standing_of(&first, later).digest());
-    assert_ne!(first.digest(), trouble.digest());
+    assert_ne!(first.digest(), failure.digest());
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn a_changed_file_is_seen() {
 
 #[test]
 fn another_mailferry_may_hold_an_account_for_an_hour() {
-    let held_by = |cause| Trouble {
-        reason: Reason::Trouble { cause, times: 3 },
+    let held_by = |cause| Failure {
+        reason: Reason::Failure { cause, times: 3 },
         due: Duration::ZERO,
         since: 10_000,
         text: String::new(),

@@ -309,7 +309,7 @@ impl ForwardReport {
     /// reasons of their own.
     #[must_use]
     pub fn why_not_forwarded(&self) -> Option<String> {
-        let why = match self.trouble() {
+        let why = match self.failure_text() {
             None if self.waiting_here() > 0 => "there was no time for all of it".to_owned(),
             why => why?,
         };

@@ -47,7 +47,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (noted, counted, tls) = (Arc::clone(&noted), Arc::clone(&counted), tls.clone());
-                // A client that hangs up is no concern of the others.
+                // A client that closes the connection is no concern of the others.
                 thread::spawn(move || drop(welcome(stream, tls, maildrop, &noted, &counted)));
             }
         });

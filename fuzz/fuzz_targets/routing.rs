@@ -8,7 +8,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use mailferry::routing::{
-    Address, Condition, HeaderEnd, Multidrop, Occurrence, OtherMaildir, Pattern, Route, Routing, Rule, Rules, Target, Told,
+    Address, Condition, HeaderEnd, Multidrop, Occurrence, OtherMaildir, Pattern, Route, Routing, Rule, Rules, Target, HeaderRecipients,
 };
 
 fn maildir(path: &str) -> OtherMaildir {
@@ -52,9 +52,9 @@ fuzz_target!(|message: &[u8]| {
     for occurrence in [Occurrence::One(NonZeroU32::MIN), Occurrence::All] {
         for trusted in [false, true] {
             let multidrop = multidrop(occurrence, trusted);
-            let told = multidrop.told(header);
+            let told = multidrop.recipients_in(header);
             let names = |who: &str| match &told {
-                Told::Recipients(texts) => texts.iter().any(|text| text.to_lowercase() == format!("{who}@a.example")),
+                HeaderRecipients::Recipients(texts) => texts.iter().any(|text| text.to_lowercase() == format!("{who}@a.example")),
                 _ => false,
             };
             let goes_to = |path: &str| match multidrop.route_of(&told) {

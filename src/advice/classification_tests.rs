@@ -48,12 +48,12 @@ fn what_was_dealt_with_is_told_with_what_the_server_asks_for() {
 fn a_refused_login_is_explicit_only_by_its_code() {
     assert_eq!(after(login(Some(ResponseCode::Auth), "no")), End::Refused { explicit: true });
     assert_eq!(after(login(None, "authentication failed")), End::Refused { explicit: false });
-    assert_eq!(after(login(None, "mailbox is locked")), End::Trouble(Cause::ServerBusy));
-    assert_eq!(after(login(Some(ResponseCode::InUse), "")), End::Trouble(Cause::ServerBusy));
-    assert_eq!(after(login(Some(ResponseCode::SysTemp), "")), End::Trouble(Cause::ServerBusy));
-    assert_eq!(after(login(Some(ResponseCode::SysPerm), "wrong password")), End::Trouble(Cause::AccessRefused));
-    assert_eq!(after(login(Some(ResponseCode::LoginDelay), "")), End::Trouble(Cause::RateLimited));
-    assert_eq!(after(login(None, "login allowed only every 15 minutes")), End::Trouble(Cause::RateLimited));
+    assert_eq!(after(login(None, "mailbox is locked")), End::Failed(Cause::ServerBusy));
+    assert_eq!(after(login(Some(ResponseCode::InUse), "")), End::Failed(Cause::ServerBusy));
+    assert_eq!(after(login(Some(ResponseCode::SysTemp), "")), End::Failed(Cause::ServerBusy));
+    assert_eq!(after(login(Some(ResponseCode::SysPerm), "wrong password")), End::Failed(Cause::AccessRefused));
+    assert_eq!(after(login(Some(ResponseCode::LoginDelay), "")), End::Failed(Cause::RateLimited));
+    assert_eq!(after(login(None, "login allowed only every 15 minutes")), End::Failed(Cause::RateLimited));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn what_goes_wrong_at_the_server_has_its_cause() {
         let error = PollError::from(error);
         let (text, exit_status) = (format!("{error:?}"), Class::of(&error).exit_status());
         assert!(statuses_of(expected).contains(&exit_status), "{text}: {exit_status:?}");
-        assert_eq!(after(error), End::Trouble(expected), "{text}");
+        assert_eq!(after(error), End::Failed(expected), "{text}");
     }
 }
 
@@ -137,7 +137,7 @@ fn what_is_wrong_on_this_machine_has_its_cause() {
         (PollError::contradiction("end", "it was odd"), Cause::InternalError),
     ] {
         let text = format!("{error:?}");
-        assert_eq!(after(error), End::Trouble(expected), "{text}");
+        assert_eq!(after(error), End::Failed(expected), "{text}");
     }
     assert_eq!(after(PollError::Stopped), End::Stopped);
 }

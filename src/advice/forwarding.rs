@@ -122,7 +122,7 @@ pub(crate) fn command_for_another_try(account: &str) -> String {
 impl ForwardReport {
     /// Returns the error that ended the pass, or why messages were put off, and the next step, for people.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
+    pub fn failure_text(&self) -> Option<String> {
         self.why_waiting().map(|error| told_of_forwarding(error, &self.account))
     }
 

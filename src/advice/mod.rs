@@ -98,7 +98,7 @@ pub(crate) fn with_step(fact: impl std::fmt::Display, step: Option<&str>) -> Str
 impl PollReport {
     /// Returns the error that ended the poll and the next step, for people. None if the poll did not fail.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
+    pub fn failure_text(&self) -> Option<String> {
         self.end.as_ref().err().map(|error| told(error, &self.account))
     }
 

@@ -8,7 +8,7 @@ impl Class {
     /// What it means for the time of the next poll.
     #[must_use]
     pub(crate) fn end(self) -> End {
-        End::Trouble(match self {
+        End::Failed(match self {
             Self::LoginRefused { explicit } => return End::Refused { explicit },
             Self::Stopped => return End::Stopped,
             Self::Unreachable => Cause::NetworkDown,
@@ -38,7 +38,7 @@ impl PollReport {
         match self.outcome().end {
             End::Dealt { .. } | End::HadItsShare | End::Stopped => None,
             End::Refused { .. } => Some(Cause::LoginRefused),
-            End::Trouble(cause) => Some(cause),
+            End::Failed(cause) => Some(cause),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statfs, statvfs};
 
-use super::{CheckContext, Step, day, room};
+use super::{CheckContext, Step, day, free_space};
 use crate::account::Account;
 use crate::advice;
 use crate::advice::next_step::check::{RIGHT_PATH, SET_THE_CLOCK, with_clause};
@@ -60,12 +60,12 @@ fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Mail
     let (disk, dir, name) = (&*context.disk, &context.state_dir, account.name.as_str());
     let owned = if dir.exists() { ownership::check_place(disk, dir, name) } else { ownership::check(disk, dir, name) };
     let store = owned.and_then(|()| Store::look(Arc::clone(&context.disk), &context.state_dir, account, &options));
-    let (mut written, mut room) = (None, None);
+    let (mut written, mut space) = (None, None);
     let state = match &store {
         Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(e, &account.name)),
         Ok(store) => {
             written = store.state().clock().map(|mark| mark.reading.wall);
-            room = room::look(context, configured, store, maildrop);
+            space = free_space::look(context, configured, store, maildrop);
             match maildirs.iter().try_for_each(|path| known_maildir(disk, store, path).map(drop)) {
                 Err(e) => {
                     // What was said about this path holds for any Maildir, and here is not the one that it was.
@@ -76,7 +76,7 @@ fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Mail
             }
         }
     };
-    steps.extend(room);
+    steps.extend(space);
     steps.push(state);
     let stranded = store.as_ref().ok().filter(|_| account.forward.is_none()).and_then(Stranded::of);
     steps.extend(
@@ -104,7 +104,7 @@ fn maildir(context: &CheckContext, account: &Account, path: &Path) -> Step {
     }
     let mut text = format!("{} is there and can be written to", path.display());
     match free_spaces(&*context.disk, maildir.tmp()) {
-        Ok(space) if space.now == 0 => return no_room(account, path),
+        Ok(space) if space.now == 0 => return insufficient_space(account, path),
         Ok(space) => match space.told() {
             Some(now) => text.push_str(&format!(", {} are free", Size(now))),
             None => text.push_str(", and does not tell how much is free"),
@@ -117,7 +117,7 @@ fn maildir(context: &CheckContext, account: &Account, path: &Path) -> Step {
     }
 }
 
-fn no_room(account: &Account, path: &Path) -> Step {
+fn insufficient_space(account: &Account, path: &Path) -> Step {
     let e = PollError::InsufficientSpace { path: path.to_owned(), message: None };
     Step::fail("maildir", e.exit_status(), &advice::told(&e, &account.name))
 }
@@ -142,7 +142,7 @@ fn to_be_made(
     if let Ok(dir) = disk.resolve(&above).and_then(|above| disk.open_dir(&above))
         && free_spaces(disk, &dir).is_ok_and(|space| space.now == 0)
     {
-        return no_room(account, path);
+        return insufficient_space(account, path);
     }
     if let Ok(mut entries) = std::fs::read_dir(path)
         && entries.next().is_some()
@@ -220,7 +220,7 @@ fn state(context: &CheckContext, account: &Account, store: &Store) -> Step {
         format!("nothing is remembered yet; {} will be made by the first fetch", store.path().display())
     };
     let Some(dir) = context.state_dir.ancestors().find(|dir| dir.exists()) else { return Step::ok("state", text) };
-    let full = || room::of_place(context, dir).is_some_and(|space| room::is_full(&space));
+    let full = || free_space::of_place(context, dir).is_some_and(|space| free_space::is_full(&space));
     let writable = may_write(dir).and_then(|()| if full() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) });
     match writable {
         Err(e) => {

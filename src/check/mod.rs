@@ -2,16 +2,16 @@
 //!
 //! [`habits`] warns of unwise settings without any server. Then [`session`] holds a session in the same way as a poll,
 //! watched from outside ([`observed`]); for a maildrop with the mail of several people [`multidrop`] shows who would
-//! get what. [`local`] looks at this machine, and [`room`] compares the size of the waiting mail with the free space.
-//! If mail is forwarded, [`destination`] looks at its destination, too. No message is retrieved or sent, none is
+//! get what. [`local`] looks at this machine, and [`free_space`] compares the size of the waiting mail with the free
+//! space. If mail is forwarded, [`destination`] looks at its destination, too. No message is retrieved or sent, none is
 //! marked, and nothing is written.
 
 mod destination;
+mod free_space;
 pub(crate) mod habits;
 mod local;
 pub(crate) mod multidrop;
 mod observed;
-mod room;
 mod session;
 
 use std::fmt;

@@ -7,7 +7,7 @@ use crate::client::headers::{Shown, headers};
 use crate::client::{Client, ClientError};
 use crate::plan::maildrop::Listed;
 use crate::pop3::MessageNumber;
-use crate::routing::{Address, HEADER_MOST, HeaderEnd, Multidrop, Route, Told};
+use crate::routing::{Address, HEADER_MOST, HeaderEnd, HeaderRecipients, Multidrop, Route};
 use crate::text::{cut_words, path};
 
 /// The name of these steps: they are always shown.
@@ -53,24 +53,28 @@ fn place(maildir: &Path) -> String {
 
 fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default: &Path) -> Step {
     let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
-    let told = multidrop.told(shown.get(..end).unwrap_or_default());
+    let told = multidrop.recipients_in(shown.get(..end).unwrap_or_default());
     let why = match &told {
-        Told::Recipients(texts) => format!("{} says {}", multidrop.header, cut_words(&texts.join(", "), TEXT)),
-        Told::Different(texts) => format!(
+        HeaderRecipients::Recipients(texts) => {
+            format!("{} says {}", multidrop.header, cut_words(&texts.join(", "), TEXT))
+        }
+        HeaderRecipients::Different(texts) => format!(
             "the provider wrote {} {} for different addresses ({}), and neither `one_copy` nor `occurrence` says which count",
             texts.len(),
             multidrop.header,
             cut_words(&texts.join(", "), TEXT)
         ),
-        Told::Nothing => format!("the provider wrote no {}", multidrop.header),
-        Told::TooFew(there) => {
+        HeaderRecipients::Nothing => format!("the provider wrote no {}", multidrop.header),
+        HeaderRecipients::TooFew(there) => {
             format!(
                 "the provider wrote only {there} of the field {}, and `occurrence` names a later one",
                 multidrop.header
             )
         }
-        Told::NoReceived => "there is no Received field, so nothing shows what the provider wrote".to_owned(),
-        Told::NotTrusted => "no Received field is by a host of `trusted_received_by`".to_owned(),
+        HeaderRecipients::NoReceived => {
+            "there is no Received field, so nothing shows what the provider wrote".to_owned()
+        }
+        HeaderRecipients::NotTrusted => "no Received field is by a host of `trusted_received_by`".to_owned(),
     };
     let capitals = only_in_capitals(&told, multidrop);
     let maildirs: Vec<&Path> = match multidrop.route_of(&told) {
@@ -87,8 +91,8 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
 }
 
 /// Points out an address that would be a recipient's but for upper and lower case.
-fn only_in_capitals(told: &Told, multidrop: &Multidrop) -> String {
-    let Told::Recipients(texts) = told else { return String::new() };
+fn only_in_capitals(told: &HeaderRecipients, multidrop: &Multidrop) -> String {
+    let HeaderRecipients::Recipients(texts) = told else { return String::new() };
     let twin = |text: &String| {
         let (address, small) = (Address::new(text)?, text.to_lowercase());
         let is_other = |known: &&Address| **known != address && known.as_str().to_lowercase() == small;

@@ -151,7 +151,7 @@ pub(super) struct Setup {
 
     /// Whether to ask the ISPDB, which then learns the domain
     #[arg(long, value_name = "ANSWER", value_enum)]
-    pub(super) ispdb: Option<Answer>,
+    pub(super) ispdb: Option<YesOrNo>,
 
     /// The name to log in with [default: the one in the server's description, else the address]
     #[arg(long, value_name = "NAME")]
@@ -215,7 +215,7 @@ pub(super) struct Setup {
 
     /// Whether to start the daemon as a service of yours; without a terminal the default is no
     #[arg(long, value_name = "ANSWER", value_enum)]
-    pub(super) user_unit: Option<Answer>,
+    pub(super) user_unit: Option<YesOrNo>,
 
     /// Ask this DNS server instead of the system's
     #[arg(long, value_name = "ADDRESS", value_parser = resolver)]
@@ -241,7 +241,7 @@ pub(super) enum WhenTls {
 
 /// The answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Answer {
+pub(super) enum YesOrNo {
     Yes,
     No,
 }

@@ -9,7 +9,7 @@ use crate::advice::next_step::TOO_LARGE;
 use crate::client::Message;
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
-use crate::poll::report::{Place, Tally, WouldDo, WouldGo};
+use crate::poll::report::{MessageDestination, Tally, WouldDo, WouldGo};
 use crate::text::{Count, Size};
 
 /// The dry run of an account.
@@ -63,11 +63,11 @@ impl DryRun<'_> {
         let octets = sizes.fold(0, u64::saturating_add);
         let fetch = format!("fetch {} ({})", Count::of(would.retrieve.len(), "message"), Size(octets));
         match &would.into {
-            WouldGo::To(Place::Forwarded(to)) => {
+            WouldGo::To(MessageDestination::Forwarded(to)) => {
                 let them = if would.retrieve.len() == 1 { "it" } else { "them" };
                 format!("{fetch} and forward {them} to {}", crate::text::value(to))
             }
-            WouldGo::To(place) => format!("{fetch} {}", Way(place)),
+            WouldGo::To(destination) => format!("{fetch} {}", Way(destination)),
             WouldGo::ByHeader { .. } if self.shows_no_headers() => fetch,
             WouldGo::ByHeader { .. } => format!("{fetch}: {}", self.ways().join(", ")),
         }
@@ -76,9 +76,10 @@ impl DryRun<'_> {
     /// Counts the messages by where they would go, and those of which that is unknown.
     fn ways(&self) -> Vec<String> {
         let WouldGo::ByHeader { seen } = &self.would.into else { return Vec::new() };
-        let mut ways: BTreeMap<&Place, usize> = BTreeMap::new();
-        seen.values().flatten().for_each(|place| *ways.entry(place).or_default() += 1);
-        let mut words: Vec<String> = ways.iter().map(|(place, count)| format!("{count} {}", Way(place))).collect();
+        let mut ways: BTreeMap<&MessageDestination, usize> = BTreeMap::new();
+        seen.values().flatten().for_each(|destination| *ways.entry(destination).or_default() += 1);
+        let mut words: Vec<String> =
+            ways.iter().map(|(destination, count)| format!("{count} {}", Way(destination))).collect();
         let unseen = self.would.retrieve.len().saturating_sub(seen.len());
         words.extend((unseen > 0).then(|| format!("{unseen} as their headers say, which were not looked at")));
         words
@@ -93,18 +94,20 @@ impl DryRun<'_> {
     /// Says where a message would go, if there are several destinations.
     fn way_of(&self, listed: &Listed) -> String {
         let WouldGo::ByHeader { seen } = &self.would.into else { return String::new() };
-        let Some(places) = seen.get(&listed.number) else { return String::new() };
-        let ways: Vec<String> = places.iter().map(|place| Way(place).to_string()).collect();
+        let Some(destinations) = seen.get(&listed.number) else { return String::new() };
+        let ways: Vec<String> = destinations.iter().map(|destination| Way(destination).to_string()).collect();
         format!(" {}", ways.join(" and "))
     }
 
     /// Counts the messages that would be forwarded, as far as that is known.
     fn to_forward(&self) -> usize {
-        let is_forwarded = |place: &Place| matches!(place, Place::Forwarded(_));
+        let is_forwarded = |destination: &MessageDestination| matches!(destination, MessageDestination::Forwarded(_));
         match &self.would.into {
-            WouldGo::To(place) if is_forwarded(place) => self.would.retrieve.len(),
+            WouldGo::To(destination) if is_forwarded(destination) => self.would.retrieve.len(),
             WouldGo::To(_) => 0,
-            WouldGo::ByHeader { seen } => seen.values().filter(|places| places.iter().any(is_forwarded)).count(),
+            WouldGo::ByHeader { seen } => {
+                seen.values().filter(|destinations| destinations.iter().any(is_forwarded)).count()
+            }
         }
     }
 
@@ -183,13 +186,13 @@ impl DryRun<'_> {
 }
 
 /// Says in words where a message goes.
-struct Way<'a>(&'a Place);
+struct Way<'a>(&'a MessageDestination);
 
 impl fmt::Display for Way<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Place::Maildir(path) => write!(f, "into {}", crate::text::path(path)),
-            Place::Forwarded(to) => write!(f, "forwarded to {}", crate::text::value(to)),
+            MessageDestination::Maildir(path) => write!(f, "into {}", crate::text::path(path)),
+            MessageDestination::Forwarded(to) => write!(f, "forwarded to {}", crate::text::value(to)),
         }
     }
 }
@@ -207,8 +210,8 @@ mod tests {
         Listed { number: MessageNumber::new(n).unwrap(), unique_id: None, reported_size: Some(1024) }
     }
 
-    fn maildir(path: &str) -> Place {
-        Place::Maildir(PathBuf::from(path))
+    fn maildir(path: &str) -> MessageDestination {
+        MessageDestination::Maildir(PathBuf::from(path))
     }
 
     fn report(on_server: u64) -> PollReport {
@@ -240,13 +243,13 @@ mod tests {
         assert_eq!(said(5, &both), format!("{fetch} {words}"));
         let later = would(2, RemovalPolicy::AfterAge(Duration::from_secs(86_400)));
         assert_eq!(said(2, &later), format!("{fetch} none yet; leave 2 on the server"));
-        let into = WouldGo::To(Place::Forwarded("INBOX at imaps://imap.example.org:993".to_owned()));
+        let into = WouldGo::To(MessageDestination::Forwarded("INBOX at imaps://imap.example.org:993".to_owned()));
         let forwarded = WouldDo { into, ..would(2, RemovalPolicy::AfterDelivery) };
         let words = "work: would fetch 2 messages (2.0 KiB) and forward them to INBOX at imaps://imap.example.org:993; \
                      delete none now (a later poll deletes these once they have arrived); leave 2 on the server";
         assert_eq!(said(2, &forwarded), words, "it may take a while");
         let seen = HashMap::from([
-            (listed(1).number, BTreeSet::from([Place::Forwarded("there".to_owned())])),
+            (listed(1).number, BTreeSet::from([MessageDestination::Forwarded("there".to_owned())])),
             (listed(2).number, BTreeSet::from([maildir("/m")])),
         ]);
         let some = WouldDo { into: WouldGo::ByHeader { seen }, ..would(2, RemovalPolicy::AfterDelivery) };
@@ -277,7 +280,9 @@ mod tests {
 
     #[test]
     fn each_message_has_its_way_where_headers_decide() {
-        let ways = |places: &[&str]| places.iter().map(|path| maildir(path)).collect::<BTreeSet<Place>>();
+        let ways = |destinations: &[&str]| {
+            destinations.iter().map(|path| maildir(path)).collect::<BTreeSet<MessageDestination>>()
+        };
         let number = |n| MessageNumber::new(n).unwrap();
         let seen =
             HashMap::from([(number(1), ways(&["/m"])), (number(2), ways(&["/l"])), (number(3), ways(&["/l", "/m"]))]);

@@ -22,7 +22,7 @@ use crate::account_record::stamp;
 use crate::advice::fetchmail;
 use crate::config::Config;
 use crate::control::Request;
-use crate::delivery::recovery::OtherMaildir;
+use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::exit::ExitStatus;
 use crate::forward::ForwardOptions;
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool, poll};
@@ -124,7 +124,7 @@ async fn print_each(polls: &mut Polls<Ended>, reporter: &Reporter, display: &Dis
                 reports.push(Some(*report));
             }
             End::Done(Ended::Scheduled(report, notifications)) => {
-                reporter.print_news(&report, &notifications);
+                reporter.print_notifications(&report, &notifications);
                 reports.push(Some(*report));
             }
             End::GivenUp(report) => {
@@ -158,7 +158,7 @@ fn begin_polls(
         dry_run: fetch.dry_run,
         new_state: fetch.new_state,
         must_exist: false,
-        other_maildir: if fetch.accept_maildir { OtherMaildir::Accept } else { OtherMaildir::Refuse },
+        other_maildir: if fetch.accept_maildir { OtherMaildirPolicy::Accept } else { OtherMaildirPolicy::Refuse },
         fetch_again: fetch.fetch_again,
     };
     let (wait, scheduled) = (fetch.wait, fetch.scheduled);
@@ -253,7 +253,7 @@ async fn keep_back_off(
     begun: Duration,
     stop: &CancellationToken,
 ) {
-    let refused = matches!(report.outcome().end, EndOfPoll::Refused { .. } | EndOfPoll::Trouble(Cause::AccessRefused));
+    let refused = matches!(report.outcome().end, EndOfPoll::Refused { .. } | EndOfPoll::Failed(Cause::AccessRefused));
     if !refused && report.end.is_err() {
         return;
     }

@@ -13,7 +13,7 @@ use crate::config::{Config, ConfigError, Environment, state_dir};
 use crate::exit::ExitStatus;
 use crate::import::report::{NextSteps, Report};
 use crate::import::take_over::{Plan, TakeOverError, carry_out, plan};
-use crate::import::{Places, Program, read};
+use crate::import::{Program, SearchPaths, read};
 use crate::new_account::writing::{Surroundings, WriteError};
 use crate::poll::PollContext;
 use crate::text;
@@ -26,7 +26,7 @@ pub(super) async fn run(arguments: &Arguments, import: &Import) -> ExitStatus {
         stderr_line("mailferry: there is no place for the configuration: give --config FILE");
         return ExitStatus::Config;
     };
-    let mut found = match read(program(import.program), &places(import, &environment)) {
+    let mut found = match read(program(import.program), &search_paths(import, &environment)) {
         Ok(found) => found,
         Err(e) => {
             stderr_line(format_args!("mailferry: {e}"));
@@ -95,9 +95,9 @@ fn program(name: ProgramName) -> Program {
     }
 }
 
-fn places(import: &Import, environment: &Environment) -> Places {
+fn search_paths(import: &Import, environment: &Environment) -> SearchPaths {
     let absolute = |path: &PathBuf| std::path::absolute(path).ok();
-    Places {
+    SearchPaths {
         path: import.path.as_ref().and_then(absolute),
         fetched: import.fetched.as_ref().and_then(absolute),
         home: environment.home.clone(),

@@ -75,7 +75,7 @@ where
             }
             Self::Command if level <= Level::WARN => {
                 let row = Row::plain(format!("{PROGRAM} {words}"), HANGING);
-                let row = Row { mark: Mark::Trouble, marked: PROGRAM.len(), ..row };
+                let row = Row { mark: Mark::Failure, marked: PROGRAM.len(), ..row };
                 let layout = Layout { width: width_of(&std::io::stderr()), colour };
                 lines_of(&row, layout).iter().try_for_each(|line| writeln!(writer, "{line}"))
             }

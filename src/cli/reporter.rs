@@ -74,7 +74,7 @@ impl Reporter {
     }
 
     /// Reports a poll, with only those problems that are news.
-    pub(super) fn print_news(&self, report: &PollReport, notifications: &[String]) {
+    pub(super) fn print_notifications(&self, report: &PollReport, notifications: &[String]) {
         if self.json {
             return say(as_json(report));
         }
@@ -90,14 +90,14 @@ impl Reporter {
         }
         if failures == Failures::All {
             let failed =
-                reports.iter().flatten().filter_map(|report| Some((report.trouble()?, report.account.as_str())));
+                reports.iter().flatten().filter_map(|report| Some((report.failure_text()?, report.account.as_str())));
             alike(failed.collect())
                 .iter()
-                .for_each(|(names, trouble)| self.print_error(&format!("{names}: {trouble}")));
+                .for_each(|(names, failure)| self.print_error(&format!("{names}: {failure}")));
         }
         if !self.quiet {
             let sums = Sums::of(reports, self.dry_run, self.begun.elapsed());
-            let mark = if sums.is_well() { Mark::Head } else { Mark::Trouble };
+            let mark = if sums.is_well() { Mark::Head } else { Mark::Failure };
             let layout = Layout { width: width_of(&io::stdout()), colour: self.colour };
             sums.row(mark).lines(layout).iter().for_each(say);
         }
@@ -128,13 +128,13 @@ impl Reporter {
     }
 
     fn print_failure(&self, report: &PollReport) {
-        if let Some(trouble) = report.trouble() {
-            print_warning(&Row::plain(format!("{}: {trouble}", report.account), HANGING), false);
+        if let Some(failure) = report.failure_text() {
+            print_warning(&Row::plain(format!("{}: {failure}", report.account), HANGING), false);
         }
     }
 
     fn print_error(&self, words: &str) {
-        let row = Row::marked(format!("error: {words}"), Mark::Trouble);
+        let row = Row::marked(format!("error: {words}"), Mark::Failure);
         print_warning(&Row { marked: "error:".len(), hanging: HANGING, ..row }, self.colour);
     }
 }
@@ -144,16 +144,16 @@ fn alike(mut failed: Vec<(String, &str)>) -> Vec<(String, String)> {
     failed.sort_unstable_by_key(|(_, name)| *name);
     let mut together: Vec<(Vec<&str>, String)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    for (trouble, name) in failed {
-        let place = *places.entry(trouble).or_insert_with_key(|trouble| {
-            together.push((Vec::new(), trouble.clone()));
+    for (failure, name) in failed {
+        let place = *places.entry(failure).or_insert_with_key(|failure| {
+            together.push((Vec::new(), failure.clone()));
             together.len() - 1
         });
         if let Some((names, _)) = together.get_mut(place) {
             names.push(name);
         }
     }
-    together.into_iter().map(|(names, trouble)| (names.join(", "), trouble)).collect()
+    together.into_iter().map(|(names, failure)| (names.join(", "), failure)).collect()
 }
 
 /// Prints on standard output, wrapped if that is a terminal.
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(text(&reports), line);
         let narrow = Layout { width: Some(62), colour: true };
         let short = "\x1b[1;31m29 accounts polled, 1 failed: acc00; 1 new message (2.0 KiB)\x1b[0m";
-        assert_eq!(Sums::of(&reports, false, took).row(Mark::Trouble).lines(narrow), [short]);
+        assert_eq!(Sums::of(&reports, false, took).row(Mark::Failure).lines(narrow), [short]);
         for n in 30..60 {
             let mut failed = report(&format!("acc{n}"));
             failed.end = Err(PollError::Stopped);
@@ -303,9 +303,9 @@ mod tests {
     #[test]
     fn what_failed_for_the_same_reason_stands_together() {
         let failed = [("refused", "b"), ("full", "c"), ("refused", "a"), ("refused", "d")];
-        let failed = failed.into_iter().map(|(trouble, name)| (trouble.to_owned(), name)).collect();
+        let failed = failed.into_iter().map(|(failure, name)| (failure.to_owned(), name)).collect();
         let together: Vec<String> =
-            alike(failed).iter().map(|(names, trouble)| format!("{names}: {trouble}")).collect();
+            alike(failed).iter().map(|(names, failure)| format!("{names}: {failure}")).collect();
         assert_eq!(together, ["a, b, d: refused", "c: full"]);
     }
 

@@ -1,5 +1,5 @@
 //! What `fetch --scheduled` adds to `fetch`: it saves the back-off of an account between runs, which the daemon keeps
-//! in memory, and reports a trouble when it begins, changes and ends instead of in each run. What a person has to mend
+//! in memory, and reports a failure when it begins, changes and ends instead of in each run. What a person has to mend
 //! is reported the first time: the exit status alone would not say what it is. If nothing can be saved, each run
 //! reports everything, as `fetch` does.
 
@@ -95,8 +95,8 @@ impl Recalled {
             // The user may have fixed the problem.
             standing.history.begin_anew();
             standing.forwarding = None;
-            if let Some(trouble) = &mut standing.trouble {
-                trouble.due = Duration::ZERO;
+            if let Some(failure) = &mut standing.failure {
+                failure.due = Duration::ZERO;
             }
         }
         Self { standing, kept: Some(saved.digest()), files }
@@ -105,8 +105,8 @@ impl Recalled {
     /// Whether the account is in back-off; then this run skips it.
     pub(super) fn is_to_wait(&self, context: &PollContext, account: &Account) -> bool {
         let now = Duration::from_secs(context.clock.read().since_boot);
-        let Some(trouble) = self.standing.trouble.as_ref().filter(|trouble| trouble.due > now) else { return false };
-        let next = Next { at: trouble.due, reason: trouble.reason };
+        let Some(failure) = self.standing.failure.as_ref().filter(|failure| failure.due > now) else { return false };
+        let next = Next { at: failure.due, reason: failure.reason };
         debug!("{}: left out; next poll {}", account.name, advice::polled_next(&next, now));
         true
     }
@@ -122,17 +122,17 @@ impl Recalled {
         begun: Duration,
     ) -> Vec<String> {
         let Some(at) = self.take_in(context, account, report, begun) else { return Vec::new() };
-        let told = self.news(account, settings, report, &at);
+        let told = self.notifications(account, settings, report, &at);
         if self.keep(context, account, at.now, at.clock).await { told } else { all_of(report) }
     }
 
-    /// Returns what is to be reported about a trouble that is being waited out: a poll by hand may have found it, and
+    /// Returns what is to be reported about a failure that is being waited out: a poll by hand may have found it, and
     /// no scheduled run has reported it. It is returned once.
     pub(super) async fn news_while_waiting(mut self, context: &Arc<PollContext>, account: &Account) -> Vec<String> {
         let clock = context.clock.read();
         let now = Duration::from_secs(clock.since_boot);
-        let Standing { trouble, told, .. } = &mut self.standing;
-        let news = trouble.as_ref().and_then(|trouble| told.remembered(trouble.reason, &trouble.text, now));
+        let Standing { failure, told, .. } = &mut self.standing;
+        let news = failure.as_ref().and_then(|failure| told.remembered(failure.reason, &failure.text, now));
         let Some(news) = news else { return Vec::new() };
         self.keep(context, account, now, clock).await;
         vec![news.text(account)]
@@ -175,7 +175,13 @@ impl Recalled {
     }
 
     /// Returns what is to be reported, and marks it as reported.
-    fn news(&mut self, account: &Account, settings: &Settings, report: &PollReport, at: &EndOfPoll) -> Vec<String> {
+    fn notifications(
+        &mut self,
+        account: &Account,
+        settings: &Settings,
+        report: &PollReport,
+        at: &EndOfPoll,
+    ) -> Vec<String> {
         let EndOfPoll { now, clock, next } = at;
         let mut notifications = self.standing.notifications(&settings.notify, report, &next.reason, *now, clock.wall);
         notifications.extend(self.not_told_yet(report, &next.reason, *now));
@@ -221,9 +227,9 @@ impl Recalled {
     fn not_told_yet(&mut self, report: &PollReport, why: &Reason, now: Duration) -> Option<Notification> {
         let error = report.end.as_ref().err().filter(|error| Class::of(error).needs_a_person())?;
         // A refused login that may be a mistake is reported only if it is refused again.
-        let &Reason::Trouble { cause, .. } = why else { return None };
+        let &Reason::Failure { cause, .. } = why else { return None };
         let text = || advice::told(error, &report.account);
-        self.standing.told.note_trouble(cause, now).then(|| Notification::Trouble { cause, text: text() })
+        self.standing.told.note_reported(cause, now).then(|| Notification::Failure { cause, text: text() })
     }
 
     /// Whether a standing is saved that a success would end.
@@ -252,6 +258,6 @@ pub(super) async fn keep_history(context: &Arc<PollContext>, account: &Account, 
 
 /// Returns everything that is wrong, reported before or not.
 fn all_of(report: &PollReport) -> Vec<String> {
-    let words = report.warnings().into_iter().take(MOST_WARNINGS).chain(report.trouble());
+    let words = report.warnings().into_iter().take(MOST_WARNINGS).chain(report.failure_text());
     words.map(|words| format!("{}: {words}", report.account)).collect()
 }

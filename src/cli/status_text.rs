@@ -74,15 +74,15 @@ impl Account<'_> {
     /// The width of the label before each of its lines, in columns.
     pub(super) const LABEL: usize = 16;
 
-    /// Writes the account's trouble, and who holds it.
+    /// Writes the account's failure, and who holds it.
     fn what_keeps_it(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, now) = *self;
-        if let Some(trouble) = &account.trouble {
-            let since = Span::between(trouble.since, now);
-            writeln!(f, "  trouble       {}", trouble.text)?;
-            let polls = plural(u64::from(trouble.times), "failed poll");
-            let in_a_row = if trouble.times > 1 { " in a row" } else { "" };
-            writeln!(f, "                {} for {since}, {} {polls}{in_a_row}", trouble.cause.name(), trouble.times)?;
+        if let Some(failure) = &account.failure {
+            let since = Span::between(failure.since, now);
+            writeln!(f, "  trouble       {}", failure.text)?;
+            let polls = plural(u64::from(failure.times), "failed poll");
+            let in_a_row = if failure.times > 1 { " in a row" } else { "" };
+            writeln!(f, "                {} for {since}, {} {polls}{in_a_row}", failure.cause.name(), failure.times)?;
         }
         if let Some(hold) = &account.held {
             writeln!(f, "  in use        for {}: {}", Span::between(hold.since, now), hold.text)?;
@@ -99,7 +99,7 @@ pub(super) fn words(state: State) -> &'static str {
         State::Hung => "hung: waiting for the disk",
         State::Queued => "queued (`concurrency`, `per_host`)",
         State::Held => "in use by another mailferry",
-        State::Trouble => "in trouble",
+        State::Failing => "in trouble",
     }
 }
 
@@ -259,7 +259,7 @@ impl fmt::Display for Ago {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::control::status::{SetAside, Trouble, examples};
+    use crate::control::status::{Failure, SetAside, examples};
     use crate::schedule::Cause;
     use crate::state::entries::QuarantineReason;
 
@@ -370,11 +370,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn trouble_and_quarantine_are_told_with_what_comes_next() {
+    fn failure_and_quarantine_are_told_with_what_comes_next() {
         let mut account = account();
-        account.state = State::Trouble;
-        account.trouble =
-            Some(Trouble { cause: Cause::Tls, times: 2, since: 100, text: "no trust. Look at it".into() });
+        account.state = State::Failing;
+        account.failure =
+            Some(Failure { cause: Cause::Tls, times: 2, since: 100, text: "no trust. Look at it".into() });
         let quarantined = |n: i64| Quarantine {
             unique_id: format!("u{n}"),
             kind: QuarantineReason::BrokeSession,

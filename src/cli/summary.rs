@@ -39,6 +39,6 @@ pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
         "round_trips": report.round_trips,
         "would": would,
         "warnings": report.warnings(),
-        "error": report.trouble().or_else(|| forwarding_failed(report)),
+        "error": report.failure_text().or_else(|| forwarding_failed(report)),
     })
 }

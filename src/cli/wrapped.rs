@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_row_that_is_marked_keeps_its_commands_and_its_mark() {
         let words = "error: work: it is lost. Count it: mailferry uids adopt work --from-maildir; or not";
-        let row = Row { marked: "error:".len(), hanging: 4, ..Row::marked(words, Mark::Trouble) };
+        let row = Row { marked: "error:".len(), hanging: 4, ..Row::marked(words, Mark::Failure) };
         let expected = [
             "\x1b[1;31merror:\x1b[0m work: it is lost. Count it:",
             "    mailferry uids adopt work --from-maildir",

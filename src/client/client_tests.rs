@@ -117,26 +117,26 @@ async fn a_connection_that_ends_is_noticed_at_once() {
     assert!(matches!(error, ClientError::Closed | ClientError::Lost { .. }), "{error}");
 }
 
-/// The suspects when the server answers three RETRs like this and hangs up.
-async fn suspects(answers: &[u8]) -> Vec<u32> {
+/// The messages at which the session ended when the server answers three RETRs like this and closes the connection.
+async fn ended_at(answers: &[u8]) -> Vec<u32> {
     let (mut client, mut server) = logged_in(4096).await;
     (1..=3).for_each(|n| client.ask(retrieve(n)).unwrap());
     server.write_all(answers).await.unwrap();
     server.shutdown().await.unwrap();
     loop {
         if let Err(e) = client.event().await {
-            return client.suspects(&e).into_iter().map(MessageNumber::get).collect();
+            return client.ended_at(&e).into_iter().map(MessageNumber::get).collect();
         }
     }
 }
 
 #[tokio::test]
 async fn the_message_at_which_a_session_ends_is_named() {
-    assert_eq!(suspects(b"").await, [1]);
-    assert_eq!(suspects(b"+OK\r\nab").await, [1]);
-    assert_eq!(suspects(b"+OK\r\n.\r\n+OK\r\nab").await, [2]);
-    assert_eq!(suspects(b"+OK\r\n.\r\nrubbish\r\n").await, [1, 2], "the end of the first may have been a wrong one");
-    assert_eq!(suspects(b"-ERR no\r\nrubbish\r\n").await, [1, 2]);
+    assert_eq!(ended_at(b"").await, [1]);
+    assert_eq!(ended_at(b"+OK\r\nab").await, [1]);
+    assert_eq!(ended_at(b"+OK\r\n.\r\n+OK\r\nab").await, [2]);
+    assert_eq!(ended_at(b"+OK\r\n.\r\nrubbish\r\n").await, [1, 2], "the end of the first may have been a wrong one");
+    assert_eq!(ended_at(b"-ERR no\r\nrubbish\r\n").await, [1, 2]);
 }
 
 #[tokio::test]
@@ -306,7 +306,7 @@ async fn a_session_that_is_cut_short_ends_with_the_next_octets_and_knows_its_mes
         server.write_all(b"xxxx").await.unwrap();
         let error = client.event().await.unwrap_err();
         assert!(matches!(error, ClientError::TooSlow { .. }), "{error}");
-        assert_eq!(client.suspects(&error), [number(1)]);
+        assert_eq!(client.ended_at(&error), [number(1)]);
     })
     .await;
 }

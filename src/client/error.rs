@@ -193,7 +193,7 @@ impl TooLong {
             TooLongFor::Account => format!("{came} had come, and the account takes no message of more than {most}"),
             TooLongFor::Listing => format!("{came} had come, far more than it was listed as"),
             TooLongFor::FreeSpace => {
-                format!("{came} had come, and a single message gets no more than {most} of the free room")
+                format!("{came} had come, and a single message gets no more than {most} of the free space")
             }
             TooLongFor::Header => format!("{came} had come, and no header has more than {most}"),
         }
@@ -224,8 +224,8 @@ impl ClientError {
         matches!(self, Self::ListedTooMuch { held } if *held > budget::LISTINGS / 2)
     }
 
-    /// Turns an unsolicited response into a goodbye, if it is a refusal: the reason why the server hung up. Only valid
-    /// before anything was retrieved.
+    /// Turns an unsolicited response into a goodbye, if it is a refusal: the reason why it closed the connection. Only
+    /// valid before anything was retrieved.
     #[must_use]
     pub(super) fn or_goodbye(self, provider: Option<&'static Provider>, logged_in: bool) -> Self {
         match &self {

@@ -16,13 +16,13 @@ pub(super) async fn ask(
     mut in_step: Option<InStep>,
     mut on_header: impl FnMut(CommandKind, ResponsePart<'_>) -> Result<ControlFlow<()>, ClientError>,
 ) -> Result<(), ClientError> {
-    let mut question = in_step.as_ref().map(InStep::question);
+    let mut check = in_step.as_ref().map(InStep::first_command);
     let mut commands: Vec<Command> = numbers.iter().map(|&number| Command::Top { number, lines: 0 }).collect();
-    commands.extend(question.clone());
+    commands.extend(check.clone());
     let mut heard = None;
     let on_event = |asked, part: ResponsePart<'_>| match (part, &mut in_step) {
         (ResponsePart::Response(response), Some(in_step)) if !matches!(asked, CommandKind::Top(_)) => {
-            heard = Some(in_step.hear(asked, response)?);
+            heard = Some(in_step.on_response(asked, response)?);
             Ok(ControlFlow::Continue(()))
         }
         (part, _) => on_header(asked, part),
@@ -33,11 +33,11 @@ pub(super) async fn ask(
     };
     client.try_converse(commands, on_event).await.map_err(|error| unmasked(client, error))?;
     // If not all headers were asked for, the check was not sent yet.
-    question = heard.unwrap_or(question);
-    while let Some((command, in_step)) = question.take().zip(in_step.as_mut()) {
-        let asked = command.asked();
+    check = heard.unwrap_or(check);
+    while let Some((command, in_step)) = check.take().zip(in_step.as_mut()) {
+        let kind = command.kind();
         let response = client.exchange(command).await?;
-        question = in_step.hear(asked, &response).map_err(|error| client.masked(error))?;
+        check = in_step.on_response(kind, &response).map_err(|error| client.masked(error))?;
     }
     Ok(())
 }

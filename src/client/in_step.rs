@@ -68,7 +68,7 @@ impl InStep {
     }
 
     /// Returns the command to ask first.
-    pub(crate) fn question(&self) -> Command {
+    pub(crate) fn first_command(&self) -> Command {
         if self.count.is_some() { Command::Stat } else { Command::Noop }
     }
 
@@ -78,7 +78,11 @@ impl InStep {
     }
 
     /// Checks an answer. Returns the command to ask next to be sure, or None if the answer is right.
-    pub(crate) fn hear(&mut self, to: CommandKind, response: &Response) -> Result<Option<Command>, FramingError> {
+    pub(crate) fn on_response(
+        &mut self,
+        to: CommandKind,
+        response: &Response,
+    ) -> Result<Option<Command>, FramingError> {
         let out_of_step = || FramingError::out_of_step(to, &response.text);
         let listing = || DropListing::parse(&response.text).ok().filter(|_| response.status == Status::Ok);
         match to {
@@ -135,27 +139,27 @@ mod tests {
     }
 
     /// What is asked next after these answers, which are about the fourth of four messages.
-    fn hear(name: &[u8], answers: &[(CommandKind, &str)]) -> Result<Option<CommandKind>, FramingError> {
+    fn next_after(name: &[u8], answers: &[(CommandKind, &str)]) -> Result<Option<CommandKind>, FramingError> {
         let number = MessageNumber::new(4).unwrap();
         let mut in_step = InStep::new(STAT);
         in_step.retrieves(&Listed { number, unique_id: UniqueId::new(name).ok(), reported_size: None });
         let mut next = Ok(None);
         for (to, line) in answers {
-            next = in_step.hear(*to, &response(*to, line));
+            next = in_step.on_response(*to, &response(*to, line));
         }
-        next.map(|question| question.map(|question| question.asked()))
+        next.map(|next| next.map(|command| command.kind()))
     }
 
     #[test]
     fn what_nothing_else_answers_is_asked_where_stat_told_a_number() {
-        assert_eq!(InStep::new(STAT).question().asked(), CommandKind::Stat);
-        assert_eq!(InStep::new(None).question().asked(), CommandKind::Noop);
+        assert_eq!(InStep::new(STAT).first_command().kind(), CommandKind::Stat);
+        assert_eq!(InStep::new(None).first_command().kind(), CommandKind::Noop);
     }
 
     #[test]
     fn the_number_that_the_session_began_with_is_enough() {
         for name in NAMES {
-            assert_eq!(hear(name, &[(CommandKind::Stat, "+OK 4 400")]), Ok(None));
+            assert_eq!(next_after(name, &[(CommandKind::Stat, "+OK 4 400")]), Ok(None));
         }
     }
 
@@ -165,13 +169,13 @@ mod tests {
         for stat in ["+OK 5 500", "+OK 0 0", "-ERR not now"] {
             for name in NAMES {
                 let (stat, right) = ((CommandKind::Stat, stat), format!("+OK 4 {}", name.escape_ascii()));
-                assert_eq!(hear(name, &[stat]), Ok(Some(uidl)));
+                assert_eq!(next_after(name, &[stat]), Ok(Some(uidl)));
                 for wrong in ["+OK", "+OK 4 4000", "-ERR", "+OK 4 abcd"] {
-                    assert!(hear(name, &[stat, (uidl, wrong)]).is_err(), "{wrong}");
+                    assert!(next_after(name, &[stat, (uidl, wrong)]).is_err(), "{wrong}");
                 }
-                let next = hear(name, &[stat, (uidl, &right)]);
+                let next = next_after(name, &[stat, (uidl, &right)]);
                 assert_eq!(next, Ok((name == b"400").then_some(CommandKind::Noop)));
-                let noop = |answer| hear(name, &[stat, (uidl, &right), (CommandKind::Noop, answer)]);
+                let noop = |answer| next_after(name, &[stat, (uidl, &right), (CommandKind::Noop, answer)]);
                 assert_eq!(noop("+OK"), Ok(None));
                 assert!(
                     noop(&right).is_ok() == (name == b"abc"),
@@ -187,13 +191,14 @@ mod tests {
         beside.wants_the_sum();
         let number = MessageNumber::new(4).unwrap();
         beside.retrieves(&Listed { number, unique_id: UniqueId::new(b"abc").ok(), reported_size: None });
-        let mut hear = |to, line| beside.hear(to, &response(to, line)).map(|next| next.map(|next| next.asked()));
+        let mut next_after =
+            |to, line| beside.on_response(to, &response(to, line)).map(|next| next.map(|next| next.kind()));
         let uidl = CommandKind::Uidl(Some(number));
-        assert_eq!(hear(CommandKind::Stat, "+OK 4 1000"), Ok(None));
-        assert_eq!(hear(CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)), "it may have counted anew");
-        assert_eq!(hear(uidl, "+OK 4 abc"), Ok(None));
-        assert_eq!(hear(CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)));
-        assert!(hear(uidl, "+OK 400 octets").is_err(), "that is the answer to RETR");
+        assert_eq!(next_after(CommandKind::Stat, "+OK 4 1000"), Ok(None));
+        assert_eq!(next_after(CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)), "it may have counted anew");
+        assert_eq!(next_after(uidl, "+OK 4 abc"), Ok(None));
+        assert_eq!(next_after(CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)));
+        assert!(next_after(uidl, "+OK 400 octets").is_err(), "that is the answer to RETR");
     }
 
     #[test]
@@ -213,7 +218,7 @@ mod tests {
             let mut in_step = InStep::new(told);
             in_step.retrieves(&named);
             for (to, line) in answers {
-                in_step.hear(*to, &response(*to, line)).unwrap();
+                in_step.on_response(*to, &response(*to, line)).unwrap();
             }
             assert_eq!(in_step.is_sure(), sure, "{answers:?}");
         }
@@ -228,23 +233,23 @@ mod tests {
             let maildrop = Maildrop { messages: vec![listed.clone()], told, ..Maildrop::default() };
             InStep::behind_headers(&maildrop, Some(number))
         };
-        let hear = |in_step: &mut InStep, to, line| {
-            in_step.hear(to, &response(to, line)).map(|next| next.map(|next| next.asked()))
+        let next_after = |in_step: &mut InStep, to, line| {
+            in_step.on_response(to, &response(to, line)).map(|next| next.map(|next| next.kind()))
         };
         let mut told = behind(STAT);
-        assert_eq!(told.question().asked(), CommandKind::Stat);
-        assert_eq!(hear(&mut told.clone(), CommandKind::Stat, "+OK 4 1000"), Ok(None));
-        assert!(hear(&mut told.clone(), CommandKind::Stat, "+OK").is_err());
-        assert_eq!(hear(&mut told, CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)));
-        assert_eq!(behind(None).question().asked(), CommandKind::Noop);
+        assert_eq!(told.first_command().kind(), CommandKind::Stat);
+        assert_eq!(next_after(&mut told.clone(), CommandKind::Stat, "+OK 4 1000"), Ok(None));
+        assert!(next_after(&mut told.clone(), CommandKind::Stat, "+OK").is_err());
+        assert_eq!(next_after(&mut told, CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)));
+        assert_eq!(behind(None).first_command().kind(), CommandKind::Noop);
     }
 
     #[test]
     fn what_is_no_answer_to_stat_shows_that_they_are_not() {
         for other in ["+OK", "+OK 4", "+OK 4 messages", "+OK\t4"] {
-            assert!(hear(b"abc", &[(CommandKind::Stat, other)]).is_err(), "{other}");
+            assert!(next_after(b"abc", &[(CommandKind::Stat, other)]).is_err(), "{other}");
         }
         let mut nameless = InStep::new(STAT);
-        assert!(nameless.hear(CommandKind::Stat, &response(CommandKind::Stat, "+OK 5 500")).is_err());
+        assert!(nameless.on_response(CommandKind::Stat, &response(CommandKind::Stat, "+OK 5 500")).is_err());
     }
 }

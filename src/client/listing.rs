@@ -147,7 +147,7 @@ pub struct OpenError {
 /// and because the cached capabilities may be outdated.
 ///
 /// Some servers accept every login and open the maildrop only afterwards. If they cannot, what they say before they
-/// hang up is taken as the reason, whichever command it answers, if any.
+/// close the connection is taken as the reason, whichever command it answers, if any.
 ///
 /// # Errors
 /// [`OpenError`]. A refused UIDL is not an error unless it was announced; nor is a refusal when there is nothing to
@@ -403,8 +403,9 @@ impl Answers {
 
     /// Returns why a session ended in which a refusal said that the maildrop is not accessible.
     fn why_it_ended(&mut self, error: ClientError, provider: Option<&'static Provider>) -> ClientError {
-        let hung_up = matches!(error, ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(_));
-        match self.no_access.take_if(|_| hung_up) {
+        let connection_closed =
+            matches!(error, ClientError::Closed | ClientError::Lost { .. } | ClientError::Framing(_));
+        match self.no_access.take_if(|_| connection_closed) {
             Some((_, response)) => ClientError::Goodbye { provider, response, logged_in: true },
             _ => error.or_goodbye(provider, true),
         }
@@ -426,7 +427,7 @@ impl Answers {
         let only_unannounced = !announced && self.no_list.is_none();
         let refused_by = |asked, response| ClientError::Refused { provider: client.provider, asked, response };
         match (self.no_access, self.no_uidl, self.no_list) {
-            // Some servers refuse to list an empty maildrop, in words that may sound like trouble.
+            // Some servers refuse to list an empty maildrop, in words that may sound like a failure.
             (no_access, ..)
                 if refused
                     && self.drop.is_some_and(|listing| listing.count == 0)

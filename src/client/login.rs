@@ -12,7 +12,7 @@ use super::{Client, ClientError, ConnectionInfo, ResponsePart};
 use crate::account::{Account, Endpoint};
 use crate::net::{Connection, Dial, NetError};
 use crate::pop3::{Capabilities, Command, CommandKind, Event, Greeting, Mechanism, Response, Status};
-use crate::sasl::{Credentials, Exchange, Link, LoginMethod, SaslError, apop_digest};
+use crate::sasl::{Credentials, Exchange, Exposure, LoginMethod, SaslError, apop_digest};
 use crate::secret::Secret;
 use crate::threads;
 use attempt::Attempt;
@@ -48,7 +48,7 @@ pub struct LoggedIn {
     /// What CAPA announced before the login, in this session or an earlier one; None if the server does not support
     /// CAPA.
     pub capabilities: Option<Capabilities>,
-    /// False if the server hung up on CAPA.
+    /// False if the connection was closed by the server at CAPA.
     pub bears_capa: bool,
     /// The login method that succeeded.
     pub method: LoginMethod,
@@ -66,7 +66,7 @@ pub struct LoginError {
 }
 
 /// Connects and logs in. If the server does not know a login method, the credential was not refused: the next method is
-/// tried, in the same session or, if the server hangs up, in a new one.
+/// tried, in the same session or, if the server closes the connection, in a new one.
 ///
 /// # Errors
 /// [`LoginError`]. A refused credential is not offered again, with one exception: if a method that hides the password
@@ -205,11 +205,11 @@ impl Client {
     }
 
     /// Returns who can read this connection.
-    fn link(&self) -> Link {
+    fn exposure(&self) -> Exposure {
         match &self.info {
-            ConnectionInfo { protected: true, .. } => Link::Protected,
-            ConnectionInfo { loopback: true, .. } => Link::Loopback,
-            _ => Link::Cleartext,
+            ConnectionInfo { protected: true, .. } => Exposure::Protected,
+            ConnectionInfo { loopback: true, .. } => Exposure::Loopback,
+            _ => Exposure::Cleartext,
         }
     }
 
@@ -271,7 +271,7 @@ impl Client {
                 && failure.is_none()
                 && let Some(command) = commands.next()
             {
-                let shows = matches!(command.asked(), CommandKind::Pass | CommandKind::Apop);
+                let shows = matches!(command.kind(), CommandKind::Pass | CommandKind::Apop);
                 self.login.offered |= shows || speaking.as_ref().is_some_and(Speaking::is_offered);
                 self.ask(command)?;
             }

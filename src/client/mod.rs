@@ -168,7 +168,7 @@ fn message_of(asked: CommandKind) -> Option<MessageNumber> {
     }
 }
 
-/// How far a login got, to explain why the server hung up.
+/// How far a login got, to explain why the connection was closed by the server.
 #[derive(Debug, Clone, Copy, Default)]
 struct LoginProgress {
     /// Whether anything was sent from which the server can judge the credential.
@@ -300,7 +300,8 @@ impl Client {
         if self.pipelining && !self.careful { WINDOW } else { 1 }
     }
 
-    /// Sends one command at a time from now on, so that a message that breaks the session is the only one in flight.
+    /// Sends one command at a time from now on, so that a message at which the session breaks is the only one in
+    /// flight.
     pub fn one_at_a_time(&mut self) {
         self.careful = true;
     }
@@ -311,10 +312,11 @@ impl Client {
         self.in_flight.awaited.len() > 1
     }
 
-    /// Returns the messages that may have caused this error: the one whose answer was awaited or being received and, if
-    /// something other than a response arrived in its place, the one before, which may have ended in the wrong place.
+    /// Returns the messages at which the session may have ended with this error: the one whose answer was awaited or
+    /// being received and, if something other than a response arrived in its place, the one before, which may have
+    /// ended in the wrong place.
     #[must_use]
-    pub fn suspects(&self, error: &ClientError) -> Vec<MessageNumber> {
+    pub fn ended_at(&self, error: &ClientError) -> Vec<MessageNumber> {
         let framing = matches!(error, ClientError::Framing(_));
         let current = self.in_flight.awaited.front().copied().and_then(message_of);
         let previous = self.in_flight.previous.filter(|_| framing && !self.in_flight.begun);
@@ -344,7 +346,7 @@ impl Client {
     /// [`ClientError::Send`]; a DELE is always out of turn here.
     pub fn ask(&mut self, command: Command) -> Result<(), ClientError> {
         if let Command::Dele(_) = command {
-            let (command, state) = (command.asked(), self.session.state());
+            let (command, state) = (command.kind(), self.session.state());
             return Err(SendError::OutOfTurn { command, state }.into());
         }
         self.send(command)
@@ -382,9 +384,9 @@ impl Client {
             self.session.receive(input).map_err(|e| self.masked(e))?;
         }
         self.dialogue.line('C', || &command);
-        let asked = command.asked();
+        let kind = command.kind();
         self.session.send(command)?;
-        self.in_flight.awaited.push_back(asked);
+        self.in_flight.awaited.push_back(kind);
         self.sent.push_back(Instant::now());
         Ok(())
     }
@@ -560,7 +562,7 @@ impl Client {
                     self.session.advance_output(written);
                     self.unflushed = true;
                 }
-                // The server's last words may still be readable, and may say why it hung up.
+                // The server's last words may still be readable, and may say why it closed the connection.
                 Poll::Ready(Err(e)) => {
                     return self.poll_read(cx).map(|read| read.and_then(|n| if n == 0 { Err(e) } else { Ok(n) }));
                 }

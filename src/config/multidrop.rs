@@ -25,13 +25,13 @@ pub(super) struct MultidropTable {
     occurrence: Occurrence,
     strip_prefix: Option<String>,
     trusted_received_by: Vec<String>,
-    recipients: BTreeMap<Address, Place>,
-    default: Place,
+    recipients: BTreeMap<Address, WrittenDestination>,
+    default: WrittenDestination,
 }
 
 /// A destination, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum WrittenDestination {
     /// This Maildir; `{account}` is not yet expanded.
     Maildir(String),
     /// The account's `forward`.
@@ -101,7 +101,7 @@ impl Reader<'_, '_> {
         let trusted = read(self.table, "trusted_received_by", self.problems, hosts);
         let recipients = self.recipients();
         self.require("recipients", "who gets what: recipients = { \"ann@site.example\" = \"/home/ann/Maildir\" }");
-        let default = read(self.table, "default", self.problems, |value| place(value, home));
+        let default = read(self.table, "default", self.problems, |value| destination(value, home));
         self.require(
             "default",
             "the Maildir (or \"forward\") for mail of which the provider does not tell who it is for, such as default = \
@@ -142,7 +142,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn recipients(&mut self) -> BTreeMap<Address, Place> {
+    fn recipients(&mut self) -> BTreeMap<Address, WrittenDestination> {
         let Some(value) = self.table.get("recipients") else { return BTreeMap::new() };
         let example = "recipients = { \"ann@site.example\" = \"/home/ann/Maildir\" }";
         let Some(table) = value.get_ref().as_table().filter(|table| !table.is_empty()) else {
@@ -154,7 +154,7 @@ impl Reader<'_, '_> {
             return BTreeMap::new();
         };
         // There may be a hundred thousand recipients.
-        let mut found: BTreeMap<Address, Place> = BTreeMap::new();
+        let mut found: BTreeMap<Address, WrittenDestination> = BTreeMap::new();
         for (key, value) in table {
             if self.problems.len() > MOST_TOLD {
                 break;
@@ -169,12 +169,12 @@ impl Reader<'_, '_> {
                 report(format!("`{shown}` is not an address"), &key.span(), help);
                 continue;
             };
-            match place(value.get_ref(), self.home) {
+            match destination(value.get_ref(), self.home) {
                 Ok(_) if found.contains_key(&address) => {
                     let help = "capitals in a domain do not count: remove one of them".to_owned();
                     report(format!("`{shown}` is there twice"), &key.span(), help);
                 }
-                Ok(place) => _ = found.insert(address, place),
+                Ok(destination) => _ = found.insert(address, destination),
                 Err(InvalidValue { message, help }) => report(format!("`{shown}` {message}"), &value.span(), help),
             }
         }
@@ -206,16 +206,16 @@ fn hosts(value: &DeValue<'_>) -> Result<Vec<String>, InvalidValue> {
 }
 
 /// Reads the path of a Maildir, or the word `forward`, which cannot be a path: those are absolute.
-fn place(value: &DeValue<'_>, home: Option<&Path>) -> Result<Place, InvalidValue> {
+fn destination(value: &DeValue<'_>, home: Option<&Path>) -> Result<WrittenDestination, InvalidValue> {
     let text = plain_text(value, "the path of a Maildir, such as \"/home/ann/Maildir\", or \"forward\"")?;
     if text == FORWARD {
-        return Ok(Place::Forward);
+        return Ok(WrittenDestination::Forward);
     }
     path::only_account_in_braces(text)?;
-    path::absolute(text, home).map(|_| Place::Maildir(text.to_owned()))
+    path::absolute(text, home).map(|_| WrittenDestination::Maildir(text.to_owned()))
 }
 
-impl Place {
+impl WrittenDestination {
     /// Returns the Maildir of this destination for an account of this name.
     fn path(&self, name: &AccountName, home: Option<&Path>) -> Option<PathBuf> {
         match self {
@@ -234,13 +234,13 @@ impl MultidropTable {
 
     /// Whether any mail is forwarded.
     pub(super) fn forwards(&self) -> bool {
-        self.recipients.values().chain([&self.default]).any(|place| *place == Place::Forward)
+        self.recipients.values().chain([&self.default]).any(|destination| *destination == WrittenDestination::Forward)
     }
 
     /// Expands the paths for an account of this name.
     pub(super) fn resolve(&self, name: &AccountName, home: Option<&Path>) -> Multidrop {
-        let recipient = |(address, place): (&Address, &Place)| {
-            Some((address.clone(), OtherMaildir { path: place.path(name, home)?, is_folder: false }))
+        let recipient = |(address, destination): (&Address, &WrittenDestination)| {
+            Some((address.clone(), OtherMaildir { path: destination.path(name, home)?, is_folder: false }))
         };
         Multidrop {
             header: self.header.clone(),

@@ -79,8 +79,9 @@ pub struct AccountStatus {
     /// Messages that caused problems.
     pub quarantine: Vec<Quarantine>,
     /// What keeps it from working. None: nothing.
-    pub trouble: Option<Trouble>,
-    /// Another mailferry that holds it, so far only briefly. None: there is none, or this counts as trouble by now.
+    #[serde(rename = "trouble")]
+    pub failure: Option<Failure>,
+    /// Another mailferry that holds it, so far only briefly. None: there is none, or this counts as a failure by now.
     #[serde(default)]
     pub held: Option<Hold>,
     /// The polls since the daemon started.
@@ -125,7 +126,7 @@ impl AccountStatus {
     /// Whether its polls fail or hang.
     #[must_use]
     pub fn is_poll_in_trouble(&self) -> bool {
-        self.trouble.is_some() || self.hung_since.is_some()
+        self.failure.is_some() || self.hung_since.is_some()
     }
 
     /// Whether nothing is known about it yet: it has not been polled since the daemon started, and was not in trouble
@@ -135,7 +136,7 @@ impl AccountStatus {
         self.last_poll.is_none() && !self.is_in_trouble() && !self.is_held()
     }
 
-    /// Whether another mailferry holds it, which is not trouble yet.
+    /// Whether another mailferry holds it, which is no failure yet.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.held.is_some() && !self.is_in_trouble()
@@ -226,7 +227,8 @@ pub enum State {
     /// Another mailferry holds it, so far only briefly.
     Held,
     /// The last poll failed.
-    Trouble,
+    #[serde(rename = "trouble")]
+    Failing,
 }
 
 /// Another mailferry that holds an account.
@@ -271,7 +273,7 @@ pub struct Quarantine {
 
 /// What keeps an account from working.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
+pub struct Failure {
     /// The cause, as listed in `docs/operations.md`.
     pub cause: Cause,
     /// How many polls in a row have failed.
@@ -326,7 +328,7 @@ pub(crate) mod examples {
             token: None,
             forward: None,
             quarantine: Vec::new(),
-            trouble: None,
+            failure: None,
             polls: PollCounts::default(),
             last_poll_milliseconds: None,
             last_poll_octets: None,

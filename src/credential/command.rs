@@ -110,10 +110,10 @@ impl fmt::Display for CommandFault {
             Self::NotFound => f.write_str("was not found"),
             Self::NotStarted(e) => write!(f, "could not be started: {}", crate::text::system(e)),
             Self::Lost(e) => write!(f, "could not be waited for: {}", crate::text::system(e)),
-            Self::Failed { code, stderr } => write!(f, "ended with status {code}{}", Said(stderr)),
-            Self::Killed { signal, stderr } => write!(f, "was killed by signal {signal}{}", Said(stderr)),
+            Self::Failed { code, stderr } => write!(f, "ended with status {code}{}", StderrText(stderr)),
+            Self::Killed { signal, stderr } => write!(f, "was killed by signal {signal}{}", StderrText(stderr)),
             Self::TimedOut { limit, stderr } => {
-                write!(f, "did not end within {} seconds{}", limit.as_secs(), Said(stderr))
+                write!(f, "did not end within {} seconds{}", limit.as_secs(), StderrText(stderr))
             }
             Self::TooMuch { max } => write!(f, "printed more than {} KiB, which cannot be a password", max / 1024),
         }
@@ -121,9 +121,9 @@ impl fmt::Display for CommandFault {
 }
 
 /// Formats what the command wrote to standard error, if anything.
-pub(super) struct Said<'a>(pub(super) &'a str);
+pub(super) struct StderrText<'a>(pub(super) &'a str);
 
-impl fmt::Display for Said<'_> {
+impl fmt::Display for StderrText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ", saying: {}", self.0) }
     }

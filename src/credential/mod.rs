@@ -18,7 +18,7 @@ mod command;
 pub(crate) mod looks;
 pub(crate) mod private_file;
 pub use command::CommandFault;
-use command::{Output, Said};
+use command::{Output, StderrText};
 pub use private_file::{ExposedFile, Exposure, ReadFault};
 #[cfg(test)]
 mod tests;
@@ -263,7 +263,7 @@ impl fmt::Display for CredentialError {
             Self::SignIn => f.write_str("a sign-in gives tokens and no other secret"),
             Self::Contents { origin: Origin::Command { key, program, stderr }, fault } => {
                 let (secret, program) = (secret_of(key), text::value(program));
-                write!(f, "the {secret} command `{program}` printed {}{}", Printed(*fault, secret), Said(stderr))
+                write!(f, "the {secret} command `{program}` printed {}{}", Printed(*fault, secret), StderrText(stderr))
             }
             Self::Contents { origin: origin @ (Origin::File(_) | Origin::Credential(_)), fault } => {
                 write!(f, "{origin} {fault}")

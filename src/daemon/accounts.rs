@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::account::{Account, AccountName, NotifySettings};
 use crate::account_history::History;
-use crate::account_record::{Standing, Trouble, past_poll};
+use crate::account_record::{Failure, Standing, past_poll};
 use crate::advice;
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
@@ -135,7 +135,7 @@ impl AccountState {
             return false;
         }
         // A cheap attempt is made at once: the machine may have been started in another network.
-        let goes_on = self.trouble().is_some_and(Trouble::outlives_a_restart);
+        let goes_on = self.failure().is_some_and(Failure::outlives_a_restart);
         if goes_on {
             self.keep_waiting();
         }
@@ -144,14 +144,14 @@ impl AccountState {
 
     /// Returns the notification that is due for a problem from before the daemon started.
     pub(super) fn remembered(&mut self, now: Duration) -> Option<Notification> {
-        let Standing { trouble, told, .. } = &mut self.standing;
-        told.remembered(trouble.as_ref()?.reason, &trouble.as_ref()?.text, now)
+        let Standing { failure, told, .. } = &mut self.standing;
+        told.remembered(failure.as_ref()?.reason, &failure.as_ref()?.text, now)
     }
 
     /// Makes an account in a back-off wait until that is over.
     pub(super) fn keep_waiting(&mut self) {
-        if let Some(trouble) = &self.standing.trouble {
-            self.next = Next { at: trouble.due.max(self.next.at), reason: trouble.reason };
+        if let Some(failure) = &self.standing.failure {
+            self.next = Next { at: failure.due.max(self.next.at), reason: failure.reason };
         }
     }
 
@@ -190,14 +190,14 @@ impl AccountState {
 
     /// Whether its last login worked, as far as known.
     pub(super) fn is_proven(&self) -> bool {
-        let refused = matches!(self.trouble().map(Trouble::cause), Some(Cause::LoginRefused | Cause::AccessRefused));
+        let refused = matches!(self.failure().map(Failure::cause), Some(Cause::LoginRefused | Cause::AccessRefused));
         self.last_success.is_some() && !refused
     }
 
     /// Whether its password prevents a login, so that a changed one is worth another attempt.
     pub(super) fn wants_password(&self) -> bool {
-        let reason = self.trouble().map(|trouble| trouble.reason);
-        matches!(reason, Some(Reason::Trouble { cause: Cause::LoginRefused | Cause::Credential, .. }))
+        let reason = self.failure().map(|failure| failure.reason);
+        matches!(reason, Some(Reason::Failure { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
     /// Handles a poll that ran from `polled.start` to `polled.end`; `wall` is the end in seconds since 1970, and
@@ -241,7 +241,7 @@ impl AccountState {
 
     /// Adds a poll that ended at `wall`, in seconds since 1970, to the history.
     fn take_in_history(&mut self, report: &PollReport, wall: i64) {
-        let cause = report.end.is_err().then(|| self.trouble().map(Trouble::cause)).flatten();
+        let cause = report.end.is_err().then(|| self.failure().map(Failure::cause)).flatten();
         let poll = past_poll(report, wall, cause);
         self.last_poll_milliseconds = poll.milliseconds;
         self.last_poll_octets = poll.octets;
@@ -295,13 +295,13 @@ impl AccountState {
         wall: i64,
         today: &str,
     ) -> AccountStatus {
-        let held = self.trouble().filter(|trouble| trouble.is_brief_hold(wall));
+        let held = self.failure().filter(|failure| failure.is_brief_hold(wall));
         let state = match doing {
             Some(Doing::Running) if hung.is_some() => State::Hung,
             Some(Doing::Running) => State::Polling,
             Some(Doing::Ready(_)) => State::Queued,
             _ if held.is_some() => State::Held,
-            _ if self.standing.trouble.is_some() => State::Trouble,
+            _ if self.standing.failure.is_some() => State::Failing,
             _ if self.last_poll.is_none() => State::New,
             _ => State::Idle,
         };
@@ -329,7 +329,7 @@ impl AccountState {
             on_server: self.on_server,
             too_large: self.too_large,
             quarantine: self.quarantine.clone(),
-            trouble: self.trouble_at(wall).map(shown),
+            failure: self.failure_at(wall).map(shown),
             held: held.map(|hold| status::Hold { since: hold.since, text: hold.text.clone() }),
             forward: self.stranded.as_deref().map(|stranded| self.stranded(stranded)),
             token: self.token.as_deref().filter(|_| self.account.uses_token).map(token),
@@ -381,30 +381,30 @@ impl AccountState {
     }
 
     /// Returns its current problem.
-    pub(super) fn trouble(&self) -> Option<&Trouble> {
-        self.standing.trouble.as_deref()
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        self.standing.failure.as_deref()
     }
 
     /// Describes a problem to the user who asks for a poll all the same. `wall` is the current time in seconds since
     /// 1970.
     pub(super) fn tried_again(&self, wall: i64) -> Option<TriedAgain> {
-        let trouble = self.trouble()?;
-        let cause = match trouble.reason {
+        let failure = self.failure()?;
+        let cause = match failure.reason {
             // A refusal is believed the second time.
             Reason::Doubt => Cause::LoginRefused,
-            _ => trouble.cause(),
+            _ => failure.cause(),
         };
         Some(TriedAgain {
             account: self.account.name.to_string(),
-            for_seconds: u64::try_from(wall.saturating_sub(trouble.since)).unwrap_or(0),
-            text: trouble.text.clone(),
+            for_seconds: u64::try_from(wall.saturating_sub(failure.since)).unwrap_or(0),
+            text: failure.text.clone(),
             next_wait: cause.wait(1, self.account.interval.longest).as_secs(),
         })
     }
 
     /// Returns its current problem if a user should look at it; `wall` is the current time in seconds since 1970.
-    pub(super) fn trouble_at(&self, wall: i64) -> Option<&Trouble> {
-        self.trouble().filter(|trouble| !trouble.is_brief_hold(wall))
+    pub(super) fn failure_at(&self, wall: i64) -> Option<&Failure> {
+        self.failure().filter(|failure| !failure.is_brief_hold(wall))
     }
 }
 
@@ -418,9 +418,9 @@ fn token(times: &TokenTimes) -> status::Token {
     }
 }
 
-fn shown(trouble: &Trouble) -> status::Trouble {
-    let (cause, text) = (trouble.cause(), trouble.text.clone());
-    status::Trouble { cause, times: trouble.times(), since: trouble.since, text }
+fn shown(failure: &Failure) -> status::Failure {
+    let (cause, text) = (failure.cause(), failure.text.clone());
+    status::Failure { cause, times: failure.times(), since: failure.since, text }
 }
 
 fn quarantined(messages: &[Quarantined], redactor: &Redactor, wall: i64) -> Vec<Quarantine> {

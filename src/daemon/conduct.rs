@@ -25,15 +25,15 @@ pub(super) const WINDOW: Duration = Duration::from_secs(60);
 /// single answer.
 const SOMETHING: u64 = 6000;
 
-/// After running this long, a poll that brings less than [`PACE`] is slow.
+/// After running this long, a poll that brings less than [`SLOWEST`] is slow.
 const SLOW: Duration = Duration::from_secs(30);
 
 /// The least pace of a poll that is not slow, in octets a second: less than a modem's.
-const PACE: u64 = 4 << 10;
+const SLOWEST: u64 = 4 << 10;
 
 /// If somebody has waited for a turn and it was asked to give way, a poll below that pace is cut short after this long.
 /// Each time in a row the next poll has twice as long, so that a large message over a slow line comes some time.
-const PATIENCE: Duration = Duration::from_secs(180);
+const GIVES_WAY_AFTER: Duration = Duration::from_secs(180);
 
 /// How often that doubles at most: no poll is then cut short that the throughput of a session lets go on.
 const DOUBLINGS: u32 = 4;
@@ -56,7 +56,7 @@ pub(super) struct Conduct {
     /// Since when and from how many octets on its pace is measured.
     measured: (Duration, u64),
     /// How long it may be slow.
-    patience: Duration,
+    gives_way_after: Duration,
     /// Whether it was cut short.
     pub(super) is_cut_short: bool,
     /// If it was told to stop: how many octets had arrived in the last [`WINDOW`].
@@ -117,7 +117,7 @@ impl Conduct {
             aside: false,
             gives_way: None,
             measured: (begun, 0),
-            patience: PATIENCE * (1 << times.min(DOUBLINGS)),
+            gives_way_after: GIVES_WAY_AFTER * (1 << times.min(DOUBLINGS)),
             is_cut_short: false,
             too_slow: None,
             hang: Hang::default(),
@@ -160,7 +160,7 @@ impl Conduct {
         } else if runs >= TURN && self.gives_way.is_none() {
             self.gives_way = Some(seen.now);
             Verdict::GiveWay
-        } else if self.gives_way.is_some() && waited_for >= TURN && self.crawls_for(self.patience, seen) {
+        } else if self.gives_way.is_some() && waited_for >= TURN && self.crawls_for(self.gives_way_after, seen) {
             self.is_cut_short = true;
             Verdict::CutShort
         } else if !self.aside && (runs >= LONG || runs >= SHORT && seen.only_waits()) {
@@ -183,11 +183,11 @@ impl Conduct {
         does_not_give_way || brings_nothing || self.crawls_for(SLOW, seen)
     }
 
-    /// Whether it has brought less than [`PACE`] on average, over this time at least.
+    /// Whether it has brought less than [`SLOWEST`] on average, over this time at least.
     fn crawls_for(&self, time: Duration, seen: Seen) -> bool {
         let (since, octets) = self.measured;
         let measured = seen.now.saturating_sub(since);
-        measured >= time && seen.octets.saturating_sub(octets) < PACE.saturating_mul(measured.as_secs())
+        measured >= time && seen.octets.saturating_sub(octets) < SLOWEST.saturating_mul(measured.as_secs())
     }
 
     /// Records that it stands aside.
@@ -275,7 +275,7 @@ mod tests {
         let begins = [(3, Verdict::StandAside), (60, Verdict::GiveWay)];
         let cut = [begins[0], begins[1], (180, Verdict::CutShort)];
         assert_eq!(verdicts(5000, at_pace(620)), cut);
-        assert_eq!(verdicts(5000, at_pace(PACE))[1..], [begins[1]], "it is fast enough");
+        assert_eq!(verdicts(5000, at_pace(SLOWEST))[1..], [begins[1]], "it is fast enough");
         let waits_little = |second| Seen { waited_for: Some(Duration::from_secs(59)), ..at_pace(620)(second) };
         assert_eq!(verdicts(5000, waits_little), begins);
         let later = |second| Seen { waited_for: (second > 1000).then_some(TURN), ..at_pace(1024)(second) };

@@ -256,7 +256,7 @@ impl Forwarders {
         };
         let aftermath = self.change(&name, |forwarder| {
             forwarder.running = false;
-            log(&name, &report, forwarder.trouble.is_some());
+            log(&name, &report, forwarder.failure.is_some());
             let before = forwarder.waiting.in_all();
             let news = forwarder.take_in(&report, now, wall);
             // Another process may have forwarded mail, too.
@@ -283,8 +283,8 @@ impl Forwarders {
             messages: waiting.messages,
             octets: waiting.octets,
             oldest: waiting.oldest,
-            why: forwarder.trouble.as_ref().map(|(_, why)| why.clone()),
-            since: forwarder.trouble.as_ref().map(|(since, _)| *since),
+            why: forwarder.failure.as_ref().map(|(_, why)| why.clone()),
+            since: forwarder.failure.as_ref().map(|(since, _)| *since),
             next_try: forwarder.due.filter(|_| !forwarder.running).map(|due| wall.saturating_add(seconds(due))),
             forwarded: forwarder.forwarded.saturating_add(live.map_or(0, Live::forwarded)),
             last_forwarded: live.and_then(Live::last_forwarded).or(forwarder.last),

@@ -18,18 +18,18 @@ const MOST_WARNINGS: usize = 20;
 pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause>, now: Duration, wall: i64) {
     let (name, host) = (kept.name(), kept.account.endpoint.host.as_str());
     let next = advice::polled_next(&kept.next, now);
-    let words = report.trouble().unwrap_or_default();
-    match (&report.end, kept.trouble()) {
+    let words = report.failure_text().unwrap_or_default();
+    match (&report.end, kept.failure()) {
         (Err(PollError::Stopped), _) => debug!(account = %name, host, event = "stopped", "{name}: stopped"),
-        (Err(_), Some(trouble)) if trouble.is_brief_hold(wall) => {
+        (Err(_), Some(failure)) if failure.is_brief_hold(wall) => {
             debug!(account = %name, host, event = "locked", "{name}: {words}; next poll {next}");
         }
-        (Err(_), Some(trouble)) if before == Some(trouble.cause()) && !trouble.times().is_power_of_two() => {
-            debug!(account = %name, host, event = "trouble", cause = trouble.cause().name(), "{name}: still: {words}");
+        (Err(_), Some(failure)) if before == Some(failure.cause()) && !failure.times().is_power_of_two() => {
+            debug!(account = %name, host, event = "trouble", cause = failure.cause().name(), "{name}: still: {words}");
         }
         // The first, second, fourth time and so on: nobody reads the same line a hundred times.
-        (Err(_), trouble) => {
-            let cause = trouble.map_or("", |trouble| trouble.cause().name());
+        (Err(_), failure) => {
+            let cause = failure.map_or("", |failure| failure.cause().name());
             warn!(account = %name, host, event = "trouble", cause, "{name}: {words}. Next poll {next}");
         }
         (Ok(()), _) => {
@@ -49,9 +49,9 @@ pub(super) fn log(kept: &AccountState, report: &PollReport, before: Option<Cause
 
 /// Logs an account whose back-off continues after a restart of the daemon.
 pub(super) fn log_back_off(kept: &AccountState, now: Duration) {
-    let Some(trouble) = kept.trouble() else { return };
-    let (name, host, cause) = (kept.name(), kept.account.endpoint.host.as_str(), trouble.cause().name());
-    let (words, next) = (&trouble.text, advice::polled_next(&kept.next, now));
+    let Some(failure) = kept.failure() else { return };
+    let (name, host, cause) = (kept.name(), kept.account.endpoint.host.as_str(), failure.cause().name());
+    let (words, next) = (&failure.text, advice::polled_next(&kept.next, now));
     warn!(account = %name, host, event = "trouble", cause, "{name}: from before: {words}. Next poll {next}");
 }
 

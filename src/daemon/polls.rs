@@ -40,16 +40,16 @@ pub(super) struct Polls {
     tasks_of: HashMap<AccountName, Id>,
     /// Tells all polls to stop.
     stop: CancellationToken,
-    /// What polls say about their places.
-    said: mpsc::UnboundedSender<Said>,
-    heard: mpsc::UnboundedReceiver<Said>,
+    /// What polls request about their places.
+    sender: mpsc::UnboundedSender<PlaceRequest>,
+    requests: mpsc::UnboundedReceiver<PlaceRequest>,
     /// Since when polls have waited for room in memory, since boot. None: none waits.
     room_wanted: Option<Duration>,
 }
 
-/// What a poll says about its places.
+/// A request of a poll about its places.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct PlaceRequest {
     account: AccountName,
     /// Whether it needs them from now on, or not for now.
     needs: bool,
@@ -59,7 +59,7 @@ pub(super) struct Said {
 #[derive(Debug)]
 struct Seat {
     account: AccountName,
-    said: mpsc::UnboundedSender<Said>,
+    sender: mpsc::UnboundedSender<PlaceRequest>,
     /// Notified when it gets its places.
     given: Notify,
 }
@@ -67,7 +67,7 @@ struct Seat {
 impl Seat {
     fn say(&self, needs: bool) {
         // The supervisor may have ended.
-        let _ = self.said.send(Said { account: self.account.clone(), needs });
+        let _ = self.sender.send(PlaceRequest { account: self.account.clone(), needs });
     }
 }
 
@@ -112,9 +112,9 @@ enum Done {
 }
 
 /// What a task reports.
-pub(super) enum News {
-    /// A poll says something about its places.
-    Said(Said),
+pub(super) enum TaskReport {
+    /// A poll requests or returns its places.
+    Places(PlaceRequest),
     /// A task has ended.
     Ended(Ended),
 }
@@ -148,8 +148,17 @@ pub(super) struct Polled {
 impl Polls {
     /// Starts without tasks, in this runtime.
     pub(super) fn new(runtime: Handle) -> Self {
-        let (tasks, stop, (said, heard)) = (JoinSet::new(), CancellationToken::new(), mpsc::unbounded_channel());
-        Self { runtime, tasks, running: HashMap::new(), tasks_of: HashMap::new(), stop, said, heard, room_wanted: None }
+        let (tasks, stop, (sender, requests)) = (JoinSet::new(), CancellationToken::new(), mpsc::unbounded_channel());
+        Self {
+            runtime,
+            tasks,
+            running: HashMap::new(),
+            tasks_of: HashMap::new(),
+            stop,
+            sender,
+            requests,
+            room_wanted: None,
+        }
     }
 
     /// Returns the runtime for polls.
@@ -174,8 +183,8 @@ impl Polls {
     ) {
         // At the highest level, so that every line of the log names its account.
         let span = tracing::error_span!("poll", account = %account.name, host = %account.endpoint.host);
-        let (name, said) = (account.name.clone(), self.said.clone());
-        let seat = Arc::new(Seat { account: name.clone(), said, given: Notify::new() });
+        let (name, sender) = (account.name.clone(), self.sender.clone());
+        let seat = Arc::new(Seat { account: name.clone(), sender, given: Notify::new() });
         let (watch, stop) = (Arc::new(Watch::with(Arc::clone(&seat) as Arc<dyn Places>)), self.stop.child_token());
         let (context, theirs) = (Arc::clone(context), stop.clone());
         let (seen, account) = (Arc::clone(&watch), Arc::clone(account));
@@ -249,12 +258,12 @@ impl Polls {
     }
 
     /// Waits for the next message of a task or its end; forever if there is no task.
-    pub(super) async fn next(&mut self) -> News {
+    pub(super) async fn next(&mut self) -> TaskReport {
         tokio::select! {
             biased;
             // What a poll said before it ended is handled first.
-            Some(said) = self.heard.recv() => News::Said(said),
-            Some(ended) = self.tasks.join_next_with_id() => News::Ended(Ended(ended)),
+            Some(request) = self.requests.recv() => TaskReport::Places(request),
+            Some(ended) = self.tasks.join_next_with_id() => TaskReport::Ended(Ended(ended)),
             // `self` holds a sender, so more messages may come.
             else => std::future::pending().await,
         }
@@ -299,7 +308,7 @@ impl Polls {
             let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
             let waits_for_room = watch.waits_for_room();
             if queue.has_waited_enough(account, now) {
-                watch.lose_patience();
+                watch.end_wait();
             }
             let since = [self.room_wanted.filter(|_| watch.holds_room()), queue.in_the_way_since(account)];
             let waited_for = since.into_iter().flatten().min().map(|since| now.saturating_sub(since));
@@ -363,7 +372,7 @@ fn failed(account: &AccountName, why: NotDone) -> PollReport {
     PollReport::of_failure(account.clone(), why.doing("poll").into())
 }
 
-impl Said {
+impl PlaceRequest {
     /// Tells the queue.
     pub(super) fn tell(&self, queue: &mut Queue, now: Duration) {
         if self.needs {
@@ -419,7 +428,7 @@ mod tests {
         let running = Running { account: account.clone(), conduct, watch, seat: None, progress, stop, due: None };
         polls.spawn(async { Done::Polled { report, password: String::new() } }, running);
         assert!(polls.hung_since(&account).is_some());
-        let News::Ended(ended) = polls.next().await else { panic!("it says nothing") };
+        let TaskReport::Ended(ended) = polls.next().await else { panic!("it says nothing") };
         let After::Polled(polled) = polls.after(ended) else { panic!("it polled") };
         assert_eq!(polled.conduct.hung(), None);
     }
@@ -436,7 +445,7 @@ mod tests {
             let (watch, progress, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
             let running = Running { account, conduct, watch, seat: None, progress, stop, due: None };
             polls.spawn(async { Done::Polled { report, password: String::new() } }, running);
-            let News::Ended(ended) = polls.next().await else { panic!("it says nothing") };
+            let TaskReport::Ended(ended) = polls.next().await else { panic!("it says nothing") };
             let After::Polled(polled) = polls.after(ended) else { panic!("it polled") };
             assert_eq!(matches!(polled.report.end, Err(PollError::TooSlow { octets: 9, .. })), others_waited);
         }

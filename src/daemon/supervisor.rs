@@ -18,7 +18,7 @@ use super::outside::{Found, Login, Outside, Recalled};
 use super::polls::{self, After, Ended, Polled, Polls};
 use super::{Load, SignalRequest, systemd};
 use crate::account::{Account, AccountName, NotifySettings};
-use crate::account_record::Trouble;
+use crate::account_record::Failure;
 use crate::clock::alarm::Alarm;
 use crate::config::Config;
 use crate::control::{Control, Pending};
@@ -34,11 +34,11 @@ use crate::schedule::queue::{Begin, Limits, Queue};
 use crate::schedule::{Cause, End, installation};
 use crate::state::saved::Files;
 use crate::text::Count;
-use news::tell;
+use notifying::tell;
 use reload::Reload;
 
 mod answers;
-mod news;
+mod notifying;
 mod reload;
 
 /// How often to look at what changes without notice: files of refused passwords, and the line for `systemctl status`.
@@ -104,7 +104,7 @@ pub(super) struct Supervisor {
 enum Event {
     Due,
     Forwarded(Option<Done>),
-    Polls(Box<polls::News>),
+    Polls(Box<polls::TaskReport>),
     Pending(Pending),
     Signal(SignalRequest),
     Reload,
@@ -221,7 +221,7 @@ impl Supervisor {
                 Event::LookAtPolls => self.look_at_polls(),
                 Event::LookAround => self.look_around(),
                 Event::Page(done) => self.http.take(done),
-                Event::Polls(heard) => self.hear(*heard),
+                Event::Polls(report) => self.on_task_report(*report),
                 Event::Forwarded(done) => self.on_forwarded(done),
                 Event::Found(found) => self.take_note(found),
                 Event::Pending(question) => self.reply(question),
@@ -312,11 +312,11 @@ impl Supervisor {
         self.forwarders.begin_due(&self.context, |name| accounts.get(name).map(|kept| &*kept.account), now);
     }
 
-    /// Handles the end of an account's task, or what a poll says about its places.
-    fn hear(&mut self, heard: polls::News) {
-        match heard {
-            polls::News::Said(said) => said.tell(&mut self.queue, self.context.clock.since_boot()),
-            polls::News::Ended(ended) => self.after(ended),
+    /// Handles the end of an account's task, or a request of a poll about its places.
+    fn on_task_report(&mut self, report: polls::TaskReport) {
+        match report {
+            polls::TaskReport::Places(request) => request.tell(&mut self.queue, self.context.clock.since_boot()),
+            polls::TaskReport::Ended(ended) => self.after(ended),
         }
     }
 
@@ -337,16 +337,16 @@ impl Supervisor {
         let Some(kept) = self.accounts.get_mut(name).or_else(|| self.gone.get_mut(name)) else {
             return self.queue.finished(name, now);
         };
-        let before = kept.trouble_at(clock.wall).map(Trouble::cause);
+        let before = kept.failure_at(clock.wall).map(Failure::cause);
         kept.on_poll_end(report, polled.begun..now, clock.wall, self.context.clock.time_of_week());
-        self.metrics.on_poll_end(report, kept.trouble().map(Trouble::cause));
+        self.metrics.on_poll_end(report, kept.failure().map(Failure::cause));
         log(kept, report, before, now, clock.wall);
         log_warnings(kept, report);
         let spool_is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
         self.forwarders.on_poll_end(name, report.retrieved, spool_is_full, now);
         let host = kept.account.endpoint.host.as_str();
         match report.outcome().end {
-            End::Refused { .. } | End::Trouble(Cause::AccessRefused) => self.login_pace.refused(host, now),
+            End::Refused { .. } | End::Failed(Cause::AccessRefused) => self.login_pace.refused(host, now),
             _ if report.logged_in => self.login_pace.let_in(host, now),
             _ => {}
         }
@@ -376,7 +376,7 @@ impl Supervisor {
         let Some(name) = account else { return };
         if let Some(kept) = self.accounts.get(&name) {
             for one in news {
-                self.command_runner.tell_news(&one, &kept.account, &self.notify);
+                self.command_runner.run_for(&one, &kept.account, &self.notify);
             }
         }
         if has_room {
@@ -496,7 +496,7 @@ impl Supervisor {
         let mut look = tokio::time::interval(LOOK_AT_POLLS);
         while self.polls.count() > 0 {
             tokio::select! {
-                heard = self.polls.next() => self.hear(heard),
+                report = self.polls.next() => self.on_task_report(report),
                 _ = look.tick() => {
                     self.look_at_polls();
                     if self.polls.all_hang() {

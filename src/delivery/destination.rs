@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::DeliveryError;
-use super::recovery::{OtherMaildir, known_maildir};
+use super::recovery::{OtherMaildirPolicy, known_maildir};
 use crate::account::{Account, MaildirMode, MaildirOf};
 use crate::disk::{DirSync, Disk};
 use crate::ids::MaildirId;
@@ -70,7 +70,7 @@ impl Destinations {
         disk: &dyn Disk,
         store: &mut Store,
         account: &Account,
-        other: OtherMaildir,
+        other: OtherMaildirPolicy,
         unusable: &HashSet<PathBuf>,
         most_files: usize,
     ) -> Result<(Self, Vec<(PathBuf, DeliveryError)>), DeliveryError> {
@@ -174,13 +174,13 @@ impl Destination {
         store: &mut Store,
         maildir: MaildirOf<'_>,
         mode: MaildirMode,
-        other: OtherMaildir,
+        other: OtherMaildirPolicy,
     ) -> Result<Self, DeliveryError> {
         let MaildirOf { path: configured, is_folder } = maildir;
         let failed = |doing| move |source| DeliveryError::Maildir { doing, path: configured.to_owned(), source };
         let known = match other {
-            OtherMaildir::Accept => None,
-            OtherMaildir::Refuse => known_maildir(disk, store, configured)?,
+            OtherMaildirPolicy::Accept => None,
+            OtherMaildirPolicy::Refuse => known_maildir(disk, store, configured)?,
         };
         let maildir = match known {
             Some(maildir) => maildir,
@@ -227,7 +227,7 @@ pub(crate) fn keep_decision(
     disk: &dyn Disk,
     store: &mut Store,
     account: &Account,
-    other: OtherMaildir,
+    other: OtherMaildirPolicy,
 ) -> Result<(), StateError> {
     for MaildirOf { path, .. } in account.maildirs() {
         // A Maildir other than the account's own is created with its first delivery.
@@ -246,10 +246,10 @@ fn accept(
     store: &mut Store,
     path: &Path,
     mode: MaildirMode,
-    other: OtherMaildir,
+    other: OtherMaildirPolicy,
 ) -> Result<(), StateError> {
     let maildir = match Maildir::open(disk, path) {
-        Err(_) if other == OtherMaildir::Accept && !store.state().is_empty() => {
+        Err(_) if other == OtherMaildirPolicy::Accept && !store.state().is_empty() => {
             Maildir::create(disk, path, mode).map_err(|e| StateError::io("make the Maildir", path, e))?
         }
         Err(_) => return Ok(()),

@@ -57,7 +57,7 @@ pub struct Unusable {
 
 /// Whether to accept a Maildir that is not the one we knew.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OtherMaildir {
+pub enum OtherMaildirPolicy {
     /// Stop: a disk may not be mounted.
     #[default]
     Refuse,
@@ -76,7 +76,7 @@ pub fn recover(
     disk: &dyn Disk,
     store: &mut Store,
     configured: &[&Path],
-    other: OtherMaildir,
+    other: OtherMaildirPolicy,
 ) -> Result<(Recovered, Vec<Unusable>), StateError> {
     let own = configured.first().copied().unwrap_or(Path::new(""));
     let mut known = store.maildirs_with_intents();
@@ -95,9 +95,9 @@ pub fn recover(
                 maildirs.known.insert(number, (role, known));
             }
             // The user accepts this: the messages on their way there are fetched again.
-            Err(_) if role == Role::Former && other == OtherMaildir::Accept => {}
+            Err(_) if role == Role::Former && other == OtherMaildirPolicy::Accept => {}
             Err(StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. })
-                if other == OtherMaildir::Accept => {}
+                if other == OtherMaildirPolicy::Accept => {}
             Err(e) => {
                 maildirs.known.insert(number, (role, known));
                 maildirs.fails(number, e, other)?;
@@ -134,14 +134,14 @@ struct Maildirs {
 impl Maildirs {
     /// Records that a Maildir failed. Without the account's own, recovery ends; without another one, only its messages
     /// wait.
-    fn fails(&mut self, number: MaildirNumber, error: StateError, other: OtherMaildir) -> Result<(), StateError> {
+    fn fails(&mut self, number: MaildirNumber, error: StateError, other: OtherMaildirPolicy) -> Result<(), StateError> {
         let is_in_place = self.good.remove(&number).is_some();
         let Some((role, known)) = self.known.get(&number) else { return Err(error) };
         let error = match role {
             Role::Own => return Err(error),
             Role::Other => error,
             // Accepted by the user, as above.
-            Role::Former if other == OtherMaildir::Accept => return Ok(()),
+            Role::Former if other == OtherMaildirPolicy::Accept => return Ok(()),
             Role::Former => former(known, &error),
         };
         self.unusable.push(Unusable { configured: known.configured.clone(), error, is_in_place });
@@ -189,7 +189,7 @@ fn finish(
     disk: &dyn Disk,
     store: &mut Store,
     mut maildirs: Maildirs,
-    other: OtherMaildir,
+    other: OtherMaildirPolicy,
 ) -> Result<(Recovered, Vec<Unusable>), StateError> {
     let mut recovered = Recovered::default();
     let instance = store.state().identity().instance;

@@ -6,7 +6,7 @@ use std::fs;
 
 fn recovered(bench: &Bench) -> Recovered {
     let (done, unusable) =
-        recover(&RealDisk, &mut bench.open().unwrap(), &[&bench.account.maildir], OtherMaildir::Refuse).unwrap();
+        recover(&RealDisk, &mut bench.open().unwrap(), &[&bench.account.maildir], OtherMaildirPolicy::Refuse).unwrap();
     assert!(unusable.is_empty(), "{unusable:?}");
     done
 }
@@ -69,7 +69,7 @@ fn a_file_that_is_nowhere_proves_nothing_and_is_fetched_again() {
     let bench = interrupted();
     fs::remove_file(in_tmp(&bench)).unwrap();
     let mut store = bench.open().unwrap();
-    let done = recover(&RealDisk, &mut store, &[&bench.account.maildir], OtherMaildir::Refuse).unwrap().0;
+    let done = recover(&RealDisk, &mut store, &[&bench.account.maildir], OtherMaildirPolicy::Refuse).unwrap().0;
     assert_eq!(done, Recovered { again: 1, ..Recovered::default() });
     assert!(store.state().is_empty());
 }
@@ -125,10 +125,10 @@ fn a_maildir_that_is_missing_moved_or_replaced_stops_everything() {
         change(&bench);
         let before = fs::read(bench.state_dir().join("jo.uids")).unwrap();
         let mut store = bench.open().unwrap();
-        let error = recover(&RealDisk, &mut store, &[&maildir(&bench)], OtherMaildir::Refuse).unwrap_err();
+        let error = recover(&RealDisk, &mut store, &[&maildir(&bench)], OtherMaildirPolicy::Refuse).unwrap_err();
         assert!(matches!(error, StateError::MaildirMissing { .. } | StateError::MaildirReplaced { .. }), "{error:?}");
         assert_eq!(fs::read(bench.state_dir().join("jo.uids")).unwrap(), before);
-        let done = recover(&RealDisk, &mut store, &[&maildir(&bench)], OtherMaildir::Accept).unwrap().0;
+        let done = recover(&RealDisk, &mut store, &[&maildir(&bench)], OtherMaildirPolicy::Accept).unwrap().0;
         assert_eq!(done.again, 1, "what was on the way to the old one is fetched again");
     }
 }
@@ -138,7 +138,7 @@ fn a_delivery_to_a_maildir_that_is_not_configured_any_more_is_finished_there() {
     let bench = interrupted();
     let mut store = bench.open().unwrap();
     let other = bench.account.maildir.with_extension("other");
-    let done = recover(&RealDisk, &mut store, &[&other], OtherMaildir::Refuse).unwrap().0;
+    let done = recover(&RealDisk, &mut store, &[&other], OtherMaildirPolicy::Refuse).unwrap().0;
     assert_eq!(done.finished, 1);
     assert_eq!(bench.files("new").len(), 1);
     assert!(!other.exists());
@@ -205,11 +205,11 @@ fn a_former_maildir_that_cannot_be_reached_is_named() {
     let (former, other) = (bench.account.maildir.clone(), bench.account.maildir.with_extension("other"));
     fs::rename(&former, former.with_extension("away")).unwrap();
     let mut store = bench.open().unwrap();
-    let (done, unusable) = recover(&RealDisk, &mut store, &[&other], OtherMaildir::Refuse).unwrap();
+    let (done, unusable) = recover(&RealDisk, &mut store, &[&other], OtherMaildirPolicy::Refuse).unwrap();
     assert!(done.is_nothing() && store.state().intents().count() == 1, "what is on its way there waits");
     let [Unusable { error, is_in_place: false, .. }] = unusable.as_slice() else { panic!("{unusable:?}") };
     assert!(matches!(error, StateError::FormerMaildir { path, .. } if *path == former), "{error}");
-    assert_eq!(recover(&RealDisk, &mut store, &[&other], OtherMaildir::Accept).unwrap().0.again, 1);
+    assert_eq!(recover(&RealDisk, &mut store, &[&other], OtherMaildirPolicy::Accept).unwrap().0.again, 1);
 }
 
 /// Two messages on their way into the account's own Maildir, one into another, and one into both.
@@ -243,7 +243,7 @@ fn a_maildir_beside_the_accounts_own_that_cannot_be_used_keeps_its_own_mail_alon
         let configured = [bench.account.maildir.as_path(), other.as_path()];
         let mut store = bench.open().unwrap();
         for _ in 0..3 {
-            let (_, unusable) = recover(&disk, &mut store, &configured, OtherMaildir::Refuse).unwrap();
+            let (_, unusable) = recover(&disk, &mut store, &configured, OtherMaildirPolicy::Refuse).unwrap();
             let [one] = unusable.as_slice() else { panic!("{what}: {unusable:?}") };
             assert_eq!((one.configured == other, one.is_in_place), (true, what == "takes no link"), "{what}");
             assert_eq!(store.state().intents().count(), 2, "{what}: what is for it is on its way");
@@ -256,7 +256,7 @@ fn a_maildir_beside_the_accounts_own_that_cannot_be_used_keeps_its_own_mail_alon
         if what != "takes no link" {
             fs::rename(&away, &other).unwrap();
         }
-        let (done, unusable) = recover(&RealDisk, &mut store, &configured, OtherMaildir::Refuse).unwrap();
+        let (done, unusable) = recover(&RealDisk, &mut store, &configured, OtherMaildirPolicy::Refuse).unwrap();
         assert_eq!((done.finished, done.again, unusable.len()), (2, 0, 0), "{what}");
         assert_eq!((bench.files("new").len(), store.state().intents().count()), (3, 0), "{what}");
         assert_eq!(fs::read_dir(other.join("new")).unwrap().count(), 2, "{what}");
@@ -273,7 +273,7 @@ fn the_accounts_own_maildir_that_takes_no_mail_stops_everything() {
     let closed = Some(fs::canonicalize(bench.account.maildir.join("new")).unwrap());
     let disk = LimitedDisk { closed, ..LimitedDisk::default() };
     let configured = [bench.account.maildir.as_path(), other.as_path()];
-    let error = recover(&disk, &mut bench.open().unwrap(), &configured, OtherMaildir::Refuse).unwrap_err();
+    let error = recover(&disk, &mut bench.open().unwrap(), &configured, OtherMaildirPolicy::Refuse).unwrap_err();
     assert!(matches!(error, StateError::Io { .. }), "{error}");
 }
 
@@ -299,7 +299,7 @@ fn a_state_that_may_not_be_on_disk_is_written_anew_before_anything_is_concluded(
     fs::write(bench.account.maildir.join("tmp/1.M1P1Q1_mf-000000000000feed-00000000.h"), "x").unwrap();
     let mut store = bench.open().unwrap();
     let recovered_in =
-        |store: &mut Store| recover(&RealDisk, store, &[&bench.account.maildir], OtherMaildir::Refuse).unwrap().0;
+        |store: &mut Store| recover(&RealDisk, store, &[&bench.account.maildir], OtherMaildirPolicy::Refuse).unwrap().0;
     assert_eq!(recovered_in(&mut store).remains, 1);
     let anew = file(&bench);
     assert_ne!(anew, before, "nobody said that the last sync had succeeded");

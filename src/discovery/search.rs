@@ -21,7 +21,7 @@ pub(crate) struct Search<'a> {
 
 /// What a domain publishes about itself.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Published {
     /// The servers, the best first.
     pub candidates: Vec<Candidate>,
     /// Queries that failed and may succeed later, in words.
@@ -47,14 +47,14 @@ pub(crate) fn in_table(provider: &Provider, address: &MailAddress) -> Option<Can
 
 impl Search<'_> {
     /// Returns what the domain publishes: PACC, then SRV, then autoconfig. All are queried concurrently.
-    pub(crate) async fn domain(&self) -> Told {
+    pub(crate) async fn domain(&self) -> Published {
         let (pacc, implicit, starttls, documents) = tokio::join!(
             self.pacc(),
             self.srv(srv::implicit_name(self.address.domain()), TlsMode::Implicit),
             self.srv(srv::starttls_name(self.address.domain()), TlsMode::StartTls),
             self.autoconfig()
         );
-        let mut told = Told { candidates: pacc.into_iter().collect(), unanswered: Vec::new() };
+        let mut told = Published { candidates: pacc.into_iter().collect(), unanswered: Vec::new() };
         for answer in [implicit, starttls] {
             match answer {
                 Ok(found) => told.candidates.extend(found),

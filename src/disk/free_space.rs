@@ -33,9 +33,9 @@ pub enum InsufficientSpace {
 impl fmt::Display for InsufficientSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLittle { path } => write!(f, "too little room in {}", path.display()),
+            Self::TooLittle { path } => write!(f, "too little free space in {}", path.display()),
             Self::Unknown { path, source } => {
-                write!(f, "cannot find out the room in {}: {}", path.display(), crate::text::system(source))
+                write!(f, "cannot find out the free space in {}: {}", path.display(), crate::text::system(source))
             }
         }
     }

@@ -28,7 +28,7 @@ pub use dir::{Dir, FileId, FileStatus};
 pub(crate) use not_a_file::NotAFile;
 pub use paths::{make_dirs, sync_dirs_above};
 pub use real::RealDisk;
-pub use replacing::{Place, replace_whole};
+pub use replacing::{FileLocation, replace_whole};
 pub use stamp::Stamp;
 
 /// The operations that delivery and state consist of. All of them block.

@@ -8,7 +8,7 @@ use super::{Dir, Disk, DiskFile};
 
 /// Where a file is.
 #[derive(Debug, Clone, Copy)]
-pub enum Place<'a> {
+pub enum FileLocation<'a> {
     /// At a path.
     At(&'a Path),
     /// Under this name in an open directory.
@@ -24,10 +24,10 @@ pub enum Place<'a> {
 /// Disk errors, and those of `fill`.
 pub fn replace_whole<T>(
     disk: &dyn Disk,
-    place: Place<'_>,
+    location: FileLocation<'_>,
     fill: impl FnOnce(&mut dyn DiskFile) -> io::Result<T>,
 ) -> io::Result<(Box<dyn DiskFile>, T)> {
-    let new = New::of(place);
+    let new = New::of(location);
     match new.remove(disk) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -46,15 +46,15 @@ enum New<'a> {
 }
 
 impl<'a> New<'a> {
-    fn of(place: Place<'a>) -> Self {
+    fn of(location: FileLocation<'a>) -> Self {
         let new = |name: &OsStr| {
             let mut new = name.to_owned();
             new.push(".new");
             new
         };
-        match place {
-            Place::At(path) => Self::At(path, new(path.as_os_str()).into()),
-            Place::In(dir, name) => Self::In(dir, name, new(name)),
+        match location {
+            FileLocation::At(path) => Self::At(path, new(path.as_os_str()).into()),
+            FileLocation::In(dir, name) => Self::In(dir, name, new(name)),
         }
     }
 
@@ -90,12 +90,12 @@ mod tests {
     fn a_file_is_replaced_as_a_whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
         let (path, open) = (dir.path().join("a"), RealDisk.open_dir(dir.path()).unwrap());
-        let places = [Place::At(&path), Place::In(&open, OsStr::new("a"))];
-        for (place, text) in places.into_iter().zip(["one", "two"]) {
+        let locations = [FileLocation::At(&path), FileLocation::In(&open, OsStr::new("a"))];
+        for (location, text) in locations.into_iter().zip(["one", "two"]) {
             fs::write(dir.path().join("a.new"), "left by a crash").unwrap();
-            replace_whole(&RealDisk, place, |file| file.write_all(text.as_bytes())).unwrap();
+            replace_whole(&RealDisk, location, |file| file.write_all(text.as_bytes())).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
-            let failed = replace_whole(&RealDisk, place, |file| {
+            let failed = replace_whole(&RealDisk, location, |file| {
                 file.write_all(b"half")?;
                 Err::<(), _>(io::Error::other("full"))
             });

@@ -78,7 +78,7 @@ pub async fn forward(
         let ran = ran.map_err(|e| e.after(pass.last_words()));
         report.end = ran.and(doubt.map_or(Ok(()), |doubt| Err(doubt.why)));
         let refusals = pass.count_refusals().await;
-        let written = refusals.and(pass.write_troubles().await);
+        let written = refusals.and(pass.write_failed_tries().await);
         report.end = std::mem::replace(&mut report.end, Ok(())).and(written);
     }
     let done = pass.done();

@@ -12,7 +12,7 @@ use crate::message::Digest;
 use crate::state::entries::Identity;
 use crate::state::error::StateError;
 use crate::state::journal::{BadJournal, Contents, Durability, Journal, LockedFile, parse};
-use crate::state::record::{AppendIntent, ForwardRecord, MailboxUid, Record, Trouble};
+use crate::state::record::{AppendIntent, FailedTries, ForwardRecord, MailboxUid, Record};
 
 /// The largest journal that is read, in bytes.
 const MAX_FILE: u64 = 1 << 30;
@@ -34,7 +34,7 @@ pub(super) struct Progress {
     /// How many tries in a row have broken off at it.
     pub(super) breaks: u32,
     /// Failed tries, whatever the reason: they decide when its turn comes.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) failed_tries: Option<FailedTries>,
 }
 
 /// What is known of a message that arrived.
@@ -110,8 +110,8 @@ impl Ledger {
                 let progress = self.messages.entry(name).or_default();
                 (progress.refusals, progress.breaks, progress.intent) = (times, breaks, None);
             }
-            ForwardRecord::Troubled { name, trouble } => {
-                self.messages.entry(name).or_default().trouble = Some(trouble);
+            ForwardRecord::TryFailed { name, tries } => {
+                self.messages.entry(name).or_default().failed_tries = Some(tries);
             }
             ForwardRecord::Released(name) => {
                 self.messages.remove(&name);
@@ -130,9 +130,9 @@ impl Ledger {
             let aside = aside.map(|(since, reason)| ForwardRecord::SetAside { name: name.clone(), since, reason });
             let arrived = |Arrival { whole, uid }| ForwardRecord::Arrived { name: name.clone(), whole, uid };
             let arrived = progress.arrived.map(arrived);
-            let troubled = |trouble| ForwardRecord::Troubled { name: name.clone(), trouble };
-            let troubled = progress.trouble.map(troubled);
-            [refused, troubled, intent, aside, arrived].into_iter().flatten()
+            let try_failed = |tries| ForwardRecord::TryFailed { name: name.clone(), tries };
+            let try_failed = progress.failed_tries.map(try_failed);
+            [refused, try_failed, intent, aside, arrived].into_iter().flatten()
         })
     }
 }

@@ -11,10 +11,10 @@ use super::spool::Spooled;
 
 /// What a running pass has done and left.
 #[derive(Debug, Clone, Default)]
-pub struct Live(Arc<Place>);
+pub struct Live(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Place {
+struct Shared {
     shown: Mutex<Shown>,
     /// Signals that something may have come into the spool since it was read.
     asked: Notify,
@@ -72,8 +72,8 @@ impl Live {
 
     /// Adds messages that have come into the spool meanwhile.
     pub(super) fn came(&self, messages: &[Spooled]) {
-        let mut place = self.lock();
-        let Some(waiting) = place.waiting.as_mut() else { return };
+        let mut shown = self.lock();
+        let Some(waiting) = shown.waiting.as_mut() else { return };
         for message in messages {
             waiting.messages = waiting.messages.saturating_add(1);
             waiting.octets = waiting.octets.saturating_add(message.size());
@@ -83,17 +83,17 @@ impl Live {
 
     /// Records that a message has arrived, at a time in seconds since 1970.
     pub(super) fn arrived(&self, message: &Spooled, at: i64) {
-        let mut place = self.lock();
-        place.forwarded = place.forwarded.saturating_add(1);
-        place.last_forwarded = Some(at);
-        place.took(message);
+        let mut shown = self.lock();
+        shown.forwarded = shown.forwarded.saturating_add(1);
+        shown.last_forwarded = Some(at);
+        shown.took(message);
     }
 
     /// Records that a message is set aside.
     pub(super) fn set_aside(&self, message: &Spooled, aside: SetAside) {
-        let mut place = self.lock();
-        place.took(message);
-        if let Some(waiting) = place.waiting.as_mut() {
+        let mut shown = self.lock();
+        shown.took(message);
+        if let Some(waiting) = shown.waiting.as_mut() {
             waiting.add_set_aside(aside);
         }
     }

@@ -5,6 +5,7 @@
 //! what was forwarded into the account's state ([`settlement`]). Only then may the message be deleted on the server and
 //! its file be removed.
 
+mod breaks;
 mod command;
 mod doubt;
 mod error;
@@ -20,7 +21,6 @@ mod probe;
 mod report;
 pub mod settlement;
 mod spool;
-mod suspects;
 mod turns;
 mod wire;
 

@@ -532,7 +532,7 @@ impl Pass {
     }
 
     /// Writes down what the next pass has to know of failed tries.
-    pub(super) async fn write_troubles(&self) -> Result<(), ForwardError> {
+    pub(super) async fn write_failed_tries(&self) -> Result<(), ForwardError> {
         let records = self.turns().records(self.done().forwarded > 0);
         self.record(records).await
     }

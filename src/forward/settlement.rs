@@ -6,7 +6,7 @@ use std::io;
 
 use super::journal::{Ledger, look};
 use super::spool::{self, Spooled};
-use crate::delivery::recovery::OtherMaildir;
+use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::disk::{DirSync, Disk};
 use crate::maildir::Maildir;
 use crate::state::entries::EntryId;
@@ -31,12 +31,12 @@ pub struct Settled {
 ///
 /// # Errors
 /// Those of the disk, and a damaged journal. Nothing is lost then: the next settlement continues.
-pub fn settle(disk: &dyn Disk, store: &mut Store, other: OtherMaildir) -> Result<Settled, StateError> {
+pub fn settle(disk: &dyn Disk, store: &mut Store, other: OtherMaildirPolicy) -> Result<Settled, StateError> {
     let spooled: Vec<(EntryId, String)> =
         store.state().spooled().map(|(entry, intent)| (entry.id, intent.file_name.clone())).collect();
     let path = store.spool();
     let maildir = spool::open(disk, &path)?;
-    if maildir.is_none() && !spooled.is_empty() && other == OtherMaildir::Refuse {
+    if maildir.is_none() && !spooled.is_empty() && other == OtherMaildirPolicy::Refuse {
         return Err(StateError::MaildirMissing { path });
     }
     let ledger = look(disk, &store.path().with_extension("forward"))?.unwrap_or_default();

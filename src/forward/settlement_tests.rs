@@ -44,7 +44,7 @@ fn what_is_in_the_spool_is_no_open_delivery_and_may_not_be_deleted() {
     for rewritten in [false, true] {
         let mut store = bench.open().unwrap();
         assert_eq!((store.state().intents().count(), store.state().spooled().count()), (0, 2), "{rewritten}");
-        assert_eq!(settle(&RealDisk, &mut store, OtherMaildir::Refuse).unwrap(), Settled::default());
+        assert_eq!(settle(&RealDisk, &mut store, OtherMaildirPolicy::Refuse).unwrap(), Settled::default());
         store.rewrite().unwrap();
     }
     assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 2));
@@ -55,14 +55,14 @@ fn what_has_arrived_leaves_the_spool_behind_the_record_of_it() {
     let (bench, names) = spooled(&["a", "b"]);
     journal(&bench).record(vec![arrived(&names[0])]).unwrap();
     let mut store = bench.open().unwrap();
-    let settled = settle(&RealDisk, &mut store, OtherMaildir::Refuse).unwrap();
+    let settled = settle(&RealDisk, &mut store, OtherMaildirPolicy::Refuse).unwrap();
     assert_eq!(settled, Settled { forwarded: 1, lost: 0, removed: 1 });
     assert_eq!(bench.files("new"), [names[1].clone()]);
     drop(store);
     let mut store = bench.open().unwrap();
     assert_eq!(store.state().spooled().count(), 1);
     assert_eq!(store.state().len(), 2, "it is remembered, so that it can be deleted on the server");
-    assert_eq!(settle(&RealDisk, &mut store, OtherMaildir::Refuse).unwrap(), Settled::default());
+    assert_eq!(settle(&RealDisk, &mut store, OtherMaildirPolicy::Refuse).unwrap(), Settled::default());
 }
 
 #[test]
@@ -71,14 +71,14 @@ fn a_file_that_outlived_the_record_goes_and_is_not_forwarded_again() {
     let file = bench.account.maildir.join("new").join(&names[0]);
     let bytes = fs::read(&file).unwrap();
     journal(&bench).record(vec![arrived(&names[0])]).unwrap();
-    settle(&RealDisk, &mut bench.open().unwrap(), OtherMaildir::Refuse).unwrap();
+    settle(&RealDisk, &mut bench.open().unwrap(), OtherMaildirPolicy::Refuse).unwrap();
     // A power cut before the directory was synced.
     fs::write(&file, bytes).unwrap();
     let mut journal = journal(&bench);
     journal.forget_all_but(|name| name == names[0]).unwrap();
     assert!(journal.ledger().has_arrived(&names[0]), "it is remembered as long as the file is there");
     drop(journal);
-    let settled = settle(&RealDisk, &mut bench.open().unwrap(), OtherMaildir::Refuse).unwrap();
+    let settled = settle(&RealDisk, &mut bench.open().unwrap(), OtherMaildirPolicy::Refuse).unwrap();
     assert_eq!(settled, Settled { forwarded: 0, lost: 0, removed: 1 });
     assert!(bench.files("new").is_empty());
 }
@@ -89,7 +89,7 @@ fn what_somebody_has_taken_is_forgotten_so_that_it_is_fetched_again() {
     fs::remove_file(bench.account.maildir.join("new").join(&names[0])).unwrap();
     let mut store = bench.open().unwrap();
     assert_eq!(
-        settle(&RealDisk, &mut store, OtherMaildir::Refuse).unwrap(),
+        settle(&RealDisk, &mut store, OtherMaildirPolicy::Refuse).unwrap(),
         Settled { forwarded: 0, lost: 1, removed: 0 }
     );
     assert_eq!((store.state().len(), store.state().spooled().count()), (1, 1));
@@ -138,8 +138,8 @@ fn where_the_spool_is_gone_the_user_decides_and_what_was_in_it_is_fetched_again(
     let (bench, _) = spooled(&["a", "b"]);
     let mut store = bench.open().unwrap();
     fs::remove_dir_all(store.spool()).unwrap();
-    let refused = settle(&RealDisk, &mut store, OtherMaildir::Refuse);
+    let refused = settle(&RealDisk, &mut store, OtherMaildirPolicy::Refuse);
     assert!(matches!(refused, Err(StateError::MaildirMissing { .. })), "a disk may not be mounted");
-    let settled = settle(&RealDisk, &mut store, OtherMaildir::Accept).unwrap();
+    let settled = settle(&RealDisk, &mut store, OtherMaildirPolicy::Accept).unwrap();
     assert!(settled.lost == 2 && store.state().spooled().next().is_none(), "{settled:?}");
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::journal::Ledger;
 use super::spool::Spooled;
-use crate::state::record::{ForwardRecord, Trouble};
+use crate::state::record::{FailedTries, ForwardRecord};
 
 /// After this many failed tries the oldest message is no longer always the first.
 const FRUITLESS_TRIES: u32 = 3;
@@ -34,15 +34,15 @@ impl Weight {
 }
 
 /// A message's position: first those that are not behind others, then those tried least recently, then the oldest.
-type Place = (bool, u64, (i64, u64, u64));
+type Position = (bool, u64, (i64, u64, u64));
 
 /// The order of a pass, and its failed tries.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     /// The number of this pass.
     turn: u64,
-    /// Troubles recorded by earlier passes, by file name.
-    before: BTreeMap<String, Trouble>,
+    /// Failed tries recorded by earlier passes, by file name.
+    before: BTreeMap<String, FailedTries>,
     /// The failed tries of this pass, by file name.
     now: BTreeMap<String, Weight>,
     /// Whether the message tried least recently comes first, instead of the oldest.
@@ -54,31 +54,31 @@ pub(super) struct Turns {
 impl Turns {
     /// Computes the order of the messages to forward.
     pub(super) fn new<'a>(to_do: impl Iterator<Item = &'a Spooled>, ledger: &Ledger) -> Self {
-        let trouble = |name: &str| ledger.get(name).and_then(|progress| progress.trouble);
-        let (mut head, mut newest, mut troubled, mut last) = (None, 0, 0, 0);
+        let failed_tries = |name: &str| ledger.get(name).and_then(|progress| progress.failed_tries);
+        let (mut head, mut newest, mut failed, mut last) = (None, 0, 0, 0);
         let mut before = BTreeMap::new();
         for message in to_do {
-            let known = trouble(&message.name);
+            let known = failed_tries(&message.name);
             before.extend(known.map(|known| (message.name.clone(), known)));
             last = last.max(known.map_or(0, |known| known.turn));
             if known.is_some_and(|known| known.behind) {
                 continue;
             }
             newest = newest.max(known.map_or(0, |known| known.turn));
-            troubled += u32::from(known.is_some());
-            let place = (message.order(), known);
-            head = Some(head.map_or(place, |head: (_, _)| if place.0 < head.0 { place } else { head }));
+            failed += u32::from(known.is_some());
+            let position = (message.order(), known);
+            head = Some(head.map_or(position, |head: (_, _)| if position.0 < head.0 { position } else { head }));
         }
         // The last pass began with the oldest one and got nowhere: now it is another one's turn.
         let rotates = head
             .and_then(|(_, known)| known)
-            .is_some_and(|known: Trouble| known.strikes >= FRUITLESS_TRIES && known.turn == newest);
-        // A single troubled message has had its tries. Of several, most are not at fault.
-        let returns = rotates && troubled > 1;
+            .is_some_and(|known: FailedTries| known.strikes >= FRUITLESS_TRIES && known.turn == newest);
+        // A single failed message has had its tries. Of several, most are not at fault.
+        let returns = rotates && failed > 1;
         Self { turn: last.saturating_add(1), before, now: BTreeMap::new(), rotates, returns }
     }
 
-    fn place(&self, message: &Spooled) -> Place {
+    fn position(&self, message: &Spooled) -> Position {
         let known = self.before.get(&message.name).copied().unwrap_or_default();
         let tried = if self.rotates || known.behind { known.turn } else { 0 };
         (known.behind, tried, message.order())
@@ -86,7 +86,7 @@ impl Turns {
 
     /// Puts messages in the order in which they are to be tried.
     pub(super) fn sort(&self, queue: &mut VecDeque<Spooled>) {
-        queue.make_contiguous().sort_by_key(|message| self.place(message));
+        queue.make_contiguous().sort_by_key(|message| self.position(message));
     }
 
     /// Whether one message is to be tried alone, because its outcome decides the order of the others.
@@ -130,8 +130,8 @@ impl Turns {
         let strikes = before.strikes.saturating_add(weight.strikes());
         // The first failure may be an accident.
         let behind = before.behind || others_arrived && before.strikes > 0 && strikes >= FRUITLESS_TRIES;
-        let trouble = Trouble { turn: self.turn, strikes, behind };
-        Some(ForwardRecord::Troubled { name: name.to_owned(), trouble })
+        let tries = FailedTries { turn: self.turn, strikes, behind };
+        Some(ForwardRecord::TryFailed { name: name.to_owned(), tries })
     }
 
     /// Returns these records for all messages.

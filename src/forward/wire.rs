@@ -50,7 +50,7 @@ impl fmt::Display for WireError {
 }
 
 /// Limits the time of a transfer that proceeds in pieces.
-struct Pace {
+struct StallDetector {
     begun: Instant,
     /// How long the other side may be silent.
     timeout: Duration,
@@ -58,7 +58,7 @@ struct Pace {
     octets: u64,
 }
 
-impl Pace {
+impl StallDetector {
     fn begin(timeout: Duration) -> Self {
         Self { begun: Instant::now(), timeout, octets: 0 }
     }
@@ -107,7 +107,7 @@ impl Wire {
 
     /// Reads the next line, with another timeout: some answers may take longer.
     pub(super) async fn line_within(&mut self, timeout: Duration) -> Result<Vec<u8>, WireError> {
-        let (mut looked, mut pace) = (0, Pace::begin(timeout));
+        let (mut looked, mut stall) = (0, StallDetector::begin(timeout));
         loop {
             let rest = self.buffer.get(self.taken..).unwrap_or_default();
             if let Some(end) = memchr::memchr(b'\n', rest.get(looked..).unwrap_or_default()) {
@@ -120,7 +120,7 @@ impl Wire {
             if looked > LONGEST_LINE {
                 return Err(WireError::LongLine);
             }
-            self.read(&mut pace).await?;
+            self.read(&mut stall).await?;
         }
     }
 
@@ -130,17 +130,17 @@ impl Wire {
             // The runtime notices what has arrived only when it polls the system.
             tokio::task::yield_now().await;
             // The end of the connection shows up with the next operation.
-            let _ = self.read(&mut Pace::begin(Duration::ZERO)).await;
+            let _ = self.read(&mut StallDetector::begin(Duration::ZERO)).await;
         }
         self.taken < self.buffer.len()
     }
 
     /// Passes the next `count` octets to `sink`, in pieces.
     pub(super) async fn octets(&mut self, mut count: u64, mut sink: impl FnMut(&[u8])) -> Result<(), WireError> {
-        let mut pace = Pace::begin(self.timeout);
+        let mut stall = StallDetector::begin(self.timeout);
         while count > 0 {
             if self.taken == self.buffer.len() {
-                self.read(&mut pace).await?;
+                self.read(&mut stall).await?;
             }
             let rest = self.buffer.get(self.taken..).unwrap_or_default();
             let piece = usize::try_from(count).unwrap_or(usize::MAX).min(rest.len());
@@ -151,21 +151,21 @@ impl Wire {
         Ok(())
     }
 
-    async fn read(&mut self, pace: &mut Pace) -> Result<(), WireError> {
+    async fn read(&mut self, stall: &mut StallDetector) -> Result<(), WireError> {
         self.buffer.drain(..self.taken);
         self.taken = 0;
         let length = self.buffer.len();
         self.buffer.resize(length + PIECE, 0);
         let space = self.buffer.get_mut(length..).unwrap_or_default();
-        let read = timeout(pace.left(), self.stream.read(space)).await;
+        let read = timeout(stall.left(), self.stream.read(space)).await;
         let count = match &read {
             Ok(Ok(count)) => *count,
             _ => 0,
         };
         self.buffer.truncate(length + count);
-        pace.took(count);
+        stall.took(count);
         match read {
-            Err(_) => Err(pace.over()),
+            Err(_) => Err(stall.over()),
             Ok(Err(e)) => Err(WireError::Io(e)),
             Ok(Ok(0)) => Err(WireError::Closed),
             Ok(Ok(_)) => Ok(()),
@@ -174,20 +174,20 @@ impl Wire {
 
     /// Sends octets. All of them have been written and flushed when this returns.
     pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), WireError> {
-        let (mut rest, mut pace) = (octets, Pace::begin(self.timeout));
+        let (mut rest, mut stall) = (octets, StallDetector::begin(self.timeout));
         while !rest.is_empty() {
-            match timeout(pace.left(), self.stream.write(rest)).await {
-                Err(_) => return Err(pace.over()),
+            match timeout(stall.left(), self.stream.write(rest)).await {
+                Err(_) => return Err(stall.over()),
                 Ok(Err(e)) => return Err(WireError::Io(e)),
                 Ok(Ok(0)) => return Err(WireError::Closed),
                 Ok(Ok(count)) => {
-                    pace.took(count);
+                    stall.took(count);
                     rest = rest.get(count..).unwrap_or_default();
                 }
             }
         }
         match timeout(self.timeout, self.stream.flush()).await {
-            Err(_) => Err(pace.over()),
+            Err(_) => Err(stall.over()),
             Ok(flushed) => flushed.map_err(WireError::Io),
         }
     }

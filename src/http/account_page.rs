@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use super::failures::failure;
 use super::forwarding;
 use super::html::{Moment, Prose, Size, Text, Took};
 use super::overview::{Doing, cost, mail};
 use super::plot::{ByDay, Plot};
-use super::troubles::trouble;
 use crate::account_history::PastPoll;
 use crate::control::status::{AccountStatus, Quarantine};
 use crate::text::Count;
@@ -27,7 +27,7 @@ impl fmt::Display for AccountPage<'_> {
             write!(f, "<p>{}</p>", Prose(&hold.text))?;
         }
         if account.is_poll_in_trouble() {
-            trouble(f, account, now)?;
+            failure(f, account, now)?;
         }
         forwarding::card(f, account, now)?;
         figures(f, account, now)?;

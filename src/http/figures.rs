@@ -1,8 +1,8 @@
 //! The data for pages and metrics: sums over all accounts, their names, and as much about those in trouble as is shown.
 //! That is little even for many accounts.
 
+use super::failures::Cards;
 use super::forwarding::NotForwarded;
-use super::troubles::Cards;
 use crate::control::status::{AccountStatus, Came, State, Status};
 
 /// Up to this many accounts are kept in full.
@@ -10,7 +10,7 @@ pub(super) const FEW: usize = 1000;
 
 /// All states of an account.
 pub(super) const STATES: [State; 7] =
-    [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Held, State::Trouble];
+    [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Held, State::Failing];
 
 /// Figures about all accounts at one moment.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Figures {
     /// When the oldest message that waits to be forwarded was delivered, in seconds since 1970.
     pub(super) oldest: Option<i64>,
     /// The accounts whose polls fail.
-    pub(super) troubles: Cards,
+    pub(super) failures: Cards,
     /// The accounts whose mail is not forwarded.
     pub(super) not_forwarded: NotForwarded,
     /// How many messages are set aside.
@@ -54,7 +54,7 @@ impl Figures {
             today: Came::default(),
             spooled: Came::default(),
             oldest: None,
-            troubles: Cards::default(),
+            failures: Cards::default(),
             not_forwarded: NotForwarded::default(),
             set_aside: 0,
         }
@@ -75,7 +75,7 @@ impl Figures {
             self.oldest = self.oldest.into_iter().chain(forward.oldest).min();
         }
         let account = AccountStatus { hours: Vec::new(), recent: Vec::new(), ..account };
-        self.troubles.add(&account);
+        self.failures.add(&account);
         self.not_forwarded.add(&account);
         if self.names.len() <= FEW {
             self.status.accounts.push(account);
@@ -94,30 +94,30 @@ fn add(sum: &mut Came, more: Came) {
 mod tests {
     use super::*;
     use crate::account_history::Hour;
-    use crate::control::status::Trouble;
+    use crate::control::status::Failure;
     use crate::control::status::examples::{account, status};
-    use crate::http::troubles::Troubles;
+    use crate::http::failures::Failures;
     use crate::schedule::Cause;
 
     #[test]
-    fn of_many_accounts_sums_and_names_are_kept_and_the_troubles_that_are_shown() {
+    fn of_many_accounts_sums_and_names_are_kept_and_the_failures_that_are_shown() {
         for (count, kept) in [(0, 0), (FEW, FEW), (FEW + 1, 0), (5 * FEW, 0)] {
             let mut figures = Figures::new(status(Vec::new()));
             for n in 0..count {
                 let is_in_trouble = n % 100 == 0;
                 // Later accounts have been in trouble for longer.
                 let since = 80_000 - i64::try_from(n).unwrap();
-                let trouble = Trouble { cause: Cause::Tls, times: 1, since, text: String::new() };
+                let failure = Failure { cause: Cause::Tls, times: 1, since, text: String::new() };
                 figures.add(AccountStatus {
-                    state: if is_in_trouble { State::Trouble } else { State::Idle },
-                    trouble: is_in_trouble.then_some(trouble),
+                    state: if is_in_trouble { State::Failing } else { State::Idle },
+                    failure: is_in_trouble.then_some(failure),
                     hours: vec![Hour::default()],
                     ..account(&format!("a{n:04}"))
                 });
             }
             assert_eq!(figures.status.accounts.len(), kept, "{count}");
             assert!(figures.status.accounts.iter().all(|account| account.hours.is_empty()));
-            let shown = Troubles(&figures.troubles, 90_000).to_string();
+            let shown = Failures(&figures.failures, 90_000).to_string();
             let named: Vec<&str> = shown.matches("href=\"/account/").collect();
             assert_eq!(named.len(), count.div_ceil(100).min(24), "{shown}");
             if count == 5 * FEW {

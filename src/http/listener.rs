@@ -115,7 +115,7 @@ impl Listener {
         let is_wanted = self.serving.is_none() && self.wanted.as_ref() == Some(&address);
         match (bound, address) {
             (Some(Ok(socket)), address) if is_wanted => self.serve(socket, address),
-            (Some(Err(e)), address) if is_wanted => return self.complain(&address, &e),
+            (Some(Err(e)), address) if is_wanted => return self.log_failure(&address, &e),
             (Some(Ok(socket)), HttpAddress::Unix(path)) => {
                 drop(socket);
                 self.remove(path);
@@ -136,7 +136,7 @@ impl Listener {
         }
     }
 
-    fn complain(&mut self, address: &HttpAddress, e: &io::Error) {
+    fn log_failure(&mut self, address: &HttpAddress, e: &io::Error) {
         let words = e.to_string();
         if self.failed.as_ref() != Some(&words) {
             warn!(event = "http", "the status page cannot be served at {address}: {e}; tried again every 30 s");

@@ -9,6 +9,7 @@ mod accept;
 mod account_page;
 mod content;
 mod document;
+mod failures;
 mod figures;
 mod forwarding;
 mod html;
@@ -20,6 +21,5 @@ mod request;
 mod room;
 mod snapshot;
 mod theme;
-mod troubles;
 
 pub(crate) use listener::{Done, Listener};

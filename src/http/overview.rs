@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use super::failures::Failures;
 use super::figures::Figures;
 use super::forwarding::Held;
 use super::html::{Moment, PathSegment, Size, Text, Took};
 use super::plot::{ByDay, Plot};
-use super::troubles::Troubles;
 use crate::control::status::{AccountStatus, State};
 use crate::text::{Count, Span};
 
@@ -109,8 +109,8 @@ impl fmt::Display for Overview<'_> {
             Sums { in_trouble: 0, new: 0, .. } => f.write_str("<p class=\"fine\">All accounts are well.</p>")?,
             Sums { in_trouble: 0, .. } => f.write_str("<p class=\"fine\">No account is in trouble.</p>")?,
             _ => {
-                let troubles = Troubles(&figures.troubles, status.now);
-                write!(f, "{troubles}{}", Held(&figures.not_forwarded, status.now))?;
+                let failures = Failures(&figures.failures, status.now);
+                write!(f, "{failures}{}", Held(&figures.not_forwarded, status.now))?;
             }
         }
         f.write_str("<section aria-labelledby=\"accounts\"><h2 id=\"accounts\">Accounts</h2>")?;
@@ -211,7 +211,7 @@ pub(super) fn class(state: State) -> &'static str {
         State::Queued => "queued",
         State::Hung => "hung",
         State::Held => "held",
-        State::Trouble => "trouble",
+        State::Failing => "trouble",
     }
 }
 
@@ -239,7 +239,7 @@ fn word(state: State) -> &'static str {
         State::Queued => "queued",
         State::Hung => "hung",
         State::Held => "in use by another mailferry",
-        State::Trouble => "in trouble",
+        State::Failing => "in trouble",
     }
 }
 

@@ -33,11 +33,11 @@ pub(super) enum Hosts {
     Any,
 }
 
-/// An answer.
-pub(super) type Answer = Response<Content>;
+/// A response.
+pub(super) type PageResponse = Response<Content>;
 
 /// Answers a request, which changes nothing.
-pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Arc<Snapshots>) -> Answer {
+pub(super) async fn answer<B>(request: Request<B>, hosts: Hosts, snapshots: &Arc<Snapshots>) -> PageResponse {
     let made = respond(&request, hosts, snapshots).await.unwrap_or_else(Refused::answer);
     let (head, content) = made.into_parts();
     let content = match content {
@@ -69,7 +69,7 @@ enum Refused {
 }
 
 impl Refused {
-    fn answer(self) -> Answer {
+    fn answer(self) -> PageResponse {
         let (status, words) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed"),
             Self::Host => (StatusCode::MISDIRECTED_REQUEST, "the Host header names another host"),
@@ -102,7 +102,7 @@ impl From<NoPiece> for Refused {
     }
 }
 
-async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Arc<Snapshots>) -> Result<Answer, Refused> {
+async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Arc<Snapshots>) -> Result<PageResponse, Refused> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refused::Method);
     }
@@ -138,7 +138,7 @@ async fn respond<B>(request: &Request<B>, hosts: Hosts, snapshots: &Arc<Snapshot
     }
 }
 
-async fn overview(figures: &Figures, query: &str, snapshots: &Snapshots) -> Result<Answer, Refused> {
+async fn overview(figures: &Figures, query: &str, snapshots: &Snapshots) -> Result<PageResponse, Refused> {
     let selection = selection(query);
     let selected = {
         let _turn = snapshots.room().turn().await;
@@ -149,13 +149,13 @@ async fn overview(figures: &Figures, query: &str, snapshots: &Snapshots) -> Resu
     let sums = Sums::of(figures);
     let title = match sums.in_trouble {
         0 => "mailferry".to_owned(),
-        troubled => format!("({troubled}) mailferry"),
+        in_trouble => format!("({in_trouble}) mailferry"),
     };
     let page = Overview { figures, selection: &selection, selected: &selected, accounts: &accounts };
     Ok(html(theme::page(&title, &sums, page)?))
 }
 
-async fn account(figures: &Figures, segment: &str, snapshots: &Snapshots) -> Result<Answer, Refused> {
+async fn account(figures: &Figures, segment: &str, snapshots: &Snapshots) -> Result<PageResponse, Refused> {
     let name = percent_decoded(segment);
     let accounts = snapshots.accounts(std::slice::from_ref(&name)).await.ok_or(Refused::NoAnswer)?;
     let account = accounts.first().ok_or(Refused::NotFound)?;
@@ -241,7 +241,7 @@ fn accepts_open_metrics(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(accepts)
 }
 
-fn html(page: String) -> Answer {
+fn html(page: String) -> PageResponse {
     let mut answer = with_type(whole(page), "text/html; charset=utf-8");
     if let Ok(policy) = HeaderValue::from_str(&theme::policy()) {
         answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
@@ -249,7 +249,7 @@ fn html(page: String) -> Answer {
     answer
 }
 
-fn plain(text: String) -> Answer {
+fn plain(text: String) -> PageResponse {
     with_type(whole(text), "text/plain; charset=utf-8")
 }
 
@@ -257,7 +257,7 @@ fn whole(text: String) -> Content {
     Content::Whole(text.into())
 }
 
-fn with_type(content: Content, kind: &'static str) -> Answer {
+fn with_type(content: Content, kind: &'static str) -> PageResponse {
     let mut answer = Response::new(content);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -16,9 +16,9 @@ use crate::metrics::PollMetrics;
 /// How old a status may be.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The state of a question to the supervisor.
+/// The state of a request to the supervisor.
 #[derive(Debug, Clone)]
-enum Answer {
+enum Snapshot {
     /// It has not been answered yet.
     Awaited,
     /// It was answered at that moment.
@@ -32,14 +32,14 @@ enum Answer {
 pub(super) struct Snapshots {
     supervisor: mpsc::Sender<Pending>,
     /// The last answer, or the one still awaited: all who ask meanwhile wait for the same.
-    last: Mutex<watch::Receiver<Answer>>,
+    last: Mutex<watch::Receiver<Snapshot>>,
     polls: PollMetrics,
     room: Room,
 }
 
 impl Snapshots {
     pub(super) fn new(supervisor: mpsc::Sender<Pending>, polls: PollMetrics) -> Self {
-        let last = Mutex::new(watch::channel(Answer::None).1);
+        let last = Mutex::new(watch::channel(Snapshot::None).1);
         Self { supervisor, last, polls, room: Room::default() }
     }
 
@@ -77,21 +77,21 @@ impl Snapshots {
 
     /// Returns the figures of at most a moment ago. None: the supervisor does not answer.
     pub(super) async fn latest(&self) -> Option<Arc<Figures>> {
-        let mut last = self.asked();
-        match &*last.wait_for(|answer| !matches!(answer, Answer::Awaited)).await.ok()? {
-            Answer::Known(_, figures) => Some(Arc::clone(figures)),
-            Answer::Awaited | Answer::None => None,
+        let mut last = self.requested();
+        match &*last.wait_for(|answer| !matches!(answer, Snapshot::Awaited)).await.ok()? {
+            Snapshot::Known(_, figures) => Some(Arc::clone(figures)),
+            Snapshot::Awaited | Snapshot::None => None,
         }
     }
 
     /// Returns a fresh or awaited answer, and asks if there is none.
-    fn asked(&self) -> watch::Receiver<Answer> {
+    fn requested(&self) -> watch::Receiver<Snapshot> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_usable = match &*last.borrow() {
             // A task that failed will never answer.
-            Answer::Awaited => last.has_changed().is_ok(),
-            Answer::Known(when, _) => when.elapsed() < FRESH,
-            Answer::None => false,
+            Snapshot::Awaited => last.has_changed().is_ok(),
+            Snapshot::Known(when, _) => when.elapsed() < FRESH,
+            Snapshot::None => false,
         };
         if !is_usable {
             *last = ask(self.pieces());
@@ -101,14 +101,14 @@ impl Snapshots {
 }
 
 /// Asks for all pieces, and drops them when they are no longer fresh. Does not depend on anybody still waiting.
-fn ask(pieces: Pieces) -> watch::Receiver<Answer> {
-    let (answer, answered) = watch::channel(Answer::Awaited);
+fn ask(pieces: Pieces) -> watch::Receiver<Snapshot> {
+    let (answer, answered) = watch::channel(Snapshot::Awaited);
     tokio::spawn(async move {
         if let Ok(figures) = figures(pieces).await {
-            answer.send_replace(Answer::Known(Instant::now(), Arc::new(figures)));
+            answer.send_replace(Snapshot::Known(Instant::now(), Arc::new(figures)));
             tokio::time::sleep(FRESH).await;
         }
-        answer.send_replace(Answer::None);
+        answer.send_replace(Snapshot::None);
     });
     answered
 }

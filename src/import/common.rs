@@ -8,7 +8,7 @@ pub(super) enum Kind {
     /// It says what became what.
     Became,
     /// It says something else.
-    Told,
+    Mentioned,
     /// It says that something has to be done; the text names that in a few words.
     ToDo(String),
     /// It names something of the other program's that is not needed here.
@@ -117,7 +117,7 @@ impl Section {
     pub(super) fn to_do(&self) -> Vec<&str> {
         let to_do = self.lines.iter().filter_map(|line| match &line.kind {
             Kind::ToDo(what) => Some(what.as_str()),
-            Kind::Became | Kind::Told | Kind::Needless => None,
+            Kind::Became | Kind::Mentioned | Kind::Needless => None,
         });
         to_do.collect()
     }
@@ -131,7 +131,7 @@ mod tests {
         let section = |(at, lines): (usize, &&[&str])| Section {
             name: format!("a{at}"),
             origin: String::new(),
-            lines: lines.iter().map(|line| Line::new(Kind::Told, *line)).collect(),
+            lines: lines.iter().map(|line| Line::new(Kind::Mentioned, *line)).collect(),
         };
         lines.iter().enumerate().map(section).collect()
     }

@@ -6,16 +6,16 @@ use super::destination;
 use super::draft::{Draft, Note, Password, Record, Removal};
 use super::ini::{self, Section, boolean, strings};
 use super::source::{self, expand, text};
-use super::{Found, ImportError, Places, Program, netrc};
+use super::{Found, ImportError, Program, SearchPaths, netrc};
 use crate::account::TlsMode;
 use crate::config::nearest;
 use crate::secret::Secret;
 
 /// Reads the rc files, and the record of fetched messages.
-pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
-    let (dir, files) = find(places)?;
+pub(super) fn read(search_paths: &SearchPaths) -> Result<Found, ImportError> {
+    let (dir, files) = find(search_paths)?;
     let mut found = Found::new(Program::Getmail, dir.clone());
-    let netrc = match &places.home {
+    let netrc = match &search_paths.home {
         Some(home) => source::record(&home.join(".netrc"))?,
         None => None,
     };
@@ -27,10 +27,10 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
             what: "this is neither a section nor a key with a value".to_owned(),
         })?;
         let netrc = netrc.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default();
-        match account(&path, &sections, places, netrc) {
+        match account(&path, &sections, search_paths, netrc) {
             Ok(mut draft) => {
                 let state_dir = path.parent().unwrap_or(&dir);
-                draft.record = record(places, state_dir, &draft)?;
+                draft.record = record(search_paths, state_dir, &draft)?;
                 found.drafts.push(draft);
                 found.files.push(path);
             }
@@ -45,23 +45,23 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
 }
 
 /// Returns the directory and the files in it that getmail would read.
-fn find(places: &Places) -> Result<(PathBuf, Vec<PathBuf>), ImportError> {
-    let candidates: Vec<PathBuf> = match &places.path {
+fn find(search_paths: &SearchPaths) -> Result<(PathBuf, Vec<PathBuf>), ImportError> {
+    let candidates: Vec<PathBuf> = match &search_paths.path {
         Some(path) if path.is_dir() => vec![path.clone()],
         Some(path) => {
             let dir = path.parent().unwrap_or(Path::new("/")).to_owned();
             return Ok((dir, vec![path.clone()]));
         }
         None => {
-            let config = places.config_home.iter().map(|dir| dir.join("getmail"));
-            config.chain(places.home.iter().map(|home| home.join(".getmail"))).collect()
+            let config = search_paths.config_home.iter().map(|dir| dir.join("getmail"));
+            config.chain(search_paths.home.iter().map(|home| home.join(".getmail"))).collect()
         }
     };
     let Some(dir) = candidates.iter().find(|dir| dir.is_dir()) else {
         return Err(ImportError::NotFound { program: Program::Getmail, looked: candidates });
     };
     let usual = dir.join("getmailrc");
-    if usual.is_file() && places.path.is_none() {
+    if usual.is_file() && search_paths.path.is_none() {
         let others = rc_files(dir)?;
         return Ok((dir.clone(), others));
     }
@@ -85,7 +85,7 @@ fn section<'a>(sections: &'a [Section], name: &str) -> Option<&'a Section> {
     sections.iter().find(|section| section.name == name)
 }
 
-fn account(path: &Path, sections: &[Section], places: &Places, netrc: &[u8]) -> Result<Draft, Note> {
+fn account(path: &Path, sections: &[Section], search_paths: &SearchPaths, netrc: &[u8]) -> Result<Draft, Note> {
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let Some(retriever) = section(sections, "retriever") else {
         return Err(Note::new(file, "it has no [retriever], so it is not an rc file of getmail"));
@@ -126,21 +126,21 @@ fn account(path: &Path, sections: &[Section], places: &Places, netrc: &[u8]) -> 
             "getmail remembers nothing of such a server; without good unique-ids leave_on_server must be false",
         );
     }
-    rest(&mut draft, sections, retriever, places, netrc);
+    rest(&mut draft, sections, retriever, search_paths, netrc);
     Ok(draft)
 }
 
 /// Converts the other settings of an account whose server is known.
-fn rest(draft: &mut Draft, sections: &[Section], retriever: &Section, places: &Places, netrc: &[u8]) {
+fn rest(draft: &mut Draft, sections: &[Section], retriever: &Section, search_paths: &SearchPaths, netrc: &[u8]) {
     let options = section(sections, "options");
     draft.password = password(draft, retriever, options, netrc);
     retriever_options(draft, retriever);
-    certificate(draft, retriever, places);
+    certificate(draft, retriever, search_paths);
     if retriever.get("use_xoauth2").and_then(boolean) == Some(true) {
         draft.log_in_by("xoauth2");
     }
     match section(sections, "destination") {
-        Some(destination) => deliver(draft, destination, places),
+        Some(destination) => deliver(draft, destination, search_paths),
         None => draft.note("no [destination]", "the Maildir is named like the account"),
     }
     removal(draft, options);
@@ -198,9 +198,9 @@ fn retriever_options(draft: &mut Draft, retriever: &Section) {
 }
 
 /// Sets which certificates to trust, and the client certificate.
-fn certificate(draft: &mut Draft, retriever: &Section, places: &Places) {
+fn certificate(draft: &mut Draft, retriever: &Section, search_paths: &SearchPaths) {
     let file = |name: &str| {
-        let path = expand(&variables(retriever.get(name)?, places), places.home.as_deref(), Path::new("/"));
+        let path = expand(&variables(retriever.get(name)?, search_paths), search_paths.home.as_deref(), Path::new("/"));
         Some(path.to_string_lossy().into_owned())
     };
     match file("ca_certs") {
@@ -222,13 +222,14 @@ fn certificate(draft: &mut Draft, retriever: &Section, places: &Places) {
     }
 }
 
-fn deliver(draft: &mut Draft, destination: &Section, places: &Places) {
+fn deliver(draft: &mut Draft, destination: &Section, search_paths: &SearchPaths) {
     let kind = destination.get("type").unwrap_or_default();
     let path = destination.get("path").unwrap_or_default();
     let taken: &[&str] = match kind {
         "Maildir" => {
-            let expanded = variables(path, places);
-            let full = expand(&expanded, places.home.as_deref(), places.home.as_deref().unwrap_or(Path::new("/")));
+            let expanded = variables(path, search_paths);
+            let full =
+                expand(&expanded, search_paths.home.as_deref(), search_paths.home.as_deref().unwrap_or(Path::new("/")));
             let full = full.to_string_lossy().trim_end_matches('/').to_owned();
             draft.became("[destination] Maildir", format!("maildir = \"{full}\""));
             draft.maildir = Some(full);
@@ -236,7 +237,7 @@ fn deliver(draft: &mut Draft, destination: &Section, places: &Places) {
             &["filemode"]
         }
         "MDA_external" => {
-            command(draft, destination, &variables(path, places));
+            command(draft, destination, &variables(path, search_paths));
             &["arguments", "unixfrom", "allow_root_commands", "ignore_stderr"]
         }
         "MDA_lmtp" => {
@@ -310,8 +311,8 @@ fn file_mode(draft: &mut Draft, destination: &Section) {
 }
 
 /// Replaces `$HOME` and `${HOME}`; other variables stay as they are and are visible in the report.
-fn variables(path: &str, places: &Places) -> String {
-    match &places.home {
+fn variables(path: &str, search_paths: &SearchPaths) -> String {
+    match &search_paths.home {
         Some(home) => path.replace("${HOME}", &home.to_string_lossy()).replace("$HOME", &home.to_string_lossy()),
         None => path.to_owned(),
     }
@@ -430,8 +431,8 @@ fn record_name(host: &str, port: u16, user: &str) -> String {
     name
 }
 
-fn record(places: &Places, dir: &Path, draft: &Draft) -> Result<Record, ImportError> {
-    let path = match &places.fetched {
+fn record(search_paths: &SearchPaths, dir: &Path, draft: &Draft) -> Result<Record, ImportError> {
+    let path = match &search_paths.fetched {
         Some(path) if path.is_dir() => path.join(record_name(&draft.host, draft.port, &draft.username)),
         Some(path) => path.clone(),
         None => dir.join(record_name(&draft.host, draft.port, &draft.username)),
@@ -460,8 +461,8 @@ mod tests {
 
     fn only(text: &str) -> Draft {
         let rc = format!("[retriever]\ntype = SimplePOP3SSLRetriever\nserver = h\nusername = u\n{text}\n");
-        let places = Places { home: Some("/home/jo".into()), ..Places::default() };
-        account(Path::new("getmailrc"), &ini::parse(&rc).unwrap(), &places, b"").unwrap()
+        let search_paths = SearchPaths { home: Some("/home/jo".into()), ..SearchPaths::default() };
+        account(Path::new("getmailrc"), &ini::parse(&rc).unwrap(), &search_paths, b"").unwrap()
     }
 
     #[test]
@@ -531,8 +532,8 @@ mod tests {
         std::fs::write(dir.join("oldmail-pop.h-995-ann"), b"a-1\x001714000000\nb\x00x\nno nul\n").unwrap();
         std::fs::write(dir.join("imap"), "[retriever]\ntype = SimpleIMAPRetriever\nserver = h\nusername = u\n")
             .unwrap();
-        let places = Places { home: Some(home.path().to_owned()), ..Places::default() };
-        let found = read(&places).unwrap();
+        let search_paths = SearchPaths { home: Some(home.path().to_owned()), ..SearchPaths::default() };
+        let found = read(&search_paths).unwrap();
         let [draft] = &found.drafts[..] else { panic!("{found:?}") };
         assert_eq!((draft.host.as_str(), draft.port, draft.timeout), ("pop.h", 995, Some(30)));
         assert_eq!((draft.removal.clone(), draft.max_message_size), (Removal::AfterHours(168), Some(1000)));

@@ -61,7 +61,7 @@ impl Program {
 
 /// Where to look for the other program's files.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Places {
+pub(crate) struct SearchPaths {
     /// The configuration, if the user named it.
     pub path: Option<PathBuf>,
     /// The record of fetched messages, if the user named it.
@@ -205,34 +205,38 @@ impl std::error::Error for ImportError {}
 ///
 /// # Errors
 /// [`ImportError`]; nothing is taken over in part.
-pub(crate) fn read(program: Program, places: &Places) -> Result<Found, ImportError> {
+pub(crate) fn read(program: Program, search_paths: &SearchPaths) -> Result<Found, ImportError> {
     let read = match program {
-        Program::Fetchmail => fetchmail::read(places),
-        Program::Getmail => getmail::read(places),
-        Program::Mpop => mpop::read(places),
-        Program::Fdm => fdm::read(places),
-        Program::Thunderbird => thunderbird::read(places),
+        Program::Fetchmail => fetchmail::read(search_paths),
+        Program::Getmail => getmail::read(search_paths),
+        Program::Mpop => mpop::read(search_paths),
+        Program::Fdm => fdm::read(search_paths),
+        Program::Thunderbird => thunderbird::read(search_paths),
     };
-    if let Some((path, other)) = of_another(program, places, &read) {
+    if let Some((path, other)) = of_another(program, search_paths, &read) {
         return Err(ImportError::Another { path, program, other });
     }
     let mut found = read?;
     found.warn_of_open_files();
-    match &places.fetched {
+    match &search_paths.fetched {
         Some(fetched) => judge_record(&found, fetched).map(|()| found),
         None => Ok(found),
     }
 }
 
 /// Returns the program that the file looks like, if reading it for `program` found nothing.
-fn of_another(program: Program, places: &Places, read: &Result<Found, ImportError>) -> Option<(PathBuf, Program)> {
+fn of_another(
+    program: Program,
+    search_paths: &SearchPaths,
+    read: &Result<Found, ImportError>,
+) -> Option<(PathBuf, Program)> {
     let path = match read {
         Ok(found) if !found.drafts.is_empty() => return None,
         Ok(found) => &found.config,
         Err(ImportError::Syntax { path, .. } | ImportError::Unreadable { path, .. }) => path,
         Err(_) => return None,
     };
-    let path = places.path.as_ref().unwrap_or(path);
+    let path = search_paths.path.as_ref().unwrap_or(path);
     let other = whose::looks_like(&source::text(&source::config(path).ok()?))?;
     (other != program).then(|| (path.clone(), other))
 }
@@ -322,18 +326,19 @@ mod tests {
         let (path, fetched) = (dir.path().join("conf"), dir.path().join("cache"));
         fs::write(&fetched, "1 1\n").unwrap();
         let account = |name: &str| format!("account \"{name}\" pop3s server \"h\" user \"{name}\" pass \"p\"\n");
-        let places = Places { path: Some(path.clone()), fetched: Some(fetched), ..Places::default() };
+        let search_paths = SearchPaths { path: Some(path.clone()), fetched: Some(fetched), ..SearchPaths::default() };
         fs::write(&path, account("a")).unwrap();
-        assert_eq!(read(Program::Fdm, &places).unwrap().drafts[0].record.fetched.len(), 1);
+        assert_eq!(read(Program::Fdm, &search_paths).unwrap().drafts[0].record.fetched.len(), 1);
         fs::write(&path, account("a") + &account("b")).unwrap();
-        assert!(read(Program::Fdm, &places).unwrap_err().to_string().contains("the record of one account"));
+        assert!(read(Program::Fdm, &search_paths).unwrap_err().to_string().contains("the record of one account"));
     }
 
     #[test]
     fn a_record_of_none_of_the_accounts_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let (path, fetched) = (dir.path().join("conf"), dir.path().join("ids"));
-        let places = Places { path: Some(path.clone()), fetched: Some(fetched.clone()), ..Places::default() };
+        let search_paths =
+            SearchPaths { path: Some(path.clone()), fetched: Some(fetched.clone()), ..SearchPaths::default() };
         for (program, config, right, wrong) in [
             (Program::Fetchmail, "poll h user u password p keep\n", "u@h 1\n", "v@h 1\nu@other 2\n"),
             (Program::Mpop, "account a\nhost h\nuser u\npassword p\nkeep on\n", " 0 h u\n", " 1 h v\n1\n"),
@@ -341,15 +346,17 @@ mod tests {
         ] {
             fs::write(&path, config).unwrap();
             fs::write(&fetched, right).unwrap();
-            assert_eq!(read(program, &places).unwrap().drafts.len(), 1, "{program:?}");
+            assert_eq!(read(program, &search_paths).unwrap().drafts.len(), 1, "{program:?}");
             fs::write(&fetched, "").unwrap();
-            assert!(read(program, &places).is_ok(), "{program:?}");
+            assert!(read(program, &search_paths).is_ok(), "{program:?}");
             fs::write(&fetched, wrong).unwrap();
-            let told = read(program, &places).unwrap_err().to_string();
+            let told = read(program, &search_paths).unwrap_err().to_string();
             assert!(told.contains("has no line for any of these accounts"), "{told}");
         }
         fs::remove_file(&fetched).unwrap();
-        assert!(matches!(read(Program::Fdm, &places), Err(ImportError::Unreadable { path, .. }) if path == fetched));
+        assert!(
+            matches!(read(Program::Fdm, &search_paths), Err(ImportError::Unreadable { path, .. }) if path == fetched)
+        );
     }
 
     #[test]
@@ -372,7 +379,7 @@ mod tests {
         ];
         for program in PROGRAMS {
             for (whose, path) in files.iter().filter(|(whose, _)| *whose != program) {
-                let told = read(program, &Places { path: Some(path.clone()), ..Places::default() });
+                let told = read(program, &SearchPaths { path: Some(path.clone()), ..SearchPaths::default() });
                 let told = told.unwrap_err().to_string();
                 let words = format!("it looks like one of {}. Try: mailferry import ", whose.name());
                 assert!(told.contains(&words) && !told.contains("hush"), "{program:?}: {told}");
@@ -390,15 +397,15 @@ mod tests {
             fs::write(&path, &config).unwrap();
             fs::write(&fetched, &record).unwrap();
             fs::write(dir.path().join(".netrc"), &config).unwrap();
-            let places = Places {
+            let search_paths = SearchPaths {
                 path: Some(path),
                 fetched: Some(fetched),
                 home: Some(dir.path().to_owned()),
                 user: Some("u".to_owned()),
-                ..Places::default()
+                ..SearchPaths::default()
             };
             for program in PROGRAMS {
-                if let Err(e) = read(program, &places) {
+                if let Err(e) = read(program, &search_paths) {
                     prop_assert!(!e.to_string().chars().any(char::is_control));
                 }
             }

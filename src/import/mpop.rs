@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::destination;
 use super::draft::{self, Draft, Note, Password, Record, Removal};
 use super::source::{self, expand, text};
-use super::{Found, ImportError, Places, Program, netrc};
+use super::{Found, ImportError, Program, SearchPaths, netrc};
 use crate::account::TlsMode;
 use crate::config::nearest;
 use crate::secret::Secret;
@@ -63,21 +63,21 @@ struct Account {
 }
 
 /// Reads the configuration, and the record of fetched messages.
-pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
-    let path = find(places)?;
+pub(super) fn read(search_paths: &SearchPaths) -> Result<Found, ImportError> {
+    let path = find(search_paths)?;
     let bytes = source::config(&path)?;
     let wrong = |(line, what): (usize, String)| ImportError::Syntax { path: path.clone(), line, what };
     let accounts = accounts(&text(&bytes)).map_err(wrong)?;
-    let rc = match &places.home {
+    let rc = match &search_paths.home {
         Some(home) => source::record(&home.join(".netrc"))?,
         None => None,
     };
     let mut found = Found::new(Program::Mpop, path);
     for account in &accounts {
         let rc = rc.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default();
-        match draft(account, places, rc) {
+        match draft(account, search_paths, rc) {
             Ok(mut draft) => {
-                draft.record = record(account, places, &draft)?;
+                draft.record = record(account, search_paths, &draft)?;
                 found.drafts.push(draft);
             }
             Err(note) => found.left.push(note),
@@ -87,12 +87,12 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     Ok(found)
 }
 
-fn find(places: &Places) -> Result<PathBuf, ImportError> {
-    if let Some(path) = &places.path {
+fn find(search_paths: &SearchPaths) -> Result<PathBuf, ImportError> {
+    if let Some(path) = &search_paths.path {
         return Ok(path.clone());
     }
-    let home = places.home.iter().map(|home| home.join(".mpoprc"));
-    let looked: Vec<PathBuf> = home.chain(places.config_home.iter().map(|dir| dir.join("mpop/config"))).collect();
+    let home = search_paths.home.iter().map(|home| home.join(".mpoprc"));
+    let looked: Vec<PathBuf> = home.chain(search_paths.config_home.iter().map(|dir| dir.join("mpop/config"))).collect();
     match looked.iter().find(|path| path.exists()) {
         Some(path) => Ok(path.clone()),
         None => Err(ImportError::NotFound { program: Program::Mpop, looked }),
@@ -163,7 +163,7 @@ impl Account {
     }
 }
 
-fn draft(account: &Account, places: &Places, rc: &[u8]) -> Result<Draft, Note> {
+fn draft(account: &Account, search_paths: &SearchPaths, rc: &[u8]) -> Result<Draft, Note> {
     let origin = format!("account {} (line {})", account.name, account.line);
     if account.commands.iter().any(|(name, ..)| name == "eval") {
         return Err(Note::new(
@@ -197,12 +197,12 @@ fn draft(account: &Account, places: &Places, rc: &[u8]) -> Result<Draft, Note> {
         ),
     };
     draft.removal = removal(account, &mut draft);
-    certificate(&mut draft, account, places);
+    certificate(&mut draft, account, search_paths);
     let mut told: Vec<&str> = Vec::new();
     for (name, ..) in &account.commands {
         if !told.contains(&name.as_str()) {
             told.push(name);
-            command(&mut draft, name, account.get(name).unwrap_or_default(), places);
+            command(&mut draft, name, account.get(name).unwrap_or_default(), search_paths);
         }
     }
     if let Some(method) = account.get("auth").filter(|method| !matches!(*method, "" | "on")) {
@@ -217,14 +217,14 @@ fn draft(account: &Account, places: &Places, rc: &[u8]) -> Result<Draft, Note> {
 }
 
 /// Expands a path like mpop.
-fn full(path: &str, places: &Places) -> String {
-    let base = places.home.as_deref().unwrap_or(Path::new("/"));
-    expand(path, places.home.as_deref(), base).to_string_lossy().trim_end_matches('/').to_owned()
+fn full(path: &str, search_paths: &SearchPaths) -> String {
+    let base = search_paths.home.as_deref().unwrap_or(Path::new("/"));
+    expand(path, search_paths.home.as_deref(), base).to_string_lossy().trim_end_matches('/').to_owned()
 }
 
 /// Sets the client certificate. mpop needs both files.
-fn certificate(draft: &mut Draft, account: &Account, places: &Places) {
-    let file = |name: &str| account.get(name).filter(|file| !file.is_empty()).map(|file| full(file, places));
+fn certificate(draft: &mut Draft, account: &Account, search_paths: &SearchPaths) {
+    let file = |name: &str| account.get(name).filter(|file| !file.is_empty()).map(|file| full(file, search_paths));
     match (file("tls_cert_file"), file("tls_key_file")) {
         (Some(certificate), Some(key)) => {
             draft.set("tls_cert_file", "tls_client_cert", certificate);
@@ -284,7 +284,7 @@ fn hours(age: &str) -> Option<u64> {
     (number.is_empty() && seconds > 0).then(|| seconds.div_ceil(3600).min(36_500 * 24))
 }
 
-fn command(draft: &mut Draft, name: &str, argument: &str, places: &Places) {
+fn command(draft: &mut Draft, name: &str, argument: &str, search_paths: &SearchPaths) {
     match name {
         "host" | "user" | "password" | "passwordeval" | "tls" | "tls_starttls" | "keep" | "uidls_file" => {}
         // Handled together elsewhere.
@@ -295,11 +295,11 @@ fn command(draft: &mut Draft, name: &str, argument: &str, places: &Places) {
         "timeout" => draft.wait_for("timeout", argument.parse().unwrap_or(180)),
         "auth" if matches!(argument, "" | "on") => draft.needless("auth on"),
         "auth" => {}
-        "delivery" => deliver(draft, argument, places),
+        "delivery" => deliver(draft, argument, search_paths),
         "skipsize" if argument == "off" => draft.needless("skipsize off"),
         "skipsize" => draft.limit_size("skipsize", size(argument)),
         "tls_trust_file" if argument == "system" => draft.needless("tls_trust_file system"),
-        "tls_trust_file" => draft.trust("tls_trust_file", &full(argument, places)),
+        "tls_trust_file" => draft.trust("tls_trust_file", &full(argument, search_paths)),
         "tls_host_override" if !argument.is_empty() => draft.set(name, "tls_server_name", argument),
         "source_ip" if !argument.is_empty() => draft.set(name, "source_address", argument),
         "tls_fingerprint" if !argument.is_empty() => {
@@ -314,10 +314,10 @@ fn command(draft: &mut Draft, name: &str, argument: &str, places: &Places) {
     }
 }
 
-fn deliver(draft: &mut Draft, argument: &str, places: &Places) {
+fn deliver(draft: &mut Draft, argument: &str, search_paths: &SearchPaths) {
     match argument.split_once([' ', '\t']) {
         Some(("maildir", path)) => {
-            let path = full(path.trim(), places);
+            let path = full(path.trim(), search_paths);
             draft.became("delivery maildir", format!("maildir = \"{path}\""));
             draft.maildir = Some(path);
         }
@@ -366,14 +366,14 @@ fn size(text: &str) -> u64 {
     digits.parse::<u64>().unwrap_or(0).saturating_mul(unit)
 }
 
-fn record(account: &Account, places: &Places, draft: &Draft) -> Result<Record, ImportError> {
-    let base = places.home.as_deref().unwrap_or(Path::new("/"));
-    let path = match &places.fetched {
+fn record(account: &Account, search_paths: &SearchPaths, draft: &Draft) -> Result<Record, ImportError> {
+    let base = search_paths.home.as_deref().unwrap_or(Path::new("/"));
+    let path = match &search_paths.fetched {
         Some(path) => path.clone(),
         None => {
             let pattern = account.get("uidls_file").unwrap_or("~/.mpop_uidls/%U_at_%H");
             let name = pattern.replace("%U", &draft.username).replace("%H", &draft.host);
-            expand(&name, places.home.as_deref(), base)
+            expand(&name, search_paths.home.as_deref(), base)
         }
     };
     let Some(bytes) = source::record(&path)? else { return Ok(Record::default()) };
@@ -444,7 +444,7 @@ mod tests {
 
     fn only(text: &str) -> Draft {
         let accounts = accounts(text).unwrap();
-        draft(&accounts[0], &Places { home: Some("/home/jo".into()), ..Places::default() }, b"").unwrap()
+        draft(&accounts[0], &SearchPaths { home: Some("/home/jo".into()), ..SearchPaths::default() }, b"").unwrap()
     }
 
     #[test]

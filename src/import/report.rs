@@ -79,7 +79,7 @@ fn tell(f: &mut fmt::Formatter<'_>, section: &Section, briefly: bool) -> fmt::Re
     for Line { kind, own, .. } in &section.lines {
         match kind {
             Kind::Became => {}
-            Kind::Told => writeln!(f, "  {own}")?,
+            Kind::Mentioned => writeln!(f, "  {own}")?,
             Kind::ToDo(_) => writeln!(f, "  ! {own}")?,
             Kind::Needless => needless.push(own.as_str()),
         }
@@ -100,7 +100,7 @@ impl Report<'_> {
 
     fn account(&self, planned: &Planned) -> Section {
         let Planned { name, draft, .. } = planned;
-        let told = |words: String| Line::new(Kind::Told, words);
+        let told = |words: String| Line::new(Kind::Mentioned, words);
         let became = draft.became.iter();
         let mut lines: Vec<Line> = became
             .map(|(theirs, ours)| Line::new(Kind::Became, format!("{} -> {}", shown(theirs), shown(ours))))
@@ -109,7 +109,7 @@ impl Report<'_> {
         if draft.forward.is_none() && draft.maildir.is_none() {
             let into = |maildir: &str| format!("its mail goes into the Maildir {}", shown(maildir));
             let (own, of_several) = (into(&draft.goes_into(name)), into(&own_maildir(ACCOUNT)));
-            lines.push(Line { kind: Kind::Told, own, of_several });
+            lines.push(Line { kind: Kind::Mentioned, own, of_several });
         }
         lines.push(self.fetched(name.as_str(), draft));
         if draft.record.left_out > 0 {
@@ -155,7 +155,7 @@ impl Report<'_> {
                 format!("{messages} fetched before -> not fetched again, {fate}")
             }
         };
-        Line::new(Kind::Told, words)
+        Line::new(Kind::Mentioned, words)
     }
 
     /// Says what was or would be written.
@@ -231,9 +231,9 @@ fn password(planned: &Planned) -> Option<Line> {
         of_several: words(of_several(file)),
     };
     match (&draft.password, password_file) {
-        (Password::Command(_), _) => Some(Line::new(Kind::Told, "its password -> password_command")),
-        (Password::TokenCommand(_), _) => Some(Line::new(Kind::Told, "its token -> token_command")),
-        (Password::InClear(_), Some(file)) => Some(line(Kind::Told, file, &|file| {
+        (Password::Command(_), _) => Some(Line::new(Kind::Mentioned, "its password -> password_command")),
+        (Password::TokenCommand(_), _) => Some(Line::new(Kind::Mentioned, "its token -> token_command")),
+        (Password::InClear(_), Some(file)) => Some(line(Kind::Mentioned, file, &|file| {
             format!("its password, in clear text in the old file -> {file} (mode 0600)")
         })),
         (Password::Missing(why), Some(file)) => Some(line(Kind::ToDo("no password".to_owned()), file, &|file| {

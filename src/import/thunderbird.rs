@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, Note, Password, Record, Removal, is_this_machine};
 use super::source::{self, text};
-use super::{Found, ImportError, Places, Program};
+use super::{Found, ImportError, Program, SearchPaths};
 use crate::account::TlsMode;
 
 /// The settings of a profile, by name.
 type Settings = BTreeMap<String, String>;
 
 /// Reads the settings, and the record of fetched messages.
-pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
-    let profile = find(places)?;
+pub(super) fn read(search_paths: &SearchPaths) -> Result<Found, ImportError> {
+    let profile = find(search_paths)?;
     let path = profile.join("prefs.js");
     let settings = settings(&text(&source::config(&path)?));
     let mut found = Found::new(Program::Thunderbird, path);
@@ -26,7 +26,7 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
             Some("pop3") => match draft(server, &get) {
                 Ok(mut draft) => {
                     of_the_profile(&mut draft, &settings);
-                    draft.record = record(places, &profile, &draft, &get)?;
+                    draft.record = record(search_paths, &profile, &draft, &get)?;
                     found.drafts.push(draft);
                 }
                 Err(note) => found.left.push(note),
@@ -47,14 +47,14 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
 }
 
 /// Returns the profile: the one given, or the default one.
-fn find(places: &Places) -> Result<PathBuf, ImportError> {
-    if let Some(path) = &places.path {
+fn find(search_paths: &SearchPaths) -> Result<PathBuf, ImportError> {
+    if let Some(path) = &search_paths.path {
         let is_file = path.file_name().is_some_and(|name| name == "prefs.js");
         return Ok(if is_file { path.parent().unwrap_or(Path::new("/")).to_owned() } else { path.clone() });
     }
     let below =
         [".thunderbird", "snap/thunderbird/common/.thunderbird", ".var/app/org.mozilla.Thunderbird/.thunderbird"];
-    let roots: Vec<PathBuf> = places.home.iter().flat_map(|home| below.map(|dir| home.join(dir))).collect();
+    let roots: Vec<PathBuf> = search_paths.home.iter().flat_map(|home| below.map(|dir| home.join(dir))).collect();
     for root in &roots {
         let Some(bytes) = source::record(&root.join("profiles.ini"))? else { continue };
         let sections = super::ini::parse(&text(&bytes)).unwrap_or_default();
@@ -213,7 +213,7 @@ fn removal<'a>(draft: &mut Draft, get: &impl Fn(&str) -> Option<&'a str>) {
 }
 
 fn record<'a>(
-    places: &Places,
+    search_paths: &SearchPaths,
     profile: &Path,
     draft: &Draft,
     get: &impl Fn(&str) -> Option<&'a str>,
@@ -221,7 +221,7 @@ fn record<'a>(
     let relative = get("directory-rel").and_then(|dir| dir.strip_prefix("[ProfD]")).map(|dir| profile.join(dir));
     let dirs =
         relative.into_iter().chain(get("directory").map(PathBuf::from)).chain([profile.join("Mail").join(&draft.host)]);
-    let paths: Vec<PathBuf> = match &places.fetched {
+    let paths: Vec<PathBuf> = match &search_paths.fetched {
         Some(path) => vec![path.clone()],
         None => dirs.map(|dir| dir.join("popstate.dat")).collect(),
     };
@@ -287,7 +287,7 @@ mod tests {
         let state = "# POP3 State File\n# This is a generated file!\n\n*other ann@h\nk z 1\n*pop.h ann@h\nk A1 1714000000\n\
                      d B2 1714000100\nb C3 1\nf D4 1\n";
         std::fs::write(mail.join("popstate.dat"), state).unwrap();
-        let found = read(&Places { home: Some(home.path().to_owned()), ..Places::default() }).unwrap();
+        let found = read(&SearchPaths { home: Some(home.path().to_owned()), ..SearchPaths::default() }).unwrap();
         let [draft] = &found.drafts[..] else { panic!("{found:?}") };
         assert_eq!((draft.host.as_str(), draft.port, draft.interval), ("pop.h", 995, Some(600)));
         assert_eq!((draft.names[0].as_str(), draft.removal.clone()), ("ann@h", Removal::AfterHours(14 * 24)));
@@ -301,8 +301,8 @@ mod tests {
         let server = "user_pref(\"mail.server.server2.type\", \"pop3\");\nuser_pref(\"mail.server.server2.hostname\", \"pop.h\");\n\
                       user_pref(\"mail.server.server2.userName\", \"ann\");\nuser_pref(\"mail.server.server2.socketType\", 3);\n";
         std::fs::write(home.path().join("prefs.js"), format!("{server}{prefs}")).unwrap();
-        let places = Places { path: Some(home.path().to_owned()), ..Places::default() };
-        read(&places).unwrap().drafts.remove(0)
+        let search_paths = SearchPaths { path: Some(home.path().to_owned()), ..SearchPaths::default() };
+        read(&search_paths).unwrap().drafts.remove(0)
     }
 
     #[test]

@@ -64,12 +64,12 @@ impl TmpFile {
 
     /// Writes the bytes, unless that would use up the reserve of free space.
     fn write_within(&mut self, free_space: &mut FreeSpace, bytes: &[u8]) -> Result<(), NotWritten> {
-        let written = self.take_room(free_space, bytes.len()).and_then(|()| self.write(bytes));
+        let written = self.take_space(free_space, bytes.len()).and_then(|()| self.write(bytes));
         written.map_err(|source| self.failed(source))
     }
 
     /// Takes this many bytes out of `free_space`.
-    fn take_room(&self, free_space: &mut FreeSpace, bytes: usize) -> io::Result<()> {
+    fn take_space(&self, free_space: &mut FreeSpace, bytes: usize) -> io::Result<()> {
         free_space.take(&*self.disk, &self.dir, bytes).map_err(|e| match e {
             InsufficientSpace::TooLittle { .. } => io::Error::new(io::ErrorKind::StorageFull, e),
             InsufficientSpace::Unknown { source, .. } => source,

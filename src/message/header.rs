@@ -28,7 +28,7 @@ pub(super) trait Fields {
 #[derive(Debug, Clone)]
 pub(super) struct HeaderReader {
     /// Where in a line the next byte belongs.
-    place: Place,
+    position: Position,
     /// The beginning of the current line in lower case, as long as it may still be a name.
     name: Vec<u8>,
     /// Text of the current field that has not been passed on yet, as this is done in larger pieces.
@@ -44,7 +44,7 @@ pub(super) struct HeaderReader {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     LineStart,
     Name,
     Value,
@@ -55,7 +55,7 @@ enum Place {
 impl Default for HeaderReader {
     fn default() -> Self {
         Self {
-            place: Place::LineStart,
+            position: Position::LineStart,
             name: Vec::with_capacity(NAME_MAX),
             pending: Vec::with_capacity(PENDING_MAX),
             wanted: true,
@@ -71,9 +71,9 @@ impl HeaderReader {
     pub(super) fn read(&mut self, bytes: &[u8], fields: &mut impl Fields) {
         let mut rest = bytes;
         while let [first, behind @ ..] = rest {
-            rest = match self.place {
-                Place::Body => return,
-                Place::Value if !self.cr => self.read_text(rest, fields),
+            rest = match self.position {
+                Position::Body => return,
+                Position::Value if !self.cr => self.read_text(rest, fields),
                 _ => {
                     self.take(*first, fields);
                     behind
@@ -99,7 +99,7 @@ impl HeaderReader {
 
     /// Ends the header.
     pub(super) fn finish(&mut self, fields: &mut impl Fields) {
-        if self.place == Place::Name {
+        if self.position == Position::Name {
             self.end_of_line(fields);
         }
         self.pass_on(fields);
@@ -117,35 +117,35 @@ impl HeaderReader {
     }
 
     fn end_of_line(&mut self, fields: &mut impl Fields) {
-        match self.place {
-            Place::LineStart => self.place = Place::Body,
-            Place::Name => {
+        match self.position {
+            Position::LineStart => self.position = Position::Body,
+            Position::Name => {
                 self.begin(fields);
                 fields.odd_line(&self.name);
                 self.wanted = fields.wants_text();
-                self.place = Place::LineStart;
+                self.position = Position::LineStart;
             }
-            Place::Value | Place::Body => self.place = Place::LineStart,
+            Position::Value | Position::Body => self.position = Position::LineStart,
         }
         self.blank = true;
     }
 
     fn octet(&mut self, byte: u8, fields: &mut impl Fields) {
-        match self.place {
-            Place::LineStart if is_blank(byte) => self.place = Place::Value,
-            Place::LineStart => {
+        match self.position {
+            Position::LineStart if is_blank(byte) => self.position = Position::Value,
+            Position::LineStart => {
                 self.name.clear();
                 self.name.push(byte.to_ascii_lowercase());
-                self.place = Place::Name;
+                self.position = Position::Name;
             }
-            Place::Name if byte == b':' => self.begin_field(fields),
-            Place::Name if self.name.len() < NAME_MAX => self.name.push(byte.to_ascii_lowercase()),
-            Place::Name => {
+            Position::Name if byte == b':' => self.begin_field(fields),
+            Position::Name if self.name.len() < NAME_MAX => self.name.push(byte.to_ascii_lowercase()),
+            Position::Name => {
                 self.begin_field(fields);
                 self.value(byte, fields);
             }
-            Place::Value => self.value(byte, fields),
-            Place::Body => {}
+            Position::Value => self.value(byte, fields),
+            Position::Body => {}
         }
     }
 
@@ -153,7 +153,7 @@ impl HeaderReader {
         self.begin(fields);
         fields.field(&self.name);
         self.wanted = fields.wants_text();
-        self.place = Place::Value;
+        self.position = Position::Value;
     }
 
     fn begin(&mut self, fields: &mut impl Fields) {

@@ -15,13 +15,13 @@ use crate::threads::{NotDone, blocking};
 pub(super) const MOST: usize = 128;
 
 /// How a look-up ended.
-type Answer = Result<Result<Vec<SocketAddr>, Arc<io::Error>>, NotDone>;
+type LookupResult = Result<Result<Vec<SocketAddr>, Arc<io::Error>>, NotDone>;
 
 /// A name and a port.
 type Key = (String, u16);
 
 /// Those under way, each with where its answer will be.
-type UnderWay = HashMap<Key, watch::Receiver<Option<Answer>>>;
+type UnderWay = HashMap<Key, watch::Receiver<Option<LookupResult>>>;
 
 /// Why there are no addresses.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Lookups {
         key: Key,
         room: OwnedSemaphorePermit,
         look_up: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
-    ) -> watch::Receiver<Option<Answer>> {
+    ) -> watch::Receiver<Option<LookupResult>> {
         let mut under_way = locked(&self.under_way);
         if let Some(answer) = under_way.get(&key) {
             return answer.clone();

@@ -93,7 +93,7 @@ fn connect_request(proxy: &Proxy, endpoint: &Endpoint) -> Result<Request<Empty<B
     Ok(request)
 }
 
-/// Explains the error of a proxy that does not speak HTTP or that hung up.
+/// Explains the error of a proxy that does not speak HTTP or that closed the connection.
 fn of_hyper(error: hyper::Error) -> ProxyProblem {
     if error.is_parse() { ProxyProblem::NotAProxy } else { ProxyProblem::Lost(io::Error::other(error)) }
 }

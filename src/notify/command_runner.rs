@@ -67,7 +67,7 @@ impl CommandRunner {
     }
 
     /// Runs the command that the configuration has for a notification, if any. Returns at once.
-    pub(crate) fn tell_news(&self, notifications: &Notification, account: &Account, settings: &NotifySettings) {
+    pub(crate) fn run_for(&self, notifications: &Notification, account: &Account, settings: &NotifySettings) {
         if let Some(command) = notifications.command(account, settings) {
             self.tell(command, notifications.environment(account));
         }
@@ -153,15 +153,15 @@ async fn run_to_its_end(
     };
     let (mut output, mut errors) = (Tail::default(), Tail::default());
     let ended = running.follow(limit, &mut output, &mut errors).await;
-    let said = Said(output.text(), errors.text());
+    let ends = OutputEnds(output.text(), errors.text());
     let error = match ended {
-        Ok(status) if status.success() => return Ok(format!("{what} succeeded{said}")),
+        Ok(status) if status.success() => return Ok(format!("{what} succeeded{ends}")),
         Ok(status) => Unsuccessful::Ended(status),
         Err(NoEnd::Lost(e)) => Unsuccessful::Lost(e),
         // A tail accepts any amount of output.
         Err(NoEnd::TimedOut | NoEnd::TooMuch) => Unsuccessful::TimedOut(limit),
     };
-    Err(advice::told_of_command(what, said, &error))
+    Err(advice::told_of_command(what, ends, &error))
 }
 
 fn account_in<'a>(environment: &'a [(&'static str, OsString)]) -> &'a str {
@@ -195,9 +195,9 @@ impl fmt::Display for What {
 }
 
 /// The ends of a command's standard output and standard error.
-struct Said(String, String);
+struct OutputEnds(String, String);
 
-impl fmt::Display for Said {
+impl fmt::Display for OutputEnds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.as_str(), self.1.as_str()) {
             ("", "") => Ok(()),

@@ -4,7 +4,7 @@
 //! It does nothing itself, and the time is an argument. But it reads the reports of polls and forwarders, whose errors
 //! hold those of sockets and files, so it is not one of the pure rooms.
 //!
-//! Changes are reported, not states. Trouble that will probably pass is reported only after some time; trouble that
+//! Changes are reported, not states. A failure that will probably pass is reported only after some time; one that
 //! needs the user is reported soon. All times count from the boot of the machine, as in [`crate::schedule`].
 
 use std::collections::btree_map::Entry;
@@ -32,7 +32,7 @@ const NETWORK_DOWN_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// sleep, the first polls may precede its network.
 const SILENCE_FAILING_LIMIT: Duration = MINUTE.saturating_mul(10);
 
-/// After how long a persisting trouble is reported again.
+/// After how long a persisting failure is reported again.
 const REMINDER: Duration = DAY;
 
 /// With how many days left a certificate is reported again.
@@ -50,8 +50,8 @@ pub struct NotifyState {
     failures: u32,
     /// When the first of these failed.
     failing_since: Duration,
-    /// The troubles reported since the last successful poll, and when.
-    troubles: BTreeMap<Cause, Duration>,
+    /// The causes of failures reported since the last successful poll, and when.
+    reported_causes: BTreeMap<Cause, Duration>,
     /// When it was reported that no poll succeeds.
     silence: Option<Duration>,
     /// The lowest threshold, in days before expiry, that the certificate has reached.
@@ -129,7 +129,7 @@ pub(crate) struct PollFacts<'a> {
     pub certificate_is_ours: bool,
     /// The end of a sign-in that is near, in seconds since 1970, and the number of whole days left.
     pub sign_in_ends: Option<(i64, i64)>,
-    /// The messages that caused trouble and are still there.
+    /// The messages that failed and are still there.
     pub quarantine: &'a [Quarantined],
     /// Hides the password in the server's unique-ids.
     pub redactor: &'a Redactor,
@@ -143,7 +143,7 @@ impl<'a> PollFacts<'a> {
     #[must_use]
     pub(crate) fn of(report: &'a PollReport, reason: &Reason, now: Duration, wall: i64) -> Self {
         let ended = match (reason, &report.end) {
-            (Reason::Trouble { cause, times }, Err(e)) => {
+            (Reason::Failure { cause, times }, Err(e)) => {
                 Ended::Badly { cause: *cause, times: *times, text: advice::told(e, &report.account) }
             }
             (_, Ok(())) => Ended::Well,
@@ -182,10 +182,10 @@ pub(crate) fn after_poll(
         Ended::Open => {}
         Ended::Badly { cause, times, text } => {
             told.note_failure(facts.now);
-            let trouble = told.is_trouble_news(*cause, *times, facts.now);
-            let silence = told.is_silence_news(settings, facts.now);
-            if trouble {
-                notifications.push(Notification::Trouble { cause: *cause, text: text.clone() });
+            let failure = told.is_failure_due(*cause, *times, facts.now);
+            let silence = told.is_silence_due(settings, facts.now);
+            if failure {
+                notifications.push(Notification::Failure { cause: *cause, text: text.clone() });
             } else if let Some(since) = silence {
                 notifications.push(Notification::NoSuccess { since, text: text.clone() });
             }
@@ -214,7 +214,11 @@ impl NotifyState {
             warnings: digits(&self.warnings),
             not_forwarded: self.not_forwarded,
             set_aside: self.set_aside,
-            troubles: self.troubles.iter().map(|(cause, time)| (cause.name().to_owned(), ago(*time))).collect(),
+            reported_causes: self
+                .reported_causes
+                .iter()
+                .map(|(cause, time)| (cause.name().to_owned(), ago(*time)))
+                .collect(),
         }
     }
 
@@ -223,12 +227,13 @@ impl NotifyState {
     pub fn restore(saved: &SavedNotifyState, passed: u64, now: Duration) -> Self {
         let now = BOOT.saturating_add(now);
         let moment = |ago: u64| now.saturating_sub(Duration::from_secs(ago.saturating_add(passed)));
-        let troubles = saved.troubles.iter().filter_map(|(name, ago)| Some((Cause::named(name)?, moment(*ago))));
+        let reported_causes =
+            saved.reported_causes.iter().filter_map(|(name, ago)| Some((Cause::named(name)?, moment(*ago))));
         Self {
             well: saved.well.map(moment),
             failures: saved.failures,
             failing_since: saved.failing_since.map(moment).unwrap_or_default(),
-            troubles: troubles.collect(),
+            reported_causes: reported_causes.collect(),
             silence: saved.silence.map(moment),
             certificate: saved.certificate,
             certificate_told: saved.certificate_told.map(moment),
@@ -262,7 +267,7 @@ impl NotifyState {
         fresh
     }
 
-    /// Records a successful poll whose report was shown to the user who started it, at a time since boot. Trouble that
+    /// Records a successful poll whose report was shown to the user who started it, at a time since boot. A failure that
     /// is over is cleared; what persists does not count as reported. `in_part`: a part of the poll, and so its
     /// warnings, was omitted.
     pub(crate) fn shown(&mut self, report: &PollReport, in_part: bool, now: Duration) {
@@ -282,7 +287,7 @@ impl NotifyState {
         }
     }
 
-    /// Returns which troubles of forwarding are over since the previous poll, and records the present ones as reported.
+    /// Returns which problems of forwarding are over since the previous poll, and records the present ones as reported.
     #[must_use]
     pub(crate) fn ends_of_forwarding(&mut self, report: &ForwardReport) -> Vec<&'static str> {
         if matches!(report.end, Err(ForwardError::Busy { .. } | ForwardError::Stopped)) {
@@ -301,27 +306,27 @@ impl NotifyState {
         ends
     }
 
-    /// Records a trouble as reported. Returns false if it was reported before and is not over.
-    pub fn note_trouble(&mut self, cause: Cause, now: Duration) -> bool {
-        let Entry::Vacant(place) = self.troubles.entry(kind(cause)) else { return false };
+    /// Records a failure as reported. Returns false if it was reported before and is not over.
+    pub fn note_reported(&mut self, cause: Cause, now: Duration) -> bool {
+        let Entry::Vacant(place) = self.reported_causes.entry(kind(cause)) else { return false };
         place.insert(BOOT.saturating_add(now));
         true
     }
 
-    /// Returns the notification of a trouble that was met without being reported, if it is due, and records it as
+    /// Returns the notification of a failure that was met without being reported, if it is due, and records it as
     /// reported. `now` is the time since boot.
     pub(crate) fn remembered(&mut self, reason: Reason, text: &str, now: Duration) -> Option<Notification> {
         // A doubted refusal of the login must recur.
-        let Reason::Trouble { cause, times } = reason else { return None };
-        let is_news = self.is_trouble_news(cause, times, BOOT.saturating_add(now));
-        is_news.then(|| Notification::Trouble { cause, text: text.to_owned() })
+        let Reason::Failure { cause, times } = reason else { return None };
+        let is_news = self.is_failure_due(cause, times, BOOT.saturating_add(now));
+        is_news.then(|| Notification::Failure { cause, text: text.to_owned() })
     }
 
     fn note_well(&mut self, now: Duration) -> Option<Notification> {
-        let recovered = !self.troubles.is_empty() || self.silence.is_some();
+        let recovered = !self.reported_causes.is_empty() || self.silence.is_some();
         self.well = Some(now);
         self.failures = 0;
-        self.troubles.clear();
+        self.reported_causes.clear();
         self.silence = None;
         recovered.then_some(Notification::Recovered)
     }
@@ -334,20 +339,20 @@ impl NotifyState {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Whether a trouble is to be reported now; records it as reported then.
-    fn is_trouble_news(&mut self, cause: Cause, times: u32, now: Duration) -> bool {
+    /// Whether a failure is to be reported now; records it as reported then.
+    fn is_failure_due(&mut self, cause: Cause, times: u32, now: Duration) -> bool {
         let kind = kind(cause);
-        let is_new = match self.troubles.get(&kind) {
+        let is_new = match self.reported_causes.get(&kind) {
             Some(at) => now.saturating_sub(*at) >= REMINDER,
             None => self.lasts(cause, times, now),
         };
         if is_new {
-            self.troubles.insert(kind, now);
+            self.reported_causes.insert(kind, now);
         }
         is_new
     }
 
-    /// Whether a trouble has lasted so long that it will hardly pass by itself.
+    /// Whether a failure has lasted so long that it will hardly pass by itself.
     fn lasts(&self, cause: Cause, times: u32, now: Duration) -> bool {
         match cause {
             // The schedule has already doubted a refusal, and the others are just as certain.
@@ -365,7 +370,7 @@ impl NotifyState {
     }
 
     /// Returns how long no poll has succeeded if that is to be reported now, and records it as reported.
-    fn is_silence_news(&mut self, settings: &NotifySettings, now: Duration) -> Option<Duration> {
+    fn is_silence_due(&mut self, settings: &NotifySettings, now: Duration) -> Option<Duration> {
         let period = settings.no_success_for?;
         let since = now.saturating_sub(self.well?);
         let told_lately = self.silence.is_some_and(|at| now.saturating_sub(at) < period);
@@ -428,7 +433,7 @@ impl NotifyState {
     }
 }
 
-/// Treats causes that alternate for the same reason as one trouble.
+/// Treats causes that alternate for the same reason as one failure.
 fn kind(cause: Cause) -> Cause {
     match cause {
         Cause::ConnectionLost => Cause::NetworkDown,

@@ -98,7 +98,7 @@ fn a_network_that_is_down_is_told_of_after_five_polls_and_half_an_hour() {
 }
 
 #[test]
-fn a_trouble_that_stays_is_told_again_once_a_day() {
+fn a_failure_that_stays_is_told_again_once_a_day() {
     let mut account = Account::new();
     let told: Vec<u32> = (1..=100).filter(|n| account.fails(HOUR, Cause::LoginRefused, *n) == ["trouble"]).collect();
     assert_eq!(told, [1, 25, 49, 73, 97]);
@@ -118,7 +118,7 @@ fn a_recovery_is_told_only_after_what_was_told() {
 }
 
 #[test]
-fn another_trouble_is_news_and_going_to_and_fro_is_none() {
+fn another_failure_is_news_and_going_to_and_fro_is_none() {
     let mut account = Account::new();
     assert_eq!(account.fails(HOUR, Cause::LoginRefused, 1), ["trouble"]);
     assert!(account.fails(MINUTE, Cause::Storage, 1).is_empty());
@@ -133,7 +133,7 @@ fn a_long_time_without_success_is_told_once_a_period() {
     let mut account = Account::new();
     account.settings.no_success_for = Some(2 * HOUR);
     account.well(MINUTE);
-    // Neither cause occurs often enough in a row to be reported as trouble.
+    // Neither cause occurs often enough in a row to be reported as a failure.
     let causes = [Cause::Tls, Cause::Storage];
     let told: Vec<u32> = (1..=60)
         .filter(|n| {
@@ -153,7 +153,7 @@ fn without_a_period_a_long_time_without_success_is_not_told() {
 }
 
 #[test]
-fn a_trouble_that_is_told_need_not_be_told_as_missing_success_as_well() {
+fn a_failure_that_is_told_need_not_be_told_as_missing_success_as_well() {
     let mut account = Account::new();
     account.settings.no_success_for = Some(24 * HOUR);
     let told: Vec<_> = (1..=72).map(|times| account.fails(HOUR, Cause::LoginRefused, times)).collect();
@@ -252,7 +252,7 @@ fn each_message_in_quarantine_is_told_of_once() {
     assert!(account.well(HOUR).is_empty());
     account.quarantine.push(quarantined("c", HOUR));
     assert_eq!(account.well(HOUR), notifications("c", 1));
-    // One message goes, and later causes trouble again.
+    // One message goes, and later fails again.
     account.quarantine.remove(0);
     assert!(account.well(HOUR).is_empty());
     account.quarantine.push(quarantined("a", HOUR));
@@ -299,10 +299,10 @@ fn a_report_is_understood() {
     report.certificate_expires = Some(999_999);
     assert_eq!(of(&report, Reason::AsConfigured), (Ended::Well, 7, Some(-1)));
     report.end = Err(PollError::Client(ClientError::Closed));
-    let text = report.trouble().unwrap();
+    let text = report.failure_text().unwrap();
     assert!(text.ends_with(". Try again later"), "{text}");
     let badly = Ended::Badly { cause: Cause::ConnectionLost, times: 2, text };
-    assert_eq!(of(&report, Reason::Trouble { cause: Cause::ConnectionLost, times: 2 }).0, badly);
+    assert_eq!(of(&report, Reason::Failure { cause: Cause::ConnectionLost, times: 2 }).0, badly);
     assert_eq!(of(&report, Reason::Doubt).0, Ended::Open);
     report.end = Err(PollError::Stopped);
     assert_eq!(of(&report, Reason::Stopped).0, Ended::Open);
@@ -350,13 +350,13 @@ fn the_same_warning_is_told_once_whatever_its_numbers() {
 fn what_was_told_outlives_a_boot() {
     let now = BOOT + DAY;
     let mut told = NotifyState::default();
-    assert!(!told.is_trouble_news(Cause::Tls, 1, now) && told.is_trouble_news(Cause::Tls, 2, now));
+    assert!(!told.is_failure_due(Cause::Tls, 1, now) && told.is_failure_due(Cause::Tls, 2, now));
     let saved = told.save(DAY);
     // An hour later, after a reboot, it is too soon for a reminder, as it is an hour before the day is over.
     for (hours, expected) in [(1, false), (23, false), (25, true)] {
         let booted = Duration::from_secs(60);
         let mut told = NotifyState::restore(&saved, hours * 3600, booted);
-        assert_eq!(told.is_trouble_news(Cause::Tls, 9, BOOT + booted), expected, "{hours} h");
+        assert_eq!(told.is_failure_due(Cause::Tls, 9, BOOT + booted), expected, "{hours} h");
     }
 }
 

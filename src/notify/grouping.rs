@@ -24,7 +24,7 @@ struct Kind {
     host: String,
     /// The event, as in `MAILFERRY_EVENT`.
     event: &'static str,
-    /// The cause of a [`Notification::Trouble`].
+    /// The cause of a [`Notification::Failure`].
     cause: Option<Cause>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Grouping {
 
 /// A notification to send now.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum DueNotification {
     /// From one account.
     One(Arc<Account>, Notification),
     /// From several accounts: the environment for the command of `[notify]`.
@@ -56,9 +56,14 @@ pub(crate) enum News {
 
 impl Grouping {
     /// Takes in a notification at a time since boot. Returns it at once if its kind is never combined.
-    pub(crate) fn take(&mut self, news: Notification, account: &Arc<Account>, now: Duration) -> Option<News> {
+    pub(crate) fn take(
+        &mut self,
+        news: Notification,
+        account: &Arc<Account>,
+        now: Duration,
+    ) -> Option<DueNotification> {
         let (event, cause) = match &news {
-            Notification::Trouble { cause, .. } => (news.event(), Some(*cause)),
+            Notification::Failure { cause, .. } => (news.event(), Some(*cause)),
             Notification::Recovered | Notification::NoSuccess { .. } | Notification::CertificateExpires { .. } => {
                 (news.event(), None)
             }
@@ -69,7 +74,7 @@ impl Grouping {
             | Notification::Forwarding { .. }
             | Notification::ForwardingRecovered
             | Notification::SetAside { .. } => {
-                return Some(News::One(Arc::clone(account), news));
+                return Some(DueNotification::One(Arc::clone(account), news));
             }
         };
         let kind = Kind { host: account.endpoint.host.to_ascii_lowercase(), event, cause };
@@ -92,7 +97,7 @@ impl Grouping {
         &mut self,
         now: Duration,
         may_join: impl Fn(&str, Duration, &dyn Fn(&AccountName) -> bool) -> bool,
-    ) -> Vec<News> {
+    ) -> Vec<DueNotification> {
         let is_ready = |kind: &Kind, held: &Held| {
             let is_in = |account: &AccountName| held.names.contains(account);
             now.saturating_sub(held.since) >= LONGEST_HELD || !may_join(&kind.host, held.since, &is_in)
@@ -103,16 +108,16 @@ impl Grouping {
     }
 
     /// Returns everything, at the end of the daemon.
-    pub(crate) fn all(&mut self) -> Vec<News> {
+    pub(crate) fn all(&mut self) -> Vec<DueNotification> {
         let kinds: Vec<Kind> = self.held.keys().cloned().collect();
         kinds.iter().filter_map(|kind| self.tell(kind)).collect()
     }
 
-    fn tell(&mut self, kind: &Kind) -> Option<News> {
+    fn tell(&mut self, kind: &Kind) -> Option<DueNotification> {
         let mut news = self.held.remove(kind)?.news;
         match news.len() {
-            0 | 1 => news.pop().map(|(account, news)| News::One(account, news)),
-            _ => Some(News::Many(environment(kind, &news))),
+            0 | 1 => news.pop().map(|(account, news)| DueNotification::One(account, news)),
+            _ => Some(DueNotification::Many(environment(kind, &news))),
         }
     }
 }
@@ -155,15 +160,15 @@ mod tests {
     use crate::delivery::bench::account;
 
     fn refused() -> Notification {
-        Notification::Trouble { cause: Cause::LoginRefused, text: "the server refused the login".to_owned() }
+        Notification::Failure { cause: Cause::LoginRefused, text: "the server refused the login".to_owned() }
     }
 
     fn of(number: usize) -> Arc<Account> {
         Arc::new(account(&format!("acc{number:02}"), Path::new("/mail")))
     }
 
-    fn value(news: &News, name: &str) -> String {
-        let News::Many(environment) = news else { panic!("{news:?}") };
+    fn value(news: &DueNotification, name: &str) -> String {
+        let DueNotification::Many(environment) = news else { panic!("{news:?}") };
         let value = environment.iter().find(|(other, _)| *other == name).map(|(_, value)| value.clone());
         value.unwrap_or_default().into_string().unwrap()
     }
@@ -195,13 +200,13 @@ mod tests {
         Arc::make_mut(&mut Arc::make_mut(&mut elsewhere).endpoint).host = "other.example".to_owned();
         grouping.take(refused(), &of(0), SECOND);
         grouping.take(refused(), &elsewhere, SECOND);
-        grouping.take(Notification::Trouble { cause: Cause::Tls, text: String::new() }, &of(2), SECOND);
+        grouping.take(Notification::Failure { cause: Cause::Tls, text: String::new() }, &of(2), SECOND);
         grouping.take(Notification::Recovered, &of(3), SECOND);
         grouping.take(Notification::Recovered, &of(4), SECOND);
         let mut all = grouping.all();
         assert_eq!(all.len(), 4);
-        assert_eq!(all.iter().filter(|news| matches!(news, News::One(..))).count(), 3);
-        all.retain(|news| matches!(news, News::Many(_)));
+        assert_eq!(all.iter().filter(|news| matches!(news, DueNotification::One(..))).count(), 3);
+        all.retain(|news| matches!(news, DueNotification::Many(_)));
         assert_eq!(value(&all[0], TEXT), "2 accounts at pop.example.org: they work again: acc03, acc04");
     }
 
@@ -209,7 +214,7 @@ mod tests {
     fn nothing_waits_for_nobody() {
         let mut grouping = Grouping::default();
         let mail = Notification::NewMail { count: 1 };
-        assert!(matches!(grouping.take(mail, &of(0), SECOND), Some(News::One(..))), "nobody shares that");
+        assert!(matches!(grouping.take(mail, &of(0), SECOND), Some(DueNotification::One(..))), "nobody shares that");
         grouping.take(refused(), &of(0), SECOND);
         let all = [of(0), of(1)];
         let may_join = |host: &str, since: Duration, is_in: &dyn Fn(&AccountName) -> bool| {

@@ -34,7 +34,7 @@ const LONGEST: usize = 4000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
     /// Polls fail for a reason that will hardly go away by itself.
-    Trouble {
+    Failure {
         /// Why they fail.
         cause: Cause,
         /// The error.
@@ -100,7 +100,7 @@ impl Notification {
     #[must_use]
     pub fn event(&self) -> &'static str {
         match self {
-            Self::Trouble { .. } => "trouble",
+            Self::Failure { .. } => "trouble",
             Self::Recovered => "recovered",
             Self::NoSuccess { .. } => "no-success",
             Self::CertificateExpires { .. } => "certificate",
@@ -127,7 +127,7 @@ impl Notification {
     pub fn text(&self, account: &Account) -> String {
         let (name, host) = (&account.name, &account.endpoint.host);
         let text = match self {
-            Self::Trouble { text, .. } => format!("{name}: {text}"),
+            Self::Failure { text, .. } => format!("{name}: {text}"),
             Self::Recovered => format!("{name}: it works again"),
             Self::NoSuccess { since, text } => {
                 format!("{name}: no poll has succeeded for {}. The last one: {text}", Span(*since))
@@ -194,7 +194,7 @@ impl Notification {
             | Self::Forwarding { count, .. }
             | Self::SetAside { count, .. } => Some(count.to_string()),
             Self::CertificateExpires { days, .. } | Self::SignInEnds { days } => Some(days.max(&0).to_string()),
-            Self::Trouble { .. } | Self::Recovered | Self::NoSuccess { .. } | Self::ForwardingRecovered => None,
+            Self::Failure { .. } | Self::Recovered | Self::NoSuccess { .. } | Self::ForwardingRecovered => None,
         };
         let mut environment = vec![
             (EVENT, self.event().into()),
@@ -281,7 +281,7 @@ mod tests {
         let quarantine = |kind, count| Notification::Quarantine { unique_id: "u7".to_owned(), kind, count };
         for (notifications, event, expected) in [
             (
-                Notification::Trouble { cause: Cause::LoginRefused, text: text.clone() },
+                Notification::Failure { cause: Cause::LoginRefused, text: text.clone() },
                 "trouble",
                 "work: the login was refused",
             ),
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn a_text_is_one_line_of_bounded_length_without_controls() {
         let text = "a\n\x1b[2J\0b".to_owned() + &"é".repeat(10_000);
-        let (text, _) = of(&Notification::Trouble { cause: Cause::Storage, text });
+        let (text, _) = of(&Notification::Failure { cause: Cause::Storage, text });
         assert!(text.starts_with("work: a\\n\\u{1b}[2J\\u{0}b") && text.ends_with('…'), "{text}");
         assert!(!text.contains(char::is_control) && text.chars().count() < 4100);
     }

@@ -139,7 +139,7 @@ impl Tokens {
     /// Serializes the tokens for the file. The text contains them, and is wiped.
     pub(super) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
         let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
-        let kept = Kept {
+        let kept = TokenFile {
             version: VERSION,
             username: self.username.clone(),
             client_id: self.client_id.clone(),
@@ -165,7 +165,7 @@ impl Tokens {
 
     /// Parses the contents of the file.
     pub(super) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
-        let kept: Kept = serde_json::from_slice(json)?;
+        let kept: TokenFile = serde_json::from_slice(json)?;
         let secret = |text: &Text| Secret::new(text.0.as_bytes().to_vec());
         Ok(Self {
             username: kept.username,
@@ -212,7 +212,7 @@ impl<'de> Deserialize<'de> for Text {
 
 /// The file `ACCOUNT.token`.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct TokenFile {
     version: u32,
     username: String,
     client_id: String,

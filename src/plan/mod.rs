@@ -10,12 +10,12 @@
 
 mod evidence;
 mod fit;
+mod isolation;
 pub mod maildrop;
 mod matching;
 mod renumbering;
 mod sizing;
 mod skipping;
-mod suspects;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -34,14 +34,14 @@ use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
 use crate::state::entries::{Entry, Fingerprint, ListedAs, Origin, Quarantine, QuarantineReason, UidState};
 use evidence::{Proof, proof};
+pub use isolation::IsolatedMessages;
+use isolation::Isolation;
 use matching::Matching;
 pub use matching::Seen;
 use renumbering::Renumbered;
 pub use sizing::Expected;
 pub use skipping::Skipping;
 use skipping::Verdict;
-use suspects::Suspected;
-pub use suspects::Suspects;
 
 /// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: u64 = 90 * 86_400;
@@ -88,13 +88,13 @@ impl Policy {
     }
 }
 
-/// Which messages a session handles. Messages that broke earlier sessions get sessions of their own after all others,
-/// so that they cannot starve the rest.
+/// Which messages a session handles. Messages at which earlier sessions broke get sessions of their own after all
+/// others, so that they cannot starve the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
-    /// Messages that broke no session.
+    /// Messages at which no session broke.
     Normal,
-    /// Messages that broke an earlier session.
+    /// Messages at which an earlier session broke.
     Isolated,
 }
 
@@ -103,7 +103,7 @@ pub enum Pass {
 pub struct Plan {
     /// The messages to retrieve, in this order: new ones first, then those that can only be identified by their bytes.
     pub retrieve: Vec<Listed>,
-    /// How many messages at the head of `retrieve` have no record of trouble and were not yet compared in this poll.
+    /// How many messages at the head of `retrieve` have no quarantine and were not yet compared in this poll.
     pub untried: usize,
     /// The messages to delete: delivered earlier, found again and verified.
     pub delete: Vec<Removable>,
@@ -161,7 +161,7 @@ pub struct Plan {
 pub struct PlanInput<'a> {
     maildrop: &'a Maildrop,
     state: &'a UidState,
-    /// Messages that caused trouble in this poll and are left alone for the rest of it.
+    /// Messages that failed in this poll and are left alone for the rest of it.
     tried: &'a HashSet<ListedAs>,
     /// Entries whose messages were retrieved in this poll for comparison; once is enough, whatever the outcome.
     compared: &'a HashSet<EntryId>,
@@ -171,18 +171,18 @@ pub struct PlanInput<'a> {
     now: u64,
     /// What the account's rules leave on the server, if it has such rules.
     skipping: Option<Skipping<'a>>,
-    /// The messages that broke sessions of this poll, by their numbers in this session.
-    suspects: HashMap<MessageNumber, Suspected>,
+    /// The messages at which sessions of this poll broke, by their numbers in this session.
+    isolated: HashMap<MessageNumber, Isolation>,
     /// The matching that needs no headers.
     unseen: OnceLock<Matching<'a>>,
-    /// Unique-id and size of messages listed more than once, one of which caused trouble.
+    /// Unique-id and size of messages listed more than once, one of which failed.
     several: OnceLock<HashSet<ListedAs>>,
 }
 
 /// What earlier sessions of this poll did.
 #[derive(Debug, Clone, Copy)]
 pub struct Done<'a> {
-    /// Messages that caused trouble and are left alone for the rest of the poll.
+    /// Messages that failed and are left alone for the rest of the poll.
     pub tried: &'a HashSet<ListedAs>,
     /// Entries whose messages were retrieved again and compared.
     pub compared: &'a HashSet<EntryId>,
@@ -203,7 +203,7 @@ impl<'a> PlanInput<'a> {
             compared_as,
             now,
             skipping: None,
-            suspects: HashMap::new(),
+            isolated: HashMap::new(),
             unseen: OnceLock::new(),
             several: OnceLock::new(),
         }
@@ -216,10 +216,10 @@ impl<'a> PlanInput<'a> {
         self
     }
 
-    /// Adds the messages that broke sessions of this poll; they must have met this session's listing.
+    /// Adds the messages at which sessions of this poll broke; they must have met this session's listing.
     #[must_use]
-    pub fn with_suspects(mut self, suspects: &Suspects) -> Self {
-        self.suspects = suspects.by_number();
+    pub fn with_isolated(mut self, isolated: &IsolatedMessages) -> Self {
+        self.isolated = isolated.by_number();
         self
     }
 
@@ -237,15 +237,15 @@ impl<'a> PlanInput<'a> {
 
     fn turn(&self, listed: &Listed, policy: &Policy) -> Turn {
         let quarantine = self.quarantine(listed);
-        let suspected = self.suspects.get(&listed.number).map(|suspected| suspected.turn);
+        let isolation = self.isolated.get(&listed.number).map(|isolation| isolation.turn);
         // A quarantine shared by several messages of one unique-id and size may be about any of them: in this poll each
         // gets its turn.
-        if let Some(turn) = suspected.filter(|_| quarantine.is_some() && self.is_one_of_several(listed)) {
+        if let Some(turn) = isolation.filter(|_| quarantine.is_some() && self.is_one_of_several(listed)) {
             return turn;
         }
         let was_tried = quarantine.is_some() && ListedAs::of(listed).is_some_and(|one| self.tried.contains(&one));
         let breaks = quarantine.is_some_and(|quarantine| quarantine.kind == QuarantineReason::BrokeSession);
-        match suspected {
+        match isolation {
             _ if was_tried => Turn::Tried,
             Some(Turn::Tried) => Turn::Tried,
             _ if quarantine.is_some_and(|quarantine| quarantine.until > self.now) => Turn::Quarantined,
@@ -255,17 +255,17 @@ impl<'a> PlanInput<'a> {
         }
     }
 
-    /// Whether other messages share the unique-id and size of this one, which caused trouble.
+    /// Whether other messages share the unique-id and size of this one, which failed.
     fn is_one_of_several(&self, listed: &Listed) -> bool {
         let several = self.several.get_or_init(|| {
             let mut once = HashSet::new();
-            let troubled = self.maildrop.messages.iter().filter(|listed| self.quarantine(listed).is_some());
-            troubled.filter_map(ListedAs::of).filter(|one| !once.insert(one.clone())).collect()
+            let quarantined = self.maildrop.messages.iter().filter(|listed| self.quarantine(listed).is_some());
+            quarantined.filter_map(ListedAs::of).filter(|one| !once.insert(one.clone())).collect()
         });
         ListedAs::of(listed).is_some_and(|one| several.contains(&one))
     }
 
-    /// Returns the latest trouble with this message.
+    /// Returns the quarantine of this message.
     fn quarantine(&self, listed: &Listed) -> Option<Quarantine> {
         quarantine(self.state, listed)
     }
@@ -422,7 +422,7 @@ impl PlanInput<'_> {
         let is_doubtful = is_other
             || (policy.moved && !is_shown)
             || (entry.doubt && self.came_badly(listed))
-            || self.stands_for_a_suspect(listed, entry);
+            || self.stands_for_an_isolated_one(listed, entry);
         if !never_seen && same_name && is_doubtful {
             return true;
         }
@@ -448,15 +448,15 @@ impl PlanInput<'_> {
         known.filter(move |entry| entry.unique_id.as_ref().is_some_and(|id| names.contains(id))).map(|entry| entry.id)
     }
 
-    /// Whether this message broke a session, or came in another size than listed.
+    /// Whether a session broke at this message, or it came in another size than listed.
     fn came_badly(&self, listed: &Listed) -> bool {
         let is_bad = |kind| matches!(kind, QuarantineReason::BrokeSession | QuarantineReason::OtherSize);
         self.quarantine(listed).is_some_and(|quarantine| is_bad(quarantine.kind))
     }
 
-    /// Whether this message broke a session under another unique-id, so that it only seems to be known by chance.
-    fn stands_for_a_suspect(&self, listed: &Listed, entry: &Entry) -> bool {
-        let is_renamed = self.suspects.get(&listed.number).is_some_and(|suspected| suspected.is_renamed);
+    /// Whether a session broke at this message under another unique-id, so that it only seems to be known by chance.
+    fn stands_for_an_isolated_one(&self, listed: &Listed, entry: &Entry) -> bool {
+        let is_renamed = self.isolated.get(&listed.number).is_some_and(|isolation| isolation.is_renamed);
         is_renamed && !self.compared.contains(&entry.id)
     }
 }
@@ -487,7 +487,7 @@ enum Turn {
 }
 
 impl Plan {
-    /// Moves messages with a record of trouble behind the others, and those compared in this poll behind everything
+    /// Moves messages with a quarantine behind the others, and those compared in this poll behind everything
     /// else, then applies the limit per session. Otherwise thousands of messages that cannot be retrieved would be
     /// tried again before one that can, or sessions with a small limit would handle the same few messages again and
     /// again.
@@ -588,13 +588,13 @@ impl Plan {
     }
 }
 
-/// Returns the latest trouble with a message. If it is listed without a size, or with 0, the trouble of any message
+/// Returns the quarantine of a message. If it is listed without a size, or with 0, that of any message
 /// with its unique-id counts.
 fn quarantine(state: &UidState, listed: &Listed) -> Option<Quarantine> {
     state.quarantine(listed.unique_id.as_ref()?, listed.reported_size.filter(|size| *size > 0))
 }
 
-/// Returns how often a message caused trouble in a row.
+/// Returns how often a message failed in a row.
 fn tries(state: &UidState, listed: &Listed) -> u32 {
     match quarantine(state, listed) {
         // It keeps its place: otherwise the limit would always hold back the first ones, and none would ever get its

@@ -32,7 +32,7 @@ impl PlanInput<'_> {
         let (maildrop, state) = (self.maildrop, self.state);
         let all = maildrop.sizes_put_off.filter(|_| maildrop.complete && maildrop.has_unique_ids)?;
         let by_size = policy.max_message_size.is_some() || self.skipping.is_some();
-        let breaks = !self.suspects.is_empty() || state.quarantines().next().is_some();
+        let breaks = !self.isolated.is_empty() || state.quarantines().next().is_some();
         let in_doubt = policy.moved || policy.renumbered || breaks;
         if by_size || in_doubt || state.skipped().next().is_some() || state.without_unique_id().next().is_some() {
             return None;

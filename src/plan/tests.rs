@@ -104,11 +104,17 @@ fn look_at(
 
 /// Runs all steps; `headers` is what TOP shows, by number.
 fn decide(maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&str]) -> Plan {
-    decide_with(&Suspects::default(), maildrop, state, policy, headers)
+    decide_with(&IsolatedMessages::default(), maildrop, state, policy, headers)
 }
 
-/// The same, with messages that broke sessions.
-fn decide_with(suspects: &Suspects, maildrop: &Maildrop, state: &UidState, policy: &Policy, headers: &[&str]) -> Plan {
+/// The same, with messages at which sessions broke.
+fn decide_with(
+    isolated: &IsolatedMessages,
+    maildrop: &Maildrop,
+    state: &UidState,
+    policy: &Policy,
+    headers: &[&str],
+) -> Plan {
     let tried = HashSet::new();
     let show = |numbers: Vec<MessageNumber>| {
         let header = |number: MessageNumber| headers.get(usize::try_from(number.get()).unwrap() - 1);
@@ -119,7 +125,7 @@ fn decide_with(suspects: &Suspects, maildrop: &Maildrop, state: &UidState, polic
     let compared = HashSet::new();
     let compared_as = HashSet::new();
     let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
-    let input = PlanInput::new(maildrop, state, done, NOW).with_suspects(suspects);
+    let input = PlanInput::new(maildrop, state, done, NOW).with_isolated(isolated);
     let mut seen = show(input.look_at(policy));
     for _ in 0..2 {
         seen.extend(show(input.look_for_renumbering(policy, &seen)));
@@ -131,12 +137,12 @@ fn retrieved(plan: &Plan) -> Vec<u32> {
     plan.retrieve.iter().map(|listed| listed.number.get()).collect()
 }
 
-/// The session that a suspect has to itself.
-fn turn_of(listed: &Listed) -> Suspects {
-    let mut suspects = Suspects::default();
-    suspects.wait(std::slice::from_ref(listed));
-    suspects.take_turn();
-    suspects
+/// The session that an isolated message has to itself.
+fn turn_of(listed: &Listed) -> IsolatedMessages {
+    let mut isolated = IsolatedMessages::default();
+    isolated.wait(std::slice::from_ref(listed));
+    isolated.take_turn();
+    isolated
 }
 
 fn ids<const N: usize>(numbers: [u64; N]) -> Vec<EntryId> {
@@ -337,22 +343,22 @@ fn a_message_in_doubt_at_which_a_session_ended_is_compared_in_a_session_of_its_o
 }
 
 #[test]
-fn what_seems_to_be_known_and_is_where_a_suspect_should_be_is_compared_in_a_session_of_its_own() {
+fn what_seems_to_be_known_and_is_where_an_isolated_one_should_be_is_compared_in_a_session_of_its_own() {
     let state = state((1..).zip(["a", "b", "c"]).map(|(id, name)| entry(id, name, name, 1, 0)).collect());
     let (before, now) =
         (maildrop(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]), maildrop(&[("a", 1), ("b", 1), ("c", 1)]));
-    let mut suspects = Suspects::default();
-    suspects.broke(&before.messages[3], false);
-    suspects.removed(&[before.messages[0].number]);
-    suspects.meet(&now);
-    let normal = decide_with(&suspects, &now, &state, &KEEP, &["a", "b", "c"]);
+    let mut isolated = IsolatedMessages::default();
+    isolated.add(&before.messages[3], false);
+    isolated.removed(&[before.messages[0].number]);
+    isolated.meet(&now);
+    let normal = decide_with(&isolated, &now, &state, &KEEP, &["a", "b", "c"]);
     assert_eq!((retrieved(&normal), normal.to_isolate), (vec![], vec![now.messages[2].clone()]));
-    suspects.take_turn();
+    isolated.take_turn();
     let policy = Policy { pass: Pass::Isolated, ..KEEP };
-    assert_eq!(retrieved(&decide_with(&suspects, &now, &state, &policy, &["a", "b", "c"])), [3]);
+    assert_eq!(retrieved(&decide_with(&isolated, &now, &state, &policy, &["a", "b", "c"])), [3]);
     let compared = HashSet::from([EntryId::new(3)]);
     let done = Done { tried: &HashSet::new(), compared: &compared, compared_as: &HashSet::new() };
-    let input = PlanInput::new(&now, &state, done, NOW).with_suspects(&suspects);
+    let input = PlanInput::new(&now, &state, done, NOW).with_isolated(&isolated);
     assert_eq!(retrieved(&input.plan(&policy, &Seen::in_session(session()))), [0_u32; 0], "once is enough");
 }
 
@@ -469,7 +475,7 @@ fn a_message_in_quarantine_is_left_alone_until_its_time() {
 }
 
 #[test]
-fn what_made_trouble_in_this_poll_is_not_tried_twice() {
+fn what_failed_in_this_poll_is_not_tried_twice() {
     let state = in_quarantine(QuarantineReason::Refused, NOW);
     let unique_id = UniqueId::new(b"b").unwrap();
     let tried = HashSet::from([ListedAs { unique_id, reported_size: Some(1) }]);

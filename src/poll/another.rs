@@ -1,6 +1,6 @@
 //! Whether a poll continues with another session. PURE.
 //!
-//! A poll may need several sessions: for messages left over, for those that broke a session, for those listed only once
+//! A poll may need several sessions: for messages left over, for those at which one broke, for those listed only once
 //! the others are gone. The server has a say in this (LOGIN-DELAY, RFC 2449, section 6.5), and a server that always
 //! lists one more message would keep a poll going forever. What remains is left for the next poll.
 

@@ -32,7 +32,7 @@ use crate::state::store::Store;
 const IN_FLIGHT: usize = 1024;
 
 /// How many quarantine records are kept however incomplete the listings are.
-const MOST_TROUBLES: usize = 10_000;
+const MOST_QUARANTINES: usize = 10_000;
 
 impl Poll {
     /// Records what the listing says, retrieves, delivers and deletes.
@@ -172,7 +172,7 @@ impl Poll {
         }
         self.so_far.messages += retriever.done.safe;
         self.octets += retriever.done.octets;
-        // The server may have hung up at, or not answered, a request for a single size.
+        // The server may have closed the connection at, or not answered, a request for a single size.
         let broke = matches!(&retrieved, Err(PollError::Client(_)));
         let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
         self.in_session = InSession {
@@ -224,8 +224,8 @@ fn has_unique_id(known: &UidState, id: EntryId) -> bool {
 /// Returns the quarantined messages that are no longer on the server, if the listing can tell.
 fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     let quarantines = state.quarantines().count();
-    // Trouble under new unique-ids each time, in listings that are never complete, must not pile up.
-    if quarantines == 0 || !maildrop.complete && quarantines < MOST_TROUBLES {
+    // Quarantines under new unique-ids each time, in listings that are never complete, must not pile up.
+    if quarantines == 0 || !maildrop.complete && quarantines < MOST_QUARANTINES {
         return Vec::new();
     }
     let listed: HashSet<ListedAs> = maildrop.messages.iter().filter_map(ListedAs::of).collect();

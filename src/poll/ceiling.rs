@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_room_is_left_to_others() {
+    fn half_of_the_free_space_is_left_to_others() {
         assert_eq!(ceiling(None, None, 100 * MIB), (50 * MIB, TooLongFor::FreeSpace));
         assert_eq!(ceiling(Some(0), None, 100 * MIB), (50 * MIB, TooLongFor::FreeSpace));
         assert_eq!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
-use crate::delivery::recovery::OtherMaildir;
+use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::disk::Disk;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
@@ -60,7 +60,7 @@ pub struct PollOptions {
     /// Mail has been delivered with this state: if it is gone, do not start a new one.
     pub must_exist: bool,
     /// Whether to accept the Maildir at the configured path although it is not the one delivered to before.
-    pub other_maildir: OtherMaildir,
+    pub other_maildir: OtherMaildirPolicy,
     /// Fetch messages that the server seems to have renumbered and that cannot be recognised, although they may be
     /// stored already.
     pub fetch_again: bool,

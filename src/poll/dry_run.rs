@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Poll;
 use super::events::PollEvent;
-use super::report::{Place, WouldDo, WouldGo};
+use super::report::{MessageDestination, WouldDo, WouldGo};
 use super::session::Ended;
 use crate::account::RemovalPolicy;
 use crate::client::headers::{Shown, headers};
@@ -40,19 +40,19 @@ impl Poll {
     /// Finds out where the messages to retrieve would go.
     async fn destinations(&self, client: &mut Client, plan: &Plan) -> (WouldGo, Result<(), ClientError>) {
         if !self.account.routing.looks_at_headers() {
-            return (WouldGo::To(self.place(None)), Ok(()));
+            return (WouldGo::To(self.destination(None)), Ok(()));
         }
         let first = plan.retrieve.iter().take(MOST_HEADERS).map(|listed: &Listed| listed.number);
         let numbers: Vec<MessageNumber> = if plan.has_top { first.collect() } else { Vec::new() };
         let mut seen = HashMap::with_capacity(numbers.len());
         let each = |number, shown: Shown<'_>| {
-            let places = match shown {
-                Shown::Header(header) => self.places(header),
+            let destinations = match shown {
+                Shown::Header(header) => self.destinations_of(header),
                 // A message with too long a header goes where messages that match no rule go.
-                Shown::TooLong => BTreeSet::from([self.place(None)]),
+                Shown::TooLong => BTreeSet::from([self.destination(None)]),
                 Shown::Refused => return,
             };
-            seen.insert(number, places);
+            seen.insert(number, destinations);
         };
         let asked = tokio::select! {
             biased;
@@ -62,23 +62,24 @@ impl Poll {
         (WouldGo::ByHeader { seen }, asked)
     }
 
-    /// Returns the places where a message with this header would go, each once.
-    fn places(&self, shown: &[u8]) -> BTreeSet<Place> {
+    /// Returns the destinations where a message with this header would go, each once.
+    fn destinations_of(&self, shown: &[u8]) -> BTreeSet<MessageDestination> {
         let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
         match self.account.routing.route_of_fetched(shown.get(..end).unwrap_or(shown)) {
-            Route::Own | Route::Skip => BTreeSet::from([self.place(None)]),
-            Route::Other(path) => BTreeSet::from([self.place(Some(path))]),
-            Route::Several(several) => several.into_iter().map(|path| self.place(path)).collect(),
+            Route::Own | Route::Skip => BTreeSet::from([self.destination(None)]),
+            Route::Other(path) => BTreeSet::from([self.destination(Some(path))]),
+            Route::Several(several) => several.into_iter().map(|path| self.destination(path)).collect(),
         }
     }
 
-    /// Returns the place for a Maildir of the account, `None` meaning its own; messages in its spool are forwarded.
-    fn place(&self, path: Option<&Path>) -> Place {
+    /// Returns the destination for a Maildir of the account, `None` meaning its own; messages in its spool are
+    /// forwarded.
+    fn destination(&self, path: Option<&Path>) -> MessageDestination {
         let path = path.unwrap_or(&self.account.maildir);
         let spool = self.context.state_dir.join(self.account.name.spool());
         match &self.account.forward {
-            Some(forward) if *path == *spool => Place::Forwarded(forward.to.to_string()),
-            _ => Place::Maildir(path.to_owned()),
+            Some(forward) if *path == *spool => MessageDestination::Forwarded(forward.to.to_string()),
+            _ => MessageDestination::Maildir(path.to_owned()),
         }
     }
 }

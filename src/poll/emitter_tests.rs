@@ -70,7 +70,7 @@ fn what_is_refused_counts_once_its_session_ended_in_order() {
     // In the next session it is requested again.
     refuse(&events, 1);
     refuse(&events, 2);
-    events.tell(&PollEvent::SessionEnded { trouble: None });
+    events.tell(&PollEvent::SessionEnded { quit_error: None });
     refuse(&events, 3);
     let report = events.end(Duration::ZERO, Err(error));
     assert_eq!(report.failed.len(), 2);

@@ -116,25 +116,25 @@ impl Poll {
             shown.show(*messages);
         }
         let removed = if acknowledged { marked } else { Vec::new() };
-        self.suspects.removed(if acknowledged { &numbers } else { &[] });
+        self.isolated.removed(if acknowledged { &numbers } else { &[] });
         let deleted = removed.clone();
         let known = state.read()?.state();
         let sizes = new_sizes(known, &retrieved, &of_other_size);
-        let troubled = retrieved.refused.listed_as().to_vec();
-        self.tried.extend(troubled.iter().cloned());
+        let refused = retrieved.refused.listed_as().to_vec();
+        self.tried.extend(refused.iter().cloned());
         let over_limit = retrieved.refused.limit().and_then(|limit| limit.first.clone());
         let after_quit = move |store: &mut Store| {
             store.record_shown()?;
             store.record_resized(sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
-            store.record_quarantine(troubled, QuarantineReason::Refused)?;
+            store.record_quarantine(refused, QuarantineReason::Refused)?;
             over_limit.map_or(Ok(()), |first| store.record_over_limit(first))?;
             store.settle()
         };
         state.with("write down what was removed", after_quit).await??;
         self.events.tell(&PollEvent::Deleted(&deleted));
-        self.events.tell(&PollEvent::SessionEnded { trouble: None });
+        self.events.tell(&PollEvent::SessionEnded { quit_error: None });
         if let Some(LackOfSpace { first, never, available, reserve, messages, octets }) = retrieved.insufficient_space {
             let what = Message(&first, &self.redactor).to_string();
             let fetched = retrieved.safe;
@@ -155,7 +155,7 @@ struct Comparison {
     present: Vec<EntryId>,
     /// Messages that came in another size than listed, unless this is recorded with their delivery.
     of_other_size: Vec<ListedAs>,
-    /// Messages whose earlier trouble under this unique-id and size is over.
+    /// Messages whose earlier quarantine under this unique-id and size is over.
     over: Vec<ListedAs>,
 }
 
@@ -166,11 +166,11 @@ impl Comparison {
         let present = doubted.iter().copied().filter(was_gone).collect();
         let to_record: Vec<&OtherSize> = of_other_size.iter().filter(|one| !one.is_on_record).copied().collect();
         let of_other_size: Vec<ListedAs> = of_other_size.iter().filter_map(|one| ListedAs::of(&one.listed)).collect();
-        let in_trouble: HashSet<&ListedAs> = of_other_size.iter().collect();
+        let quarantined: HashSet<&ListedAs> = of_other_size.iter().collect();
         let (without_size, known): (Vec<_>, Vec<_>) =
             retrieved.known.iter().partition(|(id, _)| retrieved.without_size.contains(id));
         let known = known.into_iter().map(|(_, listed)| listed);
-        let over = known.filter_map(ListedAs::of).filter(|one| !in_trouble.contains(one)).collect();
+        let over = known.filter_map(ListedAs::of).filter(|one| !quarantined.contains(one)).collect();
         // A message that may be incomplete is looked at again at growing intervals, as long as no size settles the
         // matter.
         let without_size =

@@ -174,7 +174,7 @@ pub enum PollEvent<'a> {
     /// A session ended in order, and its work is recorded.
     SessionEnded {
         /// Why QUIT got no response, where nothing depended on that.
-        trouble: Option<&'a ClientError>,
+        quit_error: Option<&'a ClientError>,
     },
     /// A session failed.
     SessionFailed {

@@ -53,7 +53,7 @@ use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Sizes;
-use crate::plan::{Pass, Suspects};
+use crate::plan::{IsolatedMessages, Pass};
 use crate::pop3::MessageNumber;
 use crate::provider::Provider;
 use crate::secret::Secret;
@@ -92,7 +92,7 @@ pub async fn poll(
         options,
         stop,
         pass: Pass::Normal,
-        suspects: Suspects::default(),
+        isolated: IsolatedMessages::default(),
         tried: HashSet::new(),
         compared: HashSet::new(),
         compared_as: HashSet::new(),
@@ -134,15 +134,15 @@ struct Poll {
     events: Emitter,
     /// Which messages the current session handles.
     pass: Pass,
-    /// Messages that broke sessions and wait for sessions of their own.
-    suspects: Suspects,
-    /// Messages that caused trouble in this poll and are left alone for the rest of it.
+    /// Messages at which sessions broke and that wait for sessions of their own.
+    isolated: IsolatedMessages,
+    /// Messages that failed in this poll and are left alone for the rest of it.
     tried: HashSet<ListedAs>,
     /// Entries whose messages were retrieved in this poll for comparison.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
     compared_as: HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// After the suspects' sessions a normal one was held, and no session has brought anything since.
+    /// After the isolated sessions a normal one was held, and no session has brought anything since.
     went_back: bool,
     /// How many sessions broke at a message.
     broken: u32,

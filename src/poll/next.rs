@@ -72,12 +72,12 @@ impl Poll {
     pub(super) fn after(&mut self, ended: &Ended, progress: bool, more: bool) -> Next {
         let Ended { left, others, .. } = *ended;
         if self.pass == Pass::Isolated {
-            self.tried.extend(self.suspects.had_its_turn());
+            self.tried.extend(self.isolated.had_its_turn());
         }
-        let suspects = self.suspects.waiting();
+        let waiting = self.isolated.waiting();
         // A short listing proves nothing: a message left over stays so though it is not listed now.
         let missing = self.left.saturating_sub(self.listed);
-        self.left = (left + others.max(suspects)).max(missing);
+        self.left = (left + others.max(waiting)).max(missing);
         self.went_back &= !progress;
         if ended.gave_up {
             self.leave(self.left, LeftFor::Refusals);
@@ -89,8 +89,8 @@ impl Poll {
         }
         match self.pass {
             Pass::Normal if left > 0 && progress => Next::Session(Pass::Normal),
-            _ if suspects > 0 => Next::Session(Pass::Isolated),
-            // Messages that arrived meanwhile, or were mistaken for suspects, may get their turn now.
+            _ if waiting > 0 => Next::Session(Pass::Isolated),
+            // Messages that arrived meanwhile, or were mistaken for isolated ones, may get their turn now.
             Pass::Isolated if !self.went_back && left + others > 0 => {
                 self.went_back = true;
                 Next::Session(Pass::Normal)
@@ -109,12 +109,12 @@ impl Poll {
         self.is_probe = matches!(next, Next::ProbeForMore);
         self.has_probed |= self.is_probe;
         if self.pass == Pass::Isolated {
-            self.suspects.take_turn();
+            self.isolated.take_turn();
         }
     }
 
     /// Decides what follows a session that broke. The messages at which it broke get sessions of their own, so that
-    /// everything else gets through; one that broke two sessions of this poll is left for another poll.
+    /// everything else gets through; one at which two sessions of this poll broke is left for another poll.
     pub(super) async fn after_broken(&mut self, broken: Broken, state: &mut StateHandle) -> Result<Next, PollError> {
         let is_framing = broken.is_about_framing();
         let Broken { error, to_isolate, opened } = broken;
@@ -157,8 +157,8 @@ impl Poll {
         self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::GoesOn });
         // A message that is too long is not tried again in this poll.
         let was_tried = self.pass == Pass::Isolated || too_long.is_some();
-        to_isolate.iter().for_each(|listed| self.suspects.broke(listed, was_tried));
-        self.tried.extend(self.suspects.had_its_turn());
+        to_isolate.iter().for_each(|listed| self.isolated.add(listed, was_tried));
+        self.tried.extend(self.isolated.had_its_turn());
         if was_tried {
             let why = too_long.unwrap_or_else(|| error.to_string());
             for listed in &to_isolate {
@@ -166,7 +166,7 @@ impl Poll {
                 self.tried.extend(ListedAs::of(listed));
             }
         }
-        // Sound messages always come first: the suspects must not starve them.
+        // The other messages always come first: isolated ones must not starve them.
         Ok(Next::Session(Pass::Normal))
     }
 

@@ -13,7 +13,7 @@ use super::spool::settle_spool;
 use super::{Poll, PollOptions};
 use crate::account::{Account, MaildirOf, RemovalPolicy};
 use crate::delivery::destination::keep_decision;
-use crate::delivery::recovery::{OtherMaildir, Recovered, Unusable, known_maildir, recover};
+use crate::delivery::recovery::{OtherMaildirPolicy, Recovered, Unusable, known_maildir, recover};
 use crate::disk::Disk;
 use crate::forward::Stranded;
 use crate::state::error::StateError;
@@ -46,8 +46,8 @@ impl Poll {
             let Some(locked) = locked else {
                 let store = Store::look(Arc::clone(&disk), &dir, &account, &open_options)?;
                 let unusable = match options.other_maildir {
-                    OtherMaildir::Refuse => look(&*disk, &store, &account)?,
-                    OtherMaildir::Accept => Vec::new(),
+                    OtherMaildirPolicy::Refuse => look(&*disk, &store, &account)?,
+                    OtherMaildirPolicy::Accept => Vec::new(),
                 };
                 let profile = hints(&store);
                 return Ok((store, profile, (Recovered::default(), unusable), Vec::new()));
@@ -61,7 +61,7 @@ impl Poll {
                 needless.retain(|decision| *decision != Decision::AcceptMaildir);
             }
             doubt_unshown(&mut store)?;
-            if options.new_state || options.other_maildir == OtherMaildir::Accept {
+            if options.new_state || options.other_maildir == OtherMaildirPolicy::Accept {
                 keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
             }
             if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
@@ -156,7 +156,7 @@ fn needless(disk: &dyn Disk, store: &Store, account: &Account, options: PollOpti
     }
     let is_good = |maildir: &MaildirOf<'_>| known_maildir(disk, store, maildir.path).is_ok();
     let is_known = || account.maildirs().iter().all(is_good) && store.maildirs_with_intents().is_empty();
-    if options.other_maildir == OtherMaildir::Accept && is_known() {
+    if options.other_maildir == OtherMaildirPolicy::Accept && is_known() {
         needless.push(Decision::AcceptMaildir);
     }
     needless

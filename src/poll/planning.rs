@@ -17,7 +17,7 @@ use crate::delivery::destination::sync_directories;
 use crate::disk::DirSync;
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
-use crate::plan::{Done, Expected, Pass, Plan, PlanInput, Policy, Seen, Skipping, Suspects};
+use crate::plan::{Done, Expected, IsolatedMessages, Pass, Plan, PlanInput, Policy, Seen, Skipping};
 use crate::pop3::{Capabilities, MessageNumber};
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 use crate::state::entries::ListedAs;
@@ -30,8 +30,8 @@ struct Given {
     policy: Policy,
     /// Messages that are left alone for the rest of the poll.
     tried: HashSet<ListedAs>,
-    /// Messages that broke sessions of this poll.
-    suspects: Suspects,
+    /// Messages at which sessions of this poll broke.
+    isolated: IsolatedMessages,
     /// Entries compared in this poll.
     compared: HashSet<EntryId>,
     /// How those messages were listed.
@@ -105,12 +105,12 @@ impl Given {
     /// Takes the next step, in time proportional to the listing and the state. Blocks.
     fn step(&mut self, store: &Store) -> Step {
         if self.maildrop.sizes_put_off.is_none() {
-            self.suspects.meet(&self.maildrop);
+            self.isolated.meet(&self.maildrop);
         }
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
-        let input = input.with_suspects(&self.suspects);
+        let input = input.with_isolated(&self.isolated);
         if self.maildrop.sizes_put_off.is_some() && self.expected.is_none() {
             self.expected = self.takes_sizes_beside.then(|| input.sizes_may_wait(&self.policy)).flatten();
             if self.expected.is_none() {
@@ -159,7 +159,7 @@ impl Poll {
             maildrop: Arc::clone(maildrop),
             policy,
             tried: self.tried.clone(),
-            suspects: self.suspects.clone(),
+            isolated: self.isolated.clone(),
             compared: self.compared.clone(),
             compared_as: self.compared_as.clone(),
             seen: Seen::in_session(client.serial()),
@@ -194,9 +194,9 @@ impl Poll {
                 Step::Decided(plan) => break plan,
             }
         };
-        self.suspects = given.suspects;
+        self.isolated = given.isolated;
         if self.pass == Pass::Normal {
-            self.suspects.wait(&plan.to_isolate);
+            self.isolated.wait(&plan.to_isolate);
         }
         if plan.unrecognisable > 0 && !self.options.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });

@@ -32,7 +32,7 @@ impl From<InsufficientSpace> for PollError {
         match e {
             InsufficientSpace::TooLittle { path } => Self::InsufficientSpace { path, message: None },
             InsufficientSpace::Unknown { path, source } => {
-                Self::Maildir { doing: "find out the room in", path, source }
+                Self::Maildir { doing: "find out the free space in", path, source }
             }
         }
     }
@@ -94,7 +94,7 @@ impl Poll {
             shown,
             now: store.now(),
             free_space: free_spaces.now,
-            room: free_spaces,
+            free_spaces,
             max_message_size: self.account.max_message_size,
             untried: plan.untried,
             careful: self.pass == Pass::Isolated,

@@ -94,7 +94,7 @@ impl Poll {
         let ended = self.quit(opened.client).await;
         profile.ended_in_order(ahead, false);
         self.events.tell(&match &ended {
-            Ok(_) => PollEvent::SessionEnded { trouble: None },
+            Ok(_) => PollEvent::SessionEnded { quit_error: None },
             Err(error) => PollEvent::SessionFailed { error, next: AfterFailure::PollEnds },
         });
         let (past, history) = self.write_hints(profile, ended.is_ok()).await?;

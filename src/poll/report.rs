@@ -55,7 +55,7 @@ pub struct PollReport {
     pub long_headers: u64,
     /// Messages without a unique-id in an otherwise good listing.
     pub unnamed: Tally,
-    /// Messages that wait for the next poll, because one with the same unique-id and size caused trouble in this one.
+    /// Messages that wait for the next poll, because one with the same unique-id and size failed in this one.
     pub left_alone: u64,
     /// Messages that could not be verified, so that they were not deleted.
     pub unverified: u64,
@@ -108,12 +108,12 @@ pub struct PollReport {
     pub end: Result<(), PollError>,
 }
 
-/// A message that caused trouble and will be tried again later.
+/// A message that failed and will be tried again later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
     /// Its unique-id.
     pub unique_id: UniqueId,
-    /// The kind of trouble.
+    /// Why it failed.
     pub kind: QuarantineReason,
     /// How often it occurred in a row.
     pub times: u32,
@@ -195,18 +195,18 @@ pub struct WouldDo {
 /// Where messages would go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WouldGo {
-    /// All to one place.
-    To(Place),
+    /// All to one destination.
+    To(MessageDestination),
     /// Each according to its header.
     ByHeader {
-        /// The messages whose headers were seen, each with its places.
-        seen: HashMap<MessageNumber, BTreeSet<Place>>,
+        /// The messages whose headers were seen, each with its destinations.
+        seen: HashMap<MessageNumber, BTreeSet<MessageDestination>>,
     },
 }
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum MessageDestination {
     /// It is delivered into this Maildir.
     Maildir(PathBuf),
     /// It is forwarded to this destination.
@@ -223,9 +223,9 @@ impl WouldDo {
     /// Whether any message may be forwarded.
     #[must_use]
     pub fn forwards(&self) -> bool {
-        let is_forwarded = |place: &Place| matches!(place, Place::Forwarded(_));
+        let is_forwarded = |destination: &MessageDestination| matches!(destination, MessageDestination::Forwarded(_));
         match &self.into {
-            WouldGo::To(place) => is_forwarded(place),
+            WouldGo::To(destination) => is_forwarded(destination),
             WouldGo::ByHeader { seen } => seen.values().flatten().any(is_forwarded),
         }
     }

@@ -54,12 +54,12 @@ pub(super) struct Retrieval {
     /// How many more bytes may be written without touching the reserve.
     pub(super) free_space: u64,
     /// The free space when the session began.
-    pub(super) room: FreeSpaces,
+    pub(super) free_spaces: FreeSpaces,
     /// Messages larger than this many octets stay on the server.
     pub(super) max_message_size: Option<u64>,
-    /// How many messages at the head of `messages` have no record of trouble.
+    /// How many messages at the head of `messages` have no quarantine.
     pub(super) untried: usize,
-    /// This message broke a session before: it is not accepted until a NOOP after it is answered, since its end may
+    /// A session broke at this message before: it is not accepted until a NOOP after it is answered, since its end may
     /// have been misplaced.
     pub(super) careful: bool,
     /// The sizes were not listed: each is requested along with its message, and this is what to expect of them.

@@ -233,13 +233,13 @@ impl<'a> Retriever<'a> {
     /// not suffer from it.
     fn does_not_fit(&mut self) {
         let Some(listed) = self.retrieval.messages.pop_front() else { return };
-        let (room, size) = (self.retrieval.room, self.retrieval.size(&listed));
-        let taken = room.now.saturating_sub(self.retrieval.free_space);
+        let (space, size) = (self.retrieval.free_spaces, self.retrieval.size(&listed));
+        let taken = space.now.saturating_sub(self.retrieval.free_space);
         let lack = self.done.insufficient_space.get_or_insert_with(|| LackOfSpace {
             first: listed,
-            never: size > room.empty,
-            available: room.available.saturating_sub(taken),
-            reserve: room.reserve,
+            never: size > space.empty,
+            available: space.available.saturating_sub(taken),
+            reserve: space.reserve,
             messages: 0,
             octets: 0,
         });
@@ -247,7 +247,7 @@ impl<'a> Retriever<'a> {
         lack.octets = lack.octets.saturating_add(size);
     }
 
-    /// Reverses the rest of the messages without a record of trouble, so that the newest are requested first.
+    /// Reverses the rest of the messages without a quarantine, so that the newest are requested first.
     fn newest_first(&mut self) {
         let tried = usize::try_from(self.done.asked).unwrap_or(usize::MAX);
         let untried = self.retrieval.untried.saturating_sub(tried);
@@ -287,7 +287,7 @@ impl<'a> Retriever<'a> {
         match &event {
             Event::Response { to: CommandKind::List(Some(number)), response } => self.hear_size(*number, response)?,
             Event::Response { to, response } => {
-                let heard = self.retrieval.in_step.hear(*to, response);
+                let heard = self.retrieval.in_step.on_response(*to, response);
                 if let Some(question) = heard.map_err(|e| self.client.masked(e))? {
                     return Ok(self.client.ask(question)?);
                 }
@@ -397,7 +397,7 @@ impl<'a> Retriever<'a> {
         }
         self.asks = true;
         self.asked_behind = self.done.asked;
-        self.client.ask(self.retrieval.in_step.question())
+        self.client.ask(self.retrieval.in_step.first_command())
     }
 
     /// Whether to ask between messages whether the responses are in step: a session that breaks long after the last
@@ -430,15 +430,15 @@ impl<'a> Retriever<'a> {
         let now = self.retrieval.size(listed);
         self.window.completed(before);
         self.window.asked(now);
-        let room = self.retrieval.free_space.saturating_add(before);
-        let taken = if now > room {
+        let space = self.retrieval.free_space.saturating_add(before);
+        let taken = if now > space {
             // The size may be wrong, so it reserves no space: the bytes that come do.
             self.oversized.insert(number);
             0
         } else {
             now
         };
-        self.retrieval.free_space = room.saturating_sub(taken);
+        self.retrieval.free_space = space.saturating_sub(taken);
         Ok(())
     }
 

@@ -167,7 +167,7 @@ impl ServerProfile {
     }
 
     /// Notes that a session broke.
-    pub(super) fn broke(&mut self, ahead: bool) {
+    pub(super) fn session_broke(&mut self, ahead: bool) {
         self.server.note_broken(ahead);
     }
 

@@ -150,9 +150,9 @@ impl Poll {
             // Without QUIT: the server keeps everything, marked or not.
             Err(error) => {
                 if error.may_be_because_of_pipelining() {
-                    profile.broke(client.was_ahead());
+                    profile.session_broke(client.was_ahead());
                 }
-                Err(self.broken_at(&suspects(&error, &client), error, &maildrop))
+                Err(self.broken_at(&ended_at(&error, &client), error, &maildrop))
             }
         }
     }
@@ -275,7 +275,7 @@ impl Poll {
     /// Ends a session in which nothing was retrieved or deleted. A failure does not matter.
     pub(super) async fn quit_in_order(&self, client: Client) {
         let quit = client.quit().await;
-        self.events.tell(&PollEvent::SessionEnded { trouble: quit.err().as_ref() });
+        self.events.tell(&PollEvent::SessionEnded { quit_error: quit.err().as_ref() });
     }
 
     /// Notes that a power cut could undo deliveries, so nothing is deleted.
@@ -287,14 +287,14 @@ impl Poll {
     }
 
     /// Returns a session that broke, if at a message then at one of these.
-    fn broken_at(&self, suspects: &[MessageNumber], error: PollError, maildrop: &Maildrop) -> Broken {
-        Broken { to_isolate: self.with_sizes(maildrop, suspects), error, opened: true }
+    fn broken_at(&self, numbers: &[MessageNumber], error: PollError, maildrop: &Maildrop) -> Broken {
+        Broken { to_isolate: self.with_sizes(maildrop, numbers), error, opened: true }
     }
 
     /// The same after QUIT: anything but its response may be the rest of the last message.
     fn broken_behind_quit(&self, error: PollError, last: Option<MessageNumber>, maildrop: &Maildrop) -> Broken {
-        let suspect = last.filter(|_| matches!(error, PollError::Client(ClientError::Framing(_))));
-        self.broken_at(suspect.as_slice(), error, maildrop)
+        let number = last.filter(|_| matches!(error, PollError::Client(ClientError::Framing(_))));
+        self.broken_at(number.as_slice(), error, maildrop)
     }
 
     /// Returns the messages with these numbers as listed, with the sizes that came along with them.
@@ -315,9 +315,9 @@ fn tells_sizes(listing: &ListingDigest, maildrop: &Maildrop) -> bool {
 }
 
 /// Returns the messages at which a session may have broken with this error.
-fn suspects(error: &PollError, client: &Client) -> Vec<MessageNumber> {
+fn ended_at(error: &PollError, client: &Client) -> Vec<MessageNumber> {
     match error {
-        PollError::Client(e) => client.suspects(e),
+        PollError::Client(e) => client.ended_at(e),
         // The message that could not be written comes last from now on.
         PollError::Maildir { .. } => client.receiving().into_iter().collect(),
         _ => Vec::new(),

@@ -11,7 +11,7 @@ use super::error::PollError;
 use super::{Poll, PollContext};
 use crate::account::{Account, Forward};
 use crate::delivery::delivered_by;
-use crate::delivery::recovery::OtherMaildir;
+use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::disk::Disk;
 use crate::forward::settlement::{Settled, settle};
 use crate::forward::{ForwardError, ForwardOptions, Live, SpoolUse, forward, spool_use};
@@ -28,7 +28,7 @@ pub(super) fn settle_spool(
     disk: &dyn Disk,
     store: &mut Store,
     account: &Account,
-    other: OtherMaildir,
+    other: OtherMaildirPolicy,
 ) -> Result<usize, StateError> {
     if account.forward.is_none() && store.state().spooled().next().is_none() {
         return Ok(0);
@@ -138,7 +138,7 @@ pub async fn settle_account(context: &PollContext, account: &Account) -> Result<
             return Ok(());
         }
         store.ensure_proven()?;
-        settle_spool(&*disk, &mut store, &account, OtherMaildir::Refuse)?;
+        settle_spool(&*disk, &mut store, &account, OtherMaildirPolicy::Refuse)?;
         store.finish()
     };
     Ok(watch::blocking(settle).await.map_err(|e| e.doing("take over what was forwarded"))??)

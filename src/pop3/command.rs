@@ -69,7 +69,7 @@ pub enum Command {
 impl Command {
     /// Returns which kind of command this is.
     #[must_use]
-    pub fn asked(&self) -> CommandKind {
+    pub fn kind(&self) -> CommandKind {
         match self {
             Self::Capa => CommandKind::Capa,
             Self::Stls => CommandKind::Stls,
@@ -176,7 +176,7 @@ impl fmt::Display for Command {
             Self::Auth { mechanism, initial_response: Some(_) } => write!(f, "AUTH {mechanism} [secret]"),
             Self::Auth { mechanism, initial_response: None } => write!(f, "AUTH {mechanism}"),
             Self::Top { number, lines } => write!(f, "TOP {number} {lines}"),
-            _ => self.asked().fmt(f),
+            _ => self.kind().fmt(f),
         }
     }
 }

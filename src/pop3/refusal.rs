@@ -105,7 +105,7 @@ pub fn is_unknown_method(response: &Response) -> bool {
     !words.name_a_secret() && (words.any(NOT_THERE) || ((not_known || not_taken) && !words.any(WHO)))
 }
 
-/// Returns the refusal in an unsolicited line, if it is one: what a server says before it hangs up.
+/// Returns the refusal in an unsolicited line, if it is one: what a server says before it closes the connection.
 #[must_use]
 pub fn goodbye(excerpt: &str) -> Option<Response> {
     let response = Response::parse(excerpt.as_bytes()).ok()?;

@@ -12,7 +12,7 @@ mod rules;
 use std::path::{Path, PathBuf};
 
 pub use header::HeaderEnd;
-pub use multidrop::{Address, Multidrop, Occurrence, Told};
+pub use multidrop::{Address, HeaderRecipients, Multidrop, Occurrence};
 pub use pattern::{InvalidPattern, Pattern};
 pub use rules::{Condition, Rule, Rules, Target};
 

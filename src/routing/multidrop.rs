@@ -56,7 +56,7 @@ impl Address {
 
 /// What a header says about the recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum HeaderRecipients {
     /// The mail provider's fields hold these texts, without brackets and prefix.
     Recipients(Vec<String>),
     /// The mail provider's fields hold these texts for different people, and nothing says which one counts.
@@ -75,12 +75,12 @@ impl Multidrop {
     /// Returns where a message with this header goes.
     #[must_use]
     pub(super) fn route(&self, header: &[u8]) -> Route<'_> {
-        self.route_of(&self.told(header))
+        self.route_of(&self.recipients_in(header))
     }
 
     /// Returns what a header says about the recipients.
     #[must_use]
-    pub fn told(&self, header: &[u8]) -> Told {
+    pub fn recipients_in(&self, header: &[u8]) -> HeaderRecipients {
         let fields = raw_fields(header, |name| name == self.header || name == "received");
         let hosters = match self.end_of_hosters(&fields) {
             Ok(end) => fields.get(..end).unwrap_or_default(),
@@ -89,13 +89,16 @@ impl Multidrop {
         let texts = hosters.iter().filter(|(name, _)| *name == self.header).map(|(_, text)| self.stripped(text));
         let texts: Vec<String> = texts.collect();
         match self.occurrence {
-            _ if texts.is_empty() => Told::Nothing,
-            Occurrence::All => Told::Recipients(texts),
-            Occurrence::Only if self.maildirs(&texts).len() > 1 => Told::Different(texts),
-            Occurrence::Only => Told::Recipients(texts.into_iter().take(1).collect()),
+            _ if texts.is_empty() => HeaderRecipients::Nothing,
+            Occurrence::All => HeaderRecipients::Recipients(texts),
+            Occurrence::Only if self.maildirs(&texts).len() > 1 => HeaderRecipients::Different(texts),
+            Occurrence::Only => HeaderRecipients::Recipients(texts.into_iter().take(1).collect()),
             Occurrence::One(number) => {
                 let (there, before) = (texts.len(), usize::try_from(number.get() - 1).unwrap_or(usize::MAX));
-                texts.into_iter().nth(before).map_or(Told::TooFew(there), |text| Told::Recipients(vec![text]))
+                texts
+                    .into_iter()
+                    .nth(before)
+                    .map_or(HeaderRecipients::TooFew(there), |text| HeaderRecipients::Recipients(vec![text]))
             }
         }
     }
@@ -110,22 +113,22 @@ impl Multidrop {
     }
 
     /// Returns how many fields, from the top, the mail provider wrote.
-    fn end_of_hosters(&self, fields: &[(String, String)]) -> Result<usize, Told> {
+    fn end_of_hosters(&self, fields: &[(String, String)]) -> Result<usize, HeaderRecipients> {
         let mut received = fields.iter().enumerate().filter(|(_, (name, _))| name == "received").peekable();
         if received.peek().is_none() {
-            return Err(Told::NoReceived);
+            return Err(HeaderRecipients::NoReceived);
         }
         for (place, (_, text)) in received {
             if self.trusted_received_by.is_empty() {
                 return Ok(place);
             }
             // One that cannot be parsed may be the mail provider's own, garbled by something that a sender wrote.
-            let by = received::by(text).ok_or(Told::NotTrusted)?;
+            let by = received::by(text).ok_or(HeaderRecipients::NotTrusted)?;
             if self.trusted_received_by.contains(&by) {
                 return Ok(place);
             }
         }
-        Err(Told::NotTrusted)
+        Err(HeaderRecipients::NotTrusted)
     }
 
     fn stripped(&self, text: &str) -> String {
@@ -137,8 +140,8 @@ impl Multidrop {
     /// Returns where a message goes, given what its header says: whatever is not exactly a recipient's address goes
     /// into the account's own Maildir.
     #[must_use]
-    pub fn route_of(&self, told: &Told) -> Route<'_> {
-        let Told::Recipients(texts) = told else { return Route::Own };
+    pub fn route_of(&self, told: &HeaderRecipients) -> Route<'_> {
+        let HeaderRecipients::Recipients(texts) = told else { return Route::Own };
         let all = self.maildirs(texts);
         match all.as_slice() {
             [] | [None] => Route::Own,
@@ -220,9 +223,9 @@ mod tests {
             let expected = expected.map_or(Route::Own, |path| Route::Other(path.as_ref()));
             assert_eq!(trusted.route(header.as_bytes()), expected, "{header}");
         }
-        assert_eq!(trusted.told(ann.as_bytes()), Told::NoReceived);
-        assert_eq!(trusted.told(store.as_bytes()), Told::NotTrusted);
-        assert_eq!(trusted.told(mx.as_bytes()), Told::Nothing);
+        assert_eq!(trusted.recipients_in(ann.as_bytes()), HeaderRecipients::NoReceived);
+        assert_eq!(trusted.recipients_in(store.as_bytes()), HeaderRecipients::NotTrusted);
+        assert_eq!(trusted.recipients_in(mx.as_bytes()), HeaderRecipients::Nothing);
     }
 
     #[test]
@@ -235,8 +238,8 @@ mod tests {
         let two = header(&["ann@site.example", "bob@site.example"]);
         assert_eq!(second.route(two.as_bytes()), Route::Other("/bob".as_ref()));
         assert_eq!(second.route(header(&["ann@site.example"]).as_bytes()), Route::Own);
-        assert_eq!(second.told(header(&["ann@site.example"]).as_bytes()), Told::TooFew(1));
-        assert_eq!(second.told(header(&[]).as_bytes()), Told::Nothing);
+        assert_eq!(second.recipients_in(header(&["ann@site.example"]).as_bytes()), HeaderRecipients::TooFew(1));
+        assert_eq!(second.recipients_in(header(&[]).as_bytes()), HeaderRecipients::Nothing);
         let all = multidrop(Occurrence::All, &[]);
         let (ann, bob): (&Path, &Path) = ("/ann".as_ref(), "/bob".as_ref());
         for (addresses, expected) in [

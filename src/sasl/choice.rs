@@ -92,7 +92,7 @@ impl LoginMethod {
 
 /// Who can read the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
+pub enum Exposure {
     /// Nobody: TLS is established, and the server's certificate was verified.
     Protected,
     /// Nobody outside this machine.
@@ -109,7 +109,7 @@ pub struct Offer<'a> {
     /// The timestamp of the greeting, which APOP needs.
     pub timestamp: Option<&'a str>,
     /// Who can read the connection.
-    pub link: Link,
+    pub exposure: Exposure,
     /// Whether there is a TLS connection to which the login can be bound.
     pub bindable: bool,
     /// Methods that this server had earlier and that failed, in this session or before.
@@ -183,16 +183,18 @@ impl Offer<'_> {
         let scram = [self.scram_sha_256(), self.scram_sha_1()].into_iter().filter(|name| self.announces(*name));
         let cram = Some(Mechanism::CramMd5).filter(|name| self.announces(*name));
         let mut hiding: Vec<LoginMethod> = scram.map(LoginMethod::Sasl).collect();
-        let had = |is: fn(LoginMethod) -> bool| self.link == Link::Cleartext && self.earlier.iter().any(|way| is(*way));
+        let had = |is: fn(LoginMethod) -> bool| {
+            self.exposure == Exposure::Cleartext && self.earlier.iter().any(|way| is(*way))
+        };
         // An eavesdropper on CRAM-MD5 can try passwords thousands of times faster.
-        if self.link != Link::Cleartext || (hiding.is_empty() && !had(LoginMethod::is_scram)) {
+        if self.exposure != Exposure::Cleartext || (hiding.is_empty() && !had(LoginMethod::is_scram)) {
             hiding.extend(cram.map(LoginMethod::Sasl));
         }
         let (announced, unannounced) = self.showing_password();
-        match self.link {
-            Link::Cleartext if !hiding.is_empty() || had(LoginMethod::hides_password) => hiding,
-            Link::Cleartext | Link::Loopback => [hiding, announced, unannounced].concat(),
-            Link::Protected => [announced, hiding, unannounced].concat(),
+        match self.exposure {
+            Exposure::Cleartext if !hiding.is_empty() || had(LoginMethod::hides_password) => hiding,
+            Exposure::Cleartext | Exposure::Loopback => [hiding, announced, unannounced].concat(),
+            Exposure::Protected => [announced, hiding, unannounced].concat(),
         }
     }
 
@@ -252,11 +254,11 @@ mod tests {
     }
 
     /// The names of the methods, in order.
-    fn ways(choice: AuthChoice, token: bool, lines: Option<&[&str]>, link: Link) -> String {
+    fn ways(choice: AuthChoice, token: bool, lines: Option<&[&str]>, exposure: Exposure) -> String {
         let announced = lines.map(capabilities);
-        let bindable = link == Link::Protected;
+        let bindable = exposure == Exposure::Protected;
         let offer =
-            Offer { capabilities: announced.as_ref(), timestamp: Some("<1.2@h>"), link, bindable, earlier: &[] };
+            Offer { capabilities: announced.as_ref(), timestamp: Some("<1.2@h>"), exposure, bindable, earlier: &[] };
         let ways = ways_to_log_in(choice, token, &offer).unwrap();
         ways.into_iter().map(LoginMethod::name).collect::<Vec<_>>().join(" ")
     }
@@ -274,7 +276,7 @@ mod tests {
             (Some(&["SASL CRAM-MD5 SCRAM-SHA-1"]), "scram-sha-1 cram-md5 user"),
             (Some(&["SASL PLAIN SCRAM-SHA-256-PLUS"]), "plain plain-when-asked scram-sha-256-plus user"),
         ] {
-            assert_eq!(ways(AuthChoice::Auto, false, lines, Link::Protected), expected, "{lines:?}");
+            assert_eq!(ways(AuthChoice::Auto, false, lines, Exposure::Protected), expected, "{lines:?}");
         }
     }
 
@@ -290,8 +292,8 @@ mod tests {
             (&["USER", "SASL PLAIN"], "plain user plain-when-asked", "plain user plain-when-asked"),
             (&["SASL SCRAM-SHA-256-PLUS"], "user", "user"),
         ] {
-            assert_eq!(ways(AuthChoice::Auto, false, Some(lines), Link::Loopback), loopback, "{lines:?}");
-            assert_eq!(ways(AuthChoice::Auto, false, Some(lines), Link::Cleartext), cleartext, "{lines:?}");
+            assert_eq!(ways(AuthChoice::Auto, false, Some(lines), Exposure::Loopback), loopback, "{lines:?}");
+            assert_eq!(ways(AuthChoice::Auto, false, Some(lines), Exposure::Cleartext), cleartext, "{lines:?}");
         }
     }
 
@@ -299,20 +301,20 @@ mod tests {
     #[test]
     fn where_it_could_be_listened_to_no_weaker_way_follows_one_that_the_server_had_earlier() {
         let (scram, cram) = (LoginMethod::Sasl(Mechanism::ScramSha1), LoginMethod::Sasl(Mechanism::CramMd5));
-        let ways = |line: &str, link, earlier: &[LoginMethod]| {
+        let ways = |line: &str, exposure, earlier: &[LoginMethod]| {
             let announced = capabilities(&["USER", line]);
-            let offer = Offer { capabilities: Some(&announced), timestamp: None, link, bindable: false, earlier };
+            let offer = Offer { capabilities: Some(&announced), timestamp: None, exposure, bindable: false, earlier };
             let ways = ways_to_log_in(AuthChoice::Auto, false, &offer);
             ways.map(|ways| ways.into_iter().map(LoginMethod::name).collect::<Vec<_>>().join(" "))
         };
         let none = Err(NoLoginMethod::NoneThatHides);
-        assert_eq!(ways("SASL PLAIN", Link::Cleartext, &[scram]), none);
-        assert_eq!(ways("SASL PLAIN", Link::Cleartext, &[cram]), none);
-        assert_eq!(ways("SASL PLAIN CRAM-MD5", Link::Cleartext, &[scram]), none, "CRAM-MD5 is weaker, too");
-        assert_eq!(ways("SASL SCRAM-SHA-256", Link::Cleartext, &[scram]), Ok("scram-sha-256".to_owned()));
-        assert_eq!(ways("SASL CRAM-MD5", Link::Cleartext, &[cram]), Ok("cram-md5".to_owned()));
-        for link in [Link::Protected, Link::Loopback] {
-            assert_eq!(ways("SASL PLAIN", link, &[scram]), Ok("plain user plain-when-asked".to_owned()));
+        assert_eq!(ways("SASL PLAIN", Exposure::Cleartext, &[scram]), none);
+        assert_eq!(ways("SASL PLAIN", Exposure::Cleartext, &[cram]), none);
+        assert_eq!(ways("SASL PLAIN CRAM-MD5", Exposure::Cleartext, &[scram]), none, "CRAM-MD5 is weaker, too");
+        assert_eq!(ways("SASL SCRAM-SHA-256", Exposure::Cleartext, &[scram]), Ok("scram-sha-256".to_owned()));
+        assert_eq!(ways("SASL CRAM-MD5", Exposure::Cleartext, &[cram]), Ok("cram-md5".to_owned()));
+        for exposure in [Exposure::Protected, Exposure::Loopback] {
+            assert_eq!(ways("SASL PLAIN", exposure, &[scram]), Ok("plain user plain-when-asked".to_owned()));
         }
     }
 
@@ -324,8 +326,8 @@ mod tests {
             (Some(&["USER", "SASL PLAIN"]), "xoauth2"),
             (None, "xoauth2"),
         ] {
-            for link in [Link::Protected, Link::Loopback, Link::Cleartext] {
-                assert_eq!(ways(AuthChoice::Auto, true, lines, link), expected, "{lines:?}");
+            for exposure in [Exposure::Protected, Exposure::Loopback, Exposure::Cleartext] {
+                assert_eq!(ways(AuthChoice::Auto, true, lines, exposure), expected, "{lines:?}");
             }
         }
     }
@@ -344,7 +346,7 @@ mod tests {
             (AuthChoice::OAuthBearer, "oauthbearer"),
             (AuthChoice::External, "external"),
         ] {
-            assert_eq!(ways(choice, false, Some(&[]), Link::Protected), expected);
+            assert_eq!(ways(choice, false, Some(&[]), Exposure::Protected), expected);
         }
     }
 
@@ -355,14 +357,15 @@ mod tests {
             (AuthChoice::ScramSha1, "scram-sha-1-plus", "scram-sha-1"),
             (AuthChoice::ScramSha256, "scram-sha-256-plus", "scram-sha-256"),
         ] {
-            assert_eq!(ways(choice, false, lines, Link::Protected), bound);
-            assert_eq!(ways(choice, false, lines, Link::Loopback), bare, "there is nothing to bind to");
+            assert_eq!(ways(choice, false, lines, Exposure::Protected), bound);
+            assert_eq!(ways(choice, false, lines, Exposure::Loopback), bare, "there is nothing to bind to");
         }
     }
 
     #[test]
     fn refuses_apop_without_a_timestamp() {
-        let offer = Offer { capabilities: None, timestamp: None, link: Link::Protected, bindable: false, earlier: &[] };
+        let offer =
+            Offer { capabilities: None, timestamp: None, exposure: Exposure::Protected, bindable: false, earlier: &[] };
         let error = ways_to_log_in(AuthChoice::Apop, false, &offer).unwrap_err();
         assert!(error.to_string().contains("no timestamp"), "{error}");
     }

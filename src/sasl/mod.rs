@@ -15,7 +15,7 @@ pub mod scram;
 
 pub use apop::apop_digest;
 pub(crate) use bearer::{oauthbearer, xoauth2};
-pub use choice::{Link, LoginMethod, NoLoginMethod, Offer, ways_to_log_in};
+pub use choice::{Exposure, LoginMethod, NoLoginMethod, Offer, ways_to_log_in};
 pub use error::SaslError;
 pub use exchange::{Credentials, Exchange};
 pub use plain::plain_response;

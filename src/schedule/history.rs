@@ -75,7 +75,7 @@ impl History {
 
     /// Learns about the server and its rules from a poll.
     pub(super) fn learn(&mut self, outcome: &Outcome, polled: &Range<Duration>) {
-        if outcome.end == End::Trouble(Cause::RateLimited)
+        if outcome.end == End::Failed(Cause::RateLimited)
             && let Some(last) = self.last_login.filter(|_| !outcome.logged_in)
         {
             // Twice the time that was too short, until it is enough.

@@ -28,8 +28,8 @@
 //! action ([`History::begin_anew`]) resets everything.
 
 pub mod arrivals;
+pub(crate) mod credential_wait;
 pub(crate) mod login_pace;
-pub(crate) mod patience;
 pub(crate) mod queue;
 
 mod cause;
@@ -115,7 +115,7 @@ pub enum End {
         explicit: bool,
     },
     /// Something else kept it from finishing.
-    Trouble(Cause),
+    Failed(Cause),
     /// It was asked to stop.
     Stopped,
 }
@@ -210,12 +210,12 @@ pub fn next(
             return Next::after(now, wait, wait / 10, seed, Reason::Doubt);
         }
         End::Refused { .. } => Cause::LoginRefused,
-        End::Trouble(cause) => cause,
+        End::Failed(cause) => cause,
     };
     let times = history.count(cause, outcome);
     let noticed = outcome.logged_in || cause.reached_server();
     let wait = cause.wait(times, timing.interval.longest).max(if noticed { min_interval.time } else { Duration::ZERO });
-    Next::after(now, wait, wait / 10, seed, Reason::Trouble { cause, times })
+    Next::after(now, wait, wait / 10, seed, Reason::Failure { cause, times })
 }
 
 /// Places a poll while a user waits for mail.

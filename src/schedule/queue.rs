@@ -44,7 +44,7 @@ mod preparation;
 const SUSPENDED: Duration = Duration::from_secs(10);
 
 /// After a suspension, the due accounts begin within this time.
-const SPREAD: Duration = Duration::from_secs(10);
+const WAKE_JITTER: Duration = Duration::from_secs(10);
 
 /// How many more polls can stand aside than may run: where only few may run, a few slow servers must not block
 /// everything.
@@ -78,7 +78,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: Limits,
-    /// For the spread after a suspension.
+    /// For the jitter after a suspension.
     seed: u64,
     accounts: HashMap<AccountName, Place>,
     /// The waiting accounts.
@@ -452,7 +452,7 @@ impl Queue {
             let Some(place) = self.accounts.get_mut(&account) else { continue };
             let asked = matches!(place.stage, Stage::Waiting { asked: true, .. });
             if now.saturating_sub(turn.0) > SUSPENDED && !asked {
-                let due = now.saturating_add(up_to(&mut chance(self.seed ^ turn.1, now), SPREAD));
+                let due = now.saturating_add(up_to(&mut chance(self.seed ^ turn.1, now), WAKE_JITTER));
                 let later = (due, self.number);
                 self.number += 1;
                 place.stage = Stage::Waiting { turn: later, asked: false };

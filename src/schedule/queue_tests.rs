@@ -170,7 +170,7 @@ fn after_a_suspension_the_accounts_come_soon_and_not_all_at_once() {
     let mut begun = vec![begin(&mut queue, woken).len()];
     for step in 1..=10 {
         let wake = queue.next_wake().unwrap_or(woken);
-        assert!(wake <= woken + SPREAD, "{wake:?}");
+        assert!(wake <= woken + WAKE_JITTER, "{wake:?}");
         begun.push(begin(&mut queue, woken + SECOND * step).len());
     }
     assert_eq!(begun.iter().sum::<usize>(), 590, "{begun:?}");

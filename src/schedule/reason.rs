@@ -36,7 +36,7 @@ pub enum Reason {
     /// once more before that is believed.
     Doubt,
     /// The last poll failed.
-    Trouble {
+    Failure {
         /// Why.
         cause: Cause,
         /// How many times in a row.
@@ -89,8 +89,8 @@ impl fmt::Display for Reason {
             Self::Doubt => f.write_str(
                 ": the server refused the login, which worked before; it is tried once more before that is believed",
             ),
-            Self::Trouble { cause, times: 0 | 1 } => write!(f, ": {cause}"),
-            Self::Trouble { cause, times } => write!(f, ": {cause}, {times} times in a row"),
+            Self::Failure { cause, times: 0 | 1 } => write!(f, ": {cause}"),
+            Self::Failure { cause, times } => write!(f, ": {cause}, {times} times in a row"),
         }
     }
 }

@@ -29,12 +29,12 @@ fn dealt(new: u64, more: bool) -> Outcome {
 }
 
 /// A poll that ended before the login.
-fn trouble(cause: Cause) -> Outcome {
-    Outcome { logged_in: false, new: 0, login_delay: None, end: End::Trouble(cause) }
+fn failure(cause: Cause) -> Outcome {
+    Outcome { logged_in: false, new: 0, login_delay: None, end: End::Failed(cause) }
 }
 
 fn refused(explicit: bool) -> Outcome {
-    Outcome { end: End::Refused { explicit }, ..trouble(Cause::LoginRefused) }
+    Outcome { end: End::Refused { explicit }, ..failure(Cause::LoginRefused) }
 }
 
 /// Simulates an account over time: each poll begins when it is due and takes a second.
@@ -95,9 +95,9 @@ fn each_cause_is_waited_out_in_its_own_way() {
     ] {
         let mut story = Story::of(account());
         for (times, expected) in (1..).zip(expected) {
-            let (wait, reason) = story.after(trouble(cause));
+            let (wait, reason) = story.after(failure(cause));
             assert!(is_about(wait, expected), "{cause:?}, {times}: {wait:?}");
-            assert_eq!(reason, Reason::Trouble { cause, times });
+            assert_eq!(reason, Reason::Failure { cause, times });
         }
     }
 }
@@ -105,7 +105,7 @@ fn each_cause_is_waited_out_in_its_own_way() {
 #[test]
 fn a_long_interval_lengthens_what_a_person_has_to_mend_and_a_short_one_shortens_the_network() {
     let waits = |interval, cause| {
-        let waits = Story::of(fixed(interval, "pop.example.org")).waits(trouble(cause), 7);
+        let waits = Story::of(fixed(interval, "pop.example.org")).waits(failure(cause), 7);
         (waits[0], waits[6])
     };
     let about = |(first, last): (Duration, Duration), a, b| {
@@ -132,11 +132,11 @@ fn the_table_of_causes_is_complete_and_only_grows() {
 
 #[test]
 fn a_success_or_another_cause_begins_anew() {
-    for between in [dealt(0, false), dealt(3, true), trouble(Cause::Storage)] {
+    for between in [dealt(0, false), dealt(3, true), failure(Cause::Storage)] {
         let mut story = Story::of(account());
-        story.waits(trouble(Cause::ServerBusy), 3);
+        story.waits(failure(Cause::ServerBusy), 3);
         story.after(between);
-        assert_eq!(story.after(trouble(Cause::ServerBusy)).1, Reason::Trouble { cause: Cause::ServerBusy, times: 1 });
+        assert_eq!(story.after(failure(Cause::ServerBusy)).1, Reason::Failure { cause: Cause::ServerBusy, times: 1 });
     }
 }
 
@@ -144,20 +144,20 @@ fn a_success_or_another_cause_begins_anew() {
 fn a_refused_login_is_remembered_until_the_server_lets_us_in() {
     let mut story = Story::of(account());
     story.waits(refused(true), 2);
-    story.after(trouble(Cause::NetworkDown));
-    story.after(trouble(Cause::ServerBusy));
+    story.after(failure(Cause::NetworkDown));
+    story.after(failure(Cause::ServerBusy));
     let (wait, reason) = story.after(refused(true));
     assert!(is_about(wait, 4 * HOUR), "{wait:?}");
-    assert_eq!(reason, Reason::Trouble { cause: Cause::LoginRefused, times: 3 });
+    assert_eq!(reason, Reason::Failure { cause: Cause::LoginRefused, times: 3 });
     // The login succeeded, whatever came after.
-    story.after(Outcome { logged_in: true, ..trouble(Cause::ConnectionLost) });
-    assert_eq!(story.after(refused(true)).1, Reason::Trouble { cause: Cause::LoginRefused, times: 1 });
+    story.after(Outcome { logged_in: true, ..failure(Cause::ConnectionLost) });
+    assert_eq!(story.after(refused(true)).1, Reason::Failure { cause: Cause::LoginRefused, times: 1 });
 }
 
 #[test]
 fn a_poll_that_brought_mail_before_it_failed_was_no_failure_in_a_row() {
     let mut story = Story::of(account());
-    let progress = Outcome { logged_in: true, new: 200, ..trouble(Cause::ConnectionLost) };
+    let progress = Outcome { logged_in: true, new: 200, ..failure(Cause::ConnectionLost) };
     for wait in story.waits(progress, 5) {
         assert!(is_about(wait, SECOND * 30), "{wait:?}");
     }
@@ -169,20 +169,20 @@ fn a_poll_that_brought_mail_before_it_failed_was_no_failure_in_a_row() {
 fn an_unclear_refusal_is_believed_the_second_time_where_the_login_worked_before() {
     let mut story = Story::of(account());
     story.after(dealt(0, false));
-    story.after(trouble(Cause::NetworkDown));
+    story.after(failure(Cause::NetworkDown));
     let (wait, reason) = story.after(refused(false));
     assert!(is_about(wait, 5 * MINUTE), "{wait:?}");
     assert_eq!(reason, Reason::Doubt);
     // A busy server in between says nothing about the password.
-    story.after(trouble(Cause::ServerBusy));
+    story.after(failure(Cause::ServerBusy));
     let (wait, reason) = story.after(refused(false));
     assert!(is_about(wait, HOUR), "{wait:?}");
-    assert_eq!(reason, Reason::Trouble { cause: Cause::LoginRefused, times: 1 });
+    assert_eq!(reason, Reason::Failure { cause: Cause::LoginRefused, times: 1 });
 }
 
 #[test]
 fn a_clear_refusal_is_believed_at_once_and_an_unclear_one_where_no_login_ever_worked() {
-    let believed = Reason::Trouble { cause: Cause::LoginRefused, times: 1 };
+    let believed = Reason::Failure { cause: Cause::LoginRefused, times: 1 };
     let mut worked = Story::of(account());
     worked.after(dealt(0, false));
     assert_eq!(worked.after(refused(true)).1, believed);
@@ -197,7 +197,7 @@ fn what_a_person_does_ends_every_back_off() {
     let mut story = Story::of(account());
     story.waits(refused(true), 4);
     story.history.begin_anew();
-    assert_eq!(story.after(refused(true)).1, Reason::Trouble { cause: Cause::LoginRefused, times: 1 });
+    assert_eq!(story.after(refused(true)).1, Reason::Failure { cause: Cause::LoginRefused, times: 1 });
 }
 
 #[test]
@@ -208,13 +208,13 @@ fn a_login_delay_lengthens_the_interval_and_is_remembered() {
     assert!((delay..=delay + delay / 4).contains(&wait), "{wait:?}");
     assert_eq!(reason, Reason::MinInterval { min_interval: delay, by: MinIntervalFrom::LoginDelay });
     // The server notices these, but not the others.
-    assert!(story.after(trouble(Cause::ConnectionLost)).0 >= delay);
-    assert!(story.after(trouble(Cause::ServerBusy)).0 >= delay);
+    assert!(story.after(failure(Cause::ConnectionLost)).0 >= delay);
+    assert!(story.after(failure(Cause::ServerBusy)).0 >= delay);
     assert!(story.after(refused(false)).0 >= delay);
-    assert!(is_about(story.after(trouble(Cause::NetworkDown)).0, SECOND * 30));
-    assert!(is_about(story.after(trouble(Cause::Storage)).0, MINUTE));
+    assert!(is_about(story.after(failure(Cause::NetworkDown)).0, SECOND * 30));
+    assert!(is_about(story.after(failure(Cause::Storage)).0, MINUTE));
     // It logged in before the disk was full.
-    let after_login = Outcome { logged_in: true, login_delay: Some(delay), ..trouble(Cause::Storage) };
+    let after_login = Outcome { logged_in: true, login_delay: Some(delay), ..failure(Cause::Storage) };
     assert!(story.after(after_login).0 >= delay);
     // It is no longer announced.
     assert_eq!(story.after(dealt(0, false)).1, Reason::AsConfigured);
@@ -233,11 +233,11 @@ fn an_absurd_login_delay_is_not_believed() {
 fn what_is_known_of_a_provider_goes_beyond_what_its_server_says() {
     // No LOGIN-DELAY was announced, and the connection was cut without a response.
     let mut ovh = Story::of(fixed(SECOND * 30, "ssl0.ovh.net"));
-    for outcome in [dealt(0, false), trouble(Cause::ConnectionLost), dealt(7, true)] {
+    for outcome in [dealt(0, false), failure(Cause::ConnectionLost), dealt(7, true)] {
         let (wait, _) = ovh.after(outcome);
         assert!((MINUTE..=MINUTE * 5 / 4).contains(&wait), "{outcome:?}: {wait:?}");
     }
-    assert!(is_about(ovh.after(trouble(Cause::NetworkDown)).0, SECOND * 30), "nobody was there");
+    assert!(is_about(ovh.after(failure(Cause::NetworkDown)).0, SECOND * 30), "nobody was there");
 
     let mut gmail = Story::of(fixed(MINUTE, "pop.gmail.com"));
     let announced = |outcome| Outcome { login_delay: Some(INTERVAL), ..outcome };
@@ -268,7 +268,7 @@ fn a_stopped_poll_goes_on_soon_and_changes_nothing() {
     let mut story = Story::of(account());
     story.waits(refused(true), 3);
     let before = story.history.clone();
-    let (wait, reason) = story.after(Outcome { end: End::Stopped, ..trouble(Cause::ConnectionLost) });
+    let (wait, reason) = story.after(Outcome { end: End::Stopped, ..failure(Cause::ConnectionLost) });
     assert!(wait <= AT_ONCE && reason == Reason::Stopped, "{wait:?} {reason:?}");
     assert_eq!(story.history, before);
     story.after(dealt(0, false));
@@ -286,7 +286,7 @@ fn a_pace_that_a_server_enforces_is_learnt_from_its_refusals() {
         let too_soon = last_login.is_some_and(|last| story.now - last < 12 * MINUTE);
         if too_soon {
             refusals += 1;
-            story.after(trouble(Cause::RateLimited));
+            story.after(failure(Cause::RateLimited));
         } else {
             logins += 1;
             last_login = Some(story.now);
@@ -427,7 +427,7 @@ fn while_somebody_waits_for_mail_polls_come_often_within_what_the_server_bears()
     let (wait, reason) = story.after(Outcome { login_delay: Some(delay), ..dealt(0, false) });
     assert!((delay..=delay + AT_ONCE).contains(&wait), "{wait:?}");
     assert_eq!(reason, Reason::MinInterval { min_interval: delay, by: MinIntervalFrom::LoginDelay });
-    assert!(is_about(story.after(trouble(Cause::ServerBusy)).0, 5 * MINUTE));
+    assert!(is_about(story.after(failure(Cause::ServerBusy)).0, 5 * MINUTE));
     let mut quick = Story::of(fixed(SECOND * 10, "h"));
     quick.history.awaited_until = Some(quick.now + HOUR);
     assert!(quick.after(dealt(0, false)).0 <= SECOND * 12);
@@ -475,7 +475,7 @@ fn accounts_whose_interval_has_bounds_are_spread_as_well() {
 fn a_time_is_told_with_its_reason() {
     let now = 9 * HOUR;
     let told = |after: Duration, reason| Next { at: now + after, reason }.told(now).to_string();
-    let trouble = |cause, times| Reason::Trouble { cause, times };
+    let failure = |cause, times| Reason::Failure { cause, times };
     let gmail = MinIntervalFrom::Provider(Provider::of("pop.gmail.com").unwrap());
     for (after, reason, expected) in [
         (SECOND * 12, Reason::Start, "in 12 s, for the first time"),
@@ -498,13 +498,13 @@ fn a_time_is_told_with_its_reason() {
             Reason::MinInterval { min_interval: MINUTE * 5, by: gmail },
             "in 5 min: Gmail asks for at least 5 min between two logins",
         ),
-        (HOUR, trouble(Cause::LoginRefused, 1), "in 60 min: the server refused the login"),
+        (HOUR, failure(Cause::LoginRefused, 1), "in 60 min: the server refused the login"),
         (
             MINUTE * 20,
-            trouble(Cause::ServerBusy, 3),
+            failure(Cause::ServerBusy, 3),
             "in 20 min: the server is busy, or another session holds the maildrop, 3 times in a row",
         ),
-        (SECOND * 30, trouble(Cause::NetworkDown, 1), "in 30 s: the server could not be reached"),
+        (SECOND * 30, failure(Cause::NetworkDown, 1), "in 30 s: the server could not be reached"),
     ] {
         assert_eq!(told(after, reason), expected);
     }
@@ -529,7 +529,7 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
     let end = prop_oneof![
         any::<bool>().prop_map(|more| End::Dealt { more }),
         any::<bool>().prop_map(|explicit| End::Refused { explicit }),
-        proptest::sample::select(&Cause::ALL[..]).prop_map(End::Trouble),
+        proptest::sample::select(&Cause::ALL[..]).prop_map(End::Failed),
         Just(End::Stopped),
         Just(End::HadItsShare),
     ];
@@ -566,7 +566,7 @@ proptest! {
 
             let min_interval = MinInterval::of(&timing, &history, polled.end).time;
             let noticed = match outcome.end {
-                End::Trouble(cause) => outcome.logged_in || cause.reached_server(),
+                End::Failed(cause) => outcome.logged_in || cause.reached_server(),
                 End::Refused { .. } => true,
                 End::Dealt { .. } | End::HadItsShare | End::Stopped => outcome.logged_in,
             };
@@ -580,7 +580,7 @@ proptest! {
                 prop_assert!(next.at - polled.start >= timing.interval.shortest, "{next:?}");
             }
             let longest = match outcome.end {
-                End::Trouble(cause) => cause.wait(u32::MAX, timing.interval.longest),
+                End::Failed(cause) => cause.wait(u32::MAX, timing.interval.longest),
                 End::Refused { .. } => Cause::LoginRefused.wait(u32::MAX, timing.interval.longest),
                 End::Dealt { .. } | End::HadItsShare => timing.interval.longest.max(min_interval + min_interval / 8),
                 End::Stopped => Duration::ZERO,

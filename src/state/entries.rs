@@ -7,8 +7,8 @@ pub use super::entry::{
     Entry, Fingerprint, Identity, Intent, KnownMaildir, ListedAs, Origin, Quarantine, QuarantineReason,
 };
 use super::entry_table::EntryTable;
+use super::quarantines::Quarantines;
 use super::record::Record;
-use super::troubles::Troubles;
 use super::unique_id_index::UniqueIdIndex;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
 pub use crate::ids::{EntryId, MaildirNumber};
@@ -52,7 +52,7 @@ pub struct UidState {
     /// The id of the next entry, greater than that of any other.
     next_id: EntryId,
     /// The messages that failed, by unique-id.
-    quarantines: HashMap<UniqueId, Troubles>,
+    quarantines: HashMap<UniqueId, Quarantines>,
     /// The messages that rules leave on the server, each with a digest of those rules.
     skipped: HashMap<ListedAs, u32>,
     /// The first delivery not yet shown to be the message that it was taken for; no later one was, either.
@@ -185,7 +185,7 @@ impl UidState {
 
     /// Returns all messages that failed.
     pub fn quarantines(&self) -> impl Iterator<Item = (&ListedAs, &Quarantine)> {
-        self.quarantines.values().flat_map(Troubles::iter).map(|(listed_as, quarantine)| (listed_as, quarantine))
+        self.quarantines.values().flat_map(Quarantines::iter).map(|(listed_as, quarantine)| (listed_as, quarantine))
     }
 
     /// Whether these rules are known to leave the message listed this way on the server.
@@ -321,7 +321,7 @@ impl UidState {
             Record::Quarantine { listed_as, quarantine } => {
                 self.quarantines.entry(listed_as.unique_id.clone()).or_default().set(listed_as, quarantine);
             }
-            Record::TroubleOver(listed_as) => self.end_trouble(&listed_as),
+            Record::QuarantineOver(listed_as) => self.end_quarantine(&listed_as),
             Record::Skipped { listed_as, rules } => {
                 self.skipped.insert(listed_as, rules);
             }
@@ -374,10 +374,10 @@ impl UidState {
         self.insert(entry)
     }
 
-    fn end_trouble(&mut self, listed_as: &ListedAs) {
-        if let Some(troubles) = self.quarantines.get_mut(&listed_as.unique_id) {
-            troubles.end(listed_as.reported_size);
-            if troubles.is_empty() {
+    fn end_quarantine(&mut self, listed_as: &ListedAs) {
+        if let Some(quarantines) = self.quarantines.get_mut(&listed_as.unique_id) {
+            quarantines.end(listed_as.reported_size);
+            if quarantines.is_empty() {
                 self.quarantines.remove(&listed_as.unique_id);
             }
         }

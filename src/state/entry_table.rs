@@ -11,21 +11,21 @@ use crate::ids::EntryId;
 #[derive(Debug, Clone, Default)]
 pub(super) struct EntryTable {
     /// Sorted by id.
-    places: Vec<Place>,
+    slots: Vec<Slot>,
     /// The number of entries.
     count: usize,
 }
 
-/// A place in the array.
+/// A slot of the array.
 #[derive(Debug, Clone)]
-enum Place {
+enum Slot {
     /// An entry.
     Taken(Entry),
     /// The id of an entry that was removed.
     Free(EntryId),
 }
 
-impl Place {
+impl Slot {
     fn id(&self) -> EntryId {
         match self {
             Self::Taken(entry) => entry.id,
@@ -51,7 +51,7 @@ impl Place {
 impl EntryTable {
     /// Reserves room for this many more entries.
     pub(super) fn reserve(&mut self, additional: usize) {
-        self.places.reserve(additional);
+        self.slots.reserve(additional);
     }
 
     /// The number of entries.
@@ -61,32 +61,32 @@ impl EntryTable {
 
     /// Iterates over the entries, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.places.iter().filter_map(Place::entry)
+        self.slots.iter().filter_map(Slot::entry)
     }
 
     /// Iterates over the entries, to change them. Their ids must stay the same.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.places.iter_mut().filter_map(Place::entry_mut)
+        self.slots.iter_mut().filter_map(Slot::entry_mut)
     }
 
     /// Returns one entry.
     pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
-        self.places.get(self.place(id).ok()?)?.entry()
+        self.slots.get(self.slot(id).ok()?)?.entry()
     }
 
     /// Returns one entry, to change it. Its id must stay the same.
     pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
-        let place = self.place(id).ok()?;
-        self.places.get_mut(place)?.entry_mut()
+        let slot = self.slot(id).ok()?;
+        self.slots.get_mut(slot)?.entry_mut()
     }
 
     /// Inserts an entry. None if its id is taken.
     pub(super) fn insert(&mut self, entry: Entry) -> Option<()> {
         let id = entry.id;
-        match self.place(id) {
-            Err(place) => self.places.insert(place, Place::Taken(entry)),
-            Ok(place) => {
-                *self.places.get_mut(place).filter(|place| place.entry().is_none())? = Place::Taken(entry);
+        match self.slot(id) {
+            Err(slot) => self.slots.insert(slot, Slot::Taken(entry)),
+            Ok(slot) => {
+                *self.slots.get_mut(slot).filter(|slot| slot.entry().is_none())? = Slot::Taken(entry);
             }
         }
         self.count += 1;
@@ -95,20 +95,20 @@ impl EntryTable {
 
     /// Removes an entry.
     pub(super) fn remove(&mut self, id: EntryId) -> Option<Entry> {
-        let place = self.place(id).ok()?;
-        match std::mem::replace(self.places.get_mut(place)?, Place::Free(id)) {
-            Place::Taken(entry) => {
+        let slot = self.slot(id).ok()?;
+        match std::mem::replace(self.slots.get_mut(slot)?, Slot::Free(id)) {
+            Slot::Taken(entry) => {
                 self.count -= 1;
                 Some(entry)
             }
-            Place::Free(_) => None,
+            Slot::Free(_) => None,
         }
     }
 
     /// Returns the position of this id, or the position to insert it at.
-    fn place(&self, id: EntryId) -> Result<usize, usize> {
-        let end = self.places.len();
-        let (Some(first), Some(last)) = (self.places.first().map(Place::id), self.places.last().map(Place::id)) else {
+    fn slot(&self, id: EntryId) -> Result<usize, usize> {
+        let end = self.slots.len();
+        let (Some(first), Some(last)) = (self.slots.first().map(Slot::id), self.slots.last().map(Slot::id)) else {
             return Err(0);
         };
         if id > last {
@@ -117,9 +117,9 @@ impl EntryTable {
         let Some(distance) = id.get().checked_sub(first.get()) else { return Err(0) };
         // Ids are at least 1 apart, so its position is at most this.
         let latest = usize::try_from(distance).unwrap_or(end).min(end);
-        match self.places.get(latest) {
+        match self.slots.get(latest) {
             Some(at) if at.id() == id => Ok(latest),
-            _ => self.places.get(..latest).unwrap_or_default().binary_search_by_key(&id, Place::id),
+            _ => self.slots.get(..latest).unwrap_or_default().binary_search_by_key(&id, Slot::id),
         }
     }
 }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_million_entries_have_room() {
-        assert!(size_of::<Place>() <= 128, "{} octets for each message that is remembered", size_of::<Place>());
+        assert!(size_of::<Slot>() <= 128, "{} octets for each message that is remembered", size_of::<Slot>());
     }
 
     #[test]

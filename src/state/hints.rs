@@ -17,7 +17,7 @@ use super::ownership;
 use super::saved::Saved;
 use crate::account::{AccountName, Endpoint, TlsMode};
 use crate::account_history::History;
-use crate::disk::{Disk, Lock, Place, replace_whole};
+use crate::disk::{Disk, FileLocation, Lock, replace_whole};
 
 /// A larger file is not ours. In bytes.
 const MOST: u64 = 256 << 10;
@@ -327,7 +327,7 @@ impl HintsFile {
             return Ok(());
         }
         let text = toml::to_string(&self.hints).map_err(io::Error::other)?;
-        replace_whole(disk, Place::At(&self.path), |file| file.write_all(text.as_bytes()))?;
+        replace_whole(disk, FileLocation::At(&self.path), |file| file.write_all(text.as_bytes()))?;
         self.written.clone_from(&self.hints);
         Ok(())
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::entries::Identity;
 use super::record::{BadRecord, Record};
-use crate::disk::{Dir, Disk, DiskFile, FileId, Place, replace_whole};
+use crate::disk::{Dir, Disk, DiskFile, FileId, FileLocation, replace_whole};
 
 /// The first line of every file that we write, with the version of the format.
 const MAGIC: &[u8] = b"mailferry-uids 2\n";
@@ -557,7 +557,7 @@ impl Journal {
         let (Some(dir), Some(name)) = (self.dir.clone(), self.path.file_name()) else {
             return Err(io::Error::other("it is not open for writing"));
         };
-        let (file, filled) = replace_whole(&*self.disk, Place::In(&dir, name), |file| fill(file, records))?;
+        let (file, filled) = replace_whole(&*self.disk, FileLocation::In(&dir, name), |file| fill(file, records))?;
         self.file = Some(Open { file, id: filled.id, trimmed: true });
         (self.length, self.records) = (filled.length, filled.records);
         (self.synced, self.outdated, self.unproven, self.unsynced) = (0, false, false, false);

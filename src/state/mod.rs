@@ -27,7 +27,7 @@ pub mod store;
 
 mod case;
 mod entry_table;
+mod quarantines;
 mod reading;
 mod traces;
-mod troubles;
 mod unique_id_index;

@@ -21,7 +21,7 @@ use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
 
-pub use forwarding::{AppendIntent, ForwardRecord, MailboxUid, Trouble};
+pub use forwarding::{AppendIntent, FailedTries, ForwardRecord, MailboxUid};
 use writing::Fields;
 
 /// One change of a state.
@@ -106,7 +106,7 @@ pub enum Record {
         quarantine: Quarantine,
     },
     /// `v`: the quarantine of the message listed this way is over.
-    TroubleOver(ListedAs),
+    QuarantineOver(ListedAs),
     /// A record of a forwarder's journal, which is a separate file.
     Forwarding(ForwardRecord),
     /// `s`: a rule leaves the message listed this way on the server.
@@ -187,7 +187,7 @@ impl Record {
                 let kind = letter_of(quarantine.kind);
                 out.letter('q').plain(kind).plain(quarantine.count).plain(quarantine.until).listed_as(listed_as);
             }
-            Self::TroubleOver(listed_as) => out.only_listed_as('v', listed_as),
+            Self::QuarantineOver(listed_as) => out.only_listed_as('v', listed_as),
             Self::Skipped { listed_as, rules } => {
                 out.letter('s').plain(*rules).listed_as(listed_as);
             }
@@ -228,7 +228,7 @@ impl Record {
             b'S' => fields.number().zip(fields.number()).map(|(id, reported_size)| Self::Resized { id, reported_size }),
             b'G' => fields.fingerprinted(),
             b'q' => fields.quarantine(),
-            b'v' => fields.listed_as().map(Self::TroubleOver),
+            b'v' => fields.listed_as().map(Self::QuarantineOver),
             b's' => {
                 fields.number().zip(fields.listed_as()).map(|(rules, listed_as)| Self::Skipped { listed_as, rules })
             }

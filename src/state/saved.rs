@@ -35,7 +35,8 @@ pub struct Saved {
     /// How often in a row each cause has ended a poll, by name of the cause.
     pub(crate) in_a_row: BTreeMap<String, u32>,
     /// What makes its polls fail.
-    pub(crate) trouble: Option<SavedTrouble>,
+    #[serde(rename = "trouble")]
+    pub(crate) failure: Option<SavedFailure>,
     /// The pause of the destination that its mail is forwarded to.
     pub(crate) forwarding: Option<SavedForwardingPause>,
     /// When mail usually comes.
@@ -47,7 +48,7 @@ pub struct Saved {
 /// What makes an account's polls fail, as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
-pub struct SavedTrouble {
+pub struct SavedFailure {
     /// The cause.
     pub(crate) cause: String,
     /// Whether it is a refused login that may be temporary.
@@ -105,7 +106,7 @@ impl Saved {
         let (wall, boot, since_boot) = (0, 0, 0);
         let (last_login, pace_learnt, told) = (None, None, self.told.matter());
         // The state of the files matters only to a back-off.
-        let files = self.trouble.as_ref().map(|_| self.files.clone()).unwrap_or_default();
+        let files = self.failure.as_ref().map(|_| self.files.clone()).unwrap_or_default();
         let arrivals = self.arrivals.as_ref().map(SavedArrivals::matter);
         Self { wall, boot, since_boot, last_login, pace_learnt, arrivals, told, files, ..self.clone() }
     }
@@ -155,16 +156,17 @@ pub struct SavedNotifyState {
     /// Whether it was notified that mail is set aside.
     pub(crate) set_aside: bool,
     /// The problems that were notified, and when.
-    pub(crate) troubles: BTreeMap<String, u64>,
+    #[serde(rename = "troubles")]
+    pub(crate) reported_causes: BTreeMap<String, u64>,
 }
 
 impl SavedNotifyState {
     /// Returns what matters of it, without the times.
     #[must_use]
     pub fn matter(&self) -> Self {
-        let troubles = self.troubles.keys().map(|name| (name.clone(), 0)).collect();
+        let reported_causes = self.reported_causes.keys().map(|name| (name.clone(), 0)).collect();
         let silence = self.silence.map(|_| 0);
         let (well, failing_since, certificate_told) = (None, None, None);
-        Self { well, failing_since, certificate_told, silence, troubles, ..self.clone() }
+        Self { well, failing_since, certificate_told, silence, reported_causes, ..self.clone() }
     }
 }

@@ -252,7 +252,7 @@ impl Store {
             entries.push(self.begun(*id, told));
         }
         let unshown = self.unshown_now();
-        let over = self.troubles_over(over.into_iter());
+        let over = self.quarantines_over(over.into_iter());
         let again = self.once_more(again.into_iter(), QuarantineReason::OtherSize);
         let mut records: Vec<Record> = entries.into_iter().flat_map(entry_records).collect();
         records.extend(over);
@@ -408,7 +408,7 @@ impl Store {
             return Ok(());
         }
         ids.sort_unstable();
-        let mut records = self.troubles_over(ids.iter().filter_map(|id| self.listed_as(*id)));
+        let mut records = self.quarantines_over(ids.iter().filter_map(|id| self.listed_as(*id)));
         records.push(Record::Removed { ids, trusted: self.mark.trusted });
         self.append(records, Durability::Later)
     }
@@ -439,7 +439,7 @@ impl Store {
     /// # Errors
     /// Disk errors.
     pub fn record_verified(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
-        let over = self.troubles_over(ids.iter().filter_map(|id| self.listed_as(*id)));
+        let over = self.quarantines_over(ids.iter().filter_map(|id| self.listed_as(*id)));
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.doubt || entry.was_gone()));
         self.append_ids(ids, Record::Verified)?;
         if over.is_empty() { Ok(()) } else { self.append(over, Durability::Later) }
@@ -479,19 +479,19 @@ impl Store {
             return Ok(());
         }
         // A quarantine moves to the new unique-id.
-        let trouble = |(id, unique_id): &(EntryId, UniqueId)| {
+        let moved = |(id, unique_id): &(EntryId, UniqueId)| {
             let entry = self.state.entry(*id)?;
             let before =
                 ListedAs { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size };
             let quarantine = self.state.quarantine(&before.unique_id, before.reported_size)?;
             Some((before.clone(), ListedAs { unique_id: unique_id.clone(), ..before }, quarantine))
         };
-        let troubles: Vec<_> = names.iter().filter_map(trouble).collect();
+        let moved: Vec<_> = names.iter().filter_map(moved).collect();
         let mut records: Vec<Record> =
             names.into_iter().map(|(id, unique_id)| Record::Renamed { id, unique_id }).collect();
-        records.extend(troubles.iter().map(|(before, ..)| Record::TroubleOver(before.clone())));
+        records.extend(moved.iter().map(|(before, ..)| Record::QuarantineOver(before.clone())));
         let anew = |(_, listed_as, quarantine)| Record::Quarantine { listed_as, quarantine };
-        records.extend(troubles.into_iter().map(anew));
+        records.extend(moved.into_iter().map(anew));
         self.append(records, Durability::Later)
     }
 

@@ -35,7 +35,7 @@ fn another_maildir_is_remembered_with_the_first_delivery_to_it() {
 }
 
 /// The unique-ids of quarantined messages, as the file has them.
-fn troubled(bench: &Bench) -> Vec<String> {
+fn quarantined(bench: &Bench) -> Vec<String> {
     let store = Store::look(Arc::new(RealDisk), &bench.state_dir(), &bench.account, &bench.open_options).unwrap();
     let mut names: Vec<String> = store
         .state()
@@ -47,7 +47,7 @@ fn troubled(bench: &Bench) -> Vec<String> {
 }
 
 #[test]
-fn trouble_is_remembered_until_the_message_is_fetched_or_deleted() {
+fn a_quarantine_is_remembered_until_the_message_is_fetched_or_deleted() {
     let bench = Bench::new();
     let mut store = bench.open().unwrap();
     let id = |name: &str| {
@@ -56,18 +56,18 @@ fn trouble_is_remembered_until_the_message_is_fetched_or_deleted() {
     };
     // Nothing has been delivered yet, so there is no file.
     store.record_quarantine(vec![id("a"), id("b"), id("c")], QuarantineReason::Refused).unwrap();
-    assert_eq!(troubled(&bench), ["a", "b", "c"]);
+    assert_eq!(quarantined(&bench), ["a", "b", "c"]);
     let recorded = bench.record(&mut store, &["a"]);
-    assert_eq!(troubled(&bench), ["b", "c"], "fetched");
+    assert_eq!(quarantined(&bench), ["b", "c"], "fetched");
     store.record_quarantine(vec![id("a")], QuarantineReason::BrokeSession).unwrap();
     store.record_removed(vec![recorded[0].entry()]).unwrap();
-    assert_eq!(troubled(&bench), ["b", "c"], "deleted");
+    assert_eq!(quarantined(&bench), ["b", "c"], "deleted");
     store.record_quarantine_over(vec![id("b")]).unwrap();
-    assert_eq!(troubled(&bench), ["c"], "gone");
+    assert_eq!(quarantined(&bench), ["c"], "gone");
 }
 
 #[test]
-fn trouble_stays_with_a_message_that_gets_another_unique_id() {
+fn a_quarantine_stays_with_a_message_that_gets_another_unique_id() {
     let bench = Bench::new();
     let mut store = bench.open().unwrap();
     let ids: Vec<EntryId> = bench.record(&mut store, &["a", "b", "c"]).iter().map(Recorded::entry).collect();

@@ -154,7 +154,7 @@ mod tests {
 
     /// Entries with their index, and the ids expected for each unique-id, in order.
     #[derive(Default)]
-    struct Kept {
+    struct IndexedEntries {
         entries: EntryTable,
         index: UniqueIdIndex,
         expected: HashMap<UniqueId, Vec<EntryId>>,
@@ -165,7 +165,7 @@ mod tests {
         UniqueId::new("x".repeat(usize::try_from(number).unwrap()).as_bytes()).unwrap()
     }
 
-    impl Kept {
+    impl IndexedEntries {
         fn add(&mut self, id: EntryId, unique_id: UniqueId) {
             let entry = Entry::bare(id.get(), Some(unique_id.clone()));
             self.entries.insert(entry).unwrap();
@@ -201,7 +201,7 @@ mod tests {
     fn those_of_one_unique_id_go_from_either_end_and_from_the_middle() {
         let orders: [fn(&mut Vec<u64>); 3] = [|_| {}, |ids| ids.reverse(), |ids| ids.rotate_left(200)];
         for order in orders {
-            let mut kept = Kept::default();
+            let mut kept = IndexedEntries::default();
             let mut ids: Vec<u64> = (1..400).collect();
             ids.iter().for_each(|id| kept.add(EntryId::new(*id), named(7)));
             order(&mut ids);
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn each_unique_id_leads_to_its_entries_whatever_comes_and_goes() {
         for seed in 0..20 {
-            let (mut kept, mut random) = (Kept::default(), fastrand::Rng::with_seed(seed));
+            let (mut kept, mut random) = (IndexedEntries::default(), fastrand::Rng::with_seed(seed));
             let mut there = Vec::new();
             for id in 1..400 {
                 if random.u8(..) < 100 && !there.is_empty() {
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn many_go_in_one_go() {
         for seed in 0..50 {
-            let (mut kept, mut random) = (Kept::default(), fastrand::Rng::with_seed(seed));
+            let (mut kept, mut random) = (IndexedEntries::default(), fastrand::Rng::with_seed(seed));
             (1..400).for_each(|id| kept.add(EntryId::new(id), named(random.u64(1..40).max(random.u64(1..40)))));
             let mut there: Vec<EntryId> = (1..400).map(EntryId::new).collect();
             random.shuffle(&mut there);
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn every_second_one_of_many_alike_goes_as_fast_as_all() {
-        let mut kept = Kept::default();
+        let mut kept = IndexedEntries::default();
         let ids: Vec<EntryId> = (1..=150_000).map(EntryId::new).collect();
         ids.iter().for_each(|id| kept.add(*id, named(7)));
         let begun = std::time::Instant::now();
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_was_removed_can_be_there_again_under_another_name() {
-        let mut kept = Kept::default();
+        let mut kept = IndexedEntries::default();
         let [one, two] = [1, 2].map(EntryId::new);
         kept.add(one, named(3));
         kept.add(two, named(3));

@@ -36,7 +36,7 @@ pub(crate) struct Watch {
     /// Gives the poll its places. None: it needs none.
     places: Option<Arc<dyn Places>>,
     /// Cancelled when the poll's credential is not to be waited for any longer.
-    impatience: CancellationToken,
+    wait_is_over: CancellationToken,
     /// Gives back what others need if the poll hangs.
     on_hang: OnHang,
     /// The blocking work in progress.
@@ -125,8 +125,8 @@ impl Watch {
     }
 
     /// Tells the poll not to wait for its credential any longer.
-    pub(crate) fn lose_patience(&self) {
-        self.impatience.cancel();
+    pub(crate) fn end_wait(&self) {
+        self.wait_is_over.cancel();
     }
 
     /// Waits until no work is left on other threads. Work may outlive the poll that started it.
@@ -183,7 +183,7 @@ pub(crate) async fn without_places<T>(obtaining: impl Future<Output = T>) -> Opt
     tokio::select! {
         biased;
         obtained = obtaining => Some(obtained),
-        () = watch.impatience.cancelled() => None,
+        () = watch.wait_is_over.cancelled() => None,
     }
 }
 
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_poll_logs_in_with_is_had_without_a_place_and_not_waited_for_beyond_patience() {
+    async fn what_a_poll_logs_in_with_is_had_without_a_place_and_not_waited_for_without_end() {
         let places = Arc::new(Given { has: AtomicBool::new(true), ..Given::default() });
         let watch = Arc::new(Watch::with(Arc::clone(&places) as Arc<dyn Places>));
         let has_place = || places.has.load(Ordering::Relaxed);
@@ -314,7 +314,7 @@ mod tests {
             assert!(!has_place(), "it may wait for its turn now");
             have_places().await;
             assert!(has_place());
-            watch.lose_patience();
+            watch.end_wait();
             assert_eq!(without_places(std::future::pending::<()>()).await, None);
             assert!(!has_place());
         })

@@ -119,7 +119,7 @@ fn what_was_refused_is_offered_at_no_other_address() {
 }
 
 #[test]
-fn a_password_that_two_addresses_hang_up_at_is_sent_twice_in_a_poll_at_most() {
+fn a_password_at_which_two_addresses_close_the_connection_is_sent_twice_in_a_poll_at_most() {
     let user = [Step::ExpectPrefix("USER"), Step::say("+OK"), Step::ExpectPrefix("PASS"), Step::Close];
     let steps = then(capa("USER"), user);
     let first = dialogue::serve(steps.clone());

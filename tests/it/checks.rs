@@ -275,7 +275,7 @@ fn what_waits_is_compared_with_the_room_that_there_is() {
     assert!(told.starts_with("3 messages (586") && told.contains(" available"), "{told}");
     let Some(_small) = SmallDisk::mount(&env.path("Mail"), 400) else { return };
     let told = step(&env.run(&["check", "--json"]).expect(0), "room", "warn");
-    assert!(told.contains("what does not fit stays on the server") && told.contains("make room"), "{told}");
+    assert!(told.contains("what does not fit stays on the server") && told.contains("free some space"), "{told}");
     // What is recorded is not fetched again, and what is too large is never fetched.
     env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0);
     let steps = steps(&env.run(&["check", "--json"]).expect(0));
@@ -295,7 +295,7 @@ fn a_full_file_system_under_the_state_is_told() {
 }
 
 #[test]
-fn a_server_that_hangs_up_before_it_greets_is_told_at_that_step() {
+fn a_server_that_closes_the_connection_before_it_greets_is_told_at_that_step() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || listener.incoming().for_each(drop));

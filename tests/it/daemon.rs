@@ -177,7 +177,7 @@ fn a_second_daemon_is_refused_with_the_process_of_the_first() {
 }
 
 #[test]
-fn trouble_is_told_with_the_next_step_and_holds_up_nobody() {
+fn a_failure_is_told_with_the_next_step_and_holds_up_nobody() {
     let stalled = Maildrop::with(small_ones(1), |behaviour| {
         behaviour.next_faults = Some(Faults { stall_after: Some(0), ..Faults::default() });
     });
@@ -391,7 +391,7 @@ fn a_quiet_one_says_what_is_wrong_and_nothing_else() {
     let nobody = Account::at(([127, 0, 0, 1], 9).into()).named("nobody");
     let env = TestEnv::new(&[Account::at(maildrop.server.address), nobody]);
     let daemon = Daemon { env: &env, running: env.spawn(&["--quiet", "daemon"]) };
-    wait_for("the trouble", || env.run(&["status"]).output().contains("nobody: in trouble"));
+    wait_for("the failure", || env.run(&["status"]).output().contains("nobody: in trouble"));
     wait_for("the mail", || daemon.account("a")["total"]["messages"] == 1);
     let outcome = daemon.end();
     let lines: Vec<&str> = outcome.stderr.lines().collect();
@@ -411,7 +411,7 @@ fn people_are_told_of_changes_and_not_of_every_poll() {
     env.configure_more(&format!("\n[notify]\ncommand = {}\n", command("$MAILFERRY_EVENT $MAILFERRY_TEXT")));
     let daemon = Daemon::start(&env);
     let lines = || std::fs::read_to_string(&told).unwrap_or_default();
-    wait_for("the trouble", || lines().contains("trouble a: the server refused the login"));
+    wait_for("the failure", || lines().contains("trouble a: the server refused the login"));
     for tries in [2, 3] {
         env.run(&["poll"]).expect(0);
         wait_for("another try", || maildrop.server.count("AUTH") == tries);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use mailferry::account_history::{Hour, PastPoll};
 use mailferry::control::status::{
-    AccountStatus, Came, Forwarding, Hold, PollCounts, Quarantine, SetAside, State, Status, Token, Trouble, VERSION,
+    AccountStatus, Came, Failure, Forwarding, Hold, PollCounts, Quarantine, SetAside, State, Status, Token, VERSION,
 };
 use mailferry::exit::ExitStatus;
 use mailferry::schedule::Cause;
@@ -173,7 +173,7 @@ fn every_exit_status_is_told_of() {
 }
 
 #[test]
-fn every_cause_of_trouble_is_told_of_with_its_waits_and_what_to_do() {
+fn every_cause_of_failure_is_told_of_with_its_waits_and_what_to_do() {
     let page = read("docs/operations.md");
     for cause in Cause::ALL {
         let name = format!("`{}`", cause.name());
@@ -229,7 +229,7 @@ fn full_status() -> Status {
         account: "a".to_owned(),
         host: "h".to_owned(),
         maildir: "/m".to_owned(),
-        state: State::Trouble,
+        state: State::Failing,
         last_poll: None,
         last_success: None,
         last_new_mail: None,
@@ -245,7 +245,7 @@ fn full_status() -> Status {
             times: 1,
             until: 2,
         }],
-        trouble: Some(Trouble { cause: Cause::ConnectionLost, times: 1, since: 2, text: "t".to_owned() }),
+        failure: Some(Failure { cause: Cause::ConnectionLost, times: 1, since: 2, text: "t".to_owned() }),
         hung_since: None,
         held: Some(Hold { since: 1, text: "t".to_owned() }),
         this_poll: Some(came),
@@ -292,7 +292,7 @@ fn every_field_of_the_status_is_described() {
     for key in found {
         assert!(section.contains(&format!("`{key}`")), "docs/operations.md does not describe {key}");
     }
-    for state in [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Held, State::Trouble] {
+    for state in [State::New, State::Idle, State::Polling, State::Queued, State::Hung, State::Held, State::Failing] {
         let word = serde_json::to_value(state).unwrap();
         assert!(section.contains(&format!("`{}`", word.as_str().unwrap())), "{word}");
     }

@@ -34,7 +34,7 @@ fn what_may_be_the_first_line_of_a_message_shows_nothing_before_quit_is_answered
         let maildrop = Maildrop::with(messages, |behaviour| {
             let stat = ("STAT".to_owned(), "+OK 3 messages\r\n".to_owned());
             behaviour.answers.extend((!tells_numbers).then_some(stat));
-            let once = [("RETR 1", whole(1).repeat(2)), ("RETR 2", whole(2)), ("RETR 3", first(3) + "hang up")];
+            let once = [("RETR 1", whole(1).repeat(2)), ("RETR 2", whole(2)), ("RETR 3", first(3) + "<close>")];
             behaviour.answers_once = once.map(|(command, answer)| (command.to_owned(), answer)).to_vec();
         });
         let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
@@ -196,25 +196,25 @@ fn where_sizes_say_nothing_a_message_that_grew_is_stored_whole() {
 fn half_a_message_is_not_taken_for_the_whole_where_mail_stays() {
     let other = format!("+OK\r\n{HEADER}it looks like another one\r\n.\r\n+OK 3 900\r\n");
     for rest in ["+OK nice\r\nthe rest\r\n", "-ERR no\r\nthe rest\r\n", "+OK 3 1700\r\n", &other] {
-        for hangs_up in [false, true] {
+        for closes in [false, true] {
             let whole = message(&format!("{}.\r\n{rest}", "The first half.\r\n".repeat(20)));
             let mut messages = small_ones(3);
             messages[1] = Message::new("u2", &whole);
             let maildrop = Maildrop::with(messages, |behaviour| {
                 behaviour.answers.push(("RETR 2".to_owned(), answer(&whole)));
-                behaviour.hang_up_at = hangs_up.then(|| "RETR 3".to_owned());
+                behaviour.closes_at = closes.then(|| "RETR 3".to_owned());
             });
             let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
             env.fetch();
-            maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+            maildrop.change(|contents| contents.behaviour.closes_at = None);
             for _ in 0..3 {
                 env.fetch();
             }
             let outcome = env.fetch();
             let told = outcome.output().contains("quarantine") || outcome.status != 0;
-            assert!(told || env.mail().contains(&stored(&whole)), "{rest:?} {hangs_up}: {outcome:#?}");
+            assert!(told || env.mail().contains(&stored(&whole)), "{rest:?} {closes}: {outcome:#?}");
             for small in [small(1), small(3)] {
-                assert!(env.mail().contains(&stored(&small)), "{rest:?} {hangs_up}: {outcome:#?}");
+                assert!(env.mail().contains(&stored(&small)), "{rest:?} {closes}: {outcome:#?}");
             }
         }
     }
@@ -293,7 +293,7 @@ fn what_came_in_a_session_that_broke_before_it_was_seen_to_be_in_step_is_compare
         let maildrop = Maildrop::with(messages.collect(), |behaviour| {
             behaviour.answers.push(("RETR 2".to_owned(), answer(&mails[1]).repeat(2)));
             match ended_by {
-                EndedBy::Cut => behaviour.hang_up_at = Some("RETR 5".to_owned()),
+                EndedBy::Cut => behaviour.closes_at = Some("RETR 5".to_owned()),
                 EndedBy::Kill => ["RETR 4", "RETR 5", "RETR 6", "STAT"].into_iter().for_each(|line| {
                     behaviour.answers.push((line.to_owned(), "+OK 6 6\r\n".to_owned()));
                 }),
@@ -314,7 +314,7 @@ fn what_came_in_a_session_that_broke_before_it_was_seen_to_be_in_step_is_compare
         assert!(env.mail().len() > 2, "{what}: {}", env.mail().len());
         maildrop.change(|contents| {
             contents.behaviour.answers.clear();
-            contents.behaviour.hang_up_at = None;
+            contents.behaviour.closes_at = None;
         });
         for _ in 0..3 {
             let outcome = env.fetch();
@@ -349,13 +349,13 @@ fn a_cut_in_a_backlog_puts_no_more_in_doubt_than_came_since_the_last_sign() {
         let text = |n: usize| if equal { format!("alarm {n:04}\r\n") } else { format!("{}\r\n", "x".repeat(n)) };
         let messages = (1..=ALL).map(|n| Message::new(&format!("u{n}"), &message(&text(n)))).collect();
         let maildrop = Maildrop::with(messages, |behaviour| {
-            behaviour.hang_up_at = Some(format!("RETR {CUT_AT}"));
+            behaviour.closes_at = Some(format!("RETR {CUT_AT}"));
         });
         let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
         let _ = env.fetch();
         let (came, before) = (env.mail().len(), asked_for(&maildrop));
         assert!(came > CUT_AT / 2, "{came}");
-        maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+        maildrop.change(|contents| contents.behaviour.closes_at = None);
         env.fetch().expect(0);
         let asked = asked_for(&maildrop) - before;
         assert!(compared.contains(&(asked + came - ALL)), "equal {equal}: {came} came, then {asked} were asked for");

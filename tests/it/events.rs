@@ -43,7 +43,7 @@ impl Observer for Diary {
                 format!("delivered {}", listed.number)
             }
             PollEvent::Deleted(entries) => format!("deleted {}", entries.len()),
-            PollEvent::SessionEnded { trouble: None } => "session ended".to_owned(),
+            PollEvent::SessionEnded { quit_error: None } => "session ended".to_owned(),
             PollEvent::Ended { error: None, .. } => "ended".to_owned(),
             PollEvent::MessageOctets { .. }
             | PollEvent::Quarantine(_)

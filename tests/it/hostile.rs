@@ -148,7 +148,7 @@ fn the_dialogue_in_the_log_is_bounded() {
 }
 
 #[test]
-fn a_listing_beyond_all_memory_is_its_own_accounts_trouble() {
+fn a_listing_beyond_all_memory_fails_its_own_account_alone() {
     let endless = server(|wire, verb, _| match verb {
         "UIDL" => {
             wire.send(b"+OK\r\n")?;

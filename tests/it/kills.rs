@@ -99,14 +99,14 @@ fn message(number: usize) -> Vec<u8> {
 }
 
 /// How long an undisturbed fetch takes.
-struct Pace {
+struct FetchTime {
     /// The time without any message.
     idle: Duration,
     /// The additional time per message.
     each: Duration,
 }
 
-impl Pace {
+impl FetchTime {
     /// Measures the pace.
     fn measure(server: &Server<'_>, delete: bool) -> Self {
         const MESSAGES: u32 = 40;
@@ -143,7 +143,7 @@ impl Pace {
 /// Draws a random moment of a fetch: after how many delivered messages, and how long after that. Half of the moments
 /// are a share of the whole time, which mostly hits the login and the first messages; a quarter are among the delivered
 /// messages; a quarter are after the last one, during the DELEs, QUIT and the look for more.
-fn moment(dice: &mut Rng, pace: &Pace, waiting: usize, missing: usize) -> (usize, Duration) {
+fn moment(dice: &mut Rng, pace: &FetchTime, waiting: usize, missing: usize) -> (usize, Duration) {
     let share = dice.f64();
     match dice.u8(..4) {
         0 | 1 => (0, pace.of(waiting).mul_f64(share)),
@@ -195,7 +195,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// Kills repeatedly while messages arrive, and checks after each kill.
-    fn kill(&self, orders: &Orders, mut pace: Pace) {
+    fn kill(&self, orders: &Orders, mut pace: FetchTime) {
         let mut dice = Rng::with_seed(orders.seed);
         let mut tally = Tally::default();
         let mut before = 0;
@@ -302,7 +302,7 @@ fn killed_at_dovecot(delete: bool) {
     all.add(0..orders.messages);
     let Server::Dovecot(user) = &all else { return };
     let expected = user.served();
-    let pace = Pace::measure(&Server::Dovecot(dovecot.user(&format!("kill-pace-{delete}"), &[])), delete);
+    let pace = FetchTime::measure(&Server::Dovecot(dovecot.user(&format!("kill-pace-{delete}"), &[])), delete);
     let server = Server::Dovecot(dovecot.user(&format!("kill-{delete}"), &[]));
     let env = TestEnv::new(&[server.account(delete)]);
     let trial = Trial { server: &server, expected: &expected, delete, env };
@@ -328,7 +328,7 @@ fn kills_lose_nothing_at_a_server_that_takes_away_what_was_retrieved() {
         let expiring = || Server::Expiring(Maildrop::with(Vec::new(), |behaviour| behaviour.expire_0 = true));
         let mut expected: Vec<_> = (0..orders.messages).map(|number| stored(&message(number))).collect();
         expected.sort();
-        let pace = Pace::measure(&expiring(), delete);
+        let pace = FetchTime::measure(&expiring(), delete);
         let server = expiring();
         let env = TestEnv::new(&[server.account(delete)]);
         let trial = Trial { server: &server, expected: &expected, delete, env };

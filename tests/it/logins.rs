@@ -72,9 +72,9 @@ fn a_mechanism_that_takes_no_initial_response_is_used_without_one() {
 }
 
 #[test]
-fn a_server_that_hangs_up_at_a_mechanism_is_asked_again_by_another_one() {
+fn a_server_that_closes_the_connection_at_a_mechanism_is_asked_again_by_another_one() {
     let (maildrop, env) = home(&["USER", "SASL PLAIN"], &[], |account| account);
-    maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH".to_owned()));
+    maildrop.change(|contents| contents.behaviour.closes_at = Some("AUTH".to_owned()));
     env.fetch().expect(0);
     env.fetch().expect(0).says("nothing new");
     assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"], vec!["USER", "PASS"]]);
@@ -84,9 +84,9 @@ fn a_server_that_hangs_up_at_a_mechanism_is_asked_again_by_another_one() {
     env.fetch().expect(0);
     assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"]]);
 
-    // A server that hangs up at everything is asked twice per poll, and nothing is concluded.
+    // A server that closes the connection at everything is asked twice per poll, and nothing is concluded.
     let (maildrop, env) = home(&["SASL PLAIN"], &[], |account| account);
-    maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH PLAIN ".to_owned()));
+    maildrop.change(|contents| contents.behaviour.closes_at = Some("AUTH PLAIN ".to_owned()));
     let all = |contents: &mut crate::scripted::maildrop::Contents| {
         contents.behaviour.answers = vec![("USER".to_owned(), "-ERR unknown command\r\n".to_owned())];
     };
@@ -99,13 +99,13 @@ fn a_server_that_hangs_up_at_a_mechanism_is_asked_again_by_another_one() {
 }
 
 #[test]
-fn a_server_that_hangs_up_at_every_mechanism_is_asked_until_one_is_left() {
+fn a_server_that_closes_the_connection_at_every_mechanism_is_asked_until_one_is_left() {
     for (offered, tried) in [
         (&["USER", "SASL CRAM-MD5 SCRAM-SHA-256 PLAIN"][..], vec!["AUTH=", "AUTH", "AUTH="]),
         (&["SASL PLAIN LOGIN"], vec!["AUTH=", "AUTH", "AUTH"]),
     ] {
         let (maildrop, env) = home(offered, &[], |account| account);
-        maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH".to_owned()));
+        maildrop.change(|contents| contents.behaviour.closes_at = Some("AUTH".to_owned()));
         env.fetch().expect(0);
         env.fetch().expect(0).says("nothing new");
         let mut expected: Vec<Vec<&str>> = tried.into_iter().map(|one| vec![one]).collect();
@@ -115,22 +115,22 @@ fn a_server_that_hangs_up_at_every_mechanism_is_asked_until_one_is_left() {
 }
 
 #[test]
-fn a_password_that_a_server_hangs_up_at_is_offered_twice_in_a_poll_at_most() {
+fn a_password_at_which_a_server_closes_the_connection_is_offered_twice_in_a_poll_at_most() {
     let (maildrop, env) = home(&["USER", "SASL PLAIN LOGIN"], &[], |account| account);
-    let hangs_up = |contents: &mut crate::scripted::maildrop::Contents| {
-        contents.behaviour.hang_up_at = Some("PASS".to_owned());
+    let closes = |contents: &mut crate::scripted::maildrop::Contents| {
+        contents.behaviour.closes_at = Some("PASS".to_owned());
         contents.behaviour.answers = vec![("AUTH PLAIN ".to_owned(), "what?\r\n".to_owned())];
     };
-    maildrop.change(hangs_up);
+    maildrop.change(closes);
     env.fetch().expect(75);
     assert_eq!(logins(&maildrop), [vec!["AUTH="], vec!["USER", "PASS"]]);
 }
 
 /// Servers older than RFC 2449, and what they do not support.
 #[test]
-fn a_server_that_hangs_up_at_capa_or_utf8_is_asked_without() {
+fn a_server_that_closes_the_connection_at_capa_or_utf8_is_asked_without() {
     let (maildrop, env) = home(&["USER"], &[], |account| account);
-    maildrop.change(|contents| contents.behaviour.hang_up_at = Some("CAPA".to_owned()));
+    maildrop.change(|contents| contents.behaviour.closes_at = Some("CAPA".to_owned()));
     env.fetch().expect(0);
     assert_same_mail(&env.mail(), &small_ones_stored(1));
     maildrop.server.wait_until_idle();
@@ -140,7 +140,7 @@ fn a_server_that_hangs_up_at_capa_or_utf8_is_asked_without() {
 
     for others in ["SASL PLAIN", "TOP"] {
         let (maildrop, env) = home(&["USER", "UTF8", others], &[], |account| account);
-        maildrop.change(|contents| contents.behaviour.hang_up_at = Some("UTF8".to_owned()));
+        maildrop.change(|contents| contents.behaviour.closes_at = Some("UTF8".to_owned()));
         env.fetch().expect(0);
         assert_same_mail(&env.mail(), &small_ones_stored(1));
     }
@@ -239,10 +239,10 @@ fn where_anybody_can_listen_nothing_weaker_follows_what_the_server_had() {
     }
     // A session that was merely cut off does not make it forget anything.
     let (maildrop, env) = overheard(&["USER", "SASL SCRAM-SHA-256"]);
-    maildrop.change(|contents| contents.behaviour.hang_up_at = Some("AUTH".to_owned()));
+    maildrop.change(|contents| contents.behaviour.closes_at = Some("AUTH".to_owned()));
     env.fetch().expect(75);
     maildrop.change(|contents| {
-        contents.behaviour.hang_up_at = None;
+        contents.behaviour.closes_at = None;
         contents.behaviour.capabilities = Some(vec!["USER".to_owned()]);
     });
     env.fetch().expect(77).says("without sending the password in clear");

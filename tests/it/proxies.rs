@@ -12,7 +12,7 @@ use crate::program::{Account, TestEnv};
 use crate::scripted::maildrop::Maildrop;
 
 /// The clients of a proxy, and the destinations that they asked for.
-type Asked = Arc<Mutex<Vec<(IpAddr, String)>>>;
+type Requests = Arc<Mutex<Vec<(IpAddr, String)>>>;
 
 /// A proxy that speaks HTTP's CONNECT and connects every name to one server. If the server speaks first, the proxy
 /// sends its own answer together with the greeting.
@@ -23,9 +23,9 @@ fn proxy(server: SocketAddr, greets: bool) -> SocketAddr {
 /// Like [`proxy`], with a server for each name and port; also returns what was asked of it.
 pub(crate) fn proxy_to(
     server: impl Fn(&str) -> Option<(SocketAddr, bool)> + Send + Sync + 'static,
-) -> (SocketAddr, Asked) {
+) -> (SocketAddr, Requests) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let (address, asked) = (listener.local_addr().unwrap(), Asked::default());
+    let (address, asked) = (listener.local_addr().unwrap(), Requests::default());
     let (server, note) = (Arc::new(server), Arc::clone(&asked));
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
@@ -36,7 +36,7 @@ pub(crate) fn proxy_to(
     (address, asked)
 }
 
-fn carry(mut client: TcpStream, server: &dyn Fn(&str) -> Option<(SocketAddr, bool)>, asked: &Asked) -> Option<()> {
+fn carry(mut client: TcpStream, server: &dyn Fn(&str) -> Option<(SocketAddr, bool)>, asked: &Requests) -> Option<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut octet = [0];

@@ -221,19 +221,19 @@ fn all_that_a_limit_for_the_day_keeps_back_is_quarantined_in_the_end() {
 }
 
 #[test]
-fn a_message_at_which_the_server_hangs_up_is_quarantined_longer_each_time() {
-    let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.hang_up_at = Some("RETR 2".to_owned()));
+fn a_message_at_which_the_server_closes_the_connection_is_quarantined_longer_each_time() {
+    let maildrop = Maildrop::with(small_ones(3), |behaviour| behaviour.closes_at = Some("RETR 2".to_owned()));
     let bench = Bench::at(&maildrop);
     for seconds in RESTS {
         bench.fails_and_rests_for(&maildrop, seconds);
         assert!(seconds == 0 || files(&bench.account.maildir.join("new")).len() == 2, "the others have come");
     }
-    maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+    maildrop.change(|contents| contents.behaviour.closes_at = None);
     assert_eq!(bench.poll().retrieved, 1, "its time is over");
 }
 
 #[test]
-fn a_message_that_is_gone_for_good_is_not_remembered_as_trouble() {
+fn a_message_that_is_gone_for_good_is_not_remembered_as_quarantined() {
     let mut messages = small_ones(3);
     messages[1].refusal = Some("-ERR cannot open it".to_owned());
     let maildrop = Maildrop::new(messages);

@@ -215,7 +215,7 @@ fn a_quit_that_is_refused_or_not_answered_has_deleted_nothing_for_us() {
         let maildrop = Maildrop::with(small_ones(3), |behaviour| {
             behaviour.answers.push(("QUIT".to_owned(), answer.to_owned()));
             if answer.is_empty() {
-                behaviour.hang_up_at = Some("QUIT".to_owned());
+                behaviour.closes_at = Some("QUIT".to_owned());
             }
         });
         let env = TestEnv::new(&[account(&maildrop, true)]);
@@ -224,7 +224,7 @@ fn a_quit_that_is_refused_or_not_answered_has_deleted_nothing_for_us() {
         assert_same_mail(&env.mail(), &small_ones_stored(3));
         maildrop.change(|contents| {
             contents.behaviour.answers.clear();
-            contents.behaviour.hang_up_at = None;
+            contents.behaviour.closes_at = None;
         });
         env.fetch().expect(0).says("3 deleted on the server");
         assert!(maildrop.left().is_empty());
@@ -295,9 +295,9 @@ fn what_ended_too_early_is_fetched_whole_once_the_server_is_repaired() {
 }
 
 #[test]
-fn a_message_at_which_the_server_always_hangs_up_costs_no_other_message() {
+fn a_message_at_which_the_server_always_closes_the_connection_costs_no_other_message() {
     for delete in [false, true] {
-        let maildrop = Maildrop::with(small_ones(4), |behaviour| behaviour.hang_up_at = Some("RETR 2".to_owned()));
+        let maildrop = Maildrop::with(small_ones(4), |behaviour| behaviour.closes_at = Some("RETR 2".to_owned()));
         let env = TestEnv::new(&[account(&maildrop, false)]);
         for run in 1..=4 {
             let outcome = env.fetch();
@@ -314,14 +314,14 @@ fn a_message_at_which_the_server_always_hangs_up_costs_no_other_message() {
 }
 
 #[test]
-fn each_message_that_broke_a_session_has_a_session_of_its_own() {
+fn each_message_at_which_a_session_broke_has_a_session_of_its_own() {
     let maildrop = Maildrop::new(small_ones(4));
     let env = TestEnv::new(&[account(&maildrop, false)]);
     for number in [2, 4] {
-        maildrop.change(|contents| contents.behaviour.hang_up_at = Some(format!("RETR {number}")));
+        maildrop.change(|contents| contents.behaviour.closes_at = Some(format!("RETR {number}")));
         env.fetch().expect(75);
     }
-    maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+    maildrop.change(|contents| contents.behaviour.closes_at = None);
     maildrop.server.wait_until_idle();
     let before = maildrop.server.sessions().len();
     env.fetch().expect(0).says("2 new messages");

@@ -114,7 +114,7 @@ fn nobody_there_is_for_later() {
 }
 
 #[test]
-fn a_server_that_hangs_up_is_for_later() {
+fn a_server_that_closes_the_connection_is_for_later() {
     for last in [Step::Close, Step::Reset] {
         fetch_from(&dialogue::serve(vec![last.clone()])).expect(75);
         fetch_from(&dialogue::serve(vec![Step::say("+OK hello"), last])).expect(75);
@@ -228,7 +228,7 @@ fn a_maildrop_that_is_locked_only_behind_the_login_is_for_later() {
 }
 
 #[test]
-fn a_server_that_hangs_up_behind_a_good_login_is_in_trouble() {
+fn a_server_that_closes_the_connection_behind_a_good_login_is_in_trouble() {
     let login = |behind: Vec<Step>| {
         let mut steps = vec![
             Step::say("+OK"),
@@ -352,7 +352,7 @@ fn a_limit_that_is_about_one_message_is_a_refused_message() {
 }
 
 /// What was retrieved is kept; the rest is requested again when the server allows more, and none of it counts as
-/// trouble.
+/// a failure.
 #[test]
 fn a_daily_limit_is_waited_for() {
     for pipelining in [true, false] {
@@ -372,7 +372,7 @@ fn a_daily_limit_is_waited_for() {
         for _ in 0..3 {
             env.fetch().expect(75);
         }
-        // No message was set aside for it.
+        // No message was quarantined for it.
         maildrop.change(|contents| contents.messages.iter_mut().for_each(|message| message.refusal = None));
         env.fetch().expect(0).says("2 new messages");
         assert_same_mail(&env.mail(), &small_ones_stored(3));

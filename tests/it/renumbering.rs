@@ -61,7 +61,7 @@ fn a_renumbered_maildrop_is_not_fetched_again() {
 fn what_was_in_doubt_and_came_again_is_recognised_as_well() {
     let bytes = |n: usize| format!("Message-ID: <{n}@x>\r\nSubject: alarm\r\n\r\nThis is {n}.\r\n").into_bytes();
     let maildrop = Maildrop::new((1..=6).map(|n| Message::new(&format!("u{n}"), &bytes(n))).collect());
-    maildrop.change(|contents| contents.behaviour.answers_once = vec![("RETR 6".to_owned(), "hang up".to_owned())]);
+    maildrop.change(|contents| contents.behaviour.answers_once = vec![("RETR 6".to_owned(), "<close>".to_owned())]);
     let env = TestEnv::new(&[account(&maildrop, false)]);
     (0..2).for_each(|_| _ = env.fetch());
     assert!(maildrop.count("RETR") > 7, "it was in doubt");

@@ -188,16 +188,16 @@ fn a_server_that_does_not_tell_the_size_of_one_message_is_asked_for_all_from_the
 }
 
 #[test]
-fn a_server_that_hangs_up_at_the_question_for_one_size_is_asked_for_all_from_then_on() {
+fn a_server_that_closes_the_connection_at_the_question_for_one_size_is_asked_for_all_from_then_on() {
     let (maildrop, env) = with_new(3, 1, |account| account);
-    maildrop.change(|contents| contents.behaviour.hang_up_at = Some("LIST 4".to_owned()));
+    maildrop.change(|contents| contents.behaviour.closes_at = Some("LIST 4".to_owned()));
     env.fetch().expect(75);
     env.fetch().expect(0);
     env.fetch().expect(0).says("nothing new");
     assert_same_mail(&env.mail(), &small_ones_stored(4));
     env.fetch().expect(0).says("nothing new");
     maildrop.change(|contents| {
-        contents.behaviour.hang_up_at = Some("LIST 5".to_owned());
+        contents.behaviour.closes_at = Some("LIST 5".to_owned());
         contents.messages.extend(small_ones(5).pop());
     });
     env.fetch().expect(0).says("1 new message");

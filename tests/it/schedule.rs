@@ -52,7 +52,7 @@ fn a_backlog_that_the_server_does_not_give_away_at_once_is_fetched_at_its_pace()
     maildrop.change(|contents| contents.behaviour.logins = Some(0));
     let (wait, reason) = after(&mut history, &bench.poll());
     assert!((600..=660).contains(&wait.as_secs()), "{wait:?}");
-    assert_eq!(reason, Reason::Trouble { cause: Cause::RateLimited, times: 1 });
+    assert_eq!(reason, Reason::Failure { cause: Cause::RateLimited, times: 1 });
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn a_refused_login_is_told_as_what_it_is() {
     let mut bench = Bench::at(&maildrop);
     let end = |bench: &Bench| bench.poll().outcome().end;
     for (answer, expected) in [
-        ("-ERR [IN-USE] locked", End::Trouble(Cause::ServerBusy)),
-        ("-ERR [SYS/PERM] busy", End::Trouble(Cause::AccessRefused)),
+        ("-ERR [IN-USE] locked", End::Failed(Cause::ServerBusy)),
+        ("-ERR [SYS/PERM] busy", End::Failed(Cause::AccessRefused)),
         ("-ERR no", End::Refused { explicit: false }),
         ("-ERR [AUTH] no", End::Refused { explicit: true }),
     ] {
@@ -76,7 +76,7 @@ fn a_refused_login_is_told_as_what_it_is() {
         let answers = ["STAT", "UIDL", "LIST"].map(|command| (command.to_owned(), format!("-ERR {answer}\r\n")));
         maildrop.change(|contents| contents.behaviour.answers = answers.into());
         let outcome = bench.poll().outcome();
-        assert_eq!((outcome.end, outcome.logged_in), (End::Trouble(expected), true), "{answer}");
+        assert_eq!((outcome.end, outcome.logged_in), (End::Failed(expected), true), "{answer}");
     }
     maildrop.change(|contents| contents.behaviour.answers.clear());
     bench.account.credential = mailferry::account::CredentialSource::Inline(Secret::new(b"wrong".to_vec()));

@@ -75,11 +75,11 @@ fn what_has_a_known_unique_id_on_another_host_is_fetched_before_it_is_deleted() 
 fn after_a_lost_quit(message: fn(&str) -> Vec<u8>, change: impl Fn(&mut Behaviour)) {
     let maildrop = Maildrop::with(vec![Message::new("1", &message("a"))], |behaviour| {
         change(behaviour);
-        behaviour.hang_up_at = Some("QUIT".to_owned());
+        behaviour.closes_at = Some("QUIT".to_owned());
     });
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
     env.fetch().expect(75);
-    maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+    maildrop.change(|contents| contents.behaviour.closes_at = None);
     holds(&maildrop, &message("b"));
     env.fetch().expect(0).says("1 new message");
     env.fetch().expect(0);
@@ -118,10 +118,10 @@ fn what_is_back_is_retrieved_once_and_not_at_every_poll() {
 fn what_is_still_there_after_a_lost_quit_is_retrieved_to_be_sure_and_not_delivered_again() {
     for message in [about, alarm] {
         let maildrop = without_top(&message("a"));
-        maildrop.change(|contents| contents.behaviour.hang_up_at = Some("QUIT".to_owned()));
+        maildrop.change(|contents| contents.behaviour.closes_at = Some("QUIT".to_owned()));
         let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
         env.fetch().expect(75);
-        maildrop.change(|contents| contents.behaviour.hang_up_at = None);
+        maildrop.change(|contents| contents.behaviour.closes_at = None);
         env.fetch().expect(0).says("1 deleted on the server");
         assert!(maildrop.left().is_empty());
         arrived(&env, &[&message("a")]);

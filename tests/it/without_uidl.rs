@@ -92,7 +92,7 @@ fn bad_ones() -> Vec<(&'static str, Message, &'static str)> {
     large.reported_size = Some(91);
     vec![
         ("goes on and on", large, "MiB had come"),
-        ("hangs up", bad("hang up"), "closed the connection"),
+        ("closes the connection", bad("<close>"), "closed the connection"),
         ("is not stuffed", bad("+OK\r\nSubject: bad\r\n\r\n.\r\nsecond half\r\n."), "second half"),
     ]
 }

@@ -98,7 +98,7 @@ pub(super) fn of_network(error: &NetError) -> Step {
 /// What a user can do instead of waiting for the next poll, to follow the reason.
 pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
     let cause = match reason {
-        Reason::Trouble { cause, .. } => cause,
+        Reason::Failure { cause, .. } => cause,
         Reason::Start
         | Reason::AsConfigured
         | Reason::Adapted(_)

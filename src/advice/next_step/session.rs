@@ -54,7 +54,7 @@ pub(super) fn step(error: &ClientError) -> Step {
 fn too_long(error: &TooLong) -> Step {
     match error.because {
         TooLongFor::Account => Some("To fetch it, raise max_message_size".into()),
-        TooLongFor::FreeSpace => Some("To fetch it, make room for the Maildir".into()),
+        TooLongFor::FreeSpace => Some("To fetch it, free some space for the Maildir".into()),
         TooLongFor::Listing | TooLongFor::Header => None,
     }
 }

@@ -124,7 +124,7 @@ impl<T: Send + 'static> Polls<T> {
         let mut hung = self.running.values().filter(|running| running.hang.since().is_some()).count();
         for Running { account, watch, seat, hang, task, given_up } in self.running.values_mut() {
             if !self.somebody_may_type && seat.has_waited_enough() {
-                watch.lose_patience();
+                watch.end_wait();
             }
             let waited = watch.waiting_for_disk().map(|since| since.elapsed());
             match hang.judge(now, waited) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::secret::Kept;
+use super::secret::StoredSecret;
 use super::{Ended, Wizard};
 use crate::account::{Account, AccountName, CredentialSource};
 use crate::check::{AccountCheck, CheckContext, Mark, check_server};
@@ -83,14 +83,14 @@ impl Wizard<'_> {
         &self,
         name: &AccountName,
         settings: &mut AccountSettings,
-        kept: &Kept,
+        stored: &StoredSecret,
         from: &MailAddress,
     ) -> Result<Tried, Ended> {
-        if let SecretSource::SignIn(_) = kept.source {
+        if let SecretSource::SignIn(_) = stored.source {
             return self.try_sign_in(name, settings, from).await;
         }
-        let mut piped = kept.piped.clone();
-        let is_typed = kept.comes_from_here && piped.is_none();
+        let mut piped = stored.piped.clone();
+        let is_typed = stored.comes_from_here && piped.is_none();
         for tries in 1.. {
             let password = match piped.take() {
                 None if is_typed => Some(self.asker.hidden("Password", "--password-stdin").await?),

@@ -203,13 +203,13 @@ impl<'a> Wizard<'a> {
         let server = self.server(&address, provider, &name).await?;
         let provider = provider.or_else(|| Provider::of(&server.host));
         self.tell_what_is_taken(provider, &server);
-        let kept = self.kept(&name, provider, &server).await?;
-        let mut settings = AccountSettings { provider, ..self.settings(server, kept.source.clone()) };
+        let stored = self.stored(&name, provider, &server).await?;
+        let mut settings = AccountSettings { provider, ..self.settings(server, stored.source.clone()) };
         if settings.maildir.is_none() && self.wants_maildir() {
             // A placeholder until the Maildir is known; nothing is written there.
             settings.maildir = Some(format!("~/Mail/{name}"));
         }
-        let mut tried = self.try_login(&name, &mut settings, &kept, &address).await?;
+        let mut tried = self.try_login(&name, &mut settings, &stored, &address).await?;
         let only_new = match tried.only_new {
             Some(answered) => answered,
             None => {
@@ -220,7 +220,7 @@ impl<'a> Wizard<'a> {
         let extended = self.extended(&name, &settings)?;
         let context = Arc::new(self.context(&extended)?);
         let known = if only_new { login::on_server(&tried, &extended, &context).await? } else { Vec::new() };
-        let (mut secret_files, by_hand) = self.secret_files(&name, &kept, tried.password.take()).await?;
+        let (mut secret_files, by_hand) = self.secret_files(&name, &stored, tried.password.take()).await?;
         let to_gmail = settings.gmail.as_ref().map(|gmail| gmail.address.clone());
         secret_files.extend(settings.gmail.and_then(gmail::file));
         let new_account = NewAccount { name, secret_files, known };

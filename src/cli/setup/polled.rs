@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Wizard;
 use crate::account::AccountName;
 use crate::advice::by_request::{no_daemon_yet, reload};
-use crate::cli::arguments::Answer;
+use crate::cli::arguments::YesOrNo;
 use crate::cli::output::say;
 use crate::cli::prepare;
 use crate::cli::wrapped::{say_sentence, stderr_sentence};
@@ -46,22 +46,23 @@ impl Wizard<'_> {
         let answer = self.options.user_unit;
         let home = self.environment.config_home.clone();
         let own = home.filter(|home| self.target.path == home.join("mailferry/config.toml"));
-        let Some(home) = own.filter(|_| answer != Some(Answer::No) && (answer.is_some() || self.asker.is_there)) else {
-            if answer == Some(Answer::Yes) {
+        let Some(home) = own.filter(|_| answer != Some(YesOrNo::No) && (answer.is_some() || self.asker.is_there))
+        else {
+            if answer == Some(YesOrNo::Yes) {
                 stderr_sentence("mailferry: the user unit is for a configuration in its usual place");
             }
             return;
         };
         let looked = threads::blocking(move || UserUnit::look(&home)).await;
         let Some(unit) = looked.ok().flatten() else {
-            if answer == Some(Answer::Yes) {
+            if answer == Some(YesOrNo::Yes) {
                 stderr_sentence(
                     "mailferry: there is no service manager of yours to ask; systemd/README.md has other ways",
                 );
             }
             return;
         };
-        if runs && !unit.is_active && answer != Some(Answer::Yes) {
+        if runs && !unit.is_active && answer != Some(YesOrNo::Yes) {
             return;
         }
         if !self.arguments.quiet || answer.is_none() {
@@ -72,7 +73,7 @@ impl Wizard<'_> {
             unit.commands().iter().for_each(|line| say(format_args!("    {line}")));
         }
         let agreed = match answer {
-            Some(answer) => answer == Answer::Yes,
+            Some(answer) => answer == YesOrNo::Yes,
             None if !can_ask => false,
             None => self.asker.yes("Set this up now?", false, "--user-unit").await.unwrap_or(false),
         };

@@ -20,7 +20,7 @@ use crate::threads;
 
 /// Where the secret is stored, and what setup has to do about it.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct StoredSecret {
     /// The source that the account names.
     pub(super) source: SecretSource,
     /// Whether the password is typed or piped in, and setup stores it there.
@@ -29,7 +29,7 @@ pub(super) struct Kept {
     pub(super) piped: Option<Secret>,
 }
 
-impl Kept {
+impl StoredSecret {
     fn elsewhere(source: SecretSource) -> Self {
         Self { source, comes_from_here: false, piped: None }
     }
@@ -78,28 +78,28 @@ pub(super) fn what_is_taken(provider: &Provider) -> String {
 
 impl Wizard<'_> {
     /// Decides where the secret is stored.
-    pub(super) async fn kept(
+    pub(super) async fn stored(
         &self,
         name: &AccountName,
         provider: Option<&'static Provider>,
         server: &Candidate,
-    ) -> Result<Kept, Ended> {
+    ) -> Result<StoredSecret, Ended> {
         let options = self.options;
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let mut kept = if let Some(file) = &options.password_file {
-            Kept::elsewhere(SecretSource::File(absolute(file)))
+        let mut stored = if let Some(file) = &options.password_file {
+            StoredSecret::elsewhere(SecretSource::File(absolute(file)))
         } else if let Some(line) = &options.password_command {
-            Kept::elsewhere(SecretSource::Command(command_words(line)))
+            StoredSecret::elsewhere(SecretSource::Command(command_words(line)))
         } else if let Some(credential) = &options.password_credential {
             credential_of(credential, options.password_stdin)?
         } else if options.sign_in {
             self.sign_in_client(provider).await?
         } else if options.password_stdin {
-            Kept::here(SecretSource::File(self.free_file(name, "password")))
+            StoredSecret::here(SecretSource::File(self.free_file(name, "password")))
         } else {
             self.ask_where(name, provider, server).await?
         };
-        if let (SecretSource::Credential(credential), true) = (&kept.source, kept.comes_from_here)
+        if let (SecretSource::Credential(credential), true) = (&stored.source, stored.comes_from_here)
             && let Some(why) = self.why_not_sealed(name).await
         {
             stderr_sentence(format_args!(
@@ -108,9 +108,9 @@ impl Wizard<'_> {
             return Err(Ended(ExitStatus::Local));
         }
         if options.password_stdin {
-            kept.piped = Some(secret_line().await?);
+            stored.piped = Some(secret_line().await?);
         }
-        Ok(kept)
+        Ok(stored)
     }
 
     async fn ask_where(
@@ -118,7 +118,7 @@ impl Wizard<'_> {
         name: &AccountName,
         provider: Option<&'static Provider>,
         server: &Candidate,
-    ) -> Result<Kept, Ended> {
+    ) -> Result<StoredSecret, Ended> {
         let takes_password = provider.map_or(!server.oauth_only, |provider| provider.accepts.any_password());
         let takes_oauth = provider.is_some_and(|provider| provider.oauth.is_some());
         if !takes_password && takes_oauth {
@@ -145,11 +145,11 @@ impl Wizard<'_> {
             "2" => {
                 let read = |line: &str| Ok(command_words(line));
                 let words = self.asker.ask("Command", None, "--password-command", read).await?;
-                Ok(Kept::elsewhere(SecretSource::Command(words)))
+                Ok(StoredSecret::elsewhere(SecretSource::Command(words)))
             }
-            "3" => Ok(Kept::here(SecretSource::Credential(name.to_string()))),
+            "3" => Ok(StoredSecret::here(SecretSource::Credential(name.to_string()))),
             "4" => self.sign_in_client(provider).await,
-            _ => Ok(Kept::here(SecretSource::File(self.free_file(name, "password")))),
+            _ => Ok(StoredSecret::here(SecretSource::File(self.free_file(name, "password")))),
         }
     }
 
@@ -162,7 +162,7 @@ impl Wizard<'_> {
     }
 
     /// Returns the OAuth client to sign in with: the user's own, unless the provider has one that registers itself.
-    async fn sign_in_client(&self, provider: Option<&'static Provider>) -> Result<Kept, Ended> {
+    async fn sign_in_client(&self, provider: Option<&'static Provider>) -> Result<StoredSecret, Ended> {
         let preset = provider.and_then(|provider| provider.oauth).and_then(Preset::named);
         let Some(preset) = preset else {
             return Err(usage(
@@ -188,7 +188,7 @@ impl Wizard<'_> {
         if preset.has_tenants() && client.tenant.is_none() && provider.is_some_and(|one| one.id == "outlook") {
             client.tenant = Some("consumers".to_owned());
         }
-        Ok(Kept::elsewhere(SecretSource::SignIn(client)))
+        Ok(StoredSecret::elsewhere(SecretSource::SignIn(client)))
     }
 
     /// Returns a file name beside the configuration that is still free.
@@ -203,11 +203,11 @@ impl Wizard<'_> {
     pub(super) async fn secret_files(
         &self,
         name: &AccountName,
-        kept: &Kept,
+        stored: &StoredSecret,
         password: Option<Secret>,
     ) -> Result<(Vec<(PathBuf, Secret)>, Vec<String>), Ended> {
-        let Some(password) = password.filter(|_| kept.comes_from_here) else { return Ok((Vec::new(), Vec::new())) };
-        match &kept.source {
+        let Some(password) = password.filter(|_| stored.comes_from_here) else { return Ok((Vec::new(), Vec::new())) };
+        match &stored.source {
             SecretSource::File(path) => Ok((vec![(path.clone(), as_line(&password))], Vec::new())),
             SecretSource::Credential(credential) => self.sealed(name, credential, password).await,
             SecretSource::Command(_) | SecretSource::SignIn(_) => Ok((Vec::new(), Vec::new())),
@@ -250,12 +250,12 @@ pub(super) fn as_line(password: &Secret) -> Secret {
 
 /// Returns a systemd credential: one that was passed to this process exists already, any other is made from the
 /// password.
-fn credential_of(name: &str, is_piped: bool) -> Result<Kept, Ended> {
+fn credential_of(name: &str, is_piped: bool) -> Result<StoredSecret, Ended> {
     if !is_credential_name(name) {
         return Err(usage(&format!("`{}` cannot be the name of a credential", text::value(name))));
     }
     let source = SecretSource::Credential(name.to_owned());
     let given = CredentialEnvironment::from_process().credentials_directory;
     let is_there = given.is_some_and(|dir| dir.join(name).exists());
-    Ok(if is_there && !is_piped { Kept::elsewhere(source) } else { Kept::here(source) })
+    Ok(if is_there && !is_piped { StoredSecret::elsewhere(source) } else { StoredSecret::here(source) })
 }

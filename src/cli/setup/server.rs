@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::asker::Asker;
 use super::{Ended, Wizard, usage};
 use crate::account::{Account, AccountName, TlsMode};
-use crate::cli::arguments::{Answer, WhenTls};
+use crate::cli::arguments::{WhenTls, YesOrNo};
 use crate::cli::wrapped::{say_sentence, stderr_sentence};
 use crate::client::reach::greet;
 use crate::discovery::autoconfig::ISPDB;
@@ -173,7 +173,7 @@ impl Wizard<'_> {
 
     async fn may_ask_ispdb(&self, address: &MailAddress) -> Result<bool, Ended> {
         match self.options.ispdb {
-            Some(answer) => Ok(answer == Answer::Yes),
+            Some(answer) => Ok(answer == YesOrNo::Yes),
             None => {
                 let question = format!(
                     "The domain publishes no settings. Ask the ISPDB at {ISPDB}? It sees the domain {}, not your address",

@@ -32,7 +32,7 @@ pub(in crate::cli) enum Mark {
     /// A heading.
     Head,
     /// Something to look at.
-    Trouble,
+    Failure,
 }
 
 impl Mark {
@@ -41,7 +41,7 @@ impl Mark {
         match self {
             Self::Plain => "",
             Self::Head => "\x1b[1m",
-            Self::Trouble => "\x1b[1;31m",
+            Self::Failure => "\x1b[1;31m",
         }
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_mark_costs_no_room_and_ends_in_its_line() {
         let mut row = Row::plain("work  the server refused the login", 6);
-        (row.mark, row.marked) = (Mark::Trouble, 4);
+        (row.mark, row.marked) = (Mark::Failure, 4);
         let colour = Layout { colour: true, ..NARROW };
         assert_eq!(row.lines(colour), ["\x1b[1;31mwork\x1b[0m  the server refused the", "      login"]);
         let head = Row::marked("one two three four five six seven", Mark::Head);

@@ -7,13 +7,13 @@ use crate::account::AccountName;
 use crate::advice;
 use crate::cli::status::layout::{Mark, Row};
 use crate::cli::status_text::{Account, LocalTime, Mail, words};
-use crate::control::status::{AccountStatus, Came, Forwarding, SetAside, State, Status, Trouble};
+use crate::control::status::{AccountStatus, Came, Failure, Forwarding, SetAside, State, Status};
 use crate::text::{Count, Span, plural};
 
 /// Up to this many accounts are shown in full; if there are more, each has one line.
 const IN_FULL: usize = 3;
 
-/// The indent of a trouble's text below its account, in columns.
+/// The indent of a failure's text below its account, in columns.
 const BELOW: usize = 4;
 
 /// How much is shown of each account.
@@ -38,7 +38,7 @@ pub(in crate::cli) struct Overview {
     /// The number of accounts that have not been polled yet.
     new: usize,
     /// The accounts in trouble.
-    troubled: Vec<AccountStatus>,
+    in_trouble: Vec<AccountStatus>,
     /// The accounts that are well and shown in full.
     well: Vec<AccountStatus>,
     /// The accounts that are well and get one line.
@@ -48,8 +48,8 @@ pub(in crate::cli) struct Overview {
 impl Overview {
     /// Makes an overview of a status without accounts.
     pub(in crate::cli) fn new(head: Status, detail: Detail) -> Self {
-        let (troubled, well, lines) = (Vec::new(), Vec::new(), Vec::new());
-        Self { head, detail, accounts: 0, held: 0, new: 0, troubled, well, lines }
+        let (in_trouble, well, lines) = (Vec::new(), Vec::new(), Vec::new());
+        Self { head, detail, accounts: 0, held: 0, new: 0, in_trouble, well, lines }
     }
 
     /// Adds the next account; they arrive sorted by name.
@@ -60,7 +60,7 @@ impl Overview {
         // These are not shown.
         let account = AccountStatus { hours: Vec::new(), recent: Vec::new(), ..account };
         if account.is_in_trouble() {
-            self.troubled.push(account);
+            self.in_trouble.push(account);
         } else {
             self.well.push(account);
         }
@@ -81,11 +81,11 @@ impl Overview {
 
     /// Returns the first rows: the totals, and the daemon that they come from.
     pub(in crate::cli) fn head(&self) -> Vec<Row> {
-        let (head, troubled) = (&self.head, self.troubled.len());
-        let well = self.accounts.saturating_sub(troubled + self.new + self.held);
+        let (head, in_trouble) = (&self.head, self.in_trouble.len());
+        let well = self.accounts.saturating_sub(in_trouble + self.new + self.held);
         let mut sums = format!("{}: {well} well", Count::of(self.accounts, "account"));
-        if troubled > 0 {
-            sums += &format!(", {troubled} IN TROUBLE");
+        if in_trouble > 0 {
+            sums += &format!(", {in_trouble} IN TROUBLE");
         }
         if self.held > 0 {
             sums += &format!(", {} in use by another mailferry", self.held);
@@ -98,13 +98,13 @@ impl Overview {
         if head.queued > 0 {
             sums += &format!(", {} queued", head.queued);
         }
-        let mark = if troubled > 0 { Mark::Trouble } else { Mark::Head };
+        let mark = if in_trouble > 0 { Mark::Failure } else { Mark::Head };
         let up = Span::between(head.started, head.now);
         let program = format!("mailferry {}, process {}, up for {up}", head.program, head.pid);
         let mut rows = vec![Row::marked(sums, mark), Row::plain(program, 2)];
         if let Some(problem) = &head.config_problem {
             let words = "The configuration was changed and has errors, so the previous one stays in force:";
-            rows.push(Row::marked(words, Mark::Trouble));
+            rows.push(Row::marked(words, Mark::Failure));
             rows.extend(problem.lines().map(|line| Row::plain(line, 0)));
         }
         rows
@@ -113,13 +113,13 @@ impl Overview {
     /// Returns the rows of the accounts.
     pub(in crate::cli) fn body(&self) -> Box<dyn Iterator<Item = Row> + '_> {
         let now = self.head.now;
-        let mut troubled: Vec<&AccountStatus> = self.troubled.iter().collect();
-        // Accounts with the same trouble are grouped, with its text once.
-        troubled.sort_by_key(|account| (what(account), &account.host, text(account), &account.account));
+        let mut in_trouble: Vec<&AccountStatus> = self.in_trouble.iter().collect();
+        // Accounts with the same failure are grouped, with its text once.
+        in_trouble.sort_by_key(|account| (what(account), &account.host, text(account), &account.account));
         if !self.has_lines() {
-            return Box::new(troubled.into_iter().chain(&self.well).flat_map(move |account| in_full(account, now)));
+            return Box::new(in_trouble.into_iter().chain(&self.well).flat_map(move |account| in_full(account, now)));
         }
-        let mut rows = in_trouble(&troubled, now);
+        let mut rows = rows_in_trouble(&in_trouble, now);
         if !self.lines.is_empty() {
             rows.push(Row::default());
         }
@@ -134,7 +134,7 @@ fn in_full(account: &AccountStatus, now: i64) -> Vec<Row> {
     rows.extend(lines.lines().map(|line| Row::plain(line, Account::LABEL)));
     if let Some(first) = rows.get_mut(1) {
         first.marked = account.account.len();
-        first.mark = if account.is_in_trouble() { Mark::Trouble } else { Mark::Head };
+        first.mark = if account.is_in_trouble() { Mark::Failure } else { Mark::Head };
     }
     rows
 }
@@ -145,10 +145,10 @@ const NOT_FORWARDED: &str = "not forwarded";
 /// The label of an account of which some messages were set aside.
 const SET_ASIDE: &str = "set aside";
 
-/// Labels the trouble.
+/// Labels the failure.
 fn what(account: &AccountStatus) -> &'static str {
-    match (&account.trouble, account.hung_since) {
-        (Some(trouble), None) => trouble.cause.name(),
+    match (&account.failure, account.hung_since) {
+        (Some(failure), None) => failure.cause.name(),
         (_, Some(_)) => words(State::Hung),
         (None, None) if account.forward.as_ref().is_some_and(Forwarding::is_held_up) => NOT_FORWARDED,
         (None, None) => SET_ASIDE,
@@ -157,32 +157,32 @@ fn what(account: &AccountStatus) -> &'static str {
 
 /// Says what happened and what to do about it.
 fn text(account: &AccountStatus) -> Option<Cow<'_, str>> {
-    let trouble = || account.trouble.as_ref().map(|trouble| trouble.text.as_str().into());
+    let failure = || account.failure.as_ref().map(|failure| failure.text.as_str().into());
     let forward = || account.not_forwarded().and_then(|forward| forward_text(forward, &account.account));
-    if account.hung_since.is_some() { None } else { trouble().or_else(forward) }
+    if account.hung_since.is_some() { None } else { failure().or_else(forward) }
 }
 
 /// Returns the rows of the accounts in trouble: cause, since when and the next try of each, followed by what to do for
-/// each group with the same trouble.
-fn in_trouble(troubled: &[&AccountStatus], now: i64) -> Vec<Row> {
-    let width = widest(troubled.iter().map(|account| &account.account));
+/// each group with the same failure.
+fn rows_in_trouble(in_trouble: &[&AccountStatus], now: i64) -> Vec<Row> {
+    let width = widest(in_trouble.iter().map(|account| &account.account));
     let alike = |one: &&AccountStatus, other: &&AccountStatus| {
         (what(one), &one.host, text(one)) == (what(other), &other.host, text(other))
     };
     let mut rows = Vec::new();
-    for group in troubled.chunk_by(alike) {
+    for group in in_trouble.chunk_by(alike) {
         rows.push(Row::default());
-        rows.extend(group.iter().map(|account| trouble_line(account, width, now)));
+        rows.extend(group.iter().map(|account| failure_line(account, width, now)));
         let words = group.first().and_then(|account| text(account));
         rows.extend(words.map(|words| Row::plain(format!("{:BELOW$}{words}", ""), BELOW)));
     }
     rows
 }
 
-fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
+fn failure_line(account: &AccountStatus, width: usize, now: i64) -> Row {
     let name = &account.account;
-    let mut about = match (&account.trouble, account.hung_since) {
-        (Some(trouble), None) => about_trouble(account, trouble, now),
+    let mut about = match (&account.failure, account.hung_since) {
+        (Some(failure), None) => about_failure(account, failure, now),
         (_, Some(since)) => vec![format!("{} since {}", words(State::Hung), LocalTime(since))],
         (None, None) => account.not_forwarded().map(|forward| forward_line(forward, now)).into_iter().collect(),
     };
@@ -190,7 +190,7 @@ fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
     let mut about = about.into_iter();
     Row {
         text: about.next().unwrap_or_else(|| name.clone()),
-        mark: Mark::Trouble,
+        mark: Mark::Failure,
         marked: name.len(),
         hanging: width + 2,
         shorter: about.collect(),
@@ -198,15 +198,15 @@ fn trouble_line(account: &AccountStatus, width: usize, now: i64) -> Row {
 }
 
 /// Says what is wrong, where, since when, and when the next try is; then the same in shorter versions.
-fn about_trouble(account: &AccountStatus, trouble: &Trouble, now: i64) -> Vec<String> {
-    let since = Span::between(trouble.since, now);
-    let times = match trouble.times {
+fn about_failure(account: &AccountStatus, failure: &Failure, now: i64) -> Vec<String> {
+    let since = Span::between(failure.since, now);
+    let times = match failure.times {
         ..=1 => String::new(),
         times => format!(", {times} {}", plural(times.into(), "poll")),
     };
     // A local problem is not the server's fault.
-    let place = if trouble.cause.is_local() { String::new() } else { format!(" at {}", account.host) };
-    let (cause, next) = (trouble.cause.name(), next_try(account, now));
+    let place = if failure.cause.is_local() { String::new() } else { format!(" at {}", account.host) };
+    let (cause, next) = (failure.cause.name(), next_try(account, now));
     let briefly = next.replacen("next try", "next", 1);
     vec![
         format!("{cause}{place} for {since}{times}; {next}"),
@@ -286,13 +286,13 @@ impl Line {
         let last = self.last.map_or_else(|| "-".to_owned(), |time| ago(now.saturating_sub(time)));
         let next = self.next.map_or_else(|| "now".to_owned(), |time| in_one_unit(time.saturating_sub(now)));
         let today = Mail(self.today);
-        let aside = match self.quarantined {
+        let quarantined = match self.quarantined {
             0 => String::new(),
-            aside => format!(", {aside} in quarantine"),
+            count => format!(", {count} in quarantine"),
         };
         let begin = format!("{name:width$}  {state:7}  last {last:11}");
-        let text = format!("{begin}  next {next:7}  today {today}{aside}");
-        let shorter = vec![format!("{begin}  {today}{aside}"), begin, format!("{name:width$}  {state}")];
+        let text = format!("{begin}  next {next:7}  today {today}{quarantined}");
+        let shorter = vec![format!("{begin}  {today}{quarantined}"), begin, format!("{name:width$}  {state}")];
         Row { shorter, ..Row::plain(text, width + 2) }
     }
 }
@@ -342,8 +342,8 @@ mod tests {
 
     fn refused(number: usize) -> AccountStatus {
         let text = "the server refused the login. Check username and password".to_owned();
-        let trouble = Trouble { cause: Cause::LoginRefused, times: 2, since: 89_000, text };
-        AccountStatus { state: State::Trouble, trouble: Some(trouble), next_poll: Some(93_600), ..of(number) }
+        let failure = Failure { cause: Cause::LoginRefused, times: 2, since: 89_000, text };
+        AccountStatus { state: State::Failing, failure: Some(failure), next_poll: Some(93_600), ..of(number) }
     }
 
     fn shown(status: &Status, detail: Detail, width: Option<usize>) -> String {
@@ -433,7 +433,7 @@ mod tests {
         let text = shown(&status(accounts), Detail::AsFits, None);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[3].starts_with("person03  hung: waiting for the disk since 19"), "{text}");
-        // Accounts with the same trouble have its text once.
+        // Accounts with the same failure have its text once.
         assert_eq!(
             lines[5..8],
             [
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trouble_has_one_line_on_any_usual_terminal() {
+    fn a_failure_has_one_line_on_any_usual_terminal() {
         let accounts: Vec<AccountStatus> = (0..30).map(|n| if n == 7 { refused(7) } else { of(n) }).collect();
         let status = status(accounts);
         for (columns, line) in [
@@ -465,8 +465,8 @@ mod tests {
     #[test]
     fn what_is_wrong_on_this_machine_names_no_server() {
         let mut full = refused(7);
-        if let Some(trouble) = &mut full.trouble {
-            trouble.cause = Cause::Storage;
+        if let Some(failure) = &mut full.failure {
+            failure.cause = Cause::Storage;
         }
         let accounts = (0..30).map(|n| if n == 7 { full.clone() } else { of(n) });
         let text = shown(&status(accounts.collect()), Detail::AsFits, None);
@@ -474,10 +474,10 @@ mod tests {
     }
 
     #[test]
-    fn few_accounts_and_those_that_are_asked_for_are_told_in_full_and_troubles_first() {
+    fn few_accounts_and_those_that_are_asked_for_are_told_in_full_and_failures_first() {
         let text = shown(&status(vec![of(0), refused(1)]), Detail::AsFits, None);
-        let (trouble, well) = (text.find("person01: in trouble"), text.find("person00: all is well"));
-        assert!(trouble.is_some() && trouble < well, "{text}");
+        let (failure, well) = (text.find("person01: in trouble"), text.find("person00: all is well"));
+        assert!(failure.is_some() && failure < well, "{text}");
         let text = shown(&status((0..30).map(of).collect()), Detail::Full, None);
         assert_eq!(text.matches("  last new mail -").count(), 30);
     }

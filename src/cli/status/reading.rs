@@ -161,7 +161,7 @@ pub(super) fn read(status: Status, reader: &mut impl StatusReader) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::status::Trouble;
+    use crate::control::status::Failure;
     use crate::control::status::examples::{account, status};
     use crate::schedule::Cause;
 
@@ -194,8 +194,8 @@ mod tests {
 
     #[test]
     fn a_monitor_is_told_of_the_configuration_first() {
-        let trouble = Trouble { cause: Cause::Tls, times: 1, since: 0, text: String::new() };
-        let wrong = AccountStatus { trouble: Some(trouble), ..account("wrong") };
+        let failure = Failure { cause: Cause::Tls, times: 1, since: 0, text: String::new() };
+        let wrong = AccountStatus { failure: Some(failure), ..account("wrong") };
         for (problem, accounts, expected) in [
             (None, vec![account("a")], ExitStatus::Ok),
             (None, vec![wrong.clone(), account("a")], ExitStatus::Partial),

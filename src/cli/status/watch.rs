@@ -128,7 +128,7 @@ impl Picture {
     fn head(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         if let Some(problem) = &self.problem {
-            rows.push(Row::marked(problem.as_str(), Mark::Trouble));
+            rows.push(Row::marked(problem.as_str(), Mark::Failure));
             let asked = self.last.as_ref().map(|last| format!("What it said at {}:", LocalTime(last.now())));
             rows.extend(asked.map(|words| Row::plain(words, 2)));
         }

@@ -12,18 +12,18 @@ use crate::sasl::LoginMethod;
 /// How many sessions one login may take: one for each possible method, and one without CAPA.
 const MOST_SESSIONS: usize = 8;
 
-/// In how many of them the credential may be sent: a server that hangs up on it may mean a refusal, and lock the
-/// account after too many attempts.
+/// In how many of them the credential may be sent: a server that closes the connection at it may mean a refusal, and
+/// lock the account after too many attempts.
 const MOST_OFFERS: usize = 2;
 
 /// What was found out about one address of the server.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct AddressProfile {
     /// The login methods that failed, in the order in which they were tried.
     pub(super) failed: Vec<LoginMethod>,
-    /// Whether the server hung up on CAPA.
+    /// Whether the connection was closed by the server at CAPA.
     pub(super) without_capa: bool,
-    /// Whether the server hung up before it answered UTF8.
+    /// Whether the connection was closed by the server before it answered UTF8.
     pub(super) without_utf8: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Addresses {
     /// The error at the first address that was left for another one, reported if none does better.
     first: Option<ClientError>,
     /// What was found out about an address that was left with another login method untried.
-    left: Option<Place>,
+    left: Option<AddressProfile>,
     /// Whether no other address does better.
     alone: bool,
 }
@@ -77,7 +77,13 @@ impl Addresses {
     ///
     /// If the credential was sent once, its second and last use is for another address if there is one, otherwise for
     /// another method.
-    pub(super) fn next(&mut self, ended: Ended, another_way: bool, another_address: bool, here: &mut Place) -> Next {
+    pub(super) fn next(
+        &mut self,
+        ended: Ended,
+        another_way: bool,
+        another_address: bool,
+        here: &mut AddressProfile,
+    ) -> Next {
         let (peer, error) = match ended {
             Ended::Unreached(error) => return self.back(error, here),
             Ended::Broken { peer, error, offered } => {
@@ -105,7 +111,7 @@ impl Addresses {
         })
     }
 
-    fn leave(&mut self, peer: SocketAddr, error: ClientError, place: Place, another_way: bool) {
+    fn leave(&mut self, peer: SocketAddr, error: ClientError, place: AddressProfile, another_way: bool) {
         self.avoid.push(peer);
         self.first.get_or_insert(error);
         self.failed_elsewhere.extend(&place.failed);
@@ -115,7 +121,7 @@ impl Addresses {
     }
 
     /// Handles that no further address was reached: returns to one that was left with another login method untried.
-    fn back(&mut self, error: ClientError, here: &mut Place) -> Next {
+    fn back(&mut self, error: ClientError, here: &mut AddressProfile) -> Next {
         match (self.first.take(), self.left.take()) {
             (Some(first), Some(place)) => {
                 (self.alone, *here) = (true, place);
@@ -130,7 +136,7 @@ impl Addresses {
     }
 
     /// Remembers the methods that failed at any address as failed at the server.
-    fn remember_all(&mut self, here: &mut Place) {
+    fn remember_all(&mut self, here: &mut AddressProfile) {
         let mut failed = std::mem::take(&mut self.failed_elsewhere);
         failed.retain(|way| !here.failed.contains(way));
         failed.append(&mut here.failed);

@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use super::addresses::{Addresses, Ended, Next, Place};
+use super::addresses::{AddressProfile, Addresses, Ended, Next};
 use super::{CachedCapabilities, Failure, LoggedIn, Login, LoginError};
 use crate::account::{Account, AuthChoice};
 use crate::client::error::NotOffered;
@@ -13,7 +13,7 @@ use crate::pop3::{
     Capabilities, CommandKind, FramingError, Mechanism, Refusal, ResponseCode, is_unknown_method, judge_refusal,
 };
 use crate::provider::Provider;
-use crate::sasl::{Link, LoginMethod, Offer, ways_to_log_in};
+use crate::sasl::{Exposure, LoginMethod, Offer, ways_to_log_in};
 use crate::secret::Secret;
 
 /// A login in progress, over one session or several.
@@ -22,17 +22,17 @@ pub(super) struct Attempt<'a> {
     password: &'a Secret,
     cached: &'a CachedCapabilities,
     /// What was found out about the current address.
-    here: Place,
+    here: AddressProfile,
     /// The addresses tried so far, and what may be tried next.
     addresses: Addresses,
-    /// Whether the server hung up on a method and there is another one.
+    /// Whether the connection was closed by the server at a method and there is another one.
     another_way: bool,
     /// Whether the session ended at a method while another was left, for now or for the next poll.
     untried: bool,
     /// Whether this session failed for a reason other than the method and the credential, so that another address may
     /// do.
     another_address: bool,
-    /// Whether a method was refused in this session, which may be why the server hung up.
+    /// Whether a method was refused in this session, which may be why the connection was closed by the server.
     refused: bool,
     /// Whether the server refused a method that hides the password: it may only pretend to support such methods.
     only_showing: bool,
@@ -54,7 +54,7 @@ impl<'a> Attempt<'a> {
             account,
             password,
             cached,
-            here: Place::default(),
+            here: AddressProfile::default(),
             addresses: Addresses::default(),
             another_way: false,
             untried: false,
@@ -65,7 +65,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Logs in, in one session, or in several if the server hangs up on a method or one of its addresses does not work.
+    /// Logs in, in one session, or in several if the server closes the connection at a method or one of its addresses
+    /// does not work.
     pub(super) async fn run(mut self, dialer: &dyn Dial) -> Result<LoggedIn, LoginError> {
         loop {
             (self.another_way, self.untried, self.another_address, self.refused) = (false, false, false, false);
@@ -83,7 +84,7 @@ impl<'a> Attempt<'a> {
                 Next::Address => {}
                 Next::Over(error) => {
                     if !self.untried && self.addresses.sessions > 1 && !is_refusal(&error) {
-                        // It hangs up on everything, so the login method is hardly the reason.
+                        // It closes the connection at everything, so the login method is hardly the reason.
                         self.here.failed.retain(|way| self.overheard && way.hides_password());
                     }
                     return Err(self.over(error));
@@ -107,7 +108,7 @@ impl<'a> Attempt<'a> {
             let offer = Offer {
                 capabilities: Some(announced),
                 timestamp: None,
-                link: Link::Cleartext,
+                exposure: Exposure::Cleartext,
                 bindable: false,
                 earlier: &[],
             };
@@ -124,12 +125,12 @@ impl<'a> Attempt<'a> {
         let (mut client, greeting) = reached.map_err(Ended::Unreached)?;
         client.refuse_cleartext(account).map_err(Ended::Unreached)?;
         client.careful = cached.one_at_a_time;
-        self.overheard |= client.link() == Link::Cleartext;
+        self.overheard |= client.exposure() == Exposure::Cleartext;
         let utf8 = !self.here.without_utf8;
         let login = Login { account, password, timestamp: greeting.timestamp.as_deref(), utf8 };
         match self.enter(&mut client, &login).await {
             Ok((method, capabilities)) => {
-                let Place { failed, without_capa, .. } = std::mem::take(&mut self.here);
+                let AddressProfile { failed, without_capa, .. } = std::mem::take(&mut self.here);
                 Ok(LoggedIn { client, capabilities, bears_capa: !without_capa, method, failed })
             }
             Err(error) => Err(self.broken(error, &client)),
@@ -162,17 +163,17 @@ impl<'a> Attempt<'a> {
             let failure = match tried {
                 Ok(None) => return Ok((method, announced)),
                 Ok(Some(failure)) => failure,
-                Err(error) => return Err(self.broke(error, method, client, login, announced.as_ref())),
+                Err(error) => return Err(self.session_broke(error, method, client, login, announced.as_ref())),
             };
-            let Judged { error, another } = self.judge(failure, method, client.link(), login);
+            let Judged { error, another } = self.judge(failure, method, client.exposure(), login);
             if !another {
                 return Err(error);
             }
             if std::mem::take(&mut from_memory) {
-                // The cached capabilities may be outdated. Many servers hang up after a refusal.
+                // The cached capabilities may be outdated. Many servers close the connection after a refusal.
                 match client.capabilities().await {
                     Ok(now) => announced = now,
-                    Err(_) => return Err(self.hung_up(error, client, login, announced.as_ref())),
+                    Err(_) => return Err(self.connection_closed(error, client, login, announced.as_ref())),
                 }
             }
             let Some(next) = self.next(client, login, announced.as_ref())? else {
@@ -184,7 +185,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Decides what a failure means for this method and the others.
-    fn judge(&mut self, failure: Failure, method: LoginMethod, link: Link, login: &Login<'_>) -> Judged {
+    fn judge(&mut self, failure: Failure, method: LoginMethod, exposure: Exposure, login: &Login<'_>) -> Judged {
         self.refused = true;
         let (asked, response, offered, certain) = match failure {
             Failure::Refused { asked, response, offered, certain } => (asked, response, offered, certain),
@@ -198,7 +199,8 @@ impl<'a> Attempt<'a> {
         // Doubting such a refusal costs nothing if nobody can listen: the method may be at fault, and the password is
         // sent again.
         let auto = login.account.auth == AuthChoice::Auto;
-        let doubtful = refusal == Refusal::Credentials && auto && method.hides_password() && link != Link::Cleartext;
+        let doubtful =
+            refusal == Refusal::Credentials && auto && method.hides_password() && exposure != Exposure::Cleartext;
         self.only_showing |= doubtful && !unknown;
         // A server that does not know a method may answer anything. So unless it certainly means the credentials,
         // another method comes first next time.
@@ -223,8 +225,8 @@ impl<'a> Attempt<'a> {
         let bindable = client.info.binding.is_some();
         let failed = &self.here.failed;
         let earlier = [failed.as_slice(), &self.addresses.failed_elsewhere, &self.cached.failed_logins].concat();
-        let (timestamp, link) = (login.timestamp, client.link());
-        let offer = Offer { capabilities: announced, timestamp, link, bindable, earlier: &earlier };
+        let (timestamp, exposure) = (login.timestamp, client.exposure());
+        let offer = Offer { capabilities: announced, timestamp, exposure, bindable, earlier: &earlier };
         let Account { auth, uses_token, .. } = login.account;
         let ways = ways_to_log_in(*auth, *uses_token, &offer).map_err(ClientError::NoLogin)?;
         let before = |way: &LoginMethod| self.cached.failed_logins.iter().position(|failed| failed == way);
@@ -244,7 +246,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Handles a session that broke while a method was tried, which may have been more than the server tolerates.
-    fn broke(
+    fn session_broke(
         &mut self,
         error: ClientError,
         method: LoginMethod,
@@ -263,11 +265,11 @@ impl<'a> Attempt<'a> {
             // It may have been UTF8 that it did not tolerate.
             let utf8 = login.utf8 && announced.is_some_and(Capabilities::utf8) && !client.login.utf8_answered;
             self.here.without_utf8 |= utf8;
-            // After a refusal, the refusal may be why it hung up.
+            // After a refusal, the refusal may be why it closed the connection.
             if !self.refused {
                 self.here.failed.push(method);
             }
-            let error = self.hung_up(error, client, login, announced);
+            let error = self.connection_closed(error, client, login, announced);
             if utf8 && !self.another_way {
                 self.here.failed.pop_if(|way| *way == method);
                 self.another_way = true;
@@ -277,8 +279,8 @@ impl<'a> Attempt<'a> {
         error
     }
 
-    /// Handles a server that hung up; another session is worthwhile if another method is left.
-    fn hung_up(
+    /// Handles a connection that was closed by the server; another session is worthwhile if another method is left.
+    fn connection_closed(
         &mut self,
         error: ClientError,
         client: &Client,

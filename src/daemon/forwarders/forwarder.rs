@@ -31,7 +31,7 @@ pub(super) struct Forwarder {
     /// off.
     pub(super) holds: bool,
     /// Why mail waits, in words, and since when, in seconds since 1970.
-    pub(super) trouble: Option<(i64, String)>,
+    pub(super) failure: Option<(i64, String)>,
     /// The destination in words.
     pub(super) to: String,
     /// What the last look found in the spool.
@@ -128,7 +128,7 @@ impl Forwarder {
             None => None,
         };
         let Some((pause, why)) = pause else {
-            (self.failures, self.trouble) = (0, None);
+            (self.failures, self.failure) = (0, None);
             self.due = self.more.then_some(now);
             news.extend(self.told.take().map(|_| Notification::ForwardingRecovered));
             return news;
@@ -139,14 +139,14 @@ impl Forwarder {
         self.holds = report.end.is_err() && !report.is_of_one;
         let is_new = self.more && !self.holds;
         self.due = Some(if is_new { now } else { now + pause.time(self.failures) });
-        let since = self.trouble.as_ref().map_or(wall, |(since, _)| *since);
+        let since = self.failure.as_ref().map_or(wall, |(since, _)| *since);
         let is_news = self.told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN);
         if is_news && (pause == Pause::Person || self.failures >= TOLD_AFTER) {
             self.told = Some(now);
             let text = format!("forwarding to {}: {why}", report.to);
             news.push(Notification::Forwarding { text, count: report.waiting.messages });
         }
-        self.trouble = Some((since, why));
+        self.failure = Some((since, why));
         news
     }
 }
@@ -180,12 +180,12 @@ pub(super) mod tests {
             pauses.push(forwarder.due.unwrap().checked_sub(now).unwrap().as_secs());
         }
         assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1800, 1800, 1800]);
-        assert_eq!(told, 1, "a trouble is told once");
-        assert_eq!(forwarder.trouble.as_ref().unwrap().0, 50, "since the first failure");
+        assert_eq!(told, 1, "a failure is told once");
+        assert_eq!(forwarder.failure.as_ref().unwrap().0, 50, "since the first failure");
         drop(forwarder.take_in(&report(2, 3, down()), now, 60));
         assert_eq!(forwarder.due, Some(now + Duration::from_secs(30)));
         assert_eq!(forwarder.take_in(&report(3, 0, Ok(())), now, 61), [Notification::ForwardingRecovered]);
-        assert_eq!((forwarder.due, forwarder.trouble, forwarder.forwarded), (None, None, 5));
+        assert_eq!((forwarder.due, forwarder.failure, forwarder.forwarded), (None, None, 5));
     }
 
     #[test]
@@ -194,6 +194,6 @@ pub(super) mod tests {
         let put_off = down().err();
         let news = forwarder.take_in(&ForwardReport { put_off, ..report(1, 2, Ok(())) }, Duration::from_secs(9), 50);
         assert!(news.is_empty(), "it may pass");
-        assert_eq!(forwarder.trouble, Some((50, "cannot x: the destination said \"down\"".to_owned())));
+        assert_eq!(forwarder.failure, Some((50, "cannot x: the destination said \"down\"".to_owned())));
     }
 }

@@ -149,10 +149,10 @@ impl Supervisor {
     /// Returns the line for `systemctl status`.
     pub(super) fn line(&self) -> String {
         let wall = self.context.clock.read().wall;
-        let troubled = self.accounts.values().filter(|kept| kept.trouble_at(wall).is_some()).count();
+        let in_trouble = self.accounts.values().filter(|kept| kept.failure_at(wall).is_some()).count();
         let mut line = format!("{}, {} being polled", Count::of(self.accounts.len(), "account"), self.queue.running());
-        if troubled > 0 {
-            line.push_str(&format!(", {troubled} in trouble: {SEE_STATUS}"));
+        if in_trouble > 0 {
+            line.push_str(&format!(", {in_trouble} in trouble: {SEE_STATUS}"));
         }
         if self.config_problem.is_some() {
             line.push_str("; the changed configuration has errors and is not in force");

@@ -92,7 +92,7 @@ impl Supervisor {
                 continue;
             }
             match self.accounts.get_mut(&name) {
-                Some(kept) if kept.account == account && kept.trouble().is_none() => {}
+                Some(kept) if kept.account == account && kept.failure().is_none() => {}
                 Some(kept) => {
                     kept.reconfigure(account, count, now);
                     if !self.unrecalled.contains_key(&name) {

@@ -7,7 +7,7 @@ use super::grammar::{Statement, Token};
 use crate::account::TlsMode;
 use crate::import::draft::{Draft, Note, Password, Removal};
 use crate::import::source::expand;
-use crate::import::{Places, destination, netrc};
+use crate::import::{SearchPaths, destination, netrc};
 use crate::secret::Secret;
 
 /// Makes a draft of an account, and returns the path of its cache if it has one.
@@ -15,7 +15,7 @@ pub(super) fn draft(
     account: &Statement,
     line: usize,
     rules: &Rules<'_>,
-    places: &Places,
+    search_paths: &SearchPaths,
     rc: &[u8],
 ) -> Result<(Draft, Option<PathBuf>), Note> {
     let Some(Token::Text(name)) = account.tokens.get(1) else {
@@ -32,7 +32,7 @@ pub(super) fn draft(
     // The login name comes after `server`; a `user` before it is a local user.
     let server_at = account.tokens.iter().position(|token| matches!(token, Token::Word(word) if word == "server"));
     let behind = Statement { tokens: account.tokens.get(server_at.unwrap_or(0)..).unwrap_or_default().to_vec(), line };
-    let Some(user) = behind.behind("user").map(str::to_owned).or_else(|| places.user.clone()) else {
+    let Some(user) = behind.behind("user").map(str::to_owned).or_else(|| search_paths.user.clone()) else {
         return Err(Note::new(origin, "it has no user: add it and try again"));
     };
     let mut draft = Draft::new(origin, host, user.as_str());
@@ -63,9 +63,9 @@ pub(super) fn draft(
         draft.enabled = false;
         draft.became("disabled", "enabled = false: it is polled when it is named");
     }
-    deliver(&mut draft, rules.of_account.get(name).map(String::as_str).or(rules.default_action), rules, places);
+    deliver(&mut draft, rules.of_account.get(name).map(String::as_str).or(rules.default_action), rules, search_paths);
     let mut cache = None;
-    words(&mut draft, account, &behind, places, &mut cache);
+    words(&mut draft, account, &behind, search_paths, &mut cache);
     if let Some(seconds) = rules.settings.timeout {
         draft.wait_for("set timeout", seconds);
     }
@@ -96,7 +96,7 @@ fn proxy(draft: &mut Draft, url: &str) {
 }
 
 /// Sets where all mail of the account goes, by the action that takes it.
-fn deliver(draft: &mut Draft, action: Option<&str>, rules: &Rules<'_>, places: &Places) {
+fn deliver(draft: &mut Draft, action: Option<&str>, rules: &Rules<'_>, search_paths: &SearchPaths) {
     let named = action.and_then(|name| Some((name, rules.targets.get(name)?)));
     let Some((name, target)) = named else {
         return draft.note("no action that takes all its mail", "the Maildir is named like the account");
@@ -104,7 +104,7 @@ fn deliver(draft: &mut Draft, action: Option<&str>, rules: &Rules<'_>, places: &
     let path = match &target.does {
         Does::Maildir(path) => path,
         Does::Pipe(command) => {
-            let command = tags(command, places).replace("%%", "\0");
+            let command = tags(command, search_paths).replace("%%", "\0");
             let to = destination::shell_command(&command.replace('\0', "%"), &["%"]);
             let to =
                 if command.contains('%') { to } else { destination::shell_command(&command.replace('\0', "%"), &[]) };
@@ -116,26 +116,32 @@ fn deliver(draft: &mut Draft, action: Option<&str>, rules: &Rules<'_>, places: &
         }
         Does::Other => return draft.note(format!("action \"{name}\""), destination::DESTINATIONS),
     };
-    let expanded = tags(path, places);
+    let expanded = tags(path, search_paths);
     if expanded.contains('%') {
         return draft
             .note(format!("maildir \"{path}\""), "its tags are not understood: the Maildir is named like the account");
     }
-    let full = expand(&expanded, places.home.as_deref(), places.home.as_deref().unwrap_or(Path::new("/")));
+    let full = expand(&expanded, search_paths.home.as_deref(), search_paths.home.as_deref().unwrap_or(Path::new("/")));
     let full = full.to_string_lossy().into_owned();
     draft.became("action maildir", format!("maildir = \"{full}\""));
     draft.maildir = Some(full);
 }
 
 /// Replaces `%h` by the home directory and `%u` by the user.
-fn tags(path: &str, places: &Places) -> String {
-    let home = places.home.as_ref().map(|home| home.to_string_lossy().into_owned()).unwrap_or_default();
-    let user = places.user.clone().unwrap_or_default();
+fn tags(path: &str, search_paths: &SearchPaths) -> String {
+    let home = search_paths.home.as_ref().map(|home| home.to_string_lossy().into_owned()).unwrap_or_default();
+    let user = search_paths.user.clone().unwrap_or_default();
     let long = path.replace("%[home]", &home).replace("%[user]", &user);
     long.replace("%h", &home).replace("%u", &user)
 }
 
-fn words(draft: &mut Draft, account: &Statement, behind: &Statement, places: &Places, cache: &mut Option<PathBuf>) {
+fn words(
+    draft: &mut Draft,
+    account: &Statement,
+    behind: &Statement,
+    search_paths: &SearchPaths,
+    cache: &mut Option<PathBuf>,
+) {
     for (at, token) in account.tokens.iter().enumerate().skip(2) {
         let Token::Word(word) = token else { continue };
         // A number or a name after `port` belongs to it.
@@ -157,8 +163,10 @@ fn words(draft: &mut Draft, account: &Statement, behind: &Statement, places: &Pl
                 }
             }
             "cache" => {
-                let base = places.home.as_deref().unwrap_or(Path::new("/"));
-                *cache = account.behind("cache").map(|path| expand(&tags(path, places), places.home.as_deref(), base));
+                let base = search_paths.home.as_deref().unwrap_or(Path::new("/"));
+                *cache = account
+                    .behind("cache")
+                    .map(|path| expand(&tags(path, search_paths), search_paths.home.as_deref(), base));
             }
             "no-verify" => draft.note_unchecked(word),
             "insecure" if draft.tls != TlsMode::StartTls => draft.needless(word),

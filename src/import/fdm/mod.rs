@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::Record;
 use super::source::{self, text};
-use super::{Found, ImportError, Places, Program};
+use super::{Found, ImportError, Program, SearchPaths};
 use account::draft;
 use file::{File, Rules};
 use grammar::{misspelt, statements, tokens};
@@ -17,8 +17,8 @@ mod grammar;
 mod tests;
 
 /// Reads the configuration, and the record of fetched messages.
-pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
-    let path = find(places)?;
+pub(super) fn read(search_paths: &SearchPaths) -> Result<Found, ImportError> {
+    let path = find(search_paths)?;
     let bytes = source::config(&path)?;
     let tokens = tokens(&text(&bytes)).map_err(|line| ImportError::Syntax {
         path: path.clone(),
@@ -26,7 +26,7 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
         what: "a quote is not closed".to_owned(),
     })?;
     misspelt(&tokens).map_err(|(line, what)| ImportError::Syntax { path: path.clone(), line, what })?;
-    let rc = match &places.home {
+    let rc = match &search_paths.home {
         Some(home) => source::record(&home.join(".netrc"))?,
         None => None,
     };
@@ -44,9 +44,9 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     let mut found = file.found;
     for (account, line) in file.accounts {
         let rc = rc.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default();
-        match draft(&account, line, &rules, places, rc) {
+        match draft(&account, line, &rules, search_paths, rc) {
             Ok((mut draft, cache)) => {
-                draft.record = record(places, cache.as_deref())?;
+                draft.record = record(search_paths, cache.as_deref())?;
                 found.drafts.push(draft);
             }
             Err(note) => found.left.push(note),
@@ -56,11 +56,11 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     Ok(found)
 }
 
-fn find(places: &Places) -> Result<PathBuf, ImportError> {
-    if let Some(path) = &places.path {
+fn find(search_paths: &SearchPaths) -> Result<PathBuf, ImportError> {
+    if let Some(path) = &search_paths.path {
         return Ok(path.clone());
     }
-    let home = places.home.iter().map(|home| home.join(".fdm.conf"));
+    let home = search_paths.home.iter().map(|home| home.join(".fdm.conf"));
     let looked: Vec<PathBuf> = home.chain([PathBuf::from("/etc/fdm.conf")]).collect();
     match looked.iter().find(|path| path.exists()) {
         Some(path) => Ok(path.clone()),
@@ -69,8 +69,8 @@ fn find(places: &Places) -> Result<PathBuf, ImportError> {
 }
 
 /// Reads the cache of an account: lines of `LENGTH UNIQUE-ID`, split by the length.
-fn record(places: &Places, cache: Option<&Path>) -> Result<Record, ImportError> {
-    let Some(path) = places.fetched.as_deref().or(cache) else { return Ok(Record::default()) };
+fn record(search_paths: &SearchPaths, cache: Option<&Path>) -> Result<Record, ImportError> {
+    let Some(path) = search_paths.fetched.as_deref().or(cache) else { return Ok(Record::default()) };
     let Some(bytes) = source::record(path)? else { return Ok(Record::default()) };
     Ok(unique_ids(&bytes))
 }

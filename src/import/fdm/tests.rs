@@ -13,8 +13,8 @@ fn a_configuration_becomes_accounts() {
     let path = dir.path().join("fdm.conf");
     std::fs::write(&path, conf).unwrap();
     std::fs::write(dir.path().join("c"), "4 A1b2\n5 a b\nc\n3 xyz\n").unwrap();
-    let places = Places { path: Some(path), home: Some(dir.path().to_owned()), ..Places::default() };
-    let found = read(&places).unwrap();
+    let search_paths = SearchPaths { path: Some(path), home: Some(dir.path().to_owned()), ..SearchPaths::default() };
+    let found = read(&search_paths).unwrap();
     let [a, b] = &found.drafts[..] else { panic!("{found:?}") };
     assert_eq!((a.host.as_str(), a.port, a.username.as_str(), a.enabled), ("pop.h", 1995, "ann", false));
     assert_eq!((a.tls, b.tls, b.port), (TlsMode::Implicit, TlsMode::None, 110));
@@ -37,7 +37,7 @@ fn read_text(text: &str) -> Result<Found, ImportError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fdm.conf");
     std::fs::write(&path, text).unwrap();
-    read(&Places { path: Some(path), home: Some("/home/jo".into()), ..Places::default() })
+    read(&SearchPaths { path: Some(path), home: Some("/home/jo".into()), ..SearchPaths::default() })
 }
 
 const ACCOUNT: &str = "account \"a\" pop3s server \"h\" user \"u\" pass \"p\"\n";

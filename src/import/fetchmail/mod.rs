@@ -8,33 +8,33 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, Note, Record};
 use super::source::{self, expand, text};
-use super::{Found, ImportError, Places, Program};
+use super::{Found, ImportError, Program, SearchPaths};
 use grammar::{File, Setting};
 
 /// The directory of a daemon that Debian's package started.
 const OF_THE_SYSTEM: &str = "/var/lib/fetchmail";
 
 /// Reads the configuration, and the record of fetched messages.
-pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
-    let path = find(places)?;
+pub(super) fn read(search_paths: &SearchPaths) -> Result<Found, ImportError> {
+    let path = find(search_paths)?;
     let bytes = source::config(&path)?;
     let file = grammar::parse(&words::words(&bytes)).map_err(|wrong| ImportError::Syntax {
         path: path.clone(),
         line: wrong.line,
         what: wrong.what,
     })?;
-    let netrc = match &places.home {
+    let netrc = match &search_paths.home {
         Some(home) => source::record(&home.join(".netrc"))?,
         None => None,
     };
-    let ids_file = ids_file(places, &path, &file);
+    let ids_file = ids_file(search_paths, &path, &file);
     let ids = source::record(&ids_file)?;
     let mut found = Found::new(Program::Fetchmail, path.clone());
     let given = convert::Given {
         base: path.parent().unwrap_or(Path::new("/")),
-        home: places.home.as_deref(),
+        home: search_paths.home.as_deref(),
         netrc: netrc.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default(),
-        user: places.user.as_deref(),
+        user: search_paths.user.as_deref(),
     };
     convert::convert(&file, &given, &mut found);
     for draft in &mut found.drafts {
@@ -54,15 +54,15 @@ pub(super) fn read(places: &Places) -> Result<Found, ImportError> {
     Ok(found)
 }
 
-fn find(places: &Places) -> Result<PathBuf, ImportError> {
-    if let Some(path) = &places.path {
+fn find(search_paths: &SearchPaths) -> Result<PathBuf, ImportError> {
+    if let Some(path) = &search_paths.path {
         return Ok(path.clone());
     }
-    let looked: Vec<PathBuf> = places
+    let looked: Vec<PathBuf> = search_paths
         .fetchmail_home
         .iter()
         .map(|dir| dir.join("fetchmailrc"))
-        .chain(places.home.iter().map(|home| home.join(".fetchmailrc")))
+        .chain(search_paths.home.iter().map(|home| home.join(".fetchmailrc")))
         .collect();
     match looked.iter().find(|path| path.exists()) {
         Some(path) => Ok(path.clone()),
@@ -70,15 +70,15 @@ fn find(places: &Places) -> Result<PathBuf, ImportError> {
     }
 }
 
-fn ids_file(places: &Places, config: &Path, file: &File) -> PathBuf {
-    if let Some(path) = &places.fetched {
+fn ids_file(search_paths: &SearchPaths, config: &Path, file: &File) -> PathBuf {
+    if let Some(path) = &search_paths.fetched {
         return path.clone();
     }
     let base = config.parent().unwrap_or(Path::new("/"));
     if let Some(Setting::Words(words)) = file.globals.get("idfile")
         && let Some(word) = words.first()
     {
-        return expand(&text(word), places.home.as_deref(), base);
+        return expand(&text(word), search_paths.home.as_deref(), base);
     }
     if config.starts_with("/etc") {
         let dir = Path::new(OF_THE_SYSTEM);
@@ -86,7 +86,7 @@ fn ids_file(places: &Places, config: &Path, file: &File) -> PathBuf {
         let [usual, _] = &names;
         return names.iter().find(|path| path.exists()).unwrap_or(usual).clone();
     }
-    places.fetchmail_home.as_deref().or(places.home.as_deref()).unwrap_or(base).join(".fetchids")
+    search_paths.fetchmail_home.as_deref().or(search_paths.home.as_deref()).unwrap_or(base).join(".fetchids")
 }
 
 /// Reads the record of a user at a host from a `.fetchids`: lines of `USER@HOST UID`, where USER may contain blanks and

@@ -6,13 +6,13 @@ fn read_text(text: &str) -> Found {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rc");
     std::fs::write(&path, text).unwrap();
-    let places = Places {
+    let search_paths = SearchPaths {
         path: Some(path),
         user: Some("jo".to_owned()),
         home: Some(dir.path().to_owned()),
-        ..Places::default()
+        ..SearchPaths::default()
     };
-    read(&places).unwrap()
+    read(&search_paths).unwrap()
 }
 
 fn only(text: &str) -> Draft {
@@ -201,7 +201,7 @@ fn what_is_wrong_is_told_by_its_line_and_not_shown() {
         ("set nothing-secret", 1),
     ] {
         std::fs::write(&path, text).unwrap();
-        let e = read(&Places { path: Some(path.clone()), ..Places::default() }).unwrap_err().to_string();
+        let e = read(&SearchPaths { path: Some(path.clone()), ..SearchPaths::default() }).unwrap_err().to_string();
         assert!(e.contains(&format!("line {line}:")) && !e.contains("secret"), "{text}: {e}");
     }
 }
@@ -223,7 +223,7 @@ fn a_password_may_stand_in_netrc() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(".netrc"), "machine pop.h login a password from-netrc\n").unwrap();
     std::fs::write(dir.path().join(".fetchmailrc"), "poll work via pop.h user a\n").unwrap();
-    let found = read(&Places { home: Some(dir.path().to_owned()), ..Places::default() }).unwrap();
+    let found = read(&SearchPaths { home: Some(dir.path().to_owned()), ..SearchPaths::default() }).unwrap();
     assert_eq!(clear(&found.drafts[0]), "from-netrc");
     assert!(!format!("{found:?}").contains("from-netrc"));
 }

@@ -20,7 +20,7 @@ fn each_has_its_turn_where_a_session_may_retrieve_only_a_few() {
 }
 
 #[test]
-fn one_that_made_trouble_has_its_turn_before_others_are_compared_a_second_time() {
+fn one_that_failed_has_its_turn_before_others_are_compared_a_second_time() {
     let mut known = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)]);
     let listing = maildrop(&[("a", 2), ("a", 1), ("a", 1)]);
     let listed_as = ListedAs::of(&listing.messages[0]).unwrap();

@@ -51,7 +51,7 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
             "the connection is closed without QUIT: this server removes then what was retrieved (EXPIRE 0), and not all \
              of that came as it was listed"
         ),
-        PollEvent::SessionEnded { trouble: Some(error) } => debug!("QUIT: {error}"),
+        PollEvent::SessionEnded { quit_error: Some(error) } => debug!("QUIT: {error}"),
         PollEvent::SessionFailed { error, next } => session_failed(error, *next),
         _ => {}
     }

@@ -181,7 +181,7 @@ fn a_way_to_log_in_that_is_not_known_is_no_refused_credential() {
 }
 
 #[test]
-fn what_is_said_before_hanging_up_is_read_again() {
+fn what_is_said_before_the_connection_is_closed_is_read_again() {
     let said = goodbye("-ERR [SYS/TEMP] cannot open it").unwrap();
     assert_eq!((said.code, said.text.as_str()), (Some(ResponseCode::SysTemp), "cannot open it"));
     for other in ["+OK", "* BYE", "", "hello", "+ERR no"] {

@@ -11,11 +11,11 @@ impl Session {
     /// # Errors
     /// [`SendError`] if the command does not belong here, must wait, or cannot be written. Then nothing is queued.
     pub fn send(&mut self, command: Command) -> Result<(), SendError> {
-        let asked = command.asked();
-        self.check_turn(asked)?;
+        let kind = command.kind();
+        self.check_turn(kind)?;
         self.held_response = command.write_to(self.output.buffer())?;
-        self.outstanding.push_back(Outstanding { kind: asked, round_trip: self.next_round_trip() });
-        match asked {
+        self.outstanding.push_back(Outstanding { kind, round_trip: self.next_round_trip() });
+        match kind {
             CommandKind::Quit if self.state == SessionState::Transaction => self.state = SessionState::Update,
             CommandKind::Utf8 => self.utf8_sent = true,
             _ => {}

@@ -64,13 +64,13 @@ fn allowed(session: impl Fn() -> Session) -> Vec<String> {
         match session.send(command.clone()) {
             Ok(()) => true,
             Err(error) => {
-                assert_eq!(error, SendError::OutOfTurn { command: command.asked(), state });
+                assert_eq!(error, SendError::OutOfTurn { command: command.kind(), state });
                 assert!(session.output().is_empty());
                 false
             }
         }
     };
-    commands().iter().filter(|command| may_be_sent(command)).map(|command| command.asked().to_string()).collect()
+    commands().iter().filter(|command| may_be_sent(command)).map(|command| command.kind().to_string()).collect()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::line::Line;
 use super::place::{Counts, Credential, Holds, Place, Stage};
 use super::{FEW, Queue};
 use crate::account::AccountName;
-use crate::schedule::patience::{Patience, TAKES_LONG, patience};
+use crate::schedule::credential_wait::{CredentialWait, TAKES_LONG, credential_wait};
 
 impl Queue {
     /// Records that an account that is being polled has to get its credential again, and needs no place meanwhile.
@@ -23,11 +23,11 @@ impl Queue {
     /// also makes room for others.
     pub(crate) fn has_waited_enough(&mut self, account: &AccountName, now: Duration) -> bool {
         let Some(Holds::Room { since, .. }) = self.holds(account) else { return false };
-        let patience = patience(now.saturating_sub(*since), self.is_in_the_way(account));
-        if patience != Patience::GoesOn {
+        let wait = credential_wait(now.saturating_sub(*since), self.is_in_the_way(account));
+        if wait != CredentialWait::GoesOn {
             self.takes_long(account);
         }
-        patience == Patience::IsOver
+        wait == CredentialWait::IsOver
     }
 
     /// Moves an account that takes long to prepare to the room for those, if there is space. It begins there the next

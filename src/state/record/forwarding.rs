@@ -37,11 +37,11 @@ pub enum ForwardRecord {
         breaks: u32,
     },
     /// `t`: a try failed, or has not ended after a while. A hint: it only decides which message is tried first.
-    Troubled {
+    TryFailed {
         /// The file.
         name: String,
         /// When, how often, and whether the destination is at fault.
-        trouble: Trouble,
+        tries: FailedTries,
     },
     /// `Z`: nothing is recorded about it any more.
     Released(String),
@@ -49,7 +49,7 @@ pub enum ForwardRecord {
 
 /// What is known of failed tries with a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Trouble {
+pub struct FailedTries {
     /// The last pass in which a try failed, counting only passes with failures.
     pub turn: u64,
     /// How many tries failed in a row. One that hung counts for several.
@@ -108,7 +108,7 @@ impl ForwardRecord {
                     out.plain(*breaks);
                 }
             }
-            Self::Troubled { name, trouble: Trouble { turn, strikes, behind } } => {
+            Self::TryFailed { name, tries: FailedTries { turn, strikes, behind } } => {
                 out.letter('t').text(name.as_bytes()).plain(*turn).plain(*strikes).plain(u32::from(*behind));
             }
             Self::Released(name) => {
@@ -139,7 +139,7 @@ impl ForwardRecord {
             }
             b't' => {
                 let (turn, strikes, behind) = (fields.number()?, fields.number()?, fields.number::<u32>()? > 0);
-                Self::Troubled { name, trouble: Trouble { turn, strikes, behind } }
+                Self::TryFailed { name, tries: FailedTries { turn, strikes, behind } }
             }
             _ => Self::Released(name),
         })
@@ -171,8 +171,8 @@ mod tests {
             ForwardRecord::SetAside { name: name(), since: -1, reason: "552 too\r\nbig %".to_owned() },
             ForwardRecord::Refused { name: name(), times: 2, breaks: 0 },
             ForwardRecord::Refused { name: name(), times: 0, breaks: 3 },
-            ForwardRecord::Troubled { name: name(), trouble: Trouble { turn: 7, strikes: 3, behind: true } },
-            ForwardRecord::Troubled { name: name(), trouble: Trouble::default() },
+            ForwardRecord::TryFailed { name: name(), tries: FailedTries { turn: 7, strikes: 3, behind: true } },
+            ForwardRecord::TryFailed { name: name(), tries: FailedTries::default() },
             ForwardRecord::Released(name()),
         ] {
             let (mut line, record) = (Vec::new(), Record::Forwarding(record));

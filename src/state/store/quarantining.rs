@@ -13,7 +13,7 @@ const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
 /// How long a message is quarantined after `count` failures, in seconds: not at all after the first two, since most
-/// trouble passes; then for `first`, doubled each time, up to a week.
+/// failures pass; then for `first`, doubled each time, up to a week.
 fn quarantined_for(count: u32, first: u64) -> u64 {
     match count.checked_sub(FIRST_QUARANTINE) {
         None => 0,
@@ -94,7 +94,7 @@ impl Store {
     /// # Errors
     /// Disk errors.
     pub fn record_quarantine_over(&mut self, messages: Vec<ListedAs>) -> Result<(), StateError> {
-        let records = self.troubles_over(messages.into_iter());
+        let records = self.quarantines_over(messages.into_iter());
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
@@ -114,8 +114,8 @@ impl Store {
         if records.is_empty() { Ok(()) } else { self.append(records, Durability::Later) }
     }
 
-    pub(super) fn troubles_over(&self, messages: impl Iterator<Item = ListedAs>) -> Vec<Record> {
-        let made_trouble = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_some();
-        messages.filter(made_trouble).map(Record::TroubleOver).collect()
+    pub(super) fn quarantines_over(&self, messages: impl Iterator<Item = ListedAs>) -> Vec<Record> {
+        let is_quarantined = |one: &ListedAs| self.state.quarantine(&one.unique_id, one.reported_size).is_some();
+        messages.filter(is_quarantined).map(Record::QuarantineOver).collect()
     }
 }

@@ -40,7 +40,7 @@ const SEEN: &str = "[document.getElementById('status').textContent, document.tit
                     document.querySelectorAll('article.trouble').length, document.querySelectorAll('.fine').length]";
 
 #[test]
-fn troubles_appear_and_go_without_the_page_being_loaded_again() {
+fn failures_appear_and_go_without_the_page_being_loaded_again() {
     let Some(mut browser) = Browser::start() else { return skip("it takes chromium") };
     let maildrop = Maildrop::new(small_ones(2));
     let address = maildrop.server.address;
@@ -66,7 +66,7 @@ fn troubles_appear_and_go_without_the_page_being_loaded_again() {
 
     maildrop.change(|contents| contents.behaviour.login_answer = Some("-ERR [AUTH] <b>no</b>".to_owned()));
     env.run(&["poll"]).expect(0);
-    wait_for("the troubles", || {
+    wait_for("the failure", || {
         // Two accounts at one server get one card.
         browser.value(SEEN) == json!(["2 accounts: 0 well, 2 in trouble, 0 being polled", "(2) mailferry", 1, 0])
     });

@@ -21,7 +21,7 @@ fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_a
     env.configure_more(&format!("\n[notify]\ncommand = [{script:?}]\n"));
     let daemon = Daemon::start(&env);
     wait_for("the other account", || well.mail().len() == 2);
-    wait_for("the trouble", || daemon.account("a")["forward"]["why"].is_string());
+    wait_for("the failure", || daemon.account("a")["forward"]["why"].is_string());
     let forward = daemon.account("a")["forward"].clone();
     assert_eq!((&forward["messages"], &forward["forwarded"]), (&3.into(), &0.into()), "{forward}");
     assert!(forward["why"].as_str().unwrap().contains("Invalid credentials"), "{forward}");
@@ -37,7 +37,7 @@ fn mail_goes_on_by_itself_and_a_dead_destination_holds_neither_polls_nor_other_a
     server.with(|mailbox| mailbox.login_refusal = None);
     daemon.poll("a");
     wait_for("everything", || server.mail().len() == 4);
-    wait_for("the end of the trouble", || daemon.account("a")["forward"]["why"].is_null());
+    wait_for("the end of the failure", || daemon.account("a")["forward"]["why"].is_null());
     wait_for("the news", || std::fs::read_to_string(&told).is_ok_and(|text| text.ends_with("forwarding-recovered\n")));
     daemon.poll("a");
     wait_for("the source to be empty", || {
@@ -58,7 +58,7 @@ fn what_is_in_the_spool_is_counted_whoever_has_brought_or_taken_it() {
     let env = TestEnv::new(&[account.set("forward", server.forward(""))]);
     let daemon = Daemon::start(&env);
     let forward = || daemon.account("a")["forward"].clone();
-    wait_for("the trouble", || forward()["why"].is_string());
+    wait_for("the failure", || forward()["why"].is_string());
     let counts = |messages: u64, set_aside: u64| {
         let forward = forward();
         forward["messages"] == messages && forward["set_aside"] == set_aside && forward["counted"].is_i64()
@@ -230,7 +230,7 @@ fn a_state_directory_that_goes_under_a_daemon_is_no_new_beginning() {
     std::fs::rename(env.path("state"), env.path("away")).unwrap();
     wait_for("the socket", || env.run(&["poll"]).status == 0);
     for name in ["a", "b"] {
-        wait_for("the trouble", || {
+        wait_for("the failure", || {
             daemon.account(name)["trouble"]["text"].to_string().contains("was there at the last poll, and is gone")
         });
     }

@@ -27,7 +27,7 @@ fn polled<'a>(env: &'a TestEnv, maildrop: &Maildrop, wrong: usize, all: usize) -
 }
 
 #[test]
-fn of_thirty_accounts_the_sums_and_the_troubles_stand_first() {
+fn of_thirty_accounts_the_sums_and_the_failures_stand_first() {
     let (maildrop, env) = (Maildrop::new(small_ones(1)), TestEnv::new(&[]));
     let daemon = polled(&env, &maildrop, 2, 30);
     let outcome = env.run(&["status"]).expect(0);

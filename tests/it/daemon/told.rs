@@ -47,7 +47,7 @@ fn what_several_accounts_meet_at_one_server_is_told_once() {
 }
 
 #[test]
-fn trouble_of_one_account_waits_for_no_other_that_was_polled_well_since() {
+fn the_failure_of_one_account_waits_for_no_other_that_was_polled_well_since() {
     let (maildrop, env) = (Maildrop::new(small_ones(1)), TestEnv::new(&[]));
     let account = |name| Account::at(maildrop.server.address).named(name).text("interval", "10s");
     env.configure(&[account("well"), account("wrong").text("password", "not this one")]);
@@ -66,11 +66,11 @@ fn many_refused_logins_at_a_server_slow_down_the_others() {
     let (maildrop, env) = (Maildrop::new(small_ones(1)), TestEnv::new(&[]));
     refused(&env, &maildrop, 12, &told_by(&env, "$MAILFERRY_TEXT"));
     let daemon = Daemon::start(&env);
-    let troubled = || {
+    let failing = || {
         let status = daemon.status();
         status["accounts"].as_array().unwrap().iter().filter(|it| it["state"] == "trouble").count()
     };
-    wait_for("the first refusals", || troubled() >= 3);
+    wait_for("the first refusals", || failing() >= 3);
     // All have been due: each has its first poll within a second of the start.
     wait_for("the others to wait", || {
         let status = daemon.status();

@@ -91,7 +91,7 @@ fn nothing_private_is_in_its_environment() {
 }
 
 #[test]
-fn a_trouble_is_told_by_scheduled_runs_when_it_begins_and_when_it_ends() {
+fn a_failure_is_told_by_scheduled_runs_when_it_begins_and_when_it_ends() {
     let (dir, maildrop, env) = bench(1, "cat >/dev/null; echo no disk >&2; exit 75");
     let run = || env.run(&["fetch", "--scheduled", "-q"]);
     let outcome = run().expect(1);

@@ -12,10 +12,10 @@ use super::*;
 use crate::program::wait_for;
 use crate::scripted::lmtp::{AndThen, LmtpServer};
 
-/// What a message that causes trouble contains.
+/// What a message that fails contains.
 const POISON: &[u8] = b"POISON";
 
-/// Makes messages of which the first `poison` ones cause trouble and have `size` octets more than the others.
+/// Makes messages of which the first `poison` ones fail and have `size` octets more than the others.
 fn messages(poison: usize, others: usize, size: usize) -> Vec<Message> {
     let bytes = |n: usize| match n <= poison {
         true => [small(n), POISON.to_vec(), vec![b'x'; size], b"\r\n".to_vec()].concat(),
@@ -29,7 +29,7 @@ fn by_lmtp(maildrop: &Maildrop, socket: &Path) -> TestEnv {
     TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", lmtp)])
 }
 
-/// Forwards to a script that puts messages into the directory `$1`. At a message that causes trouble, which is in the
+/// Forwards to a script that puts messages into the directory `$1`. At a message that fails, which is in the
 /// file `$m`, it runs `at_poison` first.
 fn by_command(maildrop: &Maildrop, dir: &Path, at_poison: &str) -> TestEnv {
     let program = dir.join("deliver");
@@ -181,14 +181,14 @@ fn new_mail_does_not_wait_for_one_message_that_a_quota_was_told() {
 
 #[test]
 fn what_an_lmtp_server_says_of_itself_at_one_message_holds_up_no_other() {
-    use AndThen::{GoesOn, HangsUp};
+    use AndThen::{Closes, GoesOn};
     for (words, and_then, runs) in [
         ("452 4.2.2 mailbox is full", GoesOn, 1),
         ("552 5.2.2 Quota exceeded", GoesOn, 1),
         ("451 4.3.0 scanner crashed", GoesOn, 1),
-        ("421 4.3.0 scanner crashed", HangsUp, 5),
-        ("451 4.3.0 scanner crashed", HangsUp, 5),
-        ("452 4.2.2 mailbox is full", HangsUp, 5),
+        ("421 4.3.0 scanner crashed", Closes, 5),
+        ("451 4.3.0 scanner crashed", Closes, 5),
+        ("452 4.2.2 mailbox is full", Closes, 5),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("lmtp");

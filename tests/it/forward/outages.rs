@@ -222,7 +222,7 @@ fn a_message_at_which_the_server_breaks_goes_behind_the_others_and_is_set_aside_
 }
 
 #[test]
-fn a_server_that_breaks_at_every_message_for_long_makes_a_suspect_of_none() {
+fn a_server_that_breaks_at_every_message_for_long_blames_no_message() {
     let (maildrop, server) = (Maildrop::new(small_ones(5)), ImapServer::start());
     let env = TestEnv::new(&[to(&maildrop, &server, "")]);
     for _ in 0..6 {

@@ -77,11 +77,11 @@ fn scripts_see_why_mail_was_not_forwarded() {
 
 /// The destination's words explain the failure; that the connection ended after them does not.
 #[test]
-fn a_destination_that_says_why_and_hangs_up_is_quoted() {
+fn a_destination_that_says_why_and_closes_the_connection_is_quoted() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("lmtp");
     let (maildrop, lmtp) = (Maildrop::new(small_ones(3)), LmtpServer::start(&socket));
-    lmtp.with(|mailbox| mailbox.refuses = Some((b"This is 1.", "451 4.3.2 shutting down", AndThen::HangsUp)));
+    lmtp.with(|mailbox| mailbox.refuses = Some((b"This is 1.", "451 4.3.2 shutting down", AndThen::Closes)));
     let forward = format!("{{ lmtp = {{ socket = {socket:?}, recipient = \"jo@example.org\" }} }}");
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", forward)]);
     env.run(&["-q", "fetch"]).expect(75).says("after the destination had said \"451 4.3.2 shutting down\"");

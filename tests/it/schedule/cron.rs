@@ -240,7 +240,7 @@ fn a_login_that_was_refused_to_a_person_is_not_offered_again_by_cron() {
 }
 
 #[test]
-fn a_trouble_that_cron_told_nobody_of_ends_without_a_word() {
+fn a_failure_that_cron_told_nobody_of_ends_without_a_word() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address).text("password", "not this one")]);
     env.fetch().expect(77);

@@ -23,7 +23,7 @@ pub(crate) enum Manner {
 
 /// What was sent so far.
 #[derive(Default)]
-struct Said {
+struct Transcript {
     by_client: Mutex<Vec<u8>>,
     /// One piece for each time that the client had sent something.
     by_server: Mutex<Vec<Vec<u8>>>,
@@ -34,7 +34,7 @@ struct Said {
 pub(crate) struct Between {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    said: Arc<Said>,
+    said: Arc<Transcript>,
     acceptor: Option<JoinHandle<()>>,
 }
 
@@ -47,7 +47,7 @@ impl Between {
     pub(crate) fn before(server: SocketAddr, manner: Manner) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let said = Arc::new(Said::default());
+        let said = Arc::new(Transcript::default());
         let theirs = Arc::clone(&said);
         let acceptor = std::thread::spawn(move || {
             let mut threads = Vec::new();
@@ -85,7 +85,7 @@ impl Drop for Between {
 }
 
 /// Handles one connection.
-fn stand_between(client: &TcpStream, server: SocketAddr, manner: &Manner, said: &Said) -> Option<()> {
+fn stand_between(client: &TcpStream, server: SocketAddr, manner: &Manner, said: &Transcript) -> Option<()> {
     if let Manner::PlaysAgain(pieces) = manner {
         return play_again(client, pieces, said);
     }
@@ -126,7 +126,7 @@ fn stand_between(client: &TcpStream, server: SocketAddr, manner: &Manner, said: 
 }
 
 /// Sends the next piece whenever the client has sent something; the first one unprompted, as a POP3 server does.
-fn play_again(mut client: &TcpStream, pieces: &[Vec<u8>], said: &Said) -> Option<()> {
+fn play_again(mut client: &TcpStream, pieces: &[Vec<u8>], said: &Transcript) -> Option<()> {
     let speaks_first = pieces.first().is_some_and(|piece| piece.starts_with(b"+OK"));
     for (number, piece) in pieces.iter().enumerate() {
         if number > 0 || !speaks_first {
@@ -147,7 +147,7 @@ fn play_again(mut client: &TcpStream, pieces: &[Vec<u8>], said: &Said) -> Option
 }
 
 /// Returns what the client sends next; nothing once it has disconnected.
-fn read(mut client: &TcpStream, said: &Said) -> Option<Vec<u8>> {
+fn read(mut client: &TcpStream, said: &Transcript) -> Option<Vec<u8>> {
     let mut buffer = [0; 16 * 1024];
     let count = client.read(&mut buffer).ok().filter(|count| *count > 0)?;
     lock(&said.by_client).extend_from_slice(&buffer[..count]);

@@ -30,7 +30,7 @@ pub(crate) enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AndThen {
     GoesOn,
-    HangsUp,
+    Closes,
 }
 
 /// What was received, and the behaviour of the server.
@@ -163,7 +163,7 @@ fn taken(stream: &mut BufReader<UnixStream>, mailbox: &Mutex<Mailbox>, fault: &F
         return Err(over());
     }
     let refused = refuses.filter(|(part, ..)| has(&bytes, part));
-    if let Some((_, words, AndThen::HangsUp)) = refused {
+    if let Some((_, words, AndThen::Closes)) = refused {
         stream.get_mut().write_all(format!("{words}\r\n").as_bytes())?;
         return Err(over());
     }

@@ -29,7 +29,7 @@ pub(crate) struct Message {
     pub(crate) body: Body,
     /// The size to report instead of the true one.
     pub(crate) reported_size: Option<u64>,
-    /// The whole answer to RETR instead of the message (`-ERR ...`); `hang up` closes the connection.
+    /// The whole answer to RETR instead of the message (`-ERR ...`); `<close>` closes the connection.
     pub(crate) refusal: Option<String>,
     /// Whether a session that retrieved it has ended by QUIT.
     pub(crate) popped: bool,
@@ -93,7 +93,7 @@ pub(crate) struct Behaviour {
     pub(crate) remembers: Option<usize>,
     /// Complete answers, with their CRLFs, to commands with these prefixes. They override everything else.
     pub(crate) answers: Vec<(String, String)>,
-    /// Like `answers`, each given once; after one that ends in `hang up` the connection is closed.
+    /// Like `answers`, each given once; after one that ends in `<close>` the connection is closed.
     pub(crate) answers_once: Vec<(String, String)>,
     /// The answer to STAT after a message was retrieved.
     pub(crate) stat_after_retr: Option<String>,
@@ -104,7 +104,7 @@ pub(crate) struct Behaviour {
     /// The unique-ids are the numbers, so they shift when a message is deleted.
     pub(crate) counts: bool,
     /// A command with this prefix always makes it close the connection.
-    pub(crate) hang_up_at: Option<String>,
+    pub(crate) closes_at: Option<String>,
     /// Only this many messages that were not retrieved yet are listed.
     pub(crate) window: Option<usize>,
     /// The faults of the next session only.
@@ -141,7 +141,7 @@ impl Default for Behaviour {
             expire_0: false,
             new_names: false,
             counts: false,
-            hang_up_at: None,
+            closes_at: None,
             window: None,
             next_faults: None,
             chunk: None,

@@ -87,7 +87,7 @@ impl Dialogue {
     }
 
     /// Takes complete lines from the input and answers them.
-    pub(super) fn hear(&mut self, input: &mut Vec<u8>) -> Next {
+    pub(super) fn on_input(&mut self, input: &mut Vec<u8>) -> Next {
         let mut answer = Vec::new();
         while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = input.drain(..=end).collect();

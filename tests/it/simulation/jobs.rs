@@ -39,14 +39,14 @@ fn is_in_sample(index: usize, jobs: usize) -> bool {
 }
 
 /// What the environment asks for.
-struct Wishes {
+struct JobOptions {
     /// Plays only jobs whose description contains this text.
     only: Option<String>,
     /// Writes all failures to this file.
     list: Option<OsString>,
 }
 
-impl Wishes {
+impl JobOptions {
     fn read() -> Self {
         Self { only: std::env::var(ONLY).ok(), list: std::env::var_os(LIST) }
     }
@@ -63,7 +63,7 @@ pub(crate) fn do_all<J: Sync>(
     describe: impl Fn(&J) -> String + Sync,
     act: impl Fn(&J, &Runtime) -> Verdict + Sync,
 ) {
-    let wishes = Wishes::read();
+    let wishes = JobOptions::read();
     let all = wishes.are_about_all();
     do_chosen(wishes, jobs, |index| all || is_in_sample(index, jobs.len()), describe, act);
 }
@@ -74,11 +74,11 @@ pub(crate) fn do_every_one<J: Sync>(
     describe: impl Fn(&J) -> String + Sync,
     act: impl Fn(&J, &Runtime) -> Verdict + Sync,
 ) {
-    do_chosen(Wishes::read(), jobs, |_| true, describe, act);
+    do_chosen(JobOptions::read(), jobs, |_| true, describe, act);
 }
 
 fn do_chosen<J: Sync>(
-    Wishes { only, list }: Wishes,
+    JobOptions { only, list }: JobOptions,
     jobs: &[J],
     is_chosen: impl Fn(usize) -> bool + Sync,
     describe: impl Fn(&J) -> String + Sync,

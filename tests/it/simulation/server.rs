@@ -341,7 +341,7 @@ impl Session {
             if gone {
                 return;
             }
-            next = self.dialogue.hear(&mut input);
+            next = self.dialogue.on_input(&mut input);
         }
     }
 }

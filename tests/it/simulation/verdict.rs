@@ -78,7 +78,7 @@ pub(crate) fn observe(world: &mut World<'_>) -> Result<Observed, String> {
         loose_ends
             .extend(state.intents().map(|(entry, _)| format!("{} entry {} is an intent", account.name, entry.id)));
         loose_ends
-            .extend(state.quarantines().map(|(one, _)| format!("{} trouble {}", account.name, uid(&one.unique_id))));
+            .extend(state.quarantines().map(|(one, _)| format!("{} quarantine {}", account.name, uid(&one.unique_id))));
     }
     Ok(Observed { mail: mail(world), unfinished, on_servers, remembered, loose_ends })
 }

@@ -122,7 +122,7 @@ fn enemies_harm_nobody_else() {
         slowest
     );
     for account in &status.accounts {
-        println!("  {:10} {:?} {:?}", account.account, account.state, account.trouble.as_ref().map(|one| &one.cause));
+        println!("  {:10} {:?} {:?}", account.account, account.state, account.failure.as_ref().map(|one| &one.cause));
     }
     for n in 0..HONEST {
         let numbers = (0..sent).filter(|number| number % HONEST == n);

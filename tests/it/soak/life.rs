@@ -112,7 +112,7 @@ impl Life {
 
 /// Whether no account is being polled or waits for a poll.
 pub(super) fn is_settled(status: &Status) -> bool {
-    status.accounts.iter().all(|account| matches!(account.state, State::Idle | State::Trouble))
+    status.accounts.iter().all(|account| matches!(account.state, State::Idle | State::Failing))
 }
 
 /// Returns the end of what the daemon printed.

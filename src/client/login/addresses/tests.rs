@@ -8,8 +8,8 @@ fn broken(last: u8, offered: bool) -> Ended {
     Ended::Broken { peer: peer(last), error: ClientError::Closed, offered }
 }
 
-fn here(way: LoginMethod) -> Place {
-    let mut place = Place::default();
+fn here(way: LoginMethod) -> AddressProfile {
+    let mut place = AddressProfile::default();
     place.failed.push(way);
     place
 }
@@ -30,7 +30,7 @@ fn ways_come_before_addresses_until_the_credential_was_sent() {
 
 #[test]
 fn the_last_session_is_for_another_address() {
-    let (mut addresses, mut place) = (Addresses::default(), Place::default());
+    let (mut addresses, mut place) = (Addresses::default(), AddressProfile::default());
     for _ in 0..MOST_SESSIONS - 2 {
         assert!(matches!(addresses.next(broken(1, false), true, true, &mut place), Next::Way(_)));
     }
@@ -48,7 +48,7 @@ fn what_is_told_is_a_refusal_or_what_the_first_address_came_to() {
     assert!(matches!(over, Next::Over(ClientError::Silence { .. })));
     assert_eq!(place.failed, [LoginMethod::User], "remembered");
 
-    let (mut addresses, mut place) = (Addresses::default(), Place::default());
+    let (mut addresses, mut place) = (Addresses::default(), AddressProfile::default());
     assert!(matches!(addresses.next(broken(1, true), false, true, &mut place), Next::Address));
     let ended = Ended::Broken { peer: peer(2), error: silence(), offered: true };
     assert!(matches!(addresses.next(ended, false, true, &mut place), Next::Over(ClientError::Closed)));

@@ -22,7 +22,7 @@ const OTHER: &str = "the destination says that it has stored it, and names the U
 const NONE_CAME: &str = "the destination says that it has stored it, and no message has come into the mailbox";
 
 /// Where a message is whose APPEND was answered by OK.
-enum Place {
+enum Placement {
     /// Under this UID, according to the server or to its header.
     At(u32),
     /// Under this UID, according to its bytes.
@@ -60,8 +60,8 @@ impl Worker<'_> {
         let mut not_seen = Vec::new();
         for one in unplaced {
             match self.place_one(&one, &under).await? {
-                Place::NotSeen if one.intent.uid_validity == self.selected.validity => not_seen.push(one),
-                place => self.is_placed(&one, place).await?,
+                Placement::NotSeen if one.intent.uid_validity == self.selected.validity => not_seen.push(one),
+                placement => self.is_placed(&one, placement).await?,
             }
         }
         self.look_again(not_seen).await
@@ -105,7 +105,7 @@ impl Worker<'_> {
         Ok(Named { sizes, wholes: self.session.wholes(&doubtful).await? })
     }
 
-    async fn place_one(&mut self, one: &Unplaced, under: &Named) -> Result<Place, ForwardError> {
+    async fn place_one(&mut self, one: &Unplaced, under: &Named) -> Result<Placement, ForwardError> {
         let Unplaced { letter, intent, .. } = one;
         let (named, validity) = (self.named(one), self.selected.validity);
         let is_free = |uid: u32| uid > self.highest && !self.taken.has(validity, uid);
@@ -113,16 +113,16 @@ impl Worker<'_> {
         let has_bytes = |uid: u32| under.wholes.get(&uid) == Some(&letter.whole);
         let has_size = |uid: u32| under.sizes.get(&uid) == Some(&letter.size);
         match named {
-            Some(uid) if is_new && self.is_told_by_bytes(letter) && has_bytes(uid) => Ok(Place::Found(uid)),
+            Some(uid) if is_new && self.is_told_by_bytes(letter) && has_bytes(uid) => Ok(Placement::Found(uid)),
             Some(uid) if is_new && !self.is_told_by_bytes(letter) && (!self.is_gmail() || has_size(uid)) => {
-                Ok(Place::At(uid))
+                Ok(Placement::At(uid))
             }
             Some(uid) if self.is_gmail() => {
                 let is_ours = !is_new && self.has(uid, letter).await?;
-                Ok(if is_ours { Place::Found(uid) } else { Place::Nowhere(MERGED) })
+                Ok(if is_ours { Placement::Found(uid) } else { Placement::Nowhere(MERGED) })
             }
-            _ if intent.uid_validity != validity => Ok(Place::NotSeen),
-            _ => Ok(self.find(one).await?.map_or(Place::NotSeen, Place::At)),
+            _ if intent.uid_validity != validity => Ok(Placement::NotSeen),
+            _ => Ok(self.find(one).await?.map_or(Placement::NotSeen, Placement::At)),
         }
     }
 
@@ -137,20 +137,20 @@ impl Worker<'_> {
     }
 
     /// Records where a message is.
-    async fn is_placed(&mut self, one: &Unplaced, place: Place) -> Result<(), ForwardError> {
+    async fn is_placed(&mut self, one: &Unplaced, placement: Placement) -> Result<(), ForwardError> {
         let (validity, letter) = (self.selected.validity, &one.letter);
-        let uid = match place {
-            Place::NotSeen => return Ok(()),
-            Place::Nowhere(why) => return self.pass.set_aside(&letter.spooled, why).await,
-            Place::Found(uid) => {
+        let uid = match placement {
+            Placement::NotSeen => return Ok(()),
+            Placement::Nowhere(why) => return self.pass.set_aside(&letter.spooled, why).await,
+            Placement::Found(uid) => {
                 self.taken.add(validity, uid);
                 uid
             }
             // Another connection may have learned meanwhile that this UID is another message's.
-            Place::At(uid) if !self.taken.add(validity, uid) && !self.has(uid, letter).await? => {
+            Placement::At(uid) if !self.taken.add(validity, uid) && !self.has(uid, letter).await? => {
                 return self.pass.set_aside(&letter.spooled, OTHER).await;
             }
-            Place::At(uid) => uid,
+            Placement::At(uid) => uid,
         };
         self.highest = self.highest.max(uid);
         self.unwritten.push(self.pass.arrived(letter, Some(MailboxUid { validity, uid })));
@@ -170,13 +170,13 @@ impl Worker<'_> {
             if std::mem::take(&mut is_first) || is_rest || self.selected != before {
                 for one in std::mem::take(&mut not_seen) {
                     let found = match self.find(&one).await? {
-                        Some(uid) => Place::At(uid),
+                        Some(uid) => Placement::At(uid),
                         // A server that names a UID has stored the message that it means: waiting does not help.
                         None if is_rest || self.named(&one).is_some() => self.conclude(&one).await?,
-                        None => Place::NotSeen,
+                        None => Placement::NotSeen,
                     };
                     match found {
-                        Place::NotSeen => not_seen.push(one),
+                        Placement::NotSeen => not_seen.push(one),
                         found => self.is_placed(&one, found).await?,
                     }
                 }
@@ -194,10 +194,10 @@ impl Worker<'_> {
 
     /// Decides what an OK is worth if the mailbox has no new message with this header. Messages that arrived for
     /// another APPEND, or with another header, prove nothing.
-    async fn conclude(&mut self, one: &Unplaced) -> Result<Place, ForwardError> {
-        let Some(uid) = self.named(one) else { return Ok(Place::Nowhere(NONE_CAME)) };
+    async fn conclude(&mut self, one: &Unplaced) -> Result<Placement, ForwardError> {
+        let Some(uid) = self.named(one) else { return Ok(Placement::Nowhere(NONE_CAME)) };
         let is_there = self.has(uid, &one.letter).await?;
-        Ok(if is_there { Place::Found(uid) } else { Place::Nowhere(OTHER) })
+        Ok(if is_there { Placement::Found(uid) } else { Placement::Nowhere(OTHER) })
     }
 
     /// Whether the message with this UID has the bytes of `letter`.

@@ -136,7 +136,7 @@ async fn tells_the_servers_alerts_apart() {
 }
 
 #[tokio::test]
-async fn says_when_the_server_hangs_up() {
+async fn says_when_the_server_closes_the_connection() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

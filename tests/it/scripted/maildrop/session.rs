@@ -70,12 +70,12 @@ impl<'a> Conversation<'a> {
                 self.wire.close();
                 return None;
             }
-            if self.behaviour.hang_up_at.as_ref().is_some_and(|start| line.starts_with(start)) {
+            if self.behaviour.closes_at.as_ref().is_some_and(|start| line.starts_with(start)) {
                 self.wire.close();
                 return None;
             }
             if let Some(answer) = self.take_answer(&line) {
-                if let Some(last) = answer.strip_suffix("hang up") {
+                if let Some(last) = answer.strip_suffix("<close>") {
                     self.wire.send(last.as_bytes())?;
                     self.wire.close();
                     return None;
@@ -283,7 +283,7 @@ impl<'a> Conversation<'a> {
     fn retr(&mut self, rest: &str) -> Option<()> {
         let Some(place) = self.find(rest) else { return self.say("-ERR no such message") };
         let message = self.listed[place].clone();
-        if message.refusal.as_deref() == Some("hang up") {
+        if message.refusal.as_deref() == Some("<close>") {
             self.wire.close();
             return None;
         }

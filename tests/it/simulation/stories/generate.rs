@@ -11,7 +11,7 @@ use super::super::power::Survival;
 use super::super::server::{Lacking, Manner, UniqueIds};
 use super::super::sizes::{Lag, Note, NoteHeader};
 use super::letter::{Dots, Header, Letter, Naming};
-use super::story::{Act, Character, Flushed, Mishap, Reading, Renamed, Story, Trouble};
+use super::story::{Act, Character, Flushed, Mishap, Reading, Renamed, ServerFault, Story};
 
 /// Hours in a day.
 const DAY: u64 = 24;
@@ -22,8 +22,8 @@ const YEAR: u64 = 365 * DAY;
 struct Temper {
     /// The percentage of polls with a mishap on the disk or the network.
     mishaps: u32,
-    /// The percentage of acts that are trouble at a server.
-    troubles: u32,
+    /// The percentage of acts that are faults of a server.
+    server_faults: u32,
     /// The percentage of acts by somebody else at the server.
     webmail: u32,
     /// The mail of each account.
@@ -167,7 +167,7 @@ fn manner(rng: &mut Rng) -> Manner {
 fn temper(rng: &mut Rng, accounts: usize) -> Temper {
     let calm = chance(rng, 20);
     let mut some = |most: u32| if calm { 0 } else { rng.u32(0..=most) };
-    let (mishaps, troubles, webmail) = (some(70), some(40), some(60));
+    let (mishaps, server_faults, webmail) = (some(70), some(40), some(60));
     let mail = (0..accounts)
         .map(|_| Mail {
             headers: [Headers::Own, Headers::Own, Headers::Weak, Headers::Mixed, Headers::Mixed][rng.usize(0..5)],
@@ -176,7 +176,7 @@ fn temper(rng: &mut Rng, accounts: usize) -> Temper {
         })
         .collect();
     let shares_names = !calm && chance(rng, 25);
-    Temper { mishaps, troubles, webmail, mail, shares_names }
+    Temper { mishaps, server_faults, webmail, mail, shares_names }
 }
 
 /// Returns how many messages arrive at once.
@@ -284,20 +284,20 @@ fn elsewhere(rng: &mut Rng, account: usize, temper: &Temper) -> Option<Act> {
             _ => Act::Renumbers(account),
         });
     }
-    if !chance(rng, temper.troubles) {
+    if !chance(rng, temper.server_faults) {
         return None;
     }
-    let trouble = match rng.u32(0..8) {
+    let fault = match rng.u32(0..8) {
         0 => {
             let lacking = [Lacking::Everywhere, Lacking::Everywhere, Lacking::Uidl, Lacking::List][rng.usize(0..4)];
             return Some(Act::Hides(account, lacking, rng.usize(1..4)));
         }
         1..3 => return Some(Act::Shows(account)),
-        3 => Trouble::RefusesTop,
-        4 => Trouble::RefusesDele,
-        5 => Trouble::RefusesRetr(rng.usize(0..100)),
-        6 => Trouble::LosesQuit,
-        _ => Trouble::LosesGoodbye,
+        3 => ServerFault::RefusesTop,
+        4 => ServerFault::RefusesDele,
+        5 => ServerFault::RefusesRetr(rng.usize(0..100)),
+        6 => ServerFault::LosesQuit,
+        _ => ServerFault::LosesGoodbye,
     };
-    Some(Act::Next(account, trouble))
+    Some(Act::Next(account, fault))
 }

@@ -20,7 +20,7 @@ use super::judge::{self, Failure, Kind};
 use super::ledger::{Doubt, Ledger};
 use super::letter::{Letter, Naming};
 use super::reader::{self, Ages, TRASH};
-use super::story::{Act, Flushed, Reading, Renamed, Story, Trouble};
+use super::story::{Act, Flushed, Reading, Renamed, ServerFault, Story};
 use super::totals::Totals;
 
 /// The maximum number of polls of each account at the end, until there is nothing left to do.
@@ -165,7 +165,7 @@ impl<'a> Player<'a> {
             Act::Renumbers(account) => self.renumber(account),
             Act::Hides(account, lacking, every) => self.hide(account, lacking, every),
             Act::Shows(account) => self.post(account, |post| post.lacking = (None, BTreeSet::new())),
-            Act::Next(account, trouble) => self.trouble(account, trouble),
+            Act::Next(account, fault) => self.fault(account, fault),
             Act::Lags(account, lag) => self.post(account, |post| post.lag = lag),
             Act::Notes(account, every, note) => self.hold(account, every, note),
             Act::Releases(account) => self.post(account, |post| post.notes.clear()),
@@ -211,7 +211,7 @@ impl<'a> Player<'a> {
         let maildir = &self.story.accounts[account].maildir;
         let deleted = reader::read(&mut look(&self.world.machine).storage, Path::new(maildir), how, every);
         for bytes in deleted {
-            self.doubt_after_trouble(account, &bytes, Doubt::DeletedByReader);
+            self.doubt_after_failure(account, &bytes, Doubt::DeletedByReader);
         }
     }
 
@@ -219,12 +219,12 @@ impl<'a> Player<'a> {
         let (maildir, now) = (&self.story.accounts[account].maildir, self.now());
         let cleaned = self.ages.clean(&mut look(&self.world.machine).storage, Path::new(maildir), now);
         for bytes in cleaned {
-            self.doubt_after_trouble(account, &bytes, Doubt::CleanedFromTmp);
+            self.doubt_after_failure(account, &bytes, Doubt::CleanedFromTmp);
         }
     }
 
     /// Records a doubt about what was done to a file whose delivery is not settled.
-    fn doubt_after_trouble(&mut self, account: usize, bytes: &[u8], doubt: Doubt) {
+    fn doubt_after_failure(&mut self, account: usize, bytes: &[u8], doubt: Doubt) {
         let maildir = &self.story.accounts[account].maildir;
         let shares = self.story.accounts.iter().zip(&self.outside).filter(|(other, _)| other.maildir == *maildir);
         let unsettled = shares.fold(false, |any, (_, outside)| any || outside.unsettled);
@@ -286,17 +286,17 @@ impl<'a> Player<'a> {
         held.iter().for_each(|id| self.ledger.is_back(id));
     }
 
-    fn trouble(&mut self, account: usize, trouble: Trouble) {
-        self.post(account, |post| match trouble {
-            Trouble::RefusesTop => post.next_session.refuses_top = true,
-            Trouble::RefusesDele => post.next_session.refuses_dele = true,
-            Trouble::RefusesRetr(which) => {
+    fn fault(&mut self, account: usize, fault: ServerFault) {
+        self.post(account, |post| match fault {
+            ServerFault::RefusesTop => post.next_session.refuses_top = true,
+            ServerFault::RefusesDele => post.next_session.refuses_dele = true,
+            ServerFault::RefusesRetr(which) => {
                 let count = post.messages.len().max(1);
                 let id = post.messages.get(which % count).map(|message| message.id.clone());
                 post.next_session.refuses_retr.extend(id);
             }
-            Trouble::LosesQuit => post.loses_quit = true,
-            Trouble::LosesGoodbye => post.next_session.loses_goodbye = true,
+            ServerFault::LosesQuit => post.loses_quit = true,
+            ServerFault::LosesGoodbye => post.next_session.loses_goodbye = true,
         });
     }
 

@@ -67,7 +67,7 @@ pub(crate) enum Act {
     /// Listings are complete again.
     Shows(usize),
     /// The next session has this fault.
-    Next(usize, Trouble),
+    Next(usize, ServerFault),
     /// From now on, LIST reports the sizes of another moment, or of this one.
     Lags(usize, Option<Lag>),
     /// From now on, something else is sent in place of every nth message that is there.
@@ -101,7 +101,7 @@ pub(crate) enum Mishap {
 
 /// The faults of a session on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum ServerFault {
     /// Every TOP is refused.
     RefusesTop,
     /// Every DELE is refused.

@@ -8,7 +8,7 @@ use super::Supervisor;
 use crate::account::{AccountName, NotifySettings};
 use crate::control::Response;
 use crate::notify::CommandRunner;
-use crate::notify::grouping::{self, News};
+use crate::notify::grouping::{self, DueNotification};
 use crate::schedule::queue::Doing;
 
 /// With at most this many accounts, held notifications are checked after each event.
@@ -58,10 +58,10 @@ impl Supervisor {
 }
 
 /// Runs the configured command for a notification, if there is one.
-pub(super) fn tell(command_runner: &CommandRunner, settings: &NotifySettings, news: News) {
-    match news {
-        News::One(account, notification) => command_runner.tell_news(&notification, &account, settings),
-        News::Many(environment) => {
+pub(super) fn tell(command_runner: &CommandRunner, settings: &NotifySettings, due: DueNotification) {
+    match due {
+        DueNotification::One(account, notification) => command_runner.run_for(&notification, &account, settings),
+        DueNotification::Many(environment) => {
             if let Some(command) = &settings.command {
                 command_runner.tell(command, environment);
             }

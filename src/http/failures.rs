@@ -1,4 +1,4 @@
-//! The troubles: one card for each cause at each server, however many accounts have it.
+//! Failing accounts: one card for each cause at each server, however many accounts have it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,25 +15,25 @@ const MOST_NAMES: usize = 24;
 
 /// Returns since when it has been in trouble, in seconds since 1970.
 fn since(account: &AccountStatus) -> Option<i64> {
-    account.hung_since.or_else(|| account.trouble.as_ref().map(|trouble| trouble.since))
+    account.hung_since.or_else(|| account.failure.as_ref().map(|failure| failure.since))
 }
 
 /// Returns the cause in a word.
 fn cause(account: &AccountStatus) -> &'static str {
-    match (&account.trouble, account.hung_since) {
+    match (&account.failure, account.hung_since) {
         (_, Some(_)) => "hung",
-        (Some(trouble), None) => trouble.cause.name(),
+        (Some(failure), None) => failure.cause.name(),
         (None, None) => "",
     }
 }
 
 /// Returns the server where something is wrong; empty for this machine.
 fn place(account: &AccountStatus) -> &str {
-    let is_local = account.hung_since.is_some() || account.trouble.as_ref().is_some_and(|it| it.cause.is_local());
+    let is_local = account.hung_since.is_some() || account.failure.as_ref().is_some_and(|it| it.cause.is_local());
     if is_local { "" } else { &account.host }
 }
 
-/// The accounts with one cause of trouble at one server.
+/// The accounts that fail for one cause at one server.
 #[derive(Debug, Default)]
 struct Card {
     /// How many accounts there are.
@@ -56,7 +56,7 @@ impl Card {
     }
 }
 
-/// All troubles by cause and server. Keeps only what is shown, however many accounts there are.
+/// All failing accounts by cause and server. Keeps only what is shown, however many accounts there are.
 #[derive(Debug, Default)]
 pub(super) struct Cards(BTreeMap<(&'static str, String), Card>);
 
@@ -69,10 +69,10 @@ impl Cards {
     }
 }
 
-/// All troubles at a time in seconds since 1970: what concerns the most accounts first, then what began first.
-pub(super) struct Troubles<'a>(pub(super) &'a Cards, pub(super) i64);
+/// All failing accounts at a time in seconds since 1970: what concerns the most accounts first, then what began first.
+pub(super) struct Failures<'a>(pub(super) &'a Cards, pub(super) i64);
 
-impl fmt::Display for Troubles<'_> {
+impl fmt::Display for Failures<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(Cards(cards), now) = *self;
         if cards.is_empty() {
@@ -89,7 +89,7 @@ impl fmt::Display for Troubles<'_> {
         for card in cards.iter().take(MOST_CARDS) {
             match card.named.as_slice() {
                 [] => {}
-                [account] => trouble(f, account, now)?,
+                [account] => failure(f, account, now)?,
                 [first, ..] => together(f, card, first, now)?,
             }
         }
@@ -101,15 +101,15 @@ impl fmt::Display for Troubles<'_> {
 }
 
 /// Writes what is wrong with an account, and what to do about it.
-pub(super) fn trouble(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt::Result {
+pub(super) fn failure(f: &mut fmt::Formatter<'_>, account: &AccountStatus, now: i64) -> fmt::Result {
     f.write_str("<article class=\"trouble\"><h3>")?;
     link(f, account)?;
     write!(f, "<span class=\"cause\">{}</span></h3>", cause(account))?;
     what(f, account)?;
     began(f, account, now)?;
-    if let (Some(trouble), None) = (&account.trouble, account.hung_since) {
-        let in_a_row = if trouble.times > 1 { " in a row" } else { "" };
-        write!(f, ", {}{in_a_row}", Count(trouble.times.into(), "failed poll"))?;
+    if let (Some(failure), None) = (&account.failure, account.hung_since) {
+        let in_a_row = if failure.times > 1 { " in a row" } else { "" };
+        write!(f, ", {}{in_a_row}", Count(failure.times.into(), "failed poll"))?;
         match account.next_poll {
             Some(time) => write!(f, "; next try {}", Moment { time, now })?,
             None => f.write_str("; being tried now")?,
@@ -155,8 +155,8 @@ fn link(f: &mut fmt::Formatter<'_>, account: &AccountStatus) -> fmt::Result {
 
 /// Writes what happened, and what to do about it.
 fn what(f: &mut fmt::Formatter<'_>, account: &AccountStatus) -> fmt::Result {
-    match (&account.trouble, account.hung_since) {
-        (Some(trouble), None) => write!(f, "<p>{}</p>", Prose(&trouble.text)),
+    match (&account.failure, account.hung_since) {
+        (Some(failure), None) => write!(f, "<p>{}</p>", Prose(&failure.text)),
         _ => f.write_str("<p>Its poll waits for a disk that does not respond.</p>"),
     }
 }

@@ -10,7 +10,7 @@ pub(crate) const ENOUGH: Duration = Duration::from_secs(10);
 
 /// What to do about an account that is preparing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(crate) enum CredentialWait {
     /// Go on waiting.
     GoesOn,
     /// Go on waiting, among those that take long.
@@ -21,12 +21,12 @@ pub(crate) enum Patience {
 
 /// Decides about an account that has been preparing for this long.
 #[must_use]
-pub(crate) fn patience(waited: Duration, in_the_way: bool) -> Patience {
+pub(crate) fn credential_wait(waited: Duration, in_the_way: bool) -> CredentialWait {
     if waited >= ENOUGH && in_the_way {
-        Patience::IsOver
+        CredentialWait::IsOver
     } else if waited >= TAKES_LONG {
-        Patience::TakesLong
+        CredentialWait::TakesLong
     } else {
-        Patience::GoesOn
+        CredentialWait::GoesOn
     }
 }

@@ -24,7 +24,7 @@ fn unstuffed(uid: &str) -> Message {
 fn one_whose_unique_id_shifts_while_others_are_deleted_is_told() {
     for (pipelining, top) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut messages = small_ones(3);
-        messages[1].refusal = Some("hang up".to_owned());
+        messages[1].refusal = Some("<close>".to_owned());
         let maildrop = Maildrop::with(messages, |behaviour| {
             *behaviour = Behaviour { pipelining, top, counts: true, ..behaviour.clone() };
         });

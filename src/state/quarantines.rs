@@ -9,14 +9,14 @@ use super::entry::{ListedAs, Quarantine};
 
 /// The quarantines, by size as listed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Troubles {
+pub(super) struct Quarantines {
     /// Those of messages listed with a size.
     sized: BTreeMap<u64, (ListedAs, Quarantine)>,
     /// That of a message listed without a size. It applies to any size, and replaces all others.
     sizeless: Option<(ListedAs, Quarantine)>,
 }
 
-impl Troubles {
+impl Quarantines {
     /// Returns the quarantine of the message listed with this size. An unknown size matches any.
     pub(super) fn get(&self, reported_size: Option<u64>) -> Option<Quarantine> {
         let made = match reported_size {
@@ -64,21 +64,24 @@ mod tests {
 
     #[test]
     fn an_unknown_size_speaks_of_any() {
-        let mut troubles = Troubles::default();
-        let set = |troubles: &mut Troubles, reported_size, count| {
+        let mut quarantines = Quarantines::default();
+        let set = |quarantines: &mut Quarantines, reported_size, count| {
             let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size };
-            troubles.set(listed_as, Quarantine { kind: QuarantineReason::Refused, count, until: 0 });
+            quarantines.set(listed_as, Quarantine { kind: QuarantineReason::Refused, count, until: 0 });
         };
-        let count = |troubles: &Troubles, size| troubles.get(size).map(|quarantine| quarantine.count);
-        set(&mut troubles, Some(1), 1);
-        set(&mut troubles, Some(2), 2);
-        assert_eq!([Some(1), Some(2), Some(3)].map(|size| count(&troubles, size)), [Some(1), Some(2), None]);
-        assert!(count(&troubles, None).is_some());
-        set(&mut troubles, None, 3);
-        assert_eq!((count(&troubles, Some(1)), count(&troubles, None), troubles.iter().count()), (Some(3), Some(3), 1));
-        set(&mut troubles, Some(1), 4);
-        assert_eq!((count(&troubles, Some(1)), count(&troubles, Some(2))), (Some(4), None));
-        troubles.end(None);
-        assert!(troubles.is_empty());
+        let count = |quarantines: &Quarantines, size| quarantines.get(size).map(|quarantine| quarantine.count);
+        set(&mut quarantines, Some(1), 1);
+        set(&mut quarantines, Some(2), 2);
+        assert_eq!([Some(1), Some(2), Some(3)].map(|size| count(&quarantines, size)), [Some(1), Some(2), None]);
+        assert!(count(&quarantines, None).is_some());
+        set(&mut quarantines, None, 3);
+        assert_eq!(
+            (count(&quarantines, Some(1)), count(&quarantines, None), quarantines.iter().count()),
+            (Some(3), Some(3), 1)
+        );
+        set(&mut quarantines, Some(1), 4);
+        assert_eq!((count(&quarantines, Some(1)), count(&quarantines, Some(2))), (Some(4), None));
+        quarantines.end(None);
+        assert!(quarantines.is_empty());
     }
 }

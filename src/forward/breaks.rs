@@ -14,16 +14,17 @@ use super::spool::Spooled;
 use super::turns::Weight;
 use crate::state::record::ForwardRecord;
 
-/// After this many broken tries in a row a message is suspected of causing them.
-const SUSPECT: u32 = 3;
+/// After this many broken tries in a row the message may be at fault.
+const BREAKS_AT_FAULT: u32 = 3;
 
-/// After this many it is set aside. Those beyond `SUSPECT` count only if other messages arrived in the same pass.
-const MOST_BREAKS: u32 = SUSPECT + 2;
+/// After this many it is set aside. Those beyond `BREAKS_AT_FAULT` count only if other messages arrived in the same
+/// pass.
+const MOST_BREAKS: u32 = BREAKS_AT_FAULT + 2;
 
 impl Progress {
     /// Whether the message may be why the tries broke off.
-    fn is_suspect(&self) -> bool {
-        self.breaks >= SUSPECT
+    fn may_be_at_fault(&self) -> bool {
+        self.breaks >= BREAKS_AT_FAULT
     }
 
     /// Returns the records that set a message's count of breaks and keep its intent.
@@ -39,13 +40,13 @@ impl Pass {
         self.note(message, Weight::Once);
         let progress = self.progress(&message.name).await.unwrap_or_default();
         let others_arrive = self.done().forwarded > 0;
-        let counts = others_arrive || !progress.is_suspect();
+        let counts = others_arrive || !progress.may_be_at_fault();
         let breaks = progress.breaks.saturating_add(u32::from(counts));
         let mut records: Vec<ForwardRecord> = progress.with_breaks(&message.name, breaks).collect();
         if !others_arrive {
-            // While nothing arrives at all, the earlier suspects are not at fault either.
+            // While nothing arrives at all, the other messages are not at fault either.
             let cleared = |name: &str, other: &Progress| {
-                let is_other = name != message.name && other.is_suspect();
+                let is_other = name != message.name && other.may_be_at_fault();
                 is_other.then(|| other.with_breaks(name, 0).collect::<Vec<_>>())
             };
             records.extend(self.known(cleared).await.into_iter().flatten());
