@@ -484,6 +484,7 @@ fn sync_by_device<N: Ord, F>(
 mod tests {
     use super::*;
     use crate::disk::RealDisk;
+    use crate::disk::limited::LimitedDisk;
     use crate::maildir::names::NameSource;
     use std::fs;
     use std::path::Path;
@@ -559,6 +560,22 @@ mod tests {
         two.take(b"whole");
         drop(staged(two));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_without_a_result_is_not_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = LimitedDisk { loses_last_sync: true, ..LimitedDisk::default() };
+        let names = NameSource::new(1, b"h");
+        let batch = ["one", "two"].into_iter().map(|payload| {
+            let name = names.next(std::time::Duration::ZERO, crate::ids::InstanceId::new(1), None);
+            let staging = Staging::new(Arc::new(RealDisk), &RealDisk.open_dir(dir.path()).unwrap(), name);
+            (payload, staging.finish(payload).write(&mut FreeSpace::unknown()).unwrap())
+        });
+        let staged = stage(&disk, batch.collect());
+        let durable: Vec<_> = staged.iter().map(|(payload, staged)| (*payload, staged.is_ok())).collect();
+        assert_eq!(durable, [("one", true), ("two", false)]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "the other file is removed");
     }
 
     #[test]

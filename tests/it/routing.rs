@@ -354,6 +354,9 @@ fn nothing_goes_that_an_earlier_poll_may_have_delivered_into_a_maildir_that_is_g
     let (jo, away) = (env.path("Mail/jo"), env.path("away"));
     fs::rename(&jo, &away).unwrap();
     env.configure(&[mailbox(&maildrop, RULES).deleting()]);
+    // Also where nothing is new, and so no Maildir is prepared to be delivered to.
+    env.fetch().expect(73);
+    assert_eq!(maildrop.left(), ["jo", "own"]);
     maildrop.change(|contents| contents.messages.push(message("new", "From: ann@example.org")));
     env.fetch().expect(73);
     assert_eq!(maildrop.left(), ["jo", "own"]);

@@ -58,6 +58,9 @@ fn what_an_earlier_connection_left_and_is_stored_late_is_not_appended_again() {
         assert!(server.mail().len() < 6, "the server is slow");
         env.fetch().expect(0);
         all_arrive(&env, &maildrop, &server, 6);
+        // What was appended again too early would be there before what comes late.
+        crate::program::wait_for("the server to be done", || !server.with(|mailbox| mailbox.is_busy()));
+        assert_same_mail(&server.mail(), &small_on_the_wire(6));
     }
 }
 
@@ -147,18 +150,26 @@ fn store(server: &ImapServer, bytes: &[u8]) {
     server.with(|mailbox| mailbox.store(bytes.to_owned()));
 }
 
-/// A message with the same bytes may have come from elsewhere, long ago: an extra copy is better than none.
+/// A message with the same bytes may have come from elsewhere, long ago or since: an extra copy is better than none.
 #[test]
 fn where_the_mailbox_was_made_anew_a_message_that_says_little_is_appended_again() {
     let little = b"Subject: alarm\r\n\r\nx\r\n";
-    let (maildrop, server) = (Maildrop::new(vec![Message::new("u1", little)]), ImapServer::start());
-    store(&server, &on_the_wire(little));
-    server.faults(&[Fault::CutLiteral(3)]);
-    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
-    env.fetch().expect(75);
-    server.with(|mailbox| mailbox.validity = 1000);
-    env.fetch().expect(0);
-    assert_eq!(server.mail().len(), 2);
+    for before in [true, false] {
+        let (maildrop, server) = (Maildrop::new(vec![Message::new("u1", little)]), ImapServer::start());
+        if before {
+            store(&server, &on_the_wire(little));
+        }
+        server.faults(&[Fault::CutLiteral(3)]);
+        let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+        env.fetch().expect(75);
+        if !before {
+            // It is where the message would be.
+            store(&server, &on_the_wire(little));
+        }
+        server.with(|mailbox| mailbox.validity = 1000);
+        env.fetch().expect(0);
+        assert_eq!(server.mail().len(), 2, "before: {before}");
+    }
 }
 
 #[test]

@@ -233,3 +233,27 @@ fn a_server_that_breaks_at_every_message_for_long_blames_no_message() {
     env.run(&["forward"]).expect(0).says("5 forwarded");
     assert_eq!(in_order(&server), (1..=5).map(|n| on_the_wire(&small(n))).collect::<Vec<_>>());
 }
+
+#[test]
+fn breaks_while_nothing_arrived_are_not_held_against_a_message_once_others_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("lmtp");
+    let (maildrop, server) = (Maildrop::new(small_ones(5)), LmtpServer::start(&socket));
+    let lmtp = format!("{{ lmtp = {{ socket = {socket:?}, recipient = \"jo@example.org\" }} }}");
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", lmtp)]);
+    // Three times at the first message, which is suspected then; and at another one, so it was not the first one's fault.
+    server.with(|mailbox| mailbox.poison = Some(b"This is "));
+    for _ in 0..4 {
+        env.fetch().expect(75);
+    }
+    // From now on the others arrive. Together with the earlier breaks, these would be enough to set it aside.
+    server.with(|mailbox| mailbox.poison = Some(b"This is 1."));
+    for _ in 0..3 {
+        env.fetch().expect(75);
+    }
+    assert_eq!(server.with(|mailbox| mailbox.messages.len()), 4);
+    server.with(|mailbox| mailbox.poison = None);
+    env.run(&["forward"]).expect(0).says("1 forwarded");
+    env.fetch().expect(0);
+    assert_eq!((maildrop.left().len(), spool(&env)), (0, 0));
+}

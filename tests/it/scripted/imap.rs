@@ -167,6 +167,11 @@ impl Mailbox {
         uid
     }
 
+    /// Whether it is still busy with a connection, be it with what came over one that the client has left.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.connections > 0
+    }
+
     /// Recreates the mailbox: other UIDs, another UIDVALIDITY.
     fn renumber(&mut self) {
         self.validity += 1;
