@@ -13,8 +13,8 @@ use crate::command_line::chmod;
 use crate::credential::private_file::{self, Exposure, Identity, PrivateFile, ReadFault};
 use crate::text;
 
-/// The largest configuration accepted, in bytes: enough for a hundred thousand accounts.
-const MAX_FILE: usize = 16 * 1024 * 1024;
+/// The largest configuration accepted, in bytes: enough for a hundred thousand accounts with all their keys written out.
+const MAX_FILE: usize = 64 * 1024 * 1024;
 
 /// Reads the file and everything in it. Passes each account to `make` as soon as it is read, some of them twice if the
 /// file must be read again in one go. The list of accounts in the returned configuration is empty.

@@ -137,9 +137,9 @@ fn what_cannot_be_read_is_named_with_the_next_step() {
     assert!(text.contains("it is a directory") && text.contains("regular file"), "{text}");
     let text = load(&dir.path().join("absent.toml"), &env()).unwrap_err().to_string();
     assert!(text.contains("there is no such file") && text.contains("absent.toml"), "{text}");
-    let (_dir, path) = file(&"#".repeat(16 * 1024 * 1024 + 1));
+    let (_dir, path) = file(&"#".repeat(64 * 1024 * 1024 + 1));
     let text = load(&path, &env()).unwrap_err().to_string();
-    assert!(text.contains("longer than 16384 KiB"), "{text}");
+    assert!(text.contains("longer than 65536 KiB"), "{text}");
     let (_dir, path) = file("");
     std::fs::write(&path, b"a = 1\nb = \"\xff\"\n").unwrap();
     let text = load(&path, &env()).unwrap_err().to_string();
