@@ -14,7 +14,7 @@ use crate::disk::{Dir, DirSync, Disk, has_no_links};
 use crate::ids::{EntryId, MaildirNumber};
 use crate::maildir::names::TmpName;
 use crate::maildir::{Maildir, os};
-use crate::state::store::IsPublished;
+use crate::state::proofs::IsPublished;
 
 /// A message that is in the Maildir: its bytes, its name in `new/` and our record of it survive a power cut, as far as
 /// the file system allows. Made only by [`publish`].

@@ -4,7 +4,7 @@ mod loading;
 mod quarantining;
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::entries::{
 use super::error::StateError;
 use super::journal::{Durability, Journal};
 pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
+use super::proofs::IsPublished;
 use super::record::Record;
 use super::shown::{Shown, Unshown};
 use crate::account::Account;
@@ -124,17 +125,6 @@ pub struct NotRecorded<M> {
     pub error: StateError,
     /// The messages, if the records may be on disk nevertheless. None if no record refers to them.
     pub batch: Option<Vec<M>>,
-}
-
-/// Proves that the delivery of an entry is finished: its file has its name in `new/`, durably as far as the file system
-/// allows, or was seen to have had one. Implemented only by the proofs of `delivery`.
-pub trait IsPublished {
-    /// The entry.
-    fn entry(&self) -> EntryId;
-
-    /// Its names in `tmp/`, one for each of its Maildirs, with the directory. They are removed once this is durably
-    /// recorded.
-    fn in_tmp(&self) -> impl Iterator<Item = (&Dir, &OsStr)>;
 }
 
 impl Store {
