@@ -16,7 +16,8 @@ use crate::maildir::staging::Received;
 use crate::message::{Digest, Digests};
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
-use crate::state::entries::{Entry, Origin, UidState};
+use crate::state::entries::{Entry, Fingerprint, Origin, UidState};
+use crate::state::proofs::IsVerified;
 
 /// A message that was retrieved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,6 +282,46 @@ impl Removable {
     #[must_use]
     pub fn entry(&self) -> EntryId {
         self.entry
+    }
+}
+
+/// Proof that the message of an entry is on the server: all of its bytes came again. Made only by comparing them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verified {
+    entry: EntryId,
+    /// The digest of its header, if another one is remembered, or none: that one was not valid as evidence, or none was
+    /// ever seen.
+    new_header: Option<Digest>,
+}
+
+impl Verified {
+    /// Compares a message that was retrieved again with an entry. In another size than listed, or where no size proves
+    /// that it is complete, it shows nothing.
+    pub(crate) fn after_comparison(received: &Received<Arrival>, entry: &Entry) -> Option<Self> {
+        Self::compared(received.payload(), received.digests(), entry)
+    }
+
+    pub(super) fn compared(arrival: &Arrival, digests: Digests, entry: &Entry) -> Option<Self> {
+        let is_all = arrival.fit.contradicts_nothing(false) && arrival.proves_all_of(entry);
+        let Fingerprint { header, whole, .. } = entry.fingerprint;
+        let is_new = whole == Some(digests.whole) && header != Some(digests.header);
+        let new_header = is_new.then_some(digests.header);
+        (is_all && is_same(&arrival.listed, digests, entry)).then_some(Self { entry: entry.id, new_header })
+    }
+
+    /// Returns the entry of the message.
+    pub(crate) fn entry(&self) -> EntryId {
+        self.entry
+    }
+}
+
+impl IsVerified for Verified {
+    fn entry(&self) -> EntryId {
+        self.entry
+    }
+
+    fn new_header(&self) -> Option<Digest> {
+        self.new_header
     }
 }
 

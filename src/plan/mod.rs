@@ -22,8 +22,8 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
-pub(crate) use evidence::is_due;
 pub use evidence::{Arrival, Remembered, Removable, next_due};
+pub(crate) use evidence::{Verified, is_due};
 pub use fit::{Fit, Length};
 pub(crate) use fit::{has_size, is_size};
 

@@ -645,6 +645,33 @@ fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
 }
 
 #[test]
+fn only_the_same_bytes_all_of_them_show_that_a_message_is_on_the_server() {
+    use crate::message::Digests;
+    use crate::state::proofs::IsVerified as _;
+    let listed = maildrop(&[("a", 1000)]).messages.remove(0);
+    let came = |octets| Arrival::of(session(), listed.clone(), Length::new(octets, octets));
+    let compared = |arrival: &Arrival, entry: &Entry, header: &str, whole: &str| {
+        Verified::compared(arrival, Digests { header: digest(header), whole: digest(whole) }, entry)
+    };
+    let same = entry(1, "a", "A", 1000, 20);
+    let shown = compared(&came(1000), &same, "A", "A").unwrap();
+    assert_eq!((shown.entry(), shown.new_header()), (EntryId::new(1), None));
+    assert_eq!(compared(&came(1000), &same, "B", "A").unwrap().new_header(), Some(digest("B")), "it was never valid");
+    assert!(compared(&came(1000), &same, "A", "B").is_none(), "other bytes");
+    assert!(compared(&came(1000), &entry(1, "b", "A", 1000, 20), "A", "A").is_none(), "another unique-id");
+    for octets in [400, 900, 1100] {
+        let arrival = came(octets).where_sizes_are_estimates(true);
+        assert!(compared(&arrival, &same, "A", "A").is_none(), "{octets} of 1000 octets");
+    }
+    let sizeless = Listed { reported_size: None, ..listed.clone() };
+    let part = Arrival::of(session(), sizeless, Length::new(1000, 1000)).that_may_be_part(true);
+    let mut of_no_size = same;
+    assert!(compared(&part, &of_no_size, "A", "A").is_some(), "its size was known when it was delivered");
+    of_no_size.fingerprint.reported_size = None;
+    assert!(compared(&part, &of_no_size, "A", "A").is_none(), "the same part may have come twice");
+}
+
+#[test]
 fn each_remembered_message_is_found_once() {
     use crate::message::Digests;
     let listed = maildrop(&[("a", 1)]).messages.remove(0);

@@ -21,8 +21,8 @@ use crate::maildir::names::hash_of;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
-use crate::state::adopt::Known;
-use crate::state::entries::{Fingerprint, Origin, UidState};
+use crate::state::adopt::{Known, KnownBy};
+use crate::state::entries::{Fingerprint, UidState};
 
 /// A session that only lists.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Visit {
 
 fn adopted(listed: &Listed, header: Option<Digest>, whole: Option<Digest>) -> Option<Known> {
     let fingerprint = Fingerprint { reported_size: listed.reported_size, header, whole };
-    Some(Known { unique_id: listed.unique_id.clone()?, origin: Origin::Adopted, fingerprint, fetched_at: None })
+    Some(Known { unique_id: listed.unique_id.clone()?, known_by: KnownBy::User, fingerprint, fetched_at: None })
 }
 
 /// The files of a Maildir; each matches at most one message.

@@ -9,9 +9,11 @@ mod modules;
 mod names;
 mod planted;
 mod purity;
+mod reserved;
 mod source;
 
 use modules::Tree;
+use reserved::Reserved;
 use source::Source;
 
 /// What is pure, what that may use besides, and the known exceptions.
@@ -26,6 +28,7 @@ const RULES: purity::Rules<'static> = purity::Rules {
         "clock::trusted_time",
         "state::entries",
         "state::entry",
+        "state::proofs",
         "state::record",
     ],
     crates: &[
@@ -69,6 +72,16 @@ const RULES: purity::Rules<'static> = purity::Rules {
     exceptions: &["plan -> delivery", "plan -> delivery::publish", "plan -> maildir::staging"],
 };
 
+/// Who may make, or ask for, what the state believes without a look of its own.
+const RESERVED: &[Reserved<'static>] = &[
+    Reserved {
+        name: "IsPublished",
+        only_in: &["delivery::publish", "delivery::recovery", "state::proofs", "state::store"],
+    },
+    Reserved { name: "IsForwarded", only_in: &["forward::journal", "state::proofs", "state::store"] },
+    Reserved { name: "IsVerified", only_in: &["plan::evidence", "state::proofs", "state::store"] },
+];
+
 fn tree() -> Tree {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     Tree::read(&|file| fs::read_to_string(src.join(file)).ok()).unwrap()
@@ -92,6 +105,12 @@ pub(crate) fn words_below(directory: &Path) -> BTreeSet<String> {
 #[test]
 fn pure_rooms_name_nothing_that_acts() {
     let findings = purity::findings(&tree(), &RULES);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+#[test]
+fn what_permits_a_deletion_is_named_only_where_it_belongs() {
+    let findings = reserved::findings(&tree(), RESERVED);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 
