@@ -246,8 +246,7 @@ impl Client {
     }
 
     /// Returns the serial of this session, unique within the process.
-    #[must_use]
-    pub fn serial(&self) -> SessionSerial {
+    pub(crate) fn serial(&self) -> SessionSerial {
         self.serial
     }
 

@@ -41,8 +41,7 @@ pub struct Arrival {
 
 impl Arrival {
     /// Creates the arrival of a message in this session, with its listing and the length that came.
-    #[must_use]
-    pub fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
+    pub(crate) fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
         let fit = Fit::of(&listed, came);
         Self {
             session,

@@ -94,8 +94,7 @@ impl Visit {
         }
         if files.left() > 0 && !rest.is_empty() {
             let numbers: Vec<MessageNumber> = rest.iter().map(|listed| listed.number).collect();
-            let in_step = InStep::behind_headers(&self.maildrop, numbers.last().copied());
-            let headers = look(&mut self.client, &numbers, Some(in_step)).await?;
+            let headers = look(&mut self.client, &self.maildrop, &numbers).await?;
             let shown = |listed: &Listed| headers.get(&listed.number).copied().filter(|header| header.is_strong());
             let mut alike: HashMap<Digest, usize> = HashMap::new();
             rest.iter().filter_map(shown).for_each(|header| *alike.entry(header).or_default() += 1);
