@@ -79,6 +79,8 @@ const RESERVED: &[Reserved<'static>] = &[
         only_in: &["delivery::publish", "delivery::recovery", "state::proofs", "state::store"],
     },
     Reserved { name: "IsForwarded", only_in: &["forward::journal", "state::proofs", "state::store"] },
+    // The constructor of `ByHand`, which needs no evidence.
+    Reserved { name: "confirmed", only_in: &["cli::console", "client::by_hand"] },
     Reserved { name: "IsVerified", only_in: &["plan::evidence", "state::proofs", "state::store"] },
 ];
 

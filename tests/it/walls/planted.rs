@@ -142,6 +142,27 @@ fn whoever_takes_a_reserved_name_is_found() {
 }
 
 #[test]
+fn whoever_confirms_in_the_place_of_a_person_is_found() {
+    for source in [
+        "fn delete() { let hand = crate::client::ByHand::confirmed(number); }",
+        "use crate::client::ByHand as Hand; fn delete() { client.delete_by_hand(&Hand::confirmed(number)); }",
+        "fn delete() { numbers.map(<crate::client::ByHand>::confirmed); }",
+    ] {
+        let tree = tree(&[
+            ("lib.rs", "mod client; mod console; mod poll;"),
+            (
+                "client.rs",
+                "pub struct ByHand(u32); impl ByHand { pub fn confirmed(number: u32) -> Self { Self(number) } }",
+            ),
+            ("console.rs", "fn delete() { crate::client::ByHand::confirmed(number); }"),
+            ("poll.rs", source),
+        ]);
+        let findings = reserved::findings(&tree, &[Reserved { name: "confirmed", only_in: &["client", "console"] }]);
+        assert_eq!(findings, ["poll names confirmed, which is reserved (poll.rs)"], "{source}");
+    }
+}
+
+#[test]
 fn whoever_may_take_a_reserved_name_must() {
     let tree = tree(&[("lib.rs", "mod state;"), ("state.rs", "trait IsProven {}")]);
     let findings = reserved::findings(&tree, &[Reserved { name: "IsProven", only_in: &["plan", "state"] }]);
