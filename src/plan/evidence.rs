@@ -5,10 +5,12 @@
 //! doubt or no size is known, only the bytes count. A message without evidence stays.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::fit::{self, Fit, Length};
 use super::{Policy, Seen, is_shown};
 use crate::account::RemovalPolicy;
+use crate::clock::trusted_time::TrustedTime;
 use crate::delivery::Described;
 use crate::delivery::publish::Delivered;
 use crate::ids::EntryId;
@@ -176,13 +178,13 @@ pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
 }
 
 /// Whether the policy wants a remembered message deleted now.
-pub(crate) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
+pub(crate) fn is_due(entry: &Entry, removal: RemovalPolicy, now: TrustedTime) -> bool {
     may_fall_due(entry)
         && entry.intent.is_none()
         && match removal {
             RemovalPolicy::Keep => false,
             RemovalPolicy::AfterDelivery => true,
-            RemovalPolicy::AfterAge(age) => now.saturating_sub(entry.delivered_trusted) >= age.as_secs(),
+            RemovalPolicy::AfterAge(age) => now.since(entry.delivered_trusted) >= age,
         }
 }
 
@@ -191,13 +193,13 @@ fn may_fall_due(entry: &Entry) -> bool {
     matches!(entry.origin, Origin::Delivered | Origin::Trusted)
 }
 
-/// Returns in how many seconds the policy will next want a remembered message deleted, if nothing changes; `None` if
+/// Returns in how much time the policy will next want a remembered message deleted, if nothing changes; `None` if
 /// never.
 #[must_use]
-pub fn next_due(state: &UidState, removal: RemovalPolicy, now: u64) -> Option<u64> {
+pub fn next_due(state: &UidState, removal: RemovalPolicy, now: TrustedTime) -> Option<Duration> {
     let RemovalPolicy::AfterAge(age) = removal else { return None };
     let is_here = |entry: &&Entry| may_fall_due(entry) && !entry.was_gone();
-    let due = |entry: &Entry| entry.delivered_trusted.saturating_add(age.as_secs()).saturating_sub(now);
+    let due = |entry: &Entry| entry.delivered_trusted.after(age).since(now);
     state.entries().filter(is_here).map(due).min()
 }
 
@@ -231,7 +233,7 @@ impl Removable {
         entry: &Entry,
         policy: &Policy,
         seen: &Seen,
-        now: u64,
+        now: TrustedTime,
     ) -> Option<Self> {
         let session = maildrop.session.filter(|session| seen.is_of(*session))?;
         let is_shown = proof(listed, entry, policy) == Proof::Header && is_shown(listed, entry, seen);
@@ -244,7 +246,7 @@ impl Removable {
         received: &Received<Arrival>,
         entry: &Entry,
         removal: RemovalPolicy,
-        now: u64,
+        now: TrustedTime,
     ) -> Option<Self> {
         Self::compared(received.payload(), received.digests(), entry, removal, now)
     }
@@ -254,7 +256,7 @@ impl Removable {
         digests: Digests,
         entry: &Entry,
         removal: RemovalPolicy,
-        now: u64,
+        now: TrustedTime,
     ) -> Option<Self> {
         let is_shown =
             is_same(&arrival.listed, digests, entry) && arrival.is_as_listed() && arrival.proves_all_of(entry);

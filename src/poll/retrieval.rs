@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::refusals::Refusals;
 use crate::account::{Account, MaildirMode, RemovalPolicy};
 use crate::client::in_step::InStep;
+use crate::clock::trusted_time::TrustedTime;
 use crate::delivery::Described;
 use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
@@ -46,8 +47,8 @@ pub(super) struct Retrieval {
     pub(super) sizes_looked_at: HashSet<u64>,
     /// How many messages the check has proven so far.
     pub(super) shown: Shown,
-    /// The time of this poll, in trusted seconds.
-    pub(super) now: u64,
+    /// The time of this poll.
+    pub(super) now: TrustedTime,
     /// How many more bytes may be written without touching the reserve.
     pub(super) free_space: u64,
     /// The free space when the session began.

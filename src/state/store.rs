@@ -20,7 +20,7 @@ use super::proofs::{IsForwarded, IsPublished, IsVerified};
 use super::record::Record;
 use super::shown::{Shown, Unshown};
 use crate::account::Account;
-use crate::clock::trusted_time::{ClockMark, ClockReading};
+use crate::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
 use crate::disk::{Dir, DirSync, Disk, HeldLock, sync_dirs_above};
 use crate::ids::{EntryId, InstanceId, MaildirNumber};
 use crate::message::Digests;
@@ -139,9 +139,9 @@ impl Store {
         &self.mark
     }
 
-    /// The time of this poll, in trusted seconds.
+    /// The time of this poll.
     #[must_use]
-    pub fn now(&self) -> u64 {
+    pub fn now(&self) -> TrustedTime {
         self.mark.trusted
     }
 

@@ -59,6 +59,7 @@ impl Troubles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::trusted_time::TrustedTime;
     use crate::pop3::UniqueId;
     use crate::state::entry::QuarantineReason;
 
@@ -67,7 +68,7 @@ mod tests {
         let mut troubles = Troubles::default();
         let set = |troubles: &mut Troubles, reported_size, count| {
             let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size };
-            troubles.set(listed_as, Quarantine { kind: QuarantineReason::Refused, count, until: 0 });
+            troubles.set(listed_as, Quarantine { kind: QuarantineReason::Refused, count, until: TrustedTime::FIRST });
         };
         let count = |troubles: &Troubles, size| troubles.get(size).map(|quarantine| quarantine.count);
         set(&mut troubles, Some(1), 1);

@@ -81,6 +81,8 @@ const RESERVED: &[Reserved<'static>] = &[
     Reserved { name: "IsForwarded", only_in: &["forward::journal", "state::proofs", "state::store"] },
     // The constructor of `ByHand`, which needs no evidence.
     Reserved { name: "confirmed", only_in: &["cli::console", "client::by_hand"] },
+    // Makes a time out of a number, which may be one of another clock.
+    Reserved { name: "of_record", only_in: &["clock::trusted_time", "state::record"] },
     Reserved { name: "IsVerified", only_in: &["plan::evidence", "state::proofs", "state::store"] },
 ];
 

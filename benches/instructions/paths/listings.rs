@@ -5,6 +5,7 @@ use std::hint::black_box;
 
 use gungraun::prelude::*;
 use mailferry::account::RemovalPolicy;
+use mailferry::clock::trusted_time::TrustedTime;
 use mailferry::plan::maildrop::{Maildrop, MaildropBuilder};
 use mailferry::client::listing_digest::{ListingDigest, ListingDigester};
 use mailferry::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
@@ -135,7 +136,7 @@ fn plan((maildrop, state): (Maildrop, UidState)) -> (Maildrop, UidState, Plan) {
     let (tried, compared, compared_as) = (HashSet::new(), HashSet::new(), HashSet::new());
     let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
     let seen = Seen::nothing();
-    let input = PlanInput::new(black_box(&maildrop), black_box(&state), done, 0);
+    let input = PlanInput::new(black_box(&maildrop), black_box(&state), done, TrustedTime::FIRST);
     // As a session does that has no header to look at.
     assert!(input.look_at(&policy).is_empty());
     assert!(input.look_for_renumbering(&policy, &seen).is_empty());
