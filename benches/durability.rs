@@ -22,7 +22,7 @@ use mailferry::account::CredentialSource;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::clock::{Clock, RealClock};
 use mailferry::delivery::destination::make_known;
-use mailferry::delivery::publish::publish;
+use mailferry::delivery::publish::{publish, record_delivered};
 use mailferry::delivery::record::record;
 use mailferry::delivery::{Described, delivered_by};
 use mailferry::disk::free_space::FreeSpace;
@@ -150,7 +150,7 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
         let staged = staged.map(|(to, staged)| Ok((to, staged?)));
         let recorded = record(&mut store, staged.collect::<Result<_, NotWritten>>()?)?;
         let published = publish(&*disk, &maildir, recorded)?;
-        store.record_published(&published.delivered)?;
+        record_delivered(&mut store, &published.delivered)?;
         store.remove_finished()?;
     }
     store.settle()?;

@@ -89,7 +89,7 @@ async fn session(account: &Account, answers: &Answers, one_at_a_time: bool) -> R
     let mut client = opened.client;
     let listed = opened.maildrop.messages.iter().map(|listed| listed.number);
     let numbers: Vec<MessageNumber> = listed.take(3).collect();
-    look(&mut client, &numbers).await?;
+    look(&mut client, &opened.maildrop, &numbers).await?;
     for number in numbers {
         client.ask(Command::Retr(number))?;
     }

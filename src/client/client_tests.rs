@@ -206,7 +206,7 @@ async fn look_at(
         }
     });
     let numbers: Vec<MessageNumber> = (1..=headers).map(number).collect();
-    let seen = listing::look(&mut client, &numbers, None).await.map(|seen| seen.len());
+    let seen = listing::digest_headers(&mut client, &numbers, None).await.map(|seen| seen.len());
     serving.abort();
     (seen, asked.load(std::sync::atomic::Ordering::SeqCst))
 }
@@ -242,7 +242,7 @@ async fn headers_that_drip_are_given_up() {
     });
     let numbers: Vec<MessageNumber> = (1..=5000).map(number).collect();
     let before = Instant::now();
-    let error = listing::look(&mut client, &numbers, None).await.unwrap_err();
+    let error = listing::digest_headers(&mut client, &numbers, None).await.unwrap_err();
     assert!(matches!(error, ClientError::TooSlow { .. }), "{error}");
     assert!((600..1300).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
     dripping.abort();

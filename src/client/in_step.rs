@@ -230,7 +230,8 @@ mod tests {
         let listed = Listed { number, unique_id: UniqueId::new(b"abc").ok(), reported_size: None };
         let uidl = CommandKind::Uidl(Some(number));
         let behind = |told| {
-            let maildrop = Maildrop { messages: vec![listed.clone()], told, ..Maildrop::default() };
+            let mut maildrop = Maildrop::default();
+            (maildrop.messages, maildrop.told) = (vec![listed.clone()], told);
             InStep::behind_headers(&maildrop, Some(number))
         };
         let next_after = |in_step: &mut InStep, to, line| {

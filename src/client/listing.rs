@@ -94,7 +94,7 @@ pub async fn ask_for_sizes(
         Some((asked, response)) if has_access_code(&response) => {
             Err(ClientError::Refused { provider: client.provider, asked, response })
         }
-        _ => Ok(answers.builder.finish(Some(client.serial()))),
+        _ => Ok(answers.builder.finish_in(client.serial())),
     }
 }
 
@@ -447,7 +447,7 @@ impl Answers {
             }
             _ => {}
         }
-        let maildrop = self.builder.finish(Some(client.serial()));
+        let maildrop = self.builder.finish_in(client.serial());
         let (after_login, share) = (self.capabilities, self.share);
         watch::on_hang(Needed::Listing, share.giver());
         Ok(Opened { client, before_login, after_login, login, failed_logins, maildrop, digest, is_recognised, share })
@@ -455,11 +455,17 @@ impl Answers {
 }
 
 /// Digests the headers of some messages, by TOP n 0 (RFC 1939, section 7). Headers that the server refuses are left
-/// out. With `in_step`, answers that were out of step are an error.
+/// out. What follows them shows whether the answers belong to their commands.
 ///
 /// # Errors
-/// [`ClientError`].
-pub(crate) async fn look(
+/// [`ClientError`], also if the answers were out of step.
+pub async fn look(client: &mut Client, maildrop: &Maildrop, numbers: &[MessageNumber]) -> Result<Seen, ClientError> {
+    let in_step = InStep::behind_headers(maildrop, numbers.last().copied());
+    digest_headers(client, numbers, Some(in_step)).await
+}
+
+/// Does so. Without `in_step`, nothing shows whether the answers belong to their commands.
+pub(super) async fn digest_headers(
     client: &mut Client,
     numbers: &[MessageNumber],
     in_step: Option<InStep>,

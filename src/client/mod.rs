@@ -6,6 +6,7 @@
 //! [`Client::event`].
 
 pub(crate) mod budget;
+mod by_hand;
 pub mod dates;
 mod dialogue;
 pub mod error;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, timeout};
 
+pub(crate) use by_hand::ByHand;
 pub(crate) use dialogue::Dialogue;
 pub use error::ClientError;
 pub(crate) use redaction::Message;
@@ -52,17 +54,6 @@ const BUFFER: usize = 64 * 1024;
 
 /// How many commands may be in flight where the server announces PIPELINING.
 pub const WINDOW: usize = 256;
-
-/// A message that a user has named and confirmed at a prompt. Only `cli::console` makes one.
-#[derive(Debug)]
-pub(crate) struct ByHand(MessageNumber);
-
-impl ByHand {
-    /// Makes one once the user has said yes.
-    pub(crate) fn confirmed(number: MessageNumber) -> Self {
-        Self(number)
-    }
-}
 
 /// How patient a client is.
 #[derive(Debug, Clone, Copy)]
@@ -247,8 +238,7 @@ impl Client {
     }
 
     /// Returns the serial of this session, unique within the process.
-    #[must_use]
-    pub fn serial(&self) -> SessionSerial {
+    pub(crate) fn serial(&self) -> SessionSerial {
         self.serial
     }
 
@@ -369,7 +359,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub(crate) async fn delete_by_hand(&mut self, message: &ByHand) -> Result<Response, ClientError> {
-        self.send(Command::Dele(message.0))?;
+        self.send(Command::Dele(message.number()))?;
         loop {
             if let Event::Response { response, .. } = self.event().await? {
                 return Ok(response);

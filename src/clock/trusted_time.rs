@@ -5,6 +5,44 @@
 //! the boot clock, or by the wall clock if that is less and the wall clock did not go back. From one boot to another it
 //! is the time by the wall clock, or nothing if that is implausible.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point on that axis: trusted seconds since the state was created. Seconds of another clock are no such time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrustedTime(u64);
+
+impl TrustedTime {
+    /// When the state was created.
+    pub const FIRST: Self = Self(0);
+
+    /// Makes the time that a record has, in trusted seconds.
+    #[must_use]
+    pub const fn of_record(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// Returns it in trusted seconds, for a record.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the trusted time that has passed since an earlier one; none if that is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Returns the time at which this much more will have passed, in whole seconds.
+    #[must_use]
+    pub const fn after(self, passed: Duration) -> Self {
+        Self(self.0.saturating_add(passed.as_secs()))
+    }
+}
+
 /// A reading of the machine's clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockReading {
@@ -21,22 +59,22 @@ pub struct ClockReading {
 pub struct ClockMark {
     /// The reading of the clocks.
     pub reading: ClockReading,
-    /// Trusted seconds since the state was created.
-    pub trusted: u64,
+    /// The trusted time.
+    pub trusted: TrustedTime,
 }
 
 /// The longest time between two boots, in seconds, for which the wall clock is believed (35 days). A machine is rarely
 /// switched off for longer, and then messages only age more slowly. A clock that starts in 1970 is not rare.
 const PLAUSIBLE_BETWEEN_BOOTS: u64 = 35 * 86_400;
 
-/// A mark is renewed after this many trusted seconds, so that a later jump of the clock can falsify little.
-const MARK_INTERVAL: u64 = 86_400;
+/// A mark is renewed after this much trusted time, so that a later jump of the clock can falsify little.
+const MARK_INTERVAL: Duration = Duration::from_secs(86_400);
 
 impl ClockMark {
     /// Makes the mark at which trusted time begins.
     #[must_use]
     pub fn first(reading: ClockReading) -> Self {
-        Self { reading, trusted: 0 }
+        Self { reading, trusted: TrustedTime::FIRST }
     }
 
     /// Returns the mark for a later reading.
@@ -52,13 +90,13 @@ impl ClockMark {
             let by_wall = u64::try_from(now.wall.saturating_sub(self.reading.wall)).unwrap_or(0);
             if by_wall <= PLAUSIBLE_BETWEEN_BOOTS { by_wall } else { 0 }
         };
-        Self { reading: now, trusted: self.trusted.saturating_add(passed) }
+        Self { reading: now, trusted: self.trusted.after(Duration::from_secs(passed)) }
     }
 
     /// Whether `next`, made by [`ClockMark::advance`], is worth writing although nothing else is written.
     #[must_use]
     pub(crate) fn is_stale(&self, next: &Self) -> bool {
-        next.reading.boot != self.reading.boot || next.trusted.saturating_sub(self.trusted) >= MARK_INTERVAL
+        next.reading.boot != self.reading.boot || next.trusted.since(self.trusted) >= MARK_INTERVAL
     }
 }
 
@@ -73,7 +111,7 @@ mod tests {
     }
 
     fn days_between(from: ClockReading, to: ClockReading) -> u64 {
-        ClockMark::first(from).advance(to).trusted / DAY
+        ClockMark::first(from).advance(to).trusted.since(TrustedTime::FIRST).as_secs() / DAY
     }
 
     #[test]
@@ -94,6 +132,14 @@ mod tests {
     fn between_boots_an_implausible_wall_clock_counts_nothing() {
         assert_eq!(days_between(reading(0, 1, 5), reading(20_000, 2, 0)), 0, "forward by decades");
         assert_eq!(days_between(reading(20_000, 1, 5), reading(0, 2, 3)), 0, "back to 1970");
+    }
+
+    #[test]
+    fn time_neither_goes_back_nor_beyond_its_end() {
+        let (early, late) = (TrustedTime::of_record(3), TrustedTime::of_record(10));
+        assert_eq!((late.since(early).as_secs(), early.since(late).as_secs()), (7, 0));
+        assert_eq!(early.after(Duration::from_millis(7999)), late);
+        assert_eq!(late.after(Duration::MAX), TrustedTime::of_record(u64::MAX));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use crate::disk::{Dir, DirSync, Disk, has_no_links};
 use crate::ids::{EntryId, MaildirNumber};
 use crate::maildir::names::TmpName;
 use crate::maildir::{Maildir, os};
-use crate::state::store::IsPublished;
+use crate::state::error::StateError;
+use crate::state::proofs::IsPublished;
+use crate::state::store::Store;
 
 /// A message that is in the Maildir: its bytes, its name in `new/` and our record of it survive a power cut, as far as
 /// the file system allows. Made only by [`publish`].
@@ -79,6 +81,15 @@ impl<T> IsPublished for Delivered<T> {
     fn in_tmp(&self) -> impl Iterator<Item = (&Dir, &OsStr)> {
         self.tmps.iter().map(|tmp| (tmp, os(self.message.tmp_name.as_str())))
     }
+}
+
+/// Step 4 of the path of a message: records that these are delivered. Once that is durable, [`Store::remove_finished`]
+/// removes their names in `tmp/`.
+///
+/// # Errors
+/// Disk errors. Nothing is lost then: recovery finds the deliveries again.
+pub fn record_delivered<T>(store: &mut Store, delivered: &[Delivered<T>]) -> Result<(), StateError> {
+    store.record_published(delivered)
 }
 
 /// The outcome of a batch.

@@ -19,7 +19,8 @@ use crate::maildir::names::{TmpName, instance_of, without_flags};
 use crate::maildir::{Maildir, os};
 use crate::state::entries::{Entry, Intent, KnownMaildir};
 use crate::state::error::StateError;
-use crate::state::store::{IsPublished, Store};
+use crate::state::proofs::IsPublished;
+use crate::state::store::Store;
 
 /// What recovery did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use crate::account::AccountName;
 use crate::disk::{Disk, make_dirs, sync_dirs_above};
+use crate::ids::EntryId;
 use crate::message::Digest;
-use crate::state::entries::Identity;
+use crate::state::entries::{Entry, Identity};
 use crate::state::error::StateError;
 use crate::state::journal::{BadJournal, Contents, Durability, Journal, LockedFile, parse};
+use crate::state::proofs::IsForwarded;
 use crate::state::record::{AppendIntent, FailedTries, ForwardRecord, MailboxUid, Record};
 
 /// The largest journal that is read, in bytes.
@@ -137,6 +139,38 @@ impl Ledger {
     }
 }
 
+/// What is durably known of the messages of a spool, so that other records and removals may rest on it.
+#[derive(Debug, Default)]
+pub(super) struct DurableLedger(Ledger);
+
+impl DurableLedger {
+    /// Returns what is known.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.0
+    }
+
+    /// Whether a message arrived.
+    pub(super) fn has_arrived(&self, name: &str) -> bool {
+        self.0.has_arrived(name)
+    }
+
+    /// Proves that the message of an entry was forwarded: its file arrived.
+    pub(super) fn forwarded(&self, entry: &Entry) -> Option<Forwarded> {
+        let intent = entry.intent.as_deref().filter(|intent| intent.spooled)?;
+        self.has_arrived(&intent.file_name).then_some(Forwarded(entry.id))
+    }
+}
+
+/// A message that arrived at its destination. Made only by [`DurableLedger::forwarded`].
+#[derive(Debug)]
+pub(super) struct Forwarded(EntryId);
+
+impl IsForwarded for Forwarded {
+    fn entry(&self) -> EntryId {
+        self.0
+    }
+}
+
 /// Returns the path of the journal.
 pub(super) fn journal_file(state_dir: &Path, account: &AccountName) -> PathBuf {
     state_dir.join(format!("{account}.forward"))
@@ -144,13 +178,13 @@ pub(super) fn journal_file(state_dir: &Path, account: &AccountName) -> PathBuf {
 
 /// Reads a journal without taking its lock. What it says is durable when this returns, so that nothing recorded
 /// elsewhere on the strength of it can outlive it. None if there is no journal. Blocks.
-pub(super) fn look(disk: &dyn Disk, path: &Path) -> Result<Option<Ledger>, StateError> {
+pub(super) fn look(disk: &dyn Disk, path: &Path) -> Result<Option<DurableLedger>, StateError> {
     match disk.append(path) {
         Ok(mut file) => file.sync().map_err(|e| StateError::io("sync", path, e))?,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StateError::io("open", path, e)),
     }
-    Ok(read(disk, path)?.map(|read| read.ledger))
+    Ok(read(disk, path)?.map(|read| DurableLedger(read.ledger)))
 }
 
 /// Reads a journal as it is now, which may not be durable. Empty if there is no journal. Blocks.

@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 use std::io;
 
-use super::journal::{Ledger, look};
+use super::journal::{DurableLedger, Forwarded, look};
 use super::spool::{self, Spooled};
 use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::disk::{DirSync, Disk};
 use crate::maildir::Maildir;
-use crate::state::entries::EntryId;
+use crate::state::entries::{EntryId, Intent};
 use crate::state::error::StateError;
 use crate::state::store::Store;
 
@@ -32,11 +32,10 @@ pub struct Settled {
 /// # Errors
 /// Those of the disk, and a damaged journal. Nothing is lost then: the next settlement continues.
 pub fn settle(disk: &dyn Disk, store: &mut Store, other: OtherMaildirPolicy) -> Result<Settled, StateError> {
-    let spooled: Vec<(EntryId, String)> =
-        store.state().spooled().map(|(entry, intent)| (entry.id, intent.file_name.clone())).collect();
+    let is_any_spooled = store.state().spooled().next().is_some();
     let path = store.spool();
     let maildir = spool::open(disk, &path)?;
-    if maildir.is_none() && !spooled.is_empty() && other == OtherMaildirPolicy::Refuse {
+    if maildir.is_none() && is_any_spooled && other == OtherMaildirPolicy::Refuse {
         return Err(StateError::MaildirMissing { path });
     }
     let ledger = look(disk, &store.path().with_extension("forward"))?.unwrap_or_default();
@@ -44,15 +43,16 @@ pub fn settle(disk: &dyn Disk, store: &mut Store, other: OtherMaildirPolicy) -> 
         Some(maildir) => spool::messages(disk, maildir)?,
         None => Vec::new(),
     };
-    if spooled.is_empty() && messages.is_empty() {
+    if !is_any_spooled && messages.is_empty() {
         return Ok(Settled::default());
     }
     let there: HashSet<&str> = messages.iter().map(|message| message.name.as_str()).collect();
-    let (forwarded, others): (Vec<_>, Vec<_>) = spooled.into_iter().partition(|(_, name)| ledger.has_arrived(name));
+    let forwarded: Vec<Forwarded> = store.state().spooled().filter_map(|(entry, _)| ledger.forwarded(entry)).collect();
+    let is_lost = |intent: &Intent| !ledger.has_arrived(&intent.file_name) && !there.contains(&*intent.file_name);
     let lost: Vec<EntryId> =
-        others.into_iter().filter(|(_, name)| !there.contains(name.as_str())).map(|(id, _)| id).collect();
+        store.state().spooled().filter(|(_, intent)| is_lost(intent)).map(|(entry, _)| entry.id).collect();
     let mut settled = Settled { forwarded: forwarded.len(), lost: lost.len(), removed: 0 };
-    store.record_forwarded(forwarded.into_iter().map(|(id, _)| id).collect())?;
+    store.record_forwarded(&forwarded)?;
     store.record_forgotten(lost)?;
     store.settle()?;
     if let Some(maildir) = &maildir {
@@ -67,7 +67,7 @@ fn remove(
     store: &Store,
     maildir: &Maildir,
     messages: &[Spooled],
-    ledger: &Ledger,
+    ledger: &DurableLedger,
 ) -> Result<usize, StateError> {
     let under_way: HashSet<&str> = store.state().intents().map(|(_, intent)| intent.file_name.as_str()).collect();
     let mut removed = 0;

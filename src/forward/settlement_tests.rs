@@ -66,6 +66,25 @@ fn what_has_arrived_leaves_the_spool_behind_the_record_of_it() {
 }
 
 #[test]
+fn only_an_entry_in_the_spool_whose_own_file_has_arrived_was_forwarded() {
+    let (bench, names) = spooled(&["a", "b"]);
+    let mut store = bench.open().unwrap();
+    let ledger = |store: &Store| look(&RealDisk, &store.path().with_extension("forward")).unwrap();
+    assert!(ledger(&store).is_none(), "without a journal nothing is known");
+    journal(&bench).record(vec![arrived(&names[1]), arrived("another")]).unwrap();
+    let ledger = ledger(&store).unwrap();
+    let forwarded = |store: &Store| -> Vec<bool> {
+        store.state().entries().map(|entry| ledger.forwarded(entry).is_some()).collect()
+    };
+    assert_eq!(forwarded(&store), [false, true]);
+    let mut on_its_way = store.state().entries().nth(1).unwrap().clone();
+    on_its_way.intent.as_mut().unwrap().spooled = false;
+    assert!(ledger.forwarded(&on_its_way).is_none(), "it is not known to be in the spool");
+    settle(&RealDisk, &mut store, OtherMaildirPolicy::Refuse).unwrap();
+    assert_eq!(forwarded(&store), [false, false], "this is recorded, and needs no proof any more");
+}
+
+#[test]
 fn a_file_that_outlived_the_record_goes_and_is_not_forwarded_again() {
     let (bench, names) = spooled(&["a"]);
     let file = bench.account.maildir.join("new").join(&names[0]);

@@ -146,7 +146,7 @@ pub(super) fn waiting(messages: &[Spooled], ledger: &Ledger) -> SpoolUse {
 pub fn spool_use(disk: &dyn Disk, state_dir: &Path, account: &AccountName) -> Result<SpoolUse, StateError> {
     let Some(messages) = messages_of(disk, state_dir, account)? else { return Ok(SpoolUse::default()) };
     let ledger = look(disk, &journal_file(state_dir, account))?.unwrap_or_default();
-    Ok(counted(messages, &ledger))
+    Ok(counted(messages, ledger.ledger()))
 }
 
 /// Counts what is in the spool of an account, for display: the messages that wait, and those that are set aside.
@@ -160,10 +160,11 @@ pub fn spool_contents(
     account: &AccountName,
 ) -> Result<(SpoolUse, SpoolUse), StateError> {
     let Some(spool) = open(disk, &state_dir.join(format!("{account}.spool")))? else { return Ok(Default::default()) };
-    let ledger = look(disk, &journal_file(state_dir, account))?.unwrap_or_default();
+    let durable = look(disk, &journal_file(state_dir, account))?.unwrap_or_default();
+    let ledger = durable.ledger();
     let (aside, others): (Vec<Spooled>, Vec<Spooled>) =
         messages(disk, &spool)?.into_iter().partition(|message| ledger.is_set_aside(&message.name));
-    Ok((waiting(&others, &ledger), waiting(&aside, &ledger)))
+    Ok((waiting(&others, ledger), waiting(&aside, ledger)))
 }
 
 /// Counts what fills the spool: the messages that wait, and those set aside beyond their own allowance.

@@ -13,8 +13,7 @@ use crate::config::{Config, ConfigError, Environment};
 use crate::new_account::writing::{self, NewAccount, NewConfig, Surroundings, WriteError, io_error};
 use crate::new_account::{NEW_FILE, free_name};
 use crate::secret::Secret;
-use crate::state::adopt::Known;
-use crate::state::entries::Origin;
+use crate::state::adopt::{Known, KnownBy};
 
 /// An account that will be created.
 #[derive(Debug)]
@@ -205,19 +204,19 @@ pub(crate) fn carry_out(
     trust: bool,
 ) -> Result<Vec<usize>, TakeOverError> {
     let Some(config) = &plan.config else { return Ok(Vec::new()) };
-    let origin = if trust { Origin::Trusted } else { Origin::Imported };
-    let accounts: Vec<NewAccount> = plan.accounts.iter().map(|planned| planned.new_account(origin)).collect();
+    let known_by = if trust { KnownBy::TrustedImport } else { KnownBy::Import };
+    let accounts: Vec<NewAccount> = plan.accounts.iter().map(|planned| planned.new_account(known_by)).collect();
     let new = NewConfig { path: &plan.path, text: &plan.text, config };
     Ok(writing::write(&new, &accounts, surroundings)?)
 }
 
 impl Planned {
-    fn new_account(&self, origin: Origin) -> NewAccount {
+    fn new_account(&self, known_by: KnownBy) -> NewAccount {
         let fetched = self.draft.record.fetched.iter();
         NewAccount {
             name: self.name.clone(),
             secret_files: self.password_file.clone().zip(self.secret.clone()).into_iter().collect(),
-            known: fetched.map(|one| Known::by_name(one.unique_id.clone(), origin, one.at)).collect(),
+            known: fetched.map(|one| Known::by_name(one.unique_id.clone(), known_by, one.at)).collect(),
         }
     }
 }

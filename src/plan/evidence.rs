@@ -5,10 +5,12 @@
 //! doubt or no size is known, only the bytes count. A message without evidence stays.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::fit::{self, Fit, Length};
 use super::{Policy, Seen, is_shown};
 use crate::account::RemovalPolicy;
+use crate::clock::trusted_time::TrustedTime;
 use crate::delivery::Described;
 use crate::delivery::publish::Delivered;
 use crate::ids::EntryId;
@@ -16,7 +18,8 @@ use crate::maildir::staging::Received;
 use crate::message::{Digest, Digests};
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
-use crate::state::entries::{Entry, Origin, UidState};
+use crate::state::entries::{Entry, Fingerprint, Origin, UidState};
+use crate::state::proofs::IsVerified;
 
 /// A message that was retrieved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +43,7 @@ pub struct Arrival {
 
 impl Arrival {
     /// Creates the arrival of a message in this session, with its listing and the length that came.
-    #[must_use]
-    pub fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
+    pub(crate) fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
         let fit = Fit::of(&listed, came);
         Self {
             session,
@@ -176,13 +178,13 @@ pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
 }
 
 /// Whether the policy wants a remembered message deleted now.
-pub(crate) fn is_due(entry: &Entry, removal: RemovalPolicy, now: u64) -> bool {
+pub(crate) fn is_due(entry: &Entry, removal: RemovalPolicy, now: TrustedTime) -> bool {
     may_fall_due(entry)
         && entry.intent.is_none()
         && match removal {
             RemovalPolicy::Keep => false,
             RemovalPolicy::AfterDelivery => true,
-            RemovalPolicy::AfterAge(age) => now.saturating_sub(entry.delivered_trusted) >= age.as_secs(),
+            RemovalPolicy::AfterAge(age) => now.since(entry.delivered_trusted) >= age,
         }
 }
 
@@ -191,13 +193,13 @@ fn may_fall_due(entry: &Entry) -> bool {
     matches!(entry.origin, Origin::Delivered | Origin::Trusted)
 }
 
-/// Returns in how many seconds the policy will next want a remembered message deleted, if nothing changes; `None` if
+/// Returns in how much time the policy will next want a remembered message deleted, if nothing changes; `None` if
 /// never.
 #[must_use]
-pub fn next_due(state: &UidState, removal: RemovalPolicy, now: u64) -> Option<u64> {
+pub fn next_due(state: &UidState, removal: RemovalPolicy, now: TrustedTime) -> Option<Duration> {
     let RemovalPolicy::AfterAge(age) = removal else { return None };
     let is_here = |entry: &&Entry| may_fall_due(entry) && !entry.was_gone();
-    let due = |entry: &Entry| entry.delivered_trusted.saturating_add(age.as_secs()).saturating_sub(now);
+    let due = |entry: &Entry| entry.delivered_trusted.after(age).since(now);
     state.entries().filter(is_here).map(due).min()
 }
 
@@ -231,7 +233,7 @@ impl Removable {
         entry: &Entry,
         policy: &Policy,
         seen: &Seen,
-        now: u64,
+        now: TrustedTime,
     ) -> Option<Self> {
         let session = maildrop.session.filter(|session| seen.is_of(*session))?;
         let is_shown = proof(listed, entry, policy) == Proof::Header && is_shown(listed, entry, seen);
@@ -244,7 +246,7 @@ impl Removable {
         received: &Received<Arrival>,
         entry: &Entry,
         removal: RemovalPolicy,
-        now: u64,
+        now: TrustedTime,
     ) -> Option<Self> {
         Self::compared(received.payload(), received.digests(), entry, removal, now)
     }
@@ -254,7 +256,7 @@ impl Removable {
         digests: Digests,
         entry: &Entry,
         removal: RemovalPolicy,
-        now: u64,
+        now: TrustedTime,
     ) -> Option<Self> {
         let is_shown =
             is_same(&arrival.listed, digests, entry) && arrival.is_as_listed() && arrival.proves_all_of(entry);
@@ -281,6 +283,46 @@ impl Removable {
     #[must_use]
     pub fn entry(&self) -> EntryId {
         self.entry
+    }
+}
+
+/// Proof that the message of an entry is on the server: all of its bytes came again. Made only by comparing them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verified {
+    entry: EntryId,
+    /// The digest of its header, if another one is remembered, or none: that one was not valid as evidence, or none was
+    /// ever seen.
+    new_header: Option<Digest>,
+}
+
+impl Verified {
+    /// Compares a message that was retrieved again with an entry. In another size than listed, or where no size proves
+    /// that it is complete, it shows nothing.
+    pub(crate) fn after_comparison(received: &Received<Arrival>, entry: &Entry) -> Option<Self> {
+        Self::compared(received.payload(), received.digests(), entry)
+    }
+
+    pub(super) fn compared(arrival: &Arrival, digests: Digests, entry: &Entry) -> Option<Self> {
+        let is_all = arrival.fit.contradicts_nothing(false) && arrival.proves_all_of(entry);
+        let Fingerprint { header, whole, .. } = entry.fingerprint;
+        let is_new = whole == Some(digests.whole) && header != Some(digests.header);
+        let new_header = is_new.then_some(digests.header);
+        (is_all && is_same(&arrival.listed, digests, entry)).then_some(Self { entry: entry.id, new_header })
+    }
+
+    /// Returns the entry of the message.
+    pub(crate) fn entry(&self) -> EntryId {
+        self.entry
+    }
+}
+
+impl IsVerified for Verified {
+    fn entry(&self) -> EntryId {
+        self.entry
+    }
+
+    fn new_header(&self) -> Option<Digest> {
+        self.new_header
     }
 }
 

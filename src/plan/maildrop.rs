@@ -21,7 +21,7 @@ pub struct Maildrop {
     /// The sum of all sizes from STAT, in octets, if LIST was put off and no single size is known.
     pub sizes_put_off: Option<u64>,
     /// The session in which the message numbers are valid. `None`: they permit no deletion.
-    pub session: Option<SessionSerial>,
+    pub(super) session: Option<SessionSerial>,
 }
 
 impl Maildrop {
@@ -148,9 +148,14 @@ impl MaildropBuilder {
         self.sizes.sort_by_key(|listing| listing.number);
     }
 
-    /// Puts the listing together.
+    /// Puts together the listing of a session.
+    pub(crate) fn finish_in(self, session: SessionSerial) -> Maildrop {
+        Maildrop { session: Some(session), ..self.finish() }
+    }
+
+    /// Puts the listing together. It belongs to no session, so it permits no deletion.
     #[must_use]
-    pub fn finish(mut self, session: Option<SessionSerial>) -> Maildrop {
+    pub fn finish(mut self) -> Maildrop {
         self.sort();
         let Self { told, mut named, mut sizes, has_unique_ids, mut odd, sizes_put_off } = self;
         odd |= name_each_once(&mut named);
@@ -164,7 +169,7 @@ impl MaildropBuilder {
         let counts_agree = told.and_then(|told| usize::try_from(told.count).ok()) == Some(messages.len());
         let all_named = !has_unique_ids || messages.iter().all(|listed| listed.unique_id.is_some());
         let complete = counts_agree && all_named && !odd;
-        Maildrop { messages, has_unique_ids, complete, told, sizes_put_off, session }
+        Maildrop { messages, has_unique_ids, complete, told, sizes_put_off, session: None }
     }
 }
 
@@ -233,7 +238,7 @@ mod tests {
         for (n, size) in sizes {
             builder.size(ScanListing { number: number(*n), reported_size: *size });
         }
-        builder.finish(None)
+        builder.finish()
     }
 
     #[test]
@@ -265,7 +270,7 @@ mod tests {
         assert!(!odd.is_plain() && !MaildropBuilder::default().is_plain());
         let mut waits = builder(2, &[1, 2]);
         waits.put_sizes_off(30);
-        let maildrop = waits.finish(None);
+        let maildrop = waits.finish();
         assert!((maildrop.complete, maildrop.sizes_put_off) == (true, Some(30)));
         let mut goes_on = MaildropBuilder::with_sizes_to_come(maildrop);
         [10, 20].into_iter().zip(1..).for_each(|(reported_size, n)| {
@@ -273,7 +278,7 @@ mod tests {
         });
         let mut whole = build(2, &[(1, "1"), (2, "2")], &[(1, 10), (2, 20)]);
         whole.session = None;
-        assert_eq!(goes_on.finish(None), whole);
+        assert_eq!(goes_on.finish(), whole);
     }
 
     #[test]

@@ -23,13 +23,18 @@ pub struct Seen {
 
 impl Seen {
     /// Creates an empty collection for this session.
-    #[must_use]
-    pub fn in_session(session: SessionSerial) -> Self {
+    pub(crate) fn in_session(session: SessionSerial) -> Self {
         Self { session, headers: HashMap::new() }
     }
 
+    /// Creates one in which nothing was seen. It belongs to no session, and shows nothing.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::in_session(SessionSerial::next())
+    }
+
     /// Adds the header of a message in this session.
-    pub fn add(&mut self, number: MessageNumber, header: Digest) {
+    pub(crate) fn add(&mut self, number: MessageNumber, header: Digest) {
         self.headers.insert(number, header);
     }
 

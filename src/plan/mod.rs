@@ -21,13 +21,15 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-pub(crate) use evidence::is_due;
 pub use evidence::{Arrival, Remembered, Removable, next_due};
+pub(crate) use evidence::{Verified, is_due};
 pub use fit::{Fit, Length};
 pub(crate) use fit::{has_size, is_size};
 
 use crate::account::{Account, RemovalPolicy};
+use crate::clock::trusted_time::TrustedTime;
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
@@ -43,8 +45,8 @@ pub use sizing::Expected;
 pub use skipping::Skipping;
 use skipping::Verdict;
 
-/// How long an absent message is remembered, in seconds (90 days): an empty or short listing proves nothing.
-const REMEMBER_ABSENT: u64 = 90 * 86_400;
+/// How long an absent message is remembered (90 days): an empty or short listing proves nothing.
+const REMEMBER_ABSENT: Duration = Duration::from_secs(90 * 86_400);
 
 /// The most headers that a session requests of messages which another program fetched; there is no hurry.
 const MOST_FIRST_LOOKS: usize = 500;
@@ -167,8 +169,8 @@ pub struct PlanInput<'a> {
     compared: &'a HashSet<EntryId>,
     /// How those messages were listed.
     compared_as: &'a HashSet<(MessageNumber, Option<ListedAs>)>,
-    /// The time of this poll, in trusted seconds.
-    now: u64,
+    /// The time of this poll.
+    now: TrustedTime,
     /// What the account's rules leave on the server, if it has such rules.
     skipping: Option<Skipping<'a>>,
     /// The messages at which sessions of this poll broke, by their numbers in this session.
@@ -191,9 +193,9 @@ pub struct Done<'a> {
 }
 
 impl<'a> PlanInput<'a> {
-    /// Creates the input from a listing, the remembered state, the poll's work so far and the time in trusted seconds.
+    /// Creates the input from a listing, the remembered state, the poll's work so far and the time.
     #[must_use]
-    pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: u64) -> Self {
+    pub fn new(maildrop: &'a Maildrop, state: &'a UidState, done: Done<'a>, now: TrustedTime) -> Self {
         let Done { tried, compared, compared_as } = done;
         Self {
             maildrop,
@@ -632,7 +634,7 @@ fn plan_retrieval(
 }
 
 /// Plans which entries become absent or are forgotten. `listed` has the entries whose messages are, or may be, listed.
-fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, now: u64) {
+fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, now: TrustedTime) {
     listed.sort_unstable();
     let mut listed = listed.into_iter().peekable();
     for entry in state.entries() {
@@ -647,7 +649,7 @@ fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, 
             // Without a unique-id, nothing can identify the message again.
             _ if may_be_forgotten && entry.unique_id.is_none() => plan.forget.push(entry.id),
             None => plan.absent.push(entry.id),
-            Some(since) if may_be_forgotten && now.saturating_sub(since) >= REMEMBER_ABSENT => {
+            Some(since) if may_be_forgotten && now.since(since) >= REMEMBER_ABSENT => {
                 plan.forget.push(entry.id);
             }
             Some(_) => {}

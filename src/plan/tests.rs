@@ -8,7 +8,12 @@ use crate::state::record::Record;
 use std::time::Duration;
 
 const DAY: u64 = 86_400;
-const NOW: u64 = 100 * DAY;
+const NOW: TrustedTime = TrustedTime::of_record(100 * DAY);
+
+/// The time so many seconds before [`NOW`].
+fn ago(seconds: u64) -> TrustedTime {
+    TrustedTime::of_record(NOW.seconds() - seconds)
+}
 
 fn digest(text: &str) -> Digest {
     let mut header = crate::message::HeaderDigester::default();
@@ -28,7 +33,7 @@ fn entry(id: u64, unique_id: &str, header: &str, size: u64, age_days: u64) -> En
             whole: Some(digest(header)),
         },
         delivered_at: 0,
-        delivered_trusted: NOW - age_days * DAY,
+        delivered_trusted: ago(age_days * DAY),
         intent: None,
         removed: false,
         doubt: false,
@@ -96,7 +101,7 @@ fn look_at(
     state: &UidState,
     policy: &Policy,
     tried: &HashSet<ListedAs>,
-    now: u64,
+    now: TrustedTime,
 ) -> Vec<MessageNumber> {
     PlanInput::new(maildrop, state, Done { tried, compared: &HashSet::new(), compared_as: &HashSet::new() }, now)
         .look_at(policy)
@@ -217,7 +222,7 @@ fn what_is_not_known_to_be_delivered_is_not_deleted() {
 #[test]
 fn what_is_on_its_way_is_not_forgotten_when_the_server_has_it_no_more() {
     let mut long_gone = entry(1, "a", "A", 1, 95);
-    long_gone.absent_since = Some(NOW - 90 * DAY);
+    long_gone.absent_since = Some(ago(90 * DAY));
     let mut nameless = entry(1, "a", "A", 1, 0);
     nameless.unique_id = None;
     for begun in [long_gone, nameless, entry(1, "a", "A", 1, 0)] {
@@ -241,7 +246,7 @@ fn without_top_only_the_bytes_permit_a_deletion() {
 fn without_top_what_was_gone_is_retrieved_and_not_deleted_unseen() {
     let gone = |removed: bool| {
         let mut entry = entry(1, "a", "A", 1, 20);
-        (entry.removed, entry.absent_since) = (removed, Some(NOW - DAY));
+        (entry.removed, entry.absent_since) = (removed, Some(ago(DAY)));
         state(vec![entry])
     };
     let keep = Policy { removal: RemovalPolicy::Keep, ..NO_TOP };
@@ -282,7 +287,7 @@ fn what_is_remembered_with_its_bytes_and_without_a_size_is_compared_whatever_els
         part.fingerprint.reported_size = None;
         state(vec![Entry { doubt: true, absent_since, ..part }])
     };
-    for absent_since in [None, Some(NOW - DAY)] {
+    for absent_since in [None, Some(ago(DAY))] {
         for (policy, headers) in [(KEEP, &["A"][..]), (KEEP, &[]), (NO_TOP, &[]), (DELETE, &["A"]), (aged(30), &["A"])]
         {
             let plan = decide(&maildrop(&[("a", 1)]), &part(absent_since), &policy, headers);
@@ -321,7 +326,7 @@ fn many_messages_alike_that_were_all_refused_cost_what_others_do() {
     let mut state = state(Vec::new());
     for reported_size in sizes.clone() {
         let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size: Some(reported_size) };
-        let quarantine = Quarantine { kind: QuarantineReason::Refused, count: 1, until: 0 };
+        let quarantine = Quarantine { kind: QuarantineReason::Refused, count: 1, until: TrustedTime::FIRST };
         state.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
     }
     let listing = maildrop(&sizes.map(|size| ("a", size)).collect::<Vec<_>>());
@@ -383,7 +388,7 @@ fn messages_that_share_a_unique_id_are_told_apart_by_their_headers() {
 #[test]
 fn an_absent_message_under_the_same_unique_id_asks_for_no_header_at_every_poll() {
     let mut gone = entry(1, "a", "A", 1, 50);
-    gone.absent_since = Some(NOW - DAY);
+    gone.absent_since = Some(ago(DAY));
     let state = state(vec![gone, entry(2, "a", "B", 2, 0)]);
     assert_eq!(look_at(&maildrop(&[("a", 2)]), &state, &KEEP, &HashSet::new(), NOW), []);
 }
@@ -391,9 +396,9 @@ fn an_absent_message_under_the_same_unique_id_asks_for_no_header_at_every_poll()
 #[test]
 fn absence_is_written_once_and_forgotten_after_90_days() {
     let mut long_gone = entry(2, "b", "B", 2, 95);
-    long_gone.absent_since = Some(NOW - 90 * DAY);
+    long_gone.absent_since = Some(ago(90 * DAY));
     let mut lately_gone = entry(3, "c", "C", 2, 95);
-    lately_gone.absent_since = Some(NOW - 89 * DAY);
+    lately_gone.absent_since = Some(ago(89 * DAY));
     let remembered = state(vec![entry(1, "a", "A", 1, 0), long_gone, lately_gone]);
     let plan = decide(&maildrop(&[]), &remembered, &DELETE, &[]);
     assert_eq!((plan.absent, plan.forget), (ids([1]), ids([2])));
@@ -404,11 +409,11 @@ fn absence_is_written_once_and_forgotten_after_90_days() {
 #[test]
 fn what_comes_back_is_known() {
     let mut removed = entry(1, "a", "A", 1, 20);
-    (removed.removed, removed.absent_since) = (true, Some(NOW - DAY));
+    (removed.removed, removed.absent_since) = (true, Some(ago(DAY)));
     let plan = decide(&maildrop(&[("a", 1)]), &state(vec![removed]), &DELETE, &["A"]);
     assert_eq!((retrieved(&plan), deleted(&plan)), (vec![1], vec![]), "what was deleted may be another one now");
     let mut removed = entry(1, "a", "A", 1, 20);
-    (removed.removed, removed.absent_since) = (true, Some(NOW - DAY));
+    (removed.removed, removed.absent_since) = (true, Some(ago(DAY)));
     let plan = decide(&maildrop(&[("a", 1)]), &state(vec![removed]), &KEEP, &["A"]);
     assert_eq!((retrieved(&plan), plan.present), (vec![], ids([1])));
 }
@@ -439,7 +444,7 @@ fn without_uidl_only_the_bytes_tell_what_a_lost_quit_left_behind() {
     }
 }
 
-fn in_quarantine(kind: QuarantineReason, until: u64) -> UidState {
+fn in_quarantine(kind: QuarantineReason, until: TrustedTime) -> UidState {
     let mut state = state(vec![entry(1, "a", "A", 1, 0)]);
     for unique_id in ["a", "b"] {
         let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
@@ -466,7 +471,7 @@ fn a_message_at_which_a_session_ended_has_a_session_of_its_own() {
 #[test]
 fn a_message_in_quarantine_is_left_alone_until_its_time() {
     for kind in [QuarantineReason::BrokeSession, QuarantineReason::Refused] {
-        let state = in_quarantine(kind, NOW + 1);
+        let state = in_quarantine(kind, NOW.after(Duration::from_secs(1)));
         for pass in [Pass::Normal, Pass::Isolated] {
             let plan = decide(&maildrop(&[("a", 1), ("b", 1)]), &state, &Policy { pass, ..DELETE }, &["A", "B"]);
             assert_eq!((retrieved(&plan), deleted(&plan), plan.quarantined.len()), (vec![], vec![], 2));
@@ -489,7 +494,7 @@ fn what_failed_in_this_poll_is_not_tried_twice() {
 fn what_comes_back_is_looked_at_once_because_it_may_be_another_message() {
     for by_us in [true, false] {
         let mut gone = entry(1, "a", "A", 1, 20);
-        (gone.removed, gone.absent_since) = (by_us, Some(NOW - DAY));
+        (gone.removed, gone.absent_since) = (by_us, Some(ago(DAY)));
         let remembered = state(vec![gone]);
         let another = decide(&maildrop(&[("a", 1)]), &remembered, &KEEP, &["B"]);
         assert_eq!((retrieved(&another), another.present), (vec![1], vec![]));
@@ -514,12 +519,12 @@ fn the_next_removal_is_that_of_the_oldest_message_that_the_policy_may_delete() {
         next_due(&state(vec![older, entry(2, "b", "B", 1, 3)]), aged(14).removal, NOW)
     };
     for origin in [Origin::Delivered, Origin::Trusted] {
-        assert_eq!(due(origin, None), Some(4 * DAY), "{origin:?}");
+        assert_eq!(due(origin, None), Some(Duration::from_secs(4 * DAY)), "{origin:?}");
     }
     for origin in [Origin::Imported, Origin::Adopted] {
-        assert_eq!(due(origin, None), Some(11 * DAY), "{origin:?}");
+        assert_eq!(due(origin, None), Some(Duration::from_secs(11 * DAY)), "{origin:?}");
     }
-    assert_eq!(due(Origin::Trusted, Some(NOW)), Some(11 * DAY), "what is gone");
+    assert_eq!(due(Origin::Trusted, Some(NOW)), Some(Duration::from_secs(11 * DAY)), "what is gone");
     assert_eq!(next_due(&state(vec![entry(1, "a", "A", 1, 10)]), KEEP.removal, NOW), None);
 }
 
@@ -530,7 +535,7 @@ mod sizing;
 #[test]
 fn what_was_gone_and_is_back_is_not_deleted_unseen() {
     let mut removed = entry(1, "a", "A", 1, 20);
-    (removed.removed, removed.absent_since) = (true, Some(NOW - DAY));
+    (removed.removed, removed.absent_since) = (true, Some(ago(DAY)));
     let back = decide(&maildrop(&[("a", 1)]), &state(vec![removed]), &NO_TOP, &[]);
     assert_eq!((retrieved(&back), deleted(&back), back.unverified), (vec![1], vec![], 0));
 }
@@ -549,7 +554,7 @@ fn a_header_that_says_little_does_not_prove_that_what_is_back_is_the_same() {
         let mut old = entry(1, "a", "A", 1, 20);
         old.fingerprint.header = Some(weak);
         old.fingerprint.whole = old.fingerprint.whole.filter(|_| has_bytes);
-        (old.removed, old.absent_since) = (gone, gone.then_some(NOW - DAY));
+        (old.removed, old.absent_since) = (gone, gone.then_some(ago(DAY)));
         let (listing, state) = (maildrop(&[("a", 1)]), state(vec![old]));
         let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
         let plan = PlanInput::new(&listing, &state, done, NOW).plan(&DELETE, &seen);
@@ -563,7 +568,7 @@ fn what_was_refused_before_comes_behind_what_was_not() {
     for (unique_id, count) in [("a", 2), ("c", 1)] {
         let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
         let listed_as = ListedAs { unique_id, reported_size: Some(1) };
-        let quarantine = Quarantine { kind: QuarantineReason::Refused, count, until: 0 };
+        let quarantine = Quarantine { kind: QuarantineReason::Refused, count, until: TrustedTime::FIRST };
         state.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
     }
     let listing = maildrop(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
@@ -577,7 +582,7 @@ fn what_was_refused_before_comes_behind_what_was_not() {
 
 #[test]
 fn a_good_message_does_not_inherit_the_quarantine_of_another_one_under_its_unique_id() {
-    let state = in_quarantine(QuarantineReason::Refused, NOW + DAY);
+    let state = in_quarantine(QuarantineReason::Refused, NOW.after(Duration::from_secs(DAY)));
     assert_eq!(retrieved(&decide(&maildrop(&[("b", 1)]), &state, &KEEP, &[])), [0_u32; 0]);
     assert_eq!(retrieved(&decide(&maildrop(&[("b", 2)]), &state, &KEEP, &[])), [1]);
 }
@@ -651,6 +656,33 @@ fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
 }
 
 #[test]
+fn only_the_same_bytes_all_of_them_show_that_a_message_is_on_the_server() {
+    use crate::message::Digests;
+    use crate::state::proofs::IsVerified as _;
+    let listed = maildrop(&[("a", 1000)]).messages.remove(0);
+    let came = |octets| Arrival::of(session(), listed.clone(), Length::new(octets, octets));
+    let compared = |arrival: &Arrival, entry: &Entry, header: &str, whole: &str| {
+        Verified::compared(arrival, Digests { header: digest(header), whole: digest(whole) }, entry)
+    };
+    let same = entry(1, "a", "A", 1000, 20);
+    let shown = compared(&came(1000), &same, "A", "A").unwrap();
+    assert_eq!((shown.entry(), shown.new_header()), (EntryId::new(1), None));
+    assert_eq!(compared(&came(1000), &same, "B", "A").unwrap().new_header(), Some(digest("B")), "it was never valid");
+    assert!(compared(&came(1000), &same, "A", "B").is_none(), "other bytes");
+    assert!(compared(&came(1000), &entry(1, "b", "A", 1000, 20), "A", "A").is_none(), "another unique-id");
+    for octets in [400, 900, 1100] {
+        let arrival = came(octets).where_sizes_are_estimates(true);
+        assert!(compared(&arrival, &same, "A", "A").is_none(), "{octets} of 1000 octets");
+    }
+    let sizeless = Listed { reported_size: None, ..listed.clone() };
+    let part = Arrival::of(session(), sizeless, Length::new(1000, 1000)).that_may_be_part(true);
+    let mut of_no_size = same;
+    assert!(compared(&part, &of_no_size, "A", "A").is_some(), "its size was known when it was delivered");
+    of_no_size.fingerprint.reported_size = None;
+    assert!(compared(&part, &of_no_size, "A", "A").is_none(), "the same part may have come twice");
+}
+
+#[test]
 fn each_remembered_message_is_found_once() {
     use crate::message::Digests;
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
@@ -702,9 +734,9 @@ fn a_header_that_was_seen_in_another_session_permits_nothing() {
         let plan = plan_in(listed_in, &seen);
         assert_eq!((deleted(&plan), plan.unverified), (vec![], 1));
     }
-    let mut mixed = Seen::in_session(SessionSerial::next());
+    let mut mixed = Seen::nothing();
     mixed.extend(seen);
-    assert!(mixed.is_empty());
+    assert!(mixed.is_empty(), "what was seen in a session is not taken for anything else");
 }
 
 #[test]

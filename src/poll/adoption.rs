@@ -21,8 +21,8 @@ use crate::maildir::names::hash_of;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
-use crate::state::adopt::Known;
-use crate::state::entries::{Fingerprint, Origin, UidState};
+use crate::state::adopt::{Known, KnownBy};
+use crate::state::entries::{Fingerprint, UidState};
 
 /// A session that only lists.
 #[derive(Debug)]
@@ -94,8 +94,7 @@ impl Visit {
         }
         if files.left() > 0 && !rest.is_empty() {
             let numbers: Vec<MessageNumber> = rest.iter().map(|listed| listed.number).collect();
-            let in_step = InStep::behind_headers(&self.maildrop, numbers.last().copied());
-            let headers = look(&mut self.client, &numbers, Some(in_step)).await?;
+            let headers = look(&mut self.client, &self.maildrop, &numbers).await?;
             let shown = |listed: &Listed| headers.get(&listed.number).copied().filter(|header| header.is_strong());
             let mut alike: HashMap<Digest, usize> = HashMap::new();
             rest.iter().filter_map(shown).for_each(|header| *alike.entry(header).or_default() += 1);
@@ -120,7 +119,7 @@ impl Visit {
 
 fn adopted(listed: &Listed, header: Option<Digest>, whole: Option<Digest>) -> Option<Known> {
     let fingerprint = Fingerprint { reported_size: listed.reported_size, header, whole };
-    Some(Known { unique_id: listed.unique_id.clone()?, origin: Origin::Adopted, fingerprint, fetched_at: None })
+    Some(Known { unique_id: listed.unique_id.clone()?, known_by: KnownBy::User, fingerprint, fetched_at: None })
 }
 
 /// The files of a Maildir; each matches at most one message.

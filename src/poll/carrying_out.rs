@@ -180,7 +180,7 @@ impl Poll {
             short: retriever.done.any_shorter,
             unproven: !retriever.in_step,
             recognised,
-            verified: retriever.done.verified_so_far(),
+            verified: retriever.done.verified_so_far().to_vec(),
             sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && broke,
         };
         self.sizes_beside = std::mem::take(&mut retriever.sizes);

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use super::Poll;
 use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
-use super::retrieval::{Explained, LackOfSpace, NAMED, OtherSize, Retrieved, Verified};
+use super::retrieval::{Explained, LackOfSpace, NAMED, OtherSize, Retrieved};
 use super::retriever::DRAIN;
 use crate::client::Client;
 use crate::client::Message;
 use crate::ids::EntryId;
+use crate::plan::Verified;
 use crate::pop3::{Listed, MessageNumber};
 use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
 use crate::state::error::StateError;
@@ -148,7 +149,7 @@ impl Poll {
 /// The result of comparing retrieved messages with remembered ones.
 struct Comparison {
     /// Entries whose messages are proven to be on the server.
-    verified: Verified,
+    verified: Vec<Verified>,
     /// Entries whose messages came again, but not in the listed size: they are there, perhaps incomplete.
     doubted: Vec<EntryId>,
     /// Those in `doubted` that were recorded as gone.
@@ -161,7 +162,7 @@ struct Comparison {
 
 impl Comparison {
     fn of(retrieved: &Retrieved, of_other_size: &[&OtherSize], known: &UidState) -> Self {
-        let (verified, doubted) = retrieved.verified();
+        let (verified, doubted) = (retrieved.verified.clone(), retrieved.unverified());
         let was_gone = |id: &EntryId| known.entry(*id).is_some_and(Entry::was_gone);
         let present = doubted.iter().copied().filter(was_gone).collect();
         let to_record: Vec<&OtherSize> = of_other_size.iter().filter(|one| !one.is_on_record).copied().collect();
@@ -181,7 +182,7 @@ impl Comparison {
 
     fn record(self, store: &mut Store) -> Result<(), StateError> {
         let Self { verified, doubted, present, of_other_size, over } = self;
-        verified.record(store)?;
+        store.record_verified(&verified)?;
         store.record_present(present)?;
         store.record_quarantine_over(over)?;
         store.record_quarantine(of_other_size, QuarantineReason::OtherSize)?;

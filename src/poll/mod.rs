@@ -53,7 +53,7 @@ use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Sizes;
-use crate::plan::{IsolatedMessages, Pass};
+use crate::plan::{IsolatedMessages, Pass, Verified};
 use crate::pop3::MessageNumber;
 use crate::provider::Provider;
 use crate::secret::Secret;
@@ -67,7 +67,6 @@ use credential::Obtained;
 use emitter::Emitter;
 use next::{Next, doubt_unshown, record_unproven};
 use recognition::{Beginning, First};
-use retrieval::Verified;
 use server_profile::ServerProfile;
 use session::{Broken, Clean, Ended};
 pub use spool::{forward_spool, settle_account};
@@ -202,7 +201,7 @@ struct InSession {
     /// The entries whose bytes came again.
     recognised: Vec<EntryId>,
     /// Those in `recognised` that were proven to be the same before the session broke.
-    verified: Verified,
+    verified: Vec<Verified>,
     /// A size requested along with its message did not come.
     sizes_do_not_come: bool,
 }
@@ -369,7 +368,7 @@ impl Poll {
         } else if retrieved && matches!(broken.error, PollError::Client(_)) {
             // After any other error the poll ends, and the next one finds the doubt in the state.
             let unshown = move |store: &mut Store| {
-                verified.record(store)?;
+                store.record_verified(&verified)?;
                 doubt_unshown(store)
             };
             state.with("write down what nothing has shown", unshown).await??;

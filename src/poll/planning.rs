@@ -233,11 +233,10 @@ impl Poll {
     /// Requests the headers of some messages.
     async fn look(&self, client: &mut Client, numbers: &[MessageNumber], given: &mut Given) -> Result<(), PollError> {
         self.events.tell(&PollEvent::LooksAtHeaders { messages: numbers.len() });
-        let in_step = InStep::behind_headers(&given.maildrop, numbers.last().copied());
         let looked = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(PollError::Stopped),
-            looked = look(client, numbers, Some(in_step)) => looked?,
+            looked = look(client, &given.maildrop, numbers) => looked?,
         };
         given.seen.extend(looked);
         given.looked_at.extend(numbers);

@@ -2,6 +2,7 @@
 //! read, matched or planned, and memory use does not depend on the size of the listing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::credential::Obtained;
 use super::error::PollError;
@@ -42,8 +43,8 @@ pub(super) struct First {
 /// What the last full look recorded.
 struct LeftClean {
     clean: CleanListing,
-    /// How many seconds ago it was made.
-    age: u64,
+    /// How long ago it was made.
+    age: Duration,
     hints: HintsFile,
 }
 
@@ -57,7 +58,7 @@ impl Poll {
         let obtained = obtained?;
         let secret = obtained.credential.secret().clone();
         self.note_credential(&obtained);
-        let now = clean.trusted.saturating_add(age);
+        let now = clean.trusted.after(age);
         let mut profile = ServerProfile::new(hints, &self.account.endpoint, now);
         profile.expect(ListingDigest {
             messages: clean.messages,

@@ -130,7 +130,7 @@ impl Quarantined {
             unique_id: listed_as.unique_id.clone(),
             kind: quarantine.kind,
             times: quarantine.count,
-            left_alone: Duration::from_secs(quarantine.until.saturating_sub(now)),
+            left_alone: quarantine.until.since(now),
         };
         let mut all: Vec<Self> = store.state().quarantines().map(quarantined).collect();
         all.sort_by(|a, b| (b.left_alone, &a.unique_id).cmp(&(a.left_alone, &b.unique_id)));

@@ -7,18 +7,16 @@ use std::time::Duration;
 use super::refusals::Refusals;
 use crate::account::{Account, MaildirMode, RemovalPolicy};
 use crate::client::in_step::InStep;
+use crate::clock::trusted_time::TrustedTime;
 use crate::delivery::Described;
 use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
 use crate::ids::{EntryId, InstanceId};
-use crate::message::Digest;
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Expected, Fit, Remembered};
+use crate::plan::{Arrival, Expected, Fit, Remembered, Verified};
 use crate::pop3::UniqueId;
 use crate::routing::Routing;
-use crate::state::error::StateError;
 use crate::state::shown::Shown;
-use crate::state::store::Store;
 
 /// What to retrieve, and how.
 pub(super) struct Retrieval {
@@ -49,8 +47,8 @@ pub(super) struct Retrieval {
     pub(super) sizes_looked_at: HashSet<u64>,
     /// How many messages the check has proven so far.
     pub(super) shown: Shown,
-    /// The time of this poll, in trusted seconds.
-    pub(super) now: u64,
+    /// The time of this poll.
+    pub(super) now: TrustedTime,
     /// How many more bytes may be written without touching the reserve.
     pub(super) free_space: u64,
     /// The free space when the session began.
@@ -133,13 +131,12 @@ pub(super) struct Retrieved {
     pub(super) known: Vec<(EntryId, Listed)>,
     /// Those in `known` that no size, now or before, proves complete.
     pub(super) without_size: HashSet<EntryId>,
-    /// New headers of entries in `known` whose remembered header differs: it was no longer valid as evidence, or none
-    /// was ever seen.
-    pub(super) headers: Vec<(EntryId, Digest)>,
+    /// Those in `known` that are proven to be what the server has, in the order in which their bytes came.
+    pub(super) verified: Vec<Verified>,
+    /// How many at the head of `verified` came before the last proof that the responses were in step.
+    pub(super) verified_shown: usize,
     /// One of `known` is still on its way into a Maildir that cannot take it: the server must keep it.
     pub(super) is_any_under_way: bool,
-    /// How many at the head of `known` came before the last proof that the responses were in step.
-    pub(super) known_shown: usize,
     /// How many requested messages the response to QUIT will prove to be the right ones.
     pub(super) shown_by_quit: Option<(Shown, u64)>,
     /// How many messages became safe.
@@ -183,41 +180,15 @@ pub(super) struct LackOfSpace {
 }
 
 impl Retrieved {
-    /// Returns the entries proven to be what the server has, and the others whose bytes came.
-    pub(super) fn verified(&self) -> (Verified, Vec<EntryId>) {
-        let of_other_size: HashSet<EntryId> = self.other_sizes.those.iter().filter_map(|one| one.entry).collect();
-        let is_sure = |id: &EntryId| !of_other_size.contains(id) && !self.without_size.contains(id);
-        let (entries, others) = self.known.iter().map(|(id, _)| *id).partition(is_sure);
-        (Verified::new(entries, &self.headers), others)
+    /// Returns the entries whose bytes came without proving that they are what the server has.
+    pub(super) fn unverified(&self) -> Vec<EntryId> {
+        let verified: HashSet<EntryId> = self.verified.iter().map(Verified::entry).collect();
+        self.known.iter().map(|(id, _)| *id).filter(|id| !verified.contains(id)).collect()
     }
 
     /// Returns the entries proven before the session broke.
-    pub(super) fn verified_so_far(&self) -> Verified {
-        let (Verified { mut entries, .. }, _) = self.verified();
-        let shown: HashSet<EntryId> = self.known.iter().take(self.known_shown).map(|(id, _)| *id).collect();
-        entries.retain(|id| shown.contains(id));
-        Verified::new(entries, &self.headers)
-    }
-}
-
-/// Entries whose bytes came again: they are proven to be what the server has.
-#[derive(Debug, Default)]
-pub(super) struct Verified {
-    entries: Vec<EntryId>,
-    /// The new headers of entries that are remembered with another one.
-    headers: Vec<(EntryId, Digest)>,
-}
-
-impl Verified {
-    fn new(entries: Vec<EntryId>, headers: &[(EntryId, Digest)]) -> Self {
-        let among_them: HashSet<&EntryId> = if headers.is_empty() { HashSet::new() } else { entries.iter().collect() };
-        let headers = headers.iter().copied().filter(|(id, _)| among_them.contains(id)).collect();
-        Self { entries, headers }
-    }
-
-    pub(super) fn record(self, store: &mut Store) -> Result<(), StateError> {
-        store.record_verified(self.entries)?;
-        store.record_fingerprinted(self.headers)
+    pub(super) fn verified_so_far(&self) -> &[Verified] {
+        self.verified.get(..self.verified_shown).unwrap_or_default()
     }
 }
 

@@ -28,9 +28,8 @@ use crate::disk::free_space::is_full;
 use crate::ids::EntryId;
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Length, Removable, has_size, is_due};
+use crate::plan::{Arrival, Length, Removable, Verified, has_size, is_due};
 use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId};
-use crate::state::entries::Fingerprint;
 use crate::watch;
 
 /// The most memory that complete messages waiting for the disk may hold, in bytes.
@@ -411,7 +410,7 @@ impl<'a> Retriever<'a> {
     /// Records that the responses were in step so far.
     fn is_shown(&mut self) {
         self.retrieval.shown.show(self.answered);
-        self.done.known_shown = self.done.known.len();
+        self.done.verified_shown = self.done.verified.len();
     }
 
     /// Takes the response to the LIST sent before a message. It also proves that the responses were in step so far.
@@ -553,10 +552,7 @@ impl<'a> Retriever<'a> {
         let entry = found?;
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
         self.done.known.push((entry.id, listed.clone()));
-        let Fingerprint { header, whole, .. } = entry.fingerprint;
-        if whole == Some(digests.whole) && header != Some(digests.header) {
-            self.done.headers.push((entry.id, digests.header));
-        }
+        self.done.verified.extend(Verified::after_comparison(received, &entry));
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
         if !received.payload().proves_all_of(&entry) {
             self.done.without_size.insert(entry.id);

@@ -11,6 +11,7 @@ use crate::client::listing::Opened;
 use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, LoginError};
 use crate::client::{ClientError, Redactor};
+use crate::clock::trusted_time::TrustedTime;
 use crate::disk::Disk;
 use crate::pop3::Capabilities;
 use crate::provider::Provider;
@@ -37,11 +38,11 @@ pub(super) struct ServerProfile {
 
 impl ServerProfile {
     /// Creates the profile from the hints; hints about another server of the same account are dropped.
-    pub(super) fn new(file: HintsFile, endpoint: &Endpoint, now: u64) -> Self {
+    pub(super) fn new(file: HintsFile, endpoint: &Endpoint, now: TrustedTime) -> Self {
         let known = file.hints.server.clone().filter(|server| server.is_about(endpoint));
         let server = known.unwrap_or_else(|| ServerHints::new(endpoint));
         let in_portions = Provider::of(&endpoint.host).is_some_and(|provider| provider.lists_in_portions);
-        Self { file, server, in_portions, now, expected: None }
+        Self { file, server, in_portions, now: now.seconds(), expected: None }
     }
 
     /// Counts what was delivered; `day` is today in the user's calendar.

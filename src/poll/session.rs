@@ -52,8 +52,8 @@ pub(super) struct Clean {
     pub(super) listing: ListingDigest,
     /// How many of its messages a rule leaves on the server.
     pub(super) skipped: u32,
-    /// In how many seconds something will be due though nothing changes; `None` if never.
-    pub(super) due: Option<u64>,
+    /// In how much time something will be due though nothing changes; `None` if never.
+    pub(super) due: Option<Duration>,
 }
 
 /// How a session broke.

@@ -10,8 +10,7 @@ pub struct SessionSerial(NonZeroU64);
 
 impl SessionSerial {
     /// Returns the serial of a new session.
-    #[must_use]
-    pub fn next() -> Self {
+    pub(crate) fn next() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         // No process runs for 2^64 sessions.
         Self(NonZeroU64::MIN.saturating_add(LAST.fetch_add(1, Ordering::Relaxed)))

@@ -20,21 +20,42 @@ use crate::pop3::UniqueId;
 pub struct Known {
     /// The server's unique-id for it.
     pub unique_id: UniqueId,
-    /// How we came to know it. Not [`Origin::Delivered`].
-    pub origin: Origin,
+    /// How we came to know it.
+    pub known_by: KnownBy,
     /// What distinguishes it from others, as far as known.
     pub fingerprint: Fingerprint,
     /// When it was fetched, in seconds since 1970, for people. None: now.
     pub fetched_at: Option<i64>,
 }
 
+/// How we came to know a message that we have not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownBy {
+    /// Another program's state says that it was fetched.
+    Import,
+    /// The same, and the user vouches for those deliveries.
+    TrustedImport,
+    /// The user said that it must not be fetched.
+    User,
+}
+
+impl From<KnownBy> for Origin {
+    fn from(known_by: KnownBy) -> Self {
+        match known_by {
+            KnownBy::Import => Self::Imported,
+            KnownBy::TrustedImport => Self::Trusted,
+            KnownBy::User => Self::Adopted,
+        }
+    }
+}
+
 impl Known {
     /// A message of which only the unique-id is known.
     #[must_use]
-    pub fn by_name(unique_id: UniqueId, origin: Origin, fetched_at: Option<i64>) -> Self {
+    pub fn by_name(unique_id: UniqueId, known_by: KnownBy, fetched_at: Option<i64>) -> Self {
         Self {
             unique_id,
-            origin,
+            known_by,
             fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
             fetched_at,
         }
@@ -48,7 +69,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors; [`StateError::Moved`].
-    pub fn record_known(&mut self, messages: Vec<Known>) -> Result<usize, StateError> {
+    pub(crate) fn record_known(&mut self, messages: Vec<Known>) -> Result<usize, StateError> {
         let mut taken = HashSet::new();
         let (wall, trusted) = (self.mark().reading.wall, self.mark().trusted);
         let mut records = Vec::new();
@@ -60,7 +81,7 @@ impl Store {
             records.push(Record::Entry(Entry {
                 id,
                 unique_id: Some(known.unique_id),
-                origin: known.origin,
+                origin: known.known_by.into(),
                 fingerprint: known.fingerprint,
                 delivered_at: known.fetched_at.unwrap_or(wall),
                 // Nothing shows how old it is, so its age counts from now.
@@ -83,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_fingerprinted(&mut self, headers: Vec<(EntryId, Digest)>) -> Result<(), StateError> {
+    pub(crate) fn record_fingerprinted(&mut self, headers: Vec<(EntryId, Digest)>) -> Result<(), StateError> {
         if headers.is_empty() {
             return Ok(());
         }

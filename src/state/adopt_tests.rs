@@ -3,7 +3,7 @@ use crate::delivery::bench::Bench;
 use crate::message::HeaderDigester;
 
 fn known(unique_id: &str) -> Known {
-    Known::by_name(UniqueId::new(unique_id.as_bytes()).unwrap(), Origin::Imported, Some(7))
+    Known::by_name(UniqueId::new(unique_id.as_bytes()).unwrap(), KnownBy::Import, Some(7))
 }
 
 #[test]

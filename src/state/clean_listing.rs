@@ -4,10 +4,12 @@
 //! be read. The hint holds for a day at most, within one boot, and only while the state's file, the Maildir and the
 //! account are unchanged. If it is lost or wrong, that costs a full look, never a message.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, RemovalPolicy};
-use crate::clock::trusted_time::ClockReading;
+use crate::clock::trusted_time::{ClockReading, TrustedTime};
 use crate::disk::FileStatus;
 
 /// The longest time without a full look, in seconds: it finds what no listing shows. One day, like the interval between
@@ -36,9 +38,9 @@ pub struct CleanListing {
     boot: u32,
     /// When it was made, in seconds since that boot.
     since_boot: u64,
-    /// The same in trusted seconds of the state.
+    /// The same in the trusted time of the state.
     #[serde(alias = "certain")]
-    pub trusted: u64,
+    pub trusted: TrustedTime,
     /// How long it holds from then on, in seconds.
     holds: u64,
 }
@@ -58,14 +60,14 @@ pub struct Circumstances<'a> {
 
 impl CleanListing {
     /// Makes the hint for a listing of which rules leave `skipped` messages on the server. `trusted` is the time of the
-    /// poll in trusted seconds; `due` is when something has to be done even if nothing changes, in seconds from now.
+    /// poll; `due` is in how long something has to be done even if nothing changes.
     #[must_use]
     pub fn new(
         listing: (u32, u64, String),
         skipped: u32,
         now: Circumstances<'_>,
-        trusted: u64,
-        due: Option<u64>,
+        trusted: TrustedTime,
+        due: Option<Duration>,
     ) -> Self {
         let (messages, octets, unique_ids) = listing;
         Self {
@@ -79,19 +81,19 @@ impl CleanListing {
             boot: now.clock.boot,
             since_boot: now.clock.since_boot,
             trusted,
-            holds: due.unwrap_or(LONGEST).min(LONGEST),
+            holds: due.map_or(LONGEST, |due| due.as_secs().min(LONGEST)),
         }
     }
 
-    /// Returns its age in seconds, if it still holds.
+    /// Returns its age, if it still holds.
     #[must_use]
-    pub fn age(&self, now: Circumstances<'_>) -> Option<u64> {
+    pub fn age(&self, now: Circumstances<'_>) -> Option<Duration> {
         let same = self.state == file(now.state)
             && self.maildir == now.maildir
             && self.account == digest(now.account)
             && self.boot == now.clock.boot;
         let age = now.clock.since_boot.checked_sub(self.since_boot)?;
-        (same && age < self.holds.min(LONGEST)).then_some(age)
+        (same && age < self.holds.min(LONGEST)).then_some(Duration::from_secs(age))
     }
 }
 

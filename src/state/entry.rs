@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::trusted_time::TrustedTime;
 use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use crate::message::Digest;
 use crate::pop3::{Listed, UniqueId};
@@ -55,7 +56,7 @@ impl Entry {
             origin: Origin::Delivered,
             fingerprint: Fingerprint { reported_size: None, header: None, whole: None },
             delivered_at: 0,
-            delivered_trusted: 0,
+            delivered_trusted: TrustedTime::FIRST,
             intent: None,
             removed: false,
             doubt: false,
@@ -117,8 +118,8 @@ pub struct Entry {
     pub fingerprint: Fingerprint,
     /// When it was delivered, in seconds since 1970, by a clock that may have been wrong: for people.
     pub delivered_at: i64,
-    /// The same in trusted seconds: for ages.
-    pub delivered_trusted: u64,
+    /// The same in trusted time: for ages.
+    pub delivered_trusted: TrustedTime,
     /// The delivery, until it is known to be finished. Boxed, since few entries have one.
     pub intent: Option<Box<Intent>>,
     /// We deleted it, and the server acknowledged the QUIT.
@@ -128,9 +129,8 @@ pub struct Entry {
     /// listed, or in a session whose answers were out of step; got its unique-id from a renumbering; is on another
     /// host; or if a session of its own ended at it.
     pub doubt: bool,
-    /// The time of the first complete listing without it, or of the acknowledged QUIT that removed it, in trusted
-    /// seconds.
-    pub absent_since: Option<u64>,
+    /// The time of the first complete listing without it, or of the acknowledged QUIT that removed it.
+    pub absent_since: Option<TrustedTime>,
 }
 
 impl Entry {
@@ -191,8 +191,8 @@ pub struct Quarantine {
     pub kind: QuarantineReason,
     /// How often it failed in a row.
     pub count: u32,
-    /// When it may be tried again, in trusted seconds.
-    pub until: u64,
+    /// When it may be tried again.
+    pub until: TrustedTime,
 }
 
 /// Why a message is quarantined.

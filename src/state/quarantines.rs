@@ -59,6 +59,7 @@ impl Quarantines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::trusted_time::TrustedTime;
     use crate::pop3::UniqueId;
     use crate::state::entry::QuarantineReason;
 
@@ -67,7 +68,8 @@ mod tests {
         let mut quarantines = Quarantines::default();
         let set = |quarantines: &mut Quarantines, reported_size, count| {
             let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size };
-            quarantines.set(listed_as, Quarantine { kind: QuarantineReason::Refused, count, until: 0 });
+            quarantines
+                .set(listed_as, Quarantine { kind: QuarantineReason::Refused, count, until: TrustedTime::FIRST });
         };
         let count = |quarantines: &Quarantines, size| quarantines.get(size).map(|quarantine| quarantine.count);
         set(&mut quarantines, Some(1), 1);

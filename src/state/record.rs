@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use super::entry::{
     Entry, Fingerprint, Identity, Intent, KnownMaildir, ListedAs, Origin, Quarantine, QuarantineReason,
 };
-use crate::clock::trusted_time::{ClockMark, ClockReading};
+use crate::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
 use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use crate::message::Digest;
 use crate::pop3::{UniqueId, decimal};
@@ -59,15 +59,15 @@ pub enum Record {
     Removed {
         /// The entries.
         ids: Vec<EntryId>,
-        /// When, in trusted seconds.
-        trusted: u64,
+        /// When.
+        trusted: TrustedTime,
     },
     /// `A`: a complete listing lacked these.
     Absent {
         /// The entries.
         ids: Vec<EntryId>,
-        /// When, in trusted seconds.
-        trusted: u64,
+        /// When.
+        trusted: TrustedTime,
     },
     /// `B`: these are back in the listing.
     Present(Vec<EntryId>),
@@ -390,7 +390,7 @@ impl<'a> Parse<'a> {
             b"removed" => (true, true),
             _ => return None,
         };
-        let absent_since: Option<u64> = self.optional(number)?;
+        let absent_since: Option<TrustedTime> = self.optional(number)?;
         let doubt = doubt || absent_since.is_some();
         let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
         let intent = self.if_there(|fields| {
@@ -444,6 +444,12 @@ impl Number for EntryId {
 impl Number for MaildirNumber {
     fn from_parts(amount: u64, negative: bool) -> Option<Self> {
         u32::from_parts(amount, negative).map(Self::new)
+    }
+}
+
+impl Number for TrustedTime {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        u64::from_parts(amount, negative).map(Self::of_record)
     }
 }
 

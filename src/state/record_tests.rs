@@ -21,7 +21,7 @@ fn entry(id: u64) -> Entry {
             whole: None,
         },
         delivered_at: -5,
-        delivered_trusted: 9,
+        delivered_trusted: TrustedTime::of_record(9),
         intent: Some(Box::new(Intent {
             file_name: "1.M2P3.host,S=4".to_owned(),
             maildir: MaildirNumber::FIRST,
@@ -50,8 +50,8 @@ fn samples() -> Vec<Record> {
     marked.id.marker = Some(0xbeef);
     let reading = ClockReading { wall: -1, boot: 7, since_boot: 8 };
     let mut bare = entry(2);
-    (bare.unique_id, bare.intent, bare.removed, bare.absent_since) = (None, None, true, Some(3));
-    bare.doubt = true;
+    (bare.unique_id, bare.intent, bare.removed, bare.doubt) = (None, None, true, true);
+    bare.absent_since = Some(TrustedTime::of_record(3));
     let mut doubtful = entry(4);
     (doubtful.doubt, doubtful.intent) = (true, None);
     let bad_one = |reported_size| ListedAs { unique_id: UniqueId::new(b"bad one").unwrap(), reported_size };
@@ -61,7 +61,7 @@ fn samples() -> Vec<Record> {
     vec![
         Record::Header(identity),
         Record::Host { host: "h".to_owned(), user: "-".to_owned() },
-        Record::Clock(ClockMark { reading, trusted: 6 }),
+        Record::Clock(ClockMark { reading, trusted: TrustedTime::of_record(6) }),
         Record::Maildir(MaildirNumber::FIRST, maildir),
         Record::Maildir(MaildirNumber::new(2), marked),
         Record::Entry(entry(1)),
@@ -71,8 +71,8 @@ fn samples() -> Vec<Record> {
         Record::Doubted(ids([1, 2])),
         Record::Verified(ids([7])),
         Record::Published(ids([1, 2, 3, 7, 9, 10])),
-        Record::Removed { ids: ids([4]), trusted: 5 },
-        Record::Absent { ids: ids([4, 5]), trusted: 5 },
+        Record::Removed { ids: ids([4]), trusted: TrustedTime::of_record(5) },
+        Record::Absent { ids: ids([4, 5]), trusted: TrustedTime::of_record(5) },
         Record::Present(ids([1])),
         Record::Forgotten(ids([u64::MAX - 1, u64::MAX])),
         Record::Resized { id: EntryId::new(4), reported_size: 1 << 40 },
@@ -80,11 +80,11 @@ fn samples() -> Vec<Record> {
         Record::Fingerprinted { id: EntryId::new(4), header: entry(1).fingerprint.header.unwrap() },
         Record::Quarantine {
             listed_as: bad_one(Some(7)),
-            quarantine: Quarantine { kind: QuarantineReason::BrokeSession, count: 3, until: 4 },
+            quarantine: Quarantine { kind: QuarantineReason::BrokeSession, count: 3, until: TrustedTime::of_record(4) },
         },
         Record::Quarantine {
             listed_as: bad_one(None),
-            quarantine: Quarantine { kind: QuarantineReason::OverLimit, count: 1, until: 0 },
+            quarantine: Quarantine { kind: QuarantineReason::OverLimit, count: 1, until: TrustedTime::FIRST },
         },
         Record::QuarantineOver(bad_one(None)),
         Record::QuarantineOver(bad_one(Some(7))),

@@ -4,7 +4,7 @@ mod loading;
 mod quarantining;
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use super::entries::{
 use super::error::StateError;
 use super::journal::{Durability, Journal};
 pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
+use super::proofs::{IsForwarded, IsPublished, IsVerified};
 use super::record::Record;
 use super::shown::{Shown, Unshown};
 use crate::account::Account;
-use crate::clock::trusted_time::{ClockMark, ClockReading};
+use crate::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
 use crate::disk::{Dir, DirSync, Disk, HeldLock, sync_dirs_above};
 use crate::ids::{EntryId, InstanceId, MaildirNumber};
 use crate::message::Digests;
@@ -126,17 +127,6 @@ pub struct NotRecorded<M> {
     pub batch: Option<Vec<M>>,
 }
 
-/// Proves that the delivery of an entry is finished: its file has its name in `new/`, durably as far as the file system
-/// allows, or was seen to have had one. Implemented only by the proofs of `delivery`.
-pub trait IsPublished {
-    /// The entry.
-    fn entry(&self) -> EntryId;
-
-    /// Its names in `tmp/`, one for each of its Maildirs, with the directory. They are removed once this is durably
-    /// recorded.
-    fn in_tmp(&self) -> impl Iterator<Item = (&Dir, &OsStr)>;
-}
-
 impl Store {
     /// Returns what is remembered.
     #[must_use]
@@ -149,9 +139,9 @@ impl Store {
         &self.mark
     }
 
-    /// The time of this poll, in trusted seconds.
+    /// The time of this poll.
     #[must_use]
-    pub fn now(&self) -> u64 {
+    pub fn now(&self) -> TrustedTime {
         self.mark.trusted
     }
 
@@ -208,7 +198,7 @@ impl Store {
     ///
     /// # Errors
     /// The state contradicts itself.
-    pub fn record_maildir(&mut self, known: KnownMaildir) -> Result<MaildirNumber, StateError> {
+    pub(crate) fn record_maildir(&mut self, known: KnownMaildir) -> Result<MaildirNumber, StateError> {
         let number = self.state.next_maildir();
         self.pend(Record::Maildir(number, known))?;
         Ok(number)
@@ -220,7 +210,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_host(&mut self, account: &Account, recognised: &[EntryId]) -> Result<(), StateError> {
+    pub(crate) fn record_host(&mut self, account: &Account, recognised: &[EntryId]) -> Result<(), StateError> {
         let is_open = |entry: &&Entry| {
             entry.unique_id.is_some() && entry.absent_since.is_none() && recognised.binary_search(&entry.id).is_err()
         };
@@ -237,7 +227,7 @@ impl Store {
     ///
     /// # Errors
     /// [`NotRecorded`]: nothing is recorded, or it is unknown whether it is.
-    pub fn record_intents<M>(
+    pub(crate) fn record_intents<M>(
         &mut self,
         batch: Vec<M>,
         told: impl Fn(&M) -> NewDelivery,
@@ -291,7 +281,7 @@ impl Store {
 
     /// Begins a session of retrievals; `shown` is updated with how many of its messages were shown to be what they were
     /// taken for.
-    pub fn begin_session(&mut self, shown: Shown) {
+    pub(crate) fn begin_session(&mut self, shown: Shown) {
         self.unshown.begin(shown, self.state.unshown());
     }
 
@@ -299,7 +289,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_shown(&mut self) -> Result<(), StateError> {
+    pub(crate) fn record_shown(&mut self) -> Result<(), StateError> {
         match self.unshown_now() {
             Some(record) => self.append(vec![record], Durability::Later),
             None => Ok(()),
@@ -310,7 +300,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_unshown_doubted(&mut self) -> Result<(), StateError> {
+    pub(crate) fn record_unshown_doubted(&mut self) -> Result<(), StateError> {
         self.unshown.clear();
         self.record_shown()
     }
@@ -326,7 +316,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors. Nothing is lost then: recovery finds the delivery again.
-    pub fn record_published<P: IsPublished>(&mut self, published: &[P]) -> Result<(), StateError> {
+    pub(crate) fn record_published<P: IsPublished>(&mut self, published: &[P]) -> Result<(), StateError> {
         self.record_finished(published.iter().map(P::entry).collect())?;
         let in_tmp = published.iter().flat_map(P::in_tmp).map(|(tmp, name)| (tmp.clone(), name.to_owned()));
         self.finished.recorded.extend(in_tmp);
@@ -360,8 +350,8 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors. The forwarder's own journal still has it.
-    pub fn record_forwarded(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
-        self.append_ids(ids, Record::Forwarded)
+    pub(crate) fn record_forwarded<P: IsForwarded>(&mut self, forwarded: &[P]) -> Result<(), StateError> {
+        self.append_ids(forwarded.iter().map(P::entry).collect(), Record::Forwarded)
     }
 
     /// Removes the names in `tmp/` of messages whose delivery is durably recorded. Blocks.
@@ -403,7 +393,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors. Nothing is lost then: they are looked for once more.
-    pub fn record_removed(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
+    pub(crate) fn record_removed(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -417,7 +407,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_absent(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
+    pub(crate) fn record_absent(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.absent_since.is_none()));
         let trusted = self.mark.trusted;
         self.append_ids(ids, |ids| Record::Absent { ids, trusted })
@@ -428,21 +418,25 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_doubt(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
+    pub(crate) fn record_doubt(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| !entry.doubt));
         self.append_ids(ids, Record::Doubted)?;
         self.settle()
     }
 
-    /// Records that these were retrieved again and their bytes are the same.
+    /// Records that these were retrieved again and their bytes are the same, and the headers that are new of them.
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_verified(&mut self, mut ids: Vec<EntryId>) -> Result<(), StateError> {
+    pub(crate) fn record_verified<P: IsVerified>(&mut self, verified: &[P]) -> Result<(), StateError> {
+        let mut ids: Vec<EntryId> = verified.iter().map(P::entry).collect();
         let over = self.quarantines_over(ids.iter().filter_map(|id| self.listed_as(*id)));
         ids.retain(|id| self.state.entry(*id).is_some_and(|entry| entry.doubt || entry.was_gone()));
         self.append_ids(ids, Record::Verified)?;
-        if over.is_empty() { Ok(()) } else { self.append(over, Durability::Later) }
+        if !over.is_empty() {
+            self.append(over, Durability::Later)?;
+        }
+        self.record_fingerprinted(verified.iter().filter_map(|one| Some((one.entry(), one.new_header()?))).collect())
     }
 
     /// How the message of an entry was listed.
@@ -454,7 +448,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_present(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+    pub(crate) fn record_present(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Present)
     }
 
@@ -462,7 +456,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_resized(&mut self, sizes: Vec<(EntryId, u64)>) -> Result<(), StateError> {
+    pub(crate) fn record_resized(&mut self, sizes: Vec<(EntryId, u64)>) -> Result<(), StateError> {
         if sizes.is_empty() {
             return Ok(());
         }
@@ -474,7 +468,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_renamed(&mut self, names: Vec<(EntryId, UniqueId)>) -> Result<(), StateError> {
+    pub(crate) fn record_renamed(&mut self, names: Vec<(EntryId, UniqueId)>) -> Result<(), StateError> {
         if names.is_empty() {
             return Ok(());
         }
@@ -499,7 +493,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn record_forgotten(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
+    pub(crate) fn record_forgotten(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
         self.append_ids(ids, Record::Forgotten)
     }
 

@@ -3,9 +3,25 @@ use crate::account::AccountName;
 use crate::delivery::bench::{Bench, account};
 use crate::delivery::record::Recorded;
 use crate::disk::RealDisk;
+use crate::message::Digest;
 use crate::state::entries::QuarantineReason;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+
+/// Says of the first entry what in the program only a comparison can say.
+struct Compared {
+    new_header: Option<Digest>,
+}
+
+impl IsVerified for Compared {
+    fn entry(&self) -> EntryId {
+        EntryId::FIRST
+    }
+
+    fn new_header(&self) -> Option<Digest> {
+        self.new_header
+    }
+}
 
 fn known(store: &Store) -> Vec<String> {
     let text = |entry: &Entry| String::from_utf8_lossy(entry.unique_id.as_ref().unwrap().as_bytes()).into_owned();
@@ -250,9 +266,22 @@ fn what_may_be_another_message_is_in_doubt_until_it_was_compared() {
         assert_eq!(in_doubt(&bench, &store), (true, true), "{number}, rewritten");
         store.record_present(vec![EntryId::FIRST]).unwrap();
         assert_eq!(in_doubt(&bench, &store), (true, true), "{number}, back");
-        store.record_verified(vec![EntryId::FIRST]).unwrap();
+        store.record_verified(&[Compared { new_header: None }]).unwrap();
         assert_eq!(in_doubt(&bench, &store), (false, false), "{number}, compared");
     }
+}
+
+#[test]
+fn a_comparison_also_shows_what_header_a_message_has_now() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    bench.record(&mut store, &["a"]);
+    let header = |store: &Store| store.state().entry(EntryId::FIRST).unwrap().fingerprint.header;
+    let (old, new) = (header(&store), Digest::parse(b"000102030405060708090a0b0c0d0e0f"));
+    store.record_verified(&[Compared { new_header: None }]).unwrap();
+    assert_eq!(header(&store), old);
+    store.record_verified(&[Compared { new_header: new }]).unwrap();
+    assert_eq!(header(&store), new);
 }
 
 #[test]

@@ -11,9 +11,11 @@ mod modules;
 mod names;
 mod planted;
 mod purity;
+mod reserved;
 mod source;
 
 use modules::Tree;
+use reserved::Reserved;
 use source::Source;
 
 /// What is pure, what that may use besides, and the known exceptions.
@@ -28,6 +30,7 @@ const RULES: purity::Rules<'static> = purity::Rules {
         "clock::trusted_time",
         "state::entries",
         "state::entry",
+        "state::proofs",
         "state::record",
     ],
     crates: &[
@@ -71,6 +74,20 @@ const RULES: purity::Rules<'static> = purity::Rules {
     exceptions: &["plan -> delivery", "plan -> delivery::publish", "plan -> maildir::staging"],
 };
 
+/// Who may make, or ask for, what the state believes without a look of its own.
+const RESERVED: &[Reserved<'static>] = &[
+    Reserved {
+        name: "IsPublished",
+        only_in: &["delivery::publish", "delivery::recovery", "state::proofs", "state::store"],
+    },
+    Reserved { name: "IsForwarded", only_in: &["forward::journal", "state::proofs", "state::store"] },
+    // The constructor of `ByHand`, which needs no evidence.
+    Reserved { name: "confirmed", only_in: &["cli::console", "client::by_hand"] },
+    // Makes a time out of a number, which may be one of another clock.
+    Reserved { name: "of_record", only_in: &["clock::trusted_time", "state::record"] },
+    Reserved { name: "IsVerified", only_in: &["plan::evidence", "state::proofs", "state::store"] },
+];
+
 fn tree() -> Tree {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     Tree::read(&|file| fs::read_to_string(src.join(file)).ok()).unwrap()
@@ -108,6 +125,12 @@ fn only_one_room_reads_the_clocks() {
 #[test]
 fn only_one_room_escapes_for_a_terminal() {
     let findings = escapes::findings(&tree(), "text", &["client::redaction", "http::html"]);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+#[test]
+fn what_permits_a_deletion_is_named_only_where_it_belongs() {
+    let findings = reserved::findings(&tree(), RESERVED);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 

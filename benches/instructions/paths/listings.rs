@@ -5,10 +5,11 @@ use std::hint::black_box;
 
 use gungraun::prelude::*;
 use mailferry::account::RemovalPolicy;
+use mailferry::clock::trusted_time::TrustedTime;
 use mailferry::plan::maildrop::{Maildrop, MaildropBuilder};
 use mailferry::client::listing_digest::{ListingDigest, ListingDigester};
 use mailferry::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
-use mailferry::pop3::{Command, DropListing, Event, ScanListing, Session, SessionSerial, UniqueIdListing};
+use mailferry::pop3::{Command, DropListing, Event, ScanListing, Session, UniqueIdListing};
 use mailferry::state::entries::UidState;
 
 use crate::remembered;
@@ -112,12 +113,12 @@ fn told(count: u32) -> MaildropBuilder {
 #[library_benchmark]
 #[bench::messages_10_000(args = (LISTED), setup = told)]
 fn put_together(builder: MaildropBuilder) -> Maildrop {
-    black_box(builder).finish(None)
+    black_box(builder).finish()
 }
 
 /// A listing with some new messages behind those that are known.
 fn known_and_new() -> (Maildrop, UidState) {
-    (told(LISTED + 10).finish(Some(SessionSerial::next())), remembered::state(LISTED))
+    (told(LISTED + 10).finish(), remembered::state(LISTED))
 }
 
 #[library_benchmark]
@@ -134,8 +135,8 @@ fn plan((maildrop, state): (Maildrop, UidState)) -> (Maildrop, UidState, Plan) {
     };
     let (tried, compared, compared_as) = (HashSet::new(), HashSet::new(), HashSet::new());
     let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
-    let seen = Seen::in_session(maildrop.session.expect("a session"));
-    let input = PlanInput::new(black_box(&maildrop), black_box(&state), done, 0);
+    let seen = Seen::nothing();
+    let input = PlanInput::new(black_box(&maildrop), black_box(&state), done, TrustedTime::FIRST);
     // As a session does that has no header to look at.
     assert!(input.look_at(&policy).is_empty());
     assert!(input.look_for_renumbering(&policy, &seen).is_empty());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use gungraun::prelude::*;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::account::CredentialSource;
-use mailferry::clock::trusted_time::{ClockMark, ClockReading};
+use mailferry::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
 use mailferry::disk::{Disk as _, RealDisk};
 use mailferry::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use mailferry::message::MessageDigester;
@@ -39,7 +39,7 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
         origin: Origin::Delivered,
         fingerprint: Fingerprint { reported_size: Some(samples::size(number)), header, whole: None },
         delivered_at: NOW.wall,
-        delivered_trusted: u64::from(number) * 60,
+        delivered_trusted: TrustedTime::of_record(u64::from(number) * 60),
         intent: intent.map(Box::new),
         removed: false,
         doubt: false,

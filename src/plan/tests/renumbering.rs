@@ -127,7 +127,7 @@ fn where_everything_is_really_new_only_a_few_headers_are_asked_for() {
 #[test]
 fn a_migration_may_begin_with_an_empty_maildrop() {
     let mut absent = remembered(range(1, 30));
-    absent.iter_mut().for_each(|entry| entry.absent_since = Some(NOW - 10 * DAY));
+    absent.iter_mut().for_each(|entry| entry.absent_since = Some(ago(10 * DAY)));
     let plan = decided(&listing("new", range(1, 31)), &state(absent), &KEEP);
     assert_eq!((plan.renamed.len(), retrieved(&plan), plan.present.len()), (30, vec![31], 0));
 }

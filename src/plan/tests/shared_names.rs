@@ -24,7 +24,7 @@ fn one_that_failed_has_its_turn_before_others_are_compared_a_second_time() {
     let mut known = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)]);
     let listing = maildrop(&[("a", 2), ("a", 1), ("a", 1)]);
     let listed_as = ListedAs::of(&listing.messages[0]).unwrap();
-    let quarantine = Quarantine { kind: QuarantineReason::OtherSize, count: 3, until: NOW - DAY };
+    let quarantine = Quarantine { kind: QuarantineReason::OtherSize, count: 3, until: ago(DAY) };
     known.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
     let policy = Policy { max_messages: NonZeroU32::new(2), removal: RemovalPolicy::Keep, ..NO_TOP };
     let (tried, compared) = (HashSet::new(), HashSet::from([EntryId::new(1), EntryId::new(2)]));

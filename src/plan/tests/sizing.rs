@@ -28,7 +28,7 @@ fn sizes_may_wait_where_only_those_of_what_is_new_are_in_question() {
     assert_eq!(expected(&unsized_listing(&["new"], 7), &empty, &DELETE), Some((7, 7)));
     assert_eq!(expected(&listing, &two(), &aged(21)), Some((105, 53)), "nothing is due");
     let mut removed = entry(3, "c", "C", 30, 20);
-    removed.absent_since = Some(NOW - DAY);
+    removed.absent_since = Some(ago(DAY));
     let state = state(vec![entry(1, "a", "A", 10, 20), removed]);
     assert_eq!(expected(&unsized_listing(&["a", "new"], 15), &state, &KEEP), Some((5, 5)), "it is not here again");
 }
@@ -83,12 +83,12 @@ fn sizes_come_first_where_what_is_remembered_is_in_doubt() {
     };
     assert!(with(|_| ()).is_some());
     assert_eq!(with(|entry| entry.fingerprint.reported_size = None), None, "its size is not known");
-    assert_eq!(with(|entry| entry.absent_since = Some(NOW - DAY)), None, "it was missing, and is here again");
+    assert_eq!(with(|entry| entry.absent_since = Some(ago(DAY))), None, "it was missing, and is here again");
     assert_eq!(with(|entry| entry.unique_id = None), None, "it has no unique-id");
     let shared = state(vec![entry(1, "a", "A", 10, 20), entry(2, "a", "B", 20, 20)]);
     assert_eq!(expected(&unsized_listing(&["a", "a", "new"], 40), &shared, &KEEP), None, "two share a unique-id");
     let lost: Vec<Entry> = (1..=6).map(|n| entry(n, &format!("old {n}"), "A", 10, 20)).collect();
-    let lost = lost.into_iter().map(|entry| Entry { absent_since: Some(NOW - DAY), ..entry });
+    let lost = lost.into_iter().map(|entry| Entry { absent_since: Some(ago(DAY)), ..entry });
     let new: Vec<String> = (1..=6).map(|n| format!("new {n}")).collect();
     let new: Vec<&str> = new.iter().map(String::as_str).collect();
     assert_eq!(expected(&unsized_listing(&new, 90), &state(lost.collect()), &KEEP), None, "it may be renumbered");

@@ -4,6 +4,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use crate::clock::trusted_time::TrustedTime;
 use crate::ids::{EntryId, InstanceId, MaildirNumber};
 use crate::message::Digest;
 use crate::state::entry::{Entry, ListedAs, Origin};
@@ -200,6 +201,12 @@ impl Plain for i64 {
             line.push(b'-');
         }
         self.unsigned_abs().write(line);
+    }
+}
+
+impl Plain for TrustedTime {
+    fn write(&self, line: &mut Vec<u8>) {
+        self.seconds().write(line);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Messages that are left on the server: how long a failed one is quarantined, and which ones rules skip.
 
+use std::time::Duration;
+
 use super::Store;
+use crate::clock::trusted_time::TrustedTime;
 use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
 use crate::state::error::StateError;
 use crate::state::journal::Durability;
@@ -9,33 +12,32 @@ use crate::state::record::Record;
 /// A message is quarantined after this many failures in a row.
 const FIRST_QUARANTINE: u32 = 3;
 
-const HOUR: u64 = 3600;
-const DAY: u64 = 24 * HOUR;
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How long a message is quarantined after `count` failures, in seconds: not at all after the first two, since most
-/// failures pass; then for `first`, doubled each time, up to a week.
-fn quarantined_for(count: u32, first: u64) -> u64 {
+/// How long a message is quarantined after `count` failures: not at all after the first two, since most failures pass;
+/// then for `first`, doubled each time, up to a week.
+fn quarantined_for(count: u32, first: Duration) -> Duration {
     match count.checked_sub(FIRST_QUARANTINE) {
-        None => 0,
-        Some(doublings) => first.saturating_mul(1 << doublings.min(10)).min(7 * DAY),
+        None => Duration::ZERO,
+        Some(doublings) => first.saturating_mul(1 << doublings.min(10)).min(WEEK),
     }
 }
 
 /// Returns the quarantine of a message that the server's daily limit held back once more; None if that has already
 /// counted today. Each day has its own limit, so a message that fails on several days is larger than the limit.
-fn over_limit(before: Option<Quarantine>, now: u64) -> Option<Quarantine> {
+fn over_limit(before: Option<Quarantine>, now: TrustedTime) -> Option<Quarantine> {
     /// The polls of two days may be less than 24 hours apart.
-    const APART: u64 = 20 * HOUR;
+    const APART: Duration = Duration::from_secs(20 * 3600);
     let counted_today = |before: Quarantine| {
-        before.kind == QuarantineReason::OverLimit
-            && before.count < FIRST_QUARANTINE
-            && now < before.until.saturating_add(APART)
+        before.kind == QuarantineReason::OverLimit && before.count < FIRST_QUARANTINE && now < before.until.after(APART)
     };
     if before.is_some_and(counted_today) {
         return None;
     }
     let count = before.map_or(0, |before| before.count).saturating_add(1);
-    let until = now.saturating_add(quarantined_for(count, DAY));
+    let until = now.after(quarantined_for(count, DAY));
     Some(Quarantine { kind: QuarantineReason::OverLimit, count, until })
 }
 
@@ -56,7 +58,7 @@ impl Store {
             let before = self.state.quarantine(&listed_as.unique_id, listed_as.reported_size);
             let before = before.filter(|before| came(before.kind) == came(kind));
             let count = before.map_or(0, |before| before.count).saturating_add(1);
-            let until = self.mark.trusted.saturating_add(quarantined_for(count, HOUR));
+            let until = self.mark.trusted.after(quarantined_for(count, HOUR));
             Record::Quarantine { listed_as, quarantine: Quarantine { kind, count, until } }
         };
         messages.map(record).collect()

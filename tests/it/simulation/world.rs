@@ -12,6 +12,8 @@ use mailferry::disk::Disk;
 use mailferry::forward::{ForwardOptions, ForwardReport};
 use mailferry::maildir::names::NameSource;
 use mailferry::poll::{PollContext, PollOptions, PollReport, forward_spool, poll};
+use mailferry::pop3::UniqueId;
+use mailferry::state::entries::ListedAs;
 use mailferry::state::store::{ConfiguredAccounts, OpenOptions, Store};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -291,9 +293,10 @@ impl<'a> World<'a> {
         let disk: Arc<dyn Disk> = Arc::new(self.start(None));
         let account = self.script.account(name);
         let mut store = Store::open(disk, Path::new(STATE), account, &self.open_options()).unwrap();
-        let sizes = store.state().entries().filter_map(|entry| Some((entry.id, entry.fingerprint.reported_size?)));
-        let size = sizes.last().unwrap();
-        store.record_resized(vec![size; 1100]).and_then(|()| store.finish()).unwrap();
+        // A message that a rule left on the server, and that is gone: nothing follows from it.
+        let gone = ListedAs { unique_id: UniqueId::new(b"gone").unwrap(), reported_size: None };
+        store.record_skipped(vec![gone.clone(); 1100], 0, Vec::new()).unwrap();
+        store.record_skipped(Vec::new(), 0, vec![gone]).and_then(|()| store.finish()).unwrap();
         drop(store);
         look(&self.machine).storage.sync_all();
     }

@@ -1,7 +1,8 @@
 //! Tests of the checkers: each finds what is planted in small made-up sources, and nothing else.
 
 use super::modules::{Target, Tree};
-use super::{circles, clocks, escapes, names, purity};
+use super::reserved::Reserved;
+use super::{circles, clocks, escapes, names, purity, reserved};
 
 /// Makes a tree of files, each with its text.
 fn tree(files: &[(&str, &str)]) -> Tree {
@@ -137,6 +138,68 @@ fn an_exception_must_be_needed() {
     assert_eq!(of_pure_except("use crate::net::tls::Trust;", &["pop3 -> net"]).len(), 2, "another, and one too many");
     let findings = of_pure_except("fn quiet() {}", &["pop3 -> net"]);
     assert_eq!(findings, ["pop3 -> net is not there any more: strike it from the known exceptions"]);
+}
+
+/// Returns the findings where `IsProven` is reserved for `state` and `plan`, and `poll` has this source.
+fn of_reserved(source: &str) -> Vec<String> {
+    let tree = tree(&[
+        ("lib.rs", "mod plan; mod poll; mod state;"),
+        ("plan.rs", "use crate::state::IsProven; struct Proof; impl IsProven for Proof {}"),
+        ("poll.rs", source),
+        ("state.rs", "pub(crate) trait IsProven {} fn record(proof: impl IsProven) {}"),
+    ]);
+    reserved::findings(&tree, &[Reserved { name: "IsProven", only_in: &["plan", "state"] }])
+}
+
+#[test]
+fn whoever_takes_a_reserved_name_is_found() {
+    for source in [
+        "struct Mine; impl crate::state::IsProven for Mine {}",
+        "use crate::state::IsProven;",
+        "use crate::state::{IsProven as Harmless};",
+        "use crate::state::*; struct Mine; impl IsProven for Mine {}",
+        "macro_rules! forge { ($t:ty) => { impl $crate::state::IsProven for $t {} } }",
+        "fn forge() { fn inner(proof: &dyn crate::state::IsProven) {} }",
+    ] {
+        assert_eq!(of_reserved(source), ["poll names IsProven, which is reserved (poll.rs)"], "{source}");
+    }
+    let inline = of_reserved("mod inner { impl crate::state::IsProven for Mine {} }");
+    assert_eq!(inline, ["poll::inner names IsProven, which is reserved (poll.rs)"]);
+    for source in [
+        "fn quiet() -> &'static str { \"IsProven\" } // IsProven",
+        "#[cfg(test)] mod tests { impl crate::state::IsProven for Mine {} }",
+        "#[cfg(test)]\nimpl crate::state::IsProven for Mine {}",
+    ] {
+        assert_eq!(of_reserved(source), [""; 0], "{source}");
+    }
+}
+
+#[test]
+fn whoever_confirms_in_the_place_of_a_person_is_found() {
+    for source in [
+        "fn delete() { let hand = crate::client::ByHand::confirmed(number); }",
+        "use crate::client::ByHand as Hand; fn delete() { client.delete_by_hand(&Hand::confirmed(number)); }",
+        "fn delete() { numbers.map(<crate::client::ByHand>::confirmed); }",
+    ] {
+        let tree = tree(&[
+            ("lib.rs", "mod client; mod console; mod poll;"),
+            (
+                "client.rs",
+                "pub struct ByHand(u32); impl ByHand { pub fn confirmed(number: u32) -> Self { Self(number) } }",
+            ),
+            ("console.rs", "fn delete() { crate::client::ByHand::confirmed(number); }"),
+            ("poll.rs", source),
+        ]);
+        let findings = reserved::findings(&tree, &[Reserved { name: "confirmed", only_in: &["client", "console"] }]);
+        assert_eq!(findings, ["poll names confirmed, which is reserved (poll.rs)"], "{source}");
+    }
+}
+
+#[test]
+fn whoever_may_take_a_reserved_name_must() {
+    let tree = tree(&[("lib.rs", "mod state;"), ("state.rs", "trait IsProven {}")]);
+    let findings = reserved::findings(&tree, &[Reserved { name: "IsProven", only_in: &["plan", "state"] }]);
+    assert_eq!(findings, ["plan does not name IsProven any more: strike it from the modules that may"]);
 }
 
 /// Two rooms; the second has two files, one of which has a file below it.
