@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{CheckContext, Step};
 use crate::account::Account;
-use crate::advice::next_step::check::{MAKE_ROOM, with_clause};
+use crate::advice::next_step::check::{FREE_SOME_SPACE, with_clause};
 use crate::disk::Dir;
 use crate::disk::free_space::{FreeSpaces, free_spaces};
 use crate::plan::maildrop::{Listed, Maildrop};
@@ -60,7 +60,7 @@ pub(super) fn look(
                 Size(free),
                 account.maildir.display()
             );
-            Some(Step::warn("room", with_clause(fact, MAKE_ROOM)))
+            Some(Step::warn("room", with_clause(fact, FREE_SOME_SPACE)))
         }
     }
 }

@@ -48,6 +48,13 @@ use skipping::Verdict;
 /// How long an absent message is remembered (90 days): an empty or short listing proves nothing.
 const REMEMBER_ABSENT: Duration = Duration::from_secs(90 * 86_400);
 
+/// Absent messages are remembered as long as they cost no more than this, in bytes of memory: a million of them with
+/// usual unique-ids. A server that lists other messages in each session would otherwise make a state grow for 90 days.
+const MOST_ABSENT: usize = 192 << 20;
+
+/// What an absent message costs besides its unique-id, in bytes of memory.
+const ABSENT: usize = 160;
+
 /// The most headers that a session requests of messages which another program fetched; there is no hurry.
 const MOST_FIRST_LOOKS: usize = 500;
 
@@ -403,7 +410,7 @@ impl<'a> PlanInput<'a> {
         plan.order_and_limit(self.state, most, had_its_turn);
         if self.maildrop.complete {
             listed.extend(self.compared_under(&matching.to_compare));
-            plan_forgetting(&mut plan, self.state, listed, self.now);
+            plan_forgetting(&mut plan, self.state, listed, self.now, MOST_ABSENT);
         }
         plan
     }
@@ -633,28 +640,61 @@ fn plan_retrieval(
     }
 }
 
-/// Plans which entries become absent or are forgotten. `listed` has the entries whose messages are, or may be, listed.
-fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, now: TrustedTime) {
+/// Plans which entries become absent or are forgotten. `listed` has the entries whose messages are, or may be, listed;
+/// absent messages may cost `most_absent` bytes of memory.
+fn plan_forgetting(plan: &mut Plan, state: &UidState, mut listed: Vec<EntryId>, now: TrustedTime, most_absent: usize) {
     listed.sort_unstable();
-    let mut listed = listed.into_iter().peekable();
-    for entry in state.entries() {
-        // Both are sorted by id.
-        while listed.next_if(|id| *id < entry.id).is_some() {}
-        if listed.peek() == Some(&entry.id) {
-            continue;
-        }
-        // Forgetting an entry would remove its file waiting in `tmp/`, and the server may no longer have the message.
-        let may_be_forgotten = !entry.is_under_way();
+    let mut cost = 0_usize;
+    for entry in not_listed(state, &listed) {
         match entry.absent_since {
             // Without a unique-id, nothing can identify the message again.
-            _ if may_be_forgotten && entry.unique_id.is_none() => plan.forget.push(entry.id),
+            _ if may_be_forgotten(entry) && entry.unique_id.is_none() => plan.forget.push(entry.id),
             None => plan.absent.push(entry.id),
-            Some(since) if may_be_forgotten && now.since(since) >= REMEMBER_ABSENT => {
+            Some(since) if may_be_forgotten(entry) && now.since(since) >= REMEMBER_ABSENT => {
                 plan.forget.push(entry.id);
             }
-            Some(_) => {}
+            Some(_) => cost = cost.saturating_add(cost_of(entry)),
         }
     }
+    if cost > most_absent {
+        let remembered = |since| now.since(since) < REMEMBER_ABSENT;
+        let entries = not_listed(state, &listed).filter(|entry| may_be_forgotten(entry) && entry.unique_id.is_some());
+        let absent = entries.filter_map(|entry| Some((entry.absent_since.filter(|since| remembered(*since))?, entry)));
+        forget_the_longest_absent(plan, absent.collect(), cost - most_absent);
+    }
+}
+
+/// Iterates over the entries that are not among these, sorted, ids.
+fn not_listed<'a>(state: &'a UidState, listed: &[EntryId]) -> impl Iterator<Item = &'a Entry> {
+    let mut listed = listed.iter().copied().peekable();
+    state.entries().filter(move |entry| {
+        // Both are sorted by id.
+        while listed.next_if(|id| *id < entry.id).is_some() {}
+        listed.peek() != Some(&entry.id)
+    })
+}
+
+/// Forgetting an entry under way would remove its file waiting in `tmp/`, and the server may no longer have the message.
+fn may_be_forgotten(entry: &Entry) -> bool {
+    !entry.is_under_way()
+}
+
+/// Plans to forget the messages that have been absent the longest, until they free this many bytes of memory.
+fn forget_the_longest_absent(plan: &mut Plan, mut absent: Vec<(TrustedTime, &Entry)>, excess: usize) {
+    absent.sort_unstable_by_key(|(since, entry)| (*since, entry.id));
+    let mut freed = 0;
+    for (_, entry) in absent {
+        if freed >= excess {
+            return;
+        }
+        freed += cost_of(entry);
+        plan.forget.push(entry.id);
+    }
+}
+
+/// What it costs to remember an absent message, in bytes of memory.
+fn cost_of(entry: &Entry) -> usize {
+    ABSENT + entry.unique_id.as_ref().map_or(0, |unique_id| unique_id.as_bytes().len())
 }
 
 #[cfg(test)]

@@ -407,6 +407,26 @@ fn absence_is_written_once_and_forgotten_after_90_days() {
 }
 
 #[test]
+fn of_too_many_absent_messages_the_longest_absent_are_forgotten() {
+    let absent = |id, days| Entry { absent_since: Some(ago(days * DAY)), ..entry(id, &format!("{id:05}"), "A", 1, 95) };
+    let mut remembered = on_its_way(absent(1, 80));
+    for entry in [absent(2, 3), absent(3, 70), absent(4, 60), absent(5, 1)] {
+        remembered.apply(Record::Entry(entry)).unwrap();
+    }
+    let forgotten = |most_absent, listed: Vec<EntryId>| {
+        let mut plan = Plan::default();
+        plan_forgetting(&mut plan, &remembered, listed, NOW, most_absent);
+        plan.forget
+    };
+    let one = ABSENT + 5;
+    assert_eq!(forgotten(5 * one, Vec::new()), []);
+    assert_eq!(forgotten(5 * one - 1, Vec::new()), ids([3]));
+    assert_eq!(forgotten(3 * one, Vec::new()), ids([3, 4]));
+    assert_eq!(forgotten(3 * one, ids([3])), ids([4]), "what is listed again stays");
+    assert_eq!(forgotten(0, Vec::new()), ids([3, 4, 2, 5]), "what is under way stays");
+}
+
+#[test]
 fn what_comes_back_is_known() {
     let mut removed = entry(1, "a", "A", 1, 20);
     (removed.removed, removed.absent_since) = (true, Some(ago(DAY)));

@@ -25,7 +25,7 @@ pub(crate) const IN_USR_LOCAL: &str = "put it into /usr/local";
 pub(crate) const SPEAKS_SMTP: &str = "use a program that speaks SMTP, such as msmtp or curl";
 
 /// About messages that do not fit.
-pub(crate) const MAKE_ROOM: &str = "make room, or move the Maildir";
+pub(crate) const FREE_SOME_SPACE: &str = "free some space, or move the Maildir";
 
 /// About a server's certificate that expires soon.
 pub(crate) const TELL_THE_OPERATOR: &str = "tell the server's operator";
