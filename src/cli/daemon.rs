@@ -51,7 +51,8 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
         let (config, accounts) = config::load_each(&path, &environment, share)?;
         Ok((warned(config, &environment, given.as_deref(), &in_force)?, accounts))
     });
-    match daemon::run(Start { config, config_stamp, context, load, sockets, signals }).await {
+    let most_passes = limits::for_passes();
+    match daemon::run(Start { config, config_stamp, context, most_passes, load, sockets, signals }).await {
         Ok(status) => status,
         Err(e) => {
             stderr_line(format_args!("mailferry: {}", advice::told_of_start(&e)));

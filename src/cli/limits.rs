@@ -17,6 +17,12 @@ const MOST: u64 = 1024;
 /// One poll always gets this many: then its messages are made safe one at a time.
 const LEAST: u64 = 1;
 
+/// A pass of a forwarder has a connection or the pipes of a command, its lock, its journal, and a message or two.
+const OF_A_PASS: u64 = 6;
+
+/// More passes at the same time are not needed: most wait for their destinations.
+const MOST_PASSES: u64 = 256;
+
 /// With fewer, not even a name lookup and a connection are possible.
 const LEAST_OF_ALL: u64 = 16;
 
@@ -115,6 +121,16 @@ pub(super) fn for_each(polls: usize) -> usize {
     share(limit(), polls)
 }
 
+/// Returns how many passes of forwarders may run at the same time: a quarter of the limit is for them.
+pub(super) fn for_passes() -> usize {
+    passes(limit())
+}
+
+fn passes(limit: u64) -> usize {
+    let most = limit.saturating_sub(OTHERS) / 4 / OF_A_PASS;
+    usize::try_from(most.clamp(2, MOST_PASSES)).unwrap_or(2)
+}
+
 fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
@@ -145,5 +161,10 @@ mod tests {
         assert_eq!(share(256, 32), 3);
         assert_eq!(share(20, 32), 1);
         assert_eq!(share(u64::MAX, 0), 1024);
+    }
+
+    #[test]
+    fn passes_of_forwarders_leave_files_to_polls() {
+        assert_eq!([28, 256, 1024, 524_288, u64::MAX].map(passes), [2, 8, 40, 256, 256]);
     }
 }

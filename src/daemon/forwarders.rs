@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, warn};
 
 use self::forwarder::Forwarder;
-use crate::account::{Account, AccountName};
+use self::places::{Place, Places};
+use crate::account::{Account, AccountName, ForwardTo, LmtpServer};
 use crate::account_record::stamp;
 use crate::advice;
 use crate::control::status;
@@ -25,6 +26,7 @@ use crate::summary::{Forwarded, in_the_spool};
 use crate::watch::blocking;
 
 mod forwarder;
+mod places;
 
 /// How many password files are checked at once: each check takes a thread, and keeps it if the disk hangs.
 const MOST_LOOKS: usize = 256;
@@ -40,6 +42,8 @@ pub(super) struct Forwarders {
     to_look: BTreeSet<AccountName>,
     /// When the waiting forwarders are due, in order. Changed only through [`Self::change`].
     waiting: BTreeSet<(Duration, AccountName)>,
+    /// Who of those that are due may begin: each pass holds open files, and may start a process.
+    places: Places,
     /// Limits the looks at password files.
     file_looks: Arc<Semaphore>,
     stop: CancellationToken,
@@ -65,12 +69,13 @@ pub(super) struct Aftermath {
 }
 
 impl Forwarders {
-    /// Starts without forwarders, in this runtime.
-    pub(super) fn new(runtime: Handle) -> Self {
+    /// Starts without forwarders, in this runtime. At most `most_passes` run at the same time.
+    pub(super) fn new(runtime: Handle, most_passes: usize) -> Self {
         let (accounts, waiting, to_look) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let (tasks, looks, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
         let file_looks = Arc::new(Semaphore::new(MOST_LOOKS));
-        Self { runtime, tasks, accounts, looks, to_look, waiting, file_looks, stop }
+        let places = Places::new(most_passes);
+        Self { runtime, tasks, accounts, looks, to_look, waiting, places, file_looks, stop }
     }
 
     /// Sets the configured accounts. Their spools are looked at now.
@@ -81,6 +86,7 @@ impl Forwarders {
             let mut forwarder = kept.remove(&account.name).unwrap_or_default();
             // If the configuration changed, the problem may be fixed.
             (forwarder.due, forwarder.to) = (Some(now), to.to.to_string());
+            forwarder.destination = destination(&account.name, &to.to);
             self.accounts.insert(account.name.clone(), forwarder);
         }
         let time = |(name, forwarder): (&AccountName, &Forwarder)| Some((forwarder.waits_until()?, name.clone()));
@@ -153,20 +159,41 @@ impl Forwarders {
         self.waiting.first().filter(|(due, _)| *due <= now).map(|(_, name)| name.clone())
     }
 
-    /// Begins the passes that are due; `configured` looks up an account.
+    /// Lets the forwarders that are due wait for a place.
+    fn let_due_wait(&mut self, now: Duration) {
+        while let Some(name) = self.first_due(now) {
+            self.change(&name, |forwarder| forwarder.waits_for_place = true);
+            self.places.wait(name);
+        }
+    }
+
+    /// Returns the next account that waits for a place, with its place.
+    fn next_with_place(&mut self) -> Option<(AccountName, Place)> {
+        let accounts = &self.accounts;
+        loop {
+            let (name, place) = self.places.next(|name| accounts.get(name).map(|one| one.destination.as_str()))?;
+            // It may have gone meanwhile, and come again.
+            if accounts.get(&name).is_some_and(|forwarder| forwarder.waits_for_place) {
+                return Some((name, place));
+            }
+        }
+    }
+
+    /// Begins the passes that are due and have a place; `configured` looks up an account.
     pub(super) fn begin_due<'a>(
         &mut self,
         context: &Arc<PollContext>,
         configured: impl Fn(&AccountName) -> Option<&'a Account>,
         now: Duration,
     ) {
-        while let Some(name) = self.first_due(now) {
+        self.let_due_wait(now);
+        while let Some((name, place)) = self.next_with_place() {
             let configured = configured(&name).and_then(|account| Some((account, account.forward.clone()?)));
             let Some((account, to)) = configured else {
-                self.change(&name, |forwarder| forwarder.due = None);
+                self.change(&name, |forwarder| (forwarder.due, forwarder.waits_for_place) = (None, false));
                 continue;
             };
-            let Some((live, password)) = self.change(&name, Forwarder::begin) else { continue };
+            let Some((live, password)) = self.change(&name, |forwarder| forwarder.begin(now)) else { continue };
             // The pass looks into the spool itself.
             self.to_look.remove(&name);
             let span = tracing::error_span!("forward", account = %name);
@@ -185,6 +212,7 @@ impl Forwarders {
                     let _ = looked.map(|seen| password.set(seen));
                 }
                 let report = forward(context, &account, to, ForwardOptions::default(), live, stop).await;
+                drop(place);
                 (name, report)
             };
             self.tasks.spawn_on(work.instrument(span), &self.runtime);
@@ -254,6 +282,7 @@ impl Forwarders {
             }
             return Aftermath::default();
         };
+        self.learn(&name, &report, now);
         let aftermath = self.change(&name, |forwarder| {
             forwarder.running = false;
             log(&name, &report, forwarder.failure.is_some());
@@ -265,6 +294,18 @@ impl Forwarders {
             Aftermath { account: Some(name.clone()), has_room, news }
         });
         aftermath.unwrap_or_default()
+    }
+
+    /// Learns from a pass whether its destination is slow.
+    fn learn(&mut self, name: &AccountName, report: &ForwardReport, now: Duration) {
+        let Some(forwarder) = self.accounts.get(name) else { return };
+        let has_asked = match report.why_waiting() {
+            None => report.forwarded > 0,
+            Some(e) => !matches!(e, ForwardError::Busy { .. } | ForwardError::Stopped),
+        };
+        if has_asked {
+            self.places.took(&forwarder.destination, now.saturating_sub(forwarder.begun), report.forwarded);
+        }
     }
 
     /// Returns the status of an account's forwarder.
@@ -319,6 +360,19 @@ impl Forwarders {
     }
 }
 
+/// Names what all accounts have in common whose passes a destination can hold up: its address. Commands are each
+/// account's own.
+fn destination(account: &AccountName, to: &ForwardTo) -> String {
+    match to {
+        ForwardTo::Imap(to) => format!("{}:{}", to.endpoint.host, to.endpoint.port),
+        ForwardTo::Lmtp(to) => match &to.server {
+            LmtpServer::Socket(path) => path.display().to_string(),
+            LmtpServer::Tcp(endpoint) => format!("{}:{}", endpoint.host, endpoint.port),
+        },
+        ForwardTo::Command(_) => account.as_str().to_owned(),
+    }
+}
+
 /// Logs what a pass did in one line; a problem that persists is not news.
 fn log(account: &AccountName, report: &ForwardReport, again: bool) {
     let to = &report.to;
@@ -349,7 +403,7 @@ mod tests {
     #[test]
     fn what_came_meanwhile_is_taken_at_once_and_in_a_pause_with_the_others() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut forwarders = Forwarders::new(runtime.handle().clone());
+        let mut forwarders = Forwarders::new(runtime.handle().clone(), 64);
         let (name, now) = (AccountName::new("a").unwrap(), Duration::from_secs(1000));
         forwarders.accounts.insert(name.clone(), Forwarder::default());
         forwarders.on_poll_end(&name, 0, false, now);
@@ -366,7 +420,7 @@ mod tests {
         assert_eq!(forwarders.next_wake(), Some(now + Duration::from_secs(30)));
         forwarders.on_poll_end(&name, 1, false, now);
         assert_eq!(forwarders.next_wake(), Some(now));
-        drop(forwarders.change(&name, Forwarder::begin));
+        drop(forwarders.change(&name, |forwarder| forwarder.begin(now)));
         forwarders.on_poll_end(&name, 1, false, now);
         drop(forwarders.after_pass(Some((name, report(0, 2, Ok(())))), now, 80));
         assert_eq!(forwarders.next_wake(), Some(now), "nor does what came while the pass ran");
@@ -376,7 +430,7 @@ mod tests {
     fn what_was_said_of_one_message_alone_holds_up_no_new_mail() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for (is_of_one, waits) in [(true, 0), (false, 60 * 60)] {
-            let mut forwarders = Forwarders::new(runtime.handle().clone());
+            let mut forwarders = Forwarders::new(runtime.handle().clone(), 64);
             let (name, now) = (AccountName::new("a").unwrap(), Duration::from_secs(1000));
             forwarders.accounts.insert(name.clone(), Forwarder::default());
             let full = Err(ForwardError::Full { response: "full".to_owned() });
@@ -391,7 +445,7 @@ mod tests {
     #[test]
     fn what_a_look_finds_is_what_is_there() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut forwarders = Forwarders::new(runtime.handle().clone());
+        let mut forwarders = Forwarders::new(runtime.handle().clone(), 64);
         let (name, now) = (AccountName::new("a").unwrap(), Duration::from_secs(1000));
         forwarders.accounts.insert(name.clone(), Forwarder::default());
         drop(forwarders.after_pass(Some((name.clone(), report(0, 3, down()))), now, 50));
@@ -415,9 +469,42 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_a_place_is_not_due_and_begins_when_one_is_free() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut forwarders = Forwarders::new(runtime.handle().clone(), 2);
+        let names: Vec<AccountName> = (0..4).map(|n| AccountName::new(&format!("a{n}")).unwrap()).collect();
+        let now = Duration::from_secs(1000);
+        let due =
+            |name: &AccountName| (name.clone(), Forwarder { destination: name.to_string(), ..Forwarder::default() });
+        forwarders.accounts = names.iter().map(due).collect();
+        let begin = |forwarders: &mut Forwarders, now| {
+            forwarders.let_due_wait(now);
+            let begun: Vec<_> = std::iter::from_fn(|| forwarders.next_with_place()).collect();
+            begun.iter().for_each(|(name, _)| drop(forwarders.change(name, |forwarder| forwarder.begin(now))));
+            begun
+        };
+        names.iter().for_each(|name| forwarders.try_now(name, now));
+        let begun = begin(&mut forwarders, now);
+        assert_eq!((begun.len(), &begun[0].0, &begun[1].0), (2, &names[0], &names[1]));
+        assert_eq!(forwarders.next_wake(), None, "the others are woken when a place is free");
+        forwarders.try_now(&names[3], now);
+        assert!(begin(&mut forwarders, now).is_empty());
+        forwarders.accounts.remove(&names[2]);
+        // The first two say nothing for a minute; both are due again.
+        drop(begun);
+        let later = now + Duration::from_secs(60);
+        for name in &names[..2] {
+            drop(forwarders.after_pass(Some((name.clone(), report(0, 1, down()))), later, 50));
+            forwarders.try_now(name, later);
+        }
+        let begun = begin(&mut forwarders, later);
+        assert_eq!((begun.len(), &begun[0].0, &begun[1].0), (2, &names[3], &names[0]), "only one is slow");
+    }
+
+    #[test]
     fn who_is_due_first_is_found_whatever_happened_before() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut forwarders = Forwarders::new(runtime.handle().clone());
+        let mut forwarders = Forwarders::new(runtime.handle().clone(), 64);
         let names: Vec<AccountName> = (0..5).map(|n| AccountName::new(&format!("a{n}")).unwrap()).collect();
         forwarders.accounts = names.iter().map(|name| (name.clone(), Forwarder::default())).collect();
         let mut random = fastrand::Rng::with_seed(7);
@@ -431,7 +518,7 @@ mod tests {
                 4 => _ = forwarders.after_pass(None, now, 0),
                 _ => {
                     while let Some(due) = forwarders.first_due(now) {
-                        forwarders.change(&due, Forwarder::begin);
+                        forwarders.change(&due, |forwarder| forwarder.begin(now));
                     }
                 }
             }

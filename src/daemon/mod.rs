@@ -47,6 +47,8 @@ pub(crate) struct Start {
     pub config_stamp: String,
     /// What all polls share.
     pub context: PollContext,
+    /// How many passes of forwarders may run at the same time.
+    pub most_passes: usize,
     /// Reads the configuration again.
     pub load: Load,
     /// Candidates for the path of the control socket, best first.
@@ -125,12 +127,12 @@ fn pass_on(
 fn supervise(start: Start, polls: Handle) -> Result<ExitStatus, StartError> {
     let runtime = threads::small_runtime().map_err(StartError::Thread)?;
     let ended = runtime.block_on(async {
-        let Start { config, config_stamp, context, load, sockets, signals } = start;
+        let Start { config, config_stamp, context, most_passes, load, sockets, signals } = start;
         let alone = take_daemon_lock(&context)?;
         let control = Control::listen(&sockets).map_err(StartError::Control)?;
         let alarm = crate::clock::alarm::Alarm::new().map_err(StartError::Alarm)?;
         let context = Arc::new(context);
-        let parts = Parts { config, config_stamp, context, load, alarm, control, signals, polls };
+        let parts = Parts { config, config_stamp, context, most_passes, load, alarm, control, signals, polls };
         let mut supervisor = Supervisor::new(parts);
         let status = supervisor.run().await;
         // Closes the socket and releases the lock.

@@ -140,6 +140,8 @@ pub(super) struct Parts {
     /// The stamp of its file, taken before it was read.
     pub(super) config_stamp: String,
     pub(super) context: Arc<PollContext>,
+    /// How many passes of forwarders may run at the same time.
+    pub(super) most_passes: usize,
     pub(super) load: Load,
     pub(super) alarm: Alarm,
     pub(super) control: Control,
@@ -150,7 +152,7 @@ pub(super) struct Parts {
 
 impl Supervisor {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { config, config_stamp, context, load, alarm, control, signals, polls } = parts;
+        let Parts { config, config_stamp, context, most_passes, load, alarm, control, signals, polls } = parts;
         let installation = installation(&context.state_dir, uname().nodename().to_bytes());
         let command_runner = {
             // Starting a command may take long, too.
@@ -175,7 +177,7 @@ impl Supervisor {
                 Limits { concurrency: config.daemon.concurrency, per_host: config.daemon.per_host },
                 installation,
             ),
-            forwarders: Forwarders::new(polls.clone()),
+            forwarders: Forwarders::new(polls.clone(), most_passes),
             polls: Polls::new(polls),
             outside: Outside::new(),
             reload: Reload::default(),

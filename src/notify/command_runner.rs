@@ -1,28 +1,24 @@
-//! Runs the user's commands: a few at a time, each for a limited time, while nobody waits for them.
+//! Runs the user's commands: a few at a time ([`super::lines`]), each for a limited time, while nobody waits for
+//! them.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
+use super::lines::{Lines, WAITING};
 use super::notification::{ACCOUNT, EVENT, Notification, test_environment};
 use crate::account::{Account, NotifySettings};
 use crate::advice;
 use crate::advice::next_step::notify::NO_COMMAND;
 use crate::subprocess::{NoEnd, Running, Tail, Unsuccessful};
 use crate::text;
-
-/// How many commands run concurrently.
-const AT_ONCE: usize = 4;
-
-/// How many more may wait in the queue.
-const WAITING: usize = 256;
 
 /// How many characters of account names are logged: many accounts may share a notification.
 const LONGEST_NAMES: usize = 100;
@@ -33,24 +29,29 @@ const TEST: &str = "test";
 /// How long a command may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs commands in order. Clones share the queue.
+/// Runs commands. Clones share the lines in which they wait.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandRunner {
-    /// The sender to the task that starts the commands in order.
-    queue: mpsc::UnboundedSender<RunningCommand>,
-    /// One permit for each command that waits or runs, which bounds the queue.
-    places: Arc<Semaphore>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// What waits, and how much runs.
+    lines: Mutex<Lines<QueuedCommand>>,
+    /// Whether nothing waits or runs. Changed only while the lines are locked.
+    idle: watch::Sender<bool>,
+    /// How long a command may take.
+    limit: Duration,
     /// The runtime in which commands run.
     runtime: Handle,
 }
 
 /// A queued command.
 #[derive(Debug)]
-struct RunningCommand {
+struct QueuedCommand {
     command: Vec<OsString>,
     environment: Vec<(&'static str, OsString)>,
-    /// Released when the command has ended.
-    place: OwnedSemaphorePermit,
 }
 
 impl CommandRunner {
@@ -61,28 +62,56 @@ impl CommandRunner {
     }
 
     fn with_limit(limit: Duration) -> Self {
-        let (queue, commands) = mpsc::unbounded_channel();
-        tokio::spawn(run_all(commands, limit));
-        Self { queue, places: Arc::new(Semaphore::new(AT_ONCE + WAITING)), runtime: Handle::current() }
+        let (lines, idle, runtime) = (Mutex::default(), watch::Sender::new(true), Handle::current());
+        Self { shared: Arc::new(Shared { lines, idle, limit, runtime }) }
     }
 
-    /// Runs the command that the configuration has for a notification, if any. Returns at once.
-    pub(crate) fn run_for(&self, notifications: &Notification, account: &Account, settings: &NotifySettings) {
-        if let Some(command) = notifications.command(account, settings) {
-            self.tell(command, notifications.environment(account));
-        }
-    }
-
-    /// Runs a command without a shell, with these environment variables. Returns at once. If the queue is full, the
-    /// command is dropped with a warning.
-    pub(crate) fn tell(&self, command: &[OsString], environment: Vec<(&'static str, OsString)>) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let (what, account) = (What::of(command, &environment), account_in(&environment));
-            warn!(account, event = "notify", "{what} was not run: {WAITING} others are waiting for their turn");
+    /// Runs the command that the configuration has for a notification, if any. Returns at once. If an account's command
+    /// for new mail still waits, one command tells of both.
+    pub(crate) fn run_for(&self, notification: &Notification, account: &Account, settings: &NotifySettings) {
+        let Some(command) = notification.command(account, settings) else { return };
+        let Notification::NewMail { count } = notification else {
+            self.tell(command, notification.environment(account));
             return;
         };
-        // The receiving task lives as long as any runner.
-        let _ = self.queue.send(RunningCommand { command: command.to_vec(), environment, place });
+        let queued = |count| QueuedCommand {
+            command: command.to_vec(),
+            environment: Notification::NewMail { count }.environment(account),
+        };
+        self.change(|lines| lines.add_mail(&account.name, *count, queued));
+        self.begin_next();
+    }
+
+    /// Runs a command of `[notify]` without a shell, with these environment variables. Returns at once. If too many
+    /// wait, the command is dropped with a warning.
+    pub(crate) fn tell(&self, command: &[OsString], environment: Vec<(&'static str, OsString)>) {
+        let (what, account) = (What::of(command, &environment), account_in(&environment).to_owned());
+        let queued = QueuedCommand { command: command.to_vec(), environment };
+        if !self.change(|lines| lines.add(queued)) {
+            warn!(account, event = "notify", "{what} was not run: {WAITING} others are waiting for their turn");
+        }
+        self.begin_next();
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Lines<QueuedCommand>) -> T) -> T {
+        let mut lines = self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut lines);
+        self.shared.idle.send_replace(lines.is_idle());
+        result
+    }
+
+    /// Begins the commands whose turn it is.
+    fn begin_next(&self) {
+        loop {
+            let Some((owner, command)) = self.change(Lines::next) else { return };
+            let runner = self.clone();
+            self.shared.runtime.spawn(async move {
+                let (begun, limit) = (Instant::now(), runner.shared.limit);
+                run(&command.command, command.environment, limit).await;
+                runner.change(|lines| lines.ended(owner, begun.elapsed() >= limit));
+                runner.begin_next();
+            });
+        }
     }
 
     /// Runs the command of `[notify]` as a test, and sends how it ended. Returns at once.
@@ -92,34 +121,21 @@ impl CommandRunner {
             let _ = answer.send(Err(NO_COMMAND.to_owned()));
             return;
         };
-        self.runtime.spawn(async move {
+        self.shared.runtime.spawn(async move {
             let _ = answer.send(run_to_its_end(&command, test_environment(), LIMIT).await);
         });
     }
 
     /// Waits until no command runs or waits, at most this long. Returns whether that was reached.
     pub(crate) async fn finish(&self, within: Duration) -> bool {
-        let all = u32::try_from(AT_ONCE + WAITING).unwrap_or(u32::MAX);
-        timeout(within, self.places.acquire_many(all)).await.is_ok_and(|all| all.is_ok())
+        let mut idle = self.shared.idle.subscribe();
+        timeout(within, idle.wait_for(|idle| *idle)).await.is_ok_and(|all| all.is_ok())
     }
 }
 
 impl Default for CommandRunner {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Starts the queued commands in order, as long as there is a runner.
-async fn run_all(mut commands: mpsc::UnboundedReceiver<RunningCommand>, limit: Duration) {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some(RunningCommand { command, environment, place }) = commands.recv().await {
-        // The semaphore is never closed.
-        let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
-        tokio::spawn(async move {
-            run(&command, environment, limit).await;
-            drop((turn, place));
-        });
     }
 }
 

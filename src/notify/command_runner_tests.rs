@@ -1,7 +1,5 @@
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use tempfile::TempDir;
 use tracing::subscriber::DefaultGuard;
@@ -126,14 +124,14 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn four_run_at_the_same_time_in_order_and_too_many_are_dropped() {
+async fn two_run_at_the_same_time_in_order_and_too_many_are_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let (log, _guard) = Log::begin();
     let command_runner = CommandRunner::new();
     let begun = dir.path().join("begun");
     // Each waits for permission to go on.
     let script = "echo $MAILFERRY_EVENT >> $0/begun; while [ ! -e $0/go ]; do sleep 0.02; done";
-    for _ in 0..4 {
+    for _ in 0..2 {
         command_runner.tell(&shell(&dir, script), of("first"));
     }
     let clone = command_runner.clone();
@@ -141,12 +139,12 @@ async fn four_run_at_the_same_time_in_order_and_too_many_are_dropped() {
         clone.tell(&shell(&dir, "echo $MAILFERRY_EVENT >> $0/later"), of(&format!("later-{n}")));
     }
     let since = Instant::now();
-    while lines(&begun).len() < 4 {
+    while lines(&begun).len() < 2 {
         assert!(since.elapsed() < SOON);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(!command_runner.finish(Duration::from_millis(200)).await, "they wait");
-    assert!(!dir.path().join("later").exists(), "a fifth one runs");
+    assert!(!dir.path().join("later").exists(), "a third one runs");
     std::fs::write(dir.path().join("go"), "").unwrap();
     assert!(command_runner.finish(SOON).await);
     let later = lines(&dir.path().join("later"));
@@ -158,4 +156,28 @@ async fn four_run_at_the_same_time_in_order_and_too_many_are_dropped() {
     command_runner.tell(&shell(&dir, "echo again >> $0/later"), of("again"));
     assert!(command_runner.finish(SOON).await);
     assert_eq!(lines(&dir.path().join("later")).last().map(String::as_str), Some("again"));
+}
+
+#[tokio::test]
+async fn what_hangs_for_one_account_holds_up_no_other_and_is_run_again_once_for_all_that_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let command_runner = CommandRunner::new();
+    let (settings, new_mail) = (NotifySettings::default(), |count| Notification::NewMail { count });
+    let of = |name, script| Account {
+        on_new_mail: Some(shell(&dir, script).into()),
+        ..crate::delivery::bench::account(name, dir.path())
+    };
+    let hangs = of("hangs", "echo $MAILFERRY_COUNT >> $0/hangs; while [ ! -e $0/go ]; do sleep 0.02; done");
+    for _ in 0..100 {
+        command_runner.run_for(&new_mail(2), &hangs, &settings);
+    }
+    command_runner.run_for(&new_mail(1), &of("well", "echo $MAILFERRY_COUNT > $0/well"), &settings);
+    let since = Instant::now();
+    while lines(&dir.path().join("well")).is_empty() || lines(&dir.path().join("hangs")).is_empty() {
+        assert!(since.elapsed() < SOON, "the other account's command waits");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    std::fs::write(dir.path().join("go"), "").unwrap();
+    assert!(command_runner.finish(SOON).await);
+    assert_eq!(lines(&dir.path().join("hangs")), ["2", "198"]);
 }

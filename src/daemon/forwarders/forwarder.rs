@@ -21,6 +21,12 @@ const TOLD_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Forwarder {
     /// Whether a pass is running.
     pub(super) running: bool,
+    /// Whether a pass is due and waits for a place.
+    pub(super) waits_for_place: bool,
+    /// When the last pass began, since boot.
+    pub(super) begun: Duration,
+    /// What is slow if a pass takes long: the destination's address, or the account's name if it has a command.
+    pub(super) destination: String,
     /// When the next one begins, since boot. None: when something arrives.
     pub(super) due: Option<Duration>,
     /// Whether something arrived while a pass was running.
@@ -57,14 +63,16 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
-    /// Returns when its next pass begins, since boot. None: one is running, or there is nothing to do.
+    /// Returns when its next pass begins, since boot. None: one is running or waits for a place, or there is nothing
+    /// to do.
     pub(super) fn waits_until(&self) -> Option<Duration> {
-        self.due.filter(|_| !self.running)
+        self.due.filter(|_| !self.running && !self.waits_for_place)
     }
 
     /// Begins a pass. Returns where the pass reports its progress, and where it stores the stamp of the password file.
-    pub(super) fn begin(&mut self) -> (Live, Arc<OnceLock<String>>) {
+    pub(super) fn begin(&mut self, now: Duration) -> (Live, Arc<OnceLock<String>>) {
         (self.due, self.running, self.more) = (None, true, false);
+        (self.waits_for_place, self.begun) = (false, now);
         (self.live, self.password) = (Live::default(), Arc::default());
         (self.live.clone(), Arc::clone(&self.password))
     }

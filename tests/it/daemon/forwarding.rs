@@ -185,6 +185,39 @@ fn destinations_that_never_come_to_an_end_hold_nobody_and_cost_little_memory() {
 }
 
 #[test]
+fn destinations_that_say_nothing_take_neither_all_files_nor_all_places() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let forward = crate::forward::hostile::lmtp_at(silent.local_addr().unwrap());
+    let (source, maildrop, well) = (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(3)), ImapServer::start());
+    let silent_one = |n: usize| {
+        let account = Account::at(source.server.address).named(&format!("s{n:02}")).text("timeout", "5s");
+        account.text("interval", "1h").set("forward", &forward)
+    };
+    let mut accounts: Vec<Account> = (0..40).map(silent_one).collect();
+    accounts.push(Account::at(maildrop.server.address).named("well").set("forward", well.forward("")));
+    let env = TestEnv::new(&accounts);
+    env.configure_more("\n[daemon]\nper_host = 16\n");
+    let running = env.spawn_under(&["bash", "-c", "ulimit -n 256; exec \"$@\"", "bash"], &["daemon"]);
+    let daemon = Daemon { env: &env, running };
+    let (mut held, mut most) = (Vec::new(), 0);
+    wait_for("mail for the destination that is well", || {
+        held.extend(std::iter::from_fn(|| silent.accept().ok().map(|(connection, _)| connection)));
+        // A connection that the daemon has closed has an end.
+        held.retain_mut(|connection: &mut std::net::TcpStream| {
+            connection.set_nonblocking(true).unwrap();
+            !matches!(std::io::Read::read(connection, &mut [0; 1]), Ok(0))
+        });
+        most = most.max(held.len());
+        well.mail().len() == 3
+    });
+    wait_for("all polls", || (0..40).all(|n| daemon.account(&format!("s{n:02}"))["total"]["messages"] == 1));
+    assert!(most <= 8, "{most} passes at the same time");
+    let outcome = daemon.end();
+    assert!(!outcome.output().contains("open files"), "{outcome:?}");
+}
+
+#[test]
 fn status_tells_why_mail_waits_that_the_spool_is_full_and_what_forward_has_done() {
     let maildrop = Maildrop::new(small_ones(2));
     let dir = tempfile::tempdir().unwrap();

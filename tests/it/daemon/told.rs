@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{Daemon, wait_for};
-use crate::mail::small_ones;
+use crate::mail::{small, small_ones};
 use crate::program::{Account, TestEnv, skip};
-use crate::scripted::maildrop::Maildrop;
+use crate::scripted::maildrop::{Maildrop, Message};
 
 /// Configures accounts with a wrong password at a server.
 fn refused(env: &TestEnv, maildrop: &Maildrop, all: usize, command: &str) {
@@ -44,6 +44,35 @@ fn what_several_accounts_meet_at_one_server_is_told_once() {
     wait_for("where they stand", || daemon.account("acc01")["state"] == "trouble");
     daemon.end();
     assert_eq!(lines().lines().count(), 1, "{}", lines());
+}
+
+#[test]
+fn commands_of_some_accounts_that_hang_hold_up_those_of_no_other() {
+    let (new, env) = (|| Maildrop::new(small_ones(1)), TestEnv::new(&[]));
+    let (maildrops, well) = ([new(), new(), new()], new());
+    let on_new_mail = |maildrop: &Maildrop, name: &str, script: String| {
+        let account = Account::at(maildrop.server.address).named(name).text("interval", "1h");
+        account.set("on_new_mail", format!("[\"sh\", \"-c\", '{script}']"))
+    };
+    let names = ["h0", "h1", "h2"];
+    let hang = |(maildrop, name): (&Maildrop, &&str)| on_new_mail(maildrop, name, "exec sleep 1000".to_owned());
+    let mut accounts: Vec<Account> = maildrops.iter().zip(&names).map(hang).collect();
+    accounts.push(on_new_mail(&well, "well", format!("echo $MAILFERRY_COUNT >> {}", env.path("told").display())));
+    env.configure(&accounts);
+    let daemon = Daemon::start(&env);
+    let lines = || std::fs::read_to_string(env.path("told")).unwrap_or_default();
+    wait_for("the first command", || lines() == "1\n");
+    let more = |maildrop: &Maildrop, name: &str| {
+        wait_for("the first mail", || daemon.account(name)["total"]["messages"] == 1);
+        maildrop.change(|contents| contents.messages.push(Message::new("u2", &small(2))));
+        daemon.poll(name);
+        wait_for("more mail", || daemon.account(name)["total"]["messages"] == 2);
+    };
+    // Commands for the second message would take the places that are left.
+    maildrops.iter().zip(names).for_each(|(maildrop, name)| more(maildrop, name));
+    more(&well, "well");
+    wait_for("the second command", || lines() == "1\n1\n");
+    daemon.end();
 }
 
 #[test]
