@@ -55,6 +55,9 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
     let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
     let told = multidrop.told(shown.get(..end).unwrap_or_default());
     let why = match &told {
+        Told::Recipients(texts) if texts.iter().all(|text| text.trim().is_empty()) => {
+            format!("{} is empty", multidrop.header)
+        }
         Told::Recipients(texts) => format!("{} says {}", multidrop.header, cut_words(&texts.join(", "), TEXT)),
         Told::Different(texts) => format!(
             "the provider wrote {} {} for different addresses ({}), and neither `one_copy` nor `occurrence` says which count",
