@@ -51,9 +51,11 @@ impl PollReport {
         let mut sentences = Vec::new();
         if self.not_skipped > 0 {
             let count = Count(self.not_skipped, "message");
+            let (its, stay) =
+                if self.not_skipped == 1 { ("its header", "It stays") } else { ("their headers", "They stay") };
             let fact = format!(
-                "{count} came although a rule with `skip` matches: the server did not show the header beforehand \
-                 (TOP), so such rules have no effect there"
+                "{count} came although a rule with `skip` matches: the server did not show {its} beforehand (TOP). {stay} \
+                 on the server, too"
             );
             sentences.push(advice::with_step(fact, Some(advice::next_step::NOT_SKIPPED)));
         }
@@ -183,6 +185,10 @@ impl fmt::Display for Line<'_> {
         if let Some(forwarded) = &report.forwarded {
             write!(f, "; {}", Forwarded(forwarded))?;
         }
+        if let Some((messages, rest)) = report.left_in_spool {
+            let minutes = rest.as_secs().div_ceil(60);
+            write!(f, "; {}, tried again in {minutes} min", in_the_spool(messages))?;
+        }
         let finished = report.recovered.finished;
         if finished > 0 {
             let finished = Count::of(finished, "delivery");
@@ -299,7 +305,7 @@ impl ForwardReport {
                 "{} {they} set aside and not forwarded: {}. {stay} in the spool and on the server. {}",
                 Count(*set_aside, "message"),
                 SetAside::listed(first_set_aside, *set_aside),
-                advice::after_setting_aside(&self.account)
+                advice::after_setting_aside(&self.account, first_set_aside)
             ));
         }
         warnings
@@ -352,6 +358,10 @@ mod tests {
         );
         let mut none = report();
         (none.on_server, none.recovered.finished) = (Some(0), 2);
+        let mut paused = report();
+        paused.left_in_spool = Some((2, Duration::from_secs(3541)));
+        let line = "nothing new in 0.8 s; 2 messages wait in the spool, tried again in 60 min";
+        assert_eq!(Line(&paused).to_string(), line);
         assert_eq!(
             Line(&none).to_string(),
             "nothing new in 0.8 s; none on the server; finished 2 deliveries of an interrupted run"

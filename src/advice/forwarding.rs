@@ -5,7 +5,7 @@ use super::{next_step, with_step};
 use crate::account::AccountName;
 use crate::command_line::{aside, this_program};
 use crate::exit::ExitStatus;
-use crate::forward::{CommandFailure, ForwardError, ForwardReport, Pause, Stranded};
+use crate::forward::{CommandFailure, ForwardError, ForwardReport, Pause, SetAside, Stranded};
 use crate::internal_error::WorkError;
 use crate::poll::report::Decision;
 use crate::text::Count;
@@ -103,9 +103,21 @@ pub(crate) fn told_of_stranded(stranded: &Stranded, account: &AccountName) -> St
     )
 }
 
-/// Tells what to do about messages that were set aside: once the cause is fixed, and if it never is.
+/// Tells what to do about messages that were set aside: once the cause is fixed, and if it never is. `first` has the
+/// first few of them. No cause can be fixed for a damaged file, and the copy on the POP3 server is the only whole one.
 #[must_use]
-pub(crate) fn after_setting_aside(account: &AccountName) -> String {
+pub(crate) fn after_setting_aside(account: &AccountName, first: &[SetAside]) -> String {
+    let damaged = first.iter().filter(|aside| aside.is_damaged()).count();
+    if damaged > 0 {
+        let again = format!("remove it from {account}.spool, and the next poll fetches the message again");
+        let of_others = if damaged == first.len() { String::new() } else { format!(". {}", of_refused(account)) };
+        return format!("Where the file is not what was delivered: {again}{of_others}");
+    }
+    of_refused(account)
+}
+
+/// Tells what to do about messages that the destination refused.
+fn of_refused(account: &AccountName) -> String {
     format!(
         "Once the cause is fixed: {}. To give one up: delete it on the POP3 server, then its file in {account}.spool",
         this_program(&format!("forward --again {account}"))

@@ -8,7 +8,7 @@ use crate::account::{Account, AccountName, Forward, ForwardTo};
 use crate::advice::next_step::check::mailbox_name;
 use crate::advice::{self, Class};
 use crate::exit::ExitStatus;
-use crate::forward::{Probed, probe, spool_contents};
+use crate::forward::{Probed, SetAside, look_into_spool, probe, spool_contents};
 use crate::summary::in_the_spool;
 use crate::text::Count;
 use crate::watch;
@@ -89,17 +89,25 @@ async fn spool(context: &CheckContext, account: &Account) -> Option<Step> {
         Err(_) => return None,
     };
     let waits = in_the_spool(waiting.messages);
+    let first = look_for_first(context, account).await;
     if aside.messages == 0 {
         return Some(Step::ok(
             "spool",
             if waiting.messages == 0 { "nothing waits in the spool".to_owned() } else { waits },
         ));
     }
-    let refused = if aside.messages == 1 { "it" } else { "them" };
     let told = format!(
-        "{} set aside, because the destination refused {refused}. {}",
+        "{} set aside: {}. {}",
         Count(aside.messages, "message"),
-        advice::after_setting_aside(&account.name)
+        SetAside::listed(&first, aside.messages),
+        advice::after_setting_aside(&account.name, &first)
     );
     Some(Step::fail("spool", ExitStatus::Partial, &told))
+}
+
+/// Reads the first few messages that are set aside, each with its reason.
+async fn look_for_first(context: &CheckContext, account: &Account) -> Vec<SetAside> {
+    let (disk, dir, name) = (Arc::clone(&context.disk), context.state_dir.clone(), account.name.clone());
+    let looked = watch::blocking(move || look_into_spool(&*disk, &dir, &name)).await;
+    looked.ok().flatten().map(|waiting| waiting.first_set_aside).unwrap_or_default()
 }

@@ -46,7 +46,7 @@ pub(super) fn look(
         .with_skipping(rules.map(|rules| Skipping { rules, judged: &judged }));
     let wanted: Vec<&Listed> = input.to_fetch(&Policy::of(account));
     let octets = wanted.iter().filter_map(|listed| listed.reported_size).fold(0, u64::saturating_add);
-    let free = of_place(context, &account.maildir)?.told()?;
+    let (free, fullest) = tightest(context, account)?;
     let waiting = Count::of(wanted.len(), "message");
     match octets {
         0 => None,
@@ -58,9 +58,18 @@ pub(super) fn look(
                 "{waiting} ({}) to fetch, and only {} available where {} is: what does not fit stays on the server",
                 Size(octets),
                 Size(free),
-                account.maildir.display()
+                fullest.display()
             );
             Some(Step::warn("room", with_clause(fact, FREE_SOME_SPACE)))
         }
     }
+}
+
+/// Returns the least free space that a Maildir of the account has, and that Maildir: only their headers say into which
+/// one messages go.
+fn tightest<'a>(context: &CheckContext, account: &'a Account) -> Option<(u64, &'a Path)> {
+    let maildirs = account.maildirs().into_iter().map(|maildir| maildir.path);
+    let told = |path: &'a Path| Some((of_place(context, path)?.told()?, path));
+    // The first one of several on one file system is the account's own.
+    maildirs.filter_map(told).min_by_key(|(free, _)| *free)
 }

@@ -55,6 +55,9 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
     let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
     let told = multidrop.recipients_in(shown.get(..end).unwrap_or_default());
     let why = match &told {
+        HeaderRecipients::Recipients(texts) if texts.iter().all(|text| text.trim().is_empty()) => {
+            format!("{} is empty", multidrop.header)
+        }
         HeaderRecipients::Recipients(texts) => {
             format!("{} says {}", multidrop.header, cut_words(&texts.join(", "), TEXT))
         }

@@ -100,7 +100,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 nothing waits any more; 1 the destination asks for another try with some messages, or some are set \
-aside; 64 usage; \
+aside, or wait at an account that does not forward; 64 usage; \
 69 no trusted connection; 73 the spool or the state cannot be used; 75 the destination cannot be reached, is full, or is \
 not done in time, or another mailferry forwards; 76 it speaks neither IMAP nor LMTP properly; 77 it refused the login; 78 \
 configuration, recipient, mailbox or command; 130 and 143 interrupted. Of several accounts the worst one counts.")]

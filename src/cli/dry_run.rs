@@ -168,6 +168,11 @@ impl DryRun<'_> {
         if would.postponed > 0 {
             reasons.push(format!("{} for another session", would.postponed));
         }
+        match would.kept_out_by_spool {
+            0 => {}
+            1 => reasons.push("1 waits, because the spool is full".to_owned()),
+            some => reasons.push(format!("{some} wait, because the spool is full")),
+        }
         let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
         if left == 0 { "leave none on the server".to_owned() } else { format!("leave {left} on the server{why}") }
     }
@@ -222,7 +227,8 @@ mod tests {
 
     fn would(retrieve: u32, removal: RemovalPolicy) -> WouldDo {
         let retrieve = (1..=retrieve).map(listed).collect();
-        WouldDo { retrieve, into: WouldGo::To(maildir("/m")), delete: Vec::new(), removal, postponed: 0 }
+        let (into, delete) = (WouldGo::To(maildir("/m")), Vec::new());
+        WouldDo { retrieve, into, delete, removal, postponed: 0, kept_out_by_spool: 0 }
     }
 
     fn line(report: &PollReport, would: &WouldDo) -> String {
@@ -267,6 +273,9 @@ mod tests {
         let words =
             "leave 18 on the server (1 larger than max_message_size, 3 skipped by a rule, 7 for another session)";
         assert!(line(&report, &would).ends_with(words), "{}", line(&report, &would));
+        let full = WouldDo { postponed: 0, kept_out_by_spool: 6, ..would.clone() };
+        let words = "3 skipped by a rule, 6 wait, because the spool is full)";
+        assert!(line(&report, &full).ends_with(words), "{}", line(&report, &full));
         let messages = DryRun { report: &report, would: &would }.messages();
         assert_eq!(messages[0], "  fetch message 1 (1.0 KiB)");
         assert_eq!(

@@ -24,12 +24,13 @@ use crate::config::Config;
 use crate::control::Request;
 use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::exit::ExitStatus;
-use crate::forward::ForwardOptions;
+use crate::forward::{ForwardOptions, look_into_spool};
 use crate::poll::{PollContext, PollError, PollOptions, PollReport, forward_spool, poll};
 use crate::schedule::queue::Limits;
 use crate::schedule::{Cause, End as EndOfPoll};
 use crate::state::error::StateError;
 use crate::threads;
+use crate::watch;
 use places::{PlaceGiver, Seat};
 use polls::{End, HangLimits, Polls};
 
@@ -234,13 +235,23 @@ async fn poll_if_due(
     let report = poll_in_turn(context, account, options, places, stop).await;
     let destination = Destination::recall(context, account, settings, stop).await;
     let report = match &destination {
-        Some(destination) if destination.is_to_wait(context, account, report.retrieved > 0) => report,
+        Some(destination) if destination.is_to_wait(context, account, report.retrieved > 0) => {
+            let left = left_in_spool(context, account).await.zip(destination.rest(context));
+            PollReport { left_in_spool: left, ..report }
+        }
         _ => take_on(context, account, report, options, stop).await,
     };
     let notifications = recalled.on_poll_end(context, account, settings, &report, begun).await;
     keep_history(context, account, &report).await;
     keep_pause(context, account, settings, destination, &report, stop).await;
     Ended::Scheduled(Box::new(report), notifications)
+}
+
+/// Returns how many messages wait in the spool. None if there are none.
+async fn left_in_spool(context: &Arc<PollContext>, account: &Account) -> Option<u64> {
+    let (shared, name) = (Arc::clone(context), account.name.clone());
+    let looked = watch::blocking(move || look_into_spool(&*shared.disk, &shared.state_dir, &name)).await;
+    looked.ok().flatten().map(|waiting| waiting.messages).filter(|messages| *messages > 0)
 }
 
 /// Updates the back-off after a poll by hand: success ends it, and a refused login begins or extends it, so that cron's

@@ -1,5 +1,6 @@
 //! `mailferry forward`: forwards what waits in spools now, and prints one line per account.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +16,14 @@ use super::scheduled::destination::Destination;
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
 use crate::account_record::stamp;
+use crate::advice;
+use crate::config::Config;
 use crate::control::Request;
+use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
-use crate::forward::{ForwardError, ForwardOptions, ForwardReport};
+use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Stranded, look_into_spool};
 use crate::poll::{PollContext, forward_spool};
-use crate::summary::Forwarded;
+use crate::summary::{Forwarded, in_the_spool};
 
 /// The user has asked for it, so even a large spool is waited for.
 const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -43,7 +47,9 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
         stderr_line(format_args!("mailferry: no `forward` is configured for {}", names.join(", ")));
         return ExitStatus::Usage.code();
     }
-    if forwarding.is_empty() && !arguments.quiet {
+    let left = left_behind(&config, &context.state_dir, &others);
+    left.iter().for_each(stderr_line);
+    if forwarding.is_empty() && left.is_empty() && !arguments.quiet {
         stderr_line("mailferry: no account forwards its mail: see [accounts.NAME.forward] in docs/forwarding.md");
     }
     let stop = CancellationToken::new();
@@ -56,11 +62,35 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     let settings = Settings { notify: config.notify.clone(), config_stamp: stamp(&config.path) };
     let how = How { again: forward.again, quiet: arguments.quiet, settings };
     let (status, touched) = forward_all(&context, forwarding, &how, &stop).await;
+    let status = if left.is_empty() { status } else { status.worst(ExitStatus::Partial) };
     if !touched.is_empty() {
         // If no daemon runs, nobody needs to know.
         let _ = prepare::ask_daemon(arguments, &Request::Forwarded { accounts: touched }).await;
     }
     signals.status().unwrap_or(status).code()
+}
+
+/// Tells what waits in the spools of accounts that are disabled, or that do not forward any more (`others`): this command
+/// does not forward it.
+fn left_behind(config: &Config, state_dir: &Path, others: &[Account]) -> Vec<String> {
+    let waiting =
+        |account: &Account| look_into_spool(&RealDisk, state_dir, &account.name).filter(|waiting| waiting.in_all() > 0);
+    let told = |account: &Account| {
+        let waiting = waiting(account)?;
+        let stranded = Stranded {
+            spool: state_dir.join(format!("{}.spool", account.name)),
+            messages: waiting.in_all(),
+            octets: waiting.octets,
+            oldest: waiting.oldest.unwrap_or_default(),
+        };
+        Some(format!("mailferry: {}: {}", account.name, advice::told_of_stranded(&stranded, &account.name)))
+    };
+    let disabled = |account: &Account| {
+        let waits = in_the_spool(waiting(account)?.in_all());
+        Some(format!("mailferry: {}: the account is disabled, and {waits}", account.name))
+    };
+    let are_disabled = config.accounts.iter().filter(|account| !account.enabled);
+    others.iter().filter_map(told).chain(are_disabled.filter_map(disabled)).collect()
 }
 
 /// The options that all accounts share.

@@ -120,11 +120,23 @@ fn sign_in_of<'a>(account: &'a Account, name: &str) -> Result<&'a OAuthSettings,
         CredentialSource::TokenCommand(_) => {
             Err(format!("{name}: its tokens come from `token_command`, so sign in with that program"))
         }
+        _ if forward_signs_in(account) => Err(format!(
+            "{name}: it logs in with a password; the destination of its mail has a sign-in: {}",
+            this_program(&format!("login --forward {name}"))
+        )),
         _ => Err(format!(
             "{name}: it logs in with a password, so there is nothing to sign in to; for OAuth 2.0 replace the \
              password with \
              oauth2 = {{ ... }}, as docs/authentication.md says"
         )),
+    }
+}
+
+/// Whether the destination that an account forwards to has a sign-in.
+fn forward_signs_in(account: &Account) -> bool {
+    match account.forward.as_ref().map(|forward| &forward.to) {
+        Some(ForwardTo::Imap(to)) => matches!(to.credential, CredentialSource::OAuth(_)),
+        _ => false,
     }
 }
 

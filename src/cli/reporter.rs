@@ -16,6 +16,7 @@ use super::wrapped::lines_of;
 use crate::advice::next_step;
 use crate::exit::ExitStatus;
 use crate::poll::PollReport;
+use crate::summary::Forwarded;
 use crate::text::{Count, Size};
 
 /// The hanging indent of wrapped lines, in columns.
@@ -110,6 +111,9 @@ impl Reporter {
             let there = text.strip_suffix(" on the server").and_then(|text| text.rsplit_once("; "));
             let shorter = there.map(|(news, _)| news.to_owned()).into_iter().collect();
             tell(&Row { shorter, ..Row::plain(text, HANGING) });
+        } else if let Some(forwarded) = report.forwarded.as_deref().filter(|it| !self.quiet && it.forwarded > 0) {
+            // What was in the spool has gone on, whatever became of the poll.
+            tell(&Row::plain(format!("{}: {}", report.account, Forwarded(forwarded)), HANGING));
         }
     }
 

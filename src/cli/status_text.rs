@@ -223,7 +223,8 @@ fn what_is_set_aside(f: &mut fmt::Formatter<'_>, forward: &Forwarding, account: 
         more => write!(f, "\n                and {more} more")?,
     }
     write!(f, "\n                {stay} in the spool and on the server")?;
-    AccountName::new(account).map_or(Ok(()), |account| write!(f, ". {}", advice::after_setting_aside(&account)))
+    AccountName::new(account)
+        .map_or(Ok(()), |account| write!(f, ". {}", advice::after_setting_aside(&account, &forward.first_set_aside)))
 }
 
 /// Formats a message in quarantine at a point in time.

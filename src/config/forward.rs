@@ -236,8 +236,14 @@ fn lmtp(
     }
     let place = table.iter().next().map(|(key, _)| key.span()).unwrap_or_default();
     if server.is_none() && problems.len() == before {
-        let help = "add socket = \"/run/dovecot/lmtp\", or host and port; one of the two";
-        problems.push(Problem::new("`lmtp` does not say where the server is").at(&place).help(help));
+        let (fact, help) = match socket.value() {
+            Some(_) => ("`lmtp` has both `socket` and `host`", "remove one of the two"),
+            None => (
+                "`lmtp` does not say where the server is",
+                "add socket = \"/run/dovecot/lmtp\", or host and port; one of the two",
+            ),
+        };
+        problems.push(Problem::new(fact).at(&place).help(help));
     }
     if matches!(recipient, Setting::Absent) {
         let help = "add the address that the mail is for, such as recipient = \"jo@example.org\"";

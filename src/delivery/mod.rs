@@ -37,6 +37,11 @@ pub trait Described: Send + 'static {
     /// Whether the message must be retrieved again, whatever the policy, because it did not match its listing.
     fn comes_again(&self) -> bool;
 
+    /// Whether a rule leaves it on the server, whatever the policy.
+    fn is_kept(&self) -> bool {
+        false
+    }
+
     /// The position among the messages that the session asked for, counted from 1; 0 where it does not matter.
     fn place(&self) -> u64 {
         0

@@ -62,6 +62,7 @@ pub fn record<T: Described>(
             digests: staged.digests(),
             is_unsure: payload.is_unsure(),
             comes_again: payload.comes_again(),
+            is_kept: payload.is_kept(),
             place: payload.place(),
             file_name: published_name.clone(),
         }

@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -68,7 +69,8 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
             Err(e) => return Err(e),
         };
         let Some(code) = status.code() else {
-            pass.later(message, failed(program, &format!("was ended by a signal{said}"), CommandFailure::Passing))?;
+            let how = format!("was ended by signal {}{said}", status.signal().unwrap_or_default());
+            pass.later(message, failed(program, &how, CommandFailure::Passing))?;
             continue;
         };
         let how = format!("ended with status {code}{said}");

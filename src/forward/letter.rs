@@ -57,6 +57,11 @@ impl Letter {
         measured.unwrap_or_else(|e| Err(e.into()))
     }
 
+    /// Returns the digest of its octets if it contains NUL.
+    pub(super) fn whole_with_nul(&self) -> Option<Digest> {
+        self.has_nul.then_some(self.whole)
+    }
+
     /// Returns the size of its file, in bytes.
     pub(super) fn file_size(&self) -> u64 {
         self.file_size

@@ -16,7 +16,7 @@ use super::error::ForwardError;
 use super::journal::{Arrival, ForwardJournal, Progress};
 use super::letter::{Letter, file};
 use super::live::Live;
-use super::report::{SetAside, Waiting};
+use super::report::{DAMAGED, SetAside, Waiting};
 use super::spool::{self, Spooled};
 use super::turns::{Turns, Weight};
 use crate::account::{Account, AccountName};
@@ -275,9 +275,9 @@ impl Pass {
             }
         };
         let why = if letter.file_size() != delivered {
-            format!("its file in the spool has {} bytes, and {delivered} were delivered", letter.file_size())
+            format!("{DAMAGED} {} bytes, and {delivered} were delivered", letter.file_size())
         } else if self.digest_of(&message.name).is_some_and(|digest| digest != letter.stored) {
-            "its file in the spool has other bytes than were delivered".to_owned()
+            format!("{DAMAGED} other bytes than were delivered")
         } else {
             return Ok(Some(letter));
         };

@@ -65,6 +65,9 @@ pub struct Waiting {
     pub first_set_aside: Vec<SetAside>,
 }
 
+/// How the reason begins for a message whose file is not what was delivered.
+pub(super) const DAMAGED: &str = "its file in the spool has";
+
 /// A message that is no longer tried automatically. It stays in the spool and on the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetAside {
@@ -161,6 +164,12 @@ impl SetAside {
     pub(super) fn new(message: &Spooled, deliveries: &BTreeMap<String, Delivery>, since: i64, reason: String) -> Self {
         let unique_id = deliveries.get(&message.name).and_then(|delivery| delivery.unique_id.clone());
         Self { name: message.name.clone(), unique_id, octets: message.size(), since, reason }
+    }
+
+    /// Whether its file is not what was delivered: then only the POP3 server has the message whole.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.reason.starts_with(DAMAGED)
     }
 
     /// Lists the first few of several, each with its own reason, and says how many more there are: the end of a

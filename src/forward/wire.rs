@@ -166,6 +166,8 @@ impl Wire {
         stall.took(count);
         match read {
             Err(_) => Err(stall.over()),
+            // A connection closed without close_notify counts as closed, too.
+            Ok(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => Err(WireError::Closed),
             Ok(Err(e)) => Err(WireError::Io(e)),
             Ok(Ok(0)) => Err(WireError::Closed),
             Ok(Ok(_)) => Ok(()),

@@ -175,7 +175,7 @@ impl Notification {
                     "{name}: {} {are} set aside and not forwarded{in_all}: {}. {stay} in the spool and on the server. {}",
                     text::Count(*new, "message"),
                     SetAside::listed(first, *new),
-                    advice::after_setting_aside(&account.name)
+                    advice::after_setting_aside(&account.name, first)
                 )
             }
             Self::NewMail { count: 1 } => format!("{name}: 1 new message"),

@@ -37,6 +37,8 @@ pub struct Arrival {
     sizes_are_estimates: bool,
     /// It will be retrieved again because of its size.
     comes_again: bool,
+    /// A rule leaves it on the server, which its header showed only as it came.
+    is_kept: bool,
     /// Its position among the messages that the session asked for.
     place: u64,
 }
@@ -53,6 +55,7 @@ impl Arrival {
             may_be_part: false,
             sizes_are_estimates: false,
             comes_again: false,
+            is_kept: false,
             place: 0,
         }
     }
@@ -83,6 +86,12 @@ impl Arrival {
     #[must_use]
     pub fn that_comes_again(self, comes_again: bool) -> Self {
         Self { comes_again, ..self }
+    }
+
+    /// Notes whether a rule leaves it on the server.
+    #[must_use]
+    pub fn that_is_kept(self, is_kept: bool) -> Self {
+        Self { is_kept, ..self }
     }
 
     /// Sets its position among the messages that the session asked for, counted from 1.
@@ -144,6 +153,10 @@ impl Described for Arrival {
 
     fn comes_again(&self) -> bool {
         self.comes_again
+    }
+
+    fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     fn place(&self) -> u64 {
@@ -218,7 +231,7 @@ impl Removable {
     pub(crate) fn after_delivery(removal: RemovalPolicy, delivered: &Delivered<Arrival>) -> Option<Self> {
         let arrival = delivered.payload();
         // A spooled message has to be forwarded first.
-        if delivered.is_spooled() {
+        if delivered.is_spooled() || arrival.is_kept {
             return None;
         }
         let at_once = removal == RemovalPolicy::AfterDelivery && delivered.is_durable() && arrival.is_whole();

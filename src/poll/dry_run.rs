@@ -27,7 +27,8 @@ impl Poll {
             into,
             delete: maildrop.messages.iter().filter(|listed| delete.contains(&listed.number)).cloned().collect(),
             removal: if self.unsyncable { RemovalPolicy::Keep } else { self.account.removal },
-            postponed: plan.postponed,
+            postponed: plan.postponed.saturating_sub(self.kept_out_by_spool),
+            kept_out_by_spool: self.kept_out_by_spool,
             retrieve: plan.retrieve,
         }));
         // If the session broke at a header, there is no connection for QUIT.

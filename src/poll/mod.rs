@@ -109,6 +109,7 @@ pub async fn poll(
         is_probe: false,
         has_probed: false,
         spool_is_full: false,
+        kept_out_by_spool: 0,
         closed: Closed::default(),
         sizes: Sizes::default(),
         sizes_are_mostly_off: false,
@@ -169,6 +170,8 @@ struct Poll {
     has_probed: bool,
     /// The spool is full: messages are left on the server.
     spool_is_full: bool,
+    /// How many messages of this session's plan do not fit into the spool.
+    kept_out_by_spool: usize,
     /// Maildirs other than the account's own that cannot take mail.
     closed: Closed,
     /// The sizes of the messages in the last listing.

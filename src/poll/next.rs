@@ -253,7 +253,9 @@ fn remembered_as(state: &UidState, messages: &[ListedAs]) -> Vec<EntryId> {
 /// bytes. A header is no proof either, since an incomplete message has its header, too.
 pub(super) fn record_unproven(store: &mut Store, first: EntryId, recognised: &[EntryId]) -> Result<(), StateError> {
     let recognised: HashSet<&EntryId> = recognised.iter().collect();
-    let is_ours = |entry: &&Entry| entry.id >= first && entry.origin == Origin::Delivered;
+    // What a rule leaves on the server is delivered as adopted.
+    let is_delivered = |entry: &Entry| matches!(entry.origin, Origin::Delivered | Origin::Adopted);
+    let is_ours = |entry: &&Entry| entry.id >= first && is_delivered(entry);
     let unproven = store.state().entries().filter(|entry| is_ours(entry) || recognised.contains(&entry.id));
     let (ids, headers): (Vec<EntryId>, Vec<Option<Digest>>) =
         unproven.map(|entry| (entry.id, entry.fingerprint.header)).unzip();

@@ -90,6 +90,9 @@ pub struct PollReport {
     pub forwarded: Option<Box<ForwardReport>>,
     /// What waits in the spool although the account no longer forwards.
     pub stranded: Option<Box<Stranded>>,
+    /// How many messages wait in the spool because their destination is left alone in this run, and for how much longer
+    /// it is.
+    pub left_in_spool: Option<(u64, Duration)>,
     /// The quarantined messages that are still on the server.
     pub quarantine: Vec<Quarantined>,
     /// The totals so far, this poll included.
@@ -190,6 +193,8 @@ pub struct WouldDo {
     pub removal: RemovalPolicy,
     /// How many messages exceed the limit per session and wait for the next one.
     pub postponed: usize,
+    /// How many messages wait because the spool is full.
+    pub kept_out_by_spool: usize,
 }
 
 /// Where messages would go.
@@ -268,6 +273,7 @@ impl PollReport {
             had_its_share: false,
             forwarded: None,
             stranded: None,
+            left_in_spool: None,
             quarantine: Vec::new(),
             past: Past::default(),
             history: None,

@@ -514,7 +514,7 @@ impl<'a> Retriever<'a> {
         let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
         let comes_again = self.done.other_sizes.wants_again(&arrival, &self.retrieval);
         let arrival = arrival.that_comes_again(comes_again);
-        let arrival = arrival.that_may_be_part(may_be_part);
+        let arrival = arrival.that_may_be_part(may_be_part).that_is_kept(would_be_skipped);
         let is_unsized = self.retrieval.lacks_size(&arrival);
         let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
         let known = self.remembered(&received);

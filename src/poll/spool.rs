@@ -66,6 +66,7 @@ impl Poll {
             plan.retrieve.truncate(fit);
             plan.postponed += cut;
             self.spool_is_full = true;
+            self.kept_out_by_spool = cut;
         }
     }
 }

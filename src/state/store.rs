@@ -112,6 +112,8 @@ pub struct NewDelivery {
     pub is_unsure: bool,
     /// Whether it came in another size than listed and is to be retrieved again: no size is remembered.
     pub comes_again: bool,
+    /// Whether a rule leaves it on the server, whatever the policy.
+    pub is_kept: bool,
     /// The position among the messages that the session asked for, counted from 1; 0 where it does not matter.
     pub place: u64,
     /// The name that its file will have in `new/`.
@@ -258,8 +260,9 @@ impl Store {
 
     /// Makes the entry of a delivery that begins.
     fn begun(&mut self, id: EntryId, delivery: NewDelivery) -> Entry {
-        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, comes_again, place, file_name } =
+        let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, comes_again, is_kept, .. } =
             delivery;
+        let NewDelivery { place, file_name, .. } = delivery;
         self.unshown.delivers(place, id);
         // The message did not have its listed size. Without a size, the entry is never taken for what is listed,
         // whatever becomes of the quarantine record.
@@ -268,7 +271,8 @@ impl Store {
         Entry {
             id,
             unique_id,
-            origin: Origin::Delivered,
+            // No policy deletes what is adopted.
+            origin: if is_kept { Origin::Adopted } else { Origin::Delivered },
             fingerprint: Fingerprint { reported_size, header, whole },
             delivered_at: self.mark.reading.wall,
             delivered_trusted: self.mark.trusted,

@@ -283,6 +283,19 @@ fn what_waits_is_compared_with_the_room_that_there_is() {
 }
 
 #[test]
+fn the_room_for_every_maildir_counts() {
+    let maildrop =
+        Maildrop::new(vec![Message::new("large", format!("Subject: x\r\n\r\n{}", "x".repeat(600_000)).as_bytes())]);
+    let account = Account::at(maildrop.server.address);
+    let env = TestEnv::new(std::slice::from_ref(&account));
+    let Some(_small) = SmallDisk::mount(&env.path("small"), 400) else { return };
+    let rule = format!("[{{ header = \"Subject\", equals = \"x\", maildir = {:?} }}]", env.path("small/lists"));
+    env.configure(&[account.set("rules", rule)]);
+    let told = step(&env.run(&["check", "--json"]).expect(0), "room", "warn");
+    assert!(told.contains("small/lists is: what does not fit stays on the server"), "{told}");
+}
+
+#[test]
 fn a_full_file_system_under_the_state_is_told() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);

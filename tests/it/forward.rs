@@ -96,6 +96,7 @@ fn a_full_spool_leaves_mail_on_the_server() {
         "{outcome:#?}"
     );
     assert_eq!((spool(&env), maildrop.left().len()), (4, 9));
+    env.run(&["fetch", "--dry-run"]).expect(0).says("(5 wait, because the spool is full)");
     env.fetch().expect(75);
     assert_eq!((spool(&env), maildrop.left().len()), (4, 9));
     server.with(|mailbox| mailbox.login_refusal = None);

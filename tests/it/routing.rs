@@ -182,6 +182,21 @@ fn without_top_nothing_is_skipped_and_that_is_said() {
     }
 }
 
+#[test]
+fn what_a_rule_would_have_skipped_stays_on_the_server_though_it_came() {
+    let messages = vec![message("one", "Subject: hello"), message("two", "Subject: unsubscribe")];
+    let maildrop = Maildrop::with(messages, |behaviour| {
+        behaviour.answers.push(("TOP".to_owned(), "-ERR not now\r\n".to_owned()));
+    });
+    let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES).deleting()]);
+    env.fetch().expect(0).says("2 new messages").says("It stays on the server, too");
+    for _ in 0..2 {
+        assert_eq!(maildrop.left().len(), 1, "the rule says that it stays");
+        env.fetch().expect(0).says("nothing new");
+    }
+    assert_eq!(mail_in(&env, "a"), ["one", "two"]);
+}
+
 /// A header of about this many octets, with what the rules look for at its end.
 fn long_header(octets: usize) -> String {
     let lines: String = (0..octets / 72).map(|n| format!("X-Line-{n:05}: {}\r\n", "x".repeat(56))).collect();

@@ -13,7 +13,12 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         ForwardError::Net(e) => return network::step_elsewhere(e, IMAPS, &table(account)),
         ForwardError::Credential(e) => return credential::step(e),
         ForwardError::OAuth(e) => return sign_in::step_of_destination(e, account, &table(account)),
-        ForwardError::Login { .. } => format!("Check `username` and the password in {}", table(account)),
+        ForwardError::Login { .. } => {
+            format!("Check `username` and the password (or what `token_command` prints) in {}", table(account))
+        }
+        ForwardError::Refused { lasting: true, response, .. } if response.starts_with("550") => {
+            format!("Check `recipient` in {}", table(account))
+        }
         ForwardError::Refused { lasting: true, .. } => format!("Check {}", table(account)),
         ForwardError::NoMailbox { .. } => format!(
             "Check `mailbox` in {}: some servers want it below another one, such as \"INBOX.Name\"; or make it with a mail \
@@ -21,19 +26,11 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
             table(account)
         ),
         ForwardError::Full { .. } => {
-            "A daemon tries again every hour, `fetch` and `forward` each time they run".to_owned()
+            "Make room at the destination. A daemon and `fetch --scheduled` try again every hour, `fetch` and `forward` each time \
+             they run".to_owned()
         }
         ForwardError::Cleartext => "Write tls = \"implicit\" or tls = \"starttls\" for the destination".to_owned(),
-        ForwardError::Command { failure: CommandFailure::NotThere, .. } => {
-            format!("Install it, or write its whole path as the first word of `command` in {}", table(account))
-        }
-        ForwardError::Command { failure: CommandFailure::Lasting, .. } => format!(
-            "Check `command` in {}, and run it by hand with a message on its standard input to see why",
-            table(account)
-        ),
-        ForwardError::Command { failure: CommandFailure::Passing, .. } => {
-            "Run it by hand with a message on its standard input to see why".to_owned()
-        }
+        ForwardError::Command { failure, what, .. } => command(*failure, what, account),
         ForwardError::Protocol { what, .. } if what.starts_with("+OK") => format!(
             "That is a POP3 server; IMAP is usually at port 993. Check host, port and tls in {}",
             table(account)
@@ -63,12 +60,32 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
     Some(words.into())
 }
 
+/// How the system says that a file may not be executed.
+const NO_PERMISSION: &str = "Permission denied";
+
 /// The port of IMAP over TLS.
 const IMAPS: u16 = 993;
 
 /// The table that configures an account's destination.
 fn table(account: &AccountName) -> String {
     format!("[accounts.{account}.forward]")
+}
+
+/// About the command that mail is forwarded to.
+fn command(failure: CommandFailure, what: &str, account: &AccountName) -> String {
+    match failure {
+        CommandFailure::NotThere if what.contains(NO_PERMISSION) => {
+            "See that the user that mailferry runs as may execute it: chmod +x, and the directories above it".to_owned()
+        }
+        CommandFailure::NotThere => {
+            format!("Install it, or write its whole path as the first word of `command` in {}", table(account))
+        }
+        CommandFailure::Lasting => format!(
+            "Check `command` in {}, and run it by hand with a message on its standard input to see why",
+            table(account)
+        ),
+        CommandFailure::Passing => "Run it by hand with a message on its standard input to see why".to_owned(),
+    }
 }
 
 /// About the socket of an LMTP server.
@@ -103,6 +120,19 @@ mod tests {
         let what = "ended with status 64 (usage)".to_owned();
         let command = ForwardError::Command { program: "x".to_owned(), what, failure: CommandFailure::Lasting };
         assert!(told(&command).starts_with("the command x ended with status 64 (usage). Check `command` in [acc"));
+        let started = |why: &str| ForwardError::Command {
+            program: "x".to_owned(),
+            what: format!("could not be started: {why}"),
+            failure: CommandFailure::NotThere,
+        };
+        assert!(told(&started("Permission denied")).contains("chmod +x"));
+        assert!(told(&started("No such file or directory")).contains("Install it"));
+        let unknown =
+            ForwardError::Refused { doing: "send a message", response: "550 5.1.1 unknown".to_owned(), lasting: true };
+        assert!(told(&unknown).ends_with("Check `recipient` in [accounts.c.forward]"));
+        assert!(told(&ForwardError::Full { response: "552 5.2.2 full".to_owned() }).contains("Make room"));
+        let login = told(&ForwardError::Login { response: "no".to_owned() });
+        assert!(login.contains("`token_command` prints") && login.contains("[accounts.c.forward]"), "{login}");
     }
 
     #[test]

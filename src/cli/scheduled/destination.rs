@@ -57,6 +57,12 @@ impl Destination {
         true
     }
 
+    /// Returns for how much longer the destination is left alone. None if nothing says so.
+    pub(in crate::cli) fn rest(&self, context: &PollContext) -> Option<Duration> {
+        let now = Duration::from_secs(context.clock.read().since_boot);
+        self.pause.as_deref().map(|pause| pause.due.saturating_sub(now))
+    }
+
     /// Saves the result of a pass for the next scheduled run.
     pub(in crate::cli) async fn keep(
         self,

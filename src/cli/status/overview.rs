@@ -223,7 +223,8 @@ fn forward_text<'a>(forward: &'a Forwarding, account: &str) -> Option<Cow<'a, st
         return why.map(Cow::from);
     }
     let before = why.map_or_else(String::new, |why| format!("{why}. "));
-    let next = AccountName::new(account).map(|account| advice::after_setting_aside(&account)).unwrap_or_default();
+    let advised = |account| advice::after_setting_aside(&account, &forward.first_set_aside);
+    let next = AccountName::new(account).map(advised).unwrap_or_default();
     let listed = SetAside::listed(&forward.first_set_aside, forward.set_aside);
     Some(format!("{before}Set aside: {listed}. {next}").into())
 }

@@ -88,6 +88,10 @@ fn what_cannot_be_meant_is_told_with_what_to_write() {
         ),
         ("forward = { imap = { host = \"h\", port = 143, username = \"u\", password = \"p\" } }", "port 143"),
         ("forward = { lmtp = { recipient = \"jo\" } }", "does not say where the server is"),
+        (
+            "forward = { lmtp = { socket = \"/s\", host = \"localhost\", recipient = \"jo\" } }",
+            "has both `socket` and `host`",
+        ),
         ("forward = { lmtp = { socket = \"/s\" } }", "has no `recipient`"),
         ("forward = { lmtp = { socket = \"/s\", recipient = \"<jo>\" } }", "is not an address"),
         ("forward = { lmtp = { host = \"mail.example.org\", recipient = \"jo\" } }", "over the internet in clear"),

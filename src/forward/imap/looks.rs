@@ -47,6 +47,22 @@ impl Part for MessageDigester {
     }
 }
 
+/// All octets in a literal that may have NUL (RFC 3516, section 4.2).
+#[derive(Default)]
+struct Binary(MessageDigester);
+
+impl Part for Binary {
+    const NAME: &'static str = "BINARY.PEEK[]";
+
+    fn update(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+
+    fn finish(self) -> Digest {
+        self.0.finish()
+    }
+}
+
 impl Session {
     /// Passes the UIDs from this one on to `sink`, with the sizes that the server states.
     pub(super) async fn sizes(&mut self, from: u32, mut sink: impl FnMut(u32, u64) + Send) -> Result<(), ForwardError> {
@@ -124,9 +140,27 @@ impl Session {
         self.digests::<HeaderDigester>(uids).await
     }
 
-    /// Returns the digests of all octets of these messages. Messages that are gone are left out.
-    pub(super) async fn wholes(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Digest>, ForwardError> {
-        self.digests::<MessageDigester>(uids).await
+    /// Returns the digests of all octets of these messages. Messages that are gone are left out. `with_nul` has the
+    /// digests of those messages with NUL that are looked for: a literal of BODY has no NUL, so a server puts another
+    /// octet in its place, and only BINARY returns what it has stored.
+    pub(super) async fn wholes(
+        &mut self,
+        uids: &[u32],
+        with_nul: &[Digest],
+    ) -> Result<BTreeMap<u32, Digest>, ForwardError> {
+        let mut found = self.digests::<MessageDigester>(uids).await?;
+        if with_nul.is_empty() || !self.takes_nul() {
+            return Ok(found);
+        }
+        let others: Vec<u32> =
+            found.iter().filter(|(_, whole)| !with_nul.contains(whole)).map(|(uid, _)| *uid).collect();
+        for uid in others {
+            let mut binary = BTreeMap::new();
+            // What is refused shows nothing. BINARY decodes base64, so only what is looked for counts.
+            let _: Option<Condition> = self.fetch::<Binary>(&[uid], &mut binary).await?;
+            found.extend(binary.into_iter().filter(|(_, whole)| with_nul.contains(whole)));
+        }
+        Ok(found)
     }
 
     async fn digests<P: Part>(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Digest>, ForwardError> {

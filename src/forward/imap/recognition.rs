@@ -17,6 +17,8 @@ pub(super) struct Sought {
     pub(super) header: Digest,
     /// The digest of all its octets.
     pub(super) whole: Digest,
+    /// Whether it contains NUL.
+    pub(super) has_nul: bool,
     /// The lowest UID that it can have.
     pub(super) from: u32,
 }
@@ -121,7 +123,7 @@ mod tests {
     }
 
     fn sought(text: &str, from: u32) -> Sought {
-        Sought { size: 9, header: header(), whole: whole(text), from }
+        Sought { size: 9, header: header(), whole: whole(text), has_nul: false, from }
     }
 
     /// Makes a mailbox with these texts from UID 1 on.

@@ -40,7 +40,7 @@ pub(super) async fn look_for(
     let mut seen = Seen::default();
     let uids: Vec<u32> = fitting.keys().copied().collect();
     look_at(session, sought, &uids, &mut seen, |sought, uid| fitting.get(&uid) == Some(&sought.size)).await?;
-    verify(session, twins, &mut seen).await?;
+    verify(session, sought, twins, &mut seen).await?;
     let fates = recognise(sought, twins, known, &seen);
     if fates.iter().all(|fate| matches!(fate, Fate::There(_))) {
         return Ok(fates);
@@ -48,7 +48,7 @@ pub(super) async fn look_for(
     // Where sizes are estimates, a message of the right size may be another one.
     let others: Vec<u32> = others.into_iter().collect();
     look_at(session, sought, &others, &mut seen, |_, _| true).await?;
-    verify(session, twins, &mut seen).await?;
+    verify(session, sought, twins, &mut seen).await?;
     let looked_at: BTreeSet<u32> = uids.into_iter().chain(others).collect();
     seen.unreadable = looked_at.intersection(&session.unreadable.uids).copied().collect();
     Ok(recognise(sought, twins, known, &seen))
@@ -68,18 +68,23 @@ async fn look_at(
     };
     let is_new = |(uid, header): &(&u32, &Digest)| !seen.wholes.contains_key(uid) && is_alike(**uid, **header);
     let alike: Vec<u32> = seen.headers.iter().filter(is_new).map(|(uid, _)| *uid).collect();
-    let wholes = session.wholes(&alike).await?;
+    let wholes = session.wholes(&alike, &with_nul(sought)).await?;
     seen.wholes.extend(wholes);
     Ok(())
 }
 
+/// Returns the digests of those with NUL. Their twins have the same.
+fn with_nul(sought: &[Sought]) -> Vec<Digest> {
+    sought.iter().filter(|sought| sought.has_nul).map(|sought| sought.whole).collect()
+}
+
 /// Checks that messages known to have arrived are where the server said, as far as that makes a difference.
-async fn verify(session: &mut Session, twins: &[Twin], seen: &mut Seen) -> Result<(), ForwardError> {
+async fn verify(session: &mut Session, sought: &[Sought], twins: &[Twin], seen: &mut Seen) -> Result<(), ForwardError> {
     let matters = |twin: &&Twin| seen.wholes.values().any(|whole| *whole == twin.whole);
     let named = twins.iter().filter(matters).filter_map(|twin| twin.uid);
     let uids: BTreeSet<u32> = named.filter(|uid| !seen.wholes.contains_key(uid)).collect();
     let uids: Vec<u32> = uids.into_iter().collect();
-    let wholes = session.wholes(&uids).await?;
+    let wholes = session.wholes(&uids, &with_nul(sought)).await?;
     seen.wholes.extend(wholes);
     Ok(())
 }

@@ -113,8 +113,14 @@ fn mail_that_was_set_aside_or_goes_nowhere_any_more_is_not_well() {
     let env = TestEnv::new(&[account.clone().set("forward", format!("{{ command = [{program:?}] }}"))]);
     env.run(&["check", "-v"]).expect(0).says("nothing waits in the spool");
     env.fetch().expect(1);
-    let said = env.run(&["check"]).expect(1).says("FAIL  spool").says("2 messages set aside, because the destination");
+    let said =
+        env.run(&["check"]).expect(1).says("FAIL  spool").says("2 messages set aside: ").says("ended with status 65");
     said.says("forward --again a");
-    env.configure(&[account]);
+    env.configure(std::slice::from_ref(&account));
     env.run(&["check"]).expect(1).says("FAIL  spool").says("the account has no `forward` any more");
+    let told = "a: 2 messages wait in ";
+    env.run(&["forward"]).expect(1).says(told).says("the account has no `forward` any more");
+    let disabled = account.set("forward", format!("{{ command = [{program:?}] }}")).set("enabled", "false");
+    env.configure(&[disabled]);
+    env.run(&["forward"]).expect(1).says("a: the account is disabled, and 2 messages wait in the spool");
 }

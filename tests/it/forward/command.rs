@@ -52,6 +52,7 @@ fn a_temporary_failure_and_a_signal_are_tried_again_with_the_same_id() {
         let outcome = env.run(&["fetch"]).expect(1);
         assert!(outcome.stderr.contains("(no \\u{1b}[1mdisk)") && outcome.stderr.contains("ended "), "{outcome:#?}");
         assert!(!outcome.stderr.contains("the destination said"), "{outcome:#?}");
+        assert_eq!(outcome.stderr.contains("was ended by signal 9"), end.starts_with("kill"), "{outcome:#?}");
         assert!(outcome.stdout.contains("0 forwarded, 1 waits in the spool"), "{outcome:#?}");
         env.fetch().expect(1);
         assert_eq!(maildrop.left().len(), 1);

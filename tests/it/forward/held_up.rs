@@ -286,6 +286,14 @@ fn waiting(count: usize) -> (Maildrop, ImapServer, TestEnv, Vec<std::path::PathB
 }
 
 #[test]
+fn what_goes_on_from_the_spool_is_told_though_the_poll_fails() {
+    let (maildrop, server, env, _files) = waiting(3);
+    drop(maildrop);
+    env.fetch().expect(75).says("a: 3 forwarded\n");
+    assert_eq!(server.mail().len(), 3);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_told_and_holds_up_no_other() {
     let (maildrop, server, env, files) = waiting(4);
     fs::remove_file(&files[1]).unwrap();
@@ -306,8 +314,11 @@ fn a_file_that_was_damaged_in_its_place_is_not_sent_on_as_if_it_were_whole() {
     let (maildrop, server, env, files) = waiting(3);
     let size = fs::read(&files[0]).unwrap().len();
     fs::write(&files[0], vec![0; size]).unwrap();
-    env.run(&["forward"]).expect(1).says("has other bytes than were delivered");
-    env.fetch().expect(1);
+    let told = env.run(&["forward"]).expect(1);
+    for outcome in [told, env.fetch().expect(1), env.run(&["status"]).expect(75), env.run(&["check"]).expect(1)] {
+        let outcome = outcome.says("has other bytes than were delivered").says("remove it from a.spool");
+        assert!(!outcome.output().contains("--again"), "that cannot help: {outcome:?}");
+    }
     assert_eq!((server.mail().len(), maildrop.left().len()), (2, 1), "the source has it whole");
     fs::remove_file(&files[0]).unwrap();
     env.fetch().expect(0);

@@ -674,6 +674,8 @@ fn scheduled_runs_offer_a_refused_password_as_seldom_as_the_daemon() {
     for _ in 0..5 {
         assert_eq!(run().expect(0).output(), "");
     }
+    let told = env.run(&["fetch", "--scheduled"]).expect(0);
+    told.says("1 message waits in the spool, tried again in 10 min");
     assert_eq!(logins(&server), refused, "the pause is kept from one run to the next");
     let due_in = || {
         let hints = std::fs::read_to_string(env.path("state/a.hints")).unwrap();

@@ -62,6 +62,20 @@ fn it_goes_as_it_is_where_the_server_takes_it() {
     }
 }
 
+/// The answer to APPEND is lost, and BODY has another octet in the place of NUL: BINARY shows that it has arrived.
+#[test]
+fn one_whose_answer_was_lost_is_recognised_by_its_octets() {
+    let (maildrop, server) = (Maildrop::new(vec![Message::new("u2", NUL)]), ImapServer::start());
+    server.with(|mailbox| mailbox.capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS BINARY");
+    server.faults(&[Fault::LoseAnswer]);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    env.fetch().expect(0);
+    env.fetch().expect(0);
+    assert_same_mail(&server.mail(), &[on_the_wire(NUL)]);
+    assert!(maildrop.left().is_empty());
+}
+
 /// What the server made of the message is not examined if its answer says that it was stored.
 #[test]
 fn a_server_that_replaces_them_has_it_all_the_same() {

@@ -536,7 +536,7 @@ impl Session {
         self.say(&format!("{tag} OK done"))
     }
 
-    /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH a,b (UID BODY.PEEK[...])`.
+    /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH a,b (UID BODY.PEEK[...])`, or BINARY.
     fn fetch(&mut self, tag: &str, command: &str) -> Result<(), Over> {
         match self.with(|mailbox| mailbox.looks) {
             Looks::Answered => {}
@@ -551,7 +551,7 @@ impl Session {
             return self.say(&format!("{tag} OK done"));
         }
         let is_named = |part: &[u8]| messages.iter().any(|one| names(set, one.uid, last) && has(&one.bytes, part));
-        match self.with(|mailbox| mailbox.unreadable).filter(|(part, _)| command.contains("BODY") && is_named(part)) {
+        match self.with(|mailbox| mailbox.unreadable).filter(|(part, _)| !command.contains("SIZE") && is_named(part)) {
             Some((_, Unreadable::IsRefused)) => return self.say(&format!("{tag} NO it could not be converted")),
             Some((_, Unreadable::EndsTheConnection)) => return Err(std::io::ErrorKind::ConnectionAborted.into()),
             None => {}
@@ -565,8 +565,15 @@ impl Session {
             }
             let header = bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(bytes.len(), |end| end + 4);
             let part = if command.contains("[HEADER]") { &bytes[..header] } else { bytes };
-            self.say(&format!("* {number} FETCH (UID {uid} BODY[x] {{{}}}", part.len()))?;
-            self.stream.get_mut().write_all(part)?;
+            if command.contains("BINARY.PEEK[]") {
+                self.say(&format!("* {number} FETCH (UID {uid} BINARY[] ~{{{}}}", part.len()))?;
+                self.stream.get_mut().write_all(part)?;
+            } else {
+                // A literal has no NUL: this is what Dovecot puts in its place.
+                let part: Vec<u8> = part.iter().map(|octet| if *octet == 0 { 0x80 } else { *octet }).collect();
+                self.say(&format!("* {number} FETCH (UID {uid} BODY[x] {{{}}}", part.len()))?;
+                self.stream.get_mut().write_all(&part)?;
+            }
             self.say(")")?;
         }
         self.say(&format!("{tag} OK done"))

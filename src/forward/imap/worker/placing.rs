@@ -86,6 +86,7 @@ impl Worker<'_> {
 
     async fn look_under_names(&mut self, unplaced: &[Unplaced]) -> Result<Named, ForwardError> {
         let (mut sizes, mut named, mut doubtful) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let with_nul: Vec<Digest> = unplaced.iter().filter_map(|one| one.letter.whole_with_nul()).collect();
         for one in unplaced {
             let Some(uid) = one.named.map(|uid| uid.uid).filter(|uid| *uid >= one.intent.uid_next) else { continue };
             named.insert(uid);
@@ -102,7 +103,7 @@ impl Worker<'_> {
             self.session.sizes(lowest, take).await?;
         }
         let doubtful: Vec<u32> = doubtful.into_iter().collect();
-        Ok(Named { sizes, wholes: self.session.wholes(&doubtful).await? })
+        Ok(Named { sizes, wholes: self.session.wholes(&doubtful, &with_nul).await? })
     }
 
     async fn place_one(&mut self, one: &Unplaced, under: &Named) -> Result<Placement, ForwardError> {
@@ -202,7 +203,8 @@ impl Worker<'_> {
 
     /// Whether the message with this UID has the bytes of `letter`.
     async fn has(&mut self, uid: u32, letter: &Letter) -> Result<bool, ForwardError> {
-        Ok(self.session.wholes(&[uid]).await?.get(&uid) == Some(&letter.whole))
+        let with_nul = letter.whole_with_nul();
+        Ok(self.session.wholes(&[uid], with_nul.as_slice()).await?.get(&uid) == Some(&letter.whole))
     }
 
     /// Searches the mailbox for a message that has arrived, and returns its UID.
@@ -244,7 +246,7 @@ impl Worker<'_> {
         let alike = headers.into_iter().filter(|(_, header)| *header == letter.header).map(|(uid, _)| uid);
         let mut alike: Vec<u32> = alike.collect();
         if self.taken.has_rival(letter) {
-            let wholes = self.session.wholes(&alike).await?;
+            let wholes = self.session.wholes(&alike, letter.whole_with_nul().as_slice()).await?;
             alike.retain(|uid| wholes.get(uid) == Some(&letter.whole));
         }
         let found = alike.first().copied();
