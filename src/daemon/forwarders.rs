@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, warn};
 
 use self::forwarder::Forwarder;
-use self::places::{Place, Places};
+use self::places::{PassPlace, PassPlaces};
 use crate::account::{Account, AccountName, ForwardTo, LmtpServer};
 use crate::account_record::stamp;
 use crate::advice;
@@ -43,7 +43,7 @@ pub(super) struct Forwarders {
     /// When the waiting forwarders are due, in order. Changed only through [`Self::change`].
     waiting: BTreeSet<(Duration, AccountName)>,
     /// Who of those that are due may begin: each pass holds open files, and may start a process.
-    places: Places,
+    places: PassPlaces,
     /// Limits the looks at password files.
     file_looks: Arc<Semaphore>,
     stop: CancellationToken,
@@ -74,7 +74,7 @@ impl Forwarders {
         let (accounts, waiting, to_look) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let (tasks, looks, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
         let file_looks = Arc::new(Semaphore::new(MOST_LOOKS));
-        let places = Places::new(most_passes);
+        let places = PassPlaces::new(most_passes);
         Self { runtime, tasks, accounts, looks, to_look, waiting, places, file_looks, stop }
     }
 
@@ -168,7 +168,7 @@ impl Forwarders {
     }
 
     /// Returns the next account that waits for a place, with its place.
-    fn next_with_place(&mut self) -> Option<(AccountName, Place)> {
+    fn next_with_place(&mut self) -> Option<(AccountName, PassPlace)> {
         let accounts = &self.accounts;
         loop {
             let (name, place) = self.places.next(|name| accounts.get(name).map(|one| one.destination.as_str()))?;

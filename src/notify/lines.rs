@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_trouble_waits_for_no_account_and_is_bounded() {
+    fn notifications_wait_for_no_account_and_is_bounded() {
         let mut lines = Lines::default();
         (0..8).for_each(|n| mail(&mut lines, n));
         assert_eq!(begin(&mut lines).len(), 8);

@@ -454,8 +454,9 @@ fn a_damaged_state_has_a_way_back_that_can_be_copied() {
         "{told}"
     );
     env.fetch().expect(73).says(adopt);
-    let (terminal, running) = Terminal::start(&env, 60, &[], &["check"]);
+    let (mut terminal, running) = Terminal::start(&env, 60, &[], &["check"]);
     running.wait().expect(73);
+    terminal.wait_for("fetch --new-state a");
     let lines: Vec<String> = terminal.text().lines().map(str::to_owned).collect();
     let command =
         |end: &str| lines.iter().any(|line| line.starts_with("    mailferry --config ") && line.ends_with(end));

@@ -16,7 +16,7 @@ const SLOW: Duration = Duration::from_secs(4);
 
 /// Who may begin a pass.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct PassPlaces {
     /// One permit for each pass that may run.
     all: Arc<Semaphore>,
     /// One permit for each of these that may go to a slow destination.
@@ -31,12 +31,12 @@ pub(super) struct Places {
 
 /// The place of a pass, which is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct PassPlace {
     _of_all: OwnedSemaphorePermit,
     _of_slow: Option<OwnedSemaphorePermit>,
 }
 
-impl Places {
+impl PassPlaces {
     /// Returns this many places, but at least two: one of them is for destinations that are not slow.
     pub(super) fn new(most: usize) -> Self {
         let most = most.max(2);
@@ -53,7 +53,7 @@ impl Places {
     pub(super) fn next<'a>(
         &mut self,
         destination: impl Fn(&AccountName) -> Option<&'a str>,
-    ) -> Option<(AccountName, Place)> {
+    ) -> Option<(AccountName, PassPlace)> {
         let is_slow = |name: &AccountName| destination(name).is_some_and(|to| self.slow.contains(to));
         while self.waiting.front().is_some_and(is_slow) {
             self.waiting_slow.extend(self.waiting.pop_front());
@@ -63,7 +63,7 @@ impl Places {
         let of_slow = Arc::clone(&self.of_slow).try_acquire_owned().ok();
         let slow = of_slow.and_then(|permit| Some((self.waiting_slow.pop_front()?, Some(permit))));
         let (name, of_slow) = slow.or_else(|| Some((self.waiting.pop_front()?, None)))?;
-        Some((name, Place { _of_all: of_all, _of_slow: of_slow }))
+        Some((name, PassPlace { _of_all: of_all, _of_slow: of_slow }))
     }
 
     /// Records how long a pass took for the messages that it forwarded.
@@ -86,19 +86,19 @@ mod tests {
     }
 
     /// Begins the passes that may begin. The first ten accounts have one destination, the others another one.
-    fn begin(places: &mut Places) -> Vec<(AccountName, Place)> {
+    fn begin(places: &mut PassPlaces) -> Vec<(AccountName, PassPlace)> {
         let first: Vec<AccountName> = (0..10).map(name).collect();
         let destination = |name: &AccountName| Some(if first.contains(name) { "first" } else { "other" });
         std::iter::from_fn(|| places.next(destination)).collect()
     }
 
-    fn names(begun: &[(AccountName, Place)]) -> Vec<&AccountName> {
+    fn names(begun: &[(AccountName, PassPlace)]) -> Vec<&AccountName> {
         begun.iter().map(|(name, _)| name).collect()
     }
 
     #[test]
     fn a_place_is_free_again_when_the_pass_ends_and_the_first_comes_first() {
-        let mut places = Places::new(4);
+        let mut places = PassPlaces::new(4);
         (0..6).for_each(|n| places.wait(name(n)));
         let mut begun = begin(&mut places);
         assert_eq!(names(&begun), [&name(0), &name(1), &name(2), &name(3)]);
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_destination_that_says_nothing_leaves_half_of_the_places_to_others() {
-        let mut places = Places::new(4);
+        let mut places = PassPlaces::new(4);
         (0..12).for_each(|n| places.wait(name(n)));
         let begun = begin(&mut places);
         assert_eq!(begun.len(), 4, "nothing is known of it yet");

@@ -241,7 +241,7 @@ fn breaks_while_nothing_arrived_are_not_held_against_a_message_once_others_arriv
     let (maildrop, server) = (Maildrop::new(small_ones(5)), LmtpServer::start(&socket));
     let lmtp = format!("{{ lmtp = {{ socket = {socket:?}, recipient = \"jo@example.org\" }} }}");
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", lmtp)]);
-    // Three times at the first message, which is suspected then; and at another one, so it was not the first one's fault.
+    // Three times at the first message, which is blamed then; and at another one, so it was not the first one's fault.
     server.with(|mailbox| mailbox.poison = Some(b"This is "));
     for _ in 0..4 {
         env.fetch().expect(75);

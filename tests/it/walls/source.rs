@@ -68,7 +68,8 @@ impl Source {
                 TokenTree::Punct(colon) if colon.as_char() == ':' && before == ['x', '>'] && next_is(&rest, ':') => {
                     // What follows `>::` belongs to something else, and is not a path.
                     rest.next();
-                    while let Some(TokenTree::Ident(_)) = rest.peek() {
+                    while let Some(TokenTree::Ident(word)) = rest.peek() {
+                        self.words.push(word.to_string());
                         rest.next();
                         if !skip_colons(&mut rest) {
                             break;
