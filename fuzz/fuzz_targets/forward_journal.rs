@@ -85,7 +85,7 @@ fn least(records: Vec<ForwardRecord>) -> Vec<ForwardRecord> {
         ForwardRecord::Intent(intent) => !arrived.contains(&intent.name) && !set_aside.contains(&intent.name),
         ForwardRecord::SetAside { name, .. }
         | ForwardRecord::Refused { name, .. }
-        | ForwardRecord::Troubled { name, .. }
+        | ForwardRecord::TryFailed { name, .. }
         | ForwardRecord::Released(name) => !arrived.contains(name),
     };
     records.into_iter().filter(matters).collect()
