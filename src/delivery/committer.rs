@@ -255,6 +255,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         if self.broken {
             return;
         }
+        let failed_before = self.error.is_some();
         for ((to, listed_as), result) in batch {
             match result {
                 Ok(staged) => self.staged.push((to, staged)),
@@ -267,7 +268,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
                 }
             }
         }
-        if self.error.is_some() {
+        if !failed_before && self.error.is_some() {
             // What this disk takes from now on is unknown. The files are removed, and the messages retrieved again.
             self.written.clear();
         }
@@ -303,14 +304,11 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         if self.failing.is_empty() {
             return;
         }
-        let (lost, good): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.written).into_iter().partition(|(to, _)| self.is_failing(to));
-        self.written = good;
-        lost.iter().for_each(|(_, written)| self.misses(listed_as(written.payload())));
-        let (lost, good): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.staged).into_iter().partition(|(to, _)| self.is_failing(to));
-        self.staged = good;
-        lost.iter().for_each(|(_, staged)| self.misses(listed_as(staged.payload())));
+        let fails = |to: &Places| to.iter().any(|place| self.failing.contains(&place));
+        let written = self.written.extract_if(.., |(to, _)| fails(to)).map(|(_, one)| listed_as(one.payload()));
+        let staged = self.staged.extract_if(.., |(to, _)| fails(to)).map(|(_, one)| listed_as(one.payload()));
+        let lost: Vec<Option<ListedAs>> = written.chain(staged).collect();
+        lost.into_iter().for_each(|listed_as| self.misses(listed_as));
     }
 }
 
