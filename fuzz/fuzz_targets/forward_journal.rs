@@ -6,8 +6,12 @@
 
 #![no_main]
 
+#[path = "../batches.rs"]
+mod batches;
+
 use std::collections::BTreeSet;
 
+use batches::{append_batches, commit};
 use libfuzzer_sys::fuzz_target;
 use mailferry::forward::journal::Read;
 use mailferry::state::record::{ForwardRecord, Record};
@@ -19,35 +23,13 @@ fuzz_target!(|input: &[u8]| {
     let _ = Read::parse(input);
     let mut file = MAGIC.to_vec();
     commit(&mut file, &[HEADER]);
-    // An empty line ends a batch.
-    let mut lines: Vec<&[u8]> = Vec::new();
-    for line in input.split(|&octet| octet == b'\n') {
-        match line {
-            [] => commit(&mut file, &std::mem::take(&mut lines)),
-            line if line.starts_with(b"= ") => {}
-            line => lines.push(line),
-        }
-    }
-    commit(&mut file, &lines);
+    append_batches(&mut file, input);
     let Ok(read) = Read::parse(&file) else { return };
     let known = of(&read);
     let rewritten = of(&again(&read));
     assert_eq!(rewritten, least(known));
     assert_eq!(of(&again(&again(&read))), rewritten, "it is the same from then on");
 });
-
-fn commit(file: &mut Vec<u8>, lines: &[&[u8]]) {
-    let start = file.len();
-    for line in lines {
-        file.extend_from_slice(line);
-        file.push(b'\n');
-    }
-    let covered = format!("= {} 0", lines.len());
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&file[start..]);
-    hasher.update(covered.as_bytes());
-    file.extend_from_slice(format!("{covered} {:08x}\n", hasher.finalize()).as_bytes());
-}
 
 /// Rewrites a journal and reads it.
 fn again(read: &Read) -> Read {

@@ -6,6 +6,10 @@
 
 #![no_main]
 
+#[path = "../batches.rs"]
+mod batches;
+
+use batches::{append_batches, commit};
 use libfuzzer_sys::fuzz_target;
 use mailferry::state::entries::{Inconsistent, UidState};
 use mailferry::state::journal::{self, BadJournal};
@@ -34,16 +38,7 @@ impl From<Inconsistent> for Refused {
 fuzz_target!(|input: &[u8]| {
     let _ = (journal::identity(input), read(input));
     let mut file = MAGIC.to_vec();
-    // An empty line ends a batch.
-    let mut lines: Vec<&[u8]> = Vec::new();
-    for line in input.split(|&octet| octet == b'\n') {
-        match line {
-            [] => commit(&mut file, &std::mem::take(&mut lines)),
-            line if line.starts_with(b"= ") => {}
-            line => lines.push(line),
-        }
-    }
-    commit(&mut file, &lines);
+    append_batches(&mut file, input);
     let Ok(Some(state)) = read(&file) else { return };
     check(&state);
     // Cut off anywhere, it is read as far as it goes, or was never begun: a torn write is no damage.
@@ -51,19 +46,6 @@ fuzz_target!(|input: &[u8]| {
     let torn = read(file.get(..cut).unwrap_or_default());
     assert!(matches!(torn, Ok(_) | Err(Refused::Journal)) && (cut < MAGIC.len() || torn.is_ok()), "{torn:?}");
 });
-
-fn commit(file: &mut Vec<u8>, lines: &[&[u8]]) {
-    let start = file.len();
-    for line in lines {
-        file.extend_from_slice(line);
-        file.push(b'\n');
-    }
-    let covered = format!("= {} 0", lines.len());
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&file[start..]);
-    hasher.update(covered.as_bytes());
-    file.extend_from_slice(format!("{covered} {:08x}\n", hasher.finalize()).as_bytes());
-}
 
 /// The state that a file makes, as the program reads it; none if it has no record.
 fn read(bytes: &[u8]) -> Result<Option<UidState>, Refused> {
