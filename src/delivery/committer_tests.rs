@@ -154,3 +154,40 @@ fn what_a_power_cut_may_take_away_is_not_deleted_in_the_session_that_delivered_i
     assert!(!outcome.safe[0].is_durable());
     assert!(Removable::after_delivery(RemovalPolicy::AfterDelivery, &outcome.safe[0]).is_none());
 }
+
+/// A committer for this account, with what it announces ignored.
+fn committer(disk: Arc<dyn Disk>, to: Destinations) -> Committer<Arrival, impl FnMut(Delivered<Arrival>)> {
+    Committer::new(disk, Arc::new(to), drop)
+}
+
+/// A message as its sync ends.
+fn synced(written: Written<Arrival>) -> Synced<Arrival> {
+    stage(&RealDisk, vec![((Places::one(OWN), None), written)]).remove(0)
+}
+
+#[test]
+fn what_was_written_behind_a_failed_sync_is_retrieved_again() {
+    let delivery = Delivery::new();
+    let [good, waits] = ["a", "b"].map(|name| delivery.written(name, false));
+    let failed =
+        NotWritten { dir: delivery.to.at(OWN).maildir.tmp().path().to_owned(), source: io::Error::other("lost") };
+    let mut committer = committer(Arc::new(RealDisk), delivery.to);
+    committer.written.push((Places::one(OWN), waits));
+    committer.on_synced(vec![synced(good), ((Places::one(OWN), None), Err(failed))]);
+    assert!(committer.error.is_some());
+    assert_eq!((committer.staged.len(), committer.written.len()), (1, 0), "what was synced is delivered, nothing else");
+}
+
+#[test]
+fn nothing_is_committed_behind_a_batch_that_failed() {
+    let delivery = Delivery::new();
+    let [synced_before, waits, syncing] = ["a", "b", "c"].map(|name| delivery.written(name, false));
+    let mut committer = committer(Arc::new(RealDisk), delivery.to);
+    committer.staged.push((Places::one(OWN), synced(synced_before).1.unwrap()));
+    committer.written.push((Places::one(OWN), waits));
+    let mut outcome = Outcome { safe: Vec::new(), result: Ok(DirSync::Synced), failed: Vec::new() };
+    outcome.fails(OWN, StateError::maildir_replaced(Path::new("m")).into());
+    committer.on_batch_end(outcome);
+    committer.on_synced(vec![synced(syncing)]);
+    assert_eq!((committer.staged.len(), committer.written.len()), (0, 0));
+}
