@@ -67,6 +67,12 @@ pub(crate) fn told_of_state(error: &StateError, account: &AccountName) -> String
     with_step(error, next_step::state::step(error, account).as_deref())
 }
 
+/// Returns the same for the state of an account that is being set up, whose name can still be chosen.
+#[must_use]
+pub(crate) fn told_of_new_account(error: &StateError, account: &AccountName) -> String {
+    with_step(error, next_step::state::of_new_account(error, account).as_deref())
+}
+
 /// Returns the same for a state directory, where no account is concerned yet.
 #[must_use]
 pub(crate) fn told_of_directory(error: &StateError) -> String {

@@ -43,6 +43,20 @@ pub(super) async fn look(context: &CheckContext, account: &Account, maildrop: Op
     }
 }
 
+/// Checks the account's Maildirs, on another thread.
+pub(super) async fn maildirs(context: &CheckContext, account: &Account) -> Vec<Step> {
+    let name = account.name.clone();
+    let (context, account) = (context.clone(), account.clone());
+    let each = move || {
+        let account = account.with_spool(&context.state_dir);
+        account.maildirs().into_iter().map(|one| maildir(&context, &account, one.path)).collect()
+    };
+    watch::blocking(each).await.unwrap_or_else(|e| {
+        let e = PollError::from(e.doing("look at the Maildir"));
+        vec![Step::fail("maildir", ExitStatus::Temporary, &advice::told(&e, &name))]
+    })
+}
+
 fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Maildrop>) -> Vec<Step> {
     let account = &configured.clone().with_spool(&context.state_dir);
     let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();

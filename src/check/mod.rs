@@ -187,6 +187,11 @@ pub(crate) async fn check_server(context: &CheckContext, account: &Account) -> A
     found(account, steps, count(maildrop.as_ref()), in_short, begun)
 }
 
+/// Looks at the places of the account's Maildirs, and at nothing else.
+pub(crate) async fn check_maildirs(context: &CheckContext, account: &Account) -> Vec<Step> {
+    local::maildirs(context, account).await
+}
+
 /// Formats a duration for people.
 fn time(duration: Duration) -> String {
     match duration.as_millis() {

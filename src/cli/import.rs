@@ -12,7 +12,7 @@ use crate::command_line::this_command_without;
 use crate::config::{Config, ConfigError, Environment, state_dir};
 use crate::exit::ExitStatus;
 use crate::import::report::{NextSteps, Report};
-use crate::import::take_over::{Plan, TakeOverError, carry_out, plan};
+use crate::import::take_over::{self, Plan, TakeOverError, carry_out, plan};
 use crate::import::{Program, SearchPaths, read};
 use crate::new_account::writing::{Surroundings, WriteError};
 use crate::poll::PollContext;
@@ -41,9 +41,8 @@ pub(super) async fn run(arguments: &Arguments, import: &Import) -> ExitStatus {
         Ok(context) => context,
         Err(e) => return failed(TakeOverError::Config(e)),
     };
-    if let Some(context) = context.as_ref().filter(|_| !import.dry_run)
-        && let Err(e) = write(&planned, context, import)
-    {
+    let write = if import.dry_run { look } else { write };
+    if let Some(Err(e)) = context.as_ref().map(|context| write(&planned, context, import)) {
         return failed(e);
     }
     let nothing_new = planned.accounts.is_empty();
@@ -112,13 +111,20 @@ fn context(arguments: &Arguments, environment: &Environment, config: &Config) ->
     prepare::context(arguments, environment, config, "import")
 }
 
-fn write(planned: &Plan, context: &PollContext, import: &Import) -> Result<(), TakeOverError> {
-    let surroundings = Surroundings {
+fn surroundings(context: &PollContext) -> Surroundings<'_> {
+    Surroundings {
         disk: Arc::clone(&context.disk),
         state_dir: &context.state_dir,
         open_options: Box::new(|| uids::open_options(context)),
-    };
-    carry_out(planned, &surroundings, import.trust_deliveries).map(drop)
+    }
+}
+
+fn look(planned: &Plan, context: &PollContext, _: &Import) -> Result<(), TakeOverError> {
+    take_over::look(planned, &surroundings(context))
+}
+
+fn write(planned: &Plan, context: &PollContext, import: &Import) -> Result<(), TakeOverError> {
+    carry_out(planned, &surroundings(context), import.trust_deliveries).map(drop)
 }
 
 /// Marks what is on the server now as fetched, for accounts whose record of what was fetched is lost.

@@ -210,6 +210,19 @@ pub(crate) fn carry_out(
     Ok(writing::write(&new, &accounts, surroundings)?)
 }
 
+/// Looks for what would keep the plan from being carried out, and writes nothing. Blocks.
+///
+/// # Errors
+/// The state of an account cannot be used.
+pub(crate) fn look(plan: &Plan, surroundings: &Surroundings<'_>) -> Result<(), TakeOverError> {
+    let is_new = |name: &AccountName| plan.accounts.iter().any(|planned| planned.name == *name);
+    let accounts = plan.config.iter().flat_map(|config| &config.accounts).filter(|account| is_new(&account.name));
+    for account in accounts {
+        writing::refuse_other_user(account, surroundings).map_err(WriteError::from)?;
+    }
+    Ok(())
+}
+
 impl Planned {
     fn new_account(&self, known_by: KnownBy) -> NewAccount {
         let fetched = self.draft.record.fetched.iter();

@@ -126,6 +126,19 @@ impl Undo {
     }
 }
 
+/// Looks whether the state that is there under the name of an account was made for another user. Blocks.
+///
+/// # Errors
+/// [`StateError::OtherUser`].
+pub(crate) fn refuse_other_user(account: &Account, surroundings: &Surroundings<'_>) -> Result<(), StateError> {
+    let disk = Arc::clone(&surroundings.disk);
+    match Store::look(disk, surroundings.state_dir, account, &(surroundings.open_options)()) {
+        Err(e @ StateError::OtherUser { .. }) => Err(e),
+        // A poll says it, with a way on that needs the account in the configuration.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 fn write_all(
     new: &NewConfig<'_>,
     accounts: &[NewAccount],
@@ -137,6 +150,8 @@ fn write_all(
     ownership::check_directory(&*surroundings.disk, surroundings.state_dir)?;
     make_private_dir(dir).map_err(io_error("make", dir))?;
     let mut counts = Vec::new();
+    let configured = |added: &NewAccount| new.config.accounts.iter().find(|account| account.name == added.name);
+    accounts.iter().filter_map(configured).try_for_each(|account| refuse_other_user(account, surroundings))?;
     for added in accounts {
         for (path, secret) in &added.secret_files {
             let above = path.parent().unwrap_or(Path::new("/"));
@@ -144,8 +159,7 @@ fn write_all(
             create_private(path, secret.expose()).map_err(io_error("write", path))?;
             undo.files.push(path.clone());
         }
-        let account = new.config.accounts.iter().find(|account| account.name == added.name);
-        counts.push(match account {
+        counts.push(match configured(added) {
             Some(account) if !added.known.is_empty() => {
                 remember(account, &added.known, surroundings, &mut undo.states)?
             }

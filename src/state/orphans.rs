@@ -150,6 +150,12 @@ fn states_in(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, StateError> {
     Ok(names.into_iter().filter_map(|name| Some(name.to_str()?.strip_suffix(".uids")?.to_owned())).collect())
 }
 
+/// Returns the user that the state of this name was made for; None without a state, or if it cannot be read. Blocks.
+pub(crate) fn user_of(disk: &dyn Disk, dir: &Path, name: &str) -> Option<String> {
+    let loaded = read(disk, &uids_file(dir, name)).ok()??;
+    Some(loaded.state.identity().user.clone())
+}
+
 /// The path of an account's lock file.
 pub(super) fn lock_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.lock"))

@@ -24,6 +24,7 @@ use surroundings::{Dns, Proxy, SRV, TXT, autoconfig, document, srv, txt, web_ser
 
 mod discovery;
 mod keeping;
+mod place;
 mod surroundings;
 
 /// A scripted server with TLS, a home without a configuration, and an authority that both know.

@@ -84,7 +84,8 @@ fn contents(origin: &Origin, fault: ContentsFault) -> Cow<'static, str> {
             return format!("Run it by hand and check that it prints the {}", secret_of(key)).into();
         }
         (Origin::Command { .. }, ContentsFault::SeveralLines) => {
-            "Make it print the first only, for example with [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]"
+            "Make it print the first only, for example by `| head -n 1`; in the configuration that takes a shell: \
+             [\"sh\", \"-c\", \"pass show mail/qq | head -n 1\"]"
         }
         (Origin::Command { key, .. }, ContentsFault::Utf16) => {
             return format!("Make it print the {} as UTF-8 or ASCII, without a byte order mark", secret_of(key)).into();

@@ -110,7 +110,7 @@ pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
         | Reason::Doubt => return "",
     };
     match cause {
-        Cause::LoginRefused => "; sooner after a changed password, a reload or `mailferry poll`",
+        Cause::LoginRefused => "; sooner after a changed `password_file`, a reload or `mailferry poll`",
         Cause::AccessRefused
         | Cause::Tls
         | Cause::Protocol

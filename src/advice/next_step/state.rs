@@ -1,5 +1,7 @@
 //! States, and the Maildirs known to them.
 
+use std::path::Path;
+
 use super::{Step, disk, fetch_with};
 use crate::account::AccountName;
 use crate::command_line::{chmod, this_command_as, this_program, to_lf};
@@ -78,18 +80,46 @@ fn without_a_trace_of_what(account: &AccountName) -> String {
     )
 }
 
-/// About a state directory that a daemon cannot start with. No account is concerned yet.
+/// About the state of an account that is being set up: nothing is written yet, and its name can be chosen.
+pub(crate) fn of_new_account(error: &StateError, account: &AccountName) -> Step {
+    match error {
+        StateError::OtherUser { path, .. } => Some(
+            format!(
+                "Give the account another name: --name; or, if the other one is gone for good, {}",
+                move_away(path)
+            )
+            .into(),
+        ),
+        StateError::Renamed { other, dir, .. } => Some(
+            format!(
+                "If it is the same account, give it that name, and nothing is fetched twice: --name {}. If not, {}",
+                text::value(other),
+                move_away(&dir.join(format!("{other}.uids")))
+            )
+            .into(),
+        ),
+        error => step(error, account),
+    }
+}
+
+fn move_away(path: &Path) -> String {
+    format!("move {} away", text::path(path))
+}
+
+/// About a state directory that a daemon cannot start with, or an import. No account is concerned yet.
 pub(crate) fn of_directory(error: &StateError) -> Step {
     match error {
         StateError::OtherOwner { owner, .. } => Some(format!("As that user: {}", this_command_as(*owner)).into()),
         StateError::Io { source, .. } => disk::state(source),
         StateError::OpenToAll { dir, .. } => Some(format!("Run `{}`", chmod(dir, "o-w")).into()),
+        StateError::OtherUser { path, .. } => {
+            Some(format!("If the account that it was made for is gone for good, {}", move_away(path)).into())
+        }
         StateError::Locked { .. }
         | StateError::Damaged { .. }
         | StateError::Newer { .. }
         | StateError::LineEnds { .. }
         | StateError::Moved { .. }
-        | StateError::OtherUser { .. }
         | StateError::Renamed { .. }
         | StateError::Lost { .. }
         | StateError::Traces { .. }

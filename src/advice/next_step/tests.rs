@@ -431,7 +431,7 @@ fn a_password_is_told_with_where_to_put_it() {
 #[test]
 fn what_a_person_has_to_mend_need_not_be_waited_for() {
     let way_out = |cause| instead_of_waiting(&Reason::Failure { cause, times: 1 });
-    assert_eq!(way_out(Cause::LoginRefused), "; sooner after a changed password, a reload or `mailferry poll`");
+    assert_eq!(way_out(Cause::LoginRefused), "; sooner after a changed `password_file`, a reload or `mailferry poll`");
     assert_eq!(way_out(Cause::Tls), "; sooner after a reload or `mailferry poll`");
     assert_eq!(way_out(Cause::NetworkDown), "");
     assert_eq!(instead_of_waiting(&Reason::Doubt), "");

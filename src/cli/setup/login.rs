@@ -122,7 +122,7 @@ impl Wizard<'_> {
         Err(Ended(ExitStatus::Auth))
     }
 
-    fn check_context(&self, context: &PollContext) -> CheckContext {
+    pub(super) fn check_context(&self, context: &PollContext) -> CheckContext {
         CheckContext {
             dialer: Arc::new(Dialer::new(NetLimits::default())),
             disk: Arc::clone(&context.disk),

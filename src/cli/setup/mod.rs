@@ -3,6 +3,7 @@
 mod asker;
 mod gmail;
 mod login;
+mod place;
 mod polled;
 mod secret;
 mod server;
@@ -20,6 +21,7 @@ use super::{import, prepare, uids};
 use crate::account::{AccountName, Route};
 use crate::config::Environment;
 use crate::discovery::MailAddress;
+use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
 use crate::new_account::writing::{self, NewAccount, NewConfig, Surroundings};
 use crate::new_account::{free_name, is_free};
@@ -31,6 +33,7 @@ use crate::text;
 use crate::text::Count;
 use crate::threads;
 use asker::Asker;
+use place::States;
 
 /// An early end of the command; the reason has been printed.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +50,8 @@ struct Wizard<'a> {
     has_maildir: bool,
     /// How servers are reached.
     route: Route,
+    /// Where states are kept.
+    states: States,
 }
 
 /// Everything needed to write the account.
@@ -109,6 +114,7 @@ impl<'a> Wizard<'a> {
             return Err(Ended(ExitStatus::Config));
         };
         let target = Target::read(&path, &environment).map_err(|e| told(&e))?;
+        let states = States { disk: Arc::new(RealDisk), state_dir: PathBuf::new() };
         let mut wizard = Self {
             arguments,
             options,
@@ -117,6 +123,7 @@ impl<'a> Wizard<'a> {
             target,
             has_maildir: true,
             route: Route::default(),
+            states,
         };
         wizard.look_at_target()?;
         // No option can make up for this.
@@ -139,6 +146,8 @@ impl<'a> Wizard<'a> {
         settings.maildir = Some("/maildir".to_owned());
         let extended = self.target.with(&name, &settings.table()).map_err(|e| told(&e))?;
         self.route = extended.account.endpoint.route.clone();
+        let PollContext { disk, state_dir, .. } = self.context(&extended)?;
+        self.states = States { disk, state_dir };
         Ok(())
     }
 
@@ -219,6 +228,7 @@ impl<'a> Wizard<'a> {
         };
         let extended = self.extended(&name, &settings)?;
         let context = Arc::new(self.context(&extended)?);
+        self.look_at_place(&extended, &context).await?;
         let known = if only_new { login::on_server(&tried, &extended, &context).await? } else { Vec::new() };
         let (mut secret_files, by_hand) = self.secret_files(&name, &stored, tried.password.take()).await?;
         let to_gmail = settings.gmail.as_ref().map(|gmail| gmail.address.clone());
@@ -248,6 +258,8 @@ impl<'a> Wizard<'a> {
                 let first = address.domain().split('.').next().unwrap_or_default();
                 let short = provider.map_or(first, |provider| provider.id);
                 let names = [short.to_owned(), address.to_string()];
+                let left = self.left_by_others(&names, address).await?;
+                let taken = [taken, left].concat();
                 free_name(&names, &taken).ok_or_else(|| usage("there is no free name; give --name"))
             }
             Some(text) => match read(text) {
