@@ -108,7 +108,6 @@ const STAYS: &[Stays] = &[
     stays("\"trouble", "tests/", "a value of the status, or an event, as it is read"),
     stays("\"trouble", "contrib/", "a value of the status in the metrics"),
     stays("`trouble`", "docs/", "a value of the status, an event, a key of the hints"),
-    stays("`trouble`", "systemd/README.md", "an event in the log"),
     stays("`troubles`", "docs/state-format.md", "a field on the control socket"),
     stays("event=trouble", "", "an event in the log, or as notified"),
     stays("the event trouble ", "src/notify/command_runner_tests.rs", "an event"),
