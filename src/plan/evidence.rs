@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::fit::{self, Fit, Length};
-use super::{Policy, Seen, is_shown};
+use super::{Policy, Seen};
 use crate::account::RemovalPolicy;
 use crate::clock::trusted_time::TrustedTime;
 use crate::delivery::Described;
@@ -188,6 +188,11 @@ pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
     } else {
         Proof::None
     }
+}
+
+/// Whether the header of a listed message was seen in this session, is strong, and equals the remembered one.
+pub(super) fn is_shown(listed: &Listed, entry: &Entry, seen: &Seen) -> bool {
+    seen.get(&listed.number).is_some_and(|header| header.is_strong() && entry.fingerprint.header == Some(*header))
 }
 
 /// Whether the policy wants a remembered message deleted now.

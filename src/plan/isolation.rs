@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::Turn;
+use super::turns::Turn;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
 use crate::state::entries::ListedAs;

@@ -9,8 +9,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Policy;
 use super::matching::{Matching, Seen};
-use super::{Policy, Turn};
+use super::turns::Turn;
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
