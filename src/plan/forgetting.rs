@@ -17,6 +17,28 @@ pub(super) const MOST_ABSENT: usize = 192 << 20;
 /// What an absent message costs besides its unique-id, in bytes of memory.
 pub(super) const ABSENT: usize = 160;
 
+/// What becomes of an entry whose message is not listed.
+enum Fate {
+    /// It was listed the last time.
+    BecomesAbsent,
+    /// It has been absent since then, and is remembered.
+    StaysAbsent(TrustedTime),
+    /// It has been absent for long enough, or nothing can identify its message again; and it is not under way.
+    IsForgotten,
+}
+
+impl Fate {
+    fn of(entry: &Entry, now: TrustedTime) -> Self {
+        match entry.absent_since {
+            // Without a unique-id, nothing can identify the message again.
+            _ if may_be_forgotten(entry) && entry.unique_id.is_none() => Self::IsForgotten,
+            None => Self::BecomesAbsent,
+            Some(since) if may_be_forgotten(entry) && now.since(since) >= REMEMBER_ABSENT => Self::IsForgotten,
+            Some(since) => Self::StaysAbsent(since),
+        }
+    }
+}
+
 /// Plans which entries become absent or are forgotten. `listed` has the entries whose messages are, or may be, listed;
 /// absent messages may cost `most_absent` bytes of memory.
 pub(super) fn plan_forgetting(
@@ -29,20 +51,18 @@ pub(super) fn plan_forgetting(
     listed.sort_unstable();
     let mut cost = 0_usize;
     for entry in not_listed(state, &listed) {
-        match entry.absent_since {
-            // Without a unique-id, nothing can identify the message again.
-            _ if may_be_forgotten(entry) && entry.unique_id.is_none() => plan.forget.push(entry.id),
-            None => plan.absent.push(entry.id),
-            Some(since) if may_be_forgotten(entry) && now.since(since) >= REMEMBER_ABSENT => {
-                plan.forget.push(entry.id);
-            }
-            Some(_) => cost = cost.saturating_add(cost_of(entry)),
+        match Fate::of(entry, now) {
+            Fate::BecomesAbsent => plan.absent.push(entry.id),
+            Fate::StaysAbsent(_) => cost = cost.saturating_add(cost_of(entry)),
+            Fate::IsForgotten => plan.forget.push(entry.id),
         }
     }
+    // Collecting them costs memory, so it is only done where they are too many.
     if cost > most_absent {
-        let remembered = |since| now.since(since) < REMEMBER_ABSENT;
-        let entries = not_listed(state, &listed).filter(|entry| may_be_forgotten(entry) && entry.unique_id.is_some());
-        let absent = entries.filter_map(|entry| Some((entry.absent_since.filter(|since| remembered(*since))?, entry)));
+        let absent = not_listed(state, &listed).filter_map(|entry| match Fate::of(entry, now) {
+            Fate::StaysAbsent(since) if may_be_forgotten(entry) => Some((since, entry)),
+            _ => None,
+        });
         forget_the_longest_absent(plan, absent.collect(), cost - most_absent);
     }
 }
