@@ -52,7 +52,7 @@ impl Delivery {
     }
 
     fn commit_on(&mut self, disk: &dyn Disk, batch: Vec<Written<Arrival>>) -> Outcome<Arrival> {
-        let batch = batch.into_iter().map(|one| (Places::one(OWN), one)).collect();
+        let batch = batch.into_iter().map(|one| (DestinationIndexes::one(OWN), one)).collect();
         let staged = stage(disk, batch).into_iter().map(|(to, staged)| (to, staged.unwrap())).collect();
         commit(disk, &mut self.store, &self.to, staged)
     }
