@@ -205,7 +205,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         for (to, listed_as, result) in blocking(write).await.map_err(|e| e.doing("write messages"))? {
             match result {
                 Ok(written) => {
-                    self.octets += written.size().saturating_mul(to.count());
+                    self.octets += written.size().get().saturating_mul(to.count());
                     self.written.push((to, written));
                 }
                 Err(NotWritten { dir, source }) => {

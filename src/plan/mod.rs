@@ -30,7 +30,7 @@ use std::sync::OnceLock;
 pub use evidence::{Arrival, Remembered, Removable, next_due};
 pub(crate) use evidence::{Verified, is_due};
 pub use fit::{Fit, Length};
-pub(crate) use fit::{has_size, is_size};
+pub(crate) use fit::{as_reported, has_size, is_size};
 pub use isolation::IsolatedMessages;
 pub use matching::Seen;
 pub use policy::{Pass, Policy};

@@ -40,7 +40,7 @@ impl Policy {
     }
 
     pub(super) fn is_too_large(&self, listed: &Listed) -> bool {
-        self.max_message_size.zip(listed.reported_size).is_some_and(|(most, size)| size > most)
+        self.max_message_size.zip(listed.reported_size).is_some_and(|(most, size)| size.get() > most)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Policy, Removable, Seen};
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::UniqueId;
+use crate::pop3::{ReportedSize, UniqueId};
 use crate::state::entries::{Entry, ListedAs, UidState};
 
 /// What to do in this session.
@@ -51,8 +51,8 @@ pub struct Plan {
     pub unverified: usize,
     /// Entries missing from a complete listing for the first time.
     pub absent: Vec<EntryId>,
-    /// Known entries whose reported size has changed, with the new size in octets.
-    pub resized: Vec<(EntryId, u64)>,
+    /// Known entries whose reported size has changed, with the new size.
+    pub resized: Vec<(EntryId, ReportedSize)>,
     /// Entries recorded as absent or removed that are listed again.
     pub present: Vec<EntryId>,
     /// Entries recognised by their header under a new unique-id: the server has renumbered its messages.

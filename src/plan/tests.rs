@@ -6,7 +6,7 @@ use crate::account::RemovalPolicy;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
 use crate::ids::{InstanceId, MaildirNumber};
 use crate::message::Digest;
-use crate::pop3::SessionSerial;
+use crate::pop3::{ReportedSize, SessionSerial};
 use crate::state::entries::{Fingerprint, Identity, Origin, Quarantine, QuarantineReason};
 use crate::state::record::Record;
 
@@ -39,7 +39,7 @@ fn entry(id: u64, unique_id: &str, header: &str, size: u64, age_days: u64) -> En
         unique_id: UniqueId::new(unique_id.as_bytes()).ok(),
         origin: Origin::Delivered,
         fingerprint: Fingerprint {
-            reported_size: Some(size),
+            reported_size: Some(ReportedSize::new(size)),
             header: Some(digest(header)),
             whole: Some(digest(header)),
         },
@@ -71,7 +71,7 @@ fn maildrop(messages: &[(&str, u64)]) -> Maildrop {
         .map(|(n, (unique_id, size))| Listed {
             number: MessageNumber::new(n).unwrap(),
             unique_id: UniqueId::new(unique_id.as_bytes()).ok(),
-            reported_size: Some(*size),
+            reported_size: Some(ReportedSize::new(*size)),
         })
         .collect();
     let session = Some(session());

@@ -59,7 +59,7 @@ impl PlanInput<'_> {
 /// Returns the quarantine of a message. If it is listed without a size, or with 0, that of any message
 /// with its unique-id counts.
 fn quarantine(state: &UidState, listed: &Listed) -> Option<Quarantine> {
-    state.quarantine(listed.unique_id.as_ref()?, listed.reported_size.filter(|size| *size > 0))
+    state.quarantine(listed.unique_id.as_ref()?, listed.reported_size.filter(|size| !size.is_zero()))
 }
 
 /// Returns how often a message failed in a row.

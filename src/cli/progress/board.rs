@@ -127,16 +127,21 @@ mod tests {
     use super::*;
     use crate::client::Redactor;
     use crate::ids::EntryId;
+    use crate::message::StoredSize;
     use crate::plan::Plan;
     use crate::plan::maildrop::Listed;
     use crate::poll::events::{Observer as _, PollEvent};
-    use crate::pop3::MessageNumber;
+    use crate::pop3::{MessageNumber, ReportedSize};
     use crate::secret::Secret;
 
     const TERMINAL: Size = Size { columns: 80, rows: 24 };
 
     fn listed(number: u32) -> Listed {
-        Listed { number: MessageNumber::new(number).unwrap(), unique_id: None, reported_size: Some(10_486) }
+        Listed {
+            number: MessageNumber::new(number).unwrap(),
+            unique_id: None,
+            reported_size: Some(ReportedSize::new(10_486)),
+        }
     }
 
     /// Half of a hundred messages of a mebibyte in total have arrived.
@@ -152,7 +157,7 @@ mod tests {
                 entry,
                 file_name: "1",
                 tmp_dirs: &[],
-                octets: 10_000,
+                octets: StoredSize::new(10_000),
             });
         }
         Arc::new(numbers)

@@ -1,6 +1,7 @@
 //! What permits a deletion.
 
 use super::*;
+use crate::message::{StoredSize, WireSize};
 
 #[test]
 fn what_stayed_behind_is_deleted_although_nothing_is_new() {
@@ -97,6 +98,11 @@ fn nor_does_one_of_a_message_of_another_size() {
     }
 }
 
+/// The length of a message that is as long on the wire as it is stored.
+fn length(octets: u64) -> Length {
+    Length::new(WireSize::new(octets), StoredSize::new(octets))
+}
+
 fn weak() -> Digest {
     let mut header = crate::message::HeaderDigester::default();
     header.update(b"From: ups\nSubject: alarm\n\n");
@@ -109,8 +115,7 @@ fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let may_go = |entry: &Entry, header: Digest, whole: &str, removal| {
         let digests = Digests { header, whole: digest(whole) };
-        Removable::compared(&Arrival::of(session(), listed.clone(), Length::new(1, 1)), digests, entry, removal, NOW)
-            .is_some()
+        Removable::compared(&Arrival::of(session(), listed.clone(), length(1)), digests, entry, removal, NOW).is_some()
     };
     let delete = RemovalPolicy::AfterDelivery;
     let same = entry(1, "a", "A", 1, 20);
@@ -126,7 +131,7 @@ fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
     assert!(!may_go(&early, digest("B"), "A", delete), "another header");
     assert!(!may_go(&Entry { doubt: true, ..early.clone() }, digest("A"), "A", delete));
     let mut other_size = early.clone();
-    other_size.fingerprint.reported_size = Some(2);
+    other_size.fingerprint.reported_size = Some(ReportedSize::new(2));
     assert!(!may_go(&other_size, digest("A"), "A", delete));
     early.fingerprint.header = Some(weak());
     assert!(!may_go(&early, weak(), "A", delete), "a header that says little");
@@ -137,7 +142,7 @@ fn only_the_same_bytes_all_of_them_show_that_a_message_is_on_the_server() {
     use crate::message::Digests;
     use crate::state::proofs::IsVerified as _;
     let listed = maildrop(&[("a", 1000)]).messages.remove(0);
-    let came = |octets| Arrival::of(session(), listed.clone(), Length::new(octets, octets));
+    let came = |octets| Arrival::of(session(), listed.clone(), length(octets));
     let compared = |arrival: &Arrival, entry: &Entry, header: &str, whole: &str| {
         Verified::compared(arrival, Digests { header: digest(header), whole: digest(whole) }, entry)
     };
@@ -152,7 +157,7 @@ fn only_the_same_bytes_all_of_them_show_that_a_message_is_on_the_server() {
         assert!(compared(&arrival, &same, "A", "A").is_none(), "{octets} of 1000 octets");
     }
     let sizeless = Listed { reported_size: None, ..listed.clone() };
-    let part = Arrival::of(session(), sizeless, Length::new(1000, 1000)).that_may_be_part(true);
+    let part = Arrival::of(session(), sizeless, length(1000)).that_may_be_part(true);
     let mut of_no_size = same;
     assert!(compared(&part, &of_no_size, "A", "A").is_some(), "its size was known when it was delivered");
     of_no_size.fingerprint.reported_size = None;
@@ -209,7 +214,7 @@ fn what_may_be_deleted_may_be_so_in_its_session() {
     assert_eq!((removable_in(here).session(), removable_in(there).session()), (here, there));
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let digests = crate::message::Digests { header: digest("A"), whole: digest("A") };
-    let (arrival, same) = (Arrival::of(here, listed, Length::new(1, 1)), entry(1, "a", "A", 1, 20));
+    let (arrival, same) = (Arrival::of(here, listed, length(1)), entry(1, "a", "A", 1, 20));
     let removable = Removable::compared(&arrival, digests, &same, RemovalPolicy::AfterDelivery, NOW);
     assert_eq!(removable.unwrap().session(), here);
 }

@@ -16,7 +16,8 @@ fn many_messages_alike_that_were_all_refused_cost_what_others_do() {
     let sizes = 1..=150_000;
     let mut state = state(Vec::new());
     for reported_size in sizes.clone() {
-        let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size: Some(reported_size) };
+        let listed_as =
+            ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size: Some(ReportedSize::new(reported_size)) };
         let quarantine = Quarantine { kind: QuarantineReason::Refused, count: 1, until: TrustedTime::FIRST };
         state.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
     }
@@ -63,7 +64,7 @@ fn in_quarantine(kind: QuarantineReason, until: TrustedTime) -> UidState {
     for unique_id in ["a", "b"] {
         let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
         let quarantine = Quarantine { kind, count: 1, until };
-        let listed_as = ListedAs { unique_id, reported_size: Some(1) };
+        let listed_as = ListedAs { unique_id, reported_size: Some(ReportedSize::new(1)) };
         state.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
     }
     state
@@ -97,7 +98,7 @@ fn a_message_in_quarantine_is_left_alone_until_its_time() {
 fn what_failed_in_this_poll_is_not_tried_twice() {
     let state = in_quarantine(QuarantineReason::Refused, NOW);
     let unique_id = UniqueId::new(b"b").unwrap();
-    let tried = HashSet::from([ListedAs { unique_id, reported_size: Some(1) }]);
+    let tried = HashSet::from([ListedAs { unique_id, reported_size: Some(ReportedSize::new(1)) }]);
     let listing = maildrop(&[("a", 1), ("b", 1)]);
     let done = Done { tried: &tried, compared: &HashSet::new(), compared_as: &HashSet::new() };
     let plan = PlanInput::new(&listing, &state, done, NOW).plan(&KEEP, &Seen::in_session(session()));
@@ -109,7 +110,7 @@ fn what_was_refused_before_comes_behind_what_was_not() {
     let mut state = state(vec![]);
     for (unique_id, count) in [("a", 2), ("c", 1)] {
         let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
-        let listed_as = ListedAs { unique_id, reported_size: Some(1) };
+        let listed_as = ListedAs { unique_id, reported_size: Some(ReportedSize::new(1)) };
         let quarantine = Quarantine { kind: QuarantineReason::Refused, count, until: TrustedTime::FIRST };
         state.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
     }
