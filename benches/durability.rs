@@ -31,7 +31,7 @@ use mailferry::exit::ExitStatus;
 use mailferry::maildir::Maildir;
 use mailferry::maildir::names::NameSource;
 use mailferry::maildir::staging::{NotWritten, Staging, stage};
-use mailferry::pop3::UniqueId;
+use mailferry::pop3::{ReportedSize, UniqueId};
 use mailferry::state::store::{OpenOptions, Store};
 
 /// The sizes of the messages, in bytes as they are stored.
@@ -165,7 +165,7 @@ impl Described for Named {
         self.0.as_ref()
     }
 
-    fn reported_size(&self) -> Option<u64> {
+    fn reported_size(&self) -> Option<ReportedSize> {
         None
     }
 

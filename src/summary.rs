@@ -394,7 +394,7 @@ mod tests {
         Listed {
             number: crate::pop3::MessageNumber::new(n).unwrap(),
             unique_id: crate::pop3::UniqueId::new(unique_id.as_bytes()).ok(),
-            reported_size: Some(100),
+            reported_size: Some(crate::pop3::ReportedSize::new(100)),
         }
     }
 

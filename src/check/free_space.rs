@@ -9,6 +9,7 @@ use crate::disk::Dir;
 use crate::disk::free_space::{FreeSpaces, free_spaces};
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::plan::{Done, PlanInput, Policy, Skipping};
+use crate::pop3::ReportedSize;
 use crate::state::store::Store;
 use crate::text::{Count, Size};
 
@@ -45,7 +46,7 @@ pub(super) fn look(
     let input = PlanInput::new(maildrop?, store.state(), done, store.now())
         .with_skipping(rules.map(|rules| Skipping { rules, judged: &judged }));
     let wanted: Vec<&Listed> = input.to_fetch(&Policy::of(account));
-    let octets = wanted.iter().filter_map(|listed| listed.reported_size).fold(0, u64::saturating_add);
+    let octets = ReportedSize::saturating_sum(wanted.iter().filter_map(|listed| listed.reported_size)).get();
     let (free, fullest) = tightest(context, account)?;
     let waiting = Count::of(wanted.len(), "message");
     match octets {

@@ -16,7 +16,7 @@ use crate::net::{Dial, NetError};
 use crate::oauth::refresh::{TokenOf, access_token};
 use crate::plan::maildrop::Maildrop;
 use crate::poll::PollError;
-use crate::pop3::{Capabilities, Command, Event, Status};
+use crate::pop3::{Capabilities, Command, Event, ReportedSize, Status};
 use crate::routing::Routing;
 use crate::secret::Secret;
 use crate::text::{Count, Size, words_in};
@@ -332,7 +332,8 @@ impl Looking<'_> {
 
     /// Reports how many messages there are.
     fn messages(&mut self, maildrop: &Maildrop) {
-        let octets = maildrop.messages.iter().filter_map(|listed| listed.reported_size).fold(0, u64::saturating_add);
+        let sizes = maildrop.messages.iter().filter_map(|listed| listed.reported_size);
+        let octets = ReportedSize::saturating_sum(sizes).get();
         let count = Count::of(maildrop.messages.len(), "message");
         self.in_short.push(format!("{count} ({})", Size(octets)));
         let mut text = format!("{count}, {} in all", Size(octets));

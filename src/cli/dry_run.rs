@@ -10,6 +10,7 @@ use crate::client::Message;
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{MessageDestination, Tally, WouldDo, WouldGo};
+use crate::pop3::ReportedSize;
 use crate::text::{Count, Size};
 
 /// The dry run of an account.
@@ -58,9 +59,8 @@ impl DryRun<'_> {
         if would.retrieve.is_empty() {
             return "fetch nothing".to_owned();
         }
-        // A server may report any size.
-        let sizes = would.retrieve.iter().filter_map(|listed| listed.reported_size);
-        let octets = sizes.fold(0, u64::saturating_add);
+        let octets =
+            ReportedSize::saturating_sum(would.retrieve.iter().filter_map(|listed| listed.reported_size)).get();
         let fetch = format!("fetch {} ({})", Count::of(would.retrieve.len(), "message"), Size(octets));
         match &would.into {
             WouldGo::To(MessageDestination::Forwarded(to)) => {
@@ -212,7 +212,7 @@ mod tests {
     use std::time::Duration;
 
     fn listed(n: u32) -> Listed {
-        Listed { number: MessageNumber::new(n).unwrap(), unique_id: None, reported_size: Some(1024) }
+        Listed { number: MessageNumber::new(n).unwrap(), unique_id: None, reported_size: Some(ReportedSize::new(1024)) }
     }
 
     fn maildir(path: &str) -> MessageDestination {
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn any_size_that_a_server_reports_is_told() {
         let mut retrieve = vec![listed(1), listed(2)];
-        retrieve.iter_mut().for_each(|listed| listed.reported_size = Some(u64::MAX));
+        retrieve.iter_mut().for_each(|listed| listed.reported_size = Some(ReportedSize::new(u64::MAX)));
         let would = WouldDo { retrieve, ..would(0, RemovalPolicy::Keep) };
         let mut report = report(2);
         assert!(line(&report, &would).starts_with("work: would fetch 2 messages (16.0 EiB) into"));

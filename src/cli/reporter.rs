@@ -16,6 +16,7 @@ use super::wrapped::lines_of;
 use crate::advice::next_step;
 use crate::exit::ExitStatus;
 use crate::poll::PollReport;
+use crate::pop3::ReportedSize;
 use crate::summary::Forwarded;
 use crate::text::{Count, Size};
 
@@ -221,7 +222,7 @@ impl Sums {
         let (messages, octets) = match &report.would {
             Some(would) => {
                 let sizes = would.retrieve.iter().filter_map(|listed| listed.reported_size);
-                (u64::try_from(would.retrieve.len()).unwrap_or(u64::MAX), sizes.fold(0, u64::saturating_add))
+                (u64::try_from(would.retrieve.len()).unwrap_or(u64::MAX), ReportedSize::saturating_sum(sizes).get())
             }
             None => (report.retrieved, report.octets),
         };

@@ -18,7 +18,7 @@ use crate::ids::{EntryId, InstanceId};
 use crate::maildir::contents::contents;
 use crate::poll::adoption::Visit;
 use crate::poll::{PollContext, PollError};
-use crate::pop3::UniqueId;
+use crate::pop3::{ReportedSize, UniqueId};
 use crate::state::entries::{Entry, Origin, UidState};
 use crate::state::error::StateError;
 use crate::state::store::{OpenOptions, Store};
@@ -201,7 +201,7 @@ fn moment(entry: &Entry) -> String {
 }
 
 fn line(entry: &Entry) -> String {
-    let size = entry.fingerprint.reported_size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+    let size = entry.fingerprint.reported_size.map_or_else(|| "-".to_owned(), |size| size.get().to_string());
     let unique_id = entry.unique_id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     format!("  {}  {:<9}  {:<9}  {size:>10}  {unique_id}", moment(entry), origin(entry), place(entry))
 }
@@ -213,7 +213,7 @@ fn json_line(account: &Account, entry: &Entry) -> String {
         "origin": origin(entry),
         "place": place(entry),
         "since": entry.delivered_at,
-        "reported_size": entry.fingerprint.reported_size,
+        "reported_size": entry.fingerprint.reported_size.map(ReportedSize::get),
         "header_known": entry.fingerprint.header.is_some(),
         "bytes_known": entry.fingerprint.whole.is_some(),
         "doubt": entry.doubt,

@@ -14,15 +14,17 @@
 //! also come in order.
 
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::{Command, CommandKind, DropListing, FramingError, MessageNumber, Response, Status, UniqueId};
+use crate::pop3::{
+    Command, CommandKind, DropListing, FramingError, MessageNumber, ReportedSize, Response, Status, UniqueId,
+};
 
 /// What the correct answers are.
 #[derive(Debug, Clone)]
 pub(crate) struct InStep {
     /// The number of messages that STAT reported at the start of the session, if it did.
     count: Option<u32>,
-    /// The total size that it reported, in octets.
-    octets: Option<u64>,
+    /// The total size that it reported.
+    octets: Option<ReportedSize>,
     /// Whether the total must match as well.
     wants_the_sum: bool,
     /// Whether only the right command can have produced the last answer.
@@ -125,7 +127,7 @@ impl InStep {
 mod tests {
     use super::*;
 
-    const STAT: Option<DropListing> = Some(DropListing { count: 4, reported_size: 1000 });
+    const STAT: Option<DropListing> = Some(DropListing { count: 4, reported_size: ReportedSize::new(1000) });
 
     const NAMES: [&[u8]; 2] = [b"abc", b"400"];
 

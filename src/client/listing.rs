@@ -21,8 +21,8 @@ use crate::message::HeaderDigester;
 use crate::plan::Seen;
 use crate::plan::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Capabilities, Command, CommandKind, DropListing, FramingError, MessageNumber, Response, ScanListing, Status,
-    UniqueIdListing, has_access_code, judge_access, limits,
+    Capabilities, Command, CommandKind, DropListing, FramingError, MessageNumber, ReportedSize, Response, ScanListing,
+    Status, UniqueIdListing, has_access_code, judge_access, limits,
 };
 use crate::provider::Provider;
 use crate::sasl::LoginMethod;
@@ -105,7 +105,7 @@ pub async fn ask_for_sizes(
 pub async fn sizes_of(
     client: &mut Client,
     numbers: impl IntoIterator<Item = MessageNumber>,
-) -> Result<HashMap<MessageNumber, u64>, ClientError> {
+) -> Result<HashMap<MessageNumber, ReportedSize>, ClientError> {
     let mut sizes = HashMap::new();
     let commands: Vec<Command> = numbers.into_iter().map(|number| Command::List(Some(number))).collect();
     let on_event = |asked, part: ResponsePart<'_>| {
@@ -125,7 +125,7 @@ pub async fn sizes_of(
 ///
 /// # Errors
 /// If the answer is about something else, so that it belongs to another command.
-pub(crate) fn size_of(number: MessageNumber, response: &Response) -> Result<Option<u64>, FramingError> {
+pub(crate) fn size_of(number: MessageNumber, response: &Response) -> Result<Option<ReportedSize>, FramingError> {
     if response.status == Status::Err {
         return Ok(None);
     }

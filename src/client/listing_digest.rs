@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::pop3::DropListing;
+use crate::pop3::{DropListing, ReportedSize};
 
 /// How many bytes of UIDL's answer are kept in case the listing has changed. A larger answer is asked for again.
 const KEPT: usize = 64 << 10;
@@ -16,8 +16,8 @@ const LEAST_LINE: usize = 5;
 pub struct ListingDigest {
     /// The number of messages that STAT reported.
     pub messages: u32,
-    /// Their total size in octets, as STAT reported it.
-    pub octets: u64,
+    /// Their total size, as STAT reported it.
+    pub octets: ReportedSize,
     /// The digest of UIDL's lines, in hexadecimal.
     pub unique_ids: String,
 }
@@ -119,7 +119,7 @@ mod tests {
 
     fn digest(stat: (u32, u64), lines: &[&str]) -> Option<ListingDigest> {
         let mut digester = ListingDigester::default();
-        digester.stat(DropListing { count: stat.0, reported_size: stat.1 });
+        digester.stat(DropListing { count: stat.0, reported_size: ReportedSize::new(stat.1) });
         digester.begin();
         lines.iter().for_each(|line| digester.line(line.as_bytes()));
         digester.end();
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn lines_together_are_the_same_as_one_by_one() {
         let mut together = ListingDigester::default();
-        together.stat(DropListing { count: 2, reported_size: 30 });
+        together.stat(DropListing { count: 2, reported_size: ReportedSize::new(30) });
         together.begin();
         together.lines(b"1 a\r\n2 b\r\n");
         together.end();
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(digester.finish(), None, "no end");
         digester.end();
         assert_eq!(digester.finish(), None, "no STAT");
-        digester.stat(DropListing { count: 1, reported_size: 1 });
+        digester.stat(DropListing { count: 1, reported_size: ReportedSize::new(1) });
         assert!(digester.finish().is_some());
         digester.odd();
         assert_eq!(digester.finish(), None, "a line was odd");

@@ -21,14 +21,19 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 
     /// Returns the time since 1970, for file names.
     fn since_1970(&self) -> Duration;
+}
 
+/// What follows from the clocks, whichever they are.
+impl dyn Clock {
     /// Returns today's date in the user's time zone, such as `2026-11-25`, for people.
-    fn today(&self) -> String {
+    #[must_use]
+    pub fn today(&self) -> String {
         local(self.since_1970()).date().to_string()
     }
 
     /// Returns the time of the week in the user's time zone.
-    fn time_of_week(&self) -> TimeOfWeek {
+    #[must_use]
+    pub fn time_of_week(&self) -> TimeOfWeek {
         let now = local(self.since_1970());
         let part = |of: i8, seconds: u32| u32::try_from(of).unwrap_or(0) * seconds;
         let (day, time) = (now.weekday().to_monday_zero_offset(), now.time());

@@ -133,10 +133,7 @@ impl Problem {
 
     /// Cuts overlong sentences.
     fn cut(self) -> Self {
-        let cut = |sentence: String| match sentence.char_indices().nth(LONGEST_SENTENCE) {
-            None => sentence,
-            Some((end, _)) => sentence.get(..end).unwrap_or_default().to_owned() + "…",
-        };
+        let cut = |sentence: String| text::shortened(&sentence, LONGEST_SENTENCE);
         Self { message: cut(self.message), label: cut(self.label), help: self.help.map(cut), ..self }
     }
 

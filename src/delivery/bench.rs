@@ -20,7 +20,7 @@ use crate::ids::{InstanceId, MaildirNumber};
 use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::{Staging, stage};
-use crate::pop3::UniqueId;
+use crate::pop3::{ReportedSize, UniqueId};
 use crate::secret::Secret;
 use crate::state::entries::MaildirNumbers;
 use crate::state::error::StateError;
@@ -35,8 +35,8 @@ impl Described for Named {
         Some(&self.0)
     }
 
-    fn reported_size(&self) -> Option<u64> {
-        Some(14)
+    fn reported_size(&self) -> Option<ReportedSize> {
+        Some(ReportedSize::new(14))
     }
 
     fn is_unsure(&self) -> bool {

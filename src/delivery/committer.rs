@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 
-use super::destination::{Destination, DestinationIndex, Destinations, OWN, Places};
+use super::destination::{Destination, DestinationIndex, DestinationIndexes, Destinations, OWN};
 use super::publish::{Delivered, publish_into};
 use super::record::{Recorded, record};
 use super::{DeliveryError, Described};
@@ -41,7 +41,7 @@ pub(crate) struct ReceivedMessage<T> {
     /// The message.
     pub(crate) received: Received<T>,
     /// The Maildirs that it goes to.
-    pub(crate) to: Places,
+    pub(crate) to: DestinationIndexes,
     /// Set if one of them failed to take what was written while the message was arriving.
     pub(crate) not_written: Option<NotWritten>,
     /// Its share of the memory budget, given back when it is written.
@@ -55,13 +55,13 @@ pub(crate) struct Committer<T, A> {
     /// Called at once with each message that is safe.
     announce: A,
     /// Messages that are written and wait for the previous batch to be synced, each with its Maildirs.
-    written: Vec<(Places, Written<T>)>,
+    written: Vec<(DestinationIndexes, Written<T>)>,
     /// Their octets, counted once for each Maildir.
     octets: u64,
     /// The batch being synced (step 1).
     sync: Option<Blocking<Vec<Synced<T>>>>,
     /// Messages that are synced and wait for the previous batch to be recorded and published.
-    staged: Vec<(Places, Staged<T>)>,
+    staged: Vec<(DestinationIndexes, Staged<T>)>,
     /// The batch being recorded and published (steps 2 to 4), which has the state.
     commit: Option<StateWork<Outcome<T>>>,
     /// `Unsupported` once a file system could not sync a directory.
@@ -93,7 +93,7 @@ pub(crate) struct Committed {
 }
 
 /// A message after step 1: its Maildirs, how it is listed if it has a unique-id, and whether it is durable.
-type Synced<T> = ((Places, Option<ListedAs>), Result<Staged<T>, NotWritten>);
+type Synced<T> = ((DestinationIndexes, Option<ListedAs>), Result<Staged<T>, NotWritten>);
 
 /// The outcome of steps 2 to 4 for a batch.
 struct Outcome<T> {
@@ -205,7 +205,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         for (to, listed_as, result) in blocking(write).await.map_err(|e| e.doing("write messages"))? {
             match result {
                 Ok(written) => {
-                    self.octets += written.size().saturating_mul(to.count());
+                    self.octets += written.size().get().saturating_mul(to.count());
                     self.written.push((to, written));
                 }
                 Err(NotWritten { dir, source }) => {
@@ -221,7 +221,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
     }
 
     /// Whether one of these Maildirs takes no mail.
-    fn is_failing(&self, to: &Places) -> bool {
+    fn is_failing(&self, to: &DestinationIndexes) -> bool {
         !self.failing.is_empty() && to.iter().any(|place| self.failing.contains(&place))
     }
 
@@ -245,7 +245,8 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         let (batch, disk) = (std::mem::take(&mut self.written), Arc::clone(&self.disk));
         self.octets = 0;
         self.sync = Some(blocking(move || {
-            let with_listing = |(to, written): (Places, Written<T>)| ((to, listed_as(written.payload())), written);
+            let with_listing =
+                |(to, written): (DestinationIndexes, Written<T>)| ((to, listed_as(written.payload())), written);
             stage(&*disk, batch.into_iter().map(with_listing).collect())
         }));
     }
@@ -304,7 +305,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         if self.failing.is_empty() {
             return;
         }
-        let fails = |to: &Places| to.iter().any(|place| self.failing.contains(&place));
+        let fails = |to: &DestinationIndexes| to.iter().any(|place| self.failing.contains(&place));
         let written = self.written.extract_if(.., |(to, _)| fails(to)).map(|(_, one)| listed_as(one.payload()));
         let staged = self.staged.extract_if(.., |(to, _)| fails(to)).map(|(_, one)| listed_as(one.payload()));
         let lost: Vec<Option<ListedAs>> = written.chain(staged).collect();
@@ -330,7 +331,7 @@ fn commit<T: Described>(
     disk: &dyn Disk,
     store: &mut Store,
     to: &Destinations,
-    staged: Vec<(Places, Staged<T>)>,
+    staged: Vec<(DestinationIndexes, Staged<T>)>,
 ) -> Outcome<T> {
     let mut outcome = Outcome { safe: Vec::new(), result: Ok(DirSync::Synced), failed: Vec::new() };
     if let Err(e) = record_and_publish(disk, store, to, staged, &mut outcome) {
@@ -354,7 +355,7 @@ fn record_and_publish<T: Described>(
     disk: &dyn Disk,
     store: &mut Store,
     to: &Destinations,
-    staged: Vec<(Places, Staged<T>)>,
+    staged: Vec<(DestinationIndexes, Staged<T>)>,
     outcome: &mut Outcome<T>,
 ) -> Result<(), DeliveryError> {
     // Step 2: make the intents durable.

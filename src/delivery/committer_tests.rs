@@ -11,7 +11,7 @@ use crate::plan::Arrival;
 use crate::plan::Length;
 use crate::plan::Removable;
 use crate::plan::maildrop::Listed;
-use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
+use crate::pop3::{MessageNumber, ReportedSize, SessionSerial, UniqueId};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Delivery {
         let mut staging = Staging::new(Arc::new(RealDisk), self.to.at(OWN).maildir.tmp(), name);
         staging.take(b"Subject: x\r\n\r\n");
         let number = MessageNumber::new(1).unwrap();
-        let reported_size = Some(if is_short { 1 << 20 } else { 14 });
+        let reported_size = Some(ReportedSize::new(if is_short { 1 << 20 } else { 14 }));
         let listed = Listed { number, unique_id: Some(unique_id), reported_size };
         let arrival = Arrival::of(SessionSerial::next(), listed, Length::new(staging.octets(), staging.size()));
         staging.finish(arrival).write(&mut FreeSpace::unknown()).unwrap()
@@ -52,7 +52,7 @@ impl Delivery {
     }
 
     fn commit_on(&mut self, disk: &dyn Disk, batch: Vec<Written<Arrival>>) -> Outcome<Arrival> {
-        let batch = batch.into_iter().map(|one| (Places::one(OWN), one)).collect();
+        let batch = batch.into_iter().map(|one| (DestinationIndexes::one(OWN), one)).collect();
         let staged = stage(disk, batch).into_iter().map(|(to, staged)| (to, staged.unwrap())).collect();
         commit(disk, &mut self.store, &self.to, staged)
     }

@@ -23,14 +23,14 @@ pub(crate) const OWN: DestinationIndex = 0;
 
 /// The Maildirs that one message goes to, by index: nearly always just one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Places {
+pub(crate) struct DestinationIndexes {
     /// The first.
     pub(crate) first: DestinationIndex,
     /// The others. The message gets into all of them or none.
     pub(crate) also: Vec<DestinationIndex>,
 }
 
-impl Places {
+impl DestinationIndexes {
     /// One Maildir alone.
     pub(crate) fn one(first: DestinationIndex) -> Self {
         Self { first, also: Vec::new() }
@@ -133,7 +133,7 @@ impl Destinations {
     }
 
     /// The numbers that the state has for these Maildirs.
-    pub(crate) fn numbers(&self, places: &Places) -> MaildirNumbers {
+    pub(crate) fn numbers(&self, places: &DestinationIndexes) -> MaildirNumbers {
         let number = |place: &DestinationIndex| self.at(*place).number;
         MaildirNumbers { first: number(&places.first), also: places.also.iter().map(number).collect() }
     }

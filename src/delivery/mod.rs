@@ -20,7 +20,8 @@ pub use lost_state::delivered_by;
 
 use crate::ids::EntryId;
 use crate::maildir::names::TmpName;
-use crate::pop3::UniqueId;
+use crate::message::StoredSize;
+use crate::pop3::{ReportedSize, UniqueId};
 use crate::state::entries::MaildirNumbers;
 
 /// The payload of a message, which says how the server listed it.
@@ -28,8 +29,8 @@ pub trait Described: Send + 'static {
     /// The server's unique-id for the message.
     fn unique_id(&self) -> Option<&UniqueId>;
 
-    /// The size in octets as reported by the server.
-    fn reported_size(&self) -> Option<u64>;
+    /// The size as reported by the server.
+    fn reported_size(&self) -> Option<ReportedSize>;
 
     /// Whether the message may have come incomplete, so that only a later comparison of its bytes can prove it whole.
     fn is_unsure(&self) -> bool;
@@ -58,8 +59,8 @@ struct Entered<T> {
     tmp_name: TmpName,
     /// Its name in `new/`.
     published_name: String,
-    /// The size in bytes.
-    size: u64,
+    /// The size of its file.
+    size: StoredSize,
     /// Whether it is in a spool, and counts as delivered only once it is forwarded.
     spooled: bool,
     /// The payload.

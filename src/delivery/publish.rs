@@ -14,6 +14,7 @@ use crate::disk::{Dir, DirSync, Disk, has_no_links};
 use crate::ids::{EntryId, MaildirNumber};
 use crate::maildir::names::TmpName;
 use crate::maildir::{Maildir, os};
+use crate::message::StoredSize;
 use crate::state::error::StateError;
 use crate::state::proofs::IsPublished;
 use crate::state::store::Store;
@@ -48,9 +49,9 @@ impl<T> Delivered<T> {
         &self.tmps
     }
 
-    /// The size in bytes.
+    /// The size of its file.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub fn size(&self) -> StoredSize {
         self.message.size
     }
 

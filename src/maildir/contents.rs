@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 
 use super::names;
-use crate::message::{Digest, HeaderDigester, MessageDigester};
+use crate::message::{Digest, HeaderDigester, MessageDigester, WireSize};
 
 /// Files are read in pieces of this many bytes.
 const PIECE: usize = 128 << 10;
@@ -24,8 +24,8 @@ pub struct Stored {
     pub header: Digest,
     /// The digest of all its bytes.
     pub whole: Digest,
-    /// Its size in octets as a server would report it: with CRLF line ends.
-    pub size_on_wire: u64,
+    /// Its size as RFC 1939 counts it.
+    pub size_on_wire: WireSize,
 }
 
 /// Returns all messages of a Maildir. Blocks.
@@ -76,6 +76,7 @@ fn stored(path: &Path, name: &[u8]) -> io::Result<Option<Stored>> {
         size_on_wire = size_on_wire.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
     }
     let unique_id_hash = names::unique_id_hash_of(name);
+    let size_on_wire = WireSize::new(size_on_wire);
     Ok(Some(Stored { unique_id_hash, header: header.finish(), whole: whole.finish(), size_on_wire }))
 }
 
@@ -97,8 +98,8 @@ mod tests {
         let mut found = contents(dir.path()).unwrap();
         found.sort_by_key(|stored| stored.size_on_wire);
         let [foreign, known] = &found[..] else { panic!("{found:?}") };
-        assert_eq!((foreign.unique_id_hash, foreign.size_on_wire), (None, 11));
-        assert_eq!((known.unique_id_hash, known.size_on_wire), (Some(0xcafe), 22));
+        assert_eq!((foreign.unique_id_hash, foreign.size_on_wire), (None, WireSize::new(11)));
+        assert_eq!((known.unique_id_hash, known.size_on_wire), (Some(0xcafe), WireSize::new(22)));
         let mut header = HeaderDigester::default();
         header.update(b"Message-ID: <a>\r\n\r\n");
         assert_eq!(known.header, header.finish());

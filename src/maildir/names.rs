@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::ids::InstanceId;
+use crate::message::StoredSize;
 use crate::pop3::UniqueId;
 
 /// Marks a name as made by mailferry.
@@ -56,10 +57,10 @@ impl TmpName {
         &self.0
     }
 
-    /// The name in `new/`, for a file of `size` bytes.
+    /// The name in `new/`, for a file of this size.
     #[must_use]
-    pub fn published(&self, size: u64) -> String {
-        format!("{}{SIZE}{size}", self.0)
+    pub fn published(&self, size: StoredSize) -> String {
+        format!("{}{SIZE}{}", self.0, size.get())
     }
 
     /// Returns the name in `tmp/` of the file that has or will have this name in `new/`.
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn odd_host_names_make_good_file_names() {
         for host in [&b""[..], b"a/b:c,S=5", b"\xff\n ", b"..", &[b'x'; 300]] {
-            let published = name(host).published(17);
+            let published = name(host).published(StoredSize::new(17));
             assert!(published.len() < 200, "{published}");
             assert!(published.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':'), "{published}");
             assert!(published.ends_with(",S=17"));
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn our_names_are_recognised_with_their_instance() {
-        let published = name(b"h").published(3);
+        let published = name(b"h").published(StoredSize::new(3));
         assert_eq!(instance_of(published.as_bytes()), Some(OURS));
         assert_eq!(time_in(&published), Some(Duration::from_micros(1_500_000)));
         assert_eq!((time_in("1.M"), time_in("x.M1P2"), time_in("1_mf-")), (None, None, None));

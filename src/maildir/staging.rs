@@ -14,7 +14,7 @@ use super::os;
 use crate::account::MaildirMode;
 use crate::disk::free_space::{FreeSpace, InsufficientSpace};
 use crate::disk::{Dir, Disk, DiskFile, FileId, unless_it_has_none};
-use crate::message::{Digests, HeaderDigester, MessageDigester};
+use crate::message::{Digests, HeaderDigester, MessageDigester, StoredSize, WireSize};
 
 /// Bytes are passed to the disk in pieces of this size. A smaller message is written as a whole by the committer.
 const PIECE: usize = 128 * 1024;
@@ -219,8 +219,8 @@ impl Staging {
 
     /// How many bytes were taken so far, in the form to be stored.
     #[must_use]
-    pub fn size(&self) -> u64 {
-        self.written + length(&self.buffer)
+    pub fn size(&self) -> StoredSize {
+        StoredSize::new(self.written + length(&self.buffer))
     }
 
     /// Whether [`Staging::flush`] should be called before more is taken.
@@ -238,9 +238,9 @@ impl Staging {
     /// How many octets have come so far as a server should count them: with CRLF line ends (RFC 1939, section 11), even
     /// if this server ends lines with a bare LF.
     #[must_use]
-    pub fn octets(&self) -> u64 {
+    pub fn octets(&self) -> WireSize {
         let bare = self.line_feeds.saturating_sub(self.carriage_returns);
-        self.octets.saturating_add(u64::try_from(bare).unwrap_or(u64::MAX))
+        WireSize::new(self.octets.saturating_add(u64::try_from(bare).unwrap_or(u64::MAX)))
     }
 
     /// Writes what was taken so far into the file, unless that would use up the reserve of free space. Blocks.
@@ -277,7 +277,7 @@ impl Staging {
             self.buffer.push(b'\r');
             self.whole.update(b"\r");
         }
-        let size = self.written + length(&self.buffer);
+        let size = self.size();
         let digests = Digests { header: self.header.finish(), whole: self.whole.finish() };
         let file = Message { tmp: self.tmp, also: self.also, size, digests, payload };
         Received { file, tail: self.buffer, discarded: self.discarded }
@@ -293,8 +293,8 @@ struct Message<T> {
     tmp: TmpFile,
     /// Files with the same bytes in other Maildirs.
     also: Vec<TmpFile>,
-    /// Its size in bytes as stored.
-    size: u64,
+    /// Its size as stored.
+    size: StoredSize,
     digests: Digests,
     payload: T,
 }
@@ -359,9 +359,9 @@ impl<T> Received<T> {
 pub struct Written<T>(Message<T>);
 
 impl<T> Written<T> {
-    /// The size in bytes.
+    /// The size of the file.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub fn size(&self) -> StoredSize {
         self.0.size
     }
 
@@ -388,9 +388,9 @@ impl<T> Staged<T> {
         &self.0.tmp.name
     }
 
-    /// The size in bytes.
+    /// The size of the file.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub fn size(&self) -> StoredSize {
         self.0.size
     }
 
@@ -523,12 +523,12 @@ mod tests {
         }
         let sent = chunks.concat();
         let bare = sent.iter().enumerate().filter(|(at, byte)| **byte == b'\n' && (*at == 0 || sent[at - 1] != b'\r'));
-        assert_eq!(staging.octets(), length(&sent) + length(&vec![0; bare.count()]));
+        assert_eq!(staging.octets().get(), length(&sent) + length(&vec![0; bare.count()]));
         let staged = staged(staging);
         let path = dir.join(staged.tmp_name().as_str());
-        assert_eq!(staged.published_name(), format!("{},S={}", staged.tmp_name().as_str(), staged.size()));
+        assert_eq!(staged.published_name(), format!("{},S={}", staged.tmp_name().as_str(), staged.size().get()));
         let bytes = fs::read(&path).unwrap();
-        assert_eq!(staged.size(), length(&bytes));
+        assert_eq!(staged.size().get(), length(&bytes));
         let mut whole = MessageDigester::default();
         whole.update(&bytes);
         assert_eq!(staged.digests().whole, whole.finish());

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use secrecy::zeroize::Zeroizing;
 
 use super::error::OAuthError;
-use super::tokens::{MOST, Tokens};
+use super::tokens::{BadTokens, MOST, Tokens};
 use crate::account::AccountName;
 use crate::disk::{Disk, HeldLock, Lock, make_dirs, sync_dirs_above};
+use crate::state::error::StateError;
 use crate::state::ownership;
 
 /// How long to wait for another process that is refreshing the same token. Its requests have time limits of their own.
@@ -28,7 +29,7 @@ pub fn path(dir: &Path, account: &AccountName) -> PathBuf {
 /// Reads the tokens of an account. Returns None if there are none.
 ///
 /// # Errors
-/// If the file cannot be read or is damaged.
+/// If the file cannot be read, is damaged, or was written by a newer version.
 pub fn read(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Result<Option<Tokens>, OAuthError> {
     let path = path(dir, account);
     let file = |source| OAuthError::File { doing: "read", path: path.clone(), source };
@@ -37,12 +38,13 @@ pub fn read(disk: &dyn Disk, dir: &Path, account: &AccountName) -> Result<Option
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
         Err(e) => return Err(file(e)),
     };
-    let why = |e: serde_json::Error| OAuthError::SignInAgain {
-        account: account.clone(),
-        // The error's own text could quote the file.
-        why: format!("{} is damaged in line {}", path.display(), e.line()),
-    };
-    Tokens::from_json(&json).map(Some).map_err(why)
+    Tokens::from_json(&json).map(Some).map_err(|bad| match bad {
+        BadTokens::Newer => StateError::Newer { path }.into(),
+        BadTokens::Damaged { line } => {
+            let why = format!("{} is damaged in line {line}", path.display());
+            OAuthError::SignInAgain { account: account.clone(), why }
+        }
+    })
 }
 
 /// Returns a stamp that changes with each sign-in but not with a refresh. Empty if there are no tokens.
@@ -135,6 +137,18 @@ mod tests {
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(&state), mode(&state.join("work.token"))), (0o700, 0o600));
         drop(lock);
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_refused_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let account = AccountName::new("work").unwrap();
+        let file = dir.path().join("work.token");
+        let json = String::from_utf8(tokens().to_json().unwrap().to_vec()).unwrap();
+        std::fs::write(&file, json.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
+        let told = crate::advice::told_of_sign_in(&read(&RealDisk, dir.path(), &account).unwrap_err(), &account);
+        assert!(told.contains("work.token was written by a newer mailferry. Run that one"), "{told}");
+        assert_eq!(sign_in_stamp(&RealDisk, dir.path(), &account), "");
     }
 
     #[test]

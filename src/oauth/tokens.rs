@@ -164,7 +164,14 @@ impl Tokens {
     }
 
     /// Parses the contents of the file.
-    pub(super) fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+    ///
+    /// # Errors
+    /// [`BadTokens`]. A file of a later version may need what is not known here.
+    pub(super) fn from_json(json: &[u8]) -> Result<Self, BadTokens> {
+        let Versioned { version } = serde_json::from_slice(json)?;
+        if version > VERSION {
+            return Err(BadTokens::Newer);
+        }
         let kept: TokenFile = serde_json::from_slice(json)?;
         let secret = |text: &Text| Secret::new(text.0.as_bytes().to_vec());
         Ok(Self {
@@ -183,6 +190,24 @@ impl Tokens {
             signed_in: kept.signed_in,
             ended: kept.ended,
         })
+    }
+}
+
+/// Why the contents of a file cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BadTokens {
+    /// A newer version wrote it.
+    Newer,
+    /// It is damaged. The parser's own words could quote the file.
+    Damaged {
+        /// The line, counted from 1; 0 for an empty file.
+        line: usize,
+    },
+}
+
+impl From<serde_json::Error> for BadTokens {
+    fn from(e: serde_json::Error) -> Self {
+        Self::Damaged { line: e.line() }
     }
 }
 
@@ -208,6 +233,12 @@ impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)
     }
+}
+
+/// What files of all versions have.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 /// The file `ACCOUNT.token`.
@@ -307,11 +338,23 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_file_of_a_later_version_is_not_taken_for_ours() {
+        let json = String::from_utf8(tokens().to_json().unwrap().to_vec()).unwrap();
+        let later = json.replacen("\"version\": 1,", "\"version\": 2,", 1);
+        assert_ne!(later, json);
+        for later in [later.as_str(), r#"{"tokens": ["sesame"], "version": 2}"#] {
+            assert_eq!(Tokens::from_json(later.as_bytes()), Err(BadTokens::Newer), "{later}");
+        }
+    }
+
+    #[test]
     fn what_is_kept_is_read_again_and_shows_in_no_message() {
         let tokens = Tokens { registered_secret: Some(Secret::new(b"hush".to_vec())), ..tokens() };
         let json = tokens.to_json().unwrap();
         assert_eq!(Tokens::from_json(&json).unwrap(), tokens);
-        assert!(Tokens::from_json(b"{}").is_err() && Tokens::from_json(b"").is_err());
+        for damaged in [&b"{}"[..], b"", br#"{"version": 1}"#, br#"{"version": -1}"#] {
+            assert!(matches!(Tokens::from_json(damaged), Err(BadTokens::Damaged { .. })), "{damaged:?}");
+        }
         let shown = format!("{tokens:?}");
         assert!(!shown.contains("access-1") && !shown.contains("refresh-1") && !shown.contains("hush"), "{shown}");
     }

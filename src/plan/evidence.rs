@@ -8,16 +8,16 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::fit::{self, Fit, Length};
-use super::{Policy, Seen, is_shown};
+use super::{Policy, Seen};
 use crate::account::RemovalPolicy;
 use crate::clock::trusted_time::TrustedTime;
 use crate::delivery::Described;
 use crate::delivery::publish::Delivered;
 use crate::ids::EntryId;
 use crate::maildir::staging::Received;
-use crate::message::{Digest, Digests};
+use crate::message::{Digest, Digests, WireSize};
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::{MessageNumber, SessionSerial, UniqueId};
+use crate::pop3::{MessageNumber, ReportedSize, SessionSerial, UniqueId};
 use crate::state::entries::{Entry, Fingerprint, Origin, UidState};
 use crate::state::proofs::IsVerified;
 
@@ -100,10 +100,10 @@ impl Arrival {
         Self { place, ..self }
     }
 
-    /// Whether a message listed like this would be too short with this many octets.
+    /// Whether a message listed like this would be too short if it came in this size.
     #[must_use]
-    pub fn would_be_short(listed: &Listed, octets: u64) -> bool {
-        fit::is_short(listed, octets)
+    pub fn would_be_short(listed: &Listed, came: WireSize) -> bool {
+        fit::is_short(listed, came)
     }
 
     /// Returns how its size compares with the listed one.
@@ -142,7 +142,7 @@ impl Described for Arrival {
         self.listed.unique_id.as_ref()
     }
 
-    fn reported_size(&self) -> Option<u64> {
+    fn reported_size(&self) -> Option<ReportedSize> {
         self.listed.reported_size
     }
 
@@ -188,6 +188,11 @@ pub(super) fn proof(listed: &Listed, entry: &Entry, policy: &Policy) -> Proof {
     } else {
         Proof::None
     }
+}
+
+/// Whether the header of a listed message was seen in this session, is strong, and equals the remembered one.
+pub(super) fn is_shown(listed: &Listed, entry: &Entry, seen: &Seen) -> bool {
+    seen.get(&listed.number).is_some_and(|header| header.is_strong() && entry.fingerprint.header == Some(*header))
 }
 
 /// Whether the policy wants a remembered message deleted now.
@@ -341,7 +346,7 @@ impl IsVerified for Verified {
 
 /// Whether a message is listed with its remembered size. A missing size, or 0, matches nothing.
 fn is_same_size(listed: &Listed, entry: &Entry) -> bool {
-    listed.reported_size.is_some_and(|size| size > 0) && listed.reported_size == entry.fingerprint.reported_size
+    listed.reported_size.is_some_and(|size| !size.is_zero()) && listed.reported_size == entry.fingerprint.reported_size
 }
 
 /// Whether a retrieved message is the remembered one. The bytes decide; if an early version did not remember them, a

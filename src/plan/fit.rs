@@ -3,8 +3,9 @@
 //! RFC 1939 wants the octets of a message as sent, with CRLF at the end of each line. Some servers count LF alone, some
 //! only estimate, and some list a message before they have all of it.
 
+use crate::message::{StoredSize, WireSize};
 use crate::plan::maildrop::Listed;
-use crate::pop3::TakenDots;
+use crate::pop3::{ReportedSize, TakenDots};
 
 /// A listed size of up to this many octets means that no size is known: some servers report 0 or 1 for every message.
 const NO_SIZE: u64 = 8;
@@ -16,10 +17,10 @@ const LINE_END: u64 = 2;
 /// The length of a retrieved message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Length {
-    /// In octets as RFC 1939 counts them.
-    octets: u64,
-    /// In octets with LF alone at the end of each line, as it is stored, and as some servers count.
-    stored: u64,
+    /// As RFC 1939 counts it.
+    octets: WireSize,
+    /// As it is stored, with LF alone at the end of each line; some servers count so.
+    stored: StoredSize,
     /// In octets as they came, with the line ends that the server sent.
     sent: u64,
     /// The dots removed from its lines (RFC 1939, section 3), which none of the counts includes.
@@ -27,10 +28,10 @@ pub struct Length {
 }
 
 impl Length {
-    /// Creates the length of a message from its octets as RFC 1939 counts them and as they are stored.
+    /// Creates the length of a message from its sizes as RFC 1939 counts it and as it is stored.
     #[must_use]
-    pub fn new(octets: u64, stored: u64) -> Self {
-        Self { octets, stored, sent: octets, dots: TakenDots::default() }
+    pub fn new(octets: WireSize, stored: StoredSize) -> Self {
+        Self { octets, stored, sent: octets.get(), dots: TakenDots::default() }
     }
 
     /// Sets the octets that actually came: some servers send the line ends of a file unchanged.
@@ -55,8 +56,9 @@ impl Length {
     /// sends it, with or without the last line end. No other difference is accepted: a line of six digits has eight
     /// octets. A difference of one line end is not accepted either if it may just as well be dots that the server
     /// should have doubled.
-    fn is_counted_as(self, size: u64) -> bool {
+    fn is_counted_as(self, size: ReportedSize) -> bool {
         let Self { octets, stored, sent, dots } = self;
+        let (size, octets, stored) = (size.get(), octets.get(), stored.get());
         let is_nearly = |count: u64| matches!(size.abs_diff(count), 0 | LINE_END);
         let is_as_well = |count: u64| dots.count > 0 && is_nearly(count.saturating_add(dots.count));
         let is_count = |count: u64| size == count || (is_nearly(count) && !is_as_well(count));
@@ -83,15 +85,15 @@ pub enum Fit {
 impl Fit {
     /// Compares a message with its listing.
     pub(super) fn of(listed: &Listed, came: Length) -> Self {
-        let octets = came.octets;
-        match listed.reported_size {
-            None => Self::Unsaid,
-            Some(size) if came.is_counted_as(size) => Self::Exact,
-            Some(..=NO_SIZE) => Self::Unsaid,
-            Some(_) if came.lacks_dots() => Self::Shorter,
-            Some(size) if octets < size / 2 => Self::FarShorter,
-            Some(size) if octets < size => Self::Shorter,
-            Some(_) => Self::Longer,
+        let Some(size) = listed.reported_size else { return Self::Unsaid };
+        let octets = came.octets.get();
+        match size.get() {
+            _ if came.is_counted_as(size) => Self::Exact,
+            ..=NO_SIZE => Self::Unsaid,
+            _ if came.lacks_dots() => Self::Shorter,
+            size if octets < size / 2 => Self::FarShorter,
+            size if octets < size => Self::Shorter,
+            _ => Self::Longer,
         }
     }
 
@@ -106,9 +108,15 @@ impl Fit {
     }
 }
 
-/// Whether a message listed like this would be too short with this many octets.
-pub(super) fn is_short(listed: &Listed, octets: u64) -> bool {
-    listed.reported_size.is_some_and(|size| size > octets && size - octets != LINE_END)
+/// Whether a message listed like this would be too short if it came in this size.
+pub(super) fn is_short(listed: &Listed, came: WireSize) -> bool {
+    let lacks = listed.reported_size.and_then(|size| size.get().checked_sub(came.get()));
+    lacks.is_some_and(|octets| !matches!(octets, 0 | LINE_END))
+}
+
+/// Returns what a server reports for a message of this size if it counts as RFC 1939 says.
+pub(crate) fn as_reported(size: WireSize) -> ReportedSize {
+    ReportedSize::new(size.get())
 }
 
 /// Whether a message is listed with a plausible size.
@@ -117,8 +125,8 @@ pub(crate) fn has_size(listed: &Listed) -> bool {
 }
 
 /// Whether a message can have this size.
-pub(crate) fn is_size(reported_size: u64) -> bool {
-    reported_size > NO_SIZE
+pub(crate) fn is_size(reported_size: ReportedSize) -> bool {
+    reported_size.get() > NO_SIZE
 }
 
 #[cfg(test)]
@@ -126,9 +134,14 @@ mod tests {
     use super::*;
     use crate::pop3::MessageNumber;
 
+    fn length(octets: u64, stored: u64) -> Length {
+        Length::new(WireSize::new(octets), StoredSize::new(stored))
+    }
+
     fn fit(reported_size: Option<u64>, octets: u64, stored: u64) -> Fit {
+        let reported_size = reported_size.map(ReportedSize::new);
         let listed = Listed { number: MessageNumber::new(1).unwrap(), unique_id: None, reported_size };
-        Fit::of(&listed, Length::new(octets, stored))
+        Fit::of(&listed, length(octets, stored))
     }
 
     #[test]
@@ -151,9 +164,16 @@ mod tests {
             (2002, Fit::FarShorter),
         ] {
             assert_eq!(fit(Some(listed), 1000, 978), expected, "{listed}");
-            let listed =
-                Listed { number: MessageNumber::new(1).unwrap(), unique_id: None, reported_size: Some(listed) };
-            assert_eq!(is_short(&listed, 1000), matches!(expected, Fit::Shorter | Fit::FarShorter), "{listed:?}");
+            let listed = Listed {
+                number: MessageNumber::new(1).unwrap(),
+                unique_id: None,
+                reported_size: Some(ReportedSize::new(listed)),
+            };
+            assert_eq!(
+                is_short(&listed, WireSize::new(1000)),
+                matches!(expected, Fit::Shorter | Fit::FarShorter),
+                "{listed:?}"
+            );
         }
         for listed in [None, Some(0), Some(8)] {
             assert_eq!(fit(listed, 1000, 978), Fit::Unsaid);
@@ -164,8 +184,8 @@ mod tests {
     fn two_octets_are_a_line_end_unless_they_may_be_two_dots() {
         let fit = |size, count, was_single| {
             let number = MessageNumber::new(1).unwrap();
-            let listed = Listed { number, unique_id: None, reported_size: Some(size) };
-            Fit::of(&listed, Length::new(1000, 978).without_dots(TakenDots { count, was_single }))
+            let listed = Listed { number, unique_id: None, reported_size: Some(ReportedSize::new(size)) };
+            Fit::of(&listed, length(1000, 978).without_dots(TakenDots { count, was_single }))
         };
         for dots in 0..6 {
             assert_eq!(fit(1000, dots, false), Fit::Exact, "{dots}");
@@ -181,8 +201,8 @@ mod tests {
     fn line_ends_that_are_not_all_the_same_are_counted_as_they_come() {
         for (listed, expected) in [(990, Fit::Exact), (988, Fit::Exact), (991, Fit::Longer), (980, Fit::Longer)] {
             let number = MessageNumber::new(1).unwrap();
-            let listed = Listed { number, unique_id: None, reported_size: Some(listed) };
-            assert_eq!(Fit::of(&listed, Length::new(1000, 970).sent_in(990)), expected, "{listed:?}");
+            let listed = Listed { number, unique_id: None, reported_size: Some(ReportedSize::new(listed)) };
+            assert_eq!(Fit::of(&listed, length(1000, 970).sent_in(990)), expected, "{listed:?}");
         }
     }
 

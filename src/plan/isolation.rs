@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::Turn;
+use super::turns::Turn;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::MessageNumber;
 use crate::state::entries::ListedAs;
@@ -173,7 +173,7 @@ impl IsolatedMessages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pop3::UniqueId;
+    use crate::pop3::{ReportedSize, UniqueId};
 
     fn number(n: u32) -> MessageNumber {
         MessageNumber::new(n).unwrap()
@@ -181,7 +181,7 @@ mod tests {
 
     /// A message without a unique-id.
     fn nameless(n: u32, size: u64) -> Listed {
-        Listed { number: number(n), unique_id: None, reported_size: Some(size) }
+        Listed { number: number(n), unique_id: None, reported_size: Some(ReportedSize::new(size)) }
     }
 
     fn named(n: u32, unique_id: &str, size: u64) -> Listed {

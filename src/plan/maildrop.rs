@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 pub use crate::pop3::Listed;
-use crate::pop3::{DropListing, MessageNumber, ScanListing, SessionSerial, UniqueIdListing};
+use crate::pop3::{DropListing, MessageNumber, ReportedSize, ScanListing, SessionSerial, UniqueIdListing};
 
 /// The listing of one session (RFC 1939, sections 5 and 7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct Maildrop {
     pub complete: bool,
     /// The response to STAT, if there was one.
     pub told: Option<DropListing>,
-    /// The sum of all sizes from STAT, in octets, if LIST was put off and no single size is known.
-    pub sizes_put_off: Option<u64>,
+    /// The sum of all sizes from STAT, if LIST was put off and no single size is known.
+    pub sizes_put_off: Option<ReportedSize>,
     /// The session in which the message numbers are valid. `None`: they permit no deletion.
     pub(super) session: Option<SessionSerial>,
 }
@@ -59,8 +59,8 @@ pub struct MaildropBuilder {
     has_unique_ids: bool,
     /// Something was unreadable or contradictory.
     odd: bool,
-    /// The sum of all sizes from STAT, in octets, if LIST is put off.
-    sizes_put_off: Option<u64>,
+    /// The sum of all sizes from STAT, if LIST is put off.
+    sizes_put_off: Option<ReportedSize>,
 }
 
 impl MaildropBuilder {
@@ -105,9 +105,9 @@ impl MaildropBuilder {
         self.has_unique_ids && counts_agree && ascends && !self.odd
     }
 
-    /// Puts LIST off; `octets` is the sum of the sizes from STAT.
-    pub fn put_sizes_off(&mut self, octets: u64) {
-        self.sizes_put_off = Some(octets);
+    /// Puts LIST off; `sum` is that of the sizes from STAT.
+    pub fn put_sizes_off(&mut self, sum: ReportedSize) {
+        self.sizes_put_off = Some(sum);
     }
 
     /// Returns up to `most` messages that UIDL left out, according to LIST or else to STAT.
@@ -229,14 +229,14 @@ mod tests {
 
     fn build(count: u32, unique_ids: &[(u32, &str)], sizes: &[(u32, u64)]) -> Maildrop {
         let mut builder = MaildropBuilder::default();
-        builder.stat(DropListing { count, reported_size: 0 });
+        builder.stat(DropListing { count, reported_size: ReportedSize::new(0) });
         builder.unique_ids_follow();
         for (n, id) in unique_ids {
             let unique_id = UniqueId::new(id.as_bytes()).unwrap();
             builder.unique_id(UniqueIdListing { number: number(*n), unique_id });
         }
         for (n, size) in sizes {
-            builder.size(ScanListing { number: number(*n), reported_size: *size });
+            builder.size(ScanListing { number: number(*n), reported_size: ReportedSize::new(*size) });
         }
         builder.finish()
     }
@@ -245,7 +245,8 @@ mod tests {
     fn answers_that_agree_make_a_complete_listing() {
         let maildrop = build(2, &[(2, "b"), (1, "a")], &[(1, 10), (2, 20)]);
         assert!(maildrop.complete);
-        let sizes: Vec<_> = maildrop.messages.iter().map(|m| (m.number.get(), m.reported_size)).collect();
+        let sizes: Vec<_> =
+            maildrop.messages.iter().map(|m| (m.number.get(), m.reported_size.map(ReportedSize::get))).collect();
         assert_eq!(sizes, [(1, Some(10)), (2, Some(20))]);
     }
 
@@ -253,7 +254,7 @@ mod tests {
     fn sizes_may_wait_where_stat_and_uidl_agree() {
         let builder = |count: u32, numbers: &[u32]| {
             let mut builder = MaildropBuilder::default();
-            builder.stat(DropListing { count, reported_size: 0 });
+            builder.stat(DropListing { count, reported_size: ReportedSize::new(0) });
             builder.unique_ids_follow();
             for n in numbers {
                 let unique_id = UniqueId::new(n.to_string().as_bytes()).unwrap();
@@ -269,11 +270,11 @@ mod tests {
         odd.unreadable_line();
         assert!(!odd.is_plain() && !MaildropBuilder::default().is_plain());
         let mut waits = builder(2, &[1, 2]);
-        waits.put_sizes_off(30);
+        waits.put_sizes_off(ReportedSize::new(30));
         let maildrop = waits.finish();
-        assert!((maildrop.complete, maildrop.sizes_put_off) == (true, Some(30)));
+        assert!((maildrop.complete, maildrop.sizes_put_off) == (true, Some(ReportedSize::new(30))));
         let mut goes_on = MaildropBuilder::with_sizes_to_come(maildrop);
-        [10, 20].into_iter().zip(1..).for_each(|(reported_size, n)| {
+        [10, 20].map(ReportedSize::new).into_iter().zip(1..).for_each(|(reported_size, n)| {
             goes_on.size(ScanListing { number: number(n), reported_size });
         });
         let mut whole = build(2, &[(1, "1"), (2, "2")], &[(1, 10), (2, 20)]);
@@ -304,13 +305,15 @@ mod tests {
     fn what_uidl_left_out_is_told_from_stat_and_list() {
         let left_out = |count: u32, unique_ids: &[(u32, &str)], sizes: &[u32], most: usize| -> Vec<u32> {
             let mut builder = MaildropBuilder::default();
-            builder.stat(DropListing { count, reported_size: 0 });
+            builder.stat(DropListing { count, reported_size: ReportedSize::new(0) });
             builder.unique_ids_follow();
             for (n, id) in unique_ids {
                 let unique_id = UniqueId::new(id.as_bytes()).unwrap();
                 builder.unique_id(UniqueIdListing { number: number(*n), unique_id });
             }
-            sizes.iter().for_each(|n| builder.size(ScanListing { number: number(*n), reported_size: 1 }));
+            sizes
+                .iter()
+                .for_each(|n| builder.size(ScanListing { number: number(*n), reported_size: ReportedSize::new(1) }));
             builder.left_out(most).into_iter().map(MessageNumber::get).collect()
         };
         assert_eq!(left_out(3, &[(3, "c"), (1, "a")], &[3, 2, 1], 9), [2]);
@@ -327,8 +330,11 @@ mod tests {
     #[test]
     fn sizes_are_the_same_in_any_order_and_each_counts() {
         let sizes = |sizes: &[u64]| {
-            let messages =
-                sizes.iter().map(|size| Listed { number: number(1), unique_id: None, reported_size: Some(*size) });
+            let messages = sizes.iter().map(|size| Listed {
+                number: number(1),
+                unique_id: None,
+                reported_size: Some(ReportedSize::new(*size)),
+            });
             Maildrop { messages: messages.collect(), ..Maildrop::default() }.sizes()
         };
         assert_eq!(sizes(&[1, 2, 2, 9]), sizes(&[2, 9, 2, 1]));

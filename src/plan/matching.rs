@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::{MessageNumber, SessionSerial};
+use crate::pop3::{MessageNumber, ReportedSize, SessionSerial};
 use crate::state::entries::{Entry, Fingerprint, UidState};
 
 /// The headers seen in a session.
@@ -158,7 +158,7 @@ impl<'a> Matching<'a> {
         state: &'a UidState,
         seen: Option<&Seen>,
     ) {
-        let mut by_size: BTreeMap<Option<u64>, Cell<'a>> = BTreeMap::new();
+        let mut by_size: BTreeMap<Option<ReportedSize>, Cell<'a>> = BTreeMap::new();
         let mut count = 0_usize;
         for listed in listed {
             count += 1;

@@ -9,12 +9,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Policy;
 use super::matching::{Matching, Seen};
-use super::{Policy, Turn};
+use super::turns::Turn;
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::MessageNumber;
+use crate::pop3::{MessageNumber, ReportedSize};
 use crate::state::entries::{Entry, UidState};
 
 /// With fewer vanished or unknown messages than this there is no suspicion. If the account points at another server
@@ -102,8 +103,8 @@ impl<'a> Renumbered<'a> {
     /// none is recognised.
     pub(super) fn recognise(&self, seen: &Seen) -> Vec<(&'a Listed, &'a Entry)> {
         let key_of = |listed: &Listed| seen.get(&listed.number).copied().zip(listed.reported_size);
-        let mut vanished: HashMap<(Digest, u64), Vec<&'a Entry>> = HashMap::new();
-        let mut listed: HashMap<(Digest, u64), usize> = HashMap::new();
+        let mut vanished: HashMap<(Digest, ReportedSize), Vec<&'a Entry>> = HashMap::new();
+        let mut listed: HashMap<(Digest, ReportedSize), usize> = HashMap::new();
         for key in self.unknown.iter().filter_map(|listed| key_of(listed)) {
             vanished.entry(key).or_default();
             *listed.entry(key).or_default() += 1;
@@ -167,7 +168,7 @@ fn strong_header(entry: &Entry) -> Option<Digest> {
 
 /// Returns how many listed messages have the reported size of a vanished one, counting each vanished one once.
 fn same_sizes(listed: &[&Listed], entries: &[&Entry]) -> usize {
-    let mut sizes: HashMap<u64, usize> = HashMap::new();
+    let mut sizes: HashMap<ReportedSize, usize> = HashMap::new();
     entries
         .iter()
         .filter_map(|entry| entry.fingerprint.reported_size)

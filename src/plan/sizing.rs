@@ -6,11 +6,10 @@
 //! unique-id, none is missing, and no older message is to be deleted. Then only the sizes of the new messages matter,
 //! and each is requested along with its message.
 
-use std::num::NonZeroU64;
-
 use super::renumbering::Renumbered;
 use super::{PlanInput, Policy};
 use crate::plan::maildrop::Listed;
+use crate::pop3::ReportedSize;
 use crate::state::entries::Entry;
 
 /// For more new messages than this, one LIST costs less than asking for each size.
@@ -19,10 +18,10 @@ const MOST: usize = 64;
 /// What is known about messages whose sizes are requested along with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// Their sizes taken together, in octets: the sum from STAT less the remembered sizes of the other messages.
-    pub octets: NonZeroU64,
-    /// The size assumed for each until its own is known, in octets.
-    pub each: u64,
+    /// Their sizes taken together: the sum from STAT less the remembered sizes of the other messages. Not 0.
+    pub octets: ReportedSize,
+    /// The size assumed for each until its own is known.
+    pub each: ReportedSize,
 }
 
 impl PlanInput<'_> {
@@ -47,19 +46,19 @@ impl PlanInput<'_> {
             return None;
         }
         let here = state.entries().filter(|entry| !entry.was_gone()).count();
-        let known: Option<u64> = matching
+        let known: Option<ReportedSize> = matching
             .known
             .iter()
             .map(|(listed, entry)| self.plain_size(listed, entry, policy))
-            .try_fold(0_u64, |sum, size| sum.checked_add(size?));
+            .try_fold(ReportedSize::default(), |sum, size| sum.checked_add(size?));
         let octets = known.filter(|_| here == matching.known.len()).and_then(|known| all.checked_sub(known))?;
-        let octets = NonZeroU64::new(octets)?;
         let new = u64::try_from(matching.new.len()).ok()?;
-        Some(Expected { octets, each: octets.get().div_ceil(new) })
+        let each = ReportedSize::new(octets.get().div_ceil(new));
+        (!octets.is_zero()).then_some(Expected { octets, each })
     }
 
     /// Returns the remembered size of a message that is clearly this entry and stays on the server.
-    fn plain_size(&self, listed: &Listed, entry: &Entry, policy: &Policy) -> Option<u64> {
+    fn plain_size(&self, listed: &Listed, entry: &Entry, policy: &Policy) -> Option<ReportedSize> {
         let is_alone = listed.unique_id.as_ref().is_some_and(|id| self.state.ids_of(id).len() == 1);
         let is_plain = listed.unique_id == entry.unique_id && is_alone && !entry.was_gone();
         entry.fingerprint.reported_size.filter(|_| is_plain && !self.is_due(entry, policy))

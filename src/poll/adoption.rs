@@ -19,8 +19,9 @@ use crate::client::login::{CachedCapabilities, log_in};
 use crate::maildir::contents::Stored;
 use crate::maildir::names::hash_of;
 use crate::message::Digest;
+use crate::plan::as_reported;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::MessageNumber;
+use crate::pop3::{MessageNumber, ReportedSize};
 use crate::state::adopt::{Known, KnownBy};
 use crate::state::entries::{Fingerprint, UidState};
 
@@ -125,7 +126,7 @@ fn adopted(listed: &Listed, header: Option<Digest>, whole: Option<Digest>) -> Op
 /// The files of a Maildir; each matches at most one message.
 struct Files {
     all: Vec<Option<Stored>>,
-    by_name: HashMap<(u32, u64), Vec<usize>>,
+    by_name: HashMap<(u32, ReportedSize), Vec<usize>>,
     by_header: HashMap<Digest, Vec<usize>>,
 }
 
@@ -134,7 +135,7 @@ impl Files {
         let (mut by_name, mut by_header): (HashMap<_, Vec<usize>>, HashMap<_, Vec<usize>>) = Default::default();
         for (at, one) in stored.iter().enumerate() {
             if let Some(hash) = one.unique_id_hash {
-                by_name.entry((hash, one.size_on_wire)).or_default().push(at);
+                by_name.entry((hash, as_reported(one.size_on_wire))).or_default().push(at);
             }
             by_header.entry(one.header).or_default().push(at);
         }
@@ -148,15 +149,16 @@ impl Files {
     /// Takes the file with the hash of the unique-id in its name. Hashes may collide, so the size has to be the same as
     /// well.
     fn take_by_name(&mut self, listed: &Listed) -> Option<Stored> {
-        let key = (hash_of(listed.unique_id.as_ref()?), listed.reported_size.filter(|size| *size > 0)?);
+        let key = (hash_of(listed.unique_id.as_ref()?), listed.reported_size.filter(|size| !size.is_zero())?);
         Self::take(&mut self.all, self.by_name.get_mut(&key)?)
     }
 
     /// Takes a file with this header. One shorter than the listed message has at most a part of it; longer ones are
     /// accepted because other programs add header fields.
     fn take_by_header(&mut self, header: Digest, listed: &Listed) -> Option<Stored> {
-        let least = listed.reported_size.unwrap_or(0);
-        let is_whole = |at: &usize| matches!(self.all.get(*at), Some(Some(one)) if one.size_on_wire >= least);
+        let least = listed.reported_size.unwrap_or_default();
+        let is_whole =
+            |at: &usize| matches!(self.all.get(*at), Some(Some(one)) if as_reported(one.size_on_wire) >= least);
         let at = *self.by_header.get(&header)?.iter().find(|at| is_whole(at))?;
         self.all.get_mut(at)?.take()
     }

@@ -6,6 +6,8 @@
 
 use crate::client::error::TooLongFor;
 use crate::maildir::staging::SpaceSeen;
+use crate::message::StoredSize;
+use crate::pop3::ReportedSize;
 
 /// How many octets beyond twice its listed size a message may always have.
 const SLACK: u64 = 4 << 20;
@@ -13,46 +15,46 @@ const SLACK: u64 = 4 << 20;
 /// The most octets that a message may have as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ceiling {
-    /// The limit, in octets.
-    pub(super) most: u64,
+    /// The limit.
+    pub(super) most: StoredSize,
     /// What sets the limit.
     pub(super) because: TooLongFor,
-    /// Its listed size in octets; 0 if it is listed without one.
-    listed: u64,
+    /// Its listed size; 0 if it is listed without one.
+    listed: ReportedSize,
 }
 
 impl Ceiling {
     /// Returns the ceiling for a message from its listed size, the account's limit and the free space beyond the
-    /// reserve, all in octets.
+    /// reserve, both in octets.
     ///
     /// Beyond its listed size a message gets at most half of the free space; the other half is for everybody else on
     /// that disk. A message listed without a size, or with 0, is limited only by the free space and the account.
-    pub(super) fn of(listed: Option<u64>, allowed: Option<u64>, free_space: u64) -> Self {
-        let listed = listed.filter(|size| *size > 0);
-        let ceiling = |most, because| Self { most, because, listed: listed.unwrap_or(0) };
+    pub(super) fn of(listed: Option<ReportedSize>, allowed: Option<u64>, free_space: u64) -> Self {
+        let listed = listed.unwrap_or_default();
+        let ceiling = |most, because| Self { most: StoredSize::new(most), because, listed };
         let half = |from: u64| from.saturating_add(free_space.saturating_sub(from) / 2);
-        let by_room = ceiling(half(listed.unwrap_or(0)), TooLongFor::FreeSpace);
-        let twice = |size: u64| size.saturating_mul(2).saturating_add(SLACK);
-        let by_listing = listed.map(|size| ceiling(twice(size), TooLongFor::Listing));
+        let by_room = ceiling(half(listed.get()), TooLongFor::FreeSpace);
+        let twice = |size: ReportedSize| size.get().saturating_mul(2).saturating_add(SLACK);
+        let by_listing = (!listed.is_zero()).then(|| ceiling(twice(listed), TooLongFor::Listing));
         let by_account = allowed.map(|most| ceiling(most, TooLongFor::Account));
         [by_account, by_listing].into_iter().flatten().fold(by_room, |a, b| if b.most < a.most { b } else { a })
     }
 
-    /// Returns the ceiling of a message that takes too much of the free space at this size, in octets.
-    pub(super) fn by_free_space(self, size: u64) -> Self {
+    /// Returns the ceiling of a message that takes too much of the free space at this size.
+    pub(super) fn by_free_space(self, size: StoredSize) -> Self {
         Self { most: size, because: TooLongFor::FreeSpace, ..self }
     }
 
-    /// Whether this many octets are more than the message is listed with.
-    pub(super) fn is_beyond_listing(&self, size: u64) -> bool {
-        size > self.listed
+    /// Whether this is more than the message is listed with: nothing is larger as stored than on the wire.
+    pub(super) fn is_beyond_listing(&self, size: StoredSize) -> bool {
+        size.get() > self.listed.get()
     }
 
     /// Whether a message of this size so far is beyond its listed size, and less than half of the free space that it
     /// could have left to others is still free. Several messages without end share a disk so, and each of them alone
     /// would stay below its limit.
-    pub(super) fn leaves_too_little(&self, size: u64, seen: SpaceSeen) -> bool {
-        self.is_beyond_listing(size) && seen.last < seen.first.saturating_sub(self.listed) / 2
+    pub(super) fn leaves_too_little(&self, size: StoredSize, seen: SpaceSeen) -> bool {
+        self.is_beyond_listing(size) && seen.last < seen.first.saturating_sub(self.listed.get()) / 2
     }
 }
 
@@ -64,8 +66,8 @@ mod tests {
     const PLENTY: u64 = 1 << 40;
 
     fn ceiling(listed: Option<u64>, allowed: Option<u64>, free_space: u64) -> (u64, TooLongFor) {
-        let Ceiling { most, because, .. } = Ceiling::of(listed, allowed, free_space);
-        (most, because)
+        let Ceiling { most, because, .. } = Ceiling::of(listed.map(ReportedSize::new), allowed, free_space);
+        (most.get(), because)
     }
 
     #[test]
@@ -98,12 +100,13 @@ mod tests {
     #[test]
     fn what_others_write_meanwhile_counts_only_beyond_the_listed_size() {
         let seen = |first, last| SpaceSeen { first: first * MIB, last: last * MIB };
+        let size = StoredSize::new;
         let unlisted = Ceiling::of(None, None, 100 * MIB);
-        assert!(!unlisted.leaves_too_little(MIB, seen(100, 50)));
-        assert!(unlisted.leaves_too_little(MIB, seen(100, 49)));
-        let listed = Ceiling::of(Some(60 * MIB), None, 100 * MIB);
-        assert!(!listed.leaves_too_little(60 * MIB, seen(100, 0)), "as large as it was listed");
-        assert!(!listed.leaves_too_little(60 * MIB + 1, seen(100, 20)));
-        assert!(listed.leaves_too_little(60 * MIB + 1, seen(100, 19)));
+        assert!(!unlisted.leaves_too_little(size(MIB), seen(100, 50)));
+        assert!(unlisted.leaves_too_little(size(MIB), seen(100, 49)));
+        let listed = Ceiling::of(Some(ReportedSize::new(60 * MIB)), None, 100 * MIB);
+        assert!(!listed.leaves_too_little(size(60 * MIB), seen(100, 0)), "as large as it was listed");
+        assert!(!listed.leaves_too_little(size(60 * MIB + 1), seen(100, 20)));
+        assert!(listed.leaves_too_little(size(60 * MIB + 1), seen(100, 19)));
     }
 }

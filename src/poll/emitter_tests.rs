@@ -1,9 +1,10 @@
 use super::*;
 use crate::client::ClientError;
 use crate::ids::EntryId;
+use crate::message::StoredSize;
 use crate::plan::Plan;
 use crate::poll::events::AfterFailure;
-use crate::pop3::{Listed, MessageNumber, UniqueId};
+use crate::pop3::{Listed, MessageNumber, ReportedSize, UniqueId};
 
 /// Counts the events that it gets.
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ impl Observer for Faulty {
 
 fn listed(n: u32) -> Listed {
     let unique_id = UniqueId::new(format!("u{n}").as_bytes()).ok();
-    Listed { number: MessageNumber::new(n).unwrap(), unique_id, reported_size: Some(10) }
+    Listed { number: MessageNumber::new(n).unwrap(), unique_id, reported_size: Some(ReportedSize::new(10)) }
 }
 
 fn events(observers: Observers) -> Emitter {
@@ -37,7 +38,8 @@ fn events(observers: Observers) -> Emitter {
 
 fn deliver(events: &Emitter, n: u32) {
     let (entry, file_name) = (EntryId::new(u64::from(n)), "1.M1P1Q1.h,S=9");
-    events.tell(&PollEvent::MessageDelivered { listed: &listed(n), entry, file_name, tmp_dirs: &[], octets: 9 });
+    let octets = StoredSize::new(9);
+    events.tell(&PollEvent::MessageDelivered { listed: &listed(n), entry, file_name, tmp_dirs: &[], octets });
 }
 
 fn refuse(events: &Emitter, n: u32) {

@@ -10,8 +10,9 @@ use super::retriever::DRAIN;
 use crate::client::Client;
 use crate::client::Message;
 use crate::ids::EntryId;
+use crate::message::WireSize;
 use crate::plan::Verified;
-use crate::pop3::{Listed, MessageNumber};
+use crate::pop3::{Listed, MessageNumber, ReportedSize};
 use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
@@ -66,7 +67,7 @@ impl Poll {
         let messages = retrieved.other_sizes.count(explained);
         if messages > 0 {
             let named = telling.iter().take(NAMED);
-            let those: Vec<(&Listed, u64)> = named.map(|one| (&one.listed, one.octets)).collect();
+            let those: Vec<(&Listed, WireSize)> = named.map(|one| (&one.listed, one.octets)).collect();
             self.events.tell(&PollEvent::OtherSizes { those: &those, messages });
         }
         // A message that comes again only because of this session, though estimates explain its size, does so in the
@@ -192,10 +193,10 @@ impl Comparison {
 
 /// Returns the new listed sizes of remembered messages, where they differ from the old ones and their bytes agree with
 /// them.
-fn new_sizes(known: &UidState, retrieved: &Retrieved, of_other_size: &[&OtherSize]) -> Vec<(EntryId, u64)> {
+fn new_sizes(known: &UidState, retrieved: &Retrieved, of_other_size: &[&OtherSize]) -> Vec<(EntryId, ReportedSize)> {
     let not_theirs = of_other_size.iter().filter_map(|one| one.entry);
     let not_theirs: HashSet<EntryId> = not_theirs.chain(retrieved.without_size.iter().copied()).collect();
-    let is_new = |(id, size): &(EntryId, u64)| {
+    let is_new = |(id, size): &(EntryId, ReportedSize)| {
         !not_theirs.contains(id) && known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
     };
     let listed = retrieved.known.iter().filter_map(|(id, listed)| Some((*id, listed.reported_size?)));

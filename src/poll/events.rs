@@ -16,6 +16,7 @@ use crate::delivery::recovery::Recovered;
 use crate::disk::Dir;
 use crate::forward::Stranded;
 use crate::ids::EntryId;
+use crate::message::{StoredSize, WireSize};
 use crate::net::TlsFacts;
 use crate::oauth::tokens::TokenTimes;
 use crate::plan::Plan;
@@ -107,8 +108,8 @@ pub enum PollEvent<'a> {
     MessageReceived {
         /// The message.
         listed: &'a Listed,
-        /// Its size in octets, as it arrived.
-        octets: u64,
+        /// Its size, as it arrived.
+        octets: WireSize,
     },
     /// It was delivered earlier, and is not delivered again.
     MessageRecognised {
@@ -127,8 +128,8 @@ pub enum PollEvent<'a> {
         file_name: &'a str,
         /// The `tmp/` of each Maildir that has it.
         tmp_dirs: &'a [Dir],
-        /// Its size in octets, as it is stored.
-        octets: u64,
+        /// Its size, as it is stored.
+        octets: StoredSize,
     },
     /// The server refused to send a message. It counts as failed once the session has ended in order.
     MessageRefused {
@@ -153,8 +154,8 @@ pub enum PollEvent<'a> {
     },
     /// Messages came in another size than listed.
     OtherSizes {
-        /// The first of them, each with the octets that came.
-        those: &'a [(&'a Listed, u64)],
+        /// The first of them, each with the size in which it came.
+        those: &'a [(&'a Listed, WireSize)],
         /// How many there are.
         messages: usize,
     },

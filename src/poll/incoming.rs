@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::delivery::destination::{DestinationIndex, Destinations, OWN, Places};
+use crate::delivery::destination::{DestinationIndex, DestinationIndexes, Destinations, OWN};
 use crate::maildir::staging::{NotWritten, Staging};
 use crate::pop3::TakenDots;
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
@@ -14,7 +14,7 @@ pub(super) struct Incoming {
     /// Stages its bytes.
     pub(super) staging: Staging,
     /// Where it goes.
-    pub(super) to: Places,
+    pub(super) to: DestinationIndexes,
     /// A Maildir other than the account's own could not be written to; the rest of the message is discarded.
     pub(super) not_written: Option<NotWritten>,
     /// The dots removed from its lines, once it is complete.
@@ -31,7 +31,7 @@ impl Incoming {
     /// Begins a message. It goes into the account's own Maildir unless its header says otherwise.
     pub(super) fn new(staging: Staging, routing: &Routing) -> Self {
         let end = routing.looks_at_headers().then(HeaderEnd::default);
-        let (to, not_written) = (Places::one(OWN), None);
+        let (to, not_written) = (DestinationIndexes::one(OWN), None);
         let taken_dots = TakenDots::default();
         Self { staging, to, not_written, taken_dots, would_be_skipped: false, has_long_header: false, end }
     }
@@ -89,14 +89,14 @@ impl Incoming {
 }
 
 /// Returns the places to which a route leads, each once.
-fn places(route: &Route<'_>, destinations: &Destinations) -> Places {
+fn places(route: &Route<'_>, destinations: &Destinations) -> DestinationIndexes {
     let several = match route {
-        Route::Own | Route::Skip => return Places::one(OWN),
-        Route::Other(path) => return Places::one(destinations.place_of(path)),
+        Route::Own | Route::Skip => return DestinationIndexes::one(OWN),
+        Route::Other(path) => return DestinationIndexes::one(destinations.place_of(path)),
         Route::Several(several) => several,
     };
     let place = |maildir: &Option<&Path>| maildir.map_or(OWN, |path| destinations.place_of(path));
     let mut all: BTreeSet<DestinationIndex> = several.iter().map(place).collect();
     let first = all.pop_first().unwrap_or(OWN);
-    Places { first, also: all.into_iter().collect() }
+    DestinationIndexes { first, also: all.into_iter().collect() }
 }

@@ -54,7 +54,7 @@ use crate::client::{ClientError, Redactor};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Sizes;
 use crate::plan::{IsolatedMessages, Pass, Verified};
-use crate::pop3::MessageNumber;
+use crate::pop3::{MessageNumber, ReportedSize};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
@@ -180,10 +180,10 @@ struct Poll {
     sizes_are_mostly_off: bool,
     /// According to the hints, how many messages have lately come in the listed size.
     sizes_exact: u32,
-    /// The sizes in octets that came along with their messages in the current session.
-    sizes_beside: HashMap<MessageNumber, u64>,
+    /// The sizes that came along with their messages in the current session.
+    sizes_beside: HashMap<MessageNumber, ReportedSize>,
     /// Messages that exceeded their ceiling: their numbers and listed sizes.
-    too_long: Vec<(MessageNumber, Option<u64>)>,
+    too_long: Vec<(MessageNumber, Option<ReportedSize>)>,
     /// Set if the last session found nothing to do.
     clean: Option<Clean>,
     /// Hides the credential in the server's words.

@@ -8,14 +8,16 @@
 
 use std::collections::HashSet;
 
-use crate::plan::has_size;
+use crate::message::WireSize;
 use crate::plan::maildrop::Listed;
+use crate::plan::{as_reported, has_size};
+use crate::pop3::ReportedSize;
 
 /// The unique sizes in a session, as long as sizes can be trusted.
 #[derive(Debug, Default)]
 pub(super) struct OwnSizes {
     /// Sorted; empty if a message of the session has no size, or an implausible one.
-    sizes: Vec<u64>,
+    sizes: Vec<ReportedSize>,
     /// A message came in another size than listed: this server counts differently, or something is wrong.
     some_differ: bool,
 }
@@ -23,18 +25,19 @@ pub(super) struct OwnSizes {
 impl OwnSizes {
     /// Collects the sizes that only one of `messages` has; `others` are the sizes of further messages whose headers
     /// were requested.
-    pub(super) fn of<'a>(messages: impl Iterator<Item = &'a Listed>, others: &HashSet<u64>) -> Self {
+    pub(super) fn of<'a>(messages: impl Iterator<Item = &'a Listed>, others: &HashSet<ReportedSize>) -> Self {
         let says_something = |listed: &Listed| listed.reported_size.filter(|_| has_size(listed));
-        let mut sizes = messages.map(says_something).collect::<Option<Vec<u64>>>().unwrap_or_default();
+        let mut sizes = messages.map(says_something).collect::<Option<Vec<ReportedSize>>>().unwrap_or_default();
         sizes.sort_unstable();
         let sizes = sizes.chunk_by(|a, b| a == b).filter_map(|alike| if let [one] = alike { Some(*one) } else { None });
         Self { sizes: sizes.filter(|size| !others.contains(size)).collect(), some_differ: false }
     }
 
-    /// Notes a message and the octets that came. Returns whether they prove that it is the right one.
-    pub(super) fn came(&mut self, listed: &Listed, octets: u64) -> bool {
-        self.some_differ |= listed.reported_size != Some(octets);
-        !self.some_differ && self.sizes.binary_search(&octets).is_ok()
+    /// Notes a message and the size in which it came. Returns whether that proves that it is the right one.
+    pub(super) fn came(&mut self, listed: &Listed, came: WireSize) -> bool {
+        let came = as_reported(came);
+        self.some_differ |= listed.reported_size != Some(came);
+        !self.some_differ && self.sizes.binary_search(&came).is_ok()
     }
 }
 
@@ -45,10 +48,10 @@ mod tests {
 
     fn listed(sizes: &[Option<u64>]) -> Vec<Listed> {
         let numbers = (1..).filter_map(MessageNumber::new);
-        let listed = |(number, reported_size): (_, &Option<u64>)| Listed {
+        let listed = |(number, size): (_, &Option<u64>)| Listed {
             number,
             unique_id: None,
-            reported_size: *reported_size,
+            reported_size: size.map(ReportedSize::new),
         };
         numbers.zip(sizes).map(listed).collect()
     }
@@ -56,8 +59,8 @@ mod tests {
     /// Returns whether each message, coming with these octets, proves to be the right one.
     fn shown(sizes: &[Option<u64>], octets: &[u64]) -> Vec<bool> {
         let messages = listed(sizes);
-        let mut own = OwnSizes::of(messages.iter(), &HashSet::from([400]));
-        messages.iter().zip(octets).map(|(listed, octets)| own.came(listed, *octets)).collect()
+        let mut own = OwnSizes::of(messages.iter(), &HashSet::from([ReportedSize::new(400)]));
+        messages.iter().zip(octets).map(|(listed, octets)| own.came(listed, WireSize::new(*octets))).collect()
     }
 
     #[test]

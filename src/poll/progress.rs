@@ -97,7 +97,7 @@ impl Progress {
         let messages = u64::try_from(plan.retrieve.len()).unwrap_or(u64::MAX);
         self.planned.store(self.delivered().0.saturating_add(messages), Ordering::Relaxed);
         let mut sizes = plan.retrieve.iter().map(|listed| listed.reported_size);
-        let octets = sizes.try_fold(0_u64, |all, size| size.map(|size| all.saturating_add(size)));
+        let octets = sizes.try_fold(0_u64, |all, size| size.map(|size| all.saturating_add(size.get())));
         let octets = octets.map_or(0, |octets| self.received().saturating_add(octets));
         self.planned_octets.store(octets, Ordering::Relaxed);
         self.enter(if messages > 0 { Phase::Retrieving } else { Phase::Ending });
@@ -121,7 +121,7 @@ impl Observer for Progress {
             PollEvent::Listed { .. } => self.enter(Phase::Comparing),
             PollEvent::Planned { plan, .. } => self.plan(plan),
             PollEvent::MessageOctets { octets, .. } => _ = self.received.fetch_add(*octets, Ordering::Relaxed),
-            PollEvent::MessageDelivered { octets, .. } => self.deliver(*octets),
+            PollEvent::MessageDelivered { octets, .. } => self.deliver(octets.get()),
             PollEvent::NothingNew { .. } | PollEvent::SessionEnded { .. } => self.enter(Phase::Ending),
             _ => {}
         }
@@ -132,10 +132,12 @@ impl Observer for Progress {
 mod tests {
     use super::*;
     use crate::ids::EntryId;
+    use crate::message::StoredSize;
     use crate::plan::maildrop::Listed;
-    use crate::pop3::MessageNumber;
+    use crate::pop3::{MessageNumber, ReportedSize};
 
     fn listed(number: u32, reported_size: Option<u64>) -> Listed {
+        let reported_size = reported_size.map(ReportedSize::new);
         Listed { number: MessageNumber::new(number).unwrap(), unique_id: None, reported_size }
     }
 
@@ -147,7 +149,8 @@ mod tests {
     fn deliver(progress: &Progress, listed: &Listed) {
         progress.on_event(&PollEvent::MessageOctets { number: listed.number, octets: 100 });
         let entry = EntryId::new(1);
-        progress.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", tmp_dirs: &[], octets: 90 });
+        let octets = StoredSize::new(90);
+        progress.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", tmp_dirs: &[], octets });
     }
 
     #[test]

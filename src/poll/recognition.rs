@@ -16,6 +16,7 @@ use crate::client::listing::Opened;
 use crate::client::listing_digest::ListingDigest;
 use crate::disk::Disk;
 use crate::maildir::Maildir;
+use crate::pop3::ReportedSize;
 use crate::state::clean_listing::{Circumstances, CleanListing};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
@@ -62,7 +63,7 @@ impl Poll {
         let mut profile = ServerProfile::new(hints, &self.account.endpoint, now);
         profile.expect(ListingDigest {
             messages: clean.messages,
-            octets: clean.octets.parse().unwrap_or(0),
+            octets: ReportedSize::new(clean.octets.parse().unwrap_or(0)),
             unique_ids: clean.unique_ids,
         });
         self.begin_session();
@@ -147,7 +148,13 @@ impl Poll {
             };
             let now = Circumstances { account: &account, state: &state, maildir: &maildir, clock };
             let ListingDigest { messages, octets, unique_ids } = clean.listing;
-            profile.keep(CleanListing::new((messages, octets, unique_ids), clean.skipped, now, store.now(), clean.due));
+            profile.keep(CleanListing::new(
+                (messages, octets.get(), unique_ids),
+                clean.skipped,
+                now,
+                store.now(),
+                clean.due,
+            ));
             profile.write(&disk, None);
         };
         Ok(state.with("write the hints", keep).await?)

@@ -12,9 +12,10 @@ use crate::delivery::Described;
 use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
 use crate::ids::{EntryId, InstanceId};
+use crate::message::WireSize;
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Fit, Remembered, Verified};
-use crate::pop3::UniqueId;
+use crate::pop3::{ReportedSize, UniqueId};
 use crate::routing::Routing;
 use crate::state::shown::Shown;
 
@@ -44,7 +45,7 @@ pub(super) struct Retrieval {
     /// Checks that responses belong to their commands.
     pub(super) in_step: InStep,
     /// The sizes of other messages whose headers were requested in this session.
-    pub(super) sizes_looked_at: HashSet<u64>,
+    pub(super) sizes_looked_at: HashSet<ReportedSize>,
     /// How many messages the check has proven so far.
     pub(super) shown: Shown,
     /// The time of this poll.
@@ -102,15 +103,15 @@ impl NameTimes {
 }
 
 impl Retrieval {
-    /// Returns the octets that a message is assumed to have.
+    /// Returns how many octets a message is assumed to take, in flight and on the disk.
     pub(super) fn size(&self, listed: &Listed) -> u64 {
-        listed.reported_size.or(self.beside.map(|expected| expected.each)).unwrap_or(0)
+        listed.reported_size.or(self.beside.map(|expected| expected.each)).map_or(0, ReportedSize::get)
     }
 
     /// Whether an expected size of a message did not come.
     pub(super) fn lacks_size(&self, arrival: &Arrival) -> bool {
         // STAT reported the sum of the sizes, so a missing size or 0 is none.
-        let put_off = self.sizes_put_off && arrival.listed().reported_size.is_none_or(|size| size == 0);
+        let put_off = self.sizes_put_off && arrival.listed().reported_size.is_none_or(ReportedSize::is_zero);
         put_off || (self.gives_sizes && arrival.fit() == Fit::Unsaid)
     }
 
@@ -246,8 +247,8 @@ pub(super) struct OtherSizes {
 pub(super) struct OtherSize {
     /// How it was listed.
     pub(super) listed: Listed,
-    /// How many octets came.
-    pub(super) octets: u64,
+    /// The size in which it came.
+    pub(super) octets: WireSize,
     /// Its entry, if its bytes came before.
     pub(super) entry: Option<EntryId>,
     /// The policy wants it deleted now.
@@ -275,9 +276,15 @@ impl OtherSizes {
         self.off >= PROBED && self.off / 3 >= self.exact.saturating_add(exact_before)
     }
 
-    /// Counts a message and the octets that came; `known` is its entry, if it is remembered, and whether this is due
+    /// Counts a message and the size in which it came; `known` is its entry, if it is remembered, and whether this is due
     /// for deletion. If it `came_before` in another size, its size has been counted.
-    pub(super) fn came(&mut self, arrival: &Arrival, octets: u64, known: Option<(EntryId, bool)>, came_before: bool) {
+    pub(super) fn came(
+        &mut self,
+        arrival: &Arrival,
+        octets: WireSize,
+        known: Option<(EntryId, bool)>,
+        came_before: bool,
+    ) {
         let (entry, is_due) = known.unzip();
         let is_due = is_due.unwrap_or(false);
         let is_far = match arrival.fit() {

@@ -27,9 +27,10 @@ use crate::delivery::publish::Delivered;
 use crate::disk::free_space::is_full;
 use crate::ids::EntryId;
 use crate::maildir::staging::{NotWritten, Received, Staging};
+use crate::message::StoredSize;
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Length, Removable, Verified, has_size, is_due};
-use crate::pop3::{Command, CommandKind, Event, MessageNumber, Response, Status, UniqueId};
+use crate::pop3::{Command, CommandKind, Event, MessageNumber, ReportedSize, Response, Status, UniqueId};
 use crate::watch;
 
 /// The most memory that complete messages waiting for the disk may hold, in bytes.
@@ -91,7 +92,7 @@ pub(super) struct Retriever<'a> {
     /// A size requested along with its message did not come.
     pub(super) sizes_do_not_come: bool,
     /// The sizes that came this way, in octets.
-    pub(super) sizes: HashMap<MessageNumber, u64>,
+    pub(super) sizes: HashMap<MessageNumber, ReportedSize>,
     /// Messages in flight whose size, requested along with them, exceeds the free space.
     oversized: HashSet<MessageNumber>,
     /// A message whose end may have been misplaced: accepted once the next response shows that it was not.
@@ -175,7 +176,7 @@ impl<'a> Retriever<'a> {
     /// Counts a safe message, and adds its deletion if the policy wants it.
     pub(super) fn note_safe(&mut self, safe: &Delivered<Arrival>) {
         self.done.safe += 1;
-        self.done.octets += safe.size();
+        self.done.octets += safe.size().get();
         if let Some(removable) = Removable::after_delivery(self.retrieval.removal, safe) {
             self.deletions.add(removable);
         }
@@ -336,7 +337,7 @@ impl<'a> Retriever<'a> {
 
     /// Notes that the server refused the oldest message in flight.
     fn refused(&mut self, response: &Response) {
-        let Some(listed) = self.completed(0) else { return };
+        let Some(listed) = self.completed(StoredSize::default()) else { return };
         if self.done.refused.refused(listed, response, |listed, response| tell_refused(self.events, listed, response)) {
             self.newest_first();
         }
@@ -461,15 +462,16 @@ impl<'a> Retriever<'a> {
         let taken = front.map_or(0, |listed| self.takes(listed));
         let free_space = self.retrieval.free_space.saturating_add(taken);
         // A message requested before its size was known may be listed with more than the free space.
-        let reported_size = reported_size.filter(|size| self.retrieval.beside.is_none() || *size <= free_space);
+        let reported_size = reported_size.filter(|size| self.retrieval.beside.is_none() || size.get() <= free_space);
         self.ceiling = Some(Ceiling::of(reported_size, self.retrieval.max_message_size, free_space));
     }
 
     /// Returns the error for a message that exceeds its ceiling. It ends the session: nobody knows how much more would
     /// come, and QUIT might make the server remove what was not stored.
-    fn too_long(&self, came: u64, Ceiling { most, because, .. }: Ceiling) -> PollError {
+    fn too_long(&self, came: StoredSize, Ceiling { most, because, .. }: Ceiling) -> PollError {
         let what = self.under_way.front().map(|listed| Message(listed, self.client.redactor()).to_string());
-        ClientError::TooLong(TooLong { what: what.unwrap_or_default(), came, most, because }).into()
+        let (what, came, most) = (what.unwrap_or_default(), came.get(), most.get());
+        ClientError::TooLong(TooLong { what, came, most, because }).into()
     }
 
     async fn flush(&mut self) -> Result<(), PollError> {
@@ -563,14 +565,14 @@ impl<'a> Retriever<'a> {
         Some((entry.id, is_due(&entry, self.retrieval.removal, self.retrieval.now)))
     }
 
-    /// Takes out the oldest message in flight, which is complete with this many octets, or refused. From now on it
-    /// takes the space that it needs, not what it was listed with.
-    fn completed(&mut self, octets: u64) -> Option<Listed> {
+    /// Takes out the oldest message in flight, which is complete with this size, or refused. From now on it takes the
+    /// space that it needs, not what it was listed with.
+    fn completed(&mut self, size: StoredSize) -> Option<Listed> {
         let listed = self.under_way.pop_front()?;
         self.answered += 1;
         self.window.completed(self.retrieval.size(&listed));
         let taken = self.takes(&listed);
-        self.retrieval.free_space = self.retrieval.free_space.saturating_add(taken).saturating_sub(octets);
+        self.retrieval.free_space = self.retrieval.free_space.saturating_add(taken).saturating_sub(size.get());
         Some(listed)
     }
 }

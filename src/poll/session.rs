@@ -18,7 +18,7 @@ use crate::client::{Client, ClientError};
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop, Sizes};
 use crate::plan::{Pass, Plan, next_due};
-use crate::pop3::{Capabilities, LoginDelay, MessageNumber, Response};
+use crate::pop3::{Capabilities, LoginDelay, MessageNumber, ReportedSize, Response};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::Entry;
@@ -311,7 +311,7 @@ impl Poll {
 /// report 0, or an outdated sum.
 fn tells_sizes(listing: &ListingDigest, maildrop: &Maildrop) -> bool {
     let mut sizes = maildrop.messages.iter().map(|listed| listed.reported_size);
-    sizes.try_fold(0_u64, |sum, size| sum.checked_add(size?)) == Some(listing.octets)
+    sizes.try_fold(ReportedSize::default(), |sum, size| sum.checked_add(size?)) == Some(listing.octets)
 }
 
 /// Returns the messages at which a session may have broken with this error.

@@ -17,6 +17,7 @@ use crate::forward::settlement::{Settled, settle};
 use crate::forward::{ForwardError, ForwardOptions, Live, SpoolUse, forward, spool_use};
 use crate::ids::InstanceId;
 use crate::plan::Plan;
+use crate::pop3::ReportedSize;
 use crate::state::error::StateError;
 use crate::state::store::{OpenOptions, Store};
 use crate::text::Count;
@@ -60,7 +61,11 @@ impl Poll {
         let looked = watch::blocking(move || spool_use(&*disk, &dir, &name)).await;
         // A delivery into the spool will report what cannot be read.
         let Ok(Ok(used)) = looked else { return };
-        let fit = fitting(&forward, used, plan.retrieve.iter().map(|listed| listed.reported_size.unwrap_or(0)));
+        let fit = fitting(
+            &forward,
+            used,
+            plan.retrieve.iter().map(|listed| listed.reported_size.map_or(0, ReportedSize::get)),
+        );
         let cut = plan.retrieve.len().saturating_sub(fit);
         if cut > 0 {
             plan.retrieve.truncate(fit);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::limits;
 use super::printable::excerpt;
+use super::reported_size::ReportedSize;
 
 /// The number of a message in this session, from 1. It has no meaning in another session (RFC 1939, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -193,7 +194,7 @@ pub struct Listed {
     /// The server's unique-id for it; None if UIDL gave none.
     pub unique_id: Option<UniqueId>,
     /// Its size in octets as reported by the server: only a hint.
-    pub reported_size: Option<u64>,
+    pub reported_size: Option<ReportedSize>,
 }
 
 /// A line of UIDL's answer: which message has which unique-id (RFC 1939, section 7).
@@ -226,7 +227,7 @@ pub struct ScanListing {
     /// The message's number in this session.
     pub number: MessageNumber,
     /// Its size in octets as reported by the server: only a hint, often wrong. Never allocate by it.
-    pub reported_size: u64,
+    pub reported_size: ReportedSize,
 }
 
 impl ScanListing {
@@ -238,7 +239,7 @@ impl ScanListing {
         let (number, rest) = message_number(line)?;
         let (word, _) = first_word(rest);
         let reported_size = decimal(word).ok_or_else(|| ListingError::Size { excerpt: excerpt(line) })?;
-        Ok(Self { number, reported_size })
+        Ok(Self { number, reported_size: ReportedSize::new(reported_size) })
     }
 }
 
@@ -248,7 +249,7 @@ pub struct DropListing {
     /// The number of messages, without those marked as deleted.
     pub count: u32,
     /// Their size in octets as reported by the server: only a hint.
-    pub reported_size: u64,
+    pub reported_size: ReportedSize,
 }
 
 impl DropListing {
@@ -266,7 +267,7 @@ impl DropListing {
         let missing = (count == 0 && size.is_empty()).then_some(0);
         let reported_size =
             decimal(size).or(missing).ok_or_else(|| ListingError::Size { excerpt: excerpt(text.as_bytes()) })?;
-        Ok(Self { count, reported_size })
+        Ok(Self { count, reported_size: ReportedSize::new(reported_size) })
     }
 }
 

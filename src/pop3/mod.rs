@@ -9,7 +9,7 @@
 //! - [`command`]: what the client says, how it is written on the wire and how it may appear in a log.
 //! - [`response`]: the greeting and the status line of an answer (RFC 1939, RFC 2449 section 8).
 //! - [`multi_line`]: where a long answer ends and which dots are not part of it (RFC 1939, section 3).
-//! - [`listing`]: the lines of STAT, LIST and UIDL.
+//! - [`listing`]: the lines of STAT, LIST and UIDL; [`ReportedSize`]: what they say about sizes.
 //! - [`capability`]: what CAPA announces (RFC 2449).
 //! - [`mechanism`]: the mechanisms for AUTH; [`crate::sasl`] implements their messages.
 //! - [`refusal`]: what a server means when it refuses a login.
@@ -35,6 +35,7 @@ pub mod state;
 
 mod gb18030;
 mod printable;
+mod reported_size;
 mod serial;
 
 pub use capability::{Capabilities, Expire, LoginDelay};
@@ -49,6 +50,7 @@ pub use multi_line::TakenDots;
 pub use refusal::{
     Refusal, goodbye, has_access_code, is_download_limit, is_too_soon, is_unknown_method, judge_access, judge_refusal,
 };
+pub use reported_size::ReportedSize;
 pub use response::{Greeting, Response, ResponseCode, Status};
 pub use serial::SessionSerial;
 pub use session::{Event, Session, Step};

@@ -12,7 +12,7 @@ use super::record::Record;
 use super::unique_id_index::UniqueIdIndex;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
 pub use crate::ids::{EntryId, MaildirNumber};
-use crate::pop3::UniqueId;
+use crate::pop3::{ReportedSize, UniqueId};
 
 /// The Maildirs that one message goes into, by number: nearly always just one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl UidState {
 
     /// Returns the latest quarantine of the message listed this way.
     #[must_use]
-    pub fn quarantine(&self, unique_id: &UniqueId, reported_size: Option<u64>) -> Option<Quarantine> {
+    pub fn quarantine(&self, unique_id: &UniqueId, reported_size: Option<ReportedSize>) -> Option<Quarantine> {
         self.quarantines.get(unique_id)?.get(reported_size)
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::trusted_time::TrustedTime;
 use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use crate::message::Digest;
-use crate::pop3::{Listed, UniqueId};
+use crate::pop3::{Listed, ReportedSize, UniqueId};
 
 /// Who a state belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Entry {
 pub struct Fingerprint {
     /// The size in octets that the server reported: a hint. None if it reported none, or if the message came in another
     /// size.
-    pub reported_size: Option<u64>,
+    pub reported_size: Option<ReportedSize>,
     /// The digest of its header. None if the header was never seen.
     pub header: Option<Digest>,
     /// The digest of all its bytes as stored. None if they were never seen, or were seen by an early version.
@@ -160,7 +160,7 @@ pub struct ListedAs {
     /// The server's unique-id for it.
     pub unique_id: UniqueId,
     /// The size in octets as reported by the server. None if it reports none, or if an early version did not record it.
-    pub reported_size: Option<u64>,
+    pub reported_size: Option<ReportedSize>,
 }
 
 impl ListedAs {

@@ -6,19 +6,20 @@
 use std::collections::BTreeMap;
 
 use super::entry::{ListedAs, Quarantine};
+use crate::pop3::ReportedSize;
 
 /// The quarantines, by size as listed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Quarantines {
     /// Those of messages listed with a size.
-    sized: BTreeMap<u64, (ListedAs, Quarantine)>,
+    sized: BTreeMap<ReportedSize, (ListedAs, Quarantine)>,
     /// That of a message listed without a size. It applies to any size, and replaces all others.
     sizeless: Option<(ListedAs, Quarantine)>,
 }
 
 impl Quarantines {
     /// Returns the quarantine of the message listed with this size. An unknown size matches any.
-    pub(super) fn get(&self, reported_size: Option<u64>) -> Option<Quarantine> {
+    pub(super) fn get(&self, reported_size: Option<ReportedSize>) -> Option<Quarantine> {
         let made = match reported_size {
             Some(size) => self.sized.get(&size).or(self.sizeless.as_ref()),
             None => self.iter().next(),
@@ -37,7 +38,7 @@ impl Quarantines {
     }
 
     /// Ends the quarantine of the message listed with this size.
-    pub(super) fn end(&mut self, reported_size: Option<u64>) {
+    pub(super) fn end(&mut self, reported_size: Option<ReportedSize>) {
         self.sizeless = None;
         match reported_size {
             Some(size) => _ = self.sized.remove(&size),
@@ -66,12 +67,15 @@ mod tests {
     #[test]
     fn an_unknown_size_speaks_of_any() {
         let mut quarantines = Quarantines::default();
-        let set = |quarantines: &mut Quarantines, reported_size, count| {
+        let set = |quarantines: &mut Quarantines, size: Option<u64>, count| {
+            let reported_size = size.map(ReportedSize::new);
             let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size };
             quarantines
                 .set(listed_as, Quarantine { kind: QuarantineReason::Refused, count, until: TrustedTime::FIRST });
         };
-        let count = |quarantines: &Quarantines, size| quarantines.get(size).map(|quarantine| quarantine.count);
+        let count = |quarantines: &Quarantines, size: Option<u64>| {
+            quarantines.get(size.map(ReportedSize::new)).map(|quarantine| quarantine.count)
+        };
         set(&mut quarantines, Some(1), 1);
         set(&mut quarantines, Some(2), 2);
         assert_eq!([Some(1), Some(2), Some(3)].map(|size| count(&quarantines, size)), [Some(1), Some(2), None]);

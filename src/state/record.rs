@@ -19,7 +19,7 @@ use super::entry::{
 use crate::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
 use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use crate::message::Digest;
-use crate::pop3::{UniqueId, decimal};
+use crate::pop3::{ReportedSize, UniqueId, decimal};
 
 pub use forwarding::{AppendIntent, FailedTries, ForwardRecord, MailboxUid};
 use writing::Fields;
@@ -81,8 +81,8 @@ pub enum Record {
     Resized {
         /// The entry.
         id: EntryId,
-        /// The size in octets.
-        reported_size: u64,
+        /// The size.
+        reported_size: ReportedSize,
     },
     /// `U`: the server now lists this message under another unique-id.
     Renamed {
@@ -436,6 +436,12 @@ impl Number for u32 {
 }
 
 impl Number for EntryId {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        u64::from_parts(amount, negative).map(Self::new)
+    }
+}
+
+impl Number for ReportedSize {
     fn from_parts(amount: u64, negative: bool) -> Option<Self> {
         u64::from_parts(amount, negative).map(Self::new)
     }

@@ -16,7 +16,7 @@ fn entry(id: u64) -> Entry {
         unique_id: Some(UniqueId::new(b"a b\xff%-").unwrap()),
         origin: Origin::Delivered,
         fingerprint: Fingerprint {
-            reported_size: Some(5_000_000_000),
+            reported_size: Some(ReportedSize::new(5_000_000_000)),
             header: Digest::parse(&[b'7'; 32]),
             whole: None,
         },
@@ -32,6 +32,11 @@ fn entry(id: u64) -> Entry {
         doubt: false,
         absent_since: None,
     }
+}
+
+/// A message that failed, as listed with this size.
+fn bad_one(size: Option<u64>) -> ListedAs {
+    ListedAs { unique_id: UniqueId::new(b"bad one").unwrap(), reported_size: size.map(ReportedSize::new) }
 }
 
 fn samples() -> Vec<Record> {
@@ -54,7 +59,6 @@ fn samples() -> Vec<Record> {
     bare.absent_since = Some(TrustedTime::of_record(3));
     let mut doubtful = entry(4);
     (doubtful.doubt, doubtful.intent) = (true, None);
-    let bad_one = |reported_size| ListedAs { unique_id: UniqueId::new(b"bad one").unwrap(), reported_size };
     bare.origin = Origin::Adopted;
     let mut dash = entry(3);
     dash.unique_id = UniqueId::new(b"-").ok();
@@ -75,7 +79,7 @@ fn samples() -> Vec<Record> {
         Record::Absent { ids: ids([4, 5]), trusted: TrustedTime::of_record(5) },
         Record::Present(ids([1])),
         Record::Forgotten(ids([u64::MAX - 1, u64::MAX])),
-        Record::Resized { id: EntryId::new(4), reported_size: 1 << 40 },
+        Record::Resized { id: EntryId::new(4), reported_size: ReportedSize::new(1 << 40) },
         Record::Renamed { id: EntryId::new(4), unique_id: UniqueId::new(b"new id").unwrap() },
         Record::Fingerprinted { id: EntryId::new(4), header: entry(1).fingerprint.header.unwrap() },
         Record::Quarantine {

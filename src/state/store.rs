@@ -24,7 +24,7 @@ use crate::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
 use crate::disk::{Dir, DirSync, Disk, HeldLock, sync_dirs_above};
 use crate::ids::{EntryId, InstanceId, MaildirNumber};
 use crate::message::Digests;
-use crate::pop3::UniqueId;
+use crate::pop3::{ReportedSize, UniqueId};
 
 pub use loading::LockedState;
 
@@ -104,8 +104,8 @@ pub struct NewDelivery {
     pub also: Vec<MaildirNumber>,
     /// The server's unique-id for it.
     pub unique_id: Option<UniqueId>,
-    /// The size in octets as reported by the server.
-    pub reported_size: Option<u64>,
+    /// The size as reported by the server.
+    pub reported_size: Option<ReportedSize>,
     /// What identifies it.
     pub digests: Digests,
     /// Whether it may have come incomplete.
@@ -460,7 +460,7 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub(crate) fn record_resized(&mut self, sizes: Vec<(EntryId, u64)>) -> Result<(), StateError> {
+    pub(crate) fn record_resized(&mut self, sizes: Vec<(EntryId, ReportedSize)>) -> Result<(), StateError> {
         if sizes.is_empty() {
             return Ok(());
         }

@@ -68,7 +68,7 @@ fn a_quarantine_is_remembered_until_the_message_is_fetched_or_deleted() {
     let mut store = bench.open().unwrap();
     let id = |name: &str| {
         let unique_id = UniqueId::new(name.as_bytes()).unwrap();
-        ListedAs { unique_id, reported_size: Some(14) }
+        ListedAs { unique_id, reported_size: Some(ReportedSize::new(14)) }
     };
     // Nothing has been delivered yet, so there is no file.
     store.record_quarantine(vec![id("a"), id("b"), id("c")], QuarantineReason::Refused).unwrap();
@@ -88,7 +88,7 @@ fn a_quarantine_stays_with_a_message_that_gets_another_unique_id() {
     let mut store = bench.open().unwrap();
     let ids: Vec<EntryId> = bench.record(&mut store, &["a", "b", "c"]).iter().map(Recorded::entry).collect();
     let id = |name: &str| UniqueId::new(name.as_bytes()).unwrap();
-    let listed_as = |name: &str| ListedAs { unique_id: id(name), reported_size: Some(14) };
+    let listed_as = |name: &str| ListedAs { unique_id: id(name), reported_size: Some(ReportedSize::new(14)) };
     for _ in 0..2 {
         store.record_quarantine(vec![listed_as("a"), listed_as("c")], QuarantineReason::OtherSize).unwrap();
     }
@@ -96,7 +96,8 @@ fn a_quarantine_stays_with_a_message_that_gets_another_unique_id() {
     // One of them gets the name that another one had.
     store.record_renamed(vec![(ids[0], id("c")), (ids[1], id("y")), (ids[2], id("z"))]).unwrap();
     let counts = |store: &Store| {
-        ["a", "b", "c", "y", "z"].map(|name| store.state().quarantine(&id(name), Some(14)).map_or(0, |one| one.count))
+        ["a", "b", "c", "y", "z"]
+            .map(|name| store.state().quarantine(&id(name), Some(ReportedSize::new(14))).map_or(0, |one| one.count))
     };
     assert_eq!(counts(&store), [0, 0, 2, 0, 3]);
     drop(store);

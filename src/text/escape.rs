@@ -25,6 +25,14 @@ pub(crate) fn cut_words(text: &str, most: usize) -> String {
     shown
 }
 
+/// Returns a text of at most this many characters; if it is longer, the last one is an ellipsis. Nothing is escaped.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().nth(most).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// Escapes characters. `room` octets are reserved, so that text without escapes does not grow and leaves no part of
 /// itself behind in freed memory.
 fn escaped(chars: impl Iterator<Item = char>, room: usize) -> String {
@@ -117,5 +125,7 @@ mod tests {
     fn what_is_cut_off_is_shown_by_an_ellipsis() {
         assert_eq!(cut_words("äöü", 3), "äöü");
         assert_eq!(cut_words("äöü\n", 3), "äöü…");
+        let short = |most| shortened("äöü\n", most);
+        assert_eq!([4, 3, 1].map(short), ["äöü\n", "äö…", "…"]);
     }
 }

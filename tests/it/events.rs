@@ -39,7 +39,7 @@ impl Observer for Diary {
             PollEvent::MessageReceived { listed, .. } => format!("received {}", listed.number),
             PollEvent::MessageRefused { listed, why } => format!("refused {}: {why}", listed.number),
             PollEvent::MessageDelivered { listed, file_name, octets, .. } => {
-                assert!(file_name.ends_with(&format!(",S={octets}")), "{file_name}");
+                assert!(file_name.ends_with(&format!(",S={}", octets.get())), "{file_name}");
                 format!("delivered {}", listed.number)
             }
             PollEvent::Deleted(entries) => format!("deleted {}", entries.len()),
@@ -117,7 +117,7 @@ fn the_octets_of_a_large_message_are_told_now_and_then() {
             let mut seen = self.0.lock().unwrap();
             match event {
                 PollEvent::MessageOctets { octets, .. } => (seen.0, seen.1) = (seen.0 + 1, seen.1 + octets),
-                PollEvent::MessageReceived { octets, .. } => seen.2 = *octets,
+                PollEvent::MessageReceived { octets, .. } => seen.2 = octets.get(),
                 _ => {}
             }
         }

@@ -72,7 +72,7 @@ const OLD: &[Old] = &[
     item("patience", "credential_wait"),
     item("Pace", "StallDetector"),
     item("Place", "InFlight, FileLocation, MessageDestination, Placement, Position, Slot"),
-    item("Places", "SearchPaths"),
+    item("Places", "SearchPaths, DestinationIndexes"),
     item("Link", "ConnectionInfo, Exposure"),
     item("Mask", "Redactor"),
     item("Memory", "ServerProfile"),
@@ -139,7 +139,6 @@ const STAYS: &[Stays] = &[
     stays("Place", "src/schedule/queue/place.rs", "a place is the permission to run a poll"),
     stays("Places", "src/watch/places.rs", "a place is the permission to run a poll"),
     stays("Places", "src/cli/fetch.rs", "a place is the permission to run a poll"),
-    stays("Places", "src/delivery/destination.rs", "the Maildirs that a message goes to"),
 ];
 
 /// What is searched. What others wrote, and this file, are left out.

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
 
 use mailferry::maildir::names::NameSource;
+use mailferry::message::StoredSize;
 use mailferry::pop3::UniqueId;
 
 use crate::delivered::{assert_same_mail, make_maildir};
@@ -78,7 +79,7 @@ fn a_maildir_of_ten_thousand_is_adopted_without_a_download() {
                 let unique_id = UniqueId::new(format!("u{n}").as_bytes()).unwrap();
                 let name =
                     names.next(Duration::from_secs(1), mailferry::ids::InstanceId::new(0xfeed), Some(&unique_id));
-                format!("new/{}", name.published(content.len() as u64))
+                format!("new/{}", name.published(StoredSize::new(content.len() as u64)))
             }
         };
         fs::write(maildir.join(name), content).unwrap();
@@ -112,7 +113,7 @@ fn a_hash_by_chance_is_no_message() {
         mailferry::ids::InstanceId::new(0xfeed),
         Some(&unique_id),
     );
-    fs::write(maildir.join("new").join(name.published(other.len() as u64)), &other).unwrap();
+    fs::write(maildir.join("new").join(name.published(StoredSize::new(other.len() as u64))), &other).unwrap();
     env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("nothing to adopt");
     env.run(&["fetch", "--new-state"]).expect(0).says("1 new message");
 }

@@ -9,7 +9,7 @@ use mailferry::clock::trusted_time::TrustedTime;
 use mailferry::plan::maildrop::{Maildrop, MaildropBuilder};
 use mailferry::client::listing_digest::{ListingDigest, ListingDigester};
 use mailferry::plan::{Done, Pass, Plan, PlanInput, Policy, Seen};
-use mailferry::pop3::{Command, DropListing, Event, ScanListing, Session, UniqueIdListing};
+use mailferry::pop3::{Command, DropListing, Event, ReportedSize, ScanListing, Session, UniqueIdListing};
 use mailferry::state::entries::UidState;
 
 use crate::remembered;
@@ -40,7 +40,7 @@ const CHUNK: usize = 64 << 10;
 #[bench::lines_100_000(args = (100_000), setup = asked_uidl)]
 fn recognised((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, Option<ListingDigest>) {
     let mut digester = ListingDigester::default();
-    digester.stat(DropListing { count: 1, reported_size: 1 });
+    digester.stat(DropListing { count: 1, reported_size: ReportedSize::new(1) });
     session.take_lines_together(true);
     let (mut from, mut to) = (0, 0);
     while to < answer.len() {
@@ -98,14 +98,14 @@ fn list((mut session, answer): (Session, Vec<u8>)) -> (Session, Vec<u8>, Maildro
 /// The answers that the numbers from 1 to this one have.
 fn told(count: u32) -> MaildropBuilder {
     let mut builder = MaildropBuilder::default();
-    builder.stat(DropListing { count, reported_size: 0 });
+    builder.stat(DropListing { count, reported_size: ReportedSize::new(0) });
     builder.unique_ids_follow();
     let numbers = || (1..=count).map(|number| (number, samples::number(number)));
     for (name, number) in numbers() {
         builder.unique_id(UniqueIdListing { number, unique_id: samples::unique_id(name) });
     }
     for (name, number) in numbers() {
-        builder.size(ScanListing { number, reported_size: samples::size(name) });
+        builder.size(ScanListing { number, reported_size: ReportedSize::new(samples::size(name)) });
     }
     builder
 }

@@ -37,7 +37,7 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
         id: EntryId::new(u64::from(number)),
         unique_id: Some(samples::unique_id(number)),
         origin: Origin::Delivered,
-        fingerprint: Fingerprint { reported_size: Some(samples::size(number)), header, whole: None },
+        fingerprint: Fingerprint { reported_size: Some(ReportedSize::new(samples::size(number))), header, whole: None },
         delivered_at: NOW.wall,
         delivered_trusted: TrustedTime::of_record(u64::from(number) * 60),
         intent: intent.map(Box::new),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::poll::progress::{Phase, Snapshot};
-use crate::text::{Size, Span};
+use crate::text::{Size, Span, shortened};
 
 /// The time over which a rate is averaged, in seconds.
 const WINDOW: f64 = 5.0;
@@ -76,7 +76,7 @@ impl Progress {
     pub(super) fn line(&self, name: &str, columns: usize, most: u64) -> String {
         let Snapshot { phase, planned, delivered, octets, planned_octets, .. } = self.seen;
         if phase != Phase::Retrieving {
-            return cut(&format!("{name}  {}", words(phase)), columns);
+            return shortened(&format!("{name}  {}", words(phase)), columns);
         }
         let count = format!("{}/{planned}", delivered.min(planned));
         let size = match planned_octets {
@@ -109,7 +109,7 @@ impl Progress {
         lines
             .into_iter()
             .find(|line| line.chars().count() <= columns)
-            .unwrap_or_else(|| cut(&line(&narrow, &[0]), columns))
+            .unwrap_or_else(|| shortened(&line(&narrow, &[0]), columns))
     }
 
     /// Draws how much is done, by octets if they are known.
@@ -159,14 +159,6 @@ fn as_f64(octets: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
     let octets = octets as f64;
     octets
-}
-
-/// Truncates a line that is too long.
-pub(super) fn cut(line: &str, columns: usize) -> String {
-    if line.chars().count() <= columns {
-        return line.to_owned();
-    }
-    line.chars().take(columns.saturating_sub(1)).chain(['\u{2026}']).collect()
 }
 
 #[cfg(test)]

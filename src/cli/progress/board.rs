@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::{Progress, cut, rate_in_words};
+use super::account::{Progress, rate_in_words};
 use crate::cli::terminal::Size;
 use crate::poll::progress::{Phase, Progress as Numbers, Snapshot};
-use crate::text::{Count, Size as Octets};
+use crate::text::{Count, Size as Octets, shortened};
 
 /// The maximum number of accounts with a line; nobody can follow more.
 const MOST_LINES: usize = 10;
@@ -91,7 +91,7 @@ impl Board {
         let width = shown.iter().map(|running| running.account.chars().count()).max().unwrap_or(0).min(columns / 3);
         let most = shown.iter().map(|running| running.progress.seen().planned).max().unwrap_or(0);
         let line = |running: &&Running| {
-            let name = cut(&running.account, width);
+            let name = shortened(&running.account, width);
             running.progress.line(&format!("{name:width$}"), columns, most)
         };
         let mut lines: Vec<String> = shown.iter().map(line).collect();
@@ -118,7 +118,7 @@ impl Board {
             format!("{done}{polled}; {size}{rate}"),
             format!("{done}; {size}{rate}"),
         ];
-        lines.into_iter().find(|line| line.chars().count() <= columns).unwrap_or_else(|| cut(&done, columns))
+        lines.into_iter().find(|line| line.chars().count() <= columns).unwrap_or_else(|| shortened(&done, columns))
     }
 }
 
@@ -127,16 +127,21 @@ mod tests {
     use super::*;
     use crate::client::Redactor;
     use crate::ids::EntryId;
+    use crate::message::StoredSize;
     use crate::plan::Plan;
     use crate::plan::maildrop::Listed;
     use crate::poll::events::{Observer as _, PollEvent};
-    use crate::pop3::MessageNumber;
+    use crate::pop3::{MessageNumber, ReportedSize};
     use crate::secret::Secret;
 
     const TERMINAL: Size = Size { columns: 80, rows: 24 };
 
     fn listed(number: u32) -> Listed {
-        Listed { number: MessageNumber::new(number).unwrap(), unique_id: None, reported_size: Some(10_486) }
+        Listed {
+            number: MessageNumber::new(number).unwrap(),
+            unique_id: None,
+            reported_size: Some(ReportedSize::new(10_486)),
+        }
     }
 
     /// Half of a hundred messages of a mebibyte in total have arrived.
@@ -152,7 +157,7 @@ mod tests {
                 entry,
                 file_name: "1",
                 tmp_dirs: &[],
-                octets: 10_000,
+                octets: StoredSize::new(10_000),
             });
         }
         Arc::new(numbers)

@@ -24,7 +24,7 @@ impl fmt::Display for Message<'_> {
         }
         if let Some(size) = self.0.reported_size {
             let comma = if more.is_empty() { "" } else { ", " };
-            write!(more, "{comma}{}", Size(size))?;
+            write!(more, "{comma}{}", Size(size.get()))?;
         }
         if more.is_empty() { Ok(()) } else { write!(f, " ({more})") }
     }
@@ -33,13 +33,13 @@ impl fmt::Display for Message<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pop3::{MessageNumber, UniqueId};
+    use crate::pop3::{MessageNumber, ReportedSize, UniqueId};
 
     fn listed(unique_id: &str) -> Listed {
         Listed {
             number: MessageNumber::new(1).unwrap(),
             unique_id: UniqueId::new(unique_id.as_bytes()).ok(),
-            reported_size: Some(1024),
+            reported_size: Some(ReportedSize::new(1024)),
         }
     }
 

@@ -84,3 +84,41 @@ fn what_was_compared_in_this_poll_is_not_missing_while_others_under_its_name_wai
     assert_eq!(absent(&compared, &listing), []);
     assert_eq!(absent(&compared, &maildrop(&[("b", 1)])), ids([1, 2]), "the name is not listed any more");
 }
+
+#[test]
+fn many_messages_alike_cost_what_others_do() {
+    let begun = std::time::Instant::now();
+    let many = 150_000;
+    let entries = (1..=many).map(|id| entry(id, "a", "A", 1, 0)).collect();
+    let listing = maildrop(&vec![("a", 2); usize::try_from(many).unwrap() + 1]);
+    let plan = decide(&listing, &state(entries), &NO_TOP, &[]);
+    assert_eq!(plan.retrieve.len(), listing.messages.len());
+    // Searching for each pair in turn would take minutes.
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn messages_that_share_a_unique_id_are_told_apart_by_their_headers() {
+    let listing = maildrop(&[("a", 1), ("a", 1), ("a", 1)]);
+    let nothing_known = decide(&listing, &state(vec![]), &KEEP, &[]);
+    assert_eq!(retrieved(&nothing_known), [1, 2, 3]);
+    let one_known = state(vec![entry(1, "a", "B", 1, 0)]);
+    assert_eq!(retrieved(&decide(&listing, &one_known, &KEEP, &["A", "B", "C"])), [1, 3]);
+    let two_alike = state(vec![entry(1, "a", "A", 1, 0), entry(2, "a", "A", 1, 0)]);
+    assert_eq!(retrieved(&decide(&listing, &two_alike, &KEEP, &["A", "A", "A"])), [1, 2, 3], "each may be the third");
+    assert_eq!(retrieved(&decide(&maildrop(&[("a", 1), ("a", 1)]), &two_alike, &KEEP, &["A", "A"])), [0_u32; 0]);
+    // Of two that are listed, the one whose header was not seen may be the remembered one.
+    let (two, seen) = (maildrop(&[("a", 1), ("a", 1)]), saw(digest("B")));
+    let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
+    assert_eq!(retrieved(&PlanInput::new(&two, &one_known, done, NOW).plan(&KEEP, &seen)), [1, 2]);
+    let all_known = state((1..=3).map(|id| entry(id, "a", "x", 1, 0)).collect());
+    assert_eq!(look_at(&listing, &all_known, &KEEP, &HashSet::new(), NOW), [], "the counts agree");
+}
+
+#[test]
+fn an_absent_message_under_the_same_unique_id_asks_for_no_header_at_every_poll() {
+    let mut gone = entry(1, "a", "A", 1, 50);
+    gone.absent_since = Some(ago(DAY));
+    let state = state(vec![gone, entry(2, "a", "B", 2, 0)]);
+    assert_eq!(look_at(&maildrop(&[("a", 2)]), &state, &KEEP, &HashSet::new(), NOW), []);
+}

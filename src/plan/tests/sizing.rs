@@ -4,7 +4,7 @@ use super::*;
 fn unsized_listing(names: &[&str], octets: u64) -> Maildrop {
     let mut listing = maildrop(&names.iter().map(|name| (*name, 0)).collect::<Vec<_>>());
     listing.messages.iter_mut().for_each(|listed| listed.reported_size = None);
-    listing.sizes_put_off = Some(octets);
+    listing.sizes_put_off = Some(ReportedSize::new(octets));
     listing
 }
 
@@ -12,7 +12,7 @@ fn expected(listing: &Maildrop, state: &UidState, policy: &Policy) -> Option<(u6
     let (tried, compared, compared_as) = (HashSet::new(), HashSet::new(), HashSet::new());
     let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
     let expected = PlanInput::new(listing, state, done, NOW).sizes_may_wait(policy)?;
-    Some((expected.octets.get(), expected.each))
+    Some((expected.octets.get(), expected.each.get()))
 }
 
 /// Two messages of 10 and 20 octets.

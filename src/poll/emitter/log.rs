@@ -40,7 +40,7 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
         PollEvent::MessageDelivered { listed, file_name, tmp_dirs, octets, .. } if enabled!(Level::DEBUG) => {
             for maildir in tmp_dirs.iter().filter_map(|tmp| tmp.path().parent()) {
                 let (number, new) = (listed.number, maildir.join("new"));
-                debug!("message {number} ({octets} octets) is delivered as {}/{file_name}", new.display());
+                debug!("message {number} ({} octets) is delivered as {}/{file_name}", octets.get(), new.display());
             }
         }
         PollEvent::Stopping { under_way } => debug!("stopping: {under_way} messages are under way"),

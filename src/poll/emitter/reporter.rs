@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::account::AccountName;
 use crate::account_history::History;
 use crate::ids::EntryId;
+use crate::message::WireSize;
 use crate::plan::Plan;
 use crate::plan::maildrop::Listed;
 use crate::poll::error::PollError;
@@ -54,7 +55,7 @@ impl Reporter {
             PollEvent::CannotSync => report.unsyncable = true,
             PollEvent::MessageDelivered { octets, .. } => {
                 report.retrieved += 1;
-                report.octets += octets;
+                report.octets += octets.get();
             }
             PollEvent::MessageRefused { listed, why } => self.refused.add(listed, *why),
             PollEvent::MessageFailed { listed, why } => report.failed.add(listed, *why),
@@ -105,9 +106,9 @@ fn deleted(report: &mut PollReport, entries: &[EntryId]) {
     entries.iter().for_each(|entry| _ = report.undeletable.remove(entry));
 }
 
-fn of_other_size(report: &mut PollReport, those: &[(&Listed, u64)], messages: usize) {
+fn of_other_size(report: &mut PollReport, those: &[(&Listed, WireSize)], messages: usize) {
     for (listed, octets) in those {
-        let size = listed.reported_size.unwrap_or(0);
+        let (size, octets) = (listed.reported_size.unwrap_or_default().get(), octets.get());
         report.other_sizes.add(listed, format_args!("was listed with {size} octets, and {octets} came"));
     }
     report.other_sizes.absorb(Tally::unnamed(messages.saturating_sub(those.len())));

@@ -68,15 +68,24 @@ fn shows_different_unique_ids_differently() {
 
 #[test]
 fn reads_a_scan_listing() {
-    assert_eq!(ScanListing::parse(b"1 120"), Ok(ScanListing { number: number(1), reported_size: 120 }));
-    assert_eq!(ScanListing::parse(b"2  200  octets more"), Ok(ScanListing { number: number(2), reported_size: 200 }));
-    assert_eq!(ScanListing::parse(b"+OK 2 0"), Ok(ScanListing { number: number(2), reported_size: 0 }));
+    assert_eq!(
+        ScanListing::parse(b"1 120"),
+        Ok(ScanListing { number: number(1), reported_size: ReportedSize::new(120) })
+    );
+    assert_eq!(
+        ScanListing::parse(b"2  200  octets more"),
+        Ok(ScanListing { number: number(2), reported_size: ReportedSize::new(200) })
+    );
+    assert_eq!(
+        ScanListing::parse(b"+OK 2 0"),
+        Ok(ScanListing { number: number(2), reported_size: ReportedSize::new(0) })
+    );
 }
 
 #[test]
 fn takes_sizes_of_more_than_32_bits() {
-    assert_eq!(ScanListing::parse(b"1 4294967400").unwrap().reported_size, 4_294_967_400);
-    assert_eq!(ScanListing::parse(b"1 18446744073709551615").unwrap().reported_size, u64::MAX);
+    assert_eq!(ScanListing::parse(b"1 4294967400").unwrap().reported_size.get(), 4_294_967_400);
+    assert_eq!(ScanListing::parse(b"1 18446744073709551615").unwrap().reported_size.get(), u64::MAX);
 }
 
 #[test]
@@ -89,13 +98,13 @@ fn refuses_sizes_that_are_none() {
 
 #[test]
 fn reads_a_drop_listing_and_passes_over_what_follows() {
-    assert_eq!(DropListing::parse("2 320"), Ok(DropListing { count: 2, reported_size: 320 }));
+    assert_eq!(DropListing::parse("2 320"), Ok(DropListing { count: 2, reported_size: ReportedSize::new(320) }));
     for empty in ["0 0", "0", " 0 "] {
-        assert_eq!(DropListing::parse(empty), Ok(DropListing { count: 0, reported_size: 0 }));
+        assert_eq!(DropListing::parse(empty), Ok(DropListing { count: 0, reported_size: ReportedSize::new(0) }));
     }
     assert_eq!(
         DropListing::parse(" 3   5000000000 octets in all"),
-        Ok(DropListing { count: 3, reported_size: 5_000_000_000 })
+        Ok(DropListing { count: 3, reported_size: ReportedSize::new(5_000_000_000) })
     );
 }
 

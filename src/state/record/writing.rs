@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::clock::trusted_time::TrustedTime;
 use crate::ids::{EntryId, InstanceId, MaildirNumber};
 use crate::message::Digest;
+use crate::pop3::ReportedSize;
 use crate::state::entry::{Entry, ListedAs, Origin};
 
 /// Appends fields to a line.
@@ -211,6 +212,12 @@ impl Plain for TrustedTime {
 }
 
 impl Plain for EntryId {
+    fn write(&self, line: &mut Vec<u8>) {
+        self.get().write(line);
+    }
+}
+
+impl Plain for ReportedSize {
     fn write(&self, line: &mut Vec<u8>) {
         self.get().write(line);
     }
