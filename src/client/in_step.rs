@@ -7,7 +7,10 @@
 //! to do.
 //!
 //! If sizes are asked for beside the messages, the answer to the last LIST looks like one to STAT except for the total
-//! size, so that must match, too. The same holds after headers, whose answers decide what is recorded.
+//! size, so that must match, too. The same holds after headers, whose answers decide what is recorded. And before
+//! messages are deleted: where another message has taken the place of one during the session, though no server may let
+//! that happen (RFC 1939, section 4), the numbers no longer mean what was retrieved under them. There a unique-id that the
+//! server does not tell is no reason to end the session.
 //!
 //! The first line of a message may pass for the answer to NOOP and, on some servers, which put its number and size
 //! there, for one to STAT with another total. Such an answer is not certain: a later one, if only that to QUIT, must
@@ -26,20 +29,33 @@ pub(crate) struct InStep {
     /// The total size that it reported.
     octets: Option<ReportedSize>,
     /// Whether the total must match as well.
-    wants_the_sum: bool,
+    sum: Sum,
     /// Whether only the right command can have produced the last answer.
     is_sure: bool,
     /// The message that was asked for last, if its unique-id is known.
     last: Option<(MessageNumber, UniqueId)>,
     /// The message whose unique-id was asked for because STAT's answer did not match.
     asked: Option<(MessageNumber, UniqueId)>,
+    /// Whether STAT's last answer had the right number of messages.
+    is_number_right: bool,
+}
+
+/// Whether the total size that STAT reports must match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sum {
+    /// No: the number of messages is enough.
+    Ignored,
+    /// If not, the unique-id of a message must, if the server tells it.
+    OrUniqueId,
+    /// If not, the unique-id of a message must.
+    Needed,
 }
 
 impl InStep {
     /// Expects what STAT reported at the start of the session.
     pub(crate) fn new(told: Option<DropListing>) -> Self {
         let (count, octets) = told.map(|told| (told.count, told.reported_size)).unzip();
-        Self { count, octets, wants_the_sum: false, is_sure: false, last: None, asked: None }
+        Self { count, octets, sum: Sum::Ignored, is_sure: false, last: None, asked: None, is_number_right: false }
     }
 
     /// Expects what follows headers, the last of which is that of `last`.
@@ -55,7 +71,12 @@ impl InStep {
 
     /// Makes the total size count: other commands in flight have answers like STAT's, except for the total.
     pub(crate) fn wants_the_sum(&mut self) {
-        self.wants_the_sum = true;
+        self.sum = Sum::Needed;
+    }
+
+    /// Makes the total size count, because messages are to be deleted by their numbers.
+    pub(crate) fn leads_to_deletions(&mut self) {
+        self.sum = self.sum.max(Sum::OrUniqueId);
     }
 
     /// Whether only the right command can have produced the last answer. If not, a later answer decides.
@@ -91,9 +112,13 @@ impl InStep {
             CommandKind::Stat => {
                 let listing = listing();
                 let has_the_sum = listing.is_some_and(|listing| Some(listing.reported_size) == self.octets);
-                let is_it =
-                    |listing: DropListing| Some(listing.count) == self.count && (has_the_sum || !self.wants_the_sum);
-                if listing.is_some_and(is_it) {
+                self.is_number_right = listing.is_some_and(|listing| Some(listing.count) == self.count);
+                let sum_will_do = match self.sum {
+                    Sum::Ignored => true,
+                    Sum::OrUniqueId => has_the_sum || self.last.is_none(),
+                    Sum::Needed => has_the_sum,
+                };
+                if self.is_number_right && sum_will_do {
                     self.is_sure = has_the_sum;
                     return Ok(None);
                 }
@@ -105,6 +130,10 @@ impl InStep {
                 Ok(Some(Command::Uidl(Some(number))))
             }
             CommandKind::Uidl(_) => {
+                if self.is_number_right && self.sum == Sum::OrUniqueId && response.status == Status::Err {
+                    self.is_sure = false;
+                    return Ok(None);
+                }
                 let asked = self.asked.as_ref().map(|(_, unique_id)| unique_id);
                 if asked.is_none() || response.unique_id.as_deref() != asked {
                     return Err(out_of_step());
@@ -201,6 +230,34 @@ mod tests {
         assert_eq!(next_after(uidl, "+OK 4 abc"), Ok(None));
         assert_eq!(next_after(CommandKind::Stat, "+OK 4 400"), Ok(Some(uidl)));
         assert!(next_after(uidl, "+OK 400 octets").is_err(), "that is the answer to RETR");
+    }
+
+    #[test]
+    fn before_deletions_another_sum_needs_a_unique_id_where_there_is_one() {
+        let (stat, uidl) = (CommandKind::Stat, CommandKind::Uidl(MessageNumber::new(4)));
+        let listed = |unique_id: Option<&[u8]>| Listed {
+            number: MessageNumber::new(4).unwrap(),
+            unique_id: unique_id.map(|unique_id| UniqueId::new(unique_id).unwrap()),
+            reported_size: None,
+        };
+        let after = |unique_id, answers: &[(CommandKind, &str)]| {
+            let mut in_step = InStep::new(STAT);
+            in_step.leads_to_deletions();
+            in_step.retrieves(&listed(unique_id));
+            let mut next = Ok(None);
+            for (to, line) in answers {
+                next = in_step.on_response(*to, &response(*to, line));
+            }
+            next.map(|next| (next.map(|command| command.kind()), in_step.is_sure()))
+        };
+        let named = Some(&b"abc"[..]);
+        assert_eq!(after(named, &[(stat, "+OK 4 1000")]), Ok((None, true)));
+        assert_eq!(after(named, &[(stat, "+OK 4 999")]), Ok((Some(uidl), false)));
+        assert_eq!(after(named, &[(stat, "+OK 4 999"), (uidl, "+OK 4 abc")]), Ok((None, true)));
+        assert!(after(named, &[(stat, "+OK 4 999"), (uidl, "+OK 4 abcd")]).is_err(), "another message has its number");
+        assert_eq!(after(named, &[(stat, "+OK 4 999"), (uidl, "-ERR no")]), Ok((None, false)));
+        assert!(after(named, &[(stat, "+OK 5 999"), (uidl, "-ERR no")]).is_err(), "nothing is right");
+        assert_eq!(after(None, &[(stat, "+OK 4 999")]), Ok((None, false)), "there is nothing to ask for");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Marks safe messages as deleted (DELE), once everything is retrieved.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::client::{Client, ClientError};
 use crate::ids::EntryId;
@@ -10,8 +10,9 @@ use crate::pop3::{CommandKind, Event, MessageNumber, Response, Status};
 /// The DELEs of a session.
 #[derive(Debug, Default)]
 pub(super) struct Deletions {
-    /// Messages that may be deleted and for which no DELE has been sent.
-    waiting: VecDeque<Removable>,
+    /// Messages that may be deleted and for which no DELE has been sent. The highest number goes first: some servers
+    /// number what is left anew as soon as a message is marked, and then lower numbers still mean what they did.
+    waiting: BTreeMap<MessageNumber, Removable>,
     /// DELEs in flight, the oldest first.
     asked: VecDeque<(MessageNumber, EntryId)>,
     /// Entries whose messages the server has marked; removed only once it acknowledges QUIT.
@@ -27,17 +28,23 @@ pub(super) struct Deletions {
 impl Deletions {
     /// Starts with the deletions in the plan.
     pub(super) fn new(planned: Vec<Removable>) -> Self {
-        Self { waiting: planned.into(), ..Self::default() }
+        let waiting = planned.into_iter().map(|removable| (removable.number(), removable)).collect();
+        Self { waiting, ..Self::default() }
     }
 
     /// Adds a message that may be deleted.
     pub(super) fn add(&mut self, removable: Removable) {
-        self.waiting.push_back(removable);
+        self.waiting.insert(removable.number(), removable);
     }
 
     /// Drops the waiting deletions for which `stays` returns true.
     pub(super) fn leave(&mut self, stays: impl Fn(EntryId) -> bool) {
-        self.waiting.retain(|removable| !stays(removable.entry()));
+        self.waiting.retain(|_, removable| !stays(removable.entry()));
+    }
+
+    /// Whether nothing is to be deleted so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Stops sending DELEs for the rest of the session.
@@ -49,7 +56,7 @@ impl Deletions {
     pub(super) fn ask_ahead(&mut self, client: &mut Client) -> Result<(), ClientError> {
         while !self.cancelled
             && client.outstanding() < client.window()
-            && let Some(removable) = self.waiting.pop_front()
+            && let Some((_, removable)) = self.waiting.pop_last()
         {
             client.delete(&removable)?;
             self.asked.push_back((removable.number(), removable.entry()));

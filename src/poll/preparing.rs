@@ -9,7 +9,7 @@ use super::Poll;
 use super::deletions::Deletions;
 use super::error::PollError;
 use super::retrieval::{Explained, NameTimes, Retrieval};
-use crate::account::Account;
+use crate::account::{Account, RemovalPolicy};
 use crate::client::in_step::InStep;
 use crate::client::listing::sizes_of;
 use crate::client::{Client, ClientError};
@@ -77,6 +77,10 @@ impl Poll {
         if synced == DirSync::Unsupported {
             deletions.cancel();
         }
+        let mut in_step = InStep::new(maildrop.told);
+        if self.account.removal == RemovalPolicy::AfterDelivery || !deletions.is_empty() {
+            in_step.leads_to_deletions();
+        }
         let store = state.read()?;
         Ok(Retrieval {
             messages: messages.into(),
@@ -89,7 +93,7 @@ impl Poll {
             remembered,
             kept_before: self.closed.before(),
             is_whole: maildrop.complete && leaves_nothing(plan),
-            in_step: InStep::new(maildrop.told),
+            in_step,
             sizes_looked_at: HashSet::new(),
             shown,
             now: store.now(),

@@ -52,6 +52,7 @@ mod lost_state;
 mod mechanisms;
 mod memory;
 mod modes;
+mod numbers;
 mod oauth;
 mod old_words;
 mod one_at_a_time;

@@ -103,6 +103,10 @@ pub(crate) struct Behaviour {
     pub(crate) new_names: bool,
     /// The unique-ids are the numbers, so they shift when a message is deleted.
     pub(crate) counts: bool,
+    /// A message that is marked is not counted any more: those behind it move up at once.
+    pub(crate) moves_up: bool,
+    /// When all was retrieved, the first message goes and this one comes, in the same session, and the rest moves up.
+    pub(crate) exchange: Option<Message>,
     /// A command with this prefix always makes it close the connection.
     pub(crate) closes_at: Option<String>,
     /// Only this many messages that were not retrieved yet are listed.
@@ -141,6 +145,8 @@ impl Default for Behaviour {
             expire_0: false,
             new_names: false,
             counts: false,
+            moves_up: false,
+            exchange: None,
             closes_at: None,
             window: None,
             next_faults: None,

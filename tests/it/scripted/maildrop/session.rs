@@ -276,6 +276,9 @@ impl<'a> Conversation<'a> {
     /// Returns the index of a message that exists and is not marked.
     fn find(&self, number: &str) -> Option<usize> {
         let place = number.trim().parse::<usize>().ok()?.checked_sub(1)?;
+        if self.behaviour.moves_up {
+            return (0..self.listed.len()).filter(|place| !self.marked.contains(place)).nth(place);
+        }
         (place < self.listed.len() && !self.marked.contains(&place)).then_some(place)
     }
 
@@ -310,6 +313,15 @@ impl<'a> Conversation<'a> {
         }
         self.taken.insert(place);
         *lock(self.contents).retrieved.entry(message.uid).or_default() += 1;
+        if self.taken.len() == self.listed.len()
+            && let Some(new) = self.behaviour.exchange.take()
+        {
+            self.listed.remove(0);
+            self.listed.push(new);
+            let mut contents = lock(self.contents);
+            contents.messages = self.listed.clone();
+            contents.behaviour.exchange = None;
+        }
         Some(())
     }
 
