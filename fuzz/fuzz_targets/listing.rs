@@ -20,13 +20,13 @@ fuzz_target!(|line: &[u8]| {
     }
     match ScanListing::parse(line) {
         Ok(listing) => {
-            let again = format!("{} {}", listing.number, listing.reported_size);
+            let again = format!("{} {}", listing.number, listing.reported_size.get());
             assert_eq!(ScanListing::parse(again.as_bytes()), Ok(listing));
         }
         Err(error) => assert!(!error.to_string().contains(char::is_control)),
     }
     if let Ok(listing) = DropListing::parse(&String::from_utf8_lossy(line)) {
-        let again = format!("{} {}", listing.count, listing.reported_size);
+        let again = format!("{} {}", listing.count, listing.reported_size.get());
         assert_eq!(DropListing::parse(&again), Ok(listing));
     }
 });

@@ -13,6 +13,7 @@ use mailferry::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
 use mailferry::disk::{Disk as _, RealDisk};
 use mailferry::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use mailferry::message::MessageDigester;
+use mailferry::pop3::ReportedSize;
 use mailferry::state::entries::{Entry, Fingerprint, Identity, Intent, KnownMaildir, Origin, UidState};
 use mailferry::state::journal::{self, BadJournal, Durability, Journal};
 use mailferry::state::record::Record;
