@@ -139,7 +139,10 @@ impl Poll {
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
             || messages.is_empty() && !watch::is_cut_short() && self.is_one_of_few_lost(&error);
-        self.note_where_it_broke(messages, state).await?;
+        // What cannot be written here says nothing about the message. It comes last from now on, and is no more delayed.
+        if self.pass != Pass::Isolated || !matches!(error, PollError::Maildir { .. }) {
+            self.note_where_it_broke(messages, state).await?;
+        }
         self.left = self.left.max(to_isolate.len());
         self.broken += 1;
         if !goes_on || self.broken > MOST_BROKEN {
