@@ -19,6 +19,7 @@ use crate::forward::Stranded;
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
+use crate::state::ownership;
 use crate::state::room::{Room, Share};
 use crate::state::store::{LockedState, OpenOptions, Store};
 use crate::watch::{self, Needed};
@@ -44,6 +45,7 @@ impl Poll {
                 ServerProfile::new(file, &account.endpoint, store.now())
             };
             let Some(locked) = locked else {
+                ownership::check_for_look(&*disk, &dir, account.name.as_str())?;
                 let store = Store::look(Arc::clone(&disk), &dir, &account, &open_options)?;
                 let unusable = match options.other_maildir {
                     OtherMaildirPolicy::Refuse => look(&*disk, &store, &account)?,

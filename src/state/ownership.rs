@@ -34,6 +34,14 @@ pub fn check_place(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), Sta
     check_open_to_all(disk, dir)
 }
 
+/// Refuses what a poll would refuse, without making the directory: for code that only looks.
+///
+/// # Errors
+/// As [`check_place`].
+pub fn check_for_look(disk: &dyn Disk, dir: &Path, account: &str) -> Result<(), StateError> {
+    if dir.exists() { check_place(disk, dir, account) } else { check(disk, dir, account) }
+}
+
 /// Refuses a world-writable state directory.
 ///
 /// # Errors

@@ -360,6 +360,8 @@ fn a_state_of_another_user_is_refused_before_anything_is_done() {
         let outcome = env.fetch().expect(73);
         assert!(outcome.stderr.contains("who alone may poll with this state"), "{outcome:#?}");
         assert!(outcome.stderr.contains("1001 --regid=1001 --clear-groups mailferry --config"), "{outcome:#?}");
+        let dry = env.run(&["fetch", "--dry-run"]).expect(73);
+        assert!(dry.stderr.contains("who alone may poll with this state"), "{dry:#?}");
         assert_eq!(maildrop.server.sessions().len(), sessions, "nobody asked the server");
         chown(&file, Some(before.uid()), Some(before.gid())).unwrap();
     }
