@@ -240,7 +240,7 @@ fn print_result(delivered: &[Delivered], place: &Place) {
     println!("  rm -r {}", place.root.display());
     println!();
     println!("The demo's server ends here, so these files stay as they are. To fetch mail of");
-    println!("your own, write a configuration like that one: README.md shows how.");
+    println!("your own: mailferry setup YOU@EXAMPLE.ORG, or a configuration like that one.");
 }
 
 /// The Subject field's first line, made fit for a terminal.

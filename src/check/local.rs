@@ -72,7 +72,8 @@ fn look_now(context: &CheckContext, configured: &Account, maildrop: Option<&Mail
         delivered_by: crate::delivery::delivered_by,
     };
     let (disk, dir, name) = (&*context.disk, &context.state_dir, account.name.as_str());
-    let store = ownership::check_for_look(disk, dir, name).and_then(|()| Store::look(Arc::clone(&context.disk), &context.state_dir, account, &options));
+    let store = ownership::check_for_look(disk, dir, name)
+        .and_then(|()| Store::look(Arc::clone(&context.disk), &context.state_dir, account, &options));
     let (mut written, mut space) = (None, None);
     let state = match &store {
         Err(e) => Step::fail("state", e.exit_status(), &advice::told_of_state(e, &account.name)),

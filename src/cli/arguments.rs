@@ -382,7 +382,7 @@ pub(super) struct Forget {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Commands may come from a pipe, one per line; then there is no prompt, and the exit status is 64 if one was not \
-understood, and 1 if one was refused or the input ended without QUIT, so that nothing that was marked is deleted. \
+understood, and 1 if one was refused, or messages were marked and the input ended without QUIT, so that they stay. \
 DELE deletes on your word alone; mailferry's record of the account does not change. The account is \
 not polled while the prompt is open.")]
 pub(super) struct Console {

@@ -182,7 +182,7 @@ impl DryRun<'_> {
         let PollReport { too_large, skipped, unnamed, quarantined, .. } = self.report;
         let all = [
             (too_large, TOO_LARGE),
-            (skipped, "skipped by a rule"),
+            (skipped, "left there by a rule"),
             (unnamed, "without a unique-id yet"),
             (quarantined, "in quarantine"),
         ];
@@ -271,10 +271,10 @@ mod tests {
         report.skipped = Tally::of(&(4..=6).map(listed).collect::<Vec<_>>());
         let would = WouldDo { postponed: 7, ..would(2, RemovalPolicy::AfterDelivery) };
         let words =
-            "leave 18 on the server (1 larger than max_message_size, 3 skipped by a rule, 7 for another session)";
+            "leave 18 on the server (1 larger than max_message_size, 3 left there by a rule, 7 for another session)";
         assert!(line(&report, &would).ends_with(words), "{}", line(&report, &would));
         let full = WouldDo { postponed: 0, kept_out_by_spool: 6, ..would.clone() };
-        let words = "3 skipped by a rule, 6 wait, because the spool is full)";
+        let words = "3 left there by a rule, 6 wait, because the spool is full)";
         assert!(line(&report, &full).ends_with(words), "{}", line(&report, &full));
         let messages = DryRun { report: &report, would: &would }.messages();
         assert_eq!(messages[0], "  fetch message 1 (1.0 KiB)");
@@ -282,7 +282,7 @@ mod tests {
             messages[2..4],
             [
                 "  leave message 3 (1.0 KiB): larger than max_message_size",
-                "  leave message 4 (1.0 KiB): skipped by a rule"
+                "  leave message 4 (1.0 KiB): left there by a rule"
             ]
         );
     }

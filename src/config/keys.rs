@@ -2,6 +2,8 @@
 
 use strsim::osa_distance;
 
+use crate::text;
+
 /// The key whose value is never shown.
 pub(super) const PASSWORD: &str = "password";
 
@@ -273,14 +275,14 @@ impl<'a> Level<'a> {
             Self::Daemon => "in [daemon]".to_owned(),
             Self::Notify => "in [notify]".to_owned(),
             Self::Defaults => "in [defaults]".to_owned(),
-            Self::Account(name) => format!("in [accounts.{name}]"),
-            Self::OAuth(Some(name)) => format!("in `oauth2` of [accounts.{name}]"),
+            Self::Account(name) => format!("in [accounts.{}]", text::key(name)),
+            Self::OAuth(Some(name)) => format!("in `oauth2` of [accounts.{}]", text::key(name)),
             Self::OAuth(None) => "in `oauth2` of [defaults]".to_owned(),
             Self::Forward(name) => format!("in {}", forward_of(name)),
             Self::Imap(name) => format!("in `imap` of {}", forward_of(name)),
             Self::Lmtp(name) => format!("in `lmtp` of {}", forward_of(name)),
-            Self::Rule(Some(name)) => format!("in a rule of [accounts.{name}]"),
-            Self::Multidrop(Some(name)) => format!("in [accounts.{name}.multidrop]"),
+            Self::Rule(Some(name)) => format!("in a rule of [accounts.{}]", text::key(name)),
+            Self::Multidrop(Some(name)) => format!("in [accounts.{}.multidrop]", text::key(name)),
             Self::Multidrop(None) => "in `multidrop` of [defaults]".to_owned(),
             Self::Rule(None) => "in a rule of [defaults]".to_owned(),
         }
@@ -290,7 +292,7 @@ impl<'a> Level<'a> {
 /// Returns the header of the table `forward`.
 fn forward_of(name: Option<&str>) -> String {
     match name {
-        Some(name) => format!("[accounts.{name}.forward]"),
+        Some(name) => format!("[accounts.{}.forward]", text::key(name)),
         None => "[defaults.forward]".to_owned(),
     }
 }

@@ -195,7 +195,7 @@ impl Look<'_> {
         }
         let (key, value) = self.content.split_once(':')?;
         let bare = key.trim().trim_matches('"');
-        if !is_key(bare) || !(value.is_empty() || value.starts_with([' ', '\t'])) {
+        if !text::is_bare_key(bare) || !(value.is_empty() || value.starts_with([' ', '\t'])) {
             return None;
         }
         let value = value.trim();
@@ -226,7 +226,7 @@ impl Look<'_> {
         };
         let bare = key.trim();
         let help = "write = between them";
-        is_key(bare).then(|| {
+        text::is_bare_key(bare).then(|| {
             self.all(format!("a key and its value are separated by =, not by {sign}"), help, meant(bare, value.trim()))
         })
     }
@@ -235,12 +235,12 @@ impl Look<'_> {
         let Some((key, value)) = self.content.split_once('=') else { return self.without_sign() };
         let (bare, value) = (key.trim(), value.trim());
         let plain = bare.trim_matches(['"', '\'']);
-        if !bare.split('.').all(is_key) && !parses(&format!("{bare} = 1")) {
+        if !bare.split('.').all(text::is_bare_key) && !parses(&format!("{bare} = 1")) {
             if let Some(said) = self.dashes(key, value) {
                 return said;
             }
             let joined = plain.split_whitespace().collect::<Vec<_>>().join("_");
-            let repaired = Some(format!("{joined} = {value}")).filter(|_| is_key(&joined));
+            let repaired = Some(format!("{joined} = {value}")).filter(|_| text::is_bare_key(&joined));
             let help = match repaired.as_ref().filter(|_| keys::is_known(&joined)) {
                 Some(_) => format!("did you mean `{joined}`?"),
                 None => "a key is one word of letters, digits, _ and -, in front of =".to_owned(),
@@ -306,7 +306,7 @@ impl Look<'_> {
             true => format!("did you mean `{meant}`?"),
             false => "write - or _".to_owned(),
         };
-        let repaired = Some(format!("{meant} = {value}")).filter(|_| is_key(&meant));
+        let repaired = Some(format!("{meant} = {value}")).filter(|_| text::is_bare_key(&meant));
         let said = self.all(format!("a typographic dash ({dash}) cannot be part of a key"), help, repaired);
         Some(Diagnosis { key: Some(meant), ..self.at(at, dash.len_utf8(), said) })
     }
@@ -402,10 +402,7 @@ fn comment_behind(inside: &str, quote: char) -> bool {
 
 /// Returns the header of an account's table.
 fn header_of(account: &str) -> String {
-    match is_key(account) {
-        true => format!("[accounts.{account}]"),
-        false => format!("[accounts.\"{account}\"]"),
-    }
+    format!("[accounts.{}]", text::key(account))
 }
 
 /// Returns the boolean that was probably meant.
@@ -440,9 +437,4 @@ fn meant(key: &str, value: &str) -> Option<String> {
         '`' => line(&format!("'{}'", trimmed.trim_matches('`'))),
         _ => line(&format!("'{}'", trimmed.split(" #").next()?.trim_end())),
     }
-}
-
-/// Whether a word is valid as an unquoted key.
-fn is_key(word: &str) -> bool {
-    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }

@@ -67,7 +67,8 @@ pub(super) fn multidrop(
 ) -> Setting<MultidropTable> {
     let Some((key, value)) = account.get_key_value("multidrop") else { return Setting::Absent };
     let Some(table) = value.get_ref().as_table() else {
-        let example = format!("[accounts.{}.multidrop] on a line of its own", level.name().unwrap_or("NAME"));
+        let example =
+            format!("[accounts.{}.multidrop] on a line of its own", text::key(level.name().unwrap_or("NAME")));
         let InvalidValue { message, help } = wrong_type(value.get_ref(), "a table", &example);
         problems.push(Problem::new(format!("`multidrop` {message}")).at(&value.span()).help(help));
         return Setting::Bad;

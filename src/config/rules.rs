@@ -12,6 +12,7 @@ use super::unknown::report_unknown;
 use super::value::{At, InvalidValue, Setting, boolean, plain_text, read, wrong_type};
 use crate::account::AccountName;
 use crate::routing::{Condition, InvalidPattern, OtherMaildir, Pattern, Rule, Rules, Target};
+use crate::text;
 
 /// A rule as written in the file.
 #[derive(Debug, Clone)]
@@ -47,8 +48,10 @@ pub(super) fn rules(
 ) -> Setting<Vec<RuleTable>> {
     let Some((key, value)) = table.get_key_value("rules") else { return Setting::Absent };
     let (place, before) = (level.name(), problems.len());
-    let example =
-        format!("[[accounts.{}.rules]] on a line of its own, and the rule's keys below it", place.unwrap_or("NAME"));
+    let example = format!(
+        "[[accounts.{}.rules]] on a line of its own, and the rule's keys below it",
+        text::key(place.unwrap_or("NAME"))
+    );
     let tables = value.get_ref().as_array().filter(|items| items.iter().all(|item| item.get_ref().is_table()));
     let Some(tables) = tables else {
         let InvalidValue { message, help } = wrong_type(value.get_ref(), "an array of tables", &example);

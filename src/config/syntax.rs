@@ -348,7 +348,7 @@ impl<'a> Work<'a> {
         match self.table.as_slice() {
             [accounts, _] if accounts == "accounts" => format!("{one}, or give the second account a table of its own"),
             [accounts, name, rules] if accounts == "accounts" && rules == "rules" => {
-                format!("{one}, or begin a second rule with [[accounts.{}.rules]]", text::value(name))
+                format!("{one}, or begin a second rule with [[accounts.{}.rules]]", text::key(name))
             }
             _ => one.to_owned(),
         }

@@ -72,7 +72,7 @@ fn advice(name: &str, value: &DeValue<'_>, level: Level<'_>) -> Option<String> {
         return Some(format!("its place is {home}"));
     }
     if level == Level::Top && value.is_table() {
-        return Some(format!("if it is an account, write [accounts.{}]", text::value(name)));
+        return Some(format!("if it is an account, write [accounts.{}]", text::key(name)));
     }
     if let Level::Account(_) | Level::Defaults = level
         && FORWARD_TABLE.contains(&name)

@@ -77,10 +77,6 @@ impl Poll {
         if synced == DirSync::Unsupported {
             deletions.cancel();
         }
-        let mut in_step = InStep::new(maildrop.told);
-        if self.account.removal == RemovalPolicy::AfterDelivery || !deletions.is_empty() {
-            in_step.leads_to_deletions();
-        }
         let store = state.read()?;
         Ok(Retrieval {
             messages: messages.into(),
@@ -93,7 +89,7 @@ impl Poll {
             remembered,
             kept_before: self.closed.before(),
             is_whole: maildrop.complete && leaves_nothing(plan),
-            in_step,
+            in_step: self.in_step(maildrop, deletions),
             sizes_looked_at: HashSet::new(),
             shown,
             now: store.now(),
@@ -114,6 +110,15 @@ impl Poll {
 }
 
 impl Poll {
+    /// Expects the answers of this session to be in step; the more strictly where messages are to be deleted.
+    fn in_step(&self, maildrop: &Maildrop, deletions: &Deletions) -> InStep {
+        let mut in_step = InStep::new(maildrop.told);
+        if self.account.removal == RemovalPolicy::AfterDelivery || !deletions.is_empty() {
+            in_step.leads_to_deletions();
+        }
+        in_step
+    }
+
     /// Notes Maildirs that could not be synced or used.
     fn note_closed(&mut self, unsynced: Vec<(PathBuf, DeliveryError)>, unusable: Vec<(PathBuf, DeliveryError)>) {
         let is_out_of_place = |(_, error): &(PathBuf, DeliveryError)| matches!(error, DeliveryError::State(_));

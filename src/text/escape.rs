@@ -75,6 +75,16 @@ pub(crate) fn path(path: &Path) -> String {
     value(&path.to_string_lossy())
 }
 
+/// Returns a name as TOML takes it in the header of a table: in quotes, where it is not a bare key.
+pub(crate) fn key(name: &str) -> String {
+    if is_bare_key(name) { name.to_owned() } else { format!("{:?}", value(name)) }
+}
+
+/// Whether TOML takes a word as a key without quotes.
+pub(crate) fn is_bare_key(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}
+
 /// Returns the system's words for an error, without the number after them, which is for programs.
 pub(crate) fn system(error: impl Display) -> String {
     let text = error.to_string();

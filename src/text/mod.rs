@@ -9,5 +9,7 @@ mod escape;
 mod span;
 
 pub(crate) use count::{Count, Size, plural};
-pub(crate) use escape::{cut_words, is_printable, path, saying, shortened, system, value, words, words_in};
+pub(crate) use escape::{
+    cut_words, is_bare_key, is_printable, key, path, saying, shortened, system, value, words, words_in,
+};
 pub(crate) use span::{In, Span};

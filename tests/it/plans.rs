@@ -52,7 +52,7 @@ fn a_dry_run_says_where_each_message_would_go_and_what_a_rule_skips() {
         ),
         format!("  fetch message 1 (unique-id plain, {} B) into {own}\n", messages()[0].size()),
         format!("  fetch message 2 (unique-id list, {} B) into {own}/.Dev\n", messages()[1].size()),
-        format!("  leave message 3 (unique-id unwanted, {} B): skipped by a rule\n", messages()[2].size()),
+        format!("  leave message 3 (unique-id unwanted, {} B): left there by a rule\n", messages()[2].size()),
     ] {
         assert!(said.contains(&words), "{words:?} is not in {said}");
     }

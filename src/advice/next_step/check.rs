@@ -46,7 +46,7 @@ pub(crate) fn elsewhere(home: &str) -> String {
 
 /// About the name of a mailbox that the destination cannot have; `better` is one that it can, if known. A sentence.
 pub(crate) fn mailbox_name(account: &AccountName, better: Option<&str>) -> String {
-    let table = format!("[accounts.{account}.forward]");
+    let table = format!("[accounts.{}.forward]", text::key(account.as_str()));
     match better {
         Some(name) => format!("Write mailbox = {:?} in {table}", text::value(name)),
         None => format!("Check `mailbox` in {table}"),

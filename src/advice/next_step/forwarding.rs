@@ -6,6 +6,7 @@ use super::{Step, credential, disk, network, sign_in, state};
 use crate::account::AccountName;
 use crate::command_line::this_program;
 use crate::forward::{CommandFailure, ForwardError};
+use crate::text;
 
 pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
     let words = match error {
@@ -68,7 +69,7 @@ const IMAPS: u16 = 993;
 
 /// The table that configures an account's destination.
 fn table(account: &AccountName) -> String {
-    format!("[accounts.{account}.forward]")
+    format!("[accounts.{}.forward]", text::key(account.as_str()))
 }
 
 /// About the command that mail is forwarded to.

@@ -7,6 +7,7 @@ use crate::https::{HttpError, HttpProblem};
 use crate::net::NetError;
 use crate::oauth::OAuthError;
 use crate::oauth::error::MissingWay;
+use crate::text;
 
 const CHECK_ADDRESSES: &str = "Check the addresses in `oauth2`";
 
@@ -53,7 +54,7 @@ pub(super) fn step_of_destination(error: &OAuthError, account: &AccountName, tab
 
 /// What to do; None if nothing has to be done.
 pub(in crate::advice) fn step(error: &OAuthError, account: &AccountName) -> Step {
-    step_in(error, account, &format!("[accounts.{account}]"), &login(account))
+    step_in(error, account, &format!("[accounts.{}]", text::key(account.as_str())), &login(account))
 }
 
 /// Does the same for `oauth2` in this table and this command to sign in.

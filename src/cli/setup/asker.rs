@@ -152,6 +152,6 @@ pub(super) async fn secret_line() -> Result<Secret, Ended> {
 }
 
 fn no_more() -> Ended {
-    stderr_sentence("\nmailferry: the input has ended before all was answered");
+    stderr_sentence("\nmailferry: nothing was written: the input has ended before all was answered");
     Ended(ExitStatus::Usage)
 }

@@ -239,7 +239,7 @@ fn a_dotted_name_is_told_with_the_way_to_write_it() {
     // What is wrong inside is reported as well, and the surrounding table is not reported as another account.
     let (text, count) = errors(&(account("qq", "") + &account("qq.com", "prot = 1")));
     assert_eq!(count, 2, "{text}");
-    assert!(text.contains("unknown key `prot` in [accounts.qq.com]"), "{text}");
+    assert!(text.contains("unknown key `prot` in [accounts.\"qq.com\"]"), "{text}");
 }
 
 #[test]
