@@ -51,7 +51,7 @@ const DOUBLINGS: u32 = 4;
 /// A running poll as last judged. Times are since boot.
 #[derive(Debug)]
 pub(super) struct Conduct {
-    /// When it began.
+    /// When its task began, maybe before it had places.
     pub(super) begun: Duration,
     /// Since when it has had its places.
     placed: Duration,
@@ -113,7 +113,7 @@ pub(super) enum Verdict {
     StandAside,
     /// Ask it to end between two messages.
     GiveWay,
-    /// Stop it.
+    /// Stop its task: it makes no progress.
     End,
     /// End its session as too slow, so that the message under way is known.
     CutShort,
@@ -151,7 +151,7 @@ impl Conduct {
         self.hang.end()
     }
 
-    /// Judges an observation.
+    /// Decides what to do with the poll, which is observed about every second, and remembers its progress.
     pub(super) fn judge(&mut self, seen: Seen) -> Verdict {
         if seen.waits_for_disk.is_some() || seen.waits_for_room || seen.octets >= self.octets.saturating_add(SOMETHING)
         {

@@ -101,7 +101,7 @@ struct Running {
 
 /// What a task did.
 enum Done {
-    /// It polled.
+    /// It polled the account.
     Polled {
         report: Box<PollReport>,
         /// The stamp of the password file before the poll.
@@ -378,7 +378,7 @@ fn failed(account: &AccountName, why: NotDone) -> PollReport {
 }
 
 impl PlaceRequest {
-    /// Tells the queue.
+    /// Passes the request on to the queue.
     pub(super) fn tell(&self, queue: &mut Queue, now: Duration) {
         if self.needs {
             queue.is_prepared(&self.account, now);

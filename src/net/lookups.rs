@@ -59,7 +59,7 @@ pub(super) struct Lookups {
 /// Whose addresses to find, and until when.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
-    /// The name.
+    /// The name, without brackets.
     pub(super) name: &'a str,
     /// The port, which some resolvers take into account.
     pub(super) port: u16,

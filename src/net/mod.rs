@@ -37,7 +37,7 @@ pub type Stream = Box<dyn Transport>;
 
 /// A connection to a server.
 pub struct Connection {
-    /// Its byte stream.
+    /// What is read from the server and written to it, through TLS if that was begun.
     pub stream: Stream,
     /// The address that answered.
     pub peer: SocketAddr,

@@ -52,7 +52,7 @@ struct Shared {
     runtime: Handle,
 }
 
-/// A queued command.
+/// A command that waits for its turn.
 #[derive(Debug)]
 struct QueuedCommand {
     command: Vec<OsString>,

@@ -72,9 +72,9 @@ fn most_aside(concurrency: NonZeroUsize) -> usize {
 /// How many polls may run at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// In total.
+    /// In total: `concurrency` of `[daemon]`.
     pub concurrency: NonZeroUsize,
-    /// At one server.
+    /// At one server: `per_host` of `[daemon]`.
     pub per_host: NonZeroUsize,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Queue {
     /// For the jitter after a suspension.
     seed: u64,
     accounts: HashMap<AccountName, Place>,
-    /// The waiting accounts.
+    /// The accounts that are not due, or were not when we last looked, by turn.
     waiting: BTreeMap<Turn, AccountName>,
     /// The servers at which accounts are ready or run.
     hosts: HashMap<Arc<str>, Host>,

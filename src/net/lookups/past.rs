@@ -22,7 +22,7 @@ const OLD: Duration = Duration::from_secs(24 * 3600);
 pub(super) enum Expected {
     /// It found the name, and did not take long.
     Prompt,
-    /// It took long.
+    /// It took long, whatever came of it.
     Long,
     /// Nothing: there was none, or it did not find the name.
     Unknown,

@@ -31,7 +31,7 @@ impl Default for Limits {
     }
 }
 
-/// The rooms.
+/// The rooms, each with its free places.
 #[derive(Debug)]
 pub(super) struct Rooms {
     any: Arc<Semaphore>,

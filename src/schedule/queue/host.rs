@@ -12,7 +12,7 @@ use crate::account::AccountName;
 /// served.
 pub(super) type Turn = (Duration, u64);
 
-/// A server.
+/// A server, with all of its accounts that are due, being polled, or known not to be slow.
 #[derive(Debug, Default)]
 pub(super) struct Host {
     /// How many of its accounts are not slow there.

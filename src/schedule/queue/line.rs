@@ -14,7 +14,7 @@ pub(super) enum Line {
 }
 
 impl Line {
-    /// All lines.
+    /// All lines, in the order of [`OfLines::all`].
     pub(super) const ALL: [Self; 4] = [Self::Places, Self::Slow, Self::Prompt, Self::Late];
 
     /// Whether accounts in it wait to get their credential, for which they need no place.

@@ -10,7 +10,7 @@ use super::slowness::{Course, Slowness};
 /// Where an account is in the queue.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// Its server.
+    /// The server that it is to be polled at, as the caller tells servers apart.
     pub(super) host: Arc<str>,
     /// How it gets its credential.
     pub(super) credential: Credential,
@@ -50,7 +50,7 @@ pub(super) enum Credential {
 /// Whether an account waits, may begin or is being polled.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// In `waiting`.
+    /// It is not due yet, and in `Queue::waiting`.
     Waiting {
         turn: Turn,
         /// Whether the user asked for it while it was being polled: then that poll is why it is late.
@@ -87,14 +87,14 @@ pub(super) enum Holds {
     },
     /// None: it is prepared, and in the line for places at this server.
     Queued { at: Arc<str>, line: Line },
-    /// None.
+    /// None: it hangs, or it ended before it had a place.
     Nothing,
 }
 
 /// How many accounts that are being polled hold which places, removed ones included.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Both places.
+    /// One in the total and one at a server.
     pub(super) running: usize,
     /// Only the one at the server: they stand aside. Without slow ones.
     pub(super) aside: usize,
