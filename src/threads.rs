@@ -20,7 +20,7 @@ const STACK: usize = 2 << 20;
 
 /// The most threads for blocking work. Threads that wait for hanging disks cost next to nothing, but once they occupy
 /// all of these, no work gets done.
-pub(crate) const MOST_BLOCKING: usize = 1536;
+pub(crate) const MOST_BLOCKING: usize = 1664;
 
 /// How long making the runtime may take. It takes a millisecond, or for ever if a thread is refused halfway.
 const START: Duration = Duration::from_secs(3);

@@ -122,11 +122,11 @@ fn bind(dir: &Path) -> io::Result<UnixListener> {
 /// Where the socket is.
 #[derive(Debug, Clone)]
 struct Place {
-    /// Its directory.
+    /// The directory that it is in, or is to be made in.
     dir: PathBuf,
     /// Candidates for the directory, best first.
     others: Vec<PathBuf>,
-    /// Its path, shared.
+    /// The path of the socket, shared with those who tell it to users.
     path: Arc<Mutex<PathBuf>>,
     /// Whether it has been reported that the socket cannot be made again.
     troubled: bool,
@@ -243,7 +243,7 @@ async fn accept(mut listener: UnixListener, mut at: Place, look: Arc<Notify>, se
     }
 }
 
-/// Handles one request.
+/// Reads a request, passes it on to the supervisor and writes the answer. None: the client has gone.
 async fn hear(stream: UnixStream, sender: mpsc::Sender<Pending>, visit: &Visit) -> Option<()> {
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();

@@ -27,6 +27,6 @@ pub use self::socket::NAME;
 pub(super) enum Pending {
     /// A request for a piece of the status.
     Status { wanted: Wanted, answer: oneshot::Sender<Piece> },
-    /// Any other request.
+    /// A request that is answered as a whole.
     Request { request: Request, answer: oneshot::Sender<Response> },
 }

@@ -19,7 +19,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long accounts may be polled often at most, because the user waits for mail.
 pub const LONGEST_OFTEN: Duration = Duration::from_secs(3600);
 
-/// A request.
+/// What a client asks of the daemon: a JSON object in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub enum Request {
@@ -31,7 +31,7 @@ pub enum Request {
     },
     /// Polls these accounts now; all if none is named.
     Poll {
-        /// Their names.
+        /// The names of the accounts.
         accounts: Vec<String>,
         /// Polls them often for this many seconds. Daemons and clients without this feature leave it out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,12 +39,12 @@ pub enum Request {
     },
     /// Another process has forwarded mail of these accounts: look at what is left.
     Forwarded {
-        /// Their names.
+        /// The names of the accounts.
         accounts: Vec<String>,
     },
     /// Another process has polled these accounts, which forward mail: look into their spools.
     Fetched {
-        /// Their names.
+        /// The names of the accounts.
         accounts: Vec<String>,
     },
     /// Runs the command of `[notify]`, and reports the result.
@@ -69,7 +69,7 @@ impl Request {
     }
 }
 
-/// An answer.
+/// What the daemon answers: a JSON object in a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Response {
@@ -101,7 +101,7 @@ pub enum Response {
     },
     /// This version does not understand the request.
     NotUnderstood {
-        /// Why.
+        /// What was not understood.
         why: String,
     },
 }
@@ -109,7 +109,7 @@ pub enum Response {
 /// An account that was in trouble when a poll was requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriedAgain {
-    /// Its name.
+    /// The name of the account.
     pub account: String,
     /// How long it has been in trouble, in seconds.
     pub for_seconds: u64,

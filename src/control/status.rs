@@ -17,9 +17,9 @@ pub const VERSION: u32 = 2;
 /// A daemon and its accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// [`VERSION`].
+    /// The version of the document's format: [`VERSION`].
     pub version: u32,
-    /// The program's version.
+    /// The version of the running program.
     pub program: String,
     /// The daemon's process ID.
     pub pid: u32,
@@ -29,7 +29,7 @@ pub struct Status {
     pub now: i64,
     /// The path of the configuration.
     pub config: String,
-    /// The state directory.
+    /// The path of the state directory.
     pub state_dir: String,
     /// What is wrong with the configuration file now; the previous configuration is in force. None: nothing.
     pub config_problem: Option<String>,
@@ -41,14 +41,14 @@ pub struct Status {
     pub accounts: Vec<AccountStatus>,
 }
 
-/// An account.
+/// An account, what it is doing and how its polls went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountStatus {
-    /// Its name.
+    /// The name of the account.
     pub account: String,
-    /// Its server.
+    /// The server, as configured.
     pub host: String,
-    /// Its Maildir.
+    /// The path of its Maildir.
     pub maildir: String,
     /// What it is doing, in a word.
     pub state: State,
@@ -167,7 +167,7 @@ pub struct Forwarding {
     pub oldest: Option<i64>,
     /// Why they wait. None: they are not held up.
     pub why: Option<String>,
-    /// Since when.
+    /// Since when they are held up.
     pub since: Option<i64>,
     /// When they are tried again. None: when something arrives, or now.
     pub next_try: Option<i64>,
@@ -236,23 +236,23 @@ pub enum State {
 pub struct Hold {
     /// Since when polls have found it held.
     pub since: i64,
-    /// Who it is.
+    /// Who holds it, as far as known.
     pub text: String,
 }
 
-/// Numbers of polls.
+/// How many polls there were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollCounts {
-    /// Polls that succeeded.
+    /// How many succeeded.
     pub succeeded: u64,
-    /// Polls that failed.
+    /// How many failed.
     pub failed: u64,
 }
 
 /// A number of messages and their size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Came {
-    /// How many.
+    /// How many messages.
     pub messages: u64,
     /// Their total size in octets, as stored.
     pub octets: u64,
@@ -278,7 +278,7 @@ pub struct Failure {
     pub cause: Cause,
     /// How many polls in a row have failed.
     pub times: u32,
-    /// Since when.
+    /// When the first of them failed.
     pub since: i64,
     /// What happened and what to do about it.
     pub text: String,

@@ -20,13 +20,13 @@ const GRACE: Duration = Duration::from_millis(200);
 pub(crate) struct Visitors {
     /// The maximum number of connections.
     most: usize,
-    /// The current connections.
+    /// The connections that are open now.
     inside: Mutex<Inside>,
     /// Notified when one is closed or may have become closable.
     changed: Notify,
 }
 
-/// The current connections.
+/// The connections that are open now, by number.
 #[derive(Debug, Default)]
 struct Inside {
     /// How many have been accepted so far.
@@ -35,7 +35,7 @@ struct Inside {
     all: BTreeMap<u64, Visitor>,
 }
 
-/// A connection.
+/// A connection, and whether it may be closed for another one.
 #[derive(Debug)]
 struct Visitor {
     /// Since when we have been waiting for it: for its request, or for it to read its answer. None while it waits for

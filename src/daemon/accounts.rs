@@ -375,7 +375,7 @@ impl AccountState {
         self.standing.history.awaited_until.filter(|until| *until > now)
     }
 
-    /// Returns its name.
+    /// Returns the account's name.
     pub(super) fn name(&self) -> &AccountName {
         &self.account.name
     }

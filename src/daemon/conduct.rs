@@ -3,7 +3,8 @@
 //! Places are for polls that make progress. A poll that takes long stands aside, so that its place in the total goes to
 //! an account that waits. If others still wait, it is asked to give way, which it does between two messages. If others
 //! wait, a poll that retrieves next to nothing is stopped, and one that retrieves little is cut short after some
-//! minutes. A poll that waits for a disk that hangs cannot be stopped, and gives up all places.
+//! minutes; sooner if it owes its place to an account that is not slow. A poll that waits for a disk that hangs cannot
+//! be stopped, and gives up all places.
 
 use std::time::Duration;
 
@@ -35,13 +36,22 @@ const SLOWEST: u64 = 4 << 10;
 /// Each time in a row the next poll has twice as long, so that a large message over a slow line comes some time.
 const GIVES_WAY_AFTER: Duration = Duration::from_secs(180);
 
+/// If an account that is not slow has waited this long for a place that slow polls owe it, one of these is asked to give
+/// way.
+const OWED: Duration = Duration::from_secs(15);
+
+/// It is cut short if it has then been below that pace for this long, or below the second one, in octets a second, for
+/// the second time. The next poll of its account begins in a place for slow ones, and owes it to nobody.
+const LEAVES_AFTER: [(Duration, u64); 2] =
+    [(Duration::from_secs(45), SLOWEST), (Duration::from_secs(120), 4 * SLOWEST)];
+
 /// How often that doubles at most: no poll is then cut short that the throughput of a session lets go on.
 const DOUBLINGS: u32 = 4;
 
 /// A running poll as last judged. Times are since boot.
 #[derive(Debug)]
 pub(super) struct Conduct {
-    /// When it began.
+    /// When its task began, maybe before it had places.
     pub(super) begun: Duration,
     /// Since when it has had its places.
     placed: Duration,
@@ -57,7 +67,7 @@ pub(super) struct Conduct {
     measured: (Duration, u64),
     /// How long it may be slow.
     gives_way_after: Duration,
-    /// Whether it was cut short.
+    /// Whether it was cut short. If the server then sends nothing more, it is stopped as one that makes no progress.
     pub(super) is_cut_short: bool,
     /// If it was told to stop: how many octets had arrived in the last [`WINDOW`].
     pub(super) too_slow: Option<u64>,
@@ -78,12 +88,19 @@ pub(super) struct Seen {
     pub(super) waits_for_room: bool,
     /// How long others have waited for something that it holds.
     pub(super) waited_for: Option<Duration>,
+    /// How long an account that is not slow has waited for the place that it owes it.
+    pub(super) owed_for: Option<Duration>,
 }
 
 impl Seen {
     /// Whether it has retrieved next to nothing yet or waits for the disk.
     fn only_waits(&self) -> bool {
         self.octets < SOMETHING || self.waits_for_disk.is_some_and(|waited| waited >= SHORT)
+    }
+
+    /// Whether somebody has waited for its place long enough.
+    fn owes_its_place(&self) -> bool {
+        self.owed_for.is_some_and(|waited| waited >= OWED)
     }
 }
 
@@ -96,7 +113,7 @@ pub(super) enum Verdict {
     StandAside,
     /// Ask it to end between two messages.
     GiveWay,
-    /// Stop it.
+    /// Stop its task: it makes no progress.
     End,
     /// End its session as too slow, so that the message under way is known.
     CutShort,
@@ -134,7 +151,7 @@ impl Conduct {
         self.hang.end()
     }
 
-    /// Judges an observation.
+    /// Decides what to do with the poll, which is observed about every second, and remembers its progress.
     pub(super) fn judge(&mut self, seen: Seen) -> Verdict {
         if seen.waits_for_disk.is_some() || seen.waits_for_room || seen.octets >= self.octets.saturating_add(SOMETHING)
         {
@@ -150,17 +167,17 @@ impl Conduct {
             None if self.hang.since().is_some() => return Verdict::GoOn,
             None => {}
         }
-        let Some(waited_for) = seen.waited_for.filter(|_| self.too_slow.is_none() && !self.is_cut_short) else {
-            return Verdict::GoOn;
-        };
+        let Some(waited_for) = seen.waited_for.filter(|_| self.too_slow.is_none()) else { return Verdict::GoOn };
         let runs = seen.now.saturating_sub(self.placed);
         if seen.now.saturating_sub(self.progress) >= WINDOW {
             self.too_slow = Some(seen.octets.saturating_sub(self.octets));
             Verdict::End
-        } else if runs >= TURN && self.gives_way.is_none() {
+        } else if self.is_cut_short {
+            Verdict::GoOn
+        } else if self.gives_way.is_none() && (runs >= TURN || seen.owes_its_place()) {
             self.gives_way = Some(seen.now);
             Verdict::GiveWay
-        } else if self.gives_way.is_some() && waited_for >= TURN && self.crawls_for(self.gives_way_after, seen) {
+        } else if self.gives_way.is_some() && self.is_too_slow(waited_for, seen) {
             self.is_cut_short = true;
             Verdict::CutShort
         } else if !self.aside && (runs >= LONG || runs >= SHORT && seen.only_waits()) {
@@ -180,14 +197,20 @@ impl Conduct {
     pub(super) fn is_slow(&self, seen: Seen) -> bool {
         let does_not_give_way = self.gives_way.is_some_and(|asked| seen.now.saturating_sub(asked) >= TURN);
         let brings_nothing = seen.octets < SOMETHING && seen.now.saturating_sub(self.placed) >= LONG;
-        does_not_give_way || brings_nothing || self.crawls_for(SLOW, seen)
+        does_not_give_way || brings_nothing || self.crawls_for(SLOW, SLOWEST, seen)
     }
 
-    /// Whether it has brought less than [`SLOWEST`] on average, over this time at least.
-    fn crawls_for(&self, time: Duration, seen: Seen) -> bool {
+    /// Whether it is so slow that it is cut short for others, who have waited for this long.
+    fn is_too_slow(&self, waited_for: Duration, seen: Seen) -> bool {
+        let leaves = || LEAVES_AFTER.iter().any(|(time, pace)| self.crawls_for(*time, *pace, seen));
+        waited_for >= TURN && self.crawls_for(self.gives_way_after, SLOWEST, seen) || seen.owes_its_place() && leaves()
+    }
+
+    /// Whether it has brought less than `pace` octets a second on average, over this time at least.
+    fn crawls_for(&self, time: Duration, pace: u64, seen: Seen) -> bool {
         let (since, octets) = self.measured;
         let measured = seen.now.saturating_sub(since);
-        measured >= time && seen.octets.saturating_sub(octets) < SLOWEST.saturating_mul(measured.as_secs())
+        measured >= time && seen.octets.saturating_sub(octets) < pace.saturating_mul(measured.as_secs())
     }
 
     /// Records that it stands aside.
@@ -219,6 +242,7 @@ mod tests {
         waits_for_disk: None,
         waits_for_room: false,
         waited_for: Some(Duration::ZERO),
+        owed_for: None,
     };
 
     #[test]
@@ -285,6 +309,32 @@ mod tests {
     }
 
     #[test]
+    fn what_crawls_in_a_place_that_it_owes_is_cut_short_sooner() {
+        let owes = |pace, from| {
+            move |second: u64| Seen {
+                owed_for: second.checked_sub(from).map(Duration::from_secs),
+                ..at_pace(pace)(second)
+            }
+        };
+        let asked = |second| (second, Verdict::GiveWay);
+        let cut = |second| (second, Verdict::CutShort);
+        assert_eq!(verdicts(5000, owes(620, 30))[1..], [asked(45), cut(46)]);
+        assert_eq!(verdicts(5000, owes(620, 10))[1..], [asked(25), cut(45)]);
+        assert_eq!(verdicts(5000, owes(2 * SLOWEST, 120))[1..], [asked(60), cut(135)]);
+        assert_eq!(verdicts(5000, owes(5 * SLOWEST, 120))[1..], [asked(60)], "it is fast enough");
+    }
+
+    #[test]
+    fn what_is_cut_short_and_then_sends_nothing_is_stopped() {
+        let falls_silent =
+            |second: u64| Seen { owed_for: Some(Duration::from_secs(second)), ..at_pace(620)(second.min(45)) };
+        let expected = [(3, Verdict::StandAside), (15, Verdict::GiveWay), (45, Verdict::CutShort)];
+        let all = verdicts(5000, falls_silent);
+        assert_eq!(all[..3], expected);
+        assert_eq!(all[3..], [(100, Verdict::End)]);
+    }
+
+    #[test]
     fn each_time_in_a_row_what_crawls_has_twice_as_long() {
         let cut_after = |times| {
             let mut conduct = Conduct::new(Duration::ZERO, times);
@@ -317,3 +367,6 @@ mod tests {
         assert_eq!(slow(&disk), Some(43));
     }
 }
+
+#[cfg(test)]
+mod hostile_tests;

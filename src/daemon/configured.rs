@@ -16,7 +16,7 @@ use crate::state::store::ConfiguredAccounts;
 pub(super) struct Configured {
     /// Everything else; its account list is empty.
     pub(super) config: Config,
-    /// The enabled accounts.
+    /// The enabled accounts, by name.
     pub(super) accounts: BTreeMap<AccountName, Arc<Account>>,
     /// The names of all accounts.
     pub(super) names: ConfiguredAccounts,

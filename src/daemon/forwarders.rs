@@ -31,7 +31,7 @@ mod places;
 /// How many password files are checked at once: each check takes a thread, and keeps it if the disk hangs.
 const MOST_LOOKS: usize = 256;
 
-/// All forwarders.
+/// The forwarders of all accounts that forward mail, and their tasks.
 pub(super) struct Forwarders {
     runtime: Handle,
     tasks: JoinSet<(AccountName, ForwardReport)>,
@@ -51,7 +51,7 @@ pub(super) struct Forwarders {
 
 /// A task that has ended.
 pub(super) enum Done {
-    /// A pass.
+    /// A pass over the spool of this account, with its result.
     Pass(AccountName, Box<ForwardReport>),
     /// A look into a spool. None: it could not be read.
     Look(AccountName, Option<Waiting>),
@@ -60,7 +60,7 @@ pub(super) enum Done {
 /// What to do after a task has ended.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
-    /// The account.
+    /// The account whose task it was. None: not known, because the task panicked.
     pub(super) account: Option<AccountName>,
     /// Whether to poll the account because its spool has room again.
     pub(super) has_room: bool,

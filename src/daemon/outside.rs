@@ -72,7 +72,7 @@ pub(super) struct Outside {
     found: mpsc::Receiver<Found>,
     /// The directories that are being looked into.
     looks: BTreeSet<PathBuf>,
-    /// Reads the configuration.
+    /// The thread that reads the configuration.
     reader: ConfigurationReader,
 }
 

@@ -101,7 +101,7 @@ struct Running {
 
 /// What a task did.
 enum Done {
-    /// It polled.
+    /// It polled the account.
     Polled {
         report: Box<PollReport>,
         /// The stamp of the password file before the poll.
@@ -313,7 +313,8 @@ impl Polls {
             let since = [self.room_wanted.filter(|_| watch.holds_room()), queue.in_the_way_since(account)];
             let waited_for = since.into_iter().flatten().min().map(|since| now.saturating_sub(since));
             let octets = progress.received().saturating_add(watch.listed());
-            let seen = Seen { now, octets, waits_for_disk, waits_for_room, waited_for };
+            let owed_for = queue.owes_its_place_since(account).map(|since| now.saturating_sub(since));
+            let seen = Seen { now, octets, waits_for_disk, waits_for_room, waited_for, owed_for };
             queue.is_slow(account, conduct.is_slow(seen));
             match conduct.judge(seen) {
                 Verdict::GoOn => {}
@@ -327,8 +328,12 @@ impl Polls {
                     debug!(account = %account, event = "aside", "{account}: others wait, so it is to end soon");
                     watch.ask_to_give_way();
                 }
-                Verdict::End => stop.cancel(),
+                Verdict::End => {
+                    queue.leaves(account);
+                    stop.cancel();
+                }
                 Verdict::CutShort => {
+                    queue.leaves(account);
                     debug!(account = %account, event = "aside", "{account}: others wait and it brings little, so it ends");
                     watch.cut_short();
                 }
@@ -373,7 +378,7 @@ fn failed(account: &AccountName, why: NotDone) -> PollReport {
 }
 
 impl PlaceRequest {
-    /// Tells the queue.
+    /// Passes the request on to the queue.
     pub(super) fn tell(&self, queue: &mut Queue, now: Duration) {
         if self.needs {
             queue.is_prepared(&self.account, now);
@@ -421,6 +426,7 @@ mod tests {
             waits_for_disk: waited,
             waits_for_room: false,
             waited_for: None,
+            owed_for: None,
         };
         assert_eq!(conduct.judge(seen), Verdict::Hangs);
         let report = Box::new(PollReport::of_failure(account.clone(), PollError::Stopped));

@@ -115,7 +115,7 @@ enum Event {
     Page(http::Done),
 }
 
-/// The periodic timers.
+/// What the supervisor does at regular intervals.
 struct Rhythms {
     alive: Option<tokio::time::Interval>,
     polls: tokio::time::Interval,

@@ -28,12 +28,12 @@ const CONNECTION: Duration = Duration::from_secs(60);
 /// The largest header of a request, in bytes.
 const LARGEST_HEADER: usize = 8 << 10;
 
-/// A listening socket.
+/// A socket that listens for clients of the page.
 #[derive(Debug)]
 pub(super) enum Socket {
     /// On an address of the network.
     Tcp(TcpListener, Hosts),
-    /// On a path.
+    /// At a path of the file system.
     Unix(UnixListener),
 }
 

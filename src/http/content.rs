@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 pub(super) enum Content {
     /// All of it. Empty once it has been sent.
     Whole(Bytes),
-    /// Pieces in order.
+    /// One piece after the other, as they are made. An error ends the connection.
     Pieces(mpsc::Receiver<Result<Bytes, BrokenOff>>),
 }
 

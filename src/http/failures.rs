@@ -7,7 +7,7 @@ use super::html::{Moment, PathSegment, Prose, Text};
 use crate::control::status::AccountStatus;
 use crate::text::Count;
 
-/// The most cards.
+/// How many failures the page shows as cards at most.
 const MOST_CARDS: usize = 50;
 
 /// How many accounts a card names.

@@ -35,7 +35,7 @@ pub(crate) struct Listener {
     snapshots: Arc<Snapshots>,
     /// The runtime that serves clients, which is not the supervisor's.
     runtime: Handle,
-    /// The configured address.
+    /// The address that the configuration has now. None: no page.
     wanted: Option<HttpAddress>,
     /// Ends the task that serves, if one runs.
     serving: Option<AbortHandle>,

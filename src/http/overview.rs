@@ -41,13 +41,13 @@ pub(super) struct Selected {
     page: usize,
     /// How many pages there are.
     pages: usize,
-    /// Their names.
+    /// The names of the accounts on the page, in order.
     pub(super) names: Vec<String>,
 }
 
 /// How many accounts are in which state.
 pub(super) struct Sums {
-    /// All accounts.
+    /// How many there are in all.
     pub(super) accounts: usize,
     /// Accounts that a person should look at.
     pub(super) in_trouble: usize,

@@ -33,7 +33,7 @@ pub(super) enum Hosts {
     Any,
 }
 
-/// A response.
+/// A response of the page or of a document for scripts.
 pub(super) type PageResponse = Response<Content>;
 
 /// Answers a request, which changes nothing.
@@ -165,7 +165,7 @@ async fn account(figures: &Figures, segment: &str, snapshots: &Snapshots) -> Res
     Ok(html(page))
 }
 
-/// Parses `?name=...&page=...`.
+/// Parses the query of an overview, `name=...&page=...`. What cannot be parsed is ignored.
 fn selection(query: &str) -> Selection {
     let mut selection = Selection::default();
     for pair in query.split('&') {

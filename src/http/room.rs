@@ -17,7 +17,7 @@ const ALL: u32 = 64 << 10;
 pub(super) struct Room {
     /// What is free, in units.
     free: Arc<Semaphore>,
-    /// All of it.
+    /// How many units there are in all.
     all: u32,
     /// One response is made at a time, so that clients that ask incessantly take no more than one processor.
     turn: Semaphore,

@@ -11,11 +11,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
-use crate::account::{Endpoint, Route};
+use crate::account::{Endpoint, Route, TlsMode};
 use crate::threads::NotDone;
 
 use super::host::bare_host;
-use super::lookups::{self, Failed, Lookups};
+use super::lookups::{Failed, Lookups, Wanted};
 use super::proxy::tunnel;
 use super::{NetError, ProxyProblem, Stream};
 
@@ -36,11 +36,13 @@ pub(super) async fn connect(
 ) -> Result<(SocketAddr, Stream), NetError> {
     let deadline = Instant::now() + limit;
     let Some(proxy) = &endpoint.route.proxy else {
-        let target = Target { host: &endpoint.host, port: endpoint.port, route: &endpoint.route };
+        let proves_its_name = endpoint.tls != TlsMode::None;
+        let target = Target { host: &endpoint.host, port: endpoint.port, route: &endpoint.route, proves_its_name };
         let (peer, tcp) = reach(&target, avoid, limit, lookups).await?;
         return Ok((peer, Box::new(tcp)));
     };
-    let target = Target { host: &proxy.host, port: proxy.port, route: &endpoint.route };
+    // A proxy proves nothing, and may get a password.
+    let target = Target { host: &proxy.host, port: proxy.port, route: &endpoint.route, proves_its_name: false };
     let failed = |problem| NetError::Proxy { proxy: proxy.to_string(), problem };
     let reached = reach(&target, avoid, limit, lookups).await;
     let (peer, tcp) = reached.map_err(|error| failed(ProxyProblem::Unreachable(Box::new(error))))?;
@@ -54,6 +56,8 @@ struct Target<'a> {
     host: &'a str,
     port: u16,
     route: &'a Route,
+    /// Whether it shows a certificate for its name before it gets anything secret.
+    proves_its_name: bool,
 }
 
 /// Connects to one of the target's addresses.
@@ -73,7 +77,7 @@ async fn reach(
         }
         Err(Failed::NotDone(e)) => return Err(NetError::Resolve { host, source: e.into() }),
         Err(Failed::Late) => return Err(timed_out(target, limit, Vec::new(), Vec::new())),
-        Err(Failed::NoRoom) => return Err(NetError::LookupsHang { host, limit, hanging: lookups::MOST }),
+        Err(Failed::NoRoom { others: hanging }) => return Err(NetError::LookupsHang { host, limit, hanging }),
     };
     let found = addresses.len();
     addresses.retain(|address| target.route.leads_to(address.ip()));
@@ -149,7 +153,8 @@ async fn resolve(target: &Target<'_>, deadline: Instant, lookups: &Lookups) -> R
     }
     let theirs = name.clone();
     let look_up = move || (theirs.as_str(), port).to_socket_addrs().map(Iterator::collect);
-    lookups.find(&name, port, deadline, look_up).await.map(interleave)
+    let wanted = Wanted { name: &name, port, deadline, may_be_outdated: target.proves_its_name };
+    lookups.find(wanted, look_up).await.map(interleave)
 }
 
 /// Alternates between the address families, starting with that of the resolver's first address, so that a family that

@@ -44,17 +44,17 @@ pub enum NetError {
     SourceAddress {
         /// As configured.
         address: IpAddr,
-        /// Why.
+        /// Why no socket can be bound to it.
         source: io::Error,
     },
     /// The proxy could not connect to the server.
     Proxy {
         /// The proxy, without its credentials.
         proxy: String,
-        /// Why.
+        /// What it did not do.
         problem: ProxyProblem,
     },
-    /// Every address failed.
+    /// Connecting failed at every address.
     Connect {
         /// As configured.
         host: String,
@@ -122,7 +122,7 @@ pub enum NetError {
         host: String,
         /// As configured.
         port: u16,
-        /// How it ended.
+        /// How the connection ended.
         source: io::Error,
         /// Whether the server had sent anything other than close_notify.
         heard: bool,
@@ -131,14 +131,14 @@ pub enum NetError {
     CaFile {
         /// As configured.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         why: CaFileProblem,
     },
     /// The client certificate or its key cannot be used.
     ClientCertificate {
         /// The file, as configured.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         why: ClientCertificateProblem,
     },
     /// This machine has no trusted certificates.
@@ -153,7 +153,7 @@ pub enum NetError {
     },
     /// The system lacks a thread or a file descriptor.
     System {
-        /// What it lacks.
+        /// The error that says which of them.
         source: io::Error,
     },
 }
@@ -162,7 +162,7 @@ pub enum NetError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateProblem {
-    /// It has expired.
+    /// Its validity is over.
     Expired {
         /// The last moment of its validity, if it could be read.
         not_after: Option<Timestamp>,
@@ -233,7 +233,7 @@ pub enum CaFileProblem {
     NoCertificate,
     /// This certificate, counted from one, cannot be read.
     Damaged {
-        /// Which one.
+        /// Its place in the file, from one.
         number: usize,
         /// What is wrong with it.
         why: String,
@@ -276,7 +276,7 @@ pub enum ClientCertificateProblem {
     NoKey,
     /// It contains a key that every user of this machine can read.
     Exposed {
-        /// Its permissions.
+        /// The permission bits of the file.
         mode: u32,
     },
     /// The key does not belong to the certificate.

@@ -37,7 +37,7 @@ pub type Stream = Box<dyn Transport>;
 
 /// A connection to a server.
 pub struct Connection {
-    /// Its byte stream.
+    /// What is read from the server and written to it, through TLS if that was begun.
     pub stream: Stream,
     /// The address that answered.
     pub peer: SocketAddr,
@@ -189,7 +189,7 @@ pub struct Dialer {
     limits: NetLimits,
     /// The trusted certificates, and the sessions that can be resumed.
     tls: tls::Tls,
-    /// The look-ups of names that are under way.
+    /// The look-ups of names.
     lookups: lookups::Lookups,
 }
 
@@ -197,7 +197,11 @@ impl Dialer {
     /// Creates a dialer that has not read or connected anything yet.
     #[must_use]
     pub fn new(limits: NetLimits) -> Self {
-        Self { limits, tls: tls::Tls::new(limits.tls_handshake), lookups: lookups::Lookups::new(lookups::MOST) }
+        Self {
+            limits,
+            tls: tls::Tls::new(limits.tls_handshake),
+            lookups: lookups::Lookups::new(lookups::Limits::default()),
+        }
     }
 
     /// Opens a TCP connection, and begins TLS if the endpoint's mode is implicit (RFC 8314, section 3.1). An address

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct RoundTrips(Arc<AtomicU32>);
 
 impl RoundTrips {
-    /// Adds this many.
+    /// Adds this many round trips.
     pub(crate) fn add(&self, count: u32) {
         if count > 0 {
             self.0.fetch_add(count, Ordering::Relaxed);
         }
     }
 
-    /// Returns the count.
+    /// Returns how many there have been.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.0.load(Ordering::Relaxed)

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
-use super::lines::{Lines, WAITING};
+use super::lines::{Lines, Owner, WAITING};
 use super::notification::{ACCOUNT, EVENT, Notification, test_environment};
 use crate::account::{Account, NotifySettings};
 use crate::advice;
@@ -29,6 +29,9 @@ const TEST: &str = "test";
 /// How long a command may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// After running this long, an account's command passes on its place.
+const LONG: Duration = Duration::from_secs(5);
+
 /// Runs commands. Clones share the lines in which they wait.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandRunner {
@@ -43,11 +46,13 @@ struct Shared {
     idle: watch::Sender<bool>,
     /// How long a command may take.
     limit: Duration,
+    /// How long an account's command keeps its place for certain.
+    long: Duration,
     /// The runtime in which commands run.
     runtime: Handle,
 }
 
-/// A queued command.
+/// A command that waits for its turn.
 #[derive(Debug)]
 struct QueuedCommand {
     command: Vec<OsString>,
@@ -58,12 +63,12 @@ impl CommandRunner {
     /// Returns a runner whose commands run in the current tokio runtime, which must exist.
     #[must_use]
     pub(crate) fn new() -> Self {
-        Self::with_limit(LIMIT)
+        Self::with_limits(LIMIT, LONG)
     }
 
-    fn with_limit(limit: Duration) -> Self {
+    fn with_limits(limit: Duration, long: Duration) -> Self {
         let (lines, idle, runtime) = (Mutex::default(), watch::Sender::new(true), Handle::current());
-        Self { shared: Arc::new(Shared { lines, idle, limit, runtime }) }
+        Self { shared: Arc::new(Shared { lines, idle, limit, long, runtime }) }
     }
 
     /// Runs the command that the configuration has for a notification, if any. Returns at once. If an account's command
@@ -107,10 +112,26 @@ impl CommandRunner {
             let runner = self.clone();
             self.shared.runtime.spawn(async move {
                 let (begun, limit) = (Instant::now(), runner.shared.limit);
-                run(&command.command, command.environment, limit).await;
+                let run = run(&command.command, command.environment, limit);
+                tokio::select! {
+                    biased;
+                    () = run => {}
+                    () = runner.passes_on_its_place(&owner) => {}
+                }
                 runner.change(|lines| lines.ended(owner, begun.elapsed() >= limit));
                 runner.begin_next();
             });
+        }
+    }
+
+    /// Lets the command of an account that takes long stand aside, as soon as there is room for it. Never returns.
+    async fn passes_on_its_place(&self, owner: &Owner) {
+        loop {
+            sleep(self.shared.long).await;
+            if self.change(|lines| lines.stand_aside(owner)) {
+                self.begin_next();
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use tracing::subscriber::DefaultGuard;
 
+use super::super::lines::OF_ACCOUNTS;
 use super::*;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -93,7 +94,7 @@ async fn a_command_that_fails_is_a_warning_with_its_last_words_escaped() {
 async fn a_command_that_does_not_end_is_killed_with_what_it_started() {
     let dir = tempfile::tempdir().unwrap();
     let (log, _guard) = Log::begin();
-    let command_runner = CommandRunner::with_limit(Duration::from_secs(1));
+    let command_runner = CommandRunner::with_limits(Duration::from_secs(1), LONG);
     command_runner.tell(&shell(&dir, "sleep 1000 & echo $! > $0/pid; echo waiting; wait"), of("trouble"));
     assert!(command_runner.finish(SOON).await);
     assert!(log.text().contains("did not end within 1 seconds and was killed, saying: waiting"), "{}", log.text());
@@ -103,7 +104,7 @@ async fn a_command_that_does_not_end_is_killed_with_what_it_started() {
     let is_dead = || std::fs::read_to_string(&sleeper).map_or(true, |stat| stat.contains(") Z "));
     while !is_dead() {
         assert!(begun.elapsed() < SOON, "it still sleeps");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -111,7 +112,7 @@ async fn a_command_that_does_not_end_is_killed_with_what_it_started() {
 async fn what_goes_on_in_the_background_is_not_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let (log, _guard) = Log::begin();
-    let command_runner = CommandRunner::with_limit(SOON * 2);
+    let command_runner = CommandRunner::with_limits(SOON * 2, LONG);
     command_runner.tell(&shell(&dir, "sleep 1000 & echo $! > $0/pid"), of("trouble"));
     assert!(command_runner.finish(SOON).await);
     assert!(log.text().contains("succeeded"), "{}", log.text());
@@ -141,7 +142,7 @@ async fn two_run_at_the_same_time_in_order_and_too_many_are_dropped() {
     let since = Instant::now();
     while lines(&begun).len() < 2 {
         assert!(since.elapsed() < SOON);
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(10)).await;
     }
     assert!(!command_runner.finish(Duration::from_millis(200)).await, "they wait");
     assert!(!dir.path().join("later").exists(), "a third one runs");
@@ -175,9 +176,36 @@ async fn what_hangs_for_one_account_holds_up_no_other_and_is_run_again_once_for_
     let since = Instant::now();
     while lines(&dir.path().join("well")).is_empty() || lines(&dir.path().join("hangs")).is_empty() {
         assert!(since.elapsed() < SOON, "the other account's command waits");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(10)).await;
     }
     std::fs::write(dir.path().join("go"), "").unwrap();
     assert!(command_runner.finish(SOON).await);
     assert_eq!(lines(&dir.path().join("hangs")), ["2", "198"]);
+}
+
+#[tokio::test]
+async fn what_hangs_for_many_accounts_passes_on_its_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let command_runner = CommandRunner::with_limits(SOON * 4, Duration::from_millis(50));
+    let settings = NotifySettings::default();
+    let mail = |name: &str, script| {
+        let account = Account {
+            on_new_mail: Some(shell(&dir, script).into()),
+            ..crate::delivery::bench::account(name, dir.path())
+        };
+        command_runner.run_for(&Notification::NewMail { count: 1 }, &account, &settings);
+    };
+    for n in 0..OF_ACCOUNTS {
+        mail(&format!("hangs{n}"), "while [ ! -e $0/go ]; do sleep 0.1; done; echo >> $0/ended");
+    }
+    mail("well", "echo $MAILFERRY_COUNT > $0/well");
+    let since = Instant::now();
+    while lines(&dir.path().join("well")).is_empty() {
+        assert!(since.elapsed() < SOON, "the other account's command waits");
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!dir.path().join("ended").exists());
+    std::fs::write(dir.path().join("go"), "").unwrap();
+    assert!(command_runner.finish(SOON).await);
+    assert_eq!(lines(&dir.path().join("ended")).len(), OF_ACCOUNTS);
 }

@@ -101,13 +101,13 @@ fn mark(what: &impl Hash) -> u64 {
 /// The outcome of a poll, as far as it matters to the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// It succeeded.
+    /// It succeeded, so that a failure is over.
     Well,
     /// It shows nothing: it was stopped, or a refused login must recur before it is believed.
     Open,
-    /// It failed.
+    /// It failed, and the failure counts.
     Badly {
-        /// Why it failed.
+        /// What its error was sorted as.
         cause: Cause,
         /// How many times in a row.
         times: u32,
@@ -119,7 +119,7 @@ pub(crate) enum Ended {
 /// The facts after a poll.
 #[derive(Debug)]
 pub(crate) struct PollFacts<'a> {
-    /// How it ended.
+    /// How it ended, as far as it matters to the user.
     pub ended: Ended,
     /// How many new messages were retrieved.
     pub new: u64,

@@ -20,7 +20,7 @@ const NAMED: usize = 20;
 /// What notifications must have in common to be combined.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
-    /// The server.
+    /// The server, as configured, in lower case.
     host: String,
     /// The event, as in `MAILFERRY_EVENT`.
     event: &'static str,
@@ -48,7 +48,7 @@ pub(crate) struct Grouping {
 /// A notification to send now.
 #[derive(Debug)]
 pub(crate) enum DueNotification {
-    /// From one account.
+    /// One that concerns a single account.
     One(Arc<Account>, Notification),
     /// From several accounts: the environment for the command of `[notify]`.
     Many(Vec<(&'static str, OsString)>),

@@ -1,7 +1,8 @@
 //! Whose command runs next, so that commands that hang hold up nobody else's. PURE.
 //!
 //! `[notify]` and `on_new_mail` have places of their own. Of an account at most one command runs and one waits; accounts
-//! whose last command used up its time wait apart and get at most half of the places.
+//! whose last command used up its time wait apart and get at most half of the places. A command of another account that
+//! takes long stands aside: it goes on, and its place is free for the next one.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,6 +13,9 @@ pub(super) const OF_ACCOUNTS: usize = 8;
 
 /// How many of these belong to accounts whose last command used up its time.
 pub(super) const OF_SLOW_ACCOUNTS: usize = OF_ACCOUNTS / 2;
+
+/// How many more commands of `on_new_mail` stand aside at most.
+pub(super) const ASIDE: usize = 24;
 
 /// How many commands of `[notify]` run concurrently.
 pub(super) const OF_NOTIFY: usize = 2;
@@ -41,8 +45,10 @@ pub(super) struct Lines<C> {
     ready: VecDeque<AccountName>,
     /// The same for those whose last command used up its time.
     ready_slow: VecDeque<AccountName>,
-    /// How many commands of accounts run.
+    /// How many commands of accounts run in a place.
     running: usize,
+    /// How many commands of accounts stand aside.
+    aside: usize,
     /// How many of these belong to accounts whose last command used up its time.
     slow_running: usize,
 }
@@ -52,21 +58,25 @@ pub(super) struct Lines<C> {
 struct Line<C> {
     /// The command that waits, and how many new messages it tells of.
     waiting: Option<(u64, C)>,
+    /// Whether one runs, in a place or aside.
     running: bool,
+    /// Whether the one that runs stands aside.
+    is_aside: bool,
     /// Whether the last command that ended used up its time.
     is_slow: bool,
 }
 
 impl<C> Default for Line<C> {
     fn default() -> Self {
-        Self { waiting: None, running: false, is_slow: false }
+        Self { waiting: None, running: false, is_aside: false, is_slow: false }
     }
 }
 
 impl<C> Default for Lines<C> {
     fn default() -> Self {
         let (notify, ready, ready_slow) = Default::default();
-        Self { notify, notify_running: 0, accounts: BTreeMap::new(), ready, ready_slow, running: 0, slow_running: 0 }
+        let (notify_running, running, aside, slow_running) = Default::default();
+        Self { notify, notify_running, accounts: BTreeMap::new(), ready, ready_slow, running, aside, slow_running }
     }
 }
 
@@ -124,6 +134,21 @@ impl<C> Lines<C> {
         slow.or_else(|| self.ready.pop_front())
     }
 
+    /// Passes on the place of a command that takes long. Returns false if the command keeps it for now: because it has
+    /// one of those for slow accounts, who only hold up each other, or because too many stand aside.
+    #[must_use]
+    pub(super) fn stand_aside(&mut self, owner: &Owner) -> bool {
+        let Owner::Account(account) = owner else { return false };
+        let may = |line: &&mut Line<C>| line.running && !line.is_aside && !line.is_slow;
+        let Some(line) = self.accounts.get_mut(account).filter(may).filter(|_| self.aside < ASIDE) else {
+            return false;
+        };
+        line.is_aside = true;
+        self.running = self.running.saturating_sub(1);
+        self.aside += 1;
+        true
+    }
+
     /// Records that a command has ended.
     pub(super) fn ended(&mut self, owner: Owner, used_up_its_time: bool) {
         let Owner::Account(account) = owner else {
@@ -131,9 +156,10 @@ impl<C> Lines<C> {
             return;
         };
         let Some(line) = self.accounts.get_mut(&account) else { return };
-        self.running = self.running.saturating_sub(1);
+        let counted = if line.is_aside { &mut self.aside } else { &mut self.running };
+        *counted = counted.saturating_sub(1);
         self.slow_running = self.slow_running.saturating_sub(usize::from(line.is_slow));
-        (line.running, line.is_slow) = (false, used_up_its_time);
+        (line.running, line.is_aside, line.is_slow) = (false, false, used_up_its_time);
         if line.waiting.is_some() {
             self.stand(account);
         } else if !used_up_its_time {
@@ -143,8 +169,9 @@ impl<C> Lines<C> {
 
     /// Whether nothing waits or runs.
     pub(super) fn is_idle(&self) -> bool {
-        let all = [self.notify.len(), self.notify_running, self.ready.len(), self.ready_slow.len(), self.running];
-        all.iter().all(|count| *count == 0)
+        let waiting = [self.notify.len(), self.ready.len(), self.ready_slow.len()];
+        let running = [self.notify_running, self.running, self.aside];
+        waiting.iter().chain(&running).all(|count| *count == 0)
     }
 }
 
@@ -205,6 +232,61 @@ mod tests {
         lines.ended(Owner::Account(name(10)), false);
         assert_eq!(begin(&mut lines), of([13, 14]));
         assert!(!lines.ready_slow.contains(&name(0)), "one that ended in time is like the others");
+    }
+
+    #[test]
+    fn what_takes_long_stands_aside_and_others_begin() {
+        let owner = |n| Owner::Account(name(n));
+        let mut lines = Lines::default();
+        (0..20).for_each(|n| mail(&mut lines, n));
+        assert_eq!(begin(&mut lines), of(0..8));
+        assert!(lines.stand_aside(&owner(0)) && !lines.stand_aside(&owner(0)), "once");
+        assert!(!lines.stand_aside(&owner(9)) && !lines.stand_aside(&Owner::Notify), "these do not run");
+        assert_eq!(begin(&mut lines), of([8]), "it has one place to pass on");
+        // Of an account still only one runs.
+        mail(&mut lines, 0);
+        lines.ended(owner(1), false);
+        assert_eq!(begin(&mut lines), of([9]));
+        lines.ended(owner(0), false);
+        assert_eq!(begin(&mut lines), [], "its place went to another");
+        for n in 2..10 {
+            lines.ended(owner(n), false);
+            begin(&mut lines);
+        }
+        assert_eq!(lines.running, 8);
+        for n in (10..20).chain([0]) {
+            lines.ended(owner(n), false);
+            begin(&mut lines);
+        }
+        assert!(lines.is_idle() && lines.accounts.is_empty());
+    }
+
+    #[test]
+    fn only_so_many_stand_aside_and_no_slow_ones() {
+        let owner = |n| Owner::Account(name(n));
+        let mut lines = Lines::default();
+        (0..50).for_each(|n| mail(&mut lines, n));
+        let mut begun = 0;
+        while let Some((owner, _)) = lines.next() {
+            begun += 1;
+            let _ = lines.stand_aside(&owner);
+        }
+        assert_eq!((begun, lines.aside), (OF_ACCOUNTS + ASIDE, ASIDE));
+        assert!(!lines.stand_aside(&owner(31)));
+        lines.ended(owner(0), true);
+        assert!(lines.stand_aside(&owner(31)), "it is asked again and again");
+        assert_eq!(begin(&mut lines), of([32]));
+        for n in 1..50 {
+            lines.ended(owner(n), true);
+            begin(&mut lines);
+        }
+        assert!(lines.is_idle());
+        // Those that hung keep to their half: their places are not passed on.
+        (0..20).for_each(|n| mail(&mut lines, n));
+        assert_eq!(begin(&mut lines), of(0..4));
+        assert!((0..4).all(|n| !lines.stand_aside(&owner(n))));
+        (60..70).for_each(|n| mail(&mut lines, n));
+        assert_eq!(begin(&mut lines), of(60..64));
     }
 
     #[test]

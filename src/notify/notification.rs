@@ -35,16 +35,16 @@ const LONGEST: usize = 4000;
 pub enum Notification {
     /// Polls fail for a reason that will hardly go away by itself.
     Failure {
-        /// Why they fail.
+        /// What their error was sorted as.
         cause: Cause,
-        /// The error.
+        /// The error of the last one, and what to do about it.
         text: String,
     },
     /// A poll has succeeded again.
     Recovered,
     /// No poll has succeeded for a long time.
     NoSuccess {
-        /// For how long.
+        /// For how long none has succeeded.
         since: Duration,
         /// The error of the last poll.
         text: String,
@@ -72,7 +72,7 @@ pub enum Notification {
     },
     /// Mail is waiting in the spool, and will hardly be forwarded soon.
     Forwarding {
-        /// Why it waits.
+        /// Why it waits, and what to do about it.
         text: String,
         /// How many messages are waiting.
         count: u64,
@@ -90,7 +90,7 @@ pub enum Notification {
     },
     /// New mail was delivered.
     NewMail {
-        /// How many messages.
+        /// How many messages were delivered.
         count: u64,
     },
 }

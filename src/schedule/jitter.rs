@@ -41,7 +41,7 @@ pub(super) fn past_own_moment(seed: u64, period: Duration, time: Duration) -> Du
     Duration::from_nanos(u64::try_from(past).unwrap_or(0))
 }
 
-/// Holds 584 years.
+/// A span in nanoseconds, which hold 584 years.
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

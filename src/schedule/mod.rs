@@ -95,7 +95,7 @@ pub struct Outcome {
     pub new: u64,
     /// The LOGIN-DELAY that the server announces (RFC 2449, section 6.5).
     pub login_delay: Option<Duration>,
-    /// How it ended.
+    /// How it ended, as far as the next poll depends on it.
     pub end: End,
 }
 
@@ -125,7 +125,7 @@ pub enum End {
 pub struct Next {
     /// The time, since boot.
     pub at: Duration,
-    /// The reason.
+    /// Why then, for the user.
     pub reason: Reason,
 }
 

@@ -6,8 +6,10 @@
 //! that is slow or has many accounts only fills its own places, and no account that could begin is overtaken by one that
 //! was due later.
 //!
-//! An account whose last poll held its places for long and retrieved little is *slow*. If its server has other
-//! accounts and more than one place, the slow ones leave one place to the others.
+//! An account whose last poll held its places for long and retrieved little is *slow*, and so is for a while one of
+//! which that is true time and again. If its server has other accounts and more than one place, the slow ones leave one
+//! place to the others. If polls that became slow hold that place, too, and one of the others waits, one of them owes
+//! it and is ended soon.
 //!
 //! Some accounts have to *prepare* first: their credential comes from a command, a file or a token server, any of which
 //! may hang. They do so without a place, in one of two rooms, and then join the line of their server in the order in
@@ -34,11 +36,13 @@ use crate::account::AccountName;
 use host::{Host, Turn};
 use line::{Line, OfLines};
 use place::{Counts, Credential, Holds, Place, Stage};
+use slowness::{Course, Slowness};
 
 mod host;
 mod line;
 mod place;
 mod preparation;
+mod slowness;
 
 /// An account that was due longer ago than this when we looked is late because the machine was suspended.
 const SUSPENDED: Duration = Duration::from_secs(10);
@@ -68,9 +72,9 @@ fn most_aside(concurrency: NonZeroUsize) -> usize {
 /// How many polls may run at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// In total.
+    /// In total: `concurrency` of `[daemon]`.
     pub concurrency: NonZeroUsize,
-    /// At one server.
+    /// At one server: `per_host` of `[daemon]`.
     pub per_host: NonZeroUsize,
 }
 
@@ -81,7 +85,7 @@ pub(crate) struct Queue {
     /// For the jitter after a suspension.
     seed: u64,
     accounts: HashMap<AccountName, Place>,
-    /// The waiting accounts.
+    /// The accounts that are not due, or were not when we last looked, by turn.
     waiting: BTreeMap<Turn, AccountName>,
     /// The servers at which accounts are ready or run.
     hosts: HashMap<Arc<str>, Host>,
@@ -138,21 +142,21 @@ impl Queue {
     pub(crate) fn insert(&mut self, account: AccountName, server: &str, prepares: bool, due: Duration) {
         let host: Arc<str> = server.into();
         let known = self.accounts.get(&account);
-        let slow = known.is_some_and(|place| place.slow && place.host == host);
+        let slowness = known.filter(|place| place.host == host).map_or_else(Slowness::default, |place| place.slowness);
         let credential = match known.map(|place| place.credential) {
             _ if !prepares => Credential::AtHand,
             Some(known @ Credential::Late) => known,
             _ => Credential::Prompt,
         };
         let Some(mut place) = self.forget(&account) else {
-            return self.wait(account, host, credential, slow, due, false);
+            return self.wait(account, host, credential, slowness, due, false);
         };
         if let Stage::Running { again, removed, .. } = &mut place.stage {
             (*again, *removed) = (Some(due), false);
-            self.know(account, Place { host, credential, slow, ..place });
+            self.know(account, Place { host, credential, slowness, ..place });
         } else {
             self.leave_line(&place);
-            self.wait(account, host, credential, slow, due, false);
+            self.wait(account, host, credential, slowness, due, false);
         }
     }
 
@@ -173,8 +177,8 @@ impl Queue {
             None | Some(Place { stage: Stage::Running { removed: true, .. }, .. }) => return false,
             Some(Place { stage: Stage::Running { again, .. }, .. }) => *again = Some(again.unwrap_or(now).min(now)),
             Some(Place { stage: Stage::Waiting { turn: (due, _), .. }, .. }) if *due > now => {
-                if let Some(Place { host, credential, slow, .. }) = self.take_out(account) {
-                    self.wait(account.clone(), host, credential, slow, now, false);
+                if let Some(Place { host, credential, slowness, .. }) = self.take_out(account) {
+                    self.wait(account.clone(), host, credential, slowness, now, false);
                 }
             }
             Some(_) => {}
@@ -193,7 +197,9 @@ impl Queue {
         let account = self.hosts.get(&host)?.front(line)?.1.clone();
         let at = Arc::clone(&host);
         let holds = match line {
-            Line::Places | Line::Slow => Holds::Both { at, slow: line == Line::Slow },
+            Line::Places | Line::Slow => {
+                Holds::Both { at, course: Course { began_slow: line == Line::Slow, ..Course::default() } }
+            }
             Line::Prompt | Line::Late => Holds::Room { at, late: line == Line::Late, since: now },
         };
         if self.change(&account, holds.clone()).is_none() {
@@ -217,30 +223,41 @@ impl Queue {
         if self.accounts.get(account).filter(is_running).is_none() {
             return;
         }
-        let Some(Place { host, credential, mut slow, stage }) = self.forget(account) else { return };
+        let Some(Place { host, credential, mut slowness, stage }) = self.forget(account) else { return };
         let Stage::Running { turn, holds, again, removed } = stage else { return };
         self.leave(&holds, turn);
-        if let Holds::Both { slow: now, .. } | Holds::Server { slow: now, .. } = holds {
-            slow = now;
+        let due = again.map_or(due, |again| again.min(due));
+        // What a reload left behind says nothing of the account's new server.
+        if let Holds::Both { at, course } | Holds::Server { at, course } = holds
+            && at == host
+        {
+            slowness.polled(course.is_slow, turn.0, due);
         }
         if !removed {
-            let due = again.map_or(due, |again| again.min(due));
-            self.wait(account.clone(), host, credential, slow, due, again.is_some());
+            self.wait(account.clone(), host, credential, slowness, due, again.is_some());
         }
     }
 
     /// Records whether a poll that holds places is slow: takes long and retrieves little.
     pub(crate) fn is_slow(&mut self, account: &AccountName, slow: bool) {
-        match self.holds(account) {
-            Some(Holds::Both { at, slow: before }) if *before != slow => {
-                let at = Arc::clone(at);
-                self.change(account, Holds::Both { at, slow });
+        self.change_course(account, |course| Course { is_slow: slow, ..course });
+    }
+
+    /// Records that a poll that holds places was told to end: no other one has to for the same account.
+    pub(crate) fn leaves(&mut self, account: &AccountName) {
+        self.change_course(account, |course| Course { leaves: true, ..course });
+    }
+
+    fn change_course(&mut self, account: &AccountName, change: impl FnOnce(Course) -> Course) {
+        let mut holds = match self.holds(account) {
+            Some(holds @ (Holds::Both { .. } | Holds::Server { .. })) => holds.clone(),
+            _ => return,
+        };
+        if let Holds::Both { course, .. } | Holds::Server { course, .. } = &mut holds {
+            let changed = change(*course);
+            if changed != std::mem::replace(course, changed) {
+                self.change(account, holds);
             }
-            Some(Holds::Server { at, slow: before }) if *before != slow => {
-                let at = Arc::clone(at);
-                self.change(account, Holds::Server { at, slow });
-            }
-            _ => {}
         }
     }
 
@@ -261,24 +278,37 @@ impl Queue {
         // An account that waits at a server without free places needs one of that server's places; any other needs any
         // place. Where no more may stand aside, those that do keep others from it.
         let (in_total, at_server) = match self.holds(account)? {
-            Holds::Both { at, slow } => (true, lacks(at, *slow)),
-            Holds::Server { at, slow } => (self.is_full_aside(), lacks(at, *slow)),
+            Holds::Both { at, course } => (true, lacks(at, course.counts_as_slow())),
+            Holds::Server { at, course } => (self.is_full_aside(), lacks(at, course.counts_as_slow())),
             Holds::Room { .. } | Holds::Queued { .. } | Holds::Nothing => return None,
         };
         let in_total = self.first_offered().filter(|_| in_total && self.is_full());
         in_total.into_iter().chain(at_server).min()
     }
 
+    /// Returns since when, since boot, an account that is not slow has waited for the place that this account's poll owes
+    /// it: the poll became slow, and slow ones hold all places of their server.
+    #[must_use]
+    pub(crate) fn owes_its_place_since(&self, account: &AccountName) -> Option<Duration> {
+        match self.holds(account)? {
+            Holds::Both { at, course } | Holds::Server { at, course } if course.has_become_slow() => {
+                self.hosts.get(at)?.is_owed_a_place_since(self.limits.per_host)
+            }
+            _ => None,
+        }
+    }
+
     /// Gives up an account's place in the total, in favour of those that wait. At most as many as may run, and [`FEW`]
     /// more, may stand aside at once; slow ones do not count, as long as all together are not too many. Returns false
     /// if it cannot.
     pub(crate) fn stand_aside(&mut self, account: &AccountName) -> bool {
-        let Some(Holds::Both { at, slow }) = self.holds(account) else { return false };
-        let (at, slow) = (Arc::clone(at), *slow);
-        if self.is_full_aside() || !slow && self.counts.aside >= self.limits.concurrency.get().saturating_add(FEW) {
+        let Some(Holds::Both { at, course }) = self.holds(account) else { return false };
+        let (at, course) = (Arc::clone(at), *course);
+        let are_many = self.counts.aside >= self.limits.concurrency.get().saturating_add(FEW);
+        if self.is_full_aside() || !course.counts_as_slow() && are_many {
             return false;
         }
-        self.change(account, Holds::Server { at, slow }).is_some()
+        self.change(account, Holds::Server { at, course }).is_some()
     }
 
     /// Gives up all places of an account whose poll does nothing and cannot be ended.
@@ -301,10 +331,7 @@ impl Queue {
     fn enter(&mut self, account: &AccountName, holds: &Holds, turn: Turn) {
         *self.counts.of(holds) += 1;
         match holds {
-            Holds::Both { at, slow } | Holds::Server { at, slow } => self.at_host(at, |host| {
-                host.running += 1;
-                host.slow += usize::from(*slow);
-            }),
+            Holds::Both { at, course } | Holds::Server { at, course } => self.at_host(at, |host| host.enter(*course)),
             Holds::Room { at, late: false, .. } => self.at_host(at, |host| host.preparing += 1),
             Holds::Queued { at, line } => self.at_host(at, |host| {
                 host.prepared += 1;
@@ -318,10 +345,9 @@ impl Queue {
     fn leave(&mut self, holds: &Holds, turn: Turn) {
         *self.counts.of(holds) -= 1;
         match holds {
-            Holds::Both { at, slow } | Holds::Server { at, slow } => self.at_host(at, |host| {
-                host.running -= 1;
-                host.slow -= usize::from(*slow);
-            }),
+            Holds::Both { at, course } | Holds::Server { at, course } => {
+                self.at_host(at, |host| host.give_back(*course));
+            }
             Holds::Room { at, late: false, .. } => self.at_host(at, |host| host.preparing -= 1),
             Holds::Queued { at, line } => self.at_host(at, |host| {
                 host.prepared -= 1;
@@ -400,19 +426,19 @@ impl Queue {
         account: AccountName,
         host: Arc<str>,
         credential: Credential,
-        slow: bool,
+        slowness: Slowness,
         due: Duration,
         asked: bool,
     ) {
         let turn = (due, self.number);
         self.number += 1;
         self.waiting.insert(turn, account.clone());
-        self.know(account, Place { host, credential, slow, stage: Stage::Waiting { turn, asked } });
+        self.know(account, Place { host, credential, slowness, stage: Stage::Waiting { turn, asked } });
     }
 
     /// Adds an account and counts it at its server.
     fn know(&mut self, account: AccountName, place: Place) {
-        if !place.slow {
+        if !place.slowness.is_slow {
             self.at_host(&place.host, |host| host.quick += 1);
         }
         self.accounts.insert(account, place);
@@ -421,7 +447,7 @@ impl Queue {
     /// Removes an account and no longer counts it at its server.
     fn forget(&mut self, account: &AccountName) -> Option<Place> {
         let place = self.accounts.remove(account)?;
-        if !place.slow {
+        if !place.slowness.is_slow {
             self.at_host(&place.host, |host| host.quick -= 1);
         }
         Some(place)

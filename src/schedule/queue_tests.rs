@@ -253,6 +253,7 @@ enum Step {
     IsPrepared(usize),
     LooksAt(usize),
     IsSlow(usize, bool),
+    Leaves(usize),
     Pass(u64),
     Limits(usize, usize),
 }
@@ -272,6 +273,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..12_usize).prop_map(Step::IsPrepared),
         (0..12_usize).prop_map(Step::LooksAt),
         (0..12_usize, any::<bool>()).prop_map(|(which, slow)| Step::IsSlow(which, slow)),
+        (0..12_usize).prop_map(Step::Leaves),
         (0..20_u64).prop_map(Step::Pass),
         (1..5_usize, 1..4_usize).prop_map(|(all, host)| Step::Limits(all, host)),
     ];
@@ -289,9 +291,9 @@ impl Queue {
         assert_eq!(self.accounts.len(), self.waiting.len() + self.ready() + self.running());
         let prepared = self.counts.prepared;
         assert_eq!(self.hosts.values().map(|host| host.prepared).sum::<usize>(), prepared);
-        let quick = self.accounts.values().filter(|place| !place.slow).count();
+        let quick = self.accounts.values().filter(|place| !place.slowness.is_slow).count();
         assert_eq!(self.hosts.values().map(|host| host.quick).sum::<usize>(), quick);
-        assert!(self.hosts.values().all(|host| host.slow <= host.running));
+        assert!(self.hosts.values().all(Host::is_consistent));
         assert_eq!(self.accounts.values().filter(is_running).count(), self.running() + prepared);
         assert_eq!(self.hosts.values().map(|host| host.preparing).sum::<usize>(), self.counts.prompt);
         assert_eq!(
@@ -300,8 +302,14 @@ impl Queue {
         );
         let hold = |one: fn(&Holds) -> bool| self.accounts.keys().filter(|a| self.holds(a).is_some_and(one)).count();
         assert_eq!(hold(|holds| matches!(holds, Holds::Both { .. })), self.counts.running);
-        assert_eq!(hold(|holds| matches!(holds, Holds::Server { slow: false, .. })), self.counts.aside);
-        assert_eq!(hold(|holds| matches!(holds, Holds::Server { slow: true, .. })), self.counts.slow_aside);
+        let aside = |is_slow: bool| {
+            let is = |place: &&Place| match &place.stage {
+                Stage::Running { holds: Holds::Server { course, .. }, .. } => course.counts_as_slow() == is_slow,
+                _ => false,
+            };
+            self.accounts.values().filter(is).count()
+        };
+        assert_eq!((aside(false), aside(true)), (self.counts.aside, self.counts.slow_aside));
         assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: false, .. })), self.counts.prompt);
         assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: true, .. })), self.counts.late);
         assert_eq!(hold(|holds| matches!(holds, Holds::Queued { .. })), prepared);
@@ -398,8 +406,13 @@ proptest! {
                 Step::IsSlow(which, slow) if !running.is_empty() => {
                     queue.is_slow(&running[which % running.len()].0, slow);
                 }
+                Step::Leaves(which) if !running.is_empty() => {
+                    let (account, _) = &running[which % running.len()];
+                    queue.leaves(account);
+                    prop_assert_eq!(queue.owes_its_place_since(account), None);
+                }
                 Step::Aside(_) | Step::Hang(_) | Step::Prepares(_) | Step::IsPrepared(_) => {}
-                Step::LooksAt(_) | Step::IsSlow(..) => {}
+                Step::LooksAt(_) | Step::IsSlow(..) | Step::Leaves(_) => {}
                 Step::End(..) => queue.finished(&name("nobody"), now),
                 Step::Pass(seconds) => now += SECOND * u32::try_from(seconds).unwrap(),
                 Step::Limits(all, host) => queue.set_limits(limits(all, host)),
@@ -632,9 +645,8 @@ fn slow_ones_beside_quick_ones(per_host: usize) -> (Duration, usize) {
     for second in 0..3000 {
         let now = at(second);
         for (account, begun) in running.clone() {
-            if now >= begun + 10 * SECOND {
-                queue.is_slow(&account, true);
-            }
+            // As the daemon does each second.
+            queue.is_slow(&account, now >= begun + 10 * SECOND);
             if now >= begun + 30 * SECOND {
                 running.remove(&account);
                 queue.finished(&account, now + 60 * SECOND);
@@ -684,6 +696,86 @@ fn a_server_where_all_are_slow_has_all_of_its_places() {
     queue.finished(&name("a"), at(20));
     queue.finished(&name("b"), at(20));
     assert_eq!(begin(&mut queue, at(20)), ["a", "b"]);
+}
+
+#[test]
+fn polls_that_became_slow_owe_the_last_place_to_others_and_one_of_them_leaves_it() {
+    let accounts = [("a", "h", 0), ("b", "h", 0), ("c", "h", 1), ("d", "h", 9), ("slow", "h", 900)];
+    let mut queue = queue(limits(9, 3), &accounts);
+    assert_eq!(begin(&mut queue, at(1)), ["a", "b", "c"]);
+    let owe = |queue: &Queue| ["a", "b", "c"].map(|account| queue.owes_its_place_since(&name(account)));
+    ["a", "b"].iter().for_each(|account| queue.is_slow(&name(account), true));
+    assert_eq!(begin(&mut queue, at(9)), [""; 0]);
+    assert_eq!(owe(&queue), [None; 3], "one place is not held by a slow one");
+    queue.is_slow(&name("c"), true);
+    assert_eq!(owe(&queue), [Some(at(9)); 3]);
+    assert!(queue.stand_aside(&name("b")));
+    assert_eq!(owe(&queue), [Some(at(9)); 3], "it keeps its place at the server");
+    queue.leaves(&name("b"));
+    assert_eq!(owe(&queue), [None; 3], "that is enough");
+    queue.finished(&name("b"), at(10));
+    assert_eq!(begin(&mut queue, at(10)), ["d"], "not b, which is slow");
+    queue.is_slow(&name("d"), true);
+    assert_eq!(owe(&queue), [None; 3], "who waits is slow, too");
+    queue.finished(&name("a"), at(900));
+    assert_eq!(begin(&mut queue, at(11)), [""; 0]);
+    queue.finished(&name("c"), at(900));
+    assert_eq!(begin(&mut queue, at(12)), ["b"]);
+    // One that began as slow owes its place to nobody.
+    queue.is_slow(&name("b"), true);
+    queue.insert(name("e"), "h", false, at(12));
+    queue.insert(name("f"), "h", false, at(13));
+    assert_eq!(begin(&mut queue, at(13)), ["e"]);
+    queue.is_slow(&name("e"), true);
+    let since = |queue: &Queue, account| queue.owes_its_place_since(&name(account));
+    assert_eq!(["b", "d", "e"].map(|account| since(&queue, account)), [None, Some(at(13)), Some(at(13))]);
+}
+
+#[test]
+fn with_one_place_there_is_none_to_owe() {
+    let mut queue = queue(limits(9, 1), &[("a", "h", 0), ("b", "h", 1)]);
+    assert_eq!(begin(&mut queue, at(1)), ["a"]);
+    queue.is_slow(&name("a"), true);
+    assert_eq!(queue.owes_its_place_since(&name("a")), None);
+}
+
+#[test]
+fn a_poll_that_began_as_slow_counts_as_slow_to_its_end_and_the_account_until_one_of_its_polls_is_not() {
+    let accounts = [("a", "h", 0), ("b", "h", 0), ("other", "h", 9000)];
+    let mut queue = queue(limits(9, 2), &accounts);
+    assert_eq!(begin(&mut queue, at(0)), ["a", "b"]);
+    for account in ["a", "b"] {
+        queue.is_slow(&name(account), true);
+        queue.finished(&name(account), at(10));
+    }
+    assert_eq!(begin(&mut queue, at(10)), ["a"]);
+    queue.is_slow(&name("a"), false);
+    assert_eq!(begin(&mut queue, at(11)), [""; 0], "it has only begun");
+    // It ends before anybody looked at it again.
+    queue.finished(&name("a"), at(20));
+    assert_eq!(begin(&mut queue, at(20)), ["b", "a"], "a is not slow any more");
+}
+
+#[test]
+fn an_account_that_is_slow_time_and_again_is_slow_for_an_hour() {
+    let mut queue = queue(limits(9, 2), &[("a", "h", 0), ("other", "h", 90_000)]);
+    let mut poll = |due: u64, slow: bool, next: u64| {
+        assert_eq!(begin(&mut queue, at(due)), ["a"]);
+        queue.is_slow(&name("a"), slow);
+        queue.finished(&name("a"), at(next));
+        queue.accounts[&name("a")].slowness.is_slow
+    };
+    assert!(poll(0, true, 10));
+    assert!(!poll(10, false, 20));
+    assert!(poll(20, true, 30));
+    assert!(poll(30, false, 1830) && poll(1830, false, 3610));
+    assert!(!poll(3610, false, 3630), "an hour after it was slow the last time");
+    assert!(poll(3630, true, 3640));
+    assert!(!poll(3640, false, 3650), "the time before was more than an hour ago");
+    // What was learnt does not apply to another server.
+    assert!(poll(3650, true, 3660));
+    queue.insert(name("a"), "i", false, at(3660));
+    assert_eq!(queue.accounts[&name("a")].slowness, Slowness::default());
 }
 
 #[test]

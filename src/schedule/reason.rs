@@ -37,7 +37,7 @@ pub enum Reason {
     Doubt,
     /// The last poll failed.
     Failure {
-        /// Why.
+        /// What its error was sorted as.
         cause: Cause,
         /// How many times in a row.
         times: u32,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpSocket;
 
+use super::super::lookups::Limits;
 use super::*;
 use crate::account::{IpVersion, TlsMode};
 
@@ -171,10 +172,8 @@ async fn a_refused_address_does_not_keep_the_next_from_working() {
 #[tokio::test]
 async fn a_refused_port_is_named() {
     let (_closed, port) = closed_port();
-    let error = connect(&endpoint("127.0.0.1", port), &[], Duration::from_secs(30), &Lookups::new(8))
-        .await
-        .map(|_| ())
-        .unwrap_err();
+    let error =
+        connect(&endpoint("127.0.0.1", port), &[], Duration::from_secs(30), &lookups()).await.map(|_| ()).unwrap_err();
     let NetError::Connect { attempts, .. } = &error else { panic!("{error:?}") };
     assert_eq!(attempts.len(), 1);
     let expected = format!("cannot connect to 127.0.0.1 port {port}: 127.0.0.1: connection refused");
@@ -184,14 +183,18 @@ async fn a_refused_port_is_named() {
 #[tokio::test]
 async fn an_address_needs_no_resolver_with_or_without_brackets() {
     for host in ["2001:db8::1", "[2001:db8::1]"] {
-        assert_eq!(resolve(&target(host), in_seconds(30), &Lookups::new(8)).await.unwrap(), [v6(1)]);
+        assert_eq!(resolve(&target(host), in_seconds(30), &lookups()).await.unwrap(), [v6(1)]);
     }
-    assert_eq!(resolve(&target("192.0.2.1"), in_seconds(30), &Lookups::new(8)).await.unwrap(), [v4(1)]);
+    assert_eq!(resolve(&target("192.0.2.1"), in_seconds(30), &lookups()).await.unwrap(), [v4(1)]);
+}
+
+fn lookups() -> Lookups {
+    Lookups::new(Limits::default())
 }
 
 fn target(host: &str) -> Target<'_> {
     static ROUTE: Route = Route { ip: IpVersion::Any, source_address: None, proxy: None, resets: false };
-    Target { host, port: 995, route: &ROUTE }
+    Target { host, port: 995, route: &ROUTE, proves_its_name: true }
 }
 
 #[tokio::test]
@@ -208,14 +211,14 @@ async fn a_route_leaves_out_the_addresses_that_it_does_not_lead_to() {
     };
     let limit = Duration::from_secs(30);
     for endpoint in [with(IpVersion::V6, None), with(IpVersion::Any, Some("::1"))] {
-        let error = connect(&endpoint, &[], limit, &Lookups::new(8)).await.map(|_| ()).unwrap_err();
+        let error = connect(&endpoint, &[], limit, &lookups()).await.map(|_| ()).unwrap_err();
         assert!(matches!(error, NetError::NoAddressOnRoute { .. }), "{error:?}");
     }
-    let error = connect(&with(IpVersion::V4, None), &[], limit, &Lookups::new(8)).await.map(|_| ()).unwrap_err();
+    let error = connect(&with(IpVersion::V4, None), &[], limit, &lookups()).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, NetError::Connect { .. }), "{error:?}");
     // An address for documentation, which belongs to nobody (RFC 5737).
     let error =
-        connect(&with(IpVersion::Any, Some("192.0.2.77")), &[], limit, &Lookups::new(8)).await.map(|_| ()).unwrap_err();
+        connect(&with(IpVersion::Any, Some("192.0.2.77")), &[], limit, &lookups()).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, NetError::SourceAddress { .. }), "{error:?}");
 }
 
@@ -227,7 +230,7 @@ async fn connections_come_from_the_address_that_was_named() {
         route: Route { source_address, ..Route::default() },
         ..endpoint("127.0.0.1", listener.local_addr().unwrap().port())
     };
-    let _connected = connect(&endpoint, &[], Duration::from_secs(30), &Lookups::new(8)).await.unwrap();
+    let _connected = connect(&endpoint, &[], Duration::from_secs(30), &lookups()).await.unwrap();
     assert_eq!(Some(listener.accept().unwrap().1.ip()), source_address);
 }
 
@@ -235,8 +238,7 @@ async fn connections_come_from_the_address_that_was_named() {
 async fn a_name_that_cannot_exist_is_not_found() {
     // A label of 64 octets (RFC 1035, section 2.3.4): every resolver refuses it without asking anyone.
     let host = format!("{}.invalid", "x".repeat(64));
-    let error =
-        connect(&endpoint(&host, 995), &[], Duration::from_secs(30), &Lookups::new(8)).await.map(|_| ()).unwrap_err();
+    let error = connect(&endpoint(&host, 995), &[], Duration::from_secs(30), &lookups()).await.map(|_| ()).unwrap_err();
     assert!(matches!(&error, NetError::Resolve { .. }), "{error:?}");
     assert!(!error.to_string().contains('\n'));
 }

@@ -16,7 +16,7 @@ const KEPT: usize = 7;
 pub(super) struct Beginning(Arc<AtomicU64>);
 
 impl Beginning {
-    /// Whether anything arrived.
+    /// Whether the peer has sent anything yet.
     pub(super) fn is_heard(&self) -> bool {
         self.kept().0 > 0
     }

@@ -296,7 +296,7 @@ fn platform_verifier(
 /// be right.
 #[derive(Debug)]
 struct TrustVerifier {
-    /// Decides first.
+    /// Verifies by the trusted authorities; only what it refuses is looked at here.
     inner: Arc<dyn ServerCertVerifier>,
     /// The certificates of `tls_ca_file`.
     listed: Vec<CertificateDer<'static>>,

@@ -130,7 +130,7 @@ pub struct Arrivals {
     hours: [Seen; HOURS],
     /// For groups of hours.
     sums: Sums,
-    /// For each lag.
+    /// For each lag, which is the time since the last mail: up to each of [`LAGS`], and longer.
     lags: [Seen; LAGS.len() + 1],
     /// When the last poll began that handled everything, since boot.
     last_poll: Option<Duration>,

@@ -5,13 +5,14 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::line::{Line, OfLines};
+use super::slowness::Course;
 use crate::account::AccountName;
 
 /// When an account became or becomes due, and a number that orders accounts due at the same time: first come, first
 /// served.
 pub(super) type Turn = (Duration, u64);
 
-/// A server.
+/// A server, with all of its accounts that are due, being polled, or known not to be slow.
 #[derive(Debug, Default)]
 pub(super) struct Host {
     /// How many of its accounts are not slow there.
@@ -19,7 +20,9 @@ pub(super) struct Host {
     /// How many accounts hold a place there.
     pub(super) running: usize,
     /// How many of those are slow.
-    pub(super) slow: usize,
+    slow: usize,
+    /// How many of the slow ones were told to end.
+    slow_leaving: usize,
     /// How many are prepared and wait for a place.
     pub(super) prepared: usize,
     /// How many are preparing for it in the room for prompt ones.
@@ -36,7 +39,7 @@ impl Host {
         let (places, near) = (places.get(), self.running + self.prepared);
         let may_begin = match line {
             Line::Places => self.running < places,
-            Line::Slow => self.running < places && (self.quick == 0 || self.slow < (places - 1).max(1)),
+            Line::Slow => self.running < places && (self.quick == 0 || self.slow < most_slow(places)),
             Line::Prompt => near + self.preparing < places.saturating_mul(2),
             Line::Late => near < places.saturating_mul(2),
         };
@@ -49,6 +52,33 @@ impl Host {
         let lacks = |line| self.front(line).filter(|_| self.offer(line, places).is_none()).map(|((due, _), _)| *due);
         let slow_one = lacks(Line::Slow).filter(|_| slow || self.running >= places.get());
         lacks(Line::Places).into_iter().chain(slow_one).min()
+    }
+
+    /// Returns since when an account that is not slow has waited there because slow ones hold the place that they are to
+    /// leave to it, if one does, and no slow poll is about to end.
+    pub(super) fn is_owed_a_place_since(&self, places: NonZeroUsize) -> Option<Duration> {
+        let is_owed = self.slow.saturating_sub(self.slow_leaving) > most_slow(places.get());
+        self.front(Line::Places).filter(|_| is_owed && self.running >= places.get()).map(|((due, _), _)| *due)
+    }
+
+    /// Counts a poll that holds a place there.
+    pub(super) fn enter(&mut self, course: Course) {
+        self.running += 1;
+        self.slow += usize::from(course.counts_as_slow());
+        self.slow_leaving += usize::from(course.counts_as_slow() && course.leaves);
+    }
+
+    /// Subtracts a poll that held a place there.
+    pub(super) fn give_back(&mut self, course: Course) {
+        self.running -= 1;
+        self.slow -= usize::from(course.counts_as_slow());
+        self.slow_leaving -= usize::from(course.counts_as_slow() && course.leaves);
+    }
+
+    /// Whether the counts of its polls fit each other.
+    #[cfg(test)]
+    pub(super) fn is_consistent(&self) -> bool {
+        self.slow_leaving <= self.slow && self.slow <= self.running
     }
 
     /// Returns the account that has waited longest in a line.
@@ -82,4 +112,9 @@ impl Host {
         self.quick + self.running + self.prepared + self.preparing == 0
             && self.lines.all().iter().all(|line| line.is_empty())
     }
+}
+
+/// Returns how many of a server's places slow accounts may hold, if it has others.
+fn most_slow(places: usize) -> usize {
+    (places - 1).max(1)
 }

@@ -5,7 +5,7 @@
 pub(super) enum Line {
     /// A place there and one in the total.
     Places,
-    /// The same, for an account whose last poll held its places for long and retrieved little.
+    /// The same, for an account that is slow: its polls hold their places for long and retrieve little.
     Slow,
     /// To prepare, which is expected to be quick.
     Prompt,
@@ -14,7 +14,7 @@ pub(super) enum Line {
 }
 
 impl Line {
-    /// All lines.
+    /// All lines, in the order of [`OfLines::all`].
     pub(super) const ALL: [Self; 4] = [Self::Places, Self::Slow, Self::Prompt, Self::Late];
 
     /// Whether accounts in it wait to get their credential, for which they need no place.

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use super::host::Turn;
 use super::line::Line;
+use super::slowness::{Course, Slowness};
 
 /// Where an account is in the queue.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// Its server.
+    /// The server that it is to be polled at, as the caller tells servers apart.
     pub(super) host: Arc<str>,
     /// How it gets its credential.
     pub(super) credential: Credential,
-    /// Whether its last poll held its places for long and retrieved little.
-    pub(super) slow: bool,
+    /// Whether its polls hold their places for long and retrieve little.
+    pub(super) slowness: Slowness,
     /// What it is doing.
     pub(super) stage: Stage,
 }
@@ -31,7 +32,7 @@ impl Place {
 
     /// Returns the line in which it waits once it has its credential.
     pub(super) fn line_for_places(&self) -> Line {
-        if self.slow { Line::Slow } else { Line::Places }
+        if self.slowness.is_slow { Line::Slow } else { Line::Places }
     }
 }
 
@@ -49,7 +50,7 @@ pub(super) enum Credential {
 /// Whether an account waits, may begin or is being polled.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// In `waiting`.
+    /// It is not due yet, and in `Queue::waiting`.
     Waiting {
         turn: Turn,
         /// Whether the user asked for it while it was being polled: then that poll is why it is late.
@@ -74,9 +75,9 @@ pub(super) enum Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Holds {
     /// One in the total and one at this server, which may no longer be its server.
-    Both { at: Arc<str>, slow: bool },
+    Both { at: Arc<str>, course: Course },
     /// Only the one at the server.
-    Server { at: Arc<str>, slow: bool },
+    Server { at: Arc<str>, course: Course },
     /// None: it is preparing for a poll at this server.
     Room {
         at: Arc<str>,
@@ -86,14 +87,14 @@ pub(super) enum Holds {
     },
     /// None: it is prepared, and in the line for places at this server.
     Queued { at: Arc<str>, line: Line },
-    /// None.
+    /// None: it hangs, or it ended before it had a place.
     Nothing,
 }
 
 /// How many accounts that are being polled hold which places, removed ones included.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Both places.
+    /// One in the total and one at a server.
     pub(super) running: usize,
     /// Only the one at the server: they stand aside. Without slow ones.
     pub(super) aside: usize,
@@ -114,8 +115,8 @@ impl Counts {
     pub(super) fn of(&mut self, holds: &Holds) -> &mut usize {
         match holds {
             Holds::Both { .. } => &mut self.running,
-            Holds::Server { slow: false, .. } => &mut self.aside,
-            Holds::Server { slow: true, .. } => &mut self.slow_aside,
+            Holds::Server { course, .. } if course.counts_as_slow() => &mut self.slow_aside,
+            Holds::Server { .. } => &mut self.aside,
             Holds::Room { late: false, .. } => &mut self.prompt,
             Holds::Room { late: true, .. } => &mut self.late,
             Holds::Queued { .. } => &mut self.prepared,
