@@ -276,7 +276,8 @@ impl Worker<'_> {
                 let arrived = self.pass.with_the_bytes(whole).await;
                 twins.extend(arrived.into_iter().map(|arrival| Twin { whole, uid: arrival.uid.and_then(here) }));
             }
-            sought.push(Sought { size, header, whole, has_nul: letter.has_nul, from });
+            let (has_nul, has_nul_in_header) = (letter.has_nul, letter.has_nul_in_header);
+            sought.push(Sought { size, header, whole, has_nul, has_nul_in_header, from });
         }
         let known = self.pass.known_uids(validity).await;
         survey::look_for(&mut self.session, &sought, &twins, &known).await
