@@ -1,5 +1,6 @@
 //! `mailferry forward`: forwards what waits in spools now, and prints one line per account.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::arguments::{Arguments, Forward};
 use super::output::{say, stderr_line};
 use super::prepare::{self, Prepared};
 use super::scheduled::Settings;
-use super::scheduled::destination::Destination;
+use super::scheduled::destination::{Destination, Shown};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
 use crate::account_record::stamp;
@@ -61,11 +62,11 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     super::orphans::reap();
     let settings = Settings { notify: config.notify.clone(), config_stamp: stamp(&config.path) };
     let how = How { again: forward.again, quiet: arguments.quiet, settings };
-    let (status, touched) = forward_all(&context, forwarding, &how, &stop).await;
+    let (status, Touched { accounts, messages }) = forward_all(&context, forwarding, &how, &stop).await;
     let status = if left.is_empty() { status } else { status.worst(ExitStatus::Partial) };
-    if !touched.is_empty() {
+    if !accounts.is_empty() {
         // If no daemon runs, nobody needs to know.
-        let _ = prepare::ask_daemon(arguments, &Request::Forwarded { accounts: touched }).await;
+        let _ = prepare::ask_daemon(arguments, &Request::Forwarded { accounts, messages }).await;
     }
     signals.status().unwrap_or(status).code()
 }
@@ -103,20 +104,29 @@ struct How {
     settings: Settings,
 }
 
-/// Forwards. Also returns the accounts whose spools have changed, as a daemon does not know of that yet.
+/// What a daemon does not know yet.
+#[derive(Default)]
+struct Touched {
+    /// The accounts whose spools have changed.
+    accounts: Vec<String>,
+    /// How many messages were forwarded, by account.
+    messages: BTreeMap<String, u64>,
+}
+
+/// Forwards. Also returns which spools have changed.
 async fn forward_all(
     context: &Arc<PollContext>,
     accounts: Vec<Account>,
     how: &How,
     stop: &CancellationToken,
-) -> (ExitStatus, Vec<String>) {
+) -> (ExitStatus, Touched) {
     let mut passes = JoinSet::new();
     for account in accounts {
         let (context, how, stop) = (Arc::clone(context), how.clone(), stop.clone());
         let span = tracing::error_span!("forward", account = %account.name);
         passes.spawn(async move { pass(&context, &account, &how, &stop).await }.instrument(span));
     }
-    let (mut worst, mut touched) = (ExitStatus::Ok, Vec::new());
+    let (mut worst, mut touched) = (ExitStatus::Ok, Touched::default());
     while let Some(ended) = passes.join_next().await {
         // A panic in one account's work has been printed; the others are not affected.
         let Ok(Some(report)) = ended else {
@@ -125,7 +135,8 @@ async fn forward_all(
         };
         print(&report, how.quiet);
         if how.again || report.forwarded > 0 || report.newly_set_aside > 0 {
-            touched.push(report.account.to_string());
+            touched.accounts.push(report.account.to_string());
+            touched.messages.extend(report.count_for_daemon());
         }
         worst = worst.worst(report.exit_status());
     }
@@ -142,7 +153,8 @@ async fn pass(
     let destination = Destination::recall(context, account, &how.settings, stop).await;
     let report = pass_in_turn(context, account, how, stop).await?;
     if let Some(destination) = destination {
-        destination.keep(context, account, &how.settings, &report, stop).await;
+        let shown = Shown { pass: Some(&report), is_spool_full: None };
+        destination.keep(context, account, &how.settings, &shown, stop).await;
     }
     Some(report)
 }

@@ -78,8 +78,9 @@ impl NoStatus {
 /// Prints what waits in the spools: it is on disk, so no daemon has to run.
 fn tell_spools(arguments: &Arguments, options: &Options) {
     let Some(alone) = prepare::alone(arguments) else { return };
-    let now = RealClock::new().read().wall;
-    let spools = spools::of(&alone, &options.accounts, now);
+    let clock = RealClock::new().read();
+    let now = clock.wall;
+    let spools = spools::of(&alone, &options.accounts, clock);
     if options.json {
         return say(spools::document(&spools, &alone.config.path, &alone.state_dir, now));
     }

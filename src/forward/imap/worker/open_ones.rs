@@ -133,9 +133,10 @@ impl Worker<'_> {
     fn is_left_open(&self, letter: &Letter) {
         let response = self.redactor.hide(&self.session.unreadable.said);
         let why = ForwardError::Refused { doing: "look for a message", response, lasting: false };
-        info!("{}: a message is looked for again later: {why}", self.pass.name);
+        let (name, message) = (&self.pass.name, self.pass.named(&letter.spooled));
+        info!("{name}: a message is looked for again later: {message}: {why}");
         self.pass.note(&letter.spooled, Weight::Once);
-        self.pass.put_off_for(why);
+        self.pass.put_off_for(Some(&letter.spooled), why);
     }
 
     /// Returns the messages that have not arrived, with what is there in their place, once no more of them arrive.
