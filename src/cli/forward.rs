@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::control::Request;
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
-use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Stranded, look_into_spool};
+use crate::forward::{ForwardError, ForwardOptions, ForwardReport, look_into_spool};
 use crate::poll::{PollContext, forward_spool};
 use crate::summary::{Forwarded, in_the_spool};
 
@@ -77,13 +77,7 @@ fn left_behind(config: &Config, state_dir: &Path, others: &[Account]) -> Vec<Str
     let waiting =
         |account: &Account| look_into_spool(&RealDisk, state_dir, &account.name).filter(|waiting| waiting.in_all() > 0);
     let told = |account: &Account| {
-        let waiting = waiting(account)?;
-        let stranded = Stranded {
-            spool: state_dir.join(format!("{}.spool", account.name)),
-            messages: waiting.in_all(),
-            octets: waiting.octets,
-            oldest: waiting.oldest.unwrap_or_default(),
-        };
+        let stranded = waiting(account)?.stranded(state_dir, &account.name);
         Some(format!("mailferry: {}: {}", account.name, advice::told_of_stranded(&stranded, &account.name)))
     };
     let disabled = |account: &Account| {

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::ForwardError;
 use super::journal::Ledger;
-use super::spool::{self, Spooled};
+use super::spool::{self, Spooled, Stranded};
 use crate::account::AccountName;
 use crate::state::delivered::Delivery;
 use crate::text::Size;
@@ -166,6 +166,17 @@ impl Waiting {
     #[must_use]
     pub fn in_all(&self) -> u64 {
         self.messages.saturating_add(self.set_aside)
+    }
+
+    /// Returns what it is if the account no longer forwards.
+    #[must_use]
+    pub fn stranded(&self, state_dir: &Path, account: &AccountName) -> Stranded {
+        Stranded {
+            spool: state_dir.join(account.spool()),
+            messages: self.in_all(),
+            octets: self.octets,
+            oldest: self.oldest.unwrap_or_default(),
+        }
     }
 
     /// Adds a message that is set aside.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::account::Account;
 use crate::account_record::stamp;
+use crate::advice;
 use crate::cli::prepare::Alone;
 use crate::cli::scheduled::destination::Known;
 use crate::clock::trusted_time::ClockReading;
@@ -24,17 +25,22 @@ pub(super) fn of(alone: &Alone, names: &[String], clock: ClockReading) -> Vec<(A
             Some(_) => Known::read(&RealDisk, &alone.state_dir, account, &config, clock),
             None => Known::default(),
         };
-        forwards.then(|| (account.clone(), forwarding(account, there, known(), clock.wall)))
+        forwards.then(|| (account.clone(), forwarding(account, there, known(), &alone.state_dir, clock.wall)))
     };
     accounts.into_iter().filter_map(shown).collect()
 }
 
 /// Returns what there is to show about an account: what is in its spool, and what the last run or daemon saved of why.
-fn forwarding(account: &Account, there: Option<Waiting>, known: Known, now: i64) -> Forwarding {
+fn forwarding(account: &Account, there: Option<Waiting>, known: Known, state_dir: &Path, now: i64) -> Forwarding {
     let counted = there.is_some().then_some(now);
     let waiting = there.unwrap_or_default();
     let Known { why, next_try, is_spool_full } = if waiting.messages > 0 { known } else { Known::default() };
     let (since, why) = why.unzip();
+    let stranded = || {
+        let stranded = waiting.stranded(state_dir, &account.name);
+        advice::told_of_stranded(&stranded, &account.name)
+    };
+    let why = why.or_else(|| (account.forward.is_none() && waiting.in_all() > 0).then(stranded));
     let to = account.forward.as_ref().map_or_else(|| "nowhere any more".to_owned(), |forward| forward.to.to_string());
     Forwarding {
         to,
