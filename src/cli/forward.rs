@@ -43,12 +43,14 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     };
     let (forwarding, others): (Vec<Account>, Vec<Account>) =
         accounts.into_iter().partition(|account| account.forward.is_some());
-    if !forward.accounts.is_empty() && !others.is_empty() {
+    let is_for_all = forward.accounts.is_empty();
+    let left = left_behind(&config, &context.state_dir, &others, is_for_all);
+    if !is_for_all && !others.is_empty() {
         let names: Vec<&str> = others.iter().map(|account| account.name.as_str()).collect();
         stderr_line(format_args!("mailferry: no `forward` is configured for {}", names.join(", ")));
+        left.iter().for_each(stderr_line);
         return ExitStatus::Usage.code();
     }
-    let left = left_behind(&config, &context.state_dir, &others);
     left.iter().for_each(stderr_line);
     if forwarding.is_empty() && left.is_empty() && !arguments.quiet {
         stderr_line("mailferry: no account forwards its mail: see [accounts.NAME.forward] in docs/forwarding.md");
@@ -71,9 +73,9 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     signals.status().unwrap_or(status).code()
 }
 
-/// Tells what waits in the spools of accounts that are disabled, or that do not forward any more (`others`): this command
-/// does not forward it.
-fn left_behind(config: &Config, state_dir: &Path, others: &[Account]) -> Vec<String> {
+/// Tells what waits in the spools of accounts that do not forward any more (`others`), or that are disabled if no account
+/// is named: this command does not forward it.
+fn left_behind(config: &Config, state_dir: &Path, others: &[Account], is_for_all: bool) -> Vec<String> {
     let waiting =
         |account: &Account| look_into_spool(&RealDisk, state_dir, &account.name).filter(|waiting| waiting.in_all() > 0);
     let told = |account: &Account| {
@@ -84,7 +86,7 @@ fn left_behind(config: &Config, state_dir: &Path, others: &[Account]) -> Vec<Str
         let waits = in_the_spool(waiting(account)?.in_all());
         Some(format!("mailferry: {}: the account is disabled, and {waits}", account.name))
     };
-    let are_disabled = config.accounts.iter().filter(|account| !account.enabled);
+    let are_disabled = config.accounts.iter().filter(|account| is_for_all && !account.enabled);
     others.iter().filter_map(told).chain(are_disabled.filter_map(disabled)).collect()
 }
 

@@ -87,7 +87,7 @@ fn tell_spools(arguments: &Arguments, options: &Options) {
     let is_shown = |forward: &Forwarding| forward.messages > 0 || forward.set_aside > 0 || forward.counted.is_none();
     for (account, forward) in spools.iter().filter(|(_, forward)| is_shown(forward)) {
         if !(arguments.quiet && options.check) {
-            say(InSpool(account.name.as_str(), forward, now));
+            say(InSpool(account, forward, now));
         }
     }
 }

@@ -187,18 +187,18 @@ fn what_waits(f: &mut fmt::Formatter<'_>, forward: &Forwarding, now: i64) -> fmt
 }
 
 /// Formats what is in an account's spool at a point in time, if nothing else is known.
-pub(super) struct InSpool<'a>(pub(super) &'a str, pub(super) &'a Forwarding, pub(super) i64);
+pub(super) struct InSpool<'a>(pub(super) &'a crate::account::Account, pub(super) &'a Forwarding, pub(super) i64);
 
 impl fmt::Display for InSpool<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, forward, now) = *self;
-        write!(f, "{account}: forwarded to {}", forward.to)?;
+        write!(f, "{}: forwarded to {}", account.name, forward.to)?;
         if forward.counted.is_none() {
             return f.write_str("\n  in the spool  what waits cannot be read");
         }
         what_waits(f, forward, now)?;
         match forward.next_try {
-            _ if forward.stranded || forward.messages == 0 => {}
+            _ if forward.stranded || !account.enabled || forward.messages == 0 => {}
             Some(next) => {
                 let left = Span::between(now, next);
                 write!(f, "; tried again in {left} by `fetch --scheduled`, at once by `fetch` and `forward`")?;
@@ -206,7 +206,7 @@ impl fmt::Display for InSpool<'_> {
             None => f.write_str("; tried again by the next `fetch` or `forward`")?,
         }
         why_it_waits(f, forward)?;
-        what_is_set_aside(f, forward, account)
+        what_is_set_aside(f, forward, account.name.as_str())
     }
 }
 
