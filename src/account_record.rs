@@ -31,21 +31,29 @@ pub struct Standing {
     pub told: NotifyState,
     /// What keeps it from working.
     pub failure: Option<Box<Failure>>,
-    /// How long runs started by a timer leave the forwarding destination alone. The daemon has this in memory.
+    /// Why mail waits to be forwarded, and how long runs started by a timer leave the destination alone. The daemon
+    /// has its pauses in memory.
     pub forwarding: Option<Box<ForwardingPause>>,
 }
 
-/// How long the forwarding destination is left alone, because somebody has to fix something or it is full.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why mail waits to be forwarded, and how long the destination is left alone, because somebody has to fix something or
+/// it is full.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ForwardingPause {
-    /// How many passes in a row failed.
+    /// How many passes in a row failed in a way that calls for a pause.
     pub failures: u32,
-    /// When the next pass is due, since boot.
+    /// When the next pass is due, since boot. Not in the future if there is no pause.
     pub due: Duration,
     /// The stamp of its password file before the last pass; empty if there is none.
     pub password: String,
     /// The destination's error concerned a single message: new mail is tried all the same.
     pub is_of_one: bool,
+    /// Since when mail waits, in seconds since 1970.
+    pub since: i64,
+    /// Why it waits and what to do about it. Empty: nothing is known to hold it up.
+    pub why: String,
+    /// Whether the last poll left mail on the server because the spool was full.
+    pub is_spool_full: bool,
 }
 
 /// What keeps an account from working.
@@ -174,6 +182,9 @@ impl Standing {
                 due_in: pause.due.saturating_sub(now).as_secs(),
                 password: pause.password.clone(),
                 of_one: pause.is_of_one,
+                since: pause.since,
+                text: pause.why.chars().take(LONGEST_TEXT).collect(),
+                spool_full: pause.is_spool_full,
             }),
             arrivals: history.arrivals.as_ref().map(|arrivals| arrivals.save(now)),
             told: self.told.save(now),
@@ -217,8 +228,15 @@ impl Standing {
             }))
         });
         let forwarding = saved.forwarding.as_ref().map(|pause| {
-            let (failures, password) = (pause.failures, pause.password.clone());
-            Box::new(ForwardingPause { failures, due: due(pause.due_in), password, is_of_one: pause.of_one })
+            Box::new(ForwardingPause {
+                failures: pause.failures,
+                due: due(pause.due_in),
+                password: pause.password.clone(),
+                is_of_one: pause.of_one,
+                since: pause.since,
+                why: pause.text.clone(),
+                is_spool_full: pause.spool_full,
+            })
         });
         Self { history, told: NotifyState::restore(&saved.told, passed.unwrap_or(0), now), failure, forwarding }
     }

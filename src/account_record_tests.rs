@@ -202,3 +202,27 @@ fn another_mailferry_may_hold_an_account_for_an_hour() {
     assert!(held.is_brief_hold(9_990) && !held.is_brief_hold(0), "a clock that was put back hides nothing for long");
     assert!(!held_by(Cause::Storage).is_brief_hold(10_000));
 }
+
+#[test]
+fn why_mail_waits_is_kept_and_files_count_as_long_as_there_is_a_pause() {
+    let (now, then) = (clock(1, 5000, 90_000), clock(1, 6000, 91_000));
+    let pause = ForwardingPause {
+        failures: 1,
+        due: Duration::from_secs(8600),
+        password: String::new(),
+        is_of_one: false,
+        since: 80_000,
+        why: "it is full".to_owned(),
+        is_spool_full: true,
+    };
+    let files = |config: &str| Files { config: config.to_owned(), password: String::new() };
+    let save = |pause: &ForwardingPause, config: &str| {
+        let standing = Standing { forwarding: Some(Box::new(pause.clone())), ..Standing::default() };
+        standing.save(&files(config), now.0, now.1)
+    };
+    let saved = save(&pause, "x");
+    assert_eq!(Standing::restore(&saved, then.0, then.1).forwarding, Some(Box::new(pause.clone())));
+    assert!(!saved.says_the_same(&save(&pause, "y")), "a pause holds for these files only");
+    let no_pause = ForwardingPause { failures: 0, due: now.0, ..pause };
+    assert!(save(&no_pause, "x").says_the_same(&save(&no_pause, "y")));
+}

@@ -319,7 +319,7 @@ impl ForwardReport {
             None if self.waiting_here() > 0 => "there was no time for all of it".to_owned(),
             why => why?,
         };
-        Some(format!("forwarding to {}: {why}", self.to))
+        Some(self.told(&why))
     }
 
     /// Returns how many messages wait, unless another process is forwarding them.

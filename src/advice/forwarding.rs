@@ -135,7 +135,14 @@ impl ForwardReport {
     /// Returns the error that ended the pass, or why messages were put off, and the next step, for people.
     #[must_use]
     pub fn failure_text(&self) -> Option<String> {
-        self.why_waiting().map(|error| told_of_forwarding(error, &self.account))
+        let error = self.why_waiting()?;
+        let step = next_step::forwarding::step(error, &self.account);
+        let Some(message) = &self.concerns else { return Some(with_step(error, step.as_deref())) };
+        let fact = match self.waiting.messages {
+            1 => format!("{error}; the message is {message}"),
+            _ => format!("{error}; the first such message is {message}"),
+        };
+        Some(with_step(fact, step.as_deref()))
     }
 
     /// The exit status for scripts.

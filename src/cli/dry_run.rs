@@ -42,7 +42,8 @@ impl DryRun<'_> {
         let message = |listed| Message(listed, &report.redactor);
         let mut lines: Vec<String> = Vec::new();
         for listed in &would.retrieve {
-            lines.push(format!("  fetch {}{}", message(listed), self.way_of(listed)));
+            let stays = if would.stays.contains(&listed.number) { "; it stays on the server, by a rule" } else { "" };
+            lines.push(format!("  fetch {}{}{stays}", message(listed), self.way_of(listed)));
         }
         lines.extend(would.delete.iter().map(|listed| format!("  delete {}, fetched earlier", message(listed))));
         for (left, why) in self.left() {
@@ -111,6 +112,19 @@ impl DryRun<'_> {
         }
     }
 
+    /// Counts the messages that would be fetched and are not deleted in the same session, as far as that is known:
+    /// they are forwarded, or a rule leaves them on the server.
+    fn to_keep(&self) -> usize {
+        let WouldDo { retrieve, into, stays, .. } = self.would;
+        let WouldGo::ByHeader { seen } = into else { return self.to_forward() };
+        let is_forwarded = |destination: &MessageDestination| matches!(destination, MessageDestination::Forwarded(_));
+        let is_kept = |listed: &&Listed| {
+            let number = &listed.number;
+            stays.contains(number) || seen.get(number).is_some_and(|to| to.iter().any(is_forwarded))
+        };
+        retrieve.iter().filter(is_kept).count()
+    }
+
     /// What is forwarded is deleted only by a later poll, once its arrival is known.
     fn goes_later(&self) -> Option<String> {
         let WouldDo { retrieve, removal, .. } = self.would;
@@ -126,7 +140,8 @@ impl DryRun<'_> {
 
     /// Says what would be deleted on the server.
     fn delete(&self) -> String {
-        let WouldDo { retrieve, delete, removal, .. } = self.would;
+        let would = self.would;
+        let WouldDo { retrieve, delete, removal, .. } = would;
         let earlier = match delete.len() {
             0 => None,
             count => Some(format!("{count} fetched earlier")),
@@ -136,6 +151,10 @@ impl DryRun<'_> {
             // Forwarded messages are deleted by a later poll: see [`Self::goes_later`].
             RemovalPolicy::AfterDelivery if self.to_forward() >= retrieve.len() => None,
             RemovalPolicy::AfterDelivery if self.to_forward() > 0 => Some("the others once they are delivered"),
+            RemovalPolicy::AfterDelivery if would.stays.len() >= retrieve.len() => None,
+            RemovalPolicy::AfterDelivery if !would.stays.is_empty() || would.may_stay > 0 => {
+                Some("these once they are delivered, unless a rule skips them")
+            }
             RemovalPolicy::AfterDelivery => Some("these once they are delivered"),
             RemovalPolicy::Keep | RemovalPolicy::AfterAge(_) => None,
         };
@@ -158,7 +177,7 @@ impl DryRun<'_> {
     fn leave(&self) -> String {
         let Self { report, would } = self;
         let fetched = match would.removal {
-            RemovalPolicy::AfterDelivery => would.retrieve.len().saturating_sub(self.to_forward()),
+            RemovalPolicy::AfterDelivery => would.retrieve.len().saturating_sub(self.to_keep()),
             RemovalPolicy::Keep | RemovalPolicy::AfterAge(_) => 0,
         };
         let deleted = u64::try_from(would.delete.len().saturating_add(fetched)).unwrap_or(u64::MAX);
@@ -174,7 +193,18 @@ impl DryRun<'_> {
             some => reasons.push(format!("{some} wait, because the spool is full")),
         }
         let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-        if left == 0 { "leave none on the server".to_owned() } else { format!("leave {left} on the server{why}") }
+        let leave = match left {
+            0 => "leave none on the server".to_owned(),
+            left => format!("leave {left} on the server{why}"),
+        };
+        match would.may_stay {
+            0 => leave,
+            _ if would.removal == RemovalPolicy::Keep => leave,
+            some => {
+                let count = Count::of(some, "message");
+                format!("{leave}, and those of {count} that a rule skips: the server does not show their headers (TOP)")
+            }
+        }
     }
 
     /// Lists what is not fetched, and why.
@@ -228,7 +258,8 @@ mod tests {
     fn would(retrieve: u32, removal: RemovalPolicy) -> WouldDo {
         let retrieve = (1..=retrieve).map(listed).collect();
         let (into, delete) = (WouldGo::To(maildir("/m")), Vec::new());
-        WouldDo { retrieve, into, delete, removal, postponed: 0, kept_out_by_spool: 0 }
+        let (stays, may_stay) = (BTreeSet::new(), 0);
+        WouldDo { retrieve, into, stays, may_stay, delete, removal, postponed: 0, kept_out_by_spool: 0 }
     }
 
     fn line(report: &PollReport, would: &WouldDo) -> String {

@@ -14,7 +14,7 @@ use super::output::stderr_line;
 use super::prepare::{self, Prepared};
 use super::progress::{self, Display};
 use super::reporter::{Failures, Reporter};
-use super::scheduled::destination::Destination;
+use super::scheduled::destination::{Destination, Shown};
 use super::scheduled::{Settings, keep_history, recall};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
@@ -108,9 +108,11 @@ async fn tell_daemon(arguments: &Arguments, reports: &[Option<PollReport>]) {
             .is_some_and(|forwarded| report.retrieved > 0 || forwarded.forwarded > 0 || forwarded.newly_set_aside > 0)
     };
     let accounts: Vec<String> = reports.iter().flatten().filter(did).map(|report| report.account.to_string()).collect();
+    let messages = reports.iter().flatten().filter_map(|report| report.forwarded.as_deref()?.count_for_daemon());
+    let messages = messages.collect();
     if !accounts.is_empty() {
         // If no daemon runs, nobody needs to know.
-        let _ = prepare::ask_daemon(arguments, &Request::Fetched { accounts }).await;
+        let _ = prepare::ask_daemon(arguments, &Request::Fetched { accounts, messages }).await;
     }
 }
 
@@ -273,7 +275,7 @@ async fn keep_back_off(
     }
 }
 
-/// Saves for the next scheduled run how long the destination is to be left alone.
+/// Saves why mail waits, and for the next scheduled run how long the destination is to be left alone.
 async fn keep_pause(
     context: &Arc<PollContext>,
     account: &Account,
@@ -282,8 +284,8 @@ async fn keep_pause(
     report: &PollReport,
     stop: &CancellationToken,
 ) {
-    if let Some((destination, forwarded)) = destination.zip(report.forwarded.as_deref()) {
-        destination.keep(context, account, settings, forwarded, stop).await;
+    if let Some(destination) = destination {
+        destination.keep(context, account, settings, &Shown::of(report), stop).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! `mailferry forward`: forwards what waits in spools now, and prints one line per account.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::arguments::{Arguments, Forward};
 use super::output::{say, stderr_line};
 use super::prepare::{self, Prepared};
 use super::scheduled::Settings;
-use super::scheduled::destination::Destination;
+use super::scheduled::destination::{Destination, Shown};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
 use crate::account_record::stamp;
@@ -21,7 +22,7 @@ use crate::config::Config;
 use crate::control::Request;
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
-use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Stranded, look_into_spool};
+use crate::forward::{ForwardError, ForwardOptions, ForwardReport, look_into_spool};
 use crate::poll::{PollContext, forward_spool};
 use crate::summary::{Forwarded, in_the_spool};
 
@@ -42,12 +43,14 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     };
     let (forwarding, others): (Vec<Account>, Vec<Account>) =
         accounts.into_iter().partition(|account| account.forward.is_some());
-    if !forward.accounts.is_empty() && !others.is_empty() {
+    let is_for_all = forward.accounts.is_empty();
+    let left = left_behind(&config, &context.state_dir, &others, is_for_all);
+    if !is_for_all && !others.is_empty() {
         let names: Vec<&str> = others.iter().map(|account| account.name.as_str()).collect();
         stderr_line(format_args!("mailferry: no `forward` is configured for {}", names.join(", ")));
+        left.iter().for_each(stderr_line);
         return ExitStatus::Usage.code();
     }
-    let left = left_behind(&config, &context.state_dir, &others);
     left.iter().for_each(stderr_line);
     if forwarding.is_empty() && left.is_empty() && !arguments.quiet {
         stderr_line("mailferry: no account forwards its mail: see [accounts.NAME.forward] in docs/forwarding.md");
@@ -61,35 +64,29 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     super::orphans::reap();
     let settings = Settings { notify: config.notify.clone(), config_stamp: stamp(&config.path) };
     let how = How { again: forward.again, quiet: arguments.quiet, settings };
-    let (status, touched) = forward_all(&context, forwarding, &how, &stop).await;
+    let (status, Touched { accounts, messages }) = forward_all(&context, forwarding, &how, &stop).await;
     let status = if left.is_empty() { status } else { status.worst(ExitStatus::Partial) };
-    if !touched.is_empty() {
+    if !accounts.is_empty() {
         // If no daemon runs, nobody needs to know.
-        let _ = prepare::ask_daemon(arguments, &Request::Forwarded { accounts: touched }).await;
+        let _ = prepare::ask_daemon(arguments, &Request::Forwarded { accounts, messages }).await;
     }
     signals.status().unwrap_or(status).code()
 }
 
-/// Tells what waits in the spools of accounts that are disabled, or that do not forward any more (`others`): this command
-/// does not forward it.
-fn left_behind(config: &Config, state_dir: &Path, others: &[Account]) -> Vec<String> {
+/// Tells what waits in the spools of accounts that do not forward any more (`others`), or that are disabled if no account
+/// is named: this command does not forward it.
+fn left_behind(config: &Config, state_dir: &Path, others: &[Account], is_for_all: bool) -> Vec<String> {
     let waiting =
         |account: &Account| look_into_spool(&RealDisk, state_dir, &account.name).filter(|waiting| waiting.in_all() > 0);
     let told = |account: &Account| {
-        let waiting = waiting(account)?;
-        let stranded = Stranded {
-            spool: state_dir.join(format!("{}.spool", account.name)),
-            messages: waiting.in_all(),
-            octets: waiting.octets,
-            oldest: waiting.oldest.unwrap_or_default(),
-        };
+        let stranded = waiting(account)?.stranded(state_dir, &account.name);
         Some(format!("mailferry: {}: {}", account.name, advice::told_of_stranded(&stranded, &account.name)))
     };
     let disabled = |account: &Account| {
         let waits = in_the_spool(waiting(account)?.in_all());
         Some(format!("mailferry: {}: the account is disabled, and {waits}", account.name))
     };
-    let are_disabled = config.accounts.iter().filter(|account| !account.enabled);
+    let are_disabled = config.accounts.iter().filter(|account| is_for_all && !account.enabled);
     others.iter().filter_map(told).chain(are_disabled.filter_map(disabled)).collect()
 }
 
@@ -103,20 +100,29 @@ struct How {
     settings: Settings,
 }
 
-/// Forwards. Also returns the accounts whose spools have changed, as a daemon does not know of that yet.
+/// What a daemon does not know yet.
+#[derive(Default)]
+struct Touched {
+    /// The accounts whose spools have changed.
+    accounts: Vec<String>,
+    /// How many messages were forwarded, by account.
+    messages: BTreeMap<String, u64>,
+}
+
+/// Forwards. Also returns which spools have changed.
 async fn forward_all(
     context: &Arc<PollContext>,
     accounts: Vec<Account>,
     how: &How,
     stop: &CancellationToken,
-) -> (ExitStatus, Vec<String>) {
+) -> (ExitStatus, Touched) {
     let mut passes = JoinSet::new();
     for account in accounts {
         let (context, how, stop) = (Arc::clone(context), how.clone(), stop.clone());
         let span = tracing::error_span!("forward", account = %account.name);
         passes.spawn(async move { pass(&context, &account, &how, &stop).await }.instrument(span));
     }
-    let (mut worst, mut touched) = (ExitStatus::Ok, Vec::new());
+    let (mut worst, mut touched) = (ExitStatus::Ok, Touched::default());
     while let Some(ended) = passes.join_next().await {
         // A panic in one account's work has been printed; the others are not affected.
         let Ok(Some(report)) = ended else {
@@ -125,7 +131,8 @@ async fn forward_all(
         };
         print(&report, how.quiet);
         if how.again || report.forwarded > 0 || report.newly_set_aside > 0 {
-            touched.push(report.account.to_string());
+            touched.accounts.push(report.account.to_string());
+            touched.messages.extend(report.count_for_daemon());
         }
         worst = worst.worst(report.exit_status());
     }
@@ -142,7 +149,8 @@ async fn pass(
     let destination = Destination::recall(context, account, &how.settings, stop).await;
     let report = pass_in_turn(context, account, how, stop).await?;
     if let Some(destination) = destination {
-        destination.keep(context, account, &how.settings, &report, stop).await;
+        let shown = Shown { pass: Some(&report), is_spool_full: None };
+        destination.keep(context, account, &how.settings, &shown, stop).await;
     }
     Some(report)
 }

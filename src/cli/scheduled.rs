@@ -5,6 +5,7 @@
 
 pub(super) mod destination;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::account_history::History;
 use crate::account_record::{Standing, past_poll};
 use crate::advice::{self, Class};
 use crate::clock::trusted_time::ClockReading;
+use crate::disk::Disk;
 use crate::notify::Notification;
 use crate::oauth::store;
 use crate::poll::{PollContext, PollError, PollReport};
@@ -44,6 +46,8 @@ pub(super) struct Recalled {
     standing: Standing,
     /// The digest of what is saved.
     kept: Option<u64>,
+    /// Whether something is saved about forwarding.
+    has_forwarding: bool,
     files: Files,
 }
 
@@ -64,21 +68,11 @@ pub(super) async fn recall(
     settings: &Settings,
     stop: &CancellationToken,
 ) -> Option<Recalled> {
-    let (context, name, source) = (Arc::clone(context), account.name.clone(), account.credential.clone());
-    let config = settings.config_stamp.clone();
+    let (context, account, config) = (Arc::clone(context), account.clone(), settings.config_stamp.clone());
     let read = watch::blocking(move || {
-        // If somebody else could have written there, nothing is read; the poll itself refuses such a directory.
-        let usable = ownership::check_place(&*context.disk, &context.state_dir, name.as_str()).is_ok();
-        let read = || HintsFile::read(&*context.disk, &context.state_dir, &name).hints.standing;
-        let saved = usable.then(read).flatten();
-        // systemd creates a credential anew for each run of a service, so a change would mean nothing.
-        let directory = None;
-        let password = match &source {
-            CredentialSource::OAuth(_) => store::sign_in_stamp(&*context.disk, &context.state_dir, &name),
-            source => Files::password_of(source, directory),
-        };
-        let files = Files { config, password };
-        Recalled::new(&context, saved.as_ref(), files)
+        let (disk, dir) = (&*context.disk, &*context.state_dir);
+        let saved = saved(disk, dir, &account);
+        Recalled::new(&context, saved.as_ref(), files_of(disk, dir, &account, &config))
     });
     tokio::select! {
         recalled = read => recalled.ok(),
@@ -86,10 +80,30 @@ pub(super) async fn recall(
     }
 }
 
+/// Reads what is saved of an account. Blocks.
+fn saved(disk: &dyn Disk, state_dir: &Path, account: &Account) -> Option<Saved> {
+    // If somebody else could have written there, nothing is read; the poll itself refuses such a directory.
+    let usable = ownership::check_place(disk, state_dir, account.name.as_str()).is_ok();
+    usable.then(|| HintsFile::read(disk, state_dir, &account.name).hints.standing).flatten()
+}
+
+/// Returns the state of the files that an account is configured by. Blocks.
+fn files_of(disk: &dyn Disk, state_dir: &Path, account: &Account, config_stamp: &str) -> Files {
+    // systemd creates a credential anew for each run of a service, so a change would mean nothing.
+    let directory = None;
+    let password = match &account.credential {
+        CredentialSource::OAuth(_) => store::sign_in_stamp(disk, state_dir, &account.name),
+        source => Files::password_of(source, directory),
+    };
+    Files { config: config_stamp.to_owned(), password }
+}
+
 impl Recalled {
     fn new(context: &PollContext, saved: Option<&Saved>, files: Files) -> Self {
         let clock = context.clock.read();
-        let Some(saved) = saved else { return Self { standing: Standing::default(), kept: None, files } };
+        let Some(saved) = saved else {
+            return Self { standing: Standing::default(), kept: None, has_forwarding: false, files };
+        };
         let mut standing = Standing::restore(saved, Duration::from_secs(clock.since_boot), clock);
         if *saved.files() != files {
             // The user may have fixed the problem.
@@ -99,7 +113,7 @@ impl Recalled {
                 failure.due = Duration::ZERO;
             }
         }
-        Self { standing, kept: Some(saved.digest()), files }
+        Self { standing, kept: Some(saved.digest()), has_forwarding: saved.forwarding.is_some(), files }
     }
 
     /// Whether the account is in back-off; then this run skips it.

@@ -78,15 +78,16 @@ impl NoStatus {
 /// Prints what waits in the spools: it is on disk, so no daemon has to run.
 fn tell_spools(arguments: &Arguments, options: &Options) {
     let Some(alone) = prepare::alone(arguments) else { return };
-    let now = RealClock::new().read().wall;
-    let spools = spools::of(&alone, &options.accounts, now);
+    let clock = RealClock::new().read();
+    let now = clock.wall;
+    let spools = spools::of(&alone, &options.accounts, clock);
     if options.json {
         return say(spools::document(&spools, &alone.config.path, &alone.state_dir, now));
     }
     let is_shown = |forward: &Forwarding| forward.messages > 0 || forward.set_aside > 0 || forward.counted.is_none();
     for (account, forward) in spools.iter().filter(|(_, forward)| is_shown(forward)) {
         if !(arguments.quiet && options.check) {
-            say(InSpool(account.name.as_str(), forward, now));
+            say(InSpool(account, forward, now));
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::advice;
 use crate::advice::next_step::TOO_LARGE;
 use crate::clock::time_zone;
 use crate::control::status::{AccountStatus, Came, Forwarding, Quarantine, State, Token};
+use crate::forward::without_name;
 use crate::text::{Count, Size, Span, plural};
 
 /// The maximum number of quarantined messages shown per account; `--json` has all.
@@ -165,13 +166,7 @@ impl fmt::Display for ForwardedTo<'_> {
             Some(next) if forward.messages > 0 => write!(f, "; tried again in {}", Span::between(now, next))?,
             _ => {}
         }
-        if let Some(why) = &forward.why {
-            write!(f, "\n                {why}")?;
-        }
-        if forward.spool_full {
-            f.write_str("\n                the spool is full, so fetching pauses until there is room")?;
-        }
-        Ok(())
+        why_it_waits(f, forward)
     }
 }
 
@@ -192,18 +187,38 @@ fn what_waits(f: &mut fmt::Formatter<'_>, forward: &Forwarding, now: i64) -> fmt
 }
 
 /// Formats what is in an account's spool at a point in time, if nothing else is known.
-pub(super) struct InSpool<'a>(pub(super) &'a str, pub(super) &'a Forwarding, pub(super) i64);
+pub(super) struct InSpool<'a>(pub(super) &'a crate::account::Account, pub(super) &'a Forwarding, pub(super) i64);
 
 impl fmt::Display for InSpool<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, forward, now) = *self;
-        write!(f, "{account}: forwarded to {}", forward.to)?;
+        write!(f, "{}: forwarded to {}", account.name, forward.to)?;
         if forward.counted.is_none() {
             return f.write_str("\n  in the spool  what waits cannot be read");
         }
         what_waits(f, forward, now)?;
-        what_is_set_aside(f, forward, account)
+        match forward.next_try {
+            _ if forward.stranded || !account.enabled || forward.messages == 0 => {}
+            Some(next) => {
+                let left = Span::between(now, next);
+                write!(f, "; tried again in {left} by `fetch --scheduled`, at once by `fetch` and `forward`")?;
+            }
+            None => f.write_str("; tried again by the next `fetch` or `forward`")?,
+        }
+        why_it_waits(f, forward)?;
+        what_is_set_aside(f, forward, account.name.as_str())
     }
+}
+
+/// Writes why mail waits, if that is known.
+fn why_it_waits(f: &mut fmt::Formatter<'_>, forward: &Forwarding) -> fmt::Result {
+    if let Some(why) = &forward.why {
+        write!(f, "\n                {}", without_name(why, &forward.to))?;
+    }
+    if forward.spool_full {
+        f.write_str("\n                the spool is full, so fetching pauses until there is room")?;
+    }
+    Ok(())
 }
 
 /// Writes what was set aside: how much, the first few messages, and what to do about them.

@@ -17,6 +17,8 @@ pub(super) fn as_json(report: &PollReport) -> serde_json::Value {
             "fetch": would.retrieve.len(),
             "delete": would.delete.len(),
             "delete_fetched": would.deletes_at_once(),
+            "stay": would.stays.len(),
+            "may_stay": would.may_stay,
         })
     });
     json!({

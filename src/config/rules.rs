@@ -161,13 +161,27 @@ type MakePattern = fn(&str) -> Result<Pattern, InvalidPattern>;
 fn patterns(value: &DeValue<'_>, make: MakePattern) -> Result<Vec<Pattern>, InvalidValue> {
     let example = "a string in quotes, or several in an array";
     let one = |value: &DeValue<'_>| {
-        let text = plain_text(value, example)?;
-        make(text).map_err(|invalid| InvalidValue::new(invalid.to_string(), format!("write {example}")))
+        let invalid = |pattern: InvalidPattern| InvalidValue::new(pattern.to_string(), what_to_write(pattern));
+        if value.as_str() == Some("") {
+            return Err(invalid(InvalidPattern::Empty));
+        }
+        make(plain_text(value, example)?).map_err(invalid)
     };
     match value.as_array() {
         None => Ok(vec![one(value)?]),
         Some(several) if several.is_empty() => Err(InvalidValue::new("is empty", format!("write {example}"))),
         Some(several) => several.iter().map(|value| one(value.get_ref())).collect(),
+    }
+}
+
+/// Returns what to write in place of an invalid pattern.
+fn what_to_write(invalid: InvalidPattern) -> &'static str {
+    match invalid {
+        InvalidPattern::Empty => "write the text of the field; if any will do, matches = \"*\"",
+        InvalidPattern::TooLong => "write a part of it that is enough, with `contains`, or with `matches` and a `*`",
+        InvalidPattern::LoneBackslash => {
+            "for a backslash itself write two, in single quotes: matches = 'C:\\\\*'; otherwise leave it out"
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The protocol: what a client may ask, and what the daemon answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -41,11 +42,17 @@ pub enum Request {
     Forwarded {
         /// The names of the accounts.
         accounts: Vec<String>,
+        /// How many messages it has forwarded, by account. Daemons and clients without this field leave them out.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        messages: BTreeMap<String, u64>,
     },
     /// Another process has polled these accounts, which forward mail: look into their spools.
     Fetched {
         /// The names of the accounts.
         accounts: Vec<String>,
+        /// How many messages it has forwarded, by account, as in [`Self::Forwarded`].
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        messages: BTreeMap<String, u64>,
     },
     /// Runs the command of `[notify]`, and reports the result.
     TestNotify,

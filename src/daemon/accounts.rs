@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::account::{Account, AccountName, NotifySettings};
 use crate::account_history::History;
-use crate::account_record::{Failure, Standing, past_poll};
+use crate::account_record::{Failure, ForwardingPause, Standing, past_poll};
 use crate::advice;
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
@@ -262,6 +262,11 @@ impl AccountState {
         if report.logged_in {
             self.certificate_expires = report.certificate_expires;
         }
+    }
+
+    /// Takes what is to be saved of why its mail waits to be forwarded: for people who ask when no daemon runs.
+    pub(super) fn note_forwarding(&mut self, forwarding: Option<ForwardingPause>) {
+        self.standing.forwarding = forwarding.map(Box::new);
     }
 
     /// Returns the standing and the new history if they need to be saved; they then count as saved.

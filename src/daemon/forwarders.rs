@@ -15,8 +15,7 @@ use tracing::{Instrument as _, info, warn};
 use self::forwarder::Forwarder;
 use self::places::{PassPlace, PassPlaces};
 use crate::account::{Account, AccountName, ForwardTo, LmtpServer};
-use crate::account_record::stamp;
-use crate::advice;
+use crate::account_record::{ForwardingPause, stamp};
 use crate::control::status;
 use crate::credential::looks::turn_at;
 use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Live, Waiting, forward, in_spool};
@@ -129,6 +128,14 @@ impl Forwarders {
     pub(super) fn look(&mut self, account: &AccountName) {
         if self.accounts.contains_key(account) {
             self.to_look.insert(account.clone());
+        }
+    }
+
+    /// Counts messages of an account that another process has forwarded by `wall`, in seconds since 1970.
+    pub(super) fn others_forwarded(&mut self, account: &AccountName, messages: u64, wall: i64) {
+        if let Some(forwarder) = self.accounts.get_mut(account).filter(|_| messages > 0) {
+            forwarder.forwarded = forwarder.forwarded.saturating_add(messages);
+            forwarder.last = Some(wall);
         }
     }
 
@@ -336,6 +343,15 @@ impl Forwarders {
         })
     }
 
+    /// Returns what is to be saved of why an account's mail waits. The next daemon begins without a pause.
+    pub(super) fn to_save(&self, account: &AccountName) -> Option<ForwardingPause> {
+        let forwarder = self.accounts.get(account)?;
+        let (since, why) = forwarder.failure.clone().unwrap_or_default();
+        let is_spool_full = forwarder.wants_room;
+        let is_something = !why.is_empty() || is_spool_full;
+        is_something.then(|| ForwardingPause { since, why, is_spool_full, ..ForwardingPause::default() })
+    }
+
     /// Tells all passes to stop.
     pub(super) fn stop(&self) {
         self.stop.cancel();
@@ -375,20 +391,20 @@ fn destination(account: &AccountName, to: &ForwardTo) -> String {
 
 /// Logs what a pass did in one line; a problem that persists is not news.
 fn log(account: &AccountName, report: &ForwardReport, again: bool) {
-    let to = &report.to;
     if report.forwarded > 0 || report.newly_set_aside > 0 {
+        let to = &report.to;
         info!(account = %account, event = "forwarded", "{account}: forwarding to {to}: {}", Forwarded(report));
     }
     match report.why_waiting() {
         None | Some(ForwardError::Busy { .. } | ForwardError::Stopped) => {}
         Some(e) if again => {
-            info!(account = %account, event = "forward-failed", "{account}: forwarding to {to}: {e}");
+            info!(account = %account, event = "forward-failed", "{account}: {}", report.told(&e.to_string()));
         }
-        Some(e) => warn!(
+        Some(_) => warn!(
             account = %account,
             event = "forward-failed",
-            "{account}: forwarding to {to}: {}. {}; forwarding tries again by itself",
-            advice::told_of_forwarding(e, account),
+            "{account}: {}. {}; forwarding tries again by itself",
+            report.told(&report.failure_text().unwrap_or_default()),
             in_the_spool(report.waiting.messages)
         ),
     }

@@ -363,6 +363,7 @@ impl Supervisor {
         }
         let due = kept.next.at;
         let files = Files { config: self.config_stamp.clone(), password: polled.password.clone() };
+        kept.note_forwarding(self.forwarders.to_save(name));
         match kept.unwritten(&files, now, clock) {
             // A stopped poll has nothing new to say; if another process polls the account, that process saves its
             // state.

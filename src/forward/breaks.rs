@@ -4,8 +4,6 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use tracing::info;
-
 use super::doubt::Doubt;
 use super::error::ForwardError;
 use super::journal::Progress;
@@ -74,7 +72,7 @@ impl Pass {
     /// Notes a refusal of a message that may concern all. It is believed, and ends the pass, if the message that is
     /// tried next is refused like this as well.
     pub(super) fn doubts(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
-        info!(account = %self.name, "{}: a message is tried again later: {why}", self.name);
+        self.log_later(message, &why);
         self.note(message, Weight::Once);
         self.note_words(why.words());
         let in_a_row = self.one_more_refusal();
@@ -84,7 +82,7 @@ impl Pass {
         }
         match place.as_mut() {
             Some(doubt) => doubt.is_told_again(),
-            None => *place = Some(Doubt::new(why)),
+            None => *place = Some(Doubt::new(message, why)),
         }
         Ok(())
     }
@@ -92,7 +90,7 @@ impl Pass {
     /// Notes that the destination accepted a message: earlier refusals concerned single ones.
     pub(super) fn has_no_doubt(&self) {
         if let Some(doubt) = self.doubt().take() {
-            self.put_off_for(doubt.why);
+            self.put_off_for(Some(&doubt.first), doubt.why);
         }
     }
 

@@ -11,6 +11,8 @@ use super::spool::Spooled;
 #[derive(Debug)]
 pub(super) struct Doubt {
     pub(super) why: ForwardError,
+    /// The first message that was refused like this.
+    pub(super) first: Spooled,
     /// How many messages were refused like this.
     told: u32,
     /// The name of the message that is tried.
@@ -18,8 +20,8 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    pub(super) fn new(why: ForwardError) -> Self {
-        Self { why, told: 1, probe: None }
+    pub(super) fn new(first: &Spooled, why: ForwardError) -> Self {
+        Self { why, first: first.clone(), told: 1, probe: None }
     }
 
     /// Counts another message that was refused like this.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::doubt::Doubt;
 use super::error::ForwardError;
 use super::journal::{ForwardJournal, Ledger, glance, journal_file};
 use super::live::Live;
@@ -74,7 +73,8 @@ pub async fn forward(
             never = pass.count_what_comes() => match never {},
         };
         let doubt = pass.last_doubt().filter(|_| ran.is_ok());
-        report.is_of_one = doubt.as_ref().is_some_and(Doubt::is_of_one);
+        let of_one = doubt.as_ref().filter(|doubt| doubt.is_of_one());
+        (report.is_of_one, report.concerns) = (of_one.is_some(), of_one.map(|doubt| pass.named(&doubt.first)));
         let ran = ran.map_err(|e| e.after(pass.last_words()));
         report.end = ran.and(doubt.map_or(Ok(()), |doubt| Err(doubt.why)));
         let refusals = pass.count_refusals().await;
@@ -83,7 +83,11 @@ pub async fn forward(
     }
     let done = pass.done();
     (report.forwarded, report.octets, report.newly_set_aside) = (done.forwarded, done.octets, done.newly_set_aside);
-    (report.put_off, report.first_newly_set_aside) = (pass.put_off(), pass.first_set_aside());
+    let (put_off, why) = pass.put_off().unzip();
+    if report.end.is_ok() {
+        report.concerns = put_off.flatten();
+    }
+    (report.put_off, report.first_newly_set_aside) = (why, pass.first_set_aside());
     pass.tell_of_more_set_aside();
     match pass.waiting().await {
         Ok(waiting) => report.waiting = waiting,

@@ -38,6 +38,8 @@ pub(super) struct Letter {
     pub(super) is_8bit: bool,
     /// Whether it contains NUL, which IMAP accepts only in a `literal8`.
     pub(super) has_nul: bool,
+    /// Whether its header does: then a server may show another header than was sent.
+    pub(super) has_nul_in_header: bool,
     /// The digest of its header.
     pub(super) header: Digest,
     /// The digest of its Message-ID, without surrounding white space and in lower case. None if it has none.
@@ -95,6 +97,7 @@ fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result
         offset += length(count);
     }
     let (date, message_id) = (date_of(&head, spooled.delivered()), message_id_of(&head));
+    let has_nul_in_header = has_nul && lines_of_header(&head).any(|line| memchr::memchr(0, line).is_some());
     let size = offset.saturating_add(lines).saturating_add(length(prefix.len()));
     let (header, whole, stored) = (digester.finish(), whole.finish(), stored.finish());
     Ok(Letter {
@@ -105,6 +108,7 @@ fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result
         size,
         is_8bit,
         has_nul,
+        has_nul_in_header,
         header,
         message_id,
         whole,
@@ -188,17 +192,21 @@ fn message_id_of(head: &[u8]) -> Option<Digest> {
     (!id.is_empty()).then(|| digester.finish())
 }
 
+/// Returns the lines of a header, without their ends and without the empty line.
+fn lines_of_header(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = head.split(|c| *c == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.take_while(|line| !line.is_empty())
+}
+
 /// Returns the text of the first field with this name, in lower case and unfolded. What follows a thousand octets may
 /// be left out.
 fn field(head: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut text: Option<Vec<u8>> = None;
-    for line in head.split(|c| *c == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    for line in lines_of_header(head) {
         let is_folded = line.first().is_some_and(|c| matches!(c, b' ' | b'\t'));
         match &mut text {
             Some(text) if is_folded && text.len() < 1000 => text.extend_from_slice(line),
             Some(_) => break,
-            None if line.is_empty() => break,
             None => {
                 if let Some((begin, rest)) = line.split_at_checked(name.len())
                     && begin.eq_ignore_ascii_case(name.as_bytes())
@@ -257,7 +265,7 @@ mod tests {
         let mut long = b"Message-ID: <a>\n\n".to_vec();
         (0..50_000)
             .for_each(|n| long.extend_from_slice([format!("{n}\n\r").as_bytes(), b"\xff\n"].concat().as_slice()));
-        for bytes in [&long[..], b"", b"\n", b"x", b"a\nb", b"a\0b\n"] {
+        for bytes in [&long[..], b"", b"\n", b"x", b"a\nb", b"a\0b\n", b"x\n\na\0", b"x\n\r\na\0"] {
             std::fs::write(dir.path().join("f"), bytes).unwrap();
             let spooled = Spooled { name: "f".to_owned(), dir: opened.clone(), file: "f".into() };
             let letter = Letter::measure(Arc::clone(&disk), spooled, "X: y\r\n".to_owned()).await.unwrap();
@@ -269,6 +277,7 @@ mod tests {
             assert!(wire == expected.concat() || !bytes.is_ascii());
             assert_eq!(length(wire.len()), letter.size);
             assert_eq!((letter.is_8bit, letter.has_nul), (!bytes.is_ascii(), bytes.contains(&0)));
+            assert_eq!(letter.has_nul_in_header, bytes.starts_with(b"a\0"));
             let mut whole = MessageDigester::default();
             whole.update(&wire["X: y\r\n".len()..]);
             assert_eq!(letter.whole, whole.finish());

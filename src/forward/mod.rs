@@ -30,5 +30,5 @@ pub use imap::sign_in_name;
 pub use live::Live;
 pub use pause::Pause;
 pub use probe::{find_program, probe};
-pub use report::{ForwardReport, Probed, SetAside, Waiting};
+pub use report::{ForwardReport, MessageInSpool, Probed, SetAside, Waiting, without_name};
 pub use spool::{SpoolUse, Stranded, spool_contents, spool_use};

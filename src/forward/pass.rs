@@ -16,7 +16,7 @@ use super::error::ForwardError;
 use super::journal::{Arrival, ForwardJournal, Progress};
 use super::letter::{Letter, file};
 use super::live::Live;
-use super::report::{DAMAGED, SetAside, Waiting};
+use super::report::{DAMAGED, MessageInSpool, SetAside, Waiting};
 use super::spool::{self, Spooled};
 use super::turns::{Turns, Weight};
 use crate::account::{Account, AccountName};
@@ -93,8 +93,8 @@ pub(super) struct Pass {
     pub(super) doubt: Mutex<Option<Doubt>>,
     /// Messages refused without a word on how long that holds, and why.
     refused: Mutex<Vec<(Spooled, ForwardError)>>,
-    /// Why the first message that is tried again later was put off.
-    put_off: Mutex<Option<ForwardError>>,
+    /// Why the first message that is tried again later was put off, and which one, if the reason is about one.
+    put_off: Mutex<Option<(Option<MessageInSpool>, ForwardError)>>,
     /// What the destination said of the last message, if it refused it.
     last_words: Mutex<Option<String>>,
     /// The first few messages set aside in this pass.
@@ -405,7 +405,7 @@ impl Pass {
     pub(super) async fn refused(&self, message: &Spooled, doing: &'static str, why: &str) -> Result<(), ForwardError> {
         self.are_not_there(std::slice::from_ref(message)).await?;
         let why = || ForwardError::Refused { doing, response: words(why), lasting: false };
-        info!("{}: a message is tried again later: {}", self.name, why());
+        self.log_later(message, &why());
         self.note(message, Weight::Once);
         self.says_nothing_of_all(message);
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).push((message.clone(), why()));
@@ -427,7 +427,7 @@ impl Pass {
                 other => other.to_string(),
             };
             if !counts || !self.is_given_up(&message, &said).await? {
-                self.put_off_for(why);
+                self.put_off_for(Some(&message), why);
             }
         }
         Ok(())
@@ -466,15 +466,25 @@ impl Pass {
     /// Puts off a message that was refused for now. The others go on, and it is tried again in later passes, as often
     /// as it takes.
     pub(super) fn later(&self, message: &Spooled, why: ForwardError) -> Result<(), ForwardError> {
-        info!(account = %self.name, "{}: a message is tried again later: {why}", self.name);
+        self.log_later(message, &why);
         self.note(message, Weight::Once);
         self.note_words(why.words());
         self.says_nothing_of_all(message);
         if self.one_more_refusal() >= REFUSALS_IN_A_ROW {
             return Err(why);
         }
-        self.put_off_for(why);
+        self.put_off_for(Some(message), why);
         Ok(())
+    }
+
+    /// Logs that a message is put off.
+    pub(super) fn log_later(&self, message: &Spooled, why: &ForwardError) {
+        info!(account = %self.name, "{}: a message is tried again later: {}: {why}", self.name, self.named(message));
+    }
+
+    /// Names a message for people.
+    pub(super) fn named(&self, message: &Spooled) -> MessageInSpool {
+        MessageInSpool::new(message, &self.delivered)
     }
 
     /// Notes a failed try with a message, which decides what the next pass begins with.
@@ -499,13 +509,14 @@ impl Pass {
         counts.refusals_in_a_row
     }
 
-    /// Notes why a message is put off.
-    pub(super) fn put_off_for(&self, why: ForwardError) {
-        self.put_off.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+    /// Notes why a message is put off. None: the reason is about no single one.
+    pub(super) fn put_off_for(&self, message: Option<&Spooled>, why: ForwardError) {
+        let put_off = || (message.map(|message| self.named(message)), why);
+        self.put_off.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(put_off);
     }
 
-    /// Returns why the first message that is tried again later was put off.
-    pub(super) fn put_off(&self) -> Option<ForwardError> {
+    /// Returns why the first message that is tried again later was put off, and which one, if the reason is about one.
+    pub(super) fn put_off(&self) -> Option<(Option<MessageInSpool>, ForwardError)> {
         self.put_off.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

@@ -1,15 +1,16 @@
 //! What a pass of a forwarder did.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::ForwardError;
 use super::journal::Ledger;
-use super::spool::{self, Spooled};
+use super::spool::{self, Spooled, Stranded};
 use crate::account::AccountName;
 use crate::state::delivered::Delivery;
 use crate::text::Size;
@@ -41,6 +42,8 @@ pub struct ForwardReport {
     pub first_newly_set_aside: Vec<SetAside>,
     /// Why the first message that is tried again later was put off.
     pub put_off: Option<ForwardError>,
+    /// The message that [`Self::why_waiting`] is about, if it is about one.
+    pub concerns: Option<MessageInSpool>,
     /// Whether the error that ended the pass was seen for one message only, so that nothing shows that it concerns
     /// others.
     pub is_of_one: bool,
@@ -88,12 +91,50 @@ pub struct SetAside {
 impl fmt::Display for SetAside {
     /// Says which message it is and why it is set aside.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, size) = (&self.name, Size(self.octets));
-        match &self.unique_id {
-            Some(unique_id) => write!(f, "unique-id {unique_id} ({size}, file {name})")?,
-            None => write!(f, "file {name} ({size})")?,
+        let Self { name, unique_id, octets, reason, .. } = self;
+        write!(f, "{}: {reason}", Named { name, unique_id: unique_id.as_deref(), octets: *octets })
+    }
+}
+
+/// A message in the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageInSpool {
+    /// The name of its file.
+    pub name: String,
+    /// The unique-id, escaped. None if it is not known.
+    pub unique_id: Option<String>,
+    /// Its size as stored, in octets.
+    pub octets: u64,
+}
+
+impl MessageInSpool {
+    pub(super) fn new(message: &Spooled, deliveries: &BTreeMap<String, Delivery>) -> Self {
+        let unique_id = deliveries.get(&message.name).and_then(|delivery| delivery.unique_id.clone());
+        Self { name: message.name.clone(), unique_id, octets: message.size() }
+    }
+}
+
+impl fmt::Display for MessageInSpool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, unique_id, octets } = self;
+        Named { name, unique_id: unique_id.as_deref(), octets: *octets }.fmt(f)
+    }
+}
+
+/// Names a message of the spool: on the POP3 server, and on disk.
+struct Named<'a> {
+    name: &'a str,
+    unique_id: Option<&'a str>,
+    octets: u64,
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, size) = (self.name, Size(self.octets));
+        match self.unique_id {
+            Some(unique_id) => write!(f, "unique-id {unique_id} ({size}, file {name})"),
+            None => write!(f, "file {name} ({size})"),
         }
-        write!(f, ": {}", self.reason)
     }
 }
 
@@ -125,6 +166,17 @@ impl Waiting {
     #[must_use]
     pub fn in_all(&self) -> u64 {
         self.messages.saturating_add(self.set_aside)
+    }
+
+    /// Returns what it is if the account no longer forwards.
+    #[must_use]
+    pub fn stranded(&self, state_dir: &Path, account: &AccountName) -> Stranded {
+        Stranded {
+            spool: state_dir.join(account.spool()),
+            messages: self.in_all(),
+            octets: self.octets,
+            oldest: self.oldest.unwrap_or_default(),
+        }
     }
 
     /// Adds a message that is set aside.
@@ -162,8 +214,8 @@ impl Waiting {
 
 impl SetAside {
     pub(super) fn new(message: &Spooled, deliveries: &BTreeMap<String, Delivery>, since: i64, reason: String) -> Self {
-        let unique_id = deliveries.get(&message.name).and_then(|delivery| delivery.unique_id.clone());
-        Self { name: message.name.clone(), unique_id, octets: message.size(), since, reason }
+        let MessageInSpool { name, unique_id, octets } = MessageInSpool::new(message, deliveries);
+        Self { name, unique_id, octets, since, reason }
     }
 
     /// Whether its file is not what was delivered: then only the POP3 server has the message whole.
@@ -185,10 +237,19 @@ impl SetAside {
     }
 }
 
+/// Returns `why` where the destination `to` has just been named.
+#[must_use]
+pub fn without_name<'a>(why: &'a str, to: &str) -> Cow<'a, str> {
+    match why.strip_prefix(to).filter(|rest| rest.starts_with(' ')) {
+        Some(rest) => format!("it{rest}").into(),
+        None => why.into(),
+    }
+}
+
 impl ForwardReport {
     pub(crate) fn new(account: AccountName, to: String) -> Self {
         let (waiting, duration, end) = (Waiting::default(), Duration::ZERO, Ok(()));
-        let (put_off, is_of_one, is_counted) = (None, false, true);
+        let (put_off, concerns, is_of_one, is_counted) = (None, None, false, true);
         Self {
             account,
             to,
@@ -199,6 +260,7 @@ impl ForwardReport {
             newly_set_aside: 0,
             first_newly_set_aside: Vec::new(),
             put_off,
+            concerns,
             is_of_one,
             duration,
             end,
@@ -210,6 +272,18 @@ impl ForwardReport {
     #[must_use]
     pub fn why_waiting(&self) -> Option<&ForwardError> {
         self.end.as_ref().err().or(self.put_off.as_ref())
+    }
+
+    /// Says why mail is not forwarded, and to where. An error of a command names the command, which is named once.
+    #[must_use]
+    pub fn told(&self, why: &str) -> String {
+        format!("forwarding to {}: {}", self.to, without_name(why, &self.to))
+    }
+
+    /// Returns the account's name and how many messages arrived, for a daemon that has not seen it. None if none did.
+    #[must_use]
+    pub fn count_for_daemon(&self) -> Option<(String, u64)> {
+        (self.forwarded > 0).then(|| (self.account.to_string(), self.forwarded))
     }
 
     /// Whether there is anything to tell.

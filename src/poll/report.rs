@@ -187,6 +187,10 @@ pub struct WouldDo {
     pub retrieve: Vec<Listed>,
     /// Where they would go.
     pub into: WouldGo,
+    /// Those of them that a rule leaves on the server all the same, as their headers show.
+    pub stays: BTreeSet<MessageNumber>,
+    /// How many more a rule may leave there: the server does not show their headers.
+    pub may_stay: usize,
     /// The messages that would be deleted: delivered earlier, verified.
     pub delete: Vec<Listed>,
     /// What happens to delivered messages on the server.

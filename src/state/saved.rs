@@ -37,7 +37,7 @@ pub struct Saved {
     /// What makes its polls fail.
     #[serde(rename = "trouble")]
     pub(crate) failure: Option<SavedFailure>,
-    /// The pause of the destination that its mail is forwarded to.
+    /// Why its mail waits to be forwarded, and the pause of the destination.
     pub(crate) forwarding: Option<SavedForwardingPause>,
     /// When mail usually comes.
     pub(crate) arrivals: Option<SavedArrivals>,
@@ -63,7 +63,7 @@ pub struct SavedFailure {
     pub(crate) text: String,
 }
 
-/// How long the forwarding destination is left alone, as stored.
+/// Why mail waits to be forwarded, and how long the destination is left alone, as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedForwardingPause {
@@ -76,6 +76,13 @@ pub struct SavedForwardingPause {
     /// Whether the destination's refusal was about one message only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) of_one: bool,
+    /// Since when mail waits, in seconds since 1970.
+    pub(crate) since: i64,
+    /// Why it waits; empty if nothing is known to hold it up.
+    pub(crate) text: String,
+    /// Whether the last poll left mail on the server because the spool was full.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) spool_full: bool,
 }
 
 impl Saved {
@@ -106,7 +113,8 @@ impl Saved {
         let (wall, boot, since_boot) = (0, 0, 0);
         let (last_login, pace_learnt, told) = (None, None, self.told.matter());
         // The state of the files matters only to a back-off.
-        let files = self.failure.as_ref().map(|_| self.files.clone()).unwrap_or_default();
+        let waits_out = self.failure.is_some() || self.forwarding.as_ref().is_some_and(|pause| pause.due_in > 0);
+        let files = if waits_out { self.files.clone() } else { Files::default() };
         let arrivals = self.arrivals.as_ref().map(SavedArrivals::matter);
         Self { wall, boot, since_boot, last_login, pace_learnt, arrivals, told, files, ..self.clone() }
     }

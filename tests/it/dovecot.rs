@@ -312,6 +312,11 @@ impl User<'_> {
         ))
     }
 
+    /// Returns the address for IMAP without TLS, if that is installed, the login name and the password.
+    pub(crate) fn imap_login(&self) -> Option<(SocketAddr, &str, String)> {
+        Some((self.dovecot.imap?, &self.name, password()))
+    }
+
     /// Like [`Self::forward_by_imap`], by LMTP.
     pub(crate) fn forward_by_lmtp(&self) -> Option<String> {
         let socket = Some(self.dovecot.dir.join("lmtp")).filter(|socket| socket.exists())?;

@@ -7,7 +7,7 @@ use crate::delivered::files;
 use crate::program::{Account, TestEnv};
 use crate::scripted::Server;
 use crate::scripted::dialogue::{self, Step};
-use crate::scripted::imap::ImapServer;
+use crate::scripted::imap::{Fault, ImapServer};
 use crate::scripted::lmtp::LmtpServer;
 use crate::scripted::maildrop::{LINE, Maildrop, Message};
 
@@ -91,5 +91,18 @@ fn a_huge_message_is_forwarded_in_little_memory_to_every_kind_of_destination() {
         assert_eq!(size(), octets, "{forward}");
         env.fetch().expect(0);
         assert!(maildrop.left().is_empty());
+    }
+}
+
+/// The answer to APPEND is lost, so all octets of the message come back, and are compared.
+#[test]
+fn a_huge_message_whose_answer_was_lost_is_found_in_little_memory() {
+    let (maildrop, imap) = (Maildrop::new(vec![Message::large("huge", LARGE)]), ImapServer::start());
+    imap.faults(&[Fault::LoseAnswer]);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", imap.forward(""))]);
+    for (status, left) in [(75, 1), (0, 1), (0, 0)] {
+        let peak = env.fetch().expect(status).peak_kib;
+        assert!(peak > 0 && peak < FORWARDING_BOUND, "{peak} KiB at the most");
+        assert_eq!((imap.with(|mailbox| mailbox.messages.len()), maildrop.left().len()), (1, left));
     }
 }

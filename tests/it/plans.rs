@@ -58,7 +58,30 @@ fn a_dry_run_says_where_each_message_would_go_and_what_a_rule_skips() {
     }
     assert!(env.everything() == before, "a file has changed");
     assert_eq!((maildrop.count("RETR"), maildrop.count("DELE"), maildrop.count("QUIT")), (0, 0, 1));
-    // Without TOP it is unknown.
+    // Where the server has no TOP, or refuses it for a message, that is unknown.
+    let refusing = |behaviour: &mut crate::scripted::maildrop::Behaviour| {
+        behaviour.answers.push(("TOP 3".to_owned(), "-ERR not now\r\n".to_owned()));
+    };
+    let maildrop = Maildrop::with(messages(), refusing);
+    env.configure(&[Account::at(maildrop.server.address).set("rules", rules.to_owned()).deleting()]);
+    env.run(&["fetch", "--dry-run"])
+        .expect(0)
+        .says("delete these once they are delivered, unless a rule skips them; leave none on the server, and ")
+        .says("those of 1 message that a rule skips: the server does not show their headers (TOP)");
+    let script = env.run(&["-q", "fetch", "--dry-run", "--json"]).expect(0).stdout;
+    assert!(script.contains("\"may_stay\":1") && script.contains("\"stay\":0"), "{script}");
+    env.fetch().expect(0);
+    assert_eq!(maildrop.left(), ["unwanted"]);
+    // It shows the header only when asked again.
+    let env = TestEnv::new(&[]);
+    let maildrop = Maildrop::with(messages(), |behaviour| {
+        behaviour.answers_once.push(("TOP 3".to_owned(), "-ERR not now\r\n".to_owned()));
+    });
+    env.configure(&[Account::at(maildrop.server.address).set("rules", rules.to_owned()).deleting()]);
+    env.run(&["fetch", "--dry-run"])
+        .expect(0)
+        .says("unless a rule skips them; leave 1 on the server\n")
+        .says(&format!("into {}; it stays on the server, by a rule\n", env.path("Mail/a").display()));
     let maildrop = Maildrop::with(messages(), |behaviour| behaviour.top = false);
     env.configure(&[Account::at(maildrop.server.address).set("rules", rules.to_owned())]);
     env.run(&["fetch", "--dry-run"])

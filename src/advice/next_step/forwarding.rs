@@ -21,6 +21,7 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
             format!("Check `recipient` in {}", table(account))
         }
         ForwardError::Refused { lasting: true, .. } => format!("Check {}", table(account)),
+        ForwardError::Refused { lasting: false, .. } => LOOK_THERE.to_owned(),
         ForwardError::NoMailbox { .. } => format!(
             "Check `mailbox` in {}: some servers want it below another one, such as \"INBOX.Name\"; or make it with a mail \
              program",
@@ -53,13 +54,15 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         ForwardError::Busy { .. } => format!("Try later; {} waits for it", this_program(&format!("forward {account}"))),
         ForwardError::Spool { source, .. } => return disk::instead_of_a_file(source).map(Into::into),
         ForwardError::Wire { .. }
-        | ForwardError::Refused { lasting: false, .. }
         | ForwardError::Stopped
         | ForwardError::Unanswered { .. }
         | ForwardError::Work(_) => return None,
     };
     Some(words.into())
 }
+
+/// What to do about a refusal that may pass.
+const LOOK_THERE: &str = "If that stays, see the log of that server, or ask whoever runs it";
 
 /// How the system says that a file may not be executed.
 const NO_PERMISSION: &str = "Permission denied";
@@ -132,6 +135,10 @@ mod tests {
             ForwardError::Refused { doing: "send a message", response: "550 5.1.1 unknown".to_owned(), lasting: true };
         assert!(told(&unknown).ends_with("Check `recipient` in [accounts.c.forward]"));
         assert!(told(&ForwardError::Full { response: "552 5.2.2 full".to_owned() }).contains("Make room"));
+        let plain = ForwardError::Refused { doing: "append a message", response: "no".to_owned(), lasting: false };
+        assert!(told(&plain).ends_with(
+            "the destination said \"no\". If that stays, see the log of that server, or ask whoever runs it"
+        ));
         let login = told(&ForwardError::Login { response: "no".to_owned() });
         assert!(login.contains("`token_command` prints") && login.contains("[accounts.c.forward]"), "{login}");
     }

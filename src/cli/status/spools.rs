@@ -1,30 +1,50 @@
-//! What waits in the spools if no daemon runs: read from disk when asked.
+//! What waits in the spools if no daemon runs, and why: read from disk when asked.
 
 use std::path::Path;
 
 use serde_json::json;
 
 use crate::account::Account;
+use crate::account_record::stamp;
+use crate::advice;
 use crate::cli::prepare::Alone;
+use crate::cli::scheduled::destination::Known;
+use crate::clock::trusted_time::ClockReading;
 use crate::control::status::{Forwarding, VERSION};
 use crate::disk::RealDisk;
 use crate::forward::{Waiting, look_into_spool};
 
-/// Returns the accounts that forward, or have something in a spool although they do not, each with its spool. Blocks.
-pub(super) fn of(alone: &Alone, names: &[String], now: i64) -> Vec<(Account, Forwarding)> {
+/// Returns the accounts that forward, or have something in a spool although they do not or are disabled, each with its
+/// spool. Blocks.
+pub(super) fn of(alone: &Alone, names: &[String], clock: ClockReading) -> Vec<(Account, Forwarding)> {
     let accounts = alone.config.select(names).unwrap_or_default();
+    let disabled = alone.config.accounts.iter().filter(|account| names.is_empty() && !account.enabled);
+    let config = stamp(&alone.config.path);
     let shown = |account: &Account| {
         let there = look_into_spool(&RealDisk, &alone.state_dir, &account.name);
-        let forwards = account.forward.is_some() || there.as_ref().is_some_and(|waiting| waiting.in_all() > 0);
-        forwards.then(|| (account.clone(), forwarding(account, there, now)))
+        let has_some = there.as_ref().is_some_and(|waiting| waiting.in_all() > 0);
+        let is_shown = has_some || account.enabled && account.forward.is_some();
+        let known = || match account.forward {
+            Some(_) if account.enabled => Known::read(&RealDisk, &alone.state_dir, account, &config, clock),
+            _ => Known::default(),
+        };
+        is_shown.then(|| (account.clone(), forwarding(account, there, known(), &alone.state_dir, clock.wall)))
     };
-    accounts.into_iter().filter_map(shown).collect()
+    accounts.into_iter().chain(disabled).filter_map(shown).collect()
 }
 
-/// Returns what there is to show about an account. Only what is on disk is known.
-fn forwarding(account: &Account, there: Option<Waiting>, now: i64) -> Forwarding {
+/// Returns what there is to show about an account: what is in its spool, and what the last run or daemon saved of why.
+fn forwarding(account: &Account, there: Option<Waiting>, known: Known, state_dir: &Path, now: i64) -> Forwarding {
     let counted = there.is_some().then_some(now);
     let waiting = there.unwrap_or_default();
+    let Known { why, next_try, is_spool_full } = if waiting.messages > 0 { known } else { Known::default() };
+    let (since, why) = why.unzip();
+    let why = match (account.enabled, &account.forward) {
+        _ if waiting.in_all() == 0 => why,
+        (_, None) => Some(advice::told_of_stranded(&waiting.stranded(state_dir, &account.name), &account.name)),
+        (false, Some(_)) => Some("the account is disabled".to_owned()),
+        (true, Some(_)) => why,
+    };
     let to = account.forward.as_ref().map_or_else(|| "nowhere any more".to_owned(), |forward| forward.to.to_string());
     Forwarding {
         to,
@@ -33,14 +53,14 @@ fn forwarding(account: &Account, there: Option<Waiting>, now: i64) -> Forwarding
         messages: waiting.messages,
         octets: waiting.octets,
         oldest: waiting.oldest,
-        why: None,
-        since: None,
-        next_try: None,
+        why,
+        since,
+        next_try,
         forwarded: 0,
         last_forwarded: None,
         set_aside: waiting.set_aside,
         first_set_aside: waiting.first_set_aside,
-        spool_full: false,
+        spool_full: is_spool_full,
         stranded: account.forward.is_none(),
     }
 }

@@ -167,6 +167,19 @@ fn a_rule_or_a_recipient_may_lead_to_where_the_account_forwards() {
 }
 
 #[test]
+fn what_to_write_in_place_of_an_invalid_pattern_is_said() {
+    for (pattern, said) in [
+        ("equals = \"\"", "write the text of the field; if any will do, matches = \"*\""),
+        ("contains = [\"x\", \"\"]", "write the text of the field; if any will do, matches = \"*\""),
+        ("matches = \"x\\\\\"", "for a backslash itself write two, in single quotes: matches = 'C:\\\\*'"),
+        (&format!("contains = {:?}", "x".repeat(257)), "write a part of it that is enough"),
+    ] {
+        let (told, count) = errors(&account("a", &format!("rules = [{{ header = \"X\", skip = true, {pattern} }}]\n")));
+        assert!(count == 1 && told.contains(&format!("help: {said}")), "{pattern}\n{told}");
+    }
+}
+
+#[test]
 fn a_password_in_there_is_a_secret_like_any_other() {
     let text = forwarding("forward = { imap = { host = \"h\", username = \"u\", password = \"Zq9-secret\" } }");
     let (_dir, path) = file_with_mode(&text, 0o644);

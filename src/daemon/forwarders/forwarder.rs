@@ -129,7 +129,7 @@ impl Forwarder {
         self.wants_password =
             matches!(report.why_waiting(), Some(ForwardError::Login { .. } | ForwardError::Credential(_)));
         let pause = match report.why_waiting() {
-            Some(e) => Some((advice::pause_after(e), advice::told_of_forwarding(e, &report.account))),
+            Some(e) => Some((advice::pause_after(e), report.failure_text().unwrap_or_default())),
             None if report.waiting.messages > 0 => {
                 Some((Pause::Soon, "the destination asks for another try".to_owned()))
             }
@@ -151,7 +151,7 @@ impl Forwarder {
         let is_news = self.told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN);
         if is_news && (pause == Pause::Person || self.failures >= TOLD_AFTER) {
             self.told = Some(now);
-            let text = format!("forwarding to {}: {why}", report.to);
+            let text = report.told(&why);
             news.push(Notification::Forwarding { text, count: report.waiting.messages });
         }
         self.failure = Some((since, why));
@@ -202,6 +202,9 @@ pub(super) mod tests {
         let put_off = down().err();
         let news = forwarder.take_in(&ForwardReport { put_off, ..report(1, 2, Ok(())) }, Duration::from_secs(9), 50);
         assert!(news.is_empty(), "it may pass");
-        assert_eq!(forwarder.failure, Some((50, "cannot x: the destination said \"down\"".to_owned())));
+        assert_eq!(
+            forwarder.failure,
+            Some((50, advice::told_of_forwarding(&down().unwrap_err(), &AccountName::new("a").unwrap())))
+        );
     }
 }

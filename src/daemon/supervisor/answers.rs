@@ -1,5 +1,6 @@
 //! How the supervisor answers requests.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::info;
@@ -85,13 +86,15 @@ impl Supervisor {
             Request::Status { .. } | Request::TestNotify => {
                 Response::NotUnderstood { why: "it is answered elsewhere".to_owned() }
             }
-            Request::Forwarded { accounts } => {
+            Request::Forwarded { accounts, messages } => {
                 let now = self.now();
+                self.were_forwarded(&messages);
                 let named = accounts.iter().filter_map(|name| AccountName::new(name).ok());
                 named.for_each(|name| self.forwarders.try_now(&name, now));
                 Response::Noted
             }
-            Request::Fetched { accounts } => {
+            Request::Fetched { accounts, messages } => {
+                self.were_forwarded(&messages);
                 let named = accounts.iter().filter_map(|name| AccountName::new(name).ok());
                 named.for_each(|name| self.forwarders.look(&name));
                 Response::Noted
@@ -112,6 +115,16 @@ impl Supervisor {
                     often_until,
                     troubles,
                 }
+            }
+        }
+    }
+
+    /// Counts what another process has forwarded, by account.
+    fn were_forwarded(&mut self, messages: &BTreeMap<String, u64>) {
+        let wall = self.context.clock.read().wall;
+        for (name, count) in messages {
+            if let Ok(name) = AccountName::new(name) {
+                self.forwarders.others_forwarded(&name, *count, wall);
             }
         }
     }

@@ -63,7 +63,7 @@ async fn deliver_with(
         Ok(()) => append(pass, to, secret, redactor, worker).await,
         // The look has failed again, but holds up no other message.
         Err(e) if is_last && is_of_the_look(&e) => {
-            pass.put_off_for(e.without_secrets(redactor));
+            pass.put_off_for(None, e.without_secrets(redactor));
             Ok(())
         }
         Err(e) => {

@@ -19,6 +19,8 @@ pub(super) struct Sought {
     pub(super) whole: Digest,
     /// Whether it contains NUL.
     pub(super) has_nul: bool,
+    /// Whether its header does: only all octets, as BINARY returns them, show that a message has this header.
+    pub(super) has_nul_in_header: bool,
     /// The lowest UID that it can have.
     pub(super) from: u32,
 }
@@ -26,6 +28,11 @@ pub(super) struct Sought {
 impl Sought {
     pub(super) fn may_have(&self, uid: u32) -> bool {
         self.from <= uid
+    }
+
+    /// Whether a message of its size, with this header as far as the server shows it, may be it.
+    pub(super) fn may_have_header(&self, shown: Digest) -> bool {
+        self.header == shown || self.has_nul_in_header
     }
 }
 
@@ -123,7 +130,7 @@ mod tests {
     }
 
     fn sought(text: &str, from: u32) -> Sought {
-        Sought { size: 9, header: header(), whole: whole(text), has_nul: false, from }
+        Sought { size: 9, header: header(), whole: whole(text), has_nul: false, has_nul_in_header: false, from }
     }
 
     /// Makes a mailbox with these texts from UID 1 on.

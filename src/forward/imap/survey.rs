@@ -1,6 +1,7 @@
 //! Searches a mailbox for messages whose answers were lost: the sizes first, then the headers of messages with the
 //! right size, then all octets of those with the right header. If not all are found, the sizes may be estimates, and
-//! the headers of all new messages are looked at.
+//! the headers of all new messages are looked at. A header with NUL is not shown as it was sent: there, all octets of
+//! the messages with the right size are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +40,8 @@ pub(super) async fn look_for(
         .await?;
     let mut seen = Seen::default();
     let uids: Vec<u32> = fitting.keys().copied().collect();
-    look_at(session, sought, &uids, &mut seen, |sought, uid| fitting.get(&uid) == Some(&sought.size)).await?;
+    let fits = |sought: &Sought, uid, header| fitting.get(&uid) == Some(&sought.size) && sought.may_have_header(header);
+    look_at(session, sought, &uids, &mut seen, fits).await?;
     verify(session, sought, twins, &mut seen).await?;
     let fates = recognise(sought, twins, known, &seen);
     if fates.iter().all(|fate| matches!(fate, Fate::There(_))) {
@@ -47,7 +49,7 @@ pub(super) async fn look_for(
     }
     // Where sizes are estimates, a message of the right size may be another one.
     let others: Vec<u32> = others.into_iter().collect();
-    look_at(session, sought, &others, &mut seen, |_, _| true).await?;
+    look_at(session, sought, &others, &mut seen, |sought, _, header| sought.header == header).await?;
     verify(session, sought, twins, &mut seen).await?;
     let looked_at: BTreeSet<u32> = uids.into_iter().chain(others).collect();
     seen.unreadable = looked_at.intersection(&session.unreadable.uids).copied().collect();
@@ -60,12 +62,10 @@ async fn look_at(
     sought: &[Sought],
     uids: &[u32],
     seen: &mut Seen,
-    may_be: impl Fn(&Sought, u32) -> bool,
+    may_be: impl Fn(&Sought, u32, Digest) -> bool,
 ) -> Result<(), ForwardError> {
     seen.headers.extend(session.headers(uids).await?);
-    let is_alike = |uid: u32, header| {
-        sought.iter().any(|sought| sought.header == header && sought.may_have(uid) && may_be(sought, uid))
-    };
+    let is_alike = |uid: u32, header| sought.iter().any(|sought| sought.may_have(uid) && may_be(sought, uid, header));
     let is_new = |(uid, header): &(&u32, &Digest)| !seen.wholes.contains_key(uid) && is_alike(**uid, **header);
     let alike: Vec<u32> = seen.headers.iter().filter(is_new).map(|(uid, _)| *uid).collect();
     let wholes = session.wholes(&alike, &with_nul(sought)).await?;

@@ -293,3 +293,40 @@ fn a_changed_password_file_of_the_destination_is_tried_again() {
     wait_for("the mail", || server.mail().len() == 1);
     daemon.end().says("the password file of its destination has changed");
 }
+
+/// Once the daemon has ended, only what it saved says why mail waits.
+#[test]
+fn why_mail_waits_is_known_after_the_daemon_has_ended() {
+    let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] Invalid credentials"));
+    let account = Account::at(maildrop.server.address).deleting().text("interval", "1h");
+    let env = TestEnv::new(&[account.set("forward", server.forward(""))]);
+    let daemon = Daemon::start(&env);
+    wait_for("the failure", || daemon.account("a")["forward"]["why"].is_string());
+    maildrop.change(|contents| contents.messages.push(Message::new("u3", &small(3))));
+    daemon.poll("a");
+    wait_for("the next poll", || daemon.account("a")["forward"]["messages"] == 3);
+    daemon.end();
+    env.run(&["status"]).expect(75).says("in the spool  3 messages (").says("Invalid credentials");
+}
+
+/// What other processes forward is counted, too.
+#[test]
+fn what_fetch_and_forward_have_forwarded_is_counted() {
+    let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [AUTHENTICATIONFAILED] Invalid credentials"));
+    let account = Account::at(maildrop.server.address).deleting().text("interval", "1h");
+    let env = TestEnv::new(&[account.set("forward", server.forward(""))]);
+    let daemon = Daemon::start(&env);
+    let forward = || daemon.account("a")["forward"].clone();
+    wait_for("the failure", || forward()["why"].is_string());
+    server.with(|mailbox| mailbox.login_refusal = None);
+    env.run(&["forward"]).expect(0).says("2 forwarded");
+    wait_for("that it is counted", || forward()["forwarded"] == 2 && forward()["messages"] == 0);
+    assert!(forward()["last_forwarded"].is_i64());
+    maildrop.change(|contents| contents.messages.push(Message::new("u3", &small(3))));
+    env.fetch().expect(0).says("1 forwarded");
+    wait_for("that it is counted", || forward()["forwarded"] == 3);
+    env.run(&["status"]).expect(0).says("3 messages since the daemon began, the last one");
+    daemon.end();
+}

@@ -112,7 +112,7 @@ fn what_is_refused_for_now_comes_later_and_what_is_refused_for_good_is_set_aside
     let outcome = env.fetch().expect(1);
     assert!(outcome.stdout.contains("1 forwarded, 1 waits in the spool, 1 set aside"), "{outcome:#?}");
     assert!(outcome.stderr.contains("550 5.7.1 spam"), "{outcome:#?}");
-    let reason = "cannot send a message: the destination said \"451 4.3.0 later\". 1 message waits in the spool";
+    let reason = "cannot send a message: the destination said \"451 4.3.0 later\"; the message is unique-id u1 (";
     assert!(outcome.stderr.contains(reason), "{outcome:#?}");
     for options in [&["fetch"][..], &["fetch", "-q"], &["forward", "-q"], &["fetch", "--scheduled", "-q"]] {
         server.faults(&[Fault::Refuse("451 4.3.0 later")]);

@@ -4,10 +4,13 @@
 use std::fs;
 
 use super::*;
-use crate::scripted::imap::Stored;
+use crate::scripted::imap::{Naming, Stored};
 use crate::scripted::lmtp::LmtpServer;
 
 const NUL: &[u8] = b"Message-ID: <nul@x>\r\nSubject: s\r\n\r\na\0b\0\0\r\n";
+
+/// One with NUL in a field that messages are recognised by.
+const NUL_IN_HEADER: &[u8] = b"Message-ID: <nul@y>\r\nSubject: a\0b\r\n\r\nx\r\n";
 
 /// A message with NUL octets between two others.
 fn messages() -> Vec<Message> {
@@ -50,7 +53,7 @@ fn it_goes_as_it_is_where_the_server_takes_it() {
         let (maildrop, server) = (Maildrop::new(messages()), ImapServer::start());
         server.with(|mailbox| mailbox.capabilities = capabilities);
         if !capabilities.contains("UIDPLUS") {
-            server.with(|mailbox| mailbox.naming = crate::scripted::imap::Naming::Nothing);
+            server.with(|mailbox| mailbox.naming = Naming::Nothing);
         }
         server.faults(&[Fault::None, Fault::LoseAnswer]);
         let env = TestEnv::new(&[to(&maildrop, &server, "")]);
@@ -74,6 +77,30 @@ fn one_whose_answer_was_lost_is_recognised_by_its_octets() {
     env.fetch().expect(0);
     assert_same_mail(&server.mail(), &[on_the_wire(NUL)]);
     assert!(maildrop.left().is_empty());
+}
+
+/// The same for NUL in the header, of which the server shows another one than was sent; of two such messages that differ
+/// in nothing else, each is its own.
+#[test]
+fn one_with_nul_in_its_header_is_recognised_by_all_its_octets() {
+    let other = [NUL_IN_HEADER, b"y\r\n"].concat();
+    let all = || vec![Message::new("u1", NUL_IN_HEADER), Message::new("u2", &other)];
+    for (capabilities, naming) in [
+        ("IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS BINARY", Naming::Right),
+        ("IMAP4rev1 SASL-IR AUTH=PLAIN BINARY", Naming::Nothing),
+    ] {
+        let (maildrop, server) = (Maildrop::new(all()), ImapServer::start());
+        server.with(|mailbox| (mailbox.capabilities, mailbox.naming) = (capabilities, naming));
+        server.faults(&[Fault::LoseAnswer]);
+        let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+        env.fetch().expect(75);
+        env.fetch().expect(0);
+        env.fetch().expect(0);
+        let mut expected = vec![on_the_wire(NUL_IN_HEADER), on_the_wire(&other)];
+        expected.sort();
+        assert_same_mail(&server.mail(), &expected);
+        assert!(maildrop.left().is_empty(), "{capabilities}");
+    }
 }
 
 /// What the server made of the message is not examined if its answer says that it was stored.

@@ -131,6 +131,10 @@ fn what_waits_is_told_where_no_daemon_runs() {
     assert!(text.contains("a: forwarded to INBOX at ") && text.contains("in the spool  3 messages ("), "{text}");
     assert_eq!((&forward["messages"], &forward["set_aside"]), (&3.into(), &0.into()), "{forward}");
     assert!(forward["counted"].is_i64() && forward["oldest"].is_i64(), "{forward}");
+    assert!(text.contains("; tried again by the next `fetch` or `forward`\n"), "{text}");
+    assert!(text.contains("said \"[UNAVAILABLE] down\"") && !text.contains("spool is full"), "{text}");
+    assert!(forward["why"].as_str().unwrap().contains("[UNAVAILABLE] down") && forward["since"].is_i64(), "{forward}");
+    assert_eq!((&forward["next_try"], &forward["spool_full"]), (&Value::Null, &false.into()), "{forward}");
     server.with(|mailbox| mailbox.login_refusal = None);
     server.faults(&[Fault::Refuse("NO [TOOBIG] too large")]);
     env.fetch().expect(1);
@@ -138,4 +142,80 @@ fn what_waits_is_told_where_no_daemon_runs() {
     assert!(text.contains("set aside     1 message, not forwarded:") && text.contains("unique-id u1 ("), "{text}");
     assert_eq!((&forward["messages"], &forward["set_aside"]), (&0.into(), &1.into()), "{forward}");
     assert_eq!(env.run(&["-q", "status", "--check"]).expect(75).stdout, "");
+}
+
+/// A quota, after which runs by a timer leave the destination alone, and a spool that has no room left.
+#[test]
+fn why_mail_waits_and_until_when_is_told_where_no_daemon_runs() {
+    let (maildrop, server) = (Maildrop::new(small_ones(4)), ImapServer::start());
+    server.with(|mailbox| mailbox.refuses = Some((b"Subject:", "NO [OVERQUOTA] Quota exceeded")));
+    let bounded = server.forward("").replacen("{ ", "{ spool_messages = 3, ", 1);
+    let account = Account::at(maildrop.server.address).deleting().set("forward", bounded);
+    let env = TestEnv::new(std::slice::from_ref(&account));
+    let document = || -> Value {
+        let script = env.run(&["status", "--json"]).expect(75).stdout;
+        serde_json::from_str::<Value>(&script).unwrap()
+    };
+    env.run(&["-q", "fetch", "--scheduled"]).expect(75);
+    for _ in 0..2 {
+        let text = env.run(&["status"]).expect(75).stdout;
+        for words in [
+            "in the spool  3 messages (",
+            "; tried again in 60 min by `fetch --scheduled`, at once by `fetch` and `forward`\n",
+            "the destination takes no more for now, saying \"[OVERQUOTA] Quota exceeded\"",
+            "the spool is full, so fetching pauses until there is room",
+        ] {
+            assert!(text.contains(words), "{words:?} is not in {text}");
+        }
+        let document = document();
+        let forward = &document["accounts"][0]["forward"];
+        let left = forward["next_try"].as_i64().unwrap() - document["now"].as_i64().unwrap();
+        assert!((3500..=3600).contains(&left) && forward["spool_full"] == true, "{document}");
+        assert!(forward["since"].is_i64() && forward["why"].as_str().unwrap().contains("OVERQUOTA"), "{document}");
+        // The next run leaves the destination alone, and nothing of this changes.
+        env.run(&["-q", "fetch", "--scheduled"]);
+    }
+    // Another configuration may have mended it: the next run tries.
+    env.configure(&[account.text("timeout", "50s")]);
+    assert_eq!(document()["accounts"][0]["forward"]["next_try"], Value::Null);
+    server.with(|mailbox| mailbox.refuses = None);
+    env.run(&["forward"]).expect(0);
+    assert_eq!(env.run(&["status"]).expect(75).stdout, "");
+    let forward = document()["accounts"][0]["forward"].clone();
+    assert_eq!((&forward["why"], &forward["spool_full"]), (&Value::Null, &false.into()), "{forward}");
+}
+
+/// A refusal that says nothing of itself: the message is named, and where to look.
+#[test]
+fn a_message_that_is_refused_without_a_reason_is_named_with_what_to_do() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.with(|mailbox| mailbox.refuses = Some((b"This is 2.", "NO System I/O error")));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let said = "said \"System I/O error\"; the message is unique-id u2 (";
+    let step = "). If that stays, see the log of that server, or ask whoever runs it";
+    let outcome = env.run(&["-v", "fetch"]).expect(1).says("2 forwarded, 1 waits").says(said).says(step);
+    assert!(outcome.stderr.contains("a message is tried again later: unique-id u2 ("), "{outcome:#?}");
+    assert!(json(&env, 1)["not_forwarded"].as_str().unwrap().contains(said));
+    env.run(&["status"]).expect(75).says(said).says(step);
+    // Of several, one is enough.
+    maildrop.change(|contents| contents.messages.push(Message::new("u4", &small(4))));
+    server.with(|mailbox| mailbox.refuses = Some((b"This is ", "NO System I/O error")));
+    env.fetch().expect(1).says("the first such message is unique-id u2 (");
+}
+
+#[test]
+fn a_command_that_fails_is_named_once() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let forward = "{ command = [\"/bin/sh\", \"-c\", \"cat >/dev/null; exit 75\"] }".to_owned();
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", forward)]);
+    for command in ["fetch", "forward"] {
+        let outcome = env.run(&[command]).expect(1);
+        let words =
+            "a: forwarding to the command /bin/sh: it ended with status 75; the first such message is unique-id u1 (";
+        assert!(outcome.stderr.contains(words), "{outcome:#?}");
+        assert_eq!(outcome.stderr.matches("the command /bin/sh").count(), 1, "{outcome:#?}");
+    }
+    let text = env.run(&["status"]).expect(75).stdout;
+    assert!(text.contains("                it ended with status 75; the first"), "{text}");
+    assert_eq!(text.matches("the command /bin/sh").count(), 1, "{text}");
 }

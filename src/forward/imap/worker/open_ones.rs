@@ -133,9 +133,10 @@ impl Worker<'_> {
     fn is_left_open(&self, letter: &Letter) {
         let response = self.redactor.hide(&self.session.unreadable.said);
         let why = ForwardError::Refused { doing: "look for a message", response, lasting: false };
-        info!("{}: a message is looked for again later: {why}", self.pass.name);
+        let (name, message) = (&self.pass.name, self.pass.named(&letter.spooled));
+        info!("{name}: a message is looked for again later: {message}: {why}");
         self.pass.note(&letter.spooled, Weight::Once);
-        self.pass.put_off_for(why);
+        self.pass.put_off_for(Some(&letter.spooled), why);
     }
 
     /// Returns the messages that have not arrived, with what is there in their place, once no more of them arrive.
@@ -276,7 +277,8 @@ impl Worker<'_> {
                 let arrived = self.pass.with_the_bytes(whole).await;
                 twins.extend(arrived.into_iter().map(|arrival| Twin { whole, uid: arrival.uid.and_then(here) }));
             }
-            sought.push(Sought { size, header, whole, has_nul: letter.has_nul, from });
+            let (has_nul, has_nul_in_header) = (letter.has_nul, letter.has_nul_in_header);
+            sought.push(Sought { size, header, whole, has_nul, has_nul_in_header, from });
         }
         let known = self.pass.known_uids(validity).await;
         survey::look_for(&mut self.session, &sought, &twins, &known).await

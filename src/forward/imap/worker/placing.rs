@@ -210,7 +210,11 @@ impl Worker<'_> {
     /// Searches the mailbox for a message that has arrived, and returns its UID.
     async fn find(&mut self, one: &Unplaced) -> Result<Option<u32>, ForwardError> {
         let fitting = self.free(one, |size| size == one.letter.size).await?;
-        let found = self.like(&one.letter, fitting).await?;
+        // A header with NUL is not shown as it was sent.
+        let found = match one.letter.has_nul_in_header {
+            true => self.same(&one.letter, fitting).await?,
+            false => self.like(&one.letter, fitting).await?,
+        };
         if found.is_some() || self.named(one).is_some() {
             return Ok(found);
         }
@@ -244,15 +248,25 @@ impl Worker<'_> {
     async fn like(&mut self, letter: &Letter, uids: Vec<u32>) -> Result<Option<u32>, ForwardError> {
         let headers = self.session.headers(&uids).await?;
         let alike = headers.into_iter().filter(|(_, header)| *header == letter.header).map(|(uid, _)| uid);
-        let mut alike: Vec<u32> = alike.collect();
+        let alike: Vec<u32> = alike.collect();
         if self.taken.has_rival(letter) {
-            let wholes = self.session.wholes(&alike, letter.whole_with_nul().as_slice()).await?;
-            alike.retain(|uid| wholes.get(uid) == Some(&letter.whole));
+            return self.same(letter, alike).await;
         }
-        let found = alike.first().copied();
+        Ok(self.is_found(alike.first().copied()))
+    }
+
+    /// Returns the first of these UIDs with the bytes of a message.
+    async fn same(&mut self, letter: &Letter, mut uids: Vec<u32>) -> Result<Option<u32>, ForwardError> {
+        let wholes = self.session.wholes(&uids, letter.whole_with_nul().as_slice()).await?;
+        uids.retain(|uid| wholes.get(uid) == Some(&letter.whole));
+        Ok(self.is_found(uids.first().copied()))
+    }
+
+    /// Notes that messages appended from now on have higher UIDs than one that was found.
+    fn is_found(&mut self, found: Option<u32>) -> Option<u32> {
         if let Some(uid) = found {
             self.selected.next = self.selected.next.max(uid.saturating_add(1));
         }
-        Ok(found)
+        found
     }
 }
