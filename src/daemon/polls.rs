@@ -313,7 +313,8 @@ impl Polls {
             let since = [self.room_wanted.filter(|_| watch.holds_room()), queue.in_the_way_since(account)];
             let waited_for = since.into_iter().flatten().min().map(|since| now.saturating_sub(since));
             let octets = progress.received().saturating_add(watch.listed());
-            let seen = Seen { now, octets, waits_for_disk, waits_for_room, waited_for };
+            let answers = progress.complete().saturating_add(watch.answered());
+            let seen = Seen { now, octets, answers, waits_for_disk, waits_for_room, waited_for };
             queue.is_slow(account, conduct.is_slow(seen));
             match conduct.judge(seen) {
                 Verdict::GoOn => {}
@@ -418,6 +419,7 @@ mod tests {
         let seen = Seen {
             now: Duration::from_secs(20),
             octets: 0,
+            answers: 0,
             waits_for_disk: waited,
             waits_for_room: false,
             waited_for: None,
