@@ -336,7 +336,7 @@ mod tests {
         let crawls = [(3, Verdict::StandAside), (60, Verdict::GiveWay), (180, Verdict::CutShort)];
         assert_eq!(verdicts(500, answering(400, 3000)), crawls);
         // A poll that got many answers and then drips.
-        let then_drips = |second| Seen { answers: second.min(100) * 3, ..at_pace(200)(second) };
+        let then_drips = |second: u64| Seen { answers: second.min(100) * 3, ..at_pace(200)(second) };
         let begins = [(3, Verdict::StandAside), (60, Verdict::GiveWay)];
         assert_eq!(verdicts(500, then_drips), [begins[0], begins[1], (316, Verdict::CutShort)]);
     }

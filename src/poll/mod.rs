@@ -43,6 +43,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use context::{PollContext, PollOptions};
+use error::DoesNotFit;
 pub use error::PollError;
 use events::{AfterFailure, Observers, PollEvent};
 use report::LeftFor;
@@ -116,6 +117,7 @@ pub async fn poll(
         sizes_exact: 0,
         sizes_beside: HashMap::new(),
         too_long: Vec::new(),
+        had_no_room: None,
         clean: None,
         redactor: Arc::default(),
         share: Arc::default(),
@@ -184,6 +186,8 @@ struct Poll {
     sizes_beside: HashMap<MessageNumber, u64>,
     /// Messages that exceeded their ceiling: their numbers and listed sizes.
     too_long: Vec<(MessageNumber, Option<u64>)>,
+    /// Messages for which there was no room any more while they came: the poll ends with this.
+    had_no_room: Option<DoesNotFit>,
     /// Set if the last session found nothing to do.
     clean: Option<Clean>,
     /// Hides the credential in the server's words.
@@ -229,6 +233,7 @@ impl Poll {
             Err(none) => Err(none),
         };
         let end = self.closed.end(end);
+        let end = self.end_with_lack_of_room(end);
         match state.read() {
             Ok(store) => self.events.tell(&PollEvent::Quarantine(&Quarantined::of(store))),
             // It was lost with work that panicked or for which no thread was available.
@@ -368,7 +373,7 @@ impl Poll {
         if broken.is_about_framing() || (unproven && short) {
             let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
             state.with("write down what is not proven", unproven).await??;
-        } else if retrieved && matches!(broken.error, PollError::Client(_)) {
+        } else if retrieved && broken.may_be_followed() {
             // After any other error the poll ends, and the next one finds the doubt in the state.
             let unshown = move |store: &mut Store| {
                 store.record_verified(&verified)?;

@@ -11,6 +11,7 @@ use crate::clock::trusted_time::TrustedTime;
 use crate::delivery::Described;
 use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
+use crate::disk::promised_space::SpaceShare;
 use crate::ids::{EntryId, InstanceId};
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Fit, Remembered, Verified};
@@ -49,9 +50,9 @@ pub(super) struct Retrieval {
     pub(super) shown: Shown,
     /// The time of this poll.
     pub(super) now: TrustedTime,
-    /// How many more bytes may be written without touching the reserve.
-    pub(super) free_space: u64,
-    /// The free space when the session began.
+    /// The space for the messages, of which each takes a promise.
+    pub(super) space: SpaceShare,
+    /// The free space there, as last looked up.
     pub(super) free_spaces: FreeSpaces,
     /// Messages larger than this many octets stay on the server.
     pub(super) max_message_size: Option<u64>,
@@ -171,6 +172,8 @@ pub(super) struct LackOfSpace {
     pub(super) never: bool,
     /// The free space at that time including the reserve, in bytes.
     pub(super) available: u64,
+    /// How much of that was promised to other messages, in bytes.
+    pub(super) promised: u64,
     /// The reserve, in bytes.
     pub(super) reserve: u64,
     /// How many there are.

@@ -109,6 +109,7 @@ impl Bench {
             credentials: CredentialEnvironment::default(),
             holder: "a test".to_owned(),
             most_files: 64,
+            promised_space: Arc::default(),
             configured_accounts: Arc::new(ConfiguredAccounts::new([self.account.name.clone()])),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
