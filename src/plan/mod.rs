@@ -182,6 +182,8 @@ pub struct PlanInput<'a> {
     skipping: Option<Skipping<'a>>,
     /// The messages at which sessions of this poll broke, by their numbers in this session.
     isolated: HashMap<MessageNumber, Isolation>,
+    /// Numbers and sizes of messages that went beyond their limits and are left alone for now.
+    beyond_limits: Option<&'a HashSet<(MessageNumber, Option<u64>)>>,
     /// The matching that needs no headers.
     unseen: OnceLock<Matching<'a>>,
     /// Unique-id and size of messages listed more than once, one of which failed.
@@ -213,6 +215,7 @@ impl<'a> PlanInput<'a> {
             now,
             skipping: None,
             isolated: HashMap::new(),
+            beyond_limits: None,
             unseen: OnceLock::new(),
             several: OnceLock::new(),
         }
@@ -229,6 +232,14 @@ impl<'a> PlanInput<'a> {
     #[must_use]
     pub fn with_isolated(mut self, isolated: &IsolatedMessages) -> Self {
         self.isolated = isolated.by_number();
+        self
+    }
+
+    /// Adds numbers and sizes of messages that went beyond their limits, and are left alone for now whatever their
+    /// unique-ids are.
+    #[must_use]
+    pub fn with_beyond_limits(mut self, messages: &'a HashSet<(MessageNumber, Option<u64>)>) -> Self {
+        self.beyond_limits = Some(messages);
         self
     }
 
@@ -261,6 +272,19 @@ impl<'a> PlanInput<'a> {
             Some(turn) => turn,
             None if breaks || policy.pass == Pass::Isolated => Turn::OtherSession,
             None => Turn::Now,
+        }
+    }
+
+    /// The same for a message that is new. It may be listed like one that went beyond its limit under other unique-ids.
+    fn turn_of_new(&self, listed: &Listed, policy: &Policy) -> Turn {
+        let is_like = |messages: &HashSet<_>| messages.contains(&(listed.number, listed.reported_size));
+        match self.turn(listed, policy) {
+            Turn::Now | Turn::OtherSession
+                if self.beyond_limits.is_some_and(is_like) && self.quarantine(listed).is_none() =>
+            {
+                Turn::Quarantined
+            }
+            turn => turn,
         }
     }
 
@@ -353,7 +377,7 @@ impl<'a> PlanInput<'a> {
     pub fn to_fetch(&self, policy: &Policy) -> Vec<&'a Listed> {
         let is_wanted = |listed: &&&Listed| {
             let is_skipped = matches!(self.verdict(listed, policy), Verdict::Skip { .. });
-            let has_a_turn = matches!(self.turn(listed, policy), Turn::Now | Turn::OtherSession);
+            let has_a_turn = matches!(self.turn_of_new(listed, policy), Turn::Now | Turn::OtherSession);
             self.may_be_fetched(listed, policy) && !is_skipped && has_a_turn
         };
         self.without_headers().new.iter().filter(is_wanted).copied().collect()
@@ -404,6 +428,7 @@ impl<'a> PlanInput<'a> {
         }
         let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
         let verdict = |listed: &Listed| self.verdict(listed, policy);
+        let turn = |is_new: bool, listed: &Listed| if is_new { self.turn_of_new(listed, policy) } else { turn(listed) };
         plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, verdict);
         // If unique-ids change with every session, only one that retrieves everything makes progress.
         let most = policy.max_messages.filter(|_| plan.unrecognisable == 0);
@@ -619,7 +644,7 @@ fn plan_retrieval(
     maildrop: &Maildrop,
     matching: &Matching<'_>,
     policy: &Policy,
-    turn: impl Fn(&Listed) -> Turn,
+    turn: impl Fn(bool, &Listed) -> Turn,
     verdict: impl Fn(&Listed) -> Verdict,
 ) {
     let new = matching.new.iter().map(|listed| (false, *listed));
@@ -632,9 +657,9 @@ fn plan_retrieval(
             plan.unnamed.push(listed.clone());
         } else if policy.is_too_large(listed) {
             plan.too_large.push(listed.clone());
-        } else if !is_compared && plan.is_left_by_a_rule(listed, verdict(listed), turn(listed)) {
+        } else if !is_compared && plan.is_left_by_a_rule(listed, verdict(listed), turn(true, listed)) {
             // The reason is noted.
-        } else if plan.takes_turn(listed, turn(listed)) {
+        } else if plan.takes_turn(listed, turn(!is_compared, listed)) {
             plan.retrieve.push(listed.clone());
         }
     }

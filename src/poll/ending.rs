@@ -125,7 +125,10 @@ impl Poll {
             shown.show(*messages);
         }
         let removed = if acknowledged { marked } else { Vec::new() };
-        self.isolated.removed(if acknowledged { &numbers } else { &[] });
+        let numbers = if acknowledged { numbers } else { Vec::new() };
+        self.isolated.removed(&numbers);
+        retrieved.within_limits.iter().for_each(|listed| self.beyond_limits.forget(listed));
+        self.beyond_limits.removed(&numbers);
         let deleted = removed.clone();
         let known = state.read()?.state();
         let sizes = new_sizes(known, &retrieved, &of_other_size);

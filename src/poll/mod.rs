@@ -60,6 +60,7 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
+use crate::state::hints::BeyondLimits;
 use crate::state::room::Share;
 use crate::state::store::Store;
 use crate::watch;
@@ -117,6 +118,7 @@ pub async fn poll(
         sizes_exact: 0,
         sizes_beside: HashMap::new(),
         too_long: Vec::new(),
+        beyond_limits: BeyondLimits::default(),
         had_no_room: None,
         clean: None,
         redactor: Arc::default(),
@@ -186,6 +188,8 @@ struct Poll {
     sizes_beside: HashMap<MessageNumber, u64>,
     /// Messages that exceeded their ceiling: their numbers and listed sizes.
     too_long: Vec<(MessageNumber, Option<u64>)>,
+    /// The same in this and earlier polls, according to the hints. Used only to leave them alone for a while.
+    beyond_limits: BeyondLimits,
     /// Messages for which there was no room any more while they came: the poll ends with this.
     had_no_room: Option<DoesNotFit>,
     /// Set if the last session found nothing to do.
@@ -228,6 +232,7 @@ impl Poll {
             Some(First { opened, profile }) => (Some(opened), profile),
             None => (None, hints),
         };
+        self.beyond_limits = profile.beyond_limits();
         let end = match obtained {
             Ok(obtained) => self.sessions_with_credential(opened, obtained, &mut state, &mut profile).await,
             Err(none) => Err(none),
@@ -245,6 +250,7 @@ impl Poll {
                 profile.delivered(self.so_far.messages, self.octets, &self.context.clock.today(), wall);
             }
             let success = end.is_ok().then_some(wall);
+            profile.set_beyond_limits(std::mem::take(&mut self.beyond_limits));
             let write = move |_: &mut Store| (profile.write(&disk, success), profile);
             let ((past, history), written) = state.with("write the hints", write).await?;
             profile = written;

@@ -142,6 +142,10 @@ impl Poll {
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
             || messages.is_empty() && !watch::is_cut_short() && self.is_one_of_few_lost(&error);
+        if matches!(error, PollError::Client(ClientError::TooLong(_))) {
+            let now = state.read()?.now().seconds();
+            to_isolate.iter().for_each(|listed| self.beyond_limits.note(listed, now));
+        }
         self.note_where_it_broke(messages, state).await?;
         self.left = self.left.max(to_isolate.len());
         self.broken += 1;
@@ -258,7 +262,7 @@ impl Poll {
 
     /// Whether this looks like a message that exceeded its ceiling, whatever its unique-id is now.
     pub(super) fn looks_too_long(&self, listed: &Listed) -> bool {
-        self.too_long.contains(&(listed.number, listed.reported_size))
+        self.too_long.contains(&(listed.number, listed.reported_size)) || self.beyond_limits.has(listed)
     }
 
     /// Leaves the work of the next session to another poll.

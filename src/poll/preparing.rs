@@ -1,7 +1,7 @@
 //! Prepares what has to be ready before messages are requested: the Maildirs to deliver to, and the entries that
 //! messages may turn out to be.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -72,15 +72,13 @@ impl Poll {
         let prepared = state.with("prepare the Maildir", prepare).await??;
         let (destinations, (space, free_spaces), (synced, unsynced, unusable), messages, remembered) = prepared;
         self.note_closed(unsynced, unusable);
-        let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
-            messages.into_iter().partition(|listed| !self.looks_too_long(listed));
-        messages.extend(last);
         if synced == DirSync::Unsupported {
             deletions.cancel();
         }
         let store = state.read()?;
         Ok(Retrieval {
-            messages: messages.into(),
+            messages: self.likely_too_long_last(messages),
+            beyond_limits: self.beyond_limits.clone(),
             destinations: Arc::new(destinations),
             routing: Arc::new(self.account.routing.clone()),
             maildir_mode: self.account.maildir_mode,
@@ -111,6 +109,13 @@ impl Poll {
 }
 
 impl Poll {
+    /// Moves messages that look too long behind the others.
+    fn likely_too_long_last(&self, messages: Vec<Listed>) -> VecDeque<Listed> {
+        let (others, last): (Vec<Listed>, Vec<Listed>) =
+            messages.into_iter().partition(|listed| !self.looks_too_long(listed));
+        others.into_iter().chain(last).collect()
+    }
+
     /// Notes Maildirs that could not be synced or used.
     fn note_closed(&mut self, unsynced: Vec<(PathBuf, DeliveryError)>, unusable: Vec<(PathBuf, DeliveryError)>) {
         let is_out_of_place = |(_, error): &(PathBuf, DeliveryError)| matches!(error, DeliveryError::State(_));

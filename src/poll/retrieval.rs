@@ -17,12 +17,15 @@ use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Fit, Remembered, Verified};
 use crate::pop3::UniqueId;
 use crate::routing::Routing;
+use crate::state::hints::BeyondLimits;
 use crate::state::shown::Shown;
 
 /// What to retrieve, and how.
 pub(super) struct Retrieval {
     /// The messages, in this order.
     pub(super) messages: VecDeque<Listed>,
+    /// Messages that went beyond their limits before.
+    pub(super) beyond_limits: BeyondLimits,
     /// The Maildirs that they may go to.
     pub(super) destinations: Arc<Destinations>,
     /// Decides which message goes where.
@@ -154,6 +157,8 @@ pub(super) struct Retrieved {
     pub(super) any_may_be_part: bool,
     /// A message came shorter than listed.
     pub(super) any_shorter: bool,
+    /// The messages that came completely though they are listed like one that went beyond its limit.
+    pub(super) within_limits: Vec<Listed>,
     /// The messages that came in another size than listed.
     pub(super) other_sizes: OtherSizes,
     /// Entries in whose place other messages came: their messages are not on the server.

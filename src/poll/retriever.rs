@@ -408,6 +408,9 @@ impl<'a> Retriever<'a> {
         let requested = self.completed(size, unwritten).ok_or_else(no_such)?;
         let listed = &requested.listed;
         self.events.tell(&PollEvent::MessageReceived { listed, octets: incoming.staging.octets() });
+        if self.retrieval.beyond_limits.has(listed) {
+            self.done.within_limits.push(listed.clone());
+        }
         if self.own_sizes.came(listed, incoming.staging.octets()) {
             self.is_shown();
         }
