@@ -240,7 +240,9 @@ struct InQuarantine<'a>(&'a PollReport);
 impl fmt::Display for InQuarantine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        let Some(first) = report.quarantine.iter().find(|one| !one.left_alone.is_zero()) else { return Ok(()) };
+        let Some(first) = report.quarantine.iter().find(|one| !one.left_alone.is_zero()) else {
+            return BeyondItsLimit(report).fmt(f);
+        };
         let unique_id = report.redactor.hide(&first.unique_id.to_string());
         let times = Count(u64::from(first.times), "time");
         write!(f, ": {unique_id}, because {} {times}", first.kind.in_words())?;
@@ -248,6 +250,18 @@ impl fmt::Display for InQuarantine<'_> {
             0 => Ok(()),
             more => write!(f, ", and {more} more"),
         }
+    }
+}
+
+/// The first message that is left alone under any unique-id, as one listed so went beyond its limit.
+struct BeyondItsLimit<'a>(&'a PollReport);
+
+impl fmt::Display for BeyondItsLimit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        let Some(first) = report.quarantined.first().first() else { return Ok(()) };
+        let message = Message(first, &report.redactor);
+        write!(f, ": {message}, because one listed with its number and size went beyond its limit time and again")
     }
 }
 

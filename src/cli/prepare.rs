@@ -85,6 +85,7 @@ pub(super) fn context(
         credentials: CredentialEnvironment::from_process(),
         holder: format!("process {pid} (mailferry {command})"),
         most_files: limits::for_each(config.daemon.concurrency.get()),
+        promised_space: Arc::default(),
         configured_accounts: Arc::new(ConfiguredAccounts::new(
             config.accounts.iter().map(|account| account.name.clone()),
         )),

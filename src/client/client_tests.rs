@@ -287,10 +287,10 @@ fn listings_and_headers_are_progress_and_what_never_ends_is_none() {
 
 #[tokio::test]
 async fn the_watch_sees_headers_and_not_refusals() {
-    for (answer, listed) in [("+OK\r\nX: y\r\n\r\n.\r\n", 8), ("-ERR no\r\n", 0)] {
+    for (answer, listed, answered) in [("+OK\r\nX: y\r\n\r\n.\r\n", 8, 1), ("-ERR no\r\n", 0, 0)] {
         let watch = Arc::new(watch::Watch::default());
         watch::watched(Arc::clone(&watch), look_at(3, move |_| answer.as_bytes().to_vec())).await.0.unwrap();
-        assert_eq!(watch.listed(), 3 * listed);
+        assert_eq!((watch.listed(), watch.answered()), (3 * listed, 3 * answered));
     }
 }
 

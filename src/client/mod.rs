@@ -479,6 +479,9 @@ impl Client {
             }
             let event = self.event().await?;
             watch::has_listed(listed(current, &event));
+            if answers_about_one(&event) {
+                watch::has_answered();
+            }
             let heard = match event {
                 Event::Response { to, response } => {
                     current = to;
@@ -616,6 +619,18 @@ fn listed(current: CommandKind, event: &Event) -> usize {
             response.text.len()
         }
         _ => 0,
+    }
+}
+
+/// Whether this event completes an answer about a single message: a header, a unique-id or a size. Refusals do not
+/// count.
+fn answers_about_one(event: &Event) -> bool {
+    match event {
+        Event::End { to: CommandKind::Top(_) } => true,
+        Event::Response { to: CommandKind::Uidl(Some(_)) | CommandKind::List(Some(_)), response } => {
+            response.status == Status::Ok
+        }
+        _ => false,
     }
 }
 

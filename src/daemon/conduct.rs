@@ -32,6 +32,11 @@ const SLOW: Duration = Duration::from_secs(30);
 /// The least pace of a poll that is not slow, in octets a second: less than a modem's.
 const SLOWEST: u64 = 4 << 10;
 
+/// What a complete answer about one message (a message, its header, its unique-id or its size) is worth besides its
+/// octets, in octets. Without PIPELINING each takes a round trip, however short it is: a poll that gets one a second is
+/// not slow, and any line allows that. One that drips completes none.
+const ANSWER: u64 = SLOWEST;
+
 /// If somebody has waited for a turn and it was asked to give way, a poll below that pace is cut short after this long.
 /// Each time in a row the next poll has twice as long, so that a large message over a slow line comes some time.
 const GIVES_WAY_AFTER: Duration = Duration::from_secs(180);
@@ -59,11 +64,13 @@ pub(super) struct Conduct {
     progress: Duration,
     /// How many octets had arrived by then.
     octets: u64,
+    /// The worth of what had arrived at the last look, in octets.
+    worth: u64,
     /// Whether it stands aside.
     aside: bool,
     /// When it was asked to give way.
     gives_way: Option<Duration>,
-    /// Since when and from how many octets on its pace is measured.
+    /// Since when and from what on its pace is measured: octets, and answers at [`ANSWER`] octets each.
     measured: (Duration, u64),
     /// How long it may be slow.
     gives_way_after: Duration,
@@ -82,6 +89,8 @@ pub(super) struct Seen {
     pub(super) now: Duration,
     /// How many octets of listings, headers and messages have arrived so far.
     pub(super) octets: u64,
+    /// How many answers about single messages were completed so far.
+    pub(super) answers: u64,
     /// How long it has been waiting for a disk.
     pub(super) waits_for_disk: Option<Duration>,
     /// Whether its state waits for memory.
@@ -93,6 +102,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Returns the worth of what has arrived so far, in octets, by which the pace is judged.
+    fn worth(&self) -> u64 {
+        self.octets.saturating_add(self.answers.saturating_mul(ANSWER))
+    }
+
     /// Whether it has retrieved next to nothing yet or waits for the disk.
     fn only_waits(&self) -> bool {
         self.octets < SOMETHING || self.waits_for_disk.is_some_and(|waited| waited >= SHORT)
@@ -131,6 +145,7 @@ impl Conduct {
             placed: begun,
             progress: begun,
             octets: 0,
+            worth: 0,
             aside: false,
             gives_way: None,
             measured: (begun, 0),
@@ -159,8 +174,9 @@ impl Conduct {
             (self.progress, self.octets) = (seen.now, seen.octets);
         }
         if seen.waits_for_room || seen.waits_for_disk.is_some_and(|waited| waited >= SHORT) {
-            self.measured = (seen.now, seen.octets);
+            self.measured = (seen.now, seen.worth());
         }
+        self.worth = seen.worth();
         match self.hang.judge(seen.now, seen.waits_for_disk) {
             Some(Change::Hangs) => return Verdict::Hangs,
             Some(Change::HangsNoMore) => return Verdict::HangsNoMore,
@@ -190,7 +206,7 @@ impl Conduct {
     /// Records that it has its places from now on: before that it waited at nobody's cost.
     pub(super) fn has_places(&mut self, now: Duration) {
         (self.placed, self.progress, self.aside) = (now, now, false);
-        self.measured = (now, self.octets);
+        self.measured = (now, self.worth);
     }
 
     /// Whether it has had its places for long and retrieved little, or has not given way for a turn.
@@ -208,9 +224,9 @@ impl Conduct {
 
     /// Whether it has brought less than `pace` octets a second on average, over this time at least.
     fn crawls_for(&self, time: Duration, pace: u64, seen: Seen) -> bool {
-        let (since, octets) = self.measured;
+        let (since, worth) = self.measured;
         let measured = seen.now.saturating_sub(since);
-        measured >= time && seen.octets.saturating_sub(octets) < pace.saturating_mul(measured.as_secs())
+        measured >= time && seen.worth().saturating_sub(worth) < pace.saturating_mul(measured.as_secs())
     }
 
     /// Records that it stands aside.
@@ -239,6 +255,7 @@ mod tests {
     const IDLE: Seen = Seen {
         now: Duration::ZERO,
         octets: 0,
+        answers: 0,
         waits_for_disk: None,
         waits_for_room: false,
         waited_for: Some(Duration::ZERO),
@@ -306,6 +323,46 @@ mod tests {
         assert_eq!(verdicts(5000, later), [(1001, Verdict::GiveWay), (1002, Verdict::CutShort)]);
         let alone = |second| Seen { waited_for: None, ..at_pace(620)(second) };
         assert_eq!(verdicts(5000, alone), []);
+    }
+
+    /// A poll that gets an answer of so many octets every so many milliseconds, while somebody has waited since the
+    /// beginning.
+    fn answering(octets: u64, milliseconds: u64) -> impl Fn(u64) -> Seen {
+        move |second| {
+            let answers = second * 1000 / milliseconds;
+            Seen { octets: answers * octets, answers, waited_for: Some(Duration::from_secs(second)), ..IDLE }
+        }
+    }
+
+    #[test]
+    fn small_answers_one_by_one_over_a_distant_line_are_not_slow() {
+        // A header, a small message, a line of UIDL.
+        for octets in [400, 900, 120] {
+            for milliseconds in [200, 300, 900] {
+                let verdicts = verdicts(5000, answering(octets, milliseconds));
+                let verdicts: Vec<_> = verdicts.into_iter().map(|(_, verdict)| verdict).collect();
+                let expected = [Verdict::StandAside, Verdict::GiveWay];
+                assert_eq!(verdicts, expected, "{octets} octets each {milliseconds} ms");
+            }
+        }
+        let conduct = Conduct::new(Duration::ZERO, 0);
+        let seen = |second| Seen { now: Duration::from_secs(second), ..answering(400, 300)(second) };
+        assert_eq!((1..5000).find(|second| conduct.is_slow(seen(*second))), None);
+    }
+
+    #[test]
+    fn what_drips_within_an_answer_or_answers_once_in_a_while_still_loses_its_place() {
+        // An octet a second, in one answer without end.
+        assert_eq!(verdicts(500, at_pace(1)), [(3, Verdict::StandAside), (60, Verdict::End)]);
+        // Answers of next to nothing, one a minute: what counts as progress at all are octets.
+        assert_eq!(verdicts(500, answering(10, 60_000)), [(3, Verdict::StandAside), (60, Verdict::End)]);
+        // As many octets as are progress, in answers that come one in three seconds.
+        let crawls = [(3, Verdict::StandAside), (60, Verdict::GiveWay), (180, Verdict::CutShort)];
+        assert_eq!(verdicts(500, answering(400, 3000)), crawls);
+        // A poll that got many answers and then drips.
+        let then_drips = |second: u64| Seen { answers: second.min(100) * 3, ..at_pace(200)(second) };
+        let begins = [(3, Verdict::StandAside), (60, Verdict::GiveWay)];
+        assert_eq!(verdicts(500, then_drips), [begins[0], begins[1], (316, Verdict::CutShort)]);
     }
 
     #[test]

@@ -314,7 +314,8 @@ impl Polls {
             let waited_for = since.into_iter().flatten().min().map(|since| now.saturating_sub(since));
             let octets = progress.received().saturating_add(watch.listed());
             let owed_for = queue.owes_its_place_since(account).map(|since| now.saturating_sub(since));
-            let seen = Seen { now, octets, waits_for_disk, waits_for_room, waited_for, owed_for };
+            let answers = progress.complete().saturating_add(watch.answered());
+            let seen = Seen { now, octets, answers, waits_for_disk, waits_for_room, waited_for, owed_for };
             queue.is_slow(account, conduct.is_slow(seen));
             match conduct.judge(seen) {
                 Verdict::GoOn => {}
@@ -423,6 +424,7 @@ mod tests {
         let seen = Seen {
             now: Duration::from_secs(20),
             octets: 0,
+            answers: 0,
             waits_for_disk: waited,
             waits_for_room: false,
             waited_for: None,

@@ -17,6 +17,7 @@ use super::publish::{Delivered, publish_into};
 use super::record::{Recorded, record};
 use super::{DeliveryError, Described};
 use crate::disk::free_space::FreeSpace;
+use crate::disk::promised_space::Promise;
 use crate::disk::{DirSync, Disk};
 use crate::maildir::staging::{NotWritten, Received, Staged, Written, stage};
 use crate::state::entries::{EntryId, ListedAs, MaildirNumber};
@@ -46,6 +47,8 @@ pub(crate) struct ReceivedMessage<T> {
     pub(crate) not_written: Option<NotWritten>,
     /// Its share of the memory budget, given back when it is written.
     pub(crate) permit: OwnedSemaphorePermit,
+    /// The space promised to it, given back when it is written.
+    pub(crate) promise: Promise,
 }
 
 /// A committer at work.
@@ -188,9 +191,12 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         let write = move || -> Vec<_> {
             let mut free_spaces: BTreeMap<DestinationIndex, FreeSpace> = BTreeMap::new();
             let mut share: Option<OwnedSemaphorePermit> = None;
-            let each = |ReceivedMessage { received, to, permit, .. }| {
+            let each = |ReceivedMessage { received, to, permit, promise, .. }| {
                 let listed_as = listed_as(received.payload());
                 let written = received.write(free_spaces.entry(to.first).or_insert_with(FreeSpace::unknown));
+                if written.is_ok() {
+                    promise.wrote_the_rest();
+                }
                 // The kernel has the bytes now. Giving shares back one by one would wake the retriever for every
                 // message; giving them all back at the end would stall it meanwhile.
                 match &mut share {

@@ -82,18 +82,25 @@ pub(crate) fn free_spaces(disk: &dyn Disk, dir: &Dir) -> Result<FreeSpaces, Insu
 pub struct FreeSpace {
     /// How much of the last result is left, in bytes.
     left: u64,
+    /// How much of it is left alone besides the reserve, in bytes.
+    kept: u64,
 }
 
 impl FreeSpace {
     /// Starts without a lookup.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { left: 0 }
+        Self { left: 0, kept: 0 }
     }
 
-    /// How much of the last result is left, in bytes.
+    /// Starts without a lookup, and leaves alone so many bytes besides the reserve.
+    pub(crate) fn besides(kept: u64) -> Self {
+        Self { left: 0, kept }
+    }
+
+    /// How much of the last result is left, in bytes, with what is left alone besides the reserve.
     pub(crate) fn left(&self) -> u64 {
-        self.left
+        self.left.saturating_add(self.kept)
     }
 
     /// Takes `bytes` of the space in `dir`. Blocks.
@@ -103,7 +110,7 @@ impl FreeSpace {
     pub fn take(&mut self, disk: &dyn Disk, dir: &Dir, bytes: usize) -> Result<(), InsufficientSpace> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         if bytes > self.left {
-            self.left = free_spaces(disk, dir)?.now;
+            self.left = free_spaces(disk, dir)?.now.saturating_sub(self.kept);
         }
         let too_little = || InsufficientSpace::TooLittle { path: dir.path().to_owned() };
         self.left = self.left.checked_sub(bytes).ok_or_else(too_little)?;
@@ -118,7 +125,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 /// Stands for unknown: some network and FUSE file systems report 0 of 0 bytes. Then only a write shows whether there is
 /// space.
-const UNTOLD: u64 = u64::MAX / 4;
+pub(super) const UNTOLD: u64 = u64::MAX / 4;
 
 fn beyond_reserve(space: Space) -> u64 {
     if space.total == 0 {

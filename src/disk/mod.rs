@@ -13,6 +13,7 @@ pub(crate) mod limited;
 mod lock_holder;
 mod not_a_file;
 mod paths;
+pub mod promised_space;
 mod real;
 mod replacing;
 mod stamp;

@@ -229,6 +229,12 @@ impl Staging {
         self.buffer.len() >= PIECE
     }
 
+    /// How many of the bytes taken are not written yet.
+    #[must_use]
+    pub fn unwritten(&self) -> u64 {
+        length(&self.buffer)
+    }
+
     /// How many octets have come so far, with their original line ends.
     #[must_use]
     pub fn sent(&self) -> u64 {
@@ -243,14 +249,15 @@ impl Staging {
         WireSize::new(self.octets.saturating_add(u64::try_from(bare).unwrap_or(u64::MAX)))
     }
 
-    /// Writes what was taken so far into the file, unless that would use up the reserve of free space. Blocks.
+    /// Writes what was taken so far into the file, unless that would use up the reserve of free space, and `kept` bytes
+    /// besides that are for other messages. Blocks.
     ///
     /// # Errors
     /// Disk errors, or too little space. The message is lost here then, and has to be retrieved again.
-    pub fn flush(&mut self) -> Result<(), NotWritten> {
+    pub fn flush(&mut self, kept: u64) -> Result<(), NotWritten> {
         let mut least = None;
         for tmp in std::iter::once(&mut self.tmp).chain(&mut self.also).filter(|_| !self.discarded) {
-            let mut free_space = FreeSpace::unknown();
+            let mut free_space = FreeSpace::besides(kept);
             tmp.write_within(&mut free_space, &self.buffer)?;
             let left = free_space.left();
             least = Some(least.map_or(left, |least: u64| least.min(left)));
@@ -553,7 +560,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut one = staging(dir.path());
         one.take(b"half");
-        one.flush().unwrap();
+        one.flush(0).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         drop(one);
         let mut two = staging(dir.path());

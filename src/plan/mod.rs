@@ -41,7 +41,7 @@ pub use skipping::Skipping;
 use crate::clock::trusted_time::TrustedTime;
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::{MessageNumber, UniqueId};
+use crate::pop3::{MessageNumber, ReportedSize, UniqueId};
 use crate::state::entries::{Entry, ListedAs, UidState};
 use forgetting::{MOST_ABSENT, plan_forgetting};
 use isolation::Isolation;
@@ -68,6 +68,8 @@ pub struct PlanInput<'a> {
     skipping: Option<Skipping<'a>>,
     /// The messages at which sessions of this poll broke, by their numbers in this session.
     isolated: HashMap<MessageNumber, Isolation>,
+    /// Numbers and sizes of messages that went beyond their limits and are left alone for now.
+    beyond_limits: Option<&'a HashSet<(MessageNumber, Option<ReportedSize>)>>,
     /// The matching that needs no headers.
     unseen: OnceLock<Matching<'a>>,
     /// Unique-id and size of messages listed more than once, one of which failed.
@@ -99,6 +101,7 @@ impl<'a> PlanInput<'a> {
             now,
             skipping: None,
             isolated: HashMap::new(),
+            beyond_limits: None,
             unseen: OnceLock::new(),
             several: OnceLock::new(),
         }
@@ -115,6 +118,14 @@ impl<'a> PlanInput<'a> {
     #[must_use]
     pub fn with_isolated(mut self, isolated: &IsolatedMessages) -> Self {
         self.isolated = isolated.by_number();
+        self
+    }
+
+    /// Adds numbers and sizes of messages that went beyond their limits, and are left alone for now whatever their
+    /// unique-ids are.
+    #[must_use]
+    pub fn with_beyond_limits(mut self, messages: &'a HashSet<(MessageNumber, Option<ReportedSize>)>) -> Self {
+        self.beyond_limits = Some(messages);
         self
     }
 
@@ -136,7 +147,7 @@ impl<'a> PlanInput<'a> {
     pub fn to_fetch(&self, policy: &Policy) -> Vec<&'a Listed> {
         let is_wanted = |listed: &&&Listed| {
             let is_skipped = matches!(self.verdict(listed, policy), Verdict::Skip { .. });
-            let has_a_turn = matches!(self.turn(listed, policy), Turn::Now | Turn::OtherSession);
+            let has_a_turn = matches!(self.turn_of_new(listed, policy), Turn::Now | Turn::OtherSession);
             self.may_be_fetched(listed, policy) && !is_skipped && has_a_turn
         };
         self.without_headers().new.iter().filter(is_wanted).copied().collect()
@@ -201,6 +212,7 @@ impl<'a> PlanInput<'a> {
         }
         let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
         let verdict = |listed: &Listed| self.verdict(listed, policy);
+        let turn = |is_new: bool, listed: &Listed| if is_new { self.turn_of_new(listed, policy) } else { turn(listed) };
         plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, verdict);
         // If unique-ids change with every session, only one that retrieves everything makes progress.
         let most = policy.max_messages.filter(|_| plan.unrecognisable == 0);

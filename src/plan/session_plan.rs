@@ -182,7 +182,7 @@ pub(super) fn plan_retrieval(
     maildrop: &Maildrop,
     matching: &Matching<'_>,
     policy: &Policy,
-    turn: impl Fn(&Listed) -> Turn,
+    turn: impl Fn(bool, &Listed) -> Turn,
     verdict: impl Fn(&Listed) -> Verdict,
 ) {
     let new = matching.new.iter().map(|listed| (false, *listed));
@@ -195,9 +195,9 @@ pub(super) fn plan_retrieval(
             plan.unnamed.push(listed.clone());
         } else if policy.is_too_large(listed) {
             plan.too_large.push(listed.clone());
-        } else if !is_compared && plan.is_left_by_a_rule(listed, verdict(listed), turn(listed)) {
+        } else if !is_compared && plan.is_left_by_a_rule(listed, verdict(listed), turn(true, listed)) {
             // The reason is noted.
-        } else if plan.takes_turn(listed, turn(listed)) {
+        } else if plan.takes_turn(listed, turn(!is_compared, listed)) {
             plan.retrieve.push(listed.clone());
         }
     }

@@ -40,6 +40,19 @@ impl PlanInput<'_> {
         }
     }
 
+    /// The same for a message that is new. It may be listed like one that went beyond its limit under other unique-ids.
+    pub(super) fn turn_of_new(&self, listed: &Listed, policy: &Policy) -> Turn {
+        let is_like = |messages: &HashSet<_>| messages.contains(&(listed.number, listed.reported_size));
+        match self.turn(listed, policy) {
+            Turn::Now | Turn::OtherSession
+                if self.beyond_limits.is_some_and(is_like) && self.quarantine(listed).is_none() =>
+            {
+                Turn::Quarantined
+            }
+            turn => turn,
+        }
+    }
+
     /// Whether other messages share the unique-id and size of this one, which failed.
     fn is_one_of_several(&self, listed: &Listed) -> bool {
         let several = self.several.get_or_init(|| {

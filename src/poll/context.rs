@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::credential::CredentialEnvironment;
 use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::disk::Disk;
+use crate::disk::promised_space::PromisedSpace;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
 use crate::process_context::ProcessContext;
@@ -33,6 +34,8 @@ pub struct PollContext {
     pub configured_accounts: Arc<ConfiguredAccounts>,
     /// How many files one poll may have open at the same time.
     pub most_files: usize,
+    /// The space that is promised to messages under way.
+    pub promised_space: Arc<PromisedSpace>,
 }
 
 impl PollContext {

@@ -59,6 +59,14 @@ impl Poll {
         Ok(acknowledged)
     }
 
+    /// Returns the error for messages that were not requested because they do not fit; `fetched` others came.
+    fn does_not_fit(&self, lack: LackOfSpace, fetched: u64) -> PollError {
+        let LackOfSpace { first, never, available, promised, reserve, messages, octets } = lack;
+        let (what, refusal) = (Message(&first, &self.redactor).to_string(), None);
+        let message = DoesNotFit { what, messages, octets, available, promised, reserve, never, refusal, fetched };
+        PollError::InsufficientSpace { path: self.account.maildir.clone(), message: Some(Box::new(message)) }
+    }
+
     /// Reports the messages that came in another size than listed and returns them; they are left alone for the rest of
     /// the poll.
     fn tell_other_sizes<'a>(&mut self, retrieved: &'a Retrieved) -> Vec<&'a OtherSize> {
@@ -118,7 +126,10 @@ impl Poll {
             shown.show(*messages);
         }
         let removed = if acknowledged { marked } else { Vec::new() };
-        self.isolated.removed(if acknowledged { &numbers } else { &[] });
+        let numbers = if acknowledged { numbers } else { Vec::new() };
+        self.isolated.removed(&numbers);
+        retrieved.within_limits.iter().for_each(|listed| self.beyond_limits.forget(listed));
+        self.beyond_limits.removed(&numbers);
         let deleted = removed.clone();
         let known = state.read()?.state();
         let sizes = new_sizes(known, &retrieved, &of_other_size);
@@ -137,11 +148,8 @@ impl Poll {
         state.with("write down what was removed", after_quit).await??;
         self.events.tell(&PollEvent::Deleted(&deleted));
         self.events.tell(&PollEvent::SessionEnded { quit_error: None });
-        if let Some(LackOfSpace { first, never, available, reserve, messages, octets }) = retrieved.insufficient_space {
-            let what = Message(&first, &self.redactor).to_string();
-            let fetched = retrieved.safe;
-            let message = DoesNotFit { what, messages, octets, available, reserve, never, fetched };
-            return Err(PollError::InsufficientSpace { path: self.account.maildir.clone(), message: Some(message) });
+        if let Some(lack) = retrieved.insufficient_space {
+            return Err(self.does_not_fit(lack, retrieved.safe));
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }

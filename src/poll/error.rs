@@ -41,7 +41,7 @@ pub enum PollError {
         /// The directory concerned.
         path: PathBuf,
         /// The messages, if known.
-        message: Option<DoesNotFit>,
+        message: Option<Box<DoesNotFit>>,
     },
     /// The server seems to have changed its unique-ids, and shows no headers to recognise its messages by.
     Renumbered {
@@ -86,11 +86,15 @@ pub struct DoesNotFit {
     pub octets: u64,
     /// The free space including the reserve, in bytes.
     pub available: u64,
+    /// How much of that was promised to other messages that were coming in, in bytes.
+    pub promised: u64,
     /// The reserve, in bytes.
     pub reserve: u64,
     /// The first one is larger than the whole file system.
     pub never: bool,
-    /// How many others were fetched in that session.
+    /// What the system said when it refused to write the first one although there was free space.
+    pub refusal: Option<String>,
+    /// How many others were fetched.
     pub fetched: u64,
 }
 
@@ -158,14 +162,23 @@ impl fmt::Display for PollError {
 }
 
 impl DoesNotFit {
+    /// Adds messages that did not fit later.
+    pub(super) fn and(self, later: &Self) -> Self {
+        let (messages, octets) = (self.messages + later.messages, self.octets.saturating_add(later.octets));
+        Self { messages, octets, ..self }
+    }
+
     fn fmt(&self, f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
         f.write_str(&self.what)?;
         match self.messages.saturating_sub(1) {
             0 => f.write_str(" does not fit")?,
             others => write!(f, " and {} ({} in all) do not fit", Count(others, "other"), Size(self.octets))?,
         }
-        let (available, reserve) = (Size(self.available), Size(self.reserve));
-        write!(f, " into {}: {available} are free there, and {reserve} are kept free. ", path.display())?;
+        write!(f, " into {}: ", path.display())?;
+        match &self.refusal {
+            Some(refusal) => write!(f, "{refusal}. ")?,
+            None => write!(f, "{}. ", Room(self))?,
+        }
         if self.never {
             f.write_str("Not even an empty file system would be large enough. ")?;
         }
@@ -173,6 +186,24 @@ impl DoesNotFit {
             0 => f.write_str("Nothing else was fetched"),
             1 => f.write_str("1 other was fetched"),
             more => write!(f, "{more} others were fetched"),
+        }
+    }
+}
+
+/// The room that there was.
+struct Room<'a>(&'a DoesNotFit);
+
+impl fmt::Display for Room<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DoesNotFit { available, promised, reserve, .. } = *self.0;
+        let (available, reserve) = (Size(available), Size(reserve));
+        match promised {
+            0 => write!(f, "{available} are free there, and {reserve} are kept free"),
+            promised => write!(
+                f,
+                "{available} are free there, {} are for messages that are coming in, and {reserve} are kept free",
+                Size(promised)
+            ),
         }
     }
 }

@@ -5,9 +5,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::delivery::destination::{DestinationIndex, DestinationIndexes, Destinations, OWN};
+use crate::disk::Dir;
 use crate::maildir::staging::{NotWritten, Staging};
 use crate::pop3::TakenDots;
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
+
+/// With less free space than this, in bytes, the rest of a message whose beginning was written is written at once.
+const SCARCE: u64 = 64 << 20;
 
 /// A message that is coming in.
 pub(super) struct Incoming {
@@ -46,29 +50,41 @@ impl Incoming {
         self.end.is_none() && self.staging.is_full()
     }
 
-    /// Writes the bytes taken. If a Maildir other than the account's own cannot be written to, the message is discarded
-    /// and the session continues. Blocks.
+    /// Whether the rest has to be written before the message is handed over, because there may be no room for it: what
+    /// does not fit then is this message alone.
+    pub(super) fn is_where_room_is_scarce(&self) -> bool {
+        self.not_written.is_none() && self.staging.space_seen().is_some_and(|seen| seen.last < SCARCE)
+    }
+
+    /// Writes the bytes taken, and leaves `kept` bytes alone for other messages. If a Maildir other than the account's own
+    /// cannot be written to, the message is discarded and the session continues. Blocks.
     ///
     /// # Errors
     /// Those of the account's own Maildir.
-    pub(super) fn flush(&mut self, destinations: &Destinations) -> Result<(), NotWritten> {
-        match self.staging.flush() {
+    pub(super) fn flush(&mut self, destinations: &Destinations, kept: u64) -> Result<(), NotWritten> {
+        match self.staging.flush(kept) {
             Err(e) if destinations.place_of_tmp(&e.dir) != OWN => {
                 self.not_written = Some(e);
                 self.staging.discard();
-                self.staging.flush()
+                self.staging.flush(0)
             }
             flushed => flushed,
         }
     }
 
-    /// Decides where it goes once its header is complete, at the latest at the end of the message (`ended`).
-    pub(super) fn route(&mut self, routing: &Routing, destinations: &Destinations, ended: bool) {
-        let Some(end) = &mut self.end else { return };
+    /// Decides where it goes once its header is complete, at the latest at the end of the message (`ended`). Returns the
+    /// `tmp/` that it goes to, if that was decided now.
+    pub(super) fn route<'a>(
+        &mut self,
+        routing: &Routing,
+        destinations: &'a Destinations,
+        ended: bool,
+    ) -> Option<&'a Dir> {
+        let end = self.end.as_mut()?;
         let beginning = self.staging.beginning();
         let length = end.find(beginning).or(ended.then_some(beginning.len()));
         if length.is_none() && beginning.len() <= HEADER_MOST {
-            return;
+            return None;
         }
         let header = length.filter(|length| *length <= HEADER_MOST).and_then(|length| beginning.get(..length));
         self.has_long_header = header.is_none();
@@ -81,10 +97,13 @@ impl Incoming {
         self.end = None;
         self.to = places(&route, destinations);
         if destinations.unusable().any(|closed| self.to.iter().any(|place| place == closed)) {
-            return self.staging.discard();
+            self.staging.discard();
+            return None;
         }
         let also = self.to.also.iter().map(|place| destinations.at(*place).maildir.tmp());
-        self.staging.direct_to(destinations.at(self.to.first).maildir.tmp(), also);
+        let tmp = destinations.at(self.to.first).maildir.tmp();
+        self.staging.direct_to(tmp, also);
+        Some(tmp)
     }
 }
 

@@ -43,6 +43,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use context::{PollContext, PollOptions};
+use error::DoesNotFit;
 pub use error::PollError;
 use events::{AfterFailure, Observers, PollEvent};
 use report::LeftFor;
@@ -59,6 +60,7 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
+use crate::state::hints::BeyondLimits;
 use crate::state::room::Share;
 use crate::state::store::Store;
 use crate::watch;
@@ -116,6 +118,8 @@ pub async fn poll(
         sizes_exact: 0,
         sizes_beside: HashMap::new(),
         too_long: Vec::new(),
+        beyond_limits: BeyondLimits::default(),
+        had_no_room: None,
         clean: None,
         redactor: Arc::default(),
         share: Arc::default(),
@@ -184,6 +188,10 @@ struct Poll {
     sizes_beside: HashMap<MessageNumber, ReportedSize>,
     /// Messages that exceeded their ceiling: their numbers and listed sizes.
     too_long: Vec<(MessageNumber, Option<ReportedSize>)>,
+    /// The same in this and earlier polls, according to the hints. Used only to leave them alone for a while.
+    beyond_limits: BeyondLimits,
+    /// Messages for which there was no room any more while they came: the poll ends with this.
+    had_no_room: Option<DoesNotFit>,
     /// Set if the last session found nothing to do.
     clean: Option<Clean>,
     /// Hides the credential in the server's words.
@@ -224,11 +232,13 @@ impl Poll {
             Some(First { opened, profile }) => (Some(opened), profile),
             None => (None, hints),
         };
+        self.beyond_limits = profile.beyond_limits();
         let end = match obtained {
             Ok(obtained) => self.sessions_with_credential(opened, obtained, &mut state, &mut profile).await,
             Err(none) => Err(none),
         };
         let end = self.closed.end(end);
+        let end = self.end_with_lack_of_room(end);
         match state.read() {
             Ok(store) => self.events.tell(&PollEvent::Quarantine(&Quarantined::of(store))),
             // It was lost with work that panicked or for which no thread was available.
@@ -240,6 +250,7 @@ impl Poll {
                 profile.delivered(self.so_far.messages, self.octets, &self.context.clock.today(), wall);
             }
             let success = end.is_ok().then_some(wall);
+            profile.set_beyond_limits(std::mem::take(&mut self.beyond_limits));
             let write = move |_: &mut Store| (profile.write(&disk, success), profile);
             let ((past, history), written) = state.with("write the hints", write).await?;
             profile = written;
@@ -368,7 +379,7 @@ impl Poll {
         if broken.is_about_framing() || (unproven && short) {
             let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
             state.with("write down what is not proven", unproven).await??;
-        } else if retrieved && matches!(broken.error, PollError::Client(_)) {
+        } else if retrieved && broken.may_be_followed() {
             // After any other error the poll ends, and the next one finds the doubt in the state.
             let unshown = move |store: &mut Store| {
                 store.record_verified(&verified)?;

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::Poll;
 use super::another::{Another, SoFar, another};
-use super::error::PollError;
+use super::error::{DoesNotFit, PollError};
 use super::events::{AfterFailure, PollEvent};
 use super::report::{Left, LeftFor};
 use super::session::{Broken, Ended};
@@ -116,7 +116,7 @@ impl Poll {
     /// Decides what follows a session that broke. The messages at which it broke get sessions of their own, so that
     /// everything else gets through; one at which two sessions of this poll broke is left for another poll.
     pub(super) async fn after_broken(&mut self, broken: Broken, state: &mut StateHandle) -> Result<Next, PollError> {
-        let is_framing = broken.is_about_framing();
+        let (is_framing, is_about_room) = (broken.is_about_framing(), broken.is_about_room());
         let Broken { error, to_isolate, opened } = broken;
         if self.is_probe && !opened && error.is_about_the_server() {
             // The session was held only to look for more: its failure is no news.
@@ -130,6 +130,9 @@ impl Poll {
             self.closed.give_back(error);
             return Ok(Next::Session(Pass::Normal));
         }
+        if is_about_room {
+            return self.set_aside_for_lack_of_room(error, &to_isolate);
+        }
         let messages: Vec<ListedAs> = to_isolate.iter().filter_map(ListedAs::of).collect();
         if to_isolate.is_empty() || self.options.dry_run {
             return Err(error);
@@ -139,6 +142,10 @@ impl Poll {
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
             || messages.is_empty() && !watch::is_cut_short() && self.is_one_of_few_lost(&error);
+        if matches!(error, PollError::Client(ClientError::TooLong(_))) {
+            let now = state.read()?.now().seconds();
+            to_isolate.iter().for_each(|listed| self.beyond_limits.note(listed, now));
+        }
         // What cannot be written here says nothing about the message. It comes last from now on, and is no more delayed.
         if self.pass != Pass::Isolated || !matches!(error, PollError::Maildir { .. }) {
             self.note_where_it_broke(messages, state).await?;
@@ -171,6 +178,42 @@ impl Poll {
         }
         // The other messages always come first: isolated ones must not starve them.
         Ok(Next::Session(Pass::Normal))
+    }
+
+    /// Leaves messages for which there was no room any more for another poll. That is nobody's fault, so they get no
+    /// quarantine, and smaller ones may fit.
+    fn set_aside_for_lack_of_room(&mut self, error: PollError, messages: &[Listed]) -> Result<Next, PollError> {
+        self.broken += 1;
+        if self.broken > MOST_BROKEN {
+            return Err(error);
+        }
+        self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::GoesOn });
+        if let PollError::InsufficientSpace { message: Some(unfit), .. } = error {
+            self.had_no_room = Some(match self.had_no_room.take() {
+                Some(first) => first.and(&unfit),
+                None => *unfit,
+            });
+        }
+        messages.iter().for_each(|listed| self.isolated.add(listed, true));
+        self.sizes = Sizes::default();
+        Ok(Next::Session(Pass::Normal))
+    }
+
+    /// Returns how the poll ends, given how its sessions did, if some messages had no room.
+    pub(super) fn end_with_lack_of_room(&mut self, end: Result<(), PollError>) -> Result<(), PollError> {
+        let Some(first) = self.had_no_room.take() else { return end };
+        let fetched = self.so_far.messages;
+        match end {
+            Ok(()) => {
+                let message = Some(Box::new(DoesNotFit { fetched, ..first }));
+                Err(PollError::InsufficientSpace { path: self.account.maildir.clone(), message })
+            }
+            Err(PollError::InsufficientSpace { path, message: Some(later) }) => {
+                let message = Some(Box::new(DoesNotFit { fetched, ..first.and(&later) }));
+                Err(PollError::InsufficientSpace { path, message })
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// Whether there may be something to do besides the messages for Maildirs that cannot take mail: delivered messages
@@ -222,7 +265,7 @@ impl Poll {
 
     /// Whether this looks like a message that exceeded its ceiling, whatever its unique-id is now.
     pub(super) fn looks_too_long(&self, listed: &Listed) -> bool {
-        self.too_long.contains(&(listed.number, listed.reported_size))
+        self.too_long.contains(&(listed.number, listed.reported_size)) || self.beyond_limits.has(listed)
     }
 
     /// Leaves the work of the next session to another poll.

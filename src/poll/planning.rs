@@ -18,7 +18,7 @@ use crate::disk::DirSync;
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
 use crate::plan::{Done, Expected, IsolatedMessages, Pass, Plan, PlanInput, Policy, Seen, Skipping};
-use crate::pop3::{Capabilities, MessageNumber};
+use crate::pop3::{Capabilities, MessageNumber, ReportedSize};
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
 use crate::state::entries::ListedAs;
 use crate::state::handle::StateHandle;
@@ -46,6 +46,8 @@ struct Given {
     first_looks: u32,
     /// What is known about messages that a rule may leave on the server.
     judging: Judging,
+    /// Numbers and sizes of messages that went beyond their limits and are left alone for now.
+    beyond_limits: HashSet<(MessageNumber, Option<ReportedSize>)>,
     /// The server may be asked for sizes along with the messages.
     takes_sizes_beside: bool,
     /// What to expect of messages whose sizes come along with them.
@@ -110,7 +112,7 @@ impl Given {
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
-        let input = input.with_isolated(&self.isolated);
+        let input = input.with_isolated(&self.isolated).with_beyond_limits(&self.beyond_limits);
         if self.maildrop.sizes_put_off.is_some() && self.expected.is_none() {
             self.expected = self.takes_sizes_beside.then(|| input.sizes_may_wait(&self.policy)).flatten();
             if self.expected.is_none() {
@@ -153,8 +155,9 @@ impl Poll {
         let store = state.read()?;
         let policy = self.policy(store, capabilities);
         let ListedNow { maildrop, share, sizes_beside } = listed;
-        // With a spool, its limits depend on sizes.
-        let takes_sizes_beside = sizes_beside && self.account.forward.is_none() && client.window() > 1;
+        // With a spool, its limits depend on sizes; a message that went beyond its limit is known by its size.
+        let sizes_matter = self.account.forward.is_some() || !self.beyond_limits.is_empty();
+        let takes_sizes_beside = sizes_beside && !sizes_matter && client.window() > 1;
         let mut given = Given {
             maildrop: Arc::clone(maildrop),
             policy,
@@ -167,6 +170,7 @@ impl Poll {
             looks: 0,
             first_looks: 0,
             judging: Judging::by(&self.account.routing),
+            beyond_limits: self.beyond_limits.left_alone(store.now().seconds()).collect(),
             takes_sizes_beside,
             expected: None,
         };
@@ -195,6 +199,9 @@ impl Poll {
             }
         };
         self.isolated = given.isolated;
+        if maildrop.complete && maildrop.sizes_put_off.is_none() {
+            self.beyond_limits.keep_listed(&maildrop.messages);
+        }
         if self.pass == Pass::Normal {
             self.isolated.wait(&plan.to_isolate);
         }

@@ -1,7 +1,7 @@
 //! Prepares what has to be ready before messages are requested: the Maildirs to deliver to, and the entries that
 //! messages may turn out to be.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,8 +14,9 @@ use crate::client::in_step::InStep;
 use crate::client::listing::sizes_of;
 use crate::client::{Client, ClientError};
 use crate::delivery::DeliveryError;
-use crate::delivery::destination::{Destinations, sync_directories};
+use crate::delivery::destination::{Destinations, OWN, sync_directories};
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
+use crate::disk::promised_space::{PromisedSpace, SpaceShare};
 use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::maildir::names::time_in;
@@ -49,7 +50,7 @@ impl Poll {
     ) -> Result<Retrieval, PollError> {
         let account = self.account.clone();
         let (most_files, other) = (self.context.most_files, self.options.other_maildir);
-        let disk = Arc::clone(&self.context.disk);
+        let (disk, promised) = (Arc::clone(&self.context.disk), Arc::clone(&self.context.promised_space));
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let has_unique_ids = maildrop.has_unique_ids;
         let closed = self.closed.paths().clone();
@@ -58,7 +59,7 @@ impl Poll {
         let prepare = move |store: &mut Store| {
             store.begin_session(told);
             let (destinations, unusable) = Destinations::prepare(&*disk, store, &account, other, &closed, most_files)?;
-            let free_spaces = most_free_space(&*disk, &destinations)?;
+            let spaces = most_free_space(&*disk, &promised, &destinations)?;
             // Messages recognised once they are here are deleted without having been planned for deletion.
             let is_empty = store.state().is_empty();
             let (synced, unsynced) = match is_empty {
@@ -66,20 +67,18 @@ impl Poll {
                 false => sync_directories(&*disk, store, &account.maildir)?,
             };
             let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
-            Ok::<_, PollError>((destinations, free_spaces, (synced, unsynced, unusable), messages, remembered))
+            Ok::<_, PollError>((destinations, spaces, (synced, unsynced, unusable), messages, remembered))
         };
         let prepared = state.with("prepare the Maildir", prepare).await??;
-        let (destinations, free_spaces, (synced, unsynced, unusable), messages, remembered) = prepared;
+        let (destinations, (space, free_spaces), (synced, unsynced, unusable), messages, remembered) = prepared;
         self.note_closed(unsynced, unusable);
-        let (mut messages, last): (Vec<Listed>, Vec<Listed>) =
-            messages.into_iter().partition(|listed| !self.looks_too_long(listed));
-        messages.extend(last);
         if synced == DirSync::Unsupported {
             deletions.cancel();
         }
         let store = state.read()?;
         Ok(Retrieval {
-            messages: messages.into(),
+            messages: self.likely_too_long_last(messages),
+            beyond_limits: self.beyond_limits.clone(),
             destinations: Arc::new(destinations),
             routing: Arc::new(self.account.routing.clone()),
             maildir_mode: self.account.maildir_mode,
@@ -93,7 +92,7 @@ impl Poll {
             sizes_looked_at: HashSet::new(),
             shown,
             now: store.now(),
-            free_space: free_spaces.now,
+            space,
             free_spaces,
             max_message_size: self.account.max_message_size,
             untried: plan.untried,
@@ -117,6 +116,13 @@ impl Poll {
             in_step.leads_to_deletions();
         }
         in_step
+    }
+
+    /// Moves messages that look too long behind the others.
+    fn likely_too_long_last(&self, messages: Vec<Listed>) -> VecDeque<Listed> {
+        let (others, last): (Vec<Listed>, Vec<Listed>) =
+            messages.into_iter().partition(|listed| !self.looks_too_long(listed));
+        others.into_iter().chain(last).collect()
     }
 
     /// Notes Maildirs that could not be synced or used.
@@ -144,7 +150,7 @@ impl Retrieval {
     /// now.
     pub(super) async fn expects(&mut self, expected: Option<Expected>, client: &mut Client) -> Result<(), ClientError> {
         let Some(expected) = expected else { return Ok(()) };
-        if expected.octets.get() <= self.free_space {
+        if self.space.has_room(expected.octets.get()) {
             self.beside = Some(expected);
             self.in_step.wants_the_sum();
             return Ok(());
@@ -167,17 +173,24 @@ fn name_times(account: &Account, state: &UidState) -> NameTimes {
     NameTimes::after(waiting.max().unwrap_or_default())
 }
 
-/// Returns the free space of the file system that has most: where a message goes is only known once it arrives, and
-/// every write is checked against its own file system.
-fn most_free_space(disk: &dyn Disk, destinations: &Destinations) -> Result<FreeSpaces, InsufficientSpace> {
+/// Returns a share of the file system that has most room, and the free space there: where a message goes is only known
+/// once it arrives, and every write is checked against its own file system.
+fn most_free_space(
+    disk: &dyn Disk,
+    promised: &PromisedSpace,
+    destinations: &Destinations,
+) -> Result<(SpaceShare, FreeSpaces), InsufficientSpace> {
     let mut most = FreeSpaces { now: 0, empty: 0, available: 0, reserve: 0 };
+    let mut tmp = destinations.at(OWN).maildir.tmp();
     for destination in destinations.all() {
         let here = free_spaces(disk, destination.maildir.tmp())?;
         let empty = most.empty.max(here.empty);
-        most = if (here.now, here.available) >= (most.now, most.available) { here } else { most };
+        if (here.now, here.available) >= (most.now, most.available) {
+            (tmp, most) = (destination.maildir.tmp(), here);
+        }
         most.empty = empty;
     }
-    Ok(most)
+    Ok((promised.share(tmp, most.now), most))
 }
 
 /// The most entries under one unique-id that are compared although they are matched with listed messages.

@@ -12,6 +12,8 @@ pub struct Progress {
     phase: AtomicU8,
     /// How many octets of messages have arrived.
     received: AtomicU64,
+    /// How many messages have arrived completely.
+    complete: AtomicU64,
     /// How many messages are to be delivered in all, as far as known.
     planned: AtomicU64,
     /// How many octets of messages are to arrive in all; 0 if unknown.
@@ -65,6 +67,12 @@ impl Progress {
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many messages have arrived completely so far, whatever became of them.
+    #[must_use]
+    pub fn complete(&self) -> u64 {
+        self.complete.load(Ordering::Relaxed)
     }
 
     /// Returns how many messages have been delivered so far, and their octets.
@@ -121,6 +129,7 @@ impl Observer for Progress {
             PollEvent::Listed { .. } => self.enter(Phase::Comparing),
             PollEvent::Planned { plan, .. } => self.plan(plan),
             PollEvent::MessageOctets { octets, .. } => _ = self.received.fetch_add(*octets, Ordering::Relaxed),
+            PollEvent::MessageReceived { .. } => _ = self.complete.fetch_add(1, Ordering::Relaxed),
             PollEvent::MessageDelivered { octets, .. } => self.deliver(octets.get()),
             PollEvent::NothingNew { .. } | PollEvent::SessionEnded { .. } => self.enter(Phase::Ending),
             _ => {}
@@ -132,7 +141,7 @@ impl Observer for Progress {
 mod tests {
     use super::*;
     use crate::ids::EntryId;
-    use crate::message::StoredSize;
+    use crate::message::{StoredSize, WireSize};
     use crate::plan::maildrop::Listed;
     use crate::pop3::{MessageNumber, ReportedSize};
 
@@ -148,6 +157,7 @@ mod tests {
 
     fn deliver(progress: &Progress, listed: &Listed) {
         progress.on_event(&PollEvent::MessageOctets { number: listed.number, octets: 100 });
+        progress.on_event(&PollEvent::MessageReceived { listed, octets: WireSize::new(100) });
         let entry = EntryId::new(1);
         let octets = StoredSize::new(90);
         progress.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", tmp_dirs: &[], octets });
@@ -166,7 +176,7 @@ mod tests {
         let (phase, planned_octets) = (Phase::Retrieving, Some(500));
         let expected = Snapshot { phase, planned: 5, planned_octets, delivered: 2, octets: 200 };
         assert_eq!(progress.snapshot(), expected);
-        assert_eq!(progress.delivered(), (2, 180));
+        assert_eq!((progress.delivered(), progress.complete()), ((2, 180), 2));
         messages.iter().skip(2).for_each(|listed| deliver(&progress, listed));
         assert_eq!(progress.snapshot().phase, Phase::Ending, "all of it is here");
     }

@@ -11,18 +11,22 @@ use crate::clock::trusted_time::TrustedTime;
 use crate::delivery::Described;
 use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
+use crate::disk::promised_space::SpaceShare;
 use crate::ids::{EntryId, InstanceId};
 use crate::message::WireSize;
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Fit, Remembered, Verified};
 use crate::pop3::{ReportedSize, UniqueId};
 use crate::routing::Routing;
+use crate::state::hints::BeyondLimits;
 use crate::state::shown::Shown;
 
 /// What to retrieve, and how.
 pub(super) struct Retrieval {
     /// The messages, in this order.
     pub(super) messages: VecDeque<Listed>,
+    /// Messages that went beyond their limits before.
+    pub(super) beyond_limits: BeyondLimits,
     /// The Maildirs that they may go to.
     pub(super) destinations: Arc<Destinations>,
     /// Decides which message goes where.
@@ -50,9 +54,9 @@ pub(super) struct Retrieval {
     pub(super) shown: Shown,
     /// The time of this poll.
     pub(super) now: TrustedTime,
-    /// How many more bytes may be written without touching the reserve.
-    pub(super) free_space: u64,
-    /// The free space when the session began.
+    /// The space for the messages, of which each takes a promise.
+    pub(super) space: SpaceShare,
+    /// The free space there, as last looked up.
     pub(super) free_spaces: FreeSpaces,
     /// Messages larger than this many octets stay on the server.
     pub(super) max_message_size: Option<u64>,
@@ -154,6 +158,8 @@ pub(super) struct Retrieved {
     pub(super) any_may_be_part: bool,
     /// A message came shorter than listed.
     pub(super) any_shorter: bool,
+    /// The messages that came completely though they are listed like one that went beyond its limit.
+    pub(super) within_limits: Vec<Listed>,
     /// The messages that came in another size than listed.
     pub(super) other_sizes: OtherSizes,
     /// Entries in whose place other messages came: their messages are not on the server.
@@ -172,6 +178,8 @@ pub(super) struct LackOfSpace {
     pub(super) never: bool,
     /// The free space at that time including the reserve, in bytes.
     pub(super) available: u64,
+    /// How much of that was promised to other messages, in bytes.
+    pub(super) promised: u64,
     /// The reserve, in bytes.
     pub(super) reserve: u64,
     /// How many there are.

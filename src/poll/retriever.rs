@@ -1,6 +1,7 @@
 //! Requests messages ahead, as many as the server accepts, and streams them into staging.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::PollContext;
 use super::ceiling::Ceiling;
 use super::deletions::Deletions;
 use super::emitter::Emitter;
-use super::error::PollError;
+use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
 use super::incoming::Incoming;
 use super::own_sizes::OwnSizes;
@@ -24,7 +25,9 @@ use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::OWN;
 use crate::delivery::publish::Delivered;
-use crate::disk::free_space::is_full;
+use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces, is_full};
+use crate::disk::promised_space::Promise;
+use crate::disk::{Dir, Disk};
 use crate::ids::EntryId;
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::message::StoredSize;
@@ -58,6 +61,13 @@ const SESSION: Duration = Duration::from_secs(3600);
 /// would ever retrieve anything otherwise.
 const TURN: Duration = Duration::from_secs(10);
 
+/// A message that was requested.
+struct Requested {
+    listed: Listed,
+    /// The space that it is promised.
+    promise: Promise,
+}
+
 /// Retrieves the messages of a session.
 pub(super) struct Retriever<'a> {
     pub(super) context: &'a PollContext,
@@ -68,7 +78,7 @@ pub(super) struct Retriever<'a> {
     pub(super) done: Retrieved,
     pub(super) deletions: &'a mut Deletions,
     /// Requested and not complete, the oldest first.
-    under_way: VecDeque<Listed>,
+    under_way: VecDeque<Requested>,
     /// How far ahead messages are requested.
     window: Window,
     /// The message that is coming in.
@@ -93,10 +103,10 @@ pub(super) struct Retriever<'a> {
     pub(super) sizes_do_not_come: bool,
     /// The sizes that came this way, in octets.
     pub(super) sizes: HashMap<MessageNumber, ReportedSize>,
-    /// Messages in flight whose size, requested along with them, exceeds the free space.
-    oversized: HashSet<MessageNumber>,
+    /// The free space was looked up and nothing has come since.
+    has_looked: bool,
     /// A message whose end may have been misplaced: accepted once the next response shows that it was not.
-    held: Option<(Listed, Incoming)>,
+    held: Option<(Requested, Incoming)>,
     /// The unique-ids of retrieved messages that are none of the remembered ones, if there are remembered ones.
     others: HashSet<UniqueId>,
     begun: Instant,
@@ -135,7 +145,7 @@ impl<'a> Retriever<'a> {
             own_sizes,
             sizes_do_not_come: false,
             sizes: HashMap::new(),
-            oversized: HashSet::new(),
+            has_looked: false,
             held: None,
             others: HashSet::new(),
             begun: Instant::now(),
@@ -155,7 +165,7 @@ impl<'a> Retriever<'a> {
             while let Ok(one) = safe.try_recv() {
                 self.note_safe(&one);
             }
-            self.ask_ahead()?;
+            self.ask_ahead().await?;
             if self.client.outstanding() == 0 && self.done.asked > 0 {
                 self.ask_whether_in_step()?;
             }
@@ -182,7 +192,7 @@ impl<'a> Retriever<'a> {
         }
     }
 
-    fn ask_ahead(&mut self) -> Result<(), PollError> {
+    async fn ask_ahead(&mut self) -> Result<(), PollError> {
         // In batches, as the window does.
         let window = self.client.window();
         let is_worth_it = self.client.outstanding() <= window - window / 8 || self.under_way.is_empty();
@@ -202,12 +212,15 @@ impl<'a> Retriever<'a> {
             }
             let Some(next) = self.retrieval.messages.front() else { break };
             let size = self.retrieval.size(next);
-            let Some(free_space) = self.retrieval.free_space.checked_sub(size) else {
+            let Some(promise) = self.retrieval.space.promise(size) else {
                 if !self.under_way.is_empty() {
                     // The messages in flight may turn out smaller than listed.
                     break;
                 }
-                self.does_not_fit();
+                match std::mem::replace(&mut self.has_looked, true) {
+                    false => self.look_at_free_space().await?,
+                    true => self.does_not_fit(),
+                }
                 continue;
             };
             if self.retrieval.beside.is_some() {
@@ -217,10 +230,10 @@ impl<'a> Retriever<'a> {
             self.client.ask(Command::Retr(next.number))?;
             self.in_step = false;
             self.retrieval.in_step.retrieves(next);
-            self.retrieval.free_space = free_space;
             self.window.asked(size);
             self.done.asked += 1;
-            self.under_way.extend(self.retrieval.messages.pop_front());
+            let next = self.retrieval.messages.pop_front();
+            self.under_way.extend(next.map(|listed| Requested { listed, promise }));
         }
         if self.retrieval.messages.is_empty() && self.done.asked > 0 && self.client.outstanding() < self.client.window()
         {
@@ -229,16 +242,27 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
+    /// Looks up how much space there is now.
+    async fn look_at_free_space(&mut self) -> Result<(), PollError> {
+        let (disk, dir) = (Arc::clone(&self.context.disk), self.retrieval.space.dir().clone());
+        let now = free_space_in(disk, dir).await?;
+        self.retrieval.space.see(now.now);
+        let empty = self.retrieval.free_spaces.empty;
+        self.retrieval.free_spaces = FreeSpaces { empty, ..now };
+        Ok(())
+    }
+
     /// Notes that the next message exceeds the free space. A size is only a hint and may be wrong: other messages must
     /// not suffer from it.
     fn does_not_fit(&mut self) {
         let Some(listed) = self.retrieval.messages.pop_front() else { return };
         let (space, size) = (self.retrieval.free_spaces, self.retrieval.size(&listed));
-        let taken = space.now.saturating_sub(self.retrieval.free_space);
-        let lack = self.done.insufficient_space.get_or_insert_with(|| LackOfSpace {
+        let promised = self.retrieval.space.promised_before(size);
+        let lack = self.done.insufficient_space.get_or_insert(LackOfSpace {
             first: listed,
             never: size > space.empty,
-            available: space.available.saturating_sub(taken),
+            available: space.available,
+            promised,
             reserve: space.reserve,
             messages: 0,
             octets: 0,
@@ -295,10 +319,10 @@ impl<'a> Retriever<'a> {
             _ => {}
         }
         if matches!(event, Event::Response { .. })
-            && let Some((listed, incoming)) = self.held.take()
+            && let Some((requested, incoming)) = self.held.take()
         {
             // What followed the message is a response, not the rest of the message.
-            self.hand_over(listed, incoming, received_messages, held).await?;
+            self.hand_over(requested, incoming, received_messages, held).await?;
         }
         match event {
             Event::Response { to: CommandKind::Retr(_), response } if response.status == Status::Ok => self.begin(),
@@ -319,7 +343,10 @@ impl<'a> Retriever<'a> {
                 self.arrived(range.len());
                 if let Some(incoming) = &mut self.incoming {
                     incoming.take(self.client.bytes(range));
-                    incoming.route(&self.retrieval.routing, &self.retrieval.destinations, false);
+                    let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, false);
+                    if let Some((tmp, front)) = tmp.zip(self.under_way.front_mut()) {
+                        self.context.promised_space.direct(&mut front.promise, tmp);
+                    }
                     let size = incoming.staging.size();
                     if let Some(ceiling) = self.ceiling.filter(|ceiling| size > ceiling.most) {
                         return Err(self.too_long(size, ceiling));
@@ -337,7 +364,7 @@ impl<'a> Retriever<'a> {
 
     /// Notes that the server refused the oldest message in flight.
     fn refused(&mut self, response: &Response) {
-        let Some(listed) = self.completed(StoredSize::default()) else { return };
+        let Some(Requested { listed, .. }) = self.completed(StoredSize::default(), 0) else { return };
         if self.done.refused.refused(listed, response, |listed, response| tell_refused(self.events, listed, response)) {
             self.newest_first();
         }
@@ -357,8 +384,8 @@ impl<'a> Retriever<'a> {
     /// Reports the octets that came of the oldest message in flight.
     fn tell_octets(&mut self) {
         let octets = std::mem::take(&mut self.untold);
-        if let Some(Listed { number, .. }) = self.under_way.front().filter(|_| octets > 0) {
-            self.events.tell(&PollEvent::MessageOctets { number: *number, octets });
+        if let Some(Requested { listed, .. }) = self.under_way.front().filter(|_| octets > 0) {
+            self.events.tell(&PollEvent::MessageOctets { number: listed.number, octets });
         }
     }
 
@@ -369,21 +396,32 @@ impl<'a> Retriever<'a> {
     ) -> Result<(), PollError> {
         let no_such = || PollError::contradiction("end a message", "none was coming in");
         self.tell_octets();
+        if self.incoming.as_ref().is_some_and(Incoming::is_where_room_is_scarce) {
+            self.flush().await?;
+        }
         let mut incoming = self.incoming.take().ok_or_else(no_such)?;
-        incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true);
+        let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true);
+        if let Some((tmp, front)) = tmp.zip(self.under_way.front_mut()) {
+            self.context.promised_space.direct(&mut front.promise, tmp);
+        }
         incoming.taken_dots = self.client.taken_dots();
-        let listed = self.completed(incoming.staging.size()).ok_or_else(no_such)?;
-        self.events.tell(&PollEvent::MessageReceived { listed: &listed, octets: incoming.staging.octets() });
-        if self.own_sizes.came(&listed, incoming.staging.octets()) {
+        let (size, unwritten) = (incoming.staging.size(), incoming.staging.unwritten());
+        let requested = self.completed(size, unwritten).ok_or_else(no_such)?;
+        let listed = &requested.listed;
+        self.events.tell(&PollEvent::MessageReceived { listed, octets: incoming.staging.octets() });
+        if self.retrieval.beyond_limits.has(listed) {
+            self.done.within_limits.push(listed.clone());
+        }
+        if self.own_sizes.came(listed, incoming.staging.octets()) {
             self.is_shown();
         }
         if self.done.refused.came(|listed, response| tell_refused(self.events, listed, response)) {
             self.newest_first();
         }
-        if !self.retrieval.careful && !Arrival::would_be_short(&listed, incoming.staging.octets()) {
-            return self.hand_over(listed, incoming, received_messages, held).await;
+        if !self.retrieval.careful && !Arrival::would_be_short(&requested.listed, incoming.staging.octets()) {
+            return self.hand_over(requested, incoming, received_messages, held).await;
         }
-        self.held = Some((listed, incoming));
+        self.held = Some((requested, incoming));
         if self.client.outstanding() == 0 {
             self.ask_whether_in_step()?;
         }
@@ -423,44 +461,31 @@ impl<'a> Retriever<'a> {
             self.is_shown();
         }
         self.sizes.extend(size.map(|size| (number, size)));
-        let Some(listed) = self.under_way.iter_mut().find(|listed| listed.number == number) else { return Ok(()) };
+        let is_it = |one: &&mut Requested| one.listed.number == number;
+        let Some(Requested { listed, promise }) = self.under_way.iter_mut().find(is_it) else { return Ok(()) };
         let before = self.retrieval.size(listed);
         listed.reported_size = size;
         self.retrieval.gives_sizes |= has_size(listed);
         let now = self.retrieval.size(listed);
         self.window.completed(before);
         self.window.asked(now);
-        let space = self.retrieval.free_space.saturating_add(before);
-        let taken = if now > space {
-            // The size may be wrong, so it reserves no space: the bytes that come do.
-            self.oversized.insert(number);
-            0
-        } else {
-            now
-        };
-        self.retrieval.free_space = space.saturating_sub(taken);
+        promise.resize(now);
         Ok(())
     }
 
-    /// Returns the space reserved for a message in flight.
-    fn takes(&self, listed: &Listed) -> u64 {
-        if self.oversized.contains(&listed.number) { 0 } else { self.retrieval.size(listed) }
-    }
-
     fn begin(&mut self) {
-        if let Some(listed) = self.under_way.front() {
+        let front = self.under_way.front();
+        if let Some(Requested { listed, .. }) = front {
             self.events.tell(&PollEvent::MessageBegun(listed));
         }
-        let unique_id = self.under_way.front().and_then(|listed| listed.unique_id.as_ref());
+        let unique_id = front.and_then(|one| one.listed.unique_id.as_ref());
         let time = self.retrieval.name_times.next(self.context.clock.since_1970());
         let name = self.context.names.next(time, self.retrieval.instance, unique_id);
         let tmp = self.retrieval.destinations.at(OWN).maildir.tmp();
         let staging = Staging::new(Arc::clone(&self.context.disk), tmp, name).with_mode(self.retrieval.maildir_mode);
         self.incoming = Some(Incoming::new(staging, &self.retrieval.routing));
-        let front = self.under_way.front();
-        let reported_size = front.and_then(|listed| listed.reported_size);
-        let taken = front.map_or(0, |listed| self.takes(listed));
-        let free_space = self.retrieval.free_space.saturating_add(taken);
+        let reported_size = front.and_then(|one| one.listed.reported_size);
+        let free_space = front.map_or(0, |one| self.retrieval.space.free_for(&one.promise));
         // A message requested before its size was known may be listed with more than the free space.
         let reported_size = reported_size.filter(|size| self.retrieval.beside.is_none() || size.get() <= free_space);
         self.ceiling = Some(Ceiling::of(reported_size, self.retrieval.max_message_size, free_space));
@@ -469,27 +494,60 @@ impl<'a> Retriever<'a> {
     /// Returns the error for a message that exceeds its ceiling. It ends the session: nobody knows how much more would
     /// come, and QUIT might make the server remove what was not stored.
     fn too_long(&self, came: StoredSize, Ceiling { most, because, .. }: Ceiling) -> PollError {
-        let what = self.under_way.front().map(|listed| Message(listed, self.client.redactor()).to_string());
-        let (what, came, most) = (what.unwrap_or_default(), came.get(), most.get());
+        let (what, came, most) = (self.what_comes_in(), came.get(), most.get());
         ClientError::TooLong(TooLong { what, came, most, because }).into()
+    }
+
+    /// Names the message that is coming in.
+    fn what_comes_in(&self) -> String {
+        let named = |one: &Requested| Message(&one.listed, self.client.redactor()).to_string();
+        self.under_way.front().map(named).unwrap_or_default()
+    }
+
+    /// Returns the error for a message within its listed size for which there is no room any more: others have taken what
+    /// was free when it was requested, or a quota has no room for it. It ends the session, as the rest of it is of no use.
+    async fn has_no_room(&mut self, source: &io::Error, kept: u64) -> Result<PollError, PollError> {
+        let own = self.retrieval.destinations.at(OWN).clone();
+        let (disk, tmp) = (Arc::clone(&self.context.disk), own.maildir.tmp().clone());
+        let FreeSpaces { available, reserve, .. } = free_space_in(disk, tmp).await?;
+        let is_ours = source.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<InsufficientSpace>);
+        let message = DoesNotFit {
+            what: self.what_comes_in(),
+            messages: 1,
+            octets: self.under_way.front().map_or(0, |one| self.retrieval.size(&one.listed)),
+            available,
+            promised: kept,
+            reserve,
+            never: false,
+            refusal: (!is_ours).then(|| crate::text::system(source).to_string()),
+            fetched: self.done.safe,
+        };
+        Ok(PollError::InsufficientSpace { path: own.configured, message: Some(Box::new(message)) })
     }
 
     async fn flush(&mut self) -> Result<(), PollError> {
         let Some(mut incoming) = self.incoming.take() else { return Ok(()) };
-        let size = incoming.staging.size();
+        let (size, bytes) = (incoming.staging.size(), incoming.staging.unwritten());
         let destinations = Arc::clone(&self.retrieval.destinations);
-        let flushed = watch::blocking(move || incoming.flush(&destinations).map(|()| incoming)).await;
+        let kept = self.under_way.front_mut().map_or(0, |one| one.promise.begin_to_write(bytes, size.get()));
+        let flushed = watch::blocking(move || incoming.flush(&destinations, kept).map(|()| incoming)).await;
         let incoming = match flushed.map_err(|e| e.doing("write a message"))? {
             Ok(incoming) => incoming,
             Err(NotWritten { dir, source }) => {
                 let is_to_blame = |ceiling: &Ceiling| ceiling.is_beyond_listing(size) && is_full(&source);
                 return Err(match self.ceiling.filter(is_to_blame) {
                     Some(ceiling) => self.too_long(size, ceiling.by_free_space(size)),
+                    None if is_full(&source) => self.has_no_room(&source, kept).await?,
                     None => PollError::Maildir { doing: "write a message to", path: dir, source },
                 });
             }
         };
         let seen = incoming.staging.space_seen();
+        let is_one_file = incoming.to.also.is_empty() && incoming.not_written.is_none();
+        let free = seen.filter(|_| is_one_file).map(|seen| seen.last);
+        if let Some(front) = self.under_way.front_mut() {
+            front.promise.wrote(bytes, free);
+        }
         let leaves_too_little = |ceiling: &Ceiling| seen.is_some_and(|seen| ceiling.leaves_too_little(size, seen));
         if let Some(ceiling) = self.ceiling.filter(leaves_too_little) {
             return Err(self.too_long(size, ceiling.by_free_space(size)));
@@ -500,7 +558,7 @@ impl<'a> Retriever<'a> {
 
     async fn hand_over(
         &mut self,
-        listed: Listed,
+        Requested { listed, promise }: Requested,
         incoming: Incoming,
         received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
@@ -532,7 +590,7 @@ impl<'a> Retriever<'a> {
         let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(closed)?;
         // A committer that is gone reports the reason itself.
         received_messages
-            .send(ReceivedMessage { received, to, not_written, permit })
+            .send(ReceivedMessage { received, to, not_written, permit, promise })
             .await
             .map_err(|_| PollError::Stopped)
     }
@@ -565,16 +623,21 @@ impl<'a> Retriever<'a> {
         Some((entry.id, is_due(&entry, self.retrieval.removal, self.retrieval.now)))
     }
 
-    /// Takes out the oldest message in flight, which is complete with this size, or refused. From now on it takes the
-    /// space that it needs, not what it was listed with.
-    fn completed(&mut self, size: StoredSize) -> Option<Listed> {
-        let listed = self.under_way.pop_front()?;
+    /// Takes out the oldest message in flight, which is complete with this many bytes, some of them not written yet, or
+    /// refused. From now on it takes the space that it needs, not what it was listed with.
+    fn completed(&mut self, bytes: StoredSize, unwritten: u64) -> Option<Requested> {
+        let mut requested = self.under_way.pop_front()?;
         self.answered += 1;
-        self.window.completed(self.retrieval.size(&listed));
-        let taken = self.takes(&listed);
-        self.retrieval.free_space = self.retrieval.free_space.saturating_add(taken).saturating_sub(size.get());
-        Some(listed)
+        self.has_looked = false;
+        self.window.completed(self.retrieval.size(&requested.listed));
+        requested.promise.complete(bytes.get(), unwritten);
+        Some(requested)
     }
+}
+
+async fn free_space_in(disk: Arc<dyn Disk>, dir: Dir) -> Result<FreeSpaces, PollError> {
+    let looked = watch::blocking(move || free_spaces(&*disk, &dir)).await;
+    Ok(looked.map_err(|e| e.doing("find out the free space"))??)
 }
 
 fn tell_refused(events: &Emitter, listed: &Listed, response: &Response) {

@@ -17,7 +17,7 @@ use crate::pop3::Capabilities;
 use crate::provider::Provider;
 use crate::sasl::LoginMethod;
 use crate::state::clean_listing::CleanListing;
-use crate::state::hints::{HintsFile, Listing, Past, ServerHints};
+use crate::state::hints::{BeyondLimits, HintsFile, Listing, Past, ServerHints};
 
 /// Servers that list a maildrop in portions list some hundred messages at a time. If the server is unknown in this
 /// respect, another session to look for more is only worth it if at least this many were listed.
@@ -43,6 +43,16 @@ impl ServerProfile {
         let server = known.unwrap_or_else(|| ServerHints::new(endpoint));
         let in_portions = Provider::of(&endpoint.host).is_some_and(|provider| provider.lists_in_portions);
         Self { file, server, in_portions, now: now.seconds(), expected: None }
+    }
+
+    /// Returns the messages that went beyond their limits.
+    pub(super) fn beyond_limits(&self) -> BeyondLimits {
+        self.server.beyond_limits.clone()
+    }
+
+    /// Sets the messages that went beyond their limits.
+    pub(super) fn set_beyond_limits(&mut self, messages: BeyondLimits) {
+        self.server.beyond_limits = messages;
     }
 
     /// Counts what was delivered; `day` is today in the user's calendar.

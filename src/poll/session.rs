@@ -67,6 +67,16 @@ pub(super) struct Broken {
 }
 
 impl Broken {
+    /// Whether a message that was requested had no room any more. Others may have.
+    pub(super) fn is_about_room(&self) -> bool {
+        matches!(self.error, PollError::InsufficientSpace { .. }) && !self.to_isolate.is_empty()
+    }
+
+    /// Whether the poll may go on after it, with what the session left to be shown.
+    pub(super) fn may_be_followed(&self) -> bool {
+        matches!(self.error, PollError::Client(_)) || self.is_about_room()
+    }
+
     /// Whether something came in place of a response: it may be the rest of a message.
     pub(super) fn is_about_framing(&self) -> bool {
         matches!(self.error, PollError::Client(ClientError::Framing(_)))
@@ -320,6 +330,8 @@ fn ended_at(error: &PollError, client: &Client) -> Vec<MessageNumber> {
         PollError::Client(e) => client.ended_at(e),
         // The message that could not be written comes last from now on.
         PollError::Maildir { .. } => client.receiving().into_iter().collect(),
+        // This one is left alone for the rest of the poll. It may be complete, and lack room for its last piece.
+        PollError::InsufficientSpace { .. } => client.receiving().or(client.last_message()).into_iter().collect(),
         _ => Vec::new(),
     }
 }

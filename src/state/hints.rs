@@ -5,6 +5,8 @@
 //! takes place anyway, and no deletion relies on one. So the file is replaced without a sync, and counts as empty if it
 //! cannot be read.
 
+mod beyond_limits;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,7 @@ use super::saved::Saved;
 use crate::account::{AccountName, Endpoint, TlsMode};
 use crate::account_history::History;
 use crate::disk::{Disk, FileLocation, Lock, replace_whole};
+pub use beyond_limits::BeyondLimits;
 
 /// A larger file is not ours. In bytes.
 const MOST: u64 = 256 << 10;
@@ -137,6 +140,8 @@ pub struct ServerHints {
     sizes_exact: u32,
     /// How many recently came in another size.
     sizes_off: u32,
+    /// The messages that went beyond their limits.
+    pub beyond_limits: BeyondLimits,
 }
 
 /// Whether something that holds until `until`, and for at most `how_long`, still holds. A time further ahead than we

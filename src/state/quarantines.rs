@@ -4,9 +4,24 @@
 //! depend on how many there are.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::entry::{ListedAs, Quarantine};
 use crate::pop3::ReportedSize;
+
+/// A message is quarantined after this many failures in a row.
+pub(super) const FIRST_QUARANTINE: u32 = 3;
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long a message is quarantined after `count` failures: not at all after the first two, since most failures pass;
+/// then for `first`, doubled each time, up to a week.
+pub(super) fn quarantined_for(count: u32, first: Duration) -> Duration {
+    match count.checked_sub(FIRST_QUARANTINE) {
+        None => Duration::ZERO,
+        Some(doublings) => first.saturating_mul(1 << doublings.min(10)).min(WEEK),
+    }
+}
 
 /// The quarantines, by size as listed.
 #[derive(Debug, Clone, Default)]

@@ -33,6 +33,8 @@ pub(crate) struct Watch {
     holds_room: AtomicBool,
     /// How many octets of listings and headers have arrived.
     listed: AtomicU64,
+    /// How many questions about single messages, other than for the messages themselves, have been answered.
+    answered: AtomicU64,
     /// Gives the poll its places. None: it needs none.
     places: Option<Arc<dyn Places>>,
     /// Cancelled when the poll's credential is not to be waited for any longer.
@@ -107,6 +109,12 @@ impl Watch {
     #[must_use]
     pub(crate) fn listed(&self) -> u64 {
         self.listed.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many questions about single messages have been answered so far: headers, unique-ids and sizes.
+    #[must_use]
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Gives back what others need, because the poll hangs.
@@ -208,6 +216,12 @@ pub(crate) fn has_room(holds: bool) {
 pub(crate) fn has_listed(octets: usize) {
     let octets = u64::try_from(octets).unwrap_or(u64::MAX);
     let _ = WATCH.try_with(|watch| watch.listed.fetch_add(octets, Ordering::Relaxed));
+}
+
+/// Records that a question about a single message has been answered completely: without PIPELINING, each takes a round
+/// trip, however short the answer is.
+pub(crate) fn has_answered() {
+    let _ = WATCH.try_with(|watch| watch.answered.fetch_add(1, Ordering::Relaxed));
 }
 
 /// Waits for room in memory, visibly to an observer, as the poll can do nothing else. Polls that hold room are in the

@@ -3,9 +3,11 @@
 use rustix::process::Signal;
 
 use crate::delivered::assert_same_mail;
+use crate::disk_full::SmallDisk;
 use crate::mail::{small, small_ones, small_ones_stored};
 use crate::program::{Account, TestEnv, wait_for};
 use crate::raw::stored;
+use crate::scripted::Faults;
 use crate::scripted::maildrop::{Maildrop, Message};
 
 const HEADER: &str = "Message-ID: <1@example.org>\r\nDate: today\r\nReceived: by mx\r\n\r\n";
@@ -280,6 +282,34 @@ enum EndedBy {
     Kill,
     /// A message goes on and on, which does not end the poll.
     TooLong,
+    /// There is no room for a message any more, which does not end the poll either.
+    NoRoom,
+}
+
+/// A server whose answer for the second message comes twice, and whose sessions end so.
+fn with_one_twice(ended_by: EndedBy, mails: &[Vec<u8>]) -> Maildrop {
+    let large = message(&"on and on\r\n".repeat(80_000));
+    let mut messages: Vec<_> = mails.iter().zip(1..).map(|(mail, n)| Message::new(&format!("u{n}"), mail)).collect();
+    if ended_by == EndedBy::NoRoom {
+        // The answer for the fourth message comes in its place, and is within its size.
+        messages[4].reported_size = Some(large.len() as u64 + 100_000);
+    }
+    Maildrop::with(messages, |behaviour| {
+        behaviour.answers.push(("RETR 2".to_owned(), answer(&mails[1]).repeat(2)));
+        match ended_by {
+            EndedBy::Cut => behaviour.closes_at = Some("RETR 5".to_owned()),
+            EndedBy::Kill => ["RETR 4", "RETR 5", "RETR 6", "STAT"].into_iter().for_each(|line| {
+                behaviour.answers.push((line.to_owned(), "+OK 6 6\r\n".to_owned()));
+            }),
+            EndedBy::TooLong => {
+                behaviour.answers.push(("RETR 4".to_owned(), answer(&message(&"on and on\r\n".repeat(10_000)))));
+            }
+            EndedBy::NoRoom => {
+                behaviour.answers.push(("RETR 4".to_owned(), answer(&large)));
+                behaviour.next_faults = Some(Faults { stall_after: Some(300_000), ..Faults::default() });
+            }
+        }
+    })
 }
 
 /// The answer for one message comes twice. All have one size and one header, like the alarms of a device, so only their
@@ -287,30 +317,29 @@ enum EndedBy {
 #[test]
 fn what_came_in_a_session_that_broke_before_it_was_seen_to_be_in_step_is_compared() {
     let mails: Vec<Vec<u8>> = (1..=6).map(|n| message(&format!("alarm {n}\r\n"))).collect();
-    let ends = [EndedBy::Cut, EndedBy::Kill, EndedBy::TooLong];
+    let ends = [EndedBy::Cut, EndedBy::Kill, EndedBy::TooLong, EndedBy::NoRoom];
     for (ended_by, delete) in ends.into_iter().flat_map(|ended_by| [(ended_by, false), (ended_by, true)]) {
-        let messages = mails.iter().zip(1..).map(|(mail, n)| Message::new(&format!("u{n}"), mail));
-        let maildrop = Maildrop::with(messages.collect(), |behaviour| {
-            behaviour.answers.push(("RETR 2".to_owned(), answer(&mails[1]).repeat(2)));
-            match ended_by {
-                EndedBy::Cut => behaviour.closes_at = Some("RETR 5".to_owned()),
-                EndedBy::Kill => ["RETR 4", "RETR 5", "RETR 6", "STAT"].into_iter().for_each(|line| {
-                    behaviour.answers.push((line.to_owned(), "+OK 6 6\r\n".to_owned()));
-                }),
-                EndedBy::TooLong => {
-                    behaviour.answers.push(("RETR 4".to_owned(), answer(&message(&"on and on\r\n".repeat(10_000)))));
-                }
-            }
-        });
-        let account = Account::at(maildrop.server.address).text("max_message_size", "8 KiB");
+        let maildrop = with_one_twice(ended_by, &mails);
+        let account = Account::at(maildrop.server.address);
+        let account = if ended_by == EndedBy::NoRoom { account } else { account.text("max_message_size", "8 KiB") };
         let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+        let disk = (ended_by == EndedBy::NoRoom).then(|| SmallDisk::mount(&env.path("Mail"), 2048));
+        if disk.as_ref().is_some_and(Option::is_none) {
+            continue;
+        }
         let running = env.spawn(&["fetch"]);
+        if ended_by == EndedBy::NoRoom {
+            maildrop.server.wait_until_stalled(1);
+            std::fs::write(env.path("Mail").join("filler"), vec![0; 1400 << 10]).unwrap();
+            maildrop.server.release();
+        }
         if ended_by == EndedBy::Kill {
             wait_for("the first messages", || env.maildir("a").join("new").exists() && env.mail().len() == 4);
             running.signal(Signal::KILL);
         }
         let _ = running.wait();
-        let what = format!("{ended_by:?}, {delete}");
+        let (what, poll_goes_on) =
+            (format!("{ended_by:?}, {delete}"), matches!(ended_by, EndedBy::TooLong | EndedBy::NoRoom));
         assert!(env.mail().len() > 2, "{what}: {}", env.mail().len());
         maildrop.change(|contents| {
             contents.behaviour.answers.clear();
@@ -318,13 +347,13 @@ fn what_came_in_a_session_that_broke_before_it_was_seen_to_be_in_step_is_compare
         });
         for _ in 0..3 {
             let outcome = env.fetch();
-            assert!(outcome.status == 0 || ended_by == EndedBy::TooLong, "{what}: {}", outcome.output());
+            assert!(outcome.status == 0 || poll_goes_on, "{what}: {}", outcome.output());
             for (mail, n) in mails.iter().zip(1..) {
                 let is_there = maildrop.left().contains(&format!("u{n}"));
                 assert!(is_there || env.mail().contains(&stored(mail)), "{what}: {n} was deleted and not stored");
             }
         }
-        if ended_by == EndedBy::TooLong {
+        if poll_goes_on {
             continue;
         }
         assert!(mails.iter().all(|mail| env.mail().contains(&stored(mail))), "{what}: all are stored");

@@ -69,6 +69,7 @@ mod refusals;
 mod renumbering;
 mod round_trips;
 mod routing;
+mod scarce_room;
 mod schedule;
 mod secrecy;
 mod secrets_of_logins;

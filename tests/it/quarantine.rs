@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delivered::files;
 use crate::mail::small_ones;
-use crate::scripted::maildrop::{Maildrop, PASSWORD, USER};
+use crate::scripted::maildrop::{Maildrop, Message, PASSWORD, USER};
 
 /// A clock that only advances when told to.
 #[derive(Debug, Default)]
@@ -109,6 +109,7 @@ impl Bench {
             credentials: CredentialEnvironment::default(),
             holder: "a test".to_owned(),
             most_files: 64,
+            promised_space: Arc::default(),
             configured_accounts: Arc::new(ConfiguredAccounts::new([self.account.name.clone()])),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -248,4 +249,88 @@ fn a_message_that_is_gone_for_good_is_not_remembered_as_quarantined() {
     // It starts again: not quarantined, but tried.
     bench.fails_and_rests_for(&maildrop, 0);
     bench.fails_and_rests_for(&maildrop, 0);
+}
+
+/// A message of 1 MiB that is listed with 100 octets, at an account that takes 20,000, and its bench.
+fn beyond_its_limit() -> (Maildrop, Bench) {
+    let mut messages = small_ones(3);
+    messages[1] = Message { reported_size: Some(100), ..Message::large("u2", 1 << 20) };
+    let maildrop = Maildrop::new(messages);
+    let mut bench = Bench::at(&maildrop);
+    bench.account.max_message_size = Some(20_000);
+    (maildrop, bench)
+}
+
+/// Gives the second message another unique-id.
+fn rename(maildrop: &Maildrop) {
+    maildrop.change(|contents| contents.messages[1].uid.push('x'));
+}
+
+#[test]
+fn what_goes_beyond_its_limit_is_quarantined_longer_each_time_whatever_its_unique_id() {
+    const DAY: u64 = 86_400;
+    let (maildrop, bench) = beyond_its_limit();
+    for rest in [0, 0, 3600, 7200, 14_400, 28_800, 57_600, DAY, DAY] {
+        let before = tries(&maildrop);
+        rename(&maildrop);
+        let report = bench.poll();
+        assert_eq!((report.failed.len(), tries(&maildrop)), (1, before + 1), "{report:?}");
+        if rest == 0 {
+            continue;
+        }
+        for wait in [0, rest - 1] {
+            bench.wait(wait);
+            rename(&maildrop);
+            let report = bench.poll();
+            assert_eq!((report.quarantined.len(), report.failed.len()), (1, 0), "{rest} s: {report:?}");
+            assert!(report.end.is_ok());
+            let line = report.line();
+            assert!(line.contains("message 2 (unique-id u2x"), "it is named: {line}");
+            assert_eq!(tries(&maildrop), before + 1, "it is tried too early");
+        }
+        bench.wait(1);
+    }
+    assert_eq!(files(&bench.account.maildir.join("new")).len(), 2);
+    maildrop.change(|contents| contents.messages.push(small_ones(4).pop().unwrap()));
+    assert_eq!(bench.poll().retrieved, 1, "what is new comes meanwhile");
+}
+
+#[test]
+fn a_message_listed_like_one_that_went_beyond_its_limit_comes_all_the_same() {
+    let honest = |uid: &str, octets: usize| {
+        Message::new(uid, format!("Subject: 1\r\n\r\n{}\r\n", "y".repeat(octets - 16)).as_bytes())
+    };
+    let (maildrop, bench) = beyond_its_limit();
+    for _ in 0..3 {
+        rename(&maildrop);
+        assert_eq!(bench.poll().failed.len(), 1);
+    }
+    // One with the same number and size has to wait, but not for long.
+    maildrop.change(|contents| contents.messages[1] = honest("new", 100));
+    assert_eq!((bench.poll().retrieved, tries(&maildrop)), (0, 3));
+    bench.wait(3600);
+    assert_eq!((bench.poll().retrieved, tries(&maildrop)), (1, 4));
+    // The next one need not wait at all.
+    maildrop.change(|contents| contents.messages[1] = honest("newer", 100));
+    assert_eq!(bench.poll().retrieved, 1);
+    // One that goes beyond its limit begins anew.
+    let beyond = Message { reported_size: Some(100), ..Message::large("large", 1 << 20) };
+    maildrop.change(|contents| contents.messages[1] = beyond);
+    for _ in 0..3 {
+        rename(&maildrop);
+        assert_eq!(bench.poll().failed.len(), 1);
+    }
+    // Neither does one wait in another size, or in another place.
+    let (maildrop, bench) = beyond_its_limit();
+    for _ in 0..3 {
+        rename(&maildrop);
+        bench.poll();
+    }
+    maildrop.change(|contents| contents.messages.push(honest("elsewhere", 100)));
+    assert_eq!(bench.poll().retrieved, 1);
+    maildrop.change(|contents| contents.messages[1] = honest("another", 101));
+    assert_eq!(bench.poll().retrieved, 1);
+    // It is over with the message.
+    maildrop.change(|contents| contents.messages[1] = honest("again", 100));
+    assert_eq!(bench.poll().retrieved, 1);
 }

@@ -68,7 +68,7 @@ pub(super) fn of(error: &PollError, account: &AccountName) -> Step {
         PollError::Credential(e) => credential::step(e),
         PollError::OAuth(e) => sign_in::step(e, account),
         PollError::Maildir { source, .. } => disk::maildir(source),
-        PollError::InsufficientSpace { message, .. } => Some(disk::space(message.as_ref()).into()),
+        PollError::InsufficientSpace { message, .. } => Some(disk::space(message.as_deref()).into()),
         PollError::Renumbered { account, .. } => {
             Some(format!("If that is all right: {}", fetch_with(Decision::FetchAgain, account)).into())
         }

@@ -315,19 +315,43 @@ fn whoever_signs_in_is_not_told_to_wait_for_another_try() {
     assert!(down.contains("Check the addresses in `oauth2`") && !down.contains("tried again"), "{down:?}");
 }
 
-#[test]
-fn a_disk_is_told_with_what_to_do_there() {
-    let maildir = |errno: Errno| PollError::Maildir { doing: "sync", path: "/m".into(), source: errno.into() };
-    let unfit = |messages, fetched, never| DoesNotFit {
+fn unfit(messages: u64, fetched: u64, never: bool) -> DoesNotFit {
+    DoesNotFit {
         what: "message 1".to_owned(),
         messages,
         octets: messages * (3 << 20),
         available: 1 << 20,
+        promised: 0,
         reserve: 16 << 20,
         never,
+        refusal: None,
         fetched,
-    };
-    let space = |unfit| PollError::InsufficientSpace { path: "/m".into(), message: Some(unfit) };
+    }
+}
+
+fn space(unfit: DoesNotFit) -> PollError {
+    PollError::InsufficientSpace { path: "/m".into(), message: Some(Box::new(unfit)) }
+}
+
+#[test]
+fn what_takes_the_room_is_told() {
+    let promised = DoesNotFit { promised: 1 << 19, ..unfit(1, 0, false) };
+    let refusal = Some("Disk quota exceeded".to_owned());
+    check(vec![
+        (
+            space(promised),
+            &["1.0 MiB are free there, 512.0 KiB are for messages that are coming in, and 16.0 MiB are kept free."],
+        ),
+        (
+            space(DoesNotFit { refusal, ..unfit(1, 3, false) }),
+            &["message 1 does not fit into /m: Disk quota exceeded. 3 others were fetched. Free some space there"],
+        ),
+    ]);
+}
+
+#[test]
+fn a_disk_is_told_with_what_to_do_there() {
+    let maildir = |errno: Errno| PollError::Maildir { doing: "sync", path: "/m".into(), source: errno.into() };
     check(vec![
         (maildir(Errno::NOSPC), &["cannot sync /m", "Free some space there and run again; nothing is lost"]),
         (maildir(Errno::NOENT), &["Is the disk mounted, and is the path of `maildir` right?", "Nothing is lost"]),

@@ -85,6 +85,7 @@ impl Daemon {
             let seen = Seen {
                 now,
                 octets: (second - *begun) * *pace,
+                answers: 0,
                 waits_for_disk: None,
                 waits_for_room: false,
                 waited_for: for_long(queue.in_the_way_since(&name)),

@@ -7,23 +7,11 @@ use crate::clock::trusted_time::TrustedTime;
 use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
 use crate::state::error::StateError;
 use crate::state::journal::Durability;
+use crate::state::quarantines::{FIRST_QUARANTINE, quarantined_for};
 use crate::state::record::Record;
-
-/// A message is quarantined after this many failures in a row.
-const FIRST_QUARANTINE: u32 = 3;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// How long a message is quarantined after `count` failures: not at all after the first two, since most failures pass;
-/// then for `first`, doubled each time, up to a week.
-fn quarantined_for(count: u32, first: Duration) -> Duration {
-    match count.checked_sub(FIRST_QUARANTINE) {
-        None => Duration::ZERO,
-        Some(doublings) => first.saturating_mul(1 << doublings.min(10)).min(WEEK),
-    }
-}
 
 /// Returns the quarantine of a message that the server's daily limit held back once more; None if that has already
 /// counted today. Each day has its own limit, so a message that fails on several days is larger than the limit.

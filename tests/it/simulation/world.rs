@@ -187,6 +187,7 @@ impl<'a> World<'a> {
             credentials: CredentialEnvironment::default(),
             holder: "the matrix".to_owned(),
             most_files: 64,
+            promised_space: Arc::default(),
             configured_accounts: self.configured_accounts(),
         };
         (Arc::new(context), dialer)

@@ -1,0 +1,147 @@
+//! Messages within their listed sizes that fit on a disk one by one, but not all together: each that has no room is named
+//! and left for another poll, and nobody else is stopped. On a small file system in memory, which only root can mount.
+
+use std::fs;
+
+use crate::delivered::assert_same_mail;
+use crate::disk_full::SmallDisk;
+use crate::mail::small;
+use crate::program::{Account, TestEnv, wait_for};
+use crate::raw::stored;
+use crate::scripted::Faults;
+use crate::scripted::maildrop::{LINE, LINES_HEADER, Maildrop, Message};
+
+const MIB: u64 = 1 << 20;
+
+/// The file system in KiB: a little more than 22 MiB of it can be used.
+const DISK: u32 = 24 * 1024;
+
+/// A maildrop whose next session stands still after it has sent so many octets, until it is released.
+fn stalling(messages: Vec<Message>, octets: u64) -> Maildrop {
+    let faults = Faults { stall_after: Some(octets), ..Faults::default() };
+    Maildrop::with(messages, |behaviour| behaviour.next_faults = Some(faults))
+}
+
+fn small_one(n: usize) -> Message {
+    Message::new(&format!("u{n}"), &small(n))
+}
+
+/// Waits until a session of this maildrop has ended by QUIT.
+fn wait_for_quit(maildrop: &Maildrop) {
+    maildrop.server.wait_until("QUIT", |sessions| sessions.iter().any(|session| session.quit));
+}
+
+#[test]
+fn what_is_promised_to_a_message_under_way_is_promised_to_no_other() {
+    let one = stalling(vec![small_one(1), Message::large("u2", 15 * MIB)], MIB);
+    let other = stalling(vec![Message::large("u1", 15 * MIB), small_one(2), small_one(3)], 0);
+    let env = TestEnv::new(&[Account::at(one.server.address), Account::at(other.server.address).named("b")]);
+    let Some(_disk) = SmallDisk::mount(&env.path("Mail"), DISK) else { return };
+    let running = env.spawn(&["fetch"]);
+    one.server.wait_until_stalled(1);
+    other.server.wait_until_stalled(1);
+    other.server.release();
+    wait_for_quit(&other);
+    assert_same_mail(&env.mail_of("b"), &[2, 3].map(|n| stored(&small(n))));
+    one.server.release();
+    let outcome = running.wait().expect(73).says("message 1 (unique-id u1, 15.0 MiB) does not fit");
+    outcome.says("are for messages that are coming in").says("2 others were fetched");
+    assert_eq!((env.mail().len(), other.retrieved("u1")), (2, 0), "the one that came first is complete");
+}
+
+#[test]
+fn a_large_message_gives_way_to_the_small_ones_of_others() {
+    let large = stalling(vec![Message::large("u1", 20 * MIB), small_one(2)], MIB);
+    let body = format!("{}\r\n", "y".repeat(76)).repeat(8000);
+    let ten = (1..=10).map(|n| Message::new(&format!("u{n}"), format!("Subject: {n}\r\n\r\n{body}").as_bytes()));
+    let small_ones = stalling(ten.collect(), 0);
+    let accounts = [Account::at(large.server.address), Account::at(small_ones.server.address).named("b")];
+    let env = TestEnv::new(&accounts);
+    let Some(_disk) = SmallDisk::mount(&env.path("Mail"), DISK) else { return };
+    let running = env.spawn(&["fetch"]);
+    large.server.wait_until_stalled(1);
+    small_ones.server.wait_until_stalled(1);
+    small_ones.server.release();
+    wait_for_quit(&small_ones);
+    assert_eq!(env.mail_of("b").len(), 10, "they were stored while it was under way");
+    large.server.release();
+    let outcome = running.wait().expect(73).says("message 1 (unique-id u1, 20.0 MiB) does not fit");
+    outcome.says("1 other was fetched").says("b: 10 new messages");
+    assert_same_mail(&env.mail(), &[stored(&small(2))]);
+    assert!(env.tmp().is_empty());
+    let before = large.retrieved("u1");
+    let again = env.fetch().expect(73).says("message 1 (unique-id u1, 20.0 MiB) does not fit");
+    assert!(!again.output().contains("quarantine"), "nobody is to blame: {again:?}");
+    assert_eq!(large.retrieved("u1"), before, "it is not requested as long as it does not fit");
+}
+
+#[test]
+fn what_has_no_room_any_more_is_set_aside_and_the_others_come() {
+    for delete in [false, true] {
+        let maildrop = stalling(vec![small_one(1), Message::large("u2", 15 * MIB), small_one(3)], MIB);
+        let account = Account::at(maildrop.server.address);
+        let env = TestEnv::new(&[if delete { account.deleting() } else { account }]);
+        let Some(_disk) = SmallDisk::mount(&env.path("Mail"), DISK) else { return };
+        let running = env.spawn(&["fetch"]);
+        maildrop.server.wait_until_stalled(1);
+        let filler = env.path("Mail").join("filler");
+        fs::write(&filler, vec![0; 12 << 20]).unwrap();
+        maildrop.server.release();
+        let outcome = running.wait().expect(73).says("message 2 (unique-id u2, 15.0 MiB) does not fit");
+        outcome.says("are free there").says("2 others were fetched");
+        let mut small_ones = [1, 3].map(|n| stored(&small(n)));
+        small_ones.sort();
+        assert_same_mail(&env.mail(), &small_ones);
+        assert_eq!(maildrop.left(), if delete { vec!["u2"] } else { vec!["u1", "u2", "u3"] });
+        let before = maildrop.retrieved("u2");
+        for _ in 0..3 {
+            let again = env.fetch().expect(73).says("(unique-id u2, 15.0 MiB) does not fit");
+            assert!(!again.output().contains("quarantine"), "nobody is to blame: {again:?}");
+        }
+        assert_eq!(maildrop.retrieved("u2"), before, "it is not requested as long as it does not fit");
+        fs::remove_file(filler).unwrap();
+        env.fetch().expect(0);
+        assert_eq!(env.mail().len(), 3);
+        assert_eq!(maildrop.left().len(), if delete { 0 } else { 3 });
+    }
+}
+
+/// The size of the largest file in `tmp/` when the server stands still after 300,000: less than 128 KiB is not written then.
+fn written(env: &TestEnv) -> u64 {
+    let mut size = 0;
+    wait_for("the first pieces", || {
+        let sizes = env.tmp().into_iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len());
+        size = sizes.max().unwrap_or(0);
+        size > 164_500
+    });
+    size
+}
+
+#[test]
+fn what_has_no_room_for_its_last_piece_is_set_aside_as_well() {
+    for lacks in [16, 48, 80, 112].map(|kib| kib << 10) {
+        let large = Message::large("u2", MIB);
+        let stored = stored_size(&large);
+        let maildrop = stalling(vec![small_one(1), large, small_one(3)], 300_000);
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        let Some(_disk) = SmallDisk::mount(&env.path("Mail"), DISK) else { return };
+        let running = env.spawn(&["fetch"]);
+        maildrop.server.wait_until_stalled(1);
+        let rest = stored - written(&env);
+        let space = rustix::fs::statvfs(env.path("Mail")).unwrap();
+        let free = space.f_bavail * space.f_frsize - space.f_blocks * space.f_frsize / 20;
+        let filler = usize::try_from(free - (rest - lacks)).unwrap();
+        fs::write(env.path("Mail").join("filler"), vec![0; filler]).unwrap();
+        maildrop.server.release();
+        let outcome = running.wait().expect(73).says("message 2 (unique-id u2, 1.0 MiB) does not fit");
+        outcome.says("2 others were fetched");
+        assert_eq!(env.mail().len(), 2, "it lacked {lacks} bytes");
+    }
+}
+
+/// The size of a generated message as it is stored, where each of its lines loses a CR.
+fn stored_size(message: &Message) -> u64 {
+    let header = LINES_HEADER.len() as u64;
+    let lines = (message.size() - header) / LINE.len() as u64;
+    header - LINES_HEADER.matches('\r').count() as u64 + lines * (LINE.len() as u64 - 1)
+}
