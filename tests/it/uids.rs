@@ -259,6 +259,65 @@ fn another_message_under_an_imported_name_is_fetched_and_nothing_is_lost() {
     }
 }
 
+/// The content of one of several messages of one size.
+fn alarm(words: &str, n: usize) -> Vec<u8> {
+    format!("Message-ID: <{words}{n}@ups>\r\nSubject: alarm\r\n\r\nThis is {words} {n}.\r\n").into_bytes()
+}
+
+/// Such messages under these unique-ids, numbered from 0.
+fn alarms(unique_ids: &[&str], words: &str) -> Vec<Message> {
+    unique_ids.iter().enumerate().map(|(n, unique_id)| Message::new(unique_id, &alarm(words, n))).collect()
+}
+
+#[test]
+fn what_is_known_by_its_name_alone_is_so_until_a_listing_lacks_it() {
+    for (top, adopts) in [(true, true), (false, true), (true, false), (false, false)] {
+        let maildrop = Maildrop::with(alarms(&["1", "2"], "old"), |behaviour| behaviour.top = top);
+        let env = if adopts { env_at(&maildrop) } else { imported(&maildrop, &["1", "2"], &[]) };
+        if adopts {
+            env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0).says("adopted 2 messages");
+        }
+        if !top {
+            // Otherwise their headers would be remembered now.
+            env.fetch().expect(0).says("nothing new");
+        }
+        maildrop.change(|contents| contents.messages = Vec::new());
+        env.fetch().expect(0);
+        maildrop.change(|contents| contents.messages = alarms(&["1", "2"], "new"));
+        env.fetch().expect(0).says("2 new messages");
+        env.fetch().expect(0).says("nothing new");
+        assert_same_mail(&env.mail(), &[0, 1].map(|n| stored(&alarm("new", n))));
+    }
+}
+
+#[test]
+fn a_message_of_another_size_than_the_adopted_one_is_fetched() {
+    let maildrop = Maildrop::with(alarms(&["1", "2"], "old"), |behaviour| behaviour.top = false);
+    let env = env_at(&maildrop);
+    env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0);
+    maildrop.change(|contents| contents.messages[1] = Message::new("2", &alarm("longer", 0)));
+    env.fetch().expect(0).says("1 new message");
+    env.fetch().expect(0).says("nothing new");
+    assert_same_mail(&env.mail(), &[stored(&alarm("longer", 0))]);
+}
+
+#[test]
+fn of_several_messages_under_one_name_as_many_are_known_as_are_remembered() {
+    let maildrop = Maildrop::new(alarms(&["x", "x"], "old"));
+    let env = env_at(&maildrop);
+    env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0).says("adopted 2 messages");
+    env.fetch().expect(0).says("nothing new");
+    maildrop.change(|contents| contents.messages.push(Message::new("x", &alarm("new", 0))));
+    env.fetch().expect(0).says("1 new message");
+    assert_same_mail(&env.mail(), &[stored(&alarm("new", 0))]);
+    // Of two that another program gave one name, either may be the one that it fetched.
+    let maildrop = Maildrop::new(alarms(&["x", "x"], "old"));
+    let env = imported(&maildrop, &["x"], &[]);
+    env.fetch().expect(0).says("2 new messages");
+    env.fetch().expect(0).says("nothing new");
+    assert_same_mail(&env.mail(), &[0, 1].map(|n| stored(&alarm("old", n))));
+}
+
 #[test]
 fn a_server_that_shows_no_header_is_asked_once_a_poll() {
     let maildrop = Maildrop::with(small_ones(50), |behaviour| behaviour.top = false);
