@@ -48,7 +48,7 @@ use isolation::Isolation;
 use matching::Matching;
 use renumbering::Renumbered;
 use session_plan::plan_retrieval;
-use skipping::Verdict;
+use skipping::{Decisions, Verdict};
 use turns::Turn;
 
 /// What a plan is made from. The listing is matched with the remembered entries once, as long as no header was seen.
@@ -72,6 +72,8 @@ pub struct PlanInput<'a> {
     unseen: OnceLock<Matching<'a>>,
     /// Unique-id and size of messages listed more than once, one of which failed.
     several: OnceLock<HashSet<ListedAs>>,
+    /// Which recorded decisions to leave messages on the server count.
+    decisions: OnceLock<Decisions<'a>>,
 }
 
 /// What earlier sessions of this poll did.
@@ -101,6 +103,7 @@ impl<'a> PlanInput<'a> {
             isolated: HashMap::new(),
             unseen: OnceLock::new(),
             several: OnceLock::new(),
+            decisions: OnceLock::new(),
         }
     }
 
@@ -150,7 +153,12 @@ impl<'a> PlanInput<'a> {
 
     /// Applies the account's rules to a new message.
     fn verdict(&self, listed: &Listed, policy: &Policy) -> Verdict {
-        self.skipping.as_ref().map_or(Verdict::Fetch, |skipping| skipping.judge(listed, self.state, policy))
+        let judge = |skipping: &Skipping<'_>| skipping.judge(listed, self.state, self.decisions(), policy);
+        self.skipping.as_ref().map_or(Verdict::Fetch, judge)
+    }
+
+    fn decisions(&self) -> &Decisions<'a> {
+        self.decisions.get_or_init(|| Decisions::of(self.maildrop, self.state))
     }
 
     /// Whether the policy wants a remembered message deleted and this poll has not compared it yet.
@@ -202,6 +210,8 @@ impl<'a> PlanInput<'a> {
         let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
         let verdict = |listed: &Listed| self.verdict(listed, policy);
         plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, verdict);
+        plan.skips_are_void = self.decisions().are_void;
+        plan.skips_are_shared = plan.skipped.iter().any(|listed| self.decisions().is_shared(listed));
         // If unique-ids change with every session, only one that retrieves everything makes progress.
         let most = policy.max_messages.filter(|_| plan.unrecognisable == 0);
         plan.order_and_limit(self.state, most, had_its_turn);

@@ -17,6 +17,7 @@ mod known_by_name;
 mod renumbering;
 mod shared_names;
 mod sizing;
+mod skipping;
 mod turns;
 
 const DAY: u64 = 86_400;
