@@ -42,7 +42,7 @@ use crate::clock::trusted_time::TrustedTime;
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
-use crate::state::entries::{Entry, ListedAs, UidState};
+use crate::state::entries::{Entry, ListedAs, Origin, UidState};
 use forgetting::{MOST_ABSENT, plan_forgetting};
 use isolation::Isolation;
 use matching::Matching;
@@ -74,6 +74,8 @@ pub struct PlanInput<'a> {
     several: OnceLock<HashSet<ListedAs>>,
     /// Which recorded decisions to leave messages on the server count.
     decisions: OnceLock<Decisions<'a>>,
+    /// Whether the unique-ids are the message numbers.
+    counts: OnceLock<bool>,
 }
 
 /// What earlier sessions of this poll did.
@@ -104,6 +106,7 @@ impl<'a> PlanInput<'a> {
             unseen: OnceLock::new(),
             several: OnceLock::new(),
             decisions: OnceLock::new(),
+            counts: OnceLock::new(),
         }
     }
 
@@ -163,7 +166,13 @@ impl<'a> PlanInput<'a> {
 
     /// Whether the policy wants a remembered message deleted and this poll has not compared it yet.
     fn is_due(&self, entry: &Entry, policy: &Policy) -> bool {
-        is_due(entry, policy.removal, self.now) && !self.compared.contains(&entry.id)
+        is_due(entry, policy.removal, self.now) && !self.compared.contains(&entry.id) && !self.is_merely_a_number(entry)
+    }
+
+    /// Whether another program fetched a message of which it recorded no more than the number: the unique-ids are the
+    /// message numbers, so the message may have moved to another one before its header was first seen.
+    fn is_merely_a_number(&self, entry: &Entry) -> bool {
+        entry.origin == Origin::Trusted && *self.counts.get_or_init(|| self.maildrop.counts())
     }
 
     /// Returns the entries that earlier sessions of this poll found on the server by their bytes, under the unique-ids
@@ -192,6 +201,10 @@ impl<'a> PlanInput<'a> {
         let is_due = |pair: &(&Listed, &Entry)| self.is_due(pair.1, policy);
         let due_before = matching.known.iter().filter(|pair| is_due(pair)).count();
         matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen));
+        let is_unproven = |pair: &&(&Listed, &Entry)| self.is_merely_a_number(pair.1);
+        let due =
+            matching.known.iter().filter(is_unproven).filter(|pair| evidence::is_due(pair.1, policy.removal, self.now));
+        plan.unverified = due.count();
         plan.retrieves_to_delete = matching.known.iter().filter(|pair| is_due(pair)).count() < due_before;
         plan.known = matching.known.len();
         plan.known_entries = matching.known.iter().map(|(_, entry)| entry.id).collect();

@@ -298,6 +298,17 @@ fn what_another_program_fetched_goes_from_the_server_on_the_users_word_alone() {
 }
 
 #[test]
+fn a_number_does_not_show_that_another_program_fetched_a_message() {
+    // The program fetched a message that had the number before.
+    let maildrop = Maildrop::with(alarms(&["1"], "new"), |behaviour| behaviour.counts = true);
+    let env = imported(&maildrop, &["1"], &["--trust-deliveries"]);
+    for _ in 0..3 {
+        env.fetch().expect(0).says("1 message could not be compared");
+        assert_eq!(maildrop.left(), ["1"]);
+    }
+}
+
+#[test]
 fn another_message_under_an_imported_name_is_fetched_and_nothing_is_lost() {
     for trust in [false, true] {
         let maildrop = Maildrop::new(small_ones(1));

@@ -74,3 +74,17 @@ fn another_spelling_identifies_one_message_that_was_never_missing() {
     assert_eq!(both(&[("x/y-z", 1)], vec![gone(spelt)]), (vec![1], vec![1]));
     assert_eq!(both(&[("x/y-z", 2)], vec![named(1, "x-y-z", 1)]), (vec![1], vec![1]));
 }
+
+#[test]
+fn what_the_user_trusts_stays_where_a_unique_id_is_but_a_number() {
+    let trusted = |id, unique_id| Entry { origin: Origin::Trusted, ..entry(id, unique_id, "A", 1, 20) };
+    let plan = |listing: &[(&str, u64)], state: &UidState| {
+        let plan = decide(&maildrop(listing), state, &DELETE, &["A", "A", "A"]);
+        assert!(retrieved(&plan).is_empty());
+        (deleted(&plan), plan.unverified)
+    };
+    let state = state(vec![trusted(1, "1"), trusted(2, "3"), entry(3, "2", "A", 1, 20)]);
+    // What was delivered is deleted on the evidence of its header, whatever its unique-id.
+    assert_eq!(plan(&[("1", 1), ("2", 1)], &state), (vec![(2, 3)], 1));
+    assert_eq!(plan(&[("1", 1), ("3", 1)], &state), (vec![(1, 1), (2, 2)], 0));
+}
