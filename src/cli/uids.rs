@@ -15,12 +15,13 @@ use crate::clock::time_zone;
 use crate::config::Environment;
 use crate::exit::ExitStatus;
 use crate::ids::{EntryId, InstanceId};
-use crate::maildir::contents::contents;
+use crate::maildir::contents::{Stored, contents};
 use crate::poll::adoption::Visit;
 use crate::poll::{PollContext, PollError};
 use crate::pop3::{ReportedSize, UniqueId};
 use crate::state::entries::{Entry, Origin, UidState};
 use crate::state::error::StateError;
+use crate::state::orphans::instances_of_others;
 use crate::state::store::{OpenOptions, Store};
 use crate::text;
 use crate::text::Count;
@@ -227,7 +228,7 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
         None => None,
         Some(path) => {
             let path = path.clone().unwrap_or_else(|| account.maildir.clone());
-            Some(read_maildir(path).await?)
+            Some(read_maildir(context, account, path).await?)
         }
     };
     let store = store(context, account, true).await?;
@@ -266,10 +267,16 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
     Ok(())
 }
 
-/// Lists the messages of a Maildir.
-async fn read_maildir(path: PathBuf) -> Result<Vec<crate::maildir::contents::Stored>, Failed> {
-    let place = path.clone();
-    let read = threads::blocking(move || contents(&place)).await.map_err(|e| e.doing("look into the Maildir"))?;
+/// Lists the messages of a Maildir, except those that other accounts have delivered into it.
+async fn read_maildir(context: &Arc<PollContext>, account: &Account, path: PathBuf) -> Result<Vec<Stored>, Failed> {
+    let (context, account, place) = (Arc::clone(context), account.name.clone(), path.clone());
+    let read = move || {
+        let others = instances_of_others(&*context.disk, &context.state_dir, &account)?;
+        let is_ours = |stored: &Stored| stored.instance.is_none_or(|instance| !others.contains(&instance));
+        let stored = contents(&place).map(|all| all.into_iter().filter(is_ours).collect());
+        Ok::<_, StateError>(stored)
+    };
+    let read = threads::blocking(read).await.map_err(|e| e.doing("look into the Maildir"))??;
     Ok(read.map_err(|source| PollError::Maildir { doing: "read", path, source })?)
 }
 

@@ -4,7 +4,7 @@ use super::evidence::{Proof, proof};
 use super::renumbering::Renumbered;
 use super::skipping::{self, Verdict};
 use super::turns::Turn;
-use super::{Pass, PlanInput, Policy, Seen};
+use super::{Pass, PlanInput, Policy, Seen, Skipping};
 use crate::message::Digest;
 use crate::plan::maildrop::Listed;
 use crate::pop3::MessageNumber;
@@ -78,7 +78,12 @@ impl PlanInput<'_> {
             let may_be_fetched = self.may_be_fetched(listed, policy) && self.turn(listed, policy) == Turn::Now;
             may_be_fetched && self.verdict(listed, policy) == Verdict::Unknown
         };
-        let open = matching.new.iter().filter(is_open);
-        open.take(skipping::MOST_HEADERS).map(|listed| listed.number).collect()
+        let is_recorded = |listed: &&&Listed| {
+            let recorded = |skipping: &Skipping<'_>| skipping.is_recorded(listed, self.state, self.decisions(), policy);
+            self.skipping.as_ref().is_some_and(recorded)
+        };
+        // Those looked at again, because several have their unique-id, must not hold up the others for ever.
+        let (again, first): (Vec<&&Listed>, Vec<&&Listed>) = matching.new.iter().filter(is_open).partition(is_recorded);
+        first.into_iter().chain(again).take(skipping::MOST_HEADERS).map(|listed| listed.number).collect()
     }
 }

@@ -25,6 +25,16 @@ pub struct Maildrop {
 }
 
 impl Maildrop {
+    /// Whether each unique-id is the message's number: then it says nothing about the message, which has another one
+    /// once a message before it is gone.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        let is_number = |listed: &Listed| {
+            listed.unique_id.as_ref().is_some_and(|id| id.as_bytes() == listed.number.get().to_string().as_bytes())
+        };
+        !self.messages.is_empty() && self.messages.iter().all(is_number)
+    }
+
     /// Returns the reported sizes, regardless of order: they stay the same when a server changes the unique-ids.
     #[must_use]
     pub fn sizes(&self) -> Sizes {

@@ -3,7 +3,8 @@
 //! Messages with a remembered unique-id and size count as known if no more of them are listed than remembered, and none
 //! of those was missing in the meantime: this saves downloads, but permits no deletion. Any other message under a
 //! remembered unique-id is identified by its header, if that is strong and the size is the same, or has to be retrieved
-//! and identified by its bytes.
+//! and identified by its bytes. An entry of which neither is remembered, made by an import or an adoption, is thus known
+//! by its unique-id, and its size if that is remembered, until a listing lacks it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,7 +12,7 @@ use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, ReportedSize, SessionSerial};
-use crate::state::entries::{Entry, Fingerprint, UidState};
+use crate::state::entries::{Entry, UidState};
 
 /// The headers seen in a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,16 +118,21 @@ impl<'a> Matching<'a> {
     }
 
     /// Matches messages fetched by getmail, which spells unique-ids in its own way, unless its spelling of the
-    /// unique-id is listed as well.
+    /// unique-id is listed as well, or several messages could be meant.
     fn know_by_spelling(&mut self, maildrop: &'a Maildrop, state: &'a UidState) {
         let spelt = |listed: &&'a Listed| Some((*listed, state.spelt_by_getmail(listed.unique_id.as_ref()?)?));
         let pairs: Vec<(&Listed, &Entry)> = self.new.iter().filter_map(spelt).collect();
         if pairs.is_empty() {
             return;
         }
-        let mut taken: HashSet<_> = maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
-        let free = pairs.into_iter().filter(|(_, entry)| entry.unique_id.as_ref().is_some_and(|id| taken.insert(id)));
-        let pairs = free.collect();
+        let listed: HashSet<_> = maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref()).collect();
+        let mut meant: HashMap<EntryId, usize> = HashMap::new();
+        pairs.iter().for_each(|(_, entry)| *meant.entry(entry.id).or_default() += 1);
+        let is_known = |(listed_as, entry): &(&Listed, &Entry)| {
+            let is_free = entry.unique_id.as_ref().is_some_and(|id| !listed.contains(id));
+            is_free && meant.get(&entry.id) == Some(&1) && !entry.was_gone() && sizes_agree(listed_as, entry)
+        };
+        let pairs = pairs.into_iter().filter(is_known).collect();
         self.adopt(pairs);
     }
 
@@ -168,14 +174,15 @@ impl<'a> Matching<'a> {
         // If more messages have this unique-id than before, any may be the new one: the old one may have another size
         // by now.
         let is_new_among_them = count > remembered;
-        // Entries imported from another program are known by their unique-ids alone.
+        // Entries imported from another program are known by their unique-ids alone, unless any may be another one.
         let mut by_name: Vec<&Entry> = Vec::new();
         // Entries listed the last time whose size no message has now.
         let mut left: Vec<&Entry> = Vec::new();
         for entry in ids.iter().filter_map(|id| state.entry(*id)) {
-            let Fingerprint { reported_size, header, whole } = entry.fingerprint;
-            match by_size.get_mut(&reported_size) {
-                _ if header.is_none() && whole.is_none() => by_name.push(entry),
+            match by_size.get_mut(&entry.fingerprint.reported_size) {
+                // Nothing could show that its message came back.
+                _ if entry.fingerprint.is_unknown() && entry.was_gone() => {}
+                _ if entry.fingerprint.is_unknown() && entry.fingerprint.reported_size.is_none() => by_name.push(entry),
                 Some(cell) if entry.was_gone() => cell.gone.push(entry),
                 Some(cell) => cell.present.push(entry),
                 None => left.extend(Some(entry).filter(|entry| !entry.was_gone())),
@@ -192,7 +199,7 @@ impl<'a> Matching<'a> {
         for cell in by_size.into_values() {
             if cell.is_unknown() {
                 for listed in cell.listed {
-                    match by_name.pop() {
+                    match by_name.pop_if(|_| !is_new_among_them) {
                         Some(entry) => self.known.push((listed, entry)),
                         None => self.to_compare.push(listed),
                     }
@@ -224,7 +231,7 @@ impl<'a> Matching<'a> {
             return cell.present;
         };
         let mut by_header = cell.by_header(seen, fits);
-        let (mut taken, mut unseen) = (HashSet::new(), Vec::new());
+        let (mut taken, mut others, mut unseen) = (HashSet::new(), Vec::new(), Vec::new());
         for one in cell.listed {
             let Some(header) = strong_header(one, seen) else {
                 unseen.push(one);
@@ -235,10 +242,20 @@ impl<'a> Matching<'a> {
                     taken.insert(entry.id);
                     self.known.push((one, entry));
                 }
-                None => self.to_compare.push(one),
+                None => others.push(one),
             }
         }
         cell.present.retain(|entry| !taken.contains(&entry.id));
+        if fits {
+            // A header contradicts none that was never seen.
+            let never_seen = cell.present.iter().copied().filter(|entry| entry.fingerprint.is_unknown());
+            let paired: Vec<_> = others.iter().copied().zip(never_seen).collect();
+            others.drain(..paired.len());
+            taken.extend(paired.iter().map(|(_, entry)| entry.id));
+            cell.present.retain(|entry| !taken.contains(&entry.id));
+            self.known.extend(paired);
+        }
+        self.to_compare.append(&mut others);
         if fits {
             sure_first(&mut cell.present);
             let paired = cell.present.drain(..unseen.len().min(cell.present.len()));

@@ -42,13 +42,13 @@ use crate::clock::trusted_time::TrustedTime;
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, ReportedSize, UniqueId};
-use crate::state::entries::{Entry, ListedAs, UidState};
+use crate::state::entries::{Entry, ListedAs, Origin, UidState};
 use forgetting::{MOST_ABSENT, plan_forgetting};
 use isolation::Isolation;
 use matching::Matching;
 use renumbering::Renumbered;
 use session_plan::plan_retrieval;
-use skipping::Verdict;
+use skipping::{Decisions, Verdict};
 use turns::Turn;
 
 /// What a plan is made from. The listing is matched with the remembered entries once, as long as no header was seen.
@@ -74,6 +74,10 @@ pub struct PlanInput<'a> {
     unseen: OnceLock<Matching<'a>>,
     /// Unique-id and size of messages listed more than once, one of which failed.
     several: OnceLock<HashSet<ListedAs>>,
+    /// Which recorded decisions to leave messages on the server count.
+    decisions: OnceLock<Decisions<'a>>,
+    /// Whether the unique-ids are the message numbers.
+    counts: OnceLock<bool>,
 }
 
 /// What earlier sessions of this poll did.
@@ -104,6 +108,8 @@ impl<'a> PlanInput<'a> {
             beyond_limits: None,
             unseen: OnceLock::new(),
             several: OnceLock::new(),
+            decisions: OnceLock::new(),
+            counts: OnceLock::new(),
         }
     }
 
@@ -161,12 +167,23 @@ impl<'a> PlanInput<'a> {
 
     /// Applies the account's rules to a new message.
     fn verdict(&self, listed: &Listed, policy: &Policy) -> Verdict {
-        self.skipping.as_ref().map_or(Verdict::Fetch, |skipping| skipping.judge(listed, self.state, policy))
+        let judge = |skipping: &Skipping<'_>| skipping.judge(listed, self.state, self.decisions(), policy);
+        self.skipping.as_ref().map_or(Verdict::Fetch, judge)
+    }
+
+    fn decisions(&self) -> &Decisions<'a> {
+        self.decisions.get_or_init(|| Decisions::of(self.maildrop, self.state))
     }
 
     /// Whether the policy wants a remembered message deleted and this poll has not compared it yet.
     fn is_due(&self, entry: &Entry, policy: &Policy) -> bool {
-        is_due(entry, policy.removal, self.now) && !self.compared.contains(&entry.id)
+        is_due(entry, policy.removal, self.now) && !self.compared.contains(&entry.id) && !self.is_merely_a_number(entry)
+    }
+
+    /// Whether another program fetched a message of which it recorded no more than the number: the unique-ids are the
+    /// message numbers, so the message may have moved to another one before its header was first seen.
+    fn is_merely_a_number(&self, entry: &Entry) -> bool {
+        entry.origin == Origin::Trusted && *self.counts.get_or_init(|| self.maildrop.counts())
     }
 
     /// Returns the entries that earlier sessions of this poll found on the server by their bytes, under the unique-ids
@@ -195,6 +212,10 @@ impl<'a> PlanInput<'a> {
         let is_due = |pair: &(&Listed, &Entry)| self.is_due(pair.1, policy);
         let due_before = matching.known.iter().filter(|pair| is_due(pair)).count();
         matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen));
+        let is_unproven = |pair: &&(&Listed, &Entry)| self.is_merely_a_number(pair.1);
+        let due =
+            matching.known.iter().filter(is_unproven).filter(|pair| evidence::is_due(pair.1, policy.removal, self.now));
+        plan.unverified = due.count();
         plan.retrieves_to_delete = matching.known.iter().filter(|pair| is_due(pair)).count() < due_before;
         plan.known = matching.known.len();
         plan.known_entries = matching.known.iter().map(|(_, entry)| entry.id).collect();
@@ -214,6 +235,8 @@ impl<'a> PlanInput<'a> {
         let verdict = |listed: &Listed| self.verdict(listed, policy);
         let turn = |is_new: bool, listed: &Listed| if is_new { self.turn_of_new(listed, policy) } else { turn(listed) };
         plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, verdict);
+        plan.skips_are_void = self.decisions().are_void;
+        plan.skips_are_shared = plan.skipped.iter().any(|listed| self.decisions().is_shared(listed));
         // If unique-ids change with every session, only one that retrieves everything makes progress.
         let most = policy.max_messages.filter(|_| plan.unrecognisable == 0);
         plan.order_and_limit(self.state, most, had_its_turn);

@@ -29,6 +29,10 @@ pub struct Plan {
     pub skipped: Vec<Listed>,
     /// Those in `skipped` for which this is not recorded yet.
     pub newly_skipped: Vec<ListedAs>,
+    /// Whether the recorded decisions to leave messages on the server say nothing any more.
+    pub skips_are_void: bool,
+    /// Whether any in `skipped` shares its unique-id with another message, so that only its header tells.
+    pub skips_are_shared: bool,
     /// How many messages wait for another session because no rule has been applied to them yet.
     pub unjudged: usize,
     /// Messages for which UIDL gave no unique-id; they stay until it does.
@@ -100,6 +104,8 @@ impl Plan {
             too_large,
             skipped: _,
             newly_skipped,
+            skips_are_void,
+            skips_are_shared,
             unjudged: _,
             unnamed,
             quarantined,
@@ -123,6 +129,7 @@ impl Plan {
         let remembered = [absent, present, forget].into_iter().all(Vec::is_empty);
         let changed = !delete.is_empty() || !resized.is_empty() || !renamed.is_empty() || *retrieves_to_delete;
         let changed = changed || !respelt.is_empty() || !fingerprinted.is_empty() || !newly_skipped.is_empty();
+        let changed = changed || *skips_are_void || *skips_are_shared;
         listed && remembered && !changed && left_alone + postponed + unverified + unrecognisable == 0
     }
 

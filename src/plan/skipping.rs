@@ -1,11 +1,11 @@
 //! What an account's rules leave on the server, as seen by the planner. PURE.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Policy;
-use crate::plan::maildrop::Listed;
-use crate::pop3::MessageNumber;
-use crate::state::entries::{ListedAs, UidState};
+use crate::plan::maildrop::{Listed, Maildrop};
+use crate::pop3::{MessageNumber, UniqueId};
+use crate::state::entries::{Entry, ListedAs, UidState};
 
 /// The most headers that a session asks for; later sessions see to the remaining messages.
 pub(super) const MOST_HEADERS: usize = 5000;
@@ -34,18 +34,67 @@ pub(super) enum Verdict {
     Unknown,
 }
 
+/// Which of the recorded decisions count in a session. They were made about messages, but are recorded by unique-id and
+/// size.
+#[derive(Debug, Default)]
+pub(super) struct Decisions<'a> {
+    /// The server gives unique-ids a second time: one is listed of which every message had gone. Where unique-ids are
+    /// counted, that shows that messages have moved up, and each decision may be about another message.
+    pub(super) are_void: bool,
+    /// The unique-ids that several messages are listed with: any of these may be a new one.
+    shared: HashSet<&'a UniqueId>,
+}
+
+impl<'a> Decisions<'a> {
+    pub(super) fn of(maildrop: &'a Maildrop, state: &UidState) -> Self {
+        if state.skipped().next().is_none() {
+            return Self::default();
+        }
+        let names = || maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref());
+        let was_given_before = |unique_id: &UniqueId| {
+            !state.ids_of(unique_id).is_empty() && state.with_unique_id(unique_id).all(Entry::was_gone)
+        };
+        let mut once = HashSet::new();
+        let shared = names().filter(|unique_id| !once.insert(*unique_id)).collect();
+        Self { are_void: names().any(was_given_before), shared }
+    }
+
+    /// Whether a message is listed with a unique-id that others have, too.
+    pub(super) fn is_shared(&self, listed: &Listed) -> bool {
+        listed.unique_id.as_ref().is_some_and(|unique_id| self.shared.contains(unique_id))
+    }
+}
+
 impl Skipping<'_> {
     /// Decides what to do with a new message. Without TOP, only messages skipped earlier on this host are left.
-    pub(super) fn judge(&self, listed: &Listed, state: &UidState, policy: &Policy) -> Verdict {
-        let is_recorded = |one: &ListedAs| !policy.moved && state.is_skipped(one, self.rules);
-        if ListedAs::of(listed).is_some_and(|one| is_recorded(&one)) {
-            return Verdict::Skip { is_recorded: true };
+    pub(super) fn judge(
+        &self,
+        listed: &Listed,
+        state: &UidState,
+        decisions: &Decisions<'_>,
+        policy: &Policy,
+    ) -> Verdict {
+        let is_recorded = self.is_recorded(listed, state, decisions, policy);
+        if is_recorded && !decisions.is_shared(listed) {
+            return Verdict::Skip { is_recorded };
         }
         match self.judged.get(&listed.number) {
-            Some(true) => Verdict::Skip { is_recorded: false },
+            Some(true) => Verdict::Skip { is_recorded },
             Some(false) => Verdict::Fetch,
             None if policy.has_top => Verdict::Unknown,
             None => Verdict::Fetch,
         }
+    }
+
+    /// Whether it is on record that a message listed like this is skipped.
+    pub(super) fn is_recorded(
+        &self,
+        listed: &Listed,
+        state: &UidState,
+        decisions: &Decisions<'_>,
+        policy: &Policy,
+    ) -> bool {
+        let is_recorded = |one: ListedAs| state.is_skipped(&one, self.rules);
+        !policy.moved && !decisions.are_void && ListedAs::of(listed).is_some_and(is_recorded)
     }
 }

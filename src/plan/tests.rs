@@ -13,9 +13,11 @@ use crate::state::record::Record;
 mod comparing;
 mod evidence;
 mod forgetting;
+mod known_by_name;
 mod renumbering;
 mod shared_names;
 mod sizing;
+mod skipping;
 mod turns;
 
 const DAY: u64 = 86_400;
@@ -209,15 +211,6 @@ fn a_message_that_uidl_forgot_waits() {
     let listing = Maildrop { complete: false, ..maildrop(&[("a", 1), ("", 1)]) };
     let plan = decide(&listing, &state(vec![]), &KEEP, &[]);
     assert_eq!((retrieved(&plan), plan.unnamed.len()), (vec![1], 1));
-}
-
-#[test]
-fn what_another_program_fetched_is_known_by_its_unique_id() {
-    let mut imported = entry(1, "a", "", 1, 20);
-    (imported.origin, imported.fingerprint.header, imported.fingerprint.whole) = (Origin::Imported, None, None);
-    let remembered = state(vec![imported]);
-    assert!(retrieved(&decide(&maildrop(&[("a", 1)]), &remembered, &KEEP, &["A"])).is_empty());
-    assert!(retrieved(&decide(&maildrop(&[("a", 2)]), &remembered, &KEEP, &["A"])).is_empty());
 }
 
 /// Allows the deletion of the first message of a session.

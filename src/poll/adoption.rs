@@ -13,15 +13,17 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Account;
 use crate::client::Client;
 use crate::client::dates::dates;
+use crate::client::headers::{Shown, headers};
 use crate::client::in_step::InStep;
-use crate::client::listing::{look, open};
+use crate::client::listing::open;
 use crate::client::login::{CachedCapabilities, log_in};
-use crate::maildir::contents::Stored;
+use crate::maildir::contents::{BodySize, Stored};
 use crate::maildir::names::hash_of;
-use crate::message::Digest;
-use crate::plan::as_reported;
+use crate::message::{Digest, HeaderDigester};
 use crate::plan::maildrop::{Listed, Maildrop};
+use crate::plan::{as_reported, is_size};
 use crate::pop3::{MessageNumber, ReportedSize};
+use crate::routing::{HEADER_MOST, HeaderEnd};
 use crate::state::adopt::{Known, KnownBy};
 use crate::state::entries::{Fingerprint, UidState};
 
@@ -78,36 +80,48 @@ impl Visit {
         Ok((known, unknown.len().saturating_sub(dates.len())))
     }
 
-    /// Returns those that a Maildir has, found by the hash of the unique-id in our own file names if the size is the
-    /// same, too, or else by a strong header, which is requested. If a Maildir has fewer messages with a header than
-    /// are listed, any of them may be missing from it: none is returned.
+    /// Returns those that a Maildir has. Each needs evidence from the server: a strong header, which is requested, and a
+    /// file with the same one whose name has the hash of the unique-id and that has the listed size, or whose body has
+    /// the size of the listed one's. If a Maildir has fewer such files without the unique-id than are listed, any of
+    /// these may be missing from it: none is returned.
     ///
     /// # Errors
     /// Those of the session.
     pub async fn in_maildir(&mut self, state: &UidState, stored: Vec<Stored>) -> Result<Vec<Known>, PollError> {
         let mut files = Files::new(stored);
+        let unknown: Vec<Listed> = self.unknown(state).cloned().collect();
+        let shown = if files.is_empty() { HashMap::new() } else { self.headers(&unknown).await? };
         let (mut known, mut rest) = (Vec::new(), Vec::new());
-        for listed in self.unknown(state) {
-            match files.take_by_name(listed) {
+        for (listed, shown) in unknown.iter().filter_map(|listed| Some((listed, shown.get(&listed.number)?))) {
+            match files.take_by_name(listed, shown.digest) {
                 Some(stored) => known.extend(adopted(listed, Some(stored.header), Some(stored.whole))),
-                None => rest.push(listed.clone()),
+                None => rest.extend(shown.body_of(listed).map(|body| (listed, (shown.digest, body)))),
             }
         }
-        if files.left() > 0 && !rest.is_empty() {
-            let numbers: Vec<MessageNumber> = rest.iter().map(|listed| listed.number).collect();
-            let headers = look(&mut self.client, &self.maildrop, &numbers).await?;
-            let shown = |listed: &Listed| headers.get(&listed.number).copied().filter(|header| header.is_strong());
-            let mut alike: HashMap<Digest, usize> = HashMap::new();
-            rest.iter().filter_map(shown).for_each(|header| *alike.entry(header).or_default() += 1);
-            alike.retain(|header, count| *count <= files.left_with(header));
-            for listed in &rest {
-                let header = shown(listed).filter(|header| alike.contains_key(header));
-                if let Some(stored) = header.and_then(|header| files.take_by_header(header, listed)) {
-                    known.extend(adopted(listed, Some(stored.header), Some(stored.whole)));
-                }
+        let mut alike: HashMap<_, usize> = HashMap::new();
+        rest.iter().for_each(|(_, same)| *alike.entry(*same).or_default() += 1);
+        alike.retain(|same, count| *count <= files.left_with(same));
+        for (listed, same) in rest.into_iter().filter(|(_, same)| alike.contains_key(same)) {
+            if let Some(stored) = files.take_by_header(&same) {
+                known.extend(adopted(listed, Some(stored.header), Some(stored.whole)));
             }
         }
         Ok(known)
+    }
+
+    /// Requests the headers of these messages, and returns the strong ones.
+    async fn headers(&mut self, listed: &[Listed]) -> Result<HashMap<MessageNumber, SeenHeader>, PollError> {
+        let numbers: Vec<MessageNumber> = listed.iter().map(|listed| listed.number).collect();
+        let in_step = InStep::behind_headers(&self.maildrop, numbers.last().copied());
+        let mut seen = HashMap::with_capacity(numbers.len());
+        let each = |number, shown: Shown<'_>| {
+            let header = if let Shown::Header(header) = shown { SeenHeader::of(header) } else { return };
+            if header.digest.is_strong() {
+                seen.insert(number, header);
+            }
+        };
+        headers(&mut self.client, &numbers, HEADER_MOST, Some(in_step), each).await?;
+        Ok(seen)
     }
 
     /// Ends the session.
@@ -121,6 +135,50 @@ impl Visit {
 fn adopted(listed: &Listed, header: Option<Digest>, whole: Option<Digest>) -> Option<Known> {
     let fingerprint = Fingerprint { reported_size: listed.reported_size, header, whole };
     Some(Known { unique_id: listed.unique_id.clone()?, known_by: KnownBy::User, fingerprint, fetched_at: None })
+}
+
+/// A header that the server showed.
+#[derive(Debug, Clone, Copy)]
+struct SeenHeader {
+    digest: Digest,
+    /// Its octets, the empty line included.
+    octets: u64,
+    /// Its lines, the empty one included.
+    lines: u64,
+}
+
+impl SeenHeader {
+    fn of(shown: &[u8]) -> Self {
+        let mut digester = HeaderDigester::default();
+        digester.update(shown);
+        // A server may leave out the empty line.
+        let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
+        let lines = memchr::memchr_iter(b'\n', shown.get(..end).unwrap_or_default()).count();
+        let count = |octets: usize| u64::try_from(octets).unwrap_or(u64::MAX);
+        Self { digest: digester.finish(), octets: count(end).saturating_add(2), lines: count(lines).saturating_add(1) }
+    }
+
+    /// Returns the size of the listed message's body, in the two ways of counting; None if its size says nothing.
+    fn body_of(&self, listed: &Listed) -> Option<Sizes> {
+        let size = listed.reported_size.filter(|size| is_size(*size))?.get();
+        let stored = size.checked_sub(self.octets.saturating_sub(self.lines))?;
+        Some(Sizes { on_wire: size.checked_sub(self.octets), stored })
+    }
+}
+
+/// The size of a body according to the size that the server lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Sizes {
+    /// In octets, if the server counts as RFC 1939 says.
+    on_wire: Option<u64>,
+    /// In octets, if the server counts LF alone.
+    stored: u64,
+}
+
+impl Sizes {
+    fn is_of(&self, body: BodySize) -> bool {
+        self.on_wire == Some(body.on_wire.get()) || self.stored == body.stored.get()
+    }
 }
 
 /// The files of a Maildir; each matches at most one message.
@@ -142,39 +200,37 @@ impl Files {
         Self { all: stored.into_iter().map(Some).collect(), by_name, by_header }
     }
 
-    fn left(&self) -> usize {
-        self.all.iter().flatten().count()
+    fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
-    /// Takes the file with the hash of the unique-id in its name. Hashes may collide, so the size has to be the same as
-    /// well.
-    fn take_by_name(&mut self, listed: &Listed) -> Option<Stored> {
-        let key = (hash_of(listed.unique_id.as_ref()?), listed.reported_size.filter(|size| !size.is_zero())?);
-        Self::take(&mut self.all, self.by_name.get_mut(&key)?)
-    }
-
-    /// Takes a file with this header. One shorter than the listed message has at most a part of it; longer ones are
-    /// accepted because other programs add header fields.
-    fn take_by_header(&mut self, header: Digest, listed: &Listed) -> Option<Stored> {
-        let least = listed.reported_size.unwrap_or_default();
-        let is_whole =
-            |at: &usize| matches!(self.all.get(*at), Some(Some(one)) if as_reported(one.size_on_wire) >= least);
-        let at = *self.by_header.get(&header)?.iter().find(|at| is_whole(at))?;
+    /// Takes the file with this header and the hash of the unique-id in its name. Hashes may collide, and the server may
+    /// have given the unique-id to another message, so the size has to be the same as well.
+    fn take_by_name(&mut self, listed: &Listed, header: Digest) -> Option<Stored> {
+        let size = listed.reported_size.filter(|size| !size.is_zero())?;
+        let places = self.by_name.get(&(hash_of(listed.unique_id.as_ref()?), size))?;
+        let has_header = |at: &&usize| matches!(self.all.get(**at), Some(Some(one)) if one.header == header);
+        let at = *places.iter().find(has_header)?;
         self.all.get_mut(at)?.take()
     }
 
-    /// Returns how many files with a header are left.
-    fn left_with(&self, header: &Digest) -> usize {
-        let places = self.by_header.get(header).map_or(&[][..], Vec::as_slice);
-        places.iter().filter(|at| self.all.get(**at).is_some_and(Option::is_some)).count()
+    /// Takes a file with this header and a body of this size. The file may be longer: other programs add header fields.
+    fn take_by_header(&mut self, same: &(Digest, Sizes)) -> Option<Stored> {
+        let at = self.with_header(same).next()?;
+        self.all.get_mut(at)?.take()
     }
 
-    fn take(all: &mut [Option<Stored>], places: &mut Vec<usize>) -> Option<Stored> {
-        while let Some(at) = places.pop() {
-            if let Some(stored) = all.get_mut(at).and_then(Option::take) {
-                return Some(stored);
-            }
-        }
-        None
+    /// Returns how many such files are left.
+    fn left_with(&self, same: &(Digest, Sizes)) -> usize {
+        self.with_header(same).count()
+    }
+
+    fn with_header(&self, (header, body): &(Digest, Sizes)) -> impl Iterator<Item = usize> {
+        let places = self.by_header.get(header).map_or(&[][..], Vec::as_slice).iter().copied();
+        places.filter(|at| self.all.get(*at).and_then(Option::as_ref).is_some_and(|one| body.is_of(one.body)))
     }
 }
+
+#[cfg(test)]
+#[path = "adoption_tests.rs"]
+mod tests;

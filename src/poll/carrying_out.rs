@@ -43,7 +43,8 @@ impl Poll {
         maildrop: &Arc<Maildrop>,
         Planned { mut plan, expected, looked_at }: Planned,
     ) -> Result<(Work, Ended), PollError> {
-        let newly_skipped = !plan.newly_skipped.is_empty();
+        // Void decisions that are made again are no progress.
+        let newly_skipped = !plan.newly_skipped.is_empty() && !plan.skips_are_void;
         self.note_listing(state, maildrop, &mut plan).await?;
         let all_new =
             plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty() && plan.skipped.is_empty();
@@ -120,7 +121,7 @@ impl Poll {
         let (absent, present) = (std::mem::take(&mut plan.absent), std::mem::take(&mut plan.present));
         let (resized, renamed) = (std::mem::take(&mut plan.resized), std::mem::take(&mut plan.renamed));
         let (respelt, fingerprinted) = (std::mem::take(&mut plan.respelt), std::mem::take(&mut plan.fingerprinted));
-        let skipped = std::mem::take(&mut plan.newly_skipped);
+        let (skipped, skips_are_void) = (std::mem::take(&mut plan.newly_skipped), plan.skips_are_void);
         let account = self.account.clone();
         let maildrop = Arc::clone(maildrop);
         let recognised = is_moved(state.read()?, &account).then(|| plan.known_entries.clone());
@@ -129,7 +130,7 @@ impl Poll {
                 store.record_host(&account, &recognised)?;
             }
             store.record_quarantine_over(over_with(&maildrop, store.state()))?;
-            let no_longer_skipped = gone_of_skipped(&maildrop, store.state());
+            let no_longer_skipped = no_longer_skipped(&maildrop, store.state(), skips_are_void);
             store.record_skipped(skipped, account.routing.digest(), no_longer_skipped)?;
             store.record_renamed(renamed)?;
             store.record_renamed(respelt)?;
@@ -239,8 +240,12 @@ fn over_with(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
     state.quarantines().map(|(one, _)| one).filter(|one| !is_there(one)).cloned().collect()
 }
 
-/// Returns the messages that a rule left on the server and that are gone, if the listing can tell.
-fn gone_of_skipped(maildrop: &Maildrop, state: &UidState) -> Vec<ListedAs> {
+/// Returns the messages that a rule left on the server and of which this can no longer be said: they are gone, if the
+/// listing can tell, or the decisions are void.
+fn no_longer_skipped(maildrop: &Maildrop, state: &UidState, are_void: bool) -> Vec<ListedAs> {
+    if are_void {
+        return state.skipped().cloned().collect();
+    }
     if !maildrop.complete || state.skipped().next().is_none() {
         return Vec::new();
     }

@@ -63,7 +63,9 @@ impl Known {
 }
 
 impl Store {
-    /// Records messages as known; those already known stay as they are. Durable when this returns. Blocks.
+    /// Records messages as known; those already known stay as they are. Another program's record has each unique-id
+    /// once; what the user said was read from a listing, which may have several messages under one. Durable when this
+    /// returns. Blocks.
     ///
     /// Returns how many were new.
     ///
@@ -73,11 +75,11 @@ impl Store {
         let mut taken = HashSet::new();
         let (wall, trusted) = (self.mark().reading.wall, self.mark().trusted);
         let mut records = Vec::new();
-        for (known, id) in messages
-            .into_iter()
-            .filter(|known| self.state().ids_of(&known.unique_id).is_empty() && taken.insert(known.unique_id.clone()))
-            .zip(self.state().next_id().and_those_behind())
-        {
+        let is_new = |known: &Known| {
+            let is_another = known.known_by == KnownBy::User || taken.insert(known.unique_id.clone());
+            is_another && self.state().ids_of(&known.unique_id).is_empty()
+        };
+        for (known, id) in messages.into_iter().filter(is_new).zip(self.state().next_id().and_those_behind()) {
             records.push(Record::Entry(Entry {
                 id,
                 unique_id: Some(known.unique_id),

@@ -134,6 +134,19 @@ pub(super) fn uids_file(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.uids"))
 }
 
+/// Returns the instance ids of the other accounts' states in the state directory. Blocks.
+///
+/// # Errors
+/// Disk errors.
+pub(crate) fn instances_of_others(
+    disk: &dyn Disk,
+    dir: &Path,
+    account: &AccountName,
+) -> Result<HashSet<InstanceId>, StateError> {
+    let others = states_in(disk, dir)?.into_iter().filter(|name| name != account.as_str());
+    Ok(others.filter_map(|name| instance_in(disk, &uids_file(dir, &name))).collect())
+}
+
 /// Returns the instance id from the head of a state. A file that cannot be read is a matter for its own account.
 fn instance_in(disk: &dyn Disk, path: &Path) -> Option<InstanceId> {
     const HEAD: u64 = 8 << 10;

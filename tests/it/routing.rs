@@ -114,6 +114,49 @@ fn what_a_rule_skips_is_looked_at_once_and_stays_whatever_the_policy() {
     assert_eq!(mail_in(&env, "a"), ["one", "three", "two"]);
 }
 
+/// A message under this unique-id that a rule leaves on the server, or not; all have the same size.
+fn alike(unique_id: &str, name: &str, is_unwanted: bool) -> Message {
+    let subject = if is_unwanted { "Unsubscribe" } else { "Hello there" };
+    Message { uid: unique_id.to_owned(), ..message(name, &format!("Subject: {subject}")) }
+}
+
+#[test]
+fn a_decision_to_skip_is_not_about_others_that_share_the_unique_id() {
+    let maildrop = Maildrop::new(vec![alike("x", "bad1", true)]);
+    let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES).deleting()]);
+    env.fetch().expect(0).says("1 left there by a rule");
+    maildrop.change(|contents| contents.messages.push(alike("x", "new1", false)));
+    env.fetch().expect(0).says("1 new message");
+    maildrop.change(|contents| contents.messages.push(alike("y", "bad2", true)));
+    maildrop.change(|contents| contents.messages.push(alike("y", "bad3", true)));
+    env.fetch().expect(0);
+    (0..2).for_each(|_| drop(env.fetch().expect(0).says("nothing new")));
+    // One of two is another one, and the listing is the same.
+    maildrop.change(|contents| drop(contents.messages.remove(1)));
+    maildrop.change(|contents| contents.messages.push(alike("y", "new2", false)));
+    env.fetch().expect(0).says("1 new message");
+    let mail = mail_in(&env, "a");
+    assert!(["new1", "new2"].iter().all(|new| mail.iter().filter(|name| name == new).count() == 1), "{mail:?}");
+    assert!(!mail.iter().any(|name| ["bad2", "bad3"].contains(&name.as_str())), "{mail:?}");
+}
+
+#[test]
+fn a_decision_to_skip_is_not_about_what_moves_up_to_its_number() {
+    for most in [1, 100] {
+        let first = vec![alike("", "new1", false), alike("", "bad1", true), alike("", "new2", false)];
+        let maildrop = Maildrop::with(first, |behaviour| behaviour.counts = true);
+        let account = mailbox(&maildrop, RULES).deleting().set("max_messages_per_session", most.to_string());
+        let env = TestEnv::in_memory(&[account]);
+        env.fetch().expect(0);
+        maildrop.change(|contents| contents.messages.push(alike("", "new3", false)));
+        (0..2).for_each(|_| drop(env.fetch().expect(0)));
+        let mail = mail_in(&env, "a");
+        for new in ["new1", "new2", "new3"] {
+            assert_eq!(mail.iter().filter(|name| *name == new).count(), 1, "{most} {mail:?}");
+        }
+    }
+}
+
 /// A duplicate answer to TOP, or a line before the answer, shifts the following headers by one message.
 #[test]
 fn headers_that_are_out_of_step_leave_nothing_on_the_server() {
