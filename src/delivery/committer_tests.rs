@@ -162,7 +162,7 @@ fn committer(disk: Arc<dyn Disk>, to: Destinations) -> Committer<Arrival, impl F
 
 /// A message as its sync ends.
 fn synced(written: Written<Arrival>) -> Synced<Arrival> {
-    stage(&RealDisk, vec![((Places::one(OWN), None), written)]).remove(0)
+    stage(&RealDisk, vec![((DestinationIndexes::one(OWN), None), written)]).remove(0)
 }
 
 #[test]
@@ -172,8 +172,8 @@ fn what_was_written_behind_a_failed_sync_is_retrieved_again() {
     let failed =
         NotWritten { dir: delivery.to.at(OWN).maildir.tmp().path().to_owned(), source: io::Error::other("lost") };
     let mut committer = committer(Arc::new(RealDisk), delivery.to);
-    committer.written.push((Places::one(OWN), waits));
-    committer.on_synced(vec![synced(good), ((Places::one(OWN), None), Err(failed))]);
+    committer.written.push((DestinationIndexes::one(OWN), waits));
+    committer.on_synced(vec![synced(good), ((DestinationIndexes::one(OWN), None), Err(failed))]);
     assert!(committer.error.is_some());
     assert_eq!((committer.staged.len(), committer.written.len()), (1, 0), "what was synced is delivered, nothing else");
 }
@@ -183,8 +183,8 @@ fn nothing_is_committed_behind_a_batch_that_failed() {
     let delivery = Delivery::new();
     let [synced_before, waits, syncing] = ["a", "b", "c"].map(|name| delivery.written(name, false));
     let mut committer = committer(Arc::new(RealDisk), delivery.to);
-    committer.staged.push((Places::one(OWN), synced(synced_before).1.unwrap()));
-    committer.written.push((Places::one(OWN), waits));
+    committer.staged.push((DestinationIndexes::one(OWN), synced(synced_before).1.unwrap()));
+    committer.written.push((DestinationIndexes::one(OWN), waits));
     let mut outcome = Outcome { safe: Vec::new(), result: Ok(DirSync::Synced), failed: Vec::new() };
     outcome.fails(OWN, StateError::maildir_replaced(Path::new("m")).into());
     committer.on_batch_end(outcome);
