@@ -176,6 +176,7 @@ impl<'a> PlanInput<'a> {
         if let Some(renumbered) = Renumbered::of(self.maildrop, self.state, policy, &matching, turn) {
             let recognised = renumbered.recognise(seen);
             plan.unrecognisable = renumbered.unrecognisable(policy, seen, recognised.len());
+            plan.vanished = renumbered.by_bytes(policy, &recognised);
             let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
             plan.renamed = renamed.flatten().collect();
             matching.adopt(recognised);

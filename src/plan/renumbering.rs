@@ -6,6 +6,9 @@
 //! among these, of all. A message with a remembered strong header and the remembered size keeps its entry under the new
 //! unique-id; only the rest is new. A weak header identifies nothing: six alert messages removed by webmail and six new
 //! ones would look like a migration.
+//!
+//! What no header shows is retrieved, and all of its bytes are compared with those of the vanished messages: the same
+//! bytes with a strong header are the same message. Only where no bytes are remembered either is the user asked.
 
 use std::collections::{HashMap, HashSet};
 
@@ -26,9 +29,12 @@ const LEAST: usize = 5;
 /// without any is practically impossible by chance (e^-20).
 const EXPECTED: usize = 20;
 
-/// Without TOP, how many possible duplicates justify stopping to ask the user. For fewer it would be out of proportion,
-/// since no mail comes until somebody has answered.
+/// How many possible duplicates justify stopping to ask the user. For fewer it would be out of proportion, since no mail
+/// comes until somebody has answered.
 const WORTH_ASKING: usize = 10;
+
+/// The most vanished messages whose bytes are compared with those of unknown ones. Each costs some 200 bytes of memory.
+const MOST_COMPARED: usize = 100_000;
 
 /// A maildrop that may have been renumbered.
 pub(super) struct Renumbered<'a> {
@@ -62,7 +68,10 @@ impl<'a> Renumbered<'a> {
         unknown.sort_by_key(|listed| listed.number);
         let expected = policy.moved || policy.renumbered;
         let least = if expected { 1 } else { LEAST };
-        if !maildrop.complete || unknown.len() < least || (!expected && unknown.len() < matching.known.len()) {
+        // Without TOP a session may break when most messages have been recognised by their bytes; they are in doubt.
+        let is_settled = |(_, entry): &&(&Listed, &Entry)| policy.has_top || !entry.doubt;
+        let settled = || matching.known.iter().filter(is_settled).count();
+        if !maildrop.complete || unknown.len() < least || (!expected && unknown.len() < settled()) {
             return None;
         }
         let found: HashSet<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
@@ -130,16 +139,44 @@ impl<'a> Renumbered<'a> {
         if is_coincidence && !self.expected { Vec::new() } else { pairs }
     }
 
-    /// Returns how many messages may be retrieved a second time because no header can be compared, or 0 if they are too
-    /// few to ask the user about or the suspicion is too weak.
+    /// Returns the vanished entries, in order, that unknown messages may turn out to be by all of their bytes. Only a
+    /// strong header shows that two messages with the same bytes are one: a device may send an alarm twice.
+    pub(super) fn by_bytes(&self, policy: &Policy, recognised: &[(&Listed, &Entry)]) -> Vec<EntryId> {
+        // The sample held no remembered message, so the rest is new.
+        if self.shows_headers(policy) && recognised.is_empty() {
+            return Vec::new();
+        }
+        let found: HashSet<EntryId> = recognised.iter().map(|(_, entry)| entry.id).collect();
+        let sizes: HashSet<Option<ReportedSize>> = self.unknown.iter().map(|listed| listed.reported_size).collect();
+        let may_fit = |size: Option<ReportedSize>| size.is_none() || sizes.contains(&None) || sizes.contains(&size);
+        let is_one = |entry: &&&Entry| {
+            let is_remembered = entry.fingerprint.whole.is_some() && strong_header(entry).is_some();
+            is_remembered && may_fit(entry.fingerprint.reported_size) && !found.contains(&entry.id)
+        };
+        // The youngest are the likeliest to be there.
+        let mut ids: Vec<EntryId> =
+            self.lost.iter().rev().filter(is_one).take(MOST_COMPARED).map(|entry| entry.id).collect();
+        ids.reverse();
+        ids
+    }
+
+    /// Whether the server shows headers by which vanished messages can be recognised.
+    fn shows_headers(&self, policy: &Policy) -> bool {
+        policy.has_top && self.lost.iter().any(|entry| strong_header(entry).is_some())
+    }
+
+    /// Returns how many messages may be retrieved a second time because nothing can be compared, neither headers nor
+    /// bytes, or 0 if they are too few to ask the user about or the suspicion is too weak.
     pub(super) fn unrecognisable(&self, policy: &Policy, seen: &Seen, recognised: usize) -> usize {
-        let comparable = policy.has_top && self.lost.iter().any(|entry| strong_header(entry).is_some());
-        let doubtful = match comparable {
+        let nothing_remembered = self.lost.iter().filter(|entry| entry.fingerprint.whole.is_none()).count();
+        let untold = nothing_remembered.max(self.lost.len().saturating_sub(MOST_COMPARED));
+        let doubtful = match self.shows_headers(policy) {
             // The sample held no remembered message, so the rest is new.
             true if recognised == 0 => 0,
             true => self.unknown.iter().filter(|listed| seen.get(&listed.number).is_none()).count(),
             false => self.unknown.len(),
         };
+        let doubtful = doubtful.min(untold);
         let serious = recognised > 0 || self.is_likely();
         if doubtful >= WORTH_ASKING && serious { doubtful } else { 0 }
     }

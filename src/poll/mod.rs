@@ -54,7 +54,7 @@ use crate::client::{ClientError, Redactor};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Sizes;
 use crate::plan::{IsolatedMessages, Pass, Verified};
-use crate::pop3::{MessageNumber, ReportedSize};
+use crate::pop3::{MessageNumber, ReportedSize, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
@@ -205,6 +205,8 @@ struct InSession {
     recognised: Vec<EntryId>,
     /// Those in `recognised` that were proven to be the same before the session broke.
     verified: Vec<Verified>,
+    /// The new unique-ids of those in `verified` that were remembered under others.
+    renamed: Vec<(EntryId, UniqueId)>,
     /// A size requested along with its message did not come.
     sizes_do_not_come: bool,
 }
@@ -363,7 +365,8 @@ impl Poll {
         first_entry: EntryId,
         state: &mut StateHandle,
     ) -> Result<(), PollError> {
-        let InSession { retrieved, short, unproven, recognised, verified, .. } = std::mem::take(&mut self.in_session);
+        let InSession { retrieved, short, unproven, recognised, mut verified, renamed, .. } =
+            std::mem::take(&mut self.in_session);
         // A server that sends unsolicited data may also have sent the response that seemed to prove the contrary.
         if broken.is_about_framing() || (unproven && short) {
             let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
@@ -371,6 +374,10 @@ impl Poll {
         } else if retrieved && matches!(broken.error, PollError::Client(_)) {
             // After any other error the poll ends, and the next one finds the doubt in the state.
             let unshown = move |store: &mut Store| {
+                // They stay in doubt, which tells the next poll that the server has renumbered its messages.
+                let moved: HashSet<EntryId> = renamed.iter().map(|(id, _)| *id).collect();
+                verified.retain(|one| !moved.contains(&one.entry()));
+                store.record_renamed(renamed)?;
                 store.record_verified(&verified)?;
                 doubt_unshown(store)
             };
