@@ -15,6 +15,7 @@ use std::collections::{HashMap, HashSet};
 use super::Policy;
 use super::matching::{Matching, Seen};
 use super::turns::Turn;
+use crate::account::RemovalPolicy;
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
@@ -139,18 +140,51 @@ impl<'a> Renumbered<'a> {
         if is_coincidence && !self.expected { Vec::new() } else { pairs }
     }
 
+    /// Gathers what suggests that unique-ids last for a session only, however few messages there are: nothing that is
+    /// listed is known.
+    pub(super) fn of_all(
+        maildrop: &Maildrop,
+        state: &'a UidState,
+        policy: &Policy,
+        matching: &Matching<'a>,
+        turn: impl Fn(&Listed) -> Turn,
+    ) -> Option<Self> {
+        let is_all_new = matching.known.is_empty() && matching.to_look_at.is_empty() && matching.to_compare.is_empty();
+        let policy = Policy { renumbered: true, ..*policy };
+        if is_all_new { Self::of(maildrop, state, &policy, matching, turn) } else { None }
+    }
+
+    /// Whether as many messages are listed in the sizes of those that have just vanished that the unique-ids may last for
+    /// a session only. `settled`: the entries that something else will tell.
+    pub(super) fn names_may_change(&self, recognised: &[(&Listed, &Entry)], settled: &[EntryId]) -> bool {
+        let found: HashSet<MessageNumber> = recognised.iter().map(|(listed, _)| listed.number).collect();
+        let told: HashSet<EntryId> =
+            recognised.iter().map(|(_, entry)| entry.id).chain(settled.iter().copied()).collect();
+        let unknown: Vec<&Listed> =
+            self.unknown.iter().copied().filter(|listed| !found.contains(&listed.number)).collect();
+        let is_open = |entry: &&Entry| {
+            entry.absent_since.is_none() && entry.fingerprint.whole.is_some() && !told.contains(&entry.id)
+        };
+        let vanished: Vec<&Entry> = self.lost.iter().copied().filter(is_open).collect();
+        let alike = same_sizes(&unknown, &vanished);
+        alike > 0 && alike * 2 >= unknown.len().min(vanished.len())
+    }
+
     /// Returns the vanished entries, in order, that unknown messages may turn out to be by all of their bytes. Only a
-    /// strong header shows that two messages with the same bytes are one: a device may send an alarm twice.
+    /// strong header shows that two messages with the same bytes are one: a device may send an alarm twice. If
+    /// unique-ids last for a session only, what has just vanished is no sign that somebody removed it. Then the same
+    /// bytes are enough, unless we may have removed it ourselves.
     pub(super) fn by_bytes(&self, policy: &Policy, recognised: &[(&Listed, &Entry)]) -> Vec<EntryId> {
-        // The sample held no remembered message, so the rest is new.
-        if self.shows_headers(policy) && recognised.is_empty() {
+        if self.is_refuted(policy, recognised) && !policy.names_change {
             return Vec::new();
         }
         let found: HashSet<EntryId> = recognised.iter().map(|(_, entry)| entry.id).collect();
         let sizes: HashSet<Option<ReportedSize>> = self.unknown.iter().map(|listed| listed.reported_size).collect();
         let may_fit = |size: Option<ReportedSize>| size.is_none() || sizes.contains(&None) || sizes.contains(&size);
         let is_one = |entry: &&&Entry| {
-            let is_remembered = entry.fingerprint.whole.is_some() && strong_header(entry).is_some();
+            let is_here = policy.names_change && entry.absent_since.is_none();
+            let may_be_same = is_here && (policy.removal == RemovalPolicy::Keep || !entry.doubt);
+            let is_remembered = entry.fingerprint.whole.is_some() && (strong_header(entry).is_some() || may_be_same);
             is_remembered && may_fit(entry.fingerprint.reported_size) && !found.contains(&entry.id)
         };
         // The youngest are the likeliest to be there.
@@ -158,6 +192,11 @@ impl<'a> Renumbered<'a> {
             self.lost.iter().rev().filter(is_one).take(MOST_COMPARED).map(|entry| entry.id).collect();
         ids.reverse();
         ids
+    }
+
+    /// Whether headers show that the messages are new: the sample held no remembered one.
+    pub(super) fn is_refuted(&self, policy: &Policy, recognised: &[(&Listed, &Entry)]) -> bool {
+        self.shows_headers(policy) && recognised.is_empty()
     }
 
     /// Whether the server shows headers by which vanished messages can be recognised.

@@ -63,6 +63,8 @@ pub struct Plan {
     pub fingerprinted: Vec<(EntryId, Digest)>,
     /// Entries that messages to retrieve under unknown unique-ids may turn out to be by their bytes, in order.
     pub vanished: Vec<EntryId>,
+    /// Whether the server's unique-ids may last for a session only: another listing would tell.
+    pub names_may_change: bool,
     /// How many of the messages to retrieve may have been retrieved before: the server seems to have renumbered its
     /// messages, and neither headers nor bytes can identify them.
     pub unrecognisable: usize,
@@ -116,6 +118,7 @@ impl Plan {
             present,
             renamed,
             vanished: _,
+            names_may_change: _,
             unrecognisable,
             has_top: _,
             forget,

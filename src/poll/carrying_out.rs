@@ -54,6 +54,7 @@ impl Poll {
             all_new: if all_new { maildrop.messages.len() } else { 0 },
             newly_skipped,
             compared: Vec::new(),
+            looks_again: false,
             gave_up: false,
             download_limit: None,
             clean: None,

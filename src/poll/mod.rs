@@ -18,6 +18,7 @@ pub(crate) mod credential;
 mod deletions;
 mod dialing;
 mod dry_run;
+mod earlier_listing;
 mod emitter;
 mod ending;
 mod incoming;
@@ -43,6 +44,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use context::{PollContext, PollOptions};
+use earlier_listing::EarlierListing;
 pub use error::PollError;
 use events::{AfterFailure, Observers, PollEvent};
 use report::LeftFor;
@@ -106,6 +108,9 @@ pub async fn poll(
         in_session: InSession::default(),
         unsyncable: false,
         has_recognised_renumbered: false,
+        names_change: false,
+        looked_again: false,
+        earlier: None,
         is_probe: false,
         has_probed: false,
         spool_is_full: false,
@@ -164,6 +169,12 @@ struct Poll {
     unsyncable: bool,
     /// Messages were recognised under new unique-ids.
     has_recognised_renumbered: bool,
+    /// The server's unique-ids last for a session only, as two listings showed.
+    names_change: bool,
+    /// A session was ended in favour of another one that shows whether they do.
+    looked_again: bool,
+    /// What that session listed, until the next one has been compared with it.
+    earlier: Option<EarlierListing>,
     /// The current session is held only to see whether there is more.
     is_probe: bool,
     /// Such a session was held: what is listed now may have been retrieved under other unique-ids.

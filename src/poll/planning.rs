@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Poll;
+use super::earlier_listing::EarlierListing;
 use super::error::PollError;
 use super::events::PollEvent;
 use super::report::Decision;
@@ -46,6 +47,8 @@ struct Given {
     first_looks: u32,
     /// What is known about messages that a rule may leave on the server.
     judging: Judging,
+    /// What the previous session listed, if this one is to show whether unique-ids last.
+    earlier: Option<EarlierListing>,
     /// The server may be asked for sizes along with the messages.
     takes_sizes_beside: bool,
     /// What to expect of messages whose sizes come along with them.
@@ -107,6 +110,13 @@ impl Given {
         if self.maildrop.sizes_put_off.is_none() {
             self.isolated.meet(&self.maildrop);
         }
+        // Sizes that were put off are asked for where anything has vanished.
+        if self.maildrop.sizes_put_off.is_none()
+            && let Some(earlier) = self.earlier.take()
+        {
+            self.policy.names_change = earlier.is_renamed_in(&self.maildrop);
+            self.policy.renumbered |= self.policy.names_change;
+        }
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
@@ -167,6 +177,7 @@ impl Poll {
             looks: 0,
             first_looks: 0,
             judging: Judging::by(&self.account.routing),
+            earlier: self.earlier.take(),
             takes_sizes_beside,
             expected: None,
         };
@@ -195,6 +206,7 @@ impl Poll {
             }
         };
         self.isolated = given.isolated;
+        self.names_change |= given.policy.names_change;
         if self.pass == Pass::Normal {
             self.isolated.wait(&plan.to_isolate);
         }
@@ -215,7 +227,8 @@ impl Poll {
             // A server without CAPA cannot announce TOP; trying it costs nothing.
             has_top: capabilities.is_none_or(Capabilities::top),
             moved: is_moved(store, &self.account),
-            renumbered: self.has_recognised_renumbered || self.has_probed,
+            renumbered: self.has_recognised_renumbered || self.has_probed || self.names_change,
+            names_change: self.names_change,
             pass: self.pass,
             ..account
         }

@@ -322,5 +322,27 @@ fn new_unique_ids_at_each_session_bring_nothing_again_and_again() {
         let env = TestEnv::new(&[account(&maildrop, false)]);
         env.fetch().expect(0).says("3 new messages");
         assert_same_mail(&env.mail(), &small_ones_stored(3));
+        env.fetch().expect(0).says("nothing new").says("; 3 renumbered");
+        assert_same_mail(&env.mail(), &small_ones_stored(3));
+    }
+}
+
+/// Two alarms are the same to the byte; the server makes new unique-ids in each session.
+#[test]
+fn where_unique_ids_last_for_a_session_only_the_same_bytes_are_enough() {
+    let alarm = |n: usize| format!("From: ups@x\r\nSubject: alarm\r\n\r\n{}.\r\n", n.min(7)).into_bytes();
+    for top in [true, false] {
+        let maildrop =
+            Maildrop::with((1..=8).map(|n| Message::new(&format!("u{n}"), &alarm(n))).collect(), |behaviour| {
+                behaviour.new_names = true;
+                behaviour.top = top;
+            });
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0).says("8 new messages");
+        (0..2).for_each(|_| _ = env.fetch().expect(0).says("nothing new").says("; 8 renumbered"));
+        assert_eq!(env.mail().len(), 8);
+        maildrop.change(|contents| contents.messages.push(Message::new("u9", &alarm(7))));
+        env.fetch().expect(0).says("1 new message ").says("; 8 renumbered");
+        assert_eq!(env.mail().len(), 9, "each that has vanished serves one message");
     }
 }

@@ -271,6 +271,50 @@ fn what_no_header_shows_is_compared_by_its_bytes() {
 }
 
 #[test]
+fn unique_ids_that_may_last_for_a_session_only_are_listed_again() {
+    let weak = || {
+        let mut weak = remembered(range(1, 3));
+        weak.iter_mut().for_each(|entry| entry.fingerprint.header = entry.fingerprint.header.map(Digest::weakened));
+        weak
+    };
+    let mut absent = weak();
+    absent.iter_mut().for_each(|entry| entry.absent_since = Some(NOW));
+    let mut removed = weak();
+    removed.iter_mut().for_each(|entry| (entry.removed, entry.absent_since) = (true, Some(NOW)));
+    for (why, known, listed, suspicious) in [
+        ("all of them", weak(), listing("new", range(1, 3)), true),
+        ("one more", weak(), listing("new", range(1, 4)), true),
+        ("so few, whatever headers show", remembered(range(1, 3)), listing("new", range(1, 3)), true),
+        ("headers show it", remembered(range(1, 9)), listing("new", range(1, 9)), false),
+        ("headers show others", remembered(range(1, 9)), listing("new", range(11, 19)), false),
+        ("other sizes", weak(), listing("new", range(11, 13)), false),
+        ("they vanished before", absent, listing("new", range(1, 3)), false),
+        ("we removed them", removed, listing("new", range(1, 3)), false),
+        ("one is known", weak(), listing("old", range(3, 3)), false),
+        ("nothing is remembered", vec![], listing("new", range(1, 3)), false),
+    ] {
+        let state = state(known);
+        assert_eq!(decided(&listed, &state, &KEEP).names_may_change, suspicious, "{why}");
+        let known_to = Policy { names_change: true, renumbered: true, ..KEEP };
+        assert!(!decided(&listed, &state, &known_to).names_may_change, "{why}");
+    }
+}
+
+#[test]
+fn where_unique_ids_last_for_a_session_only_bytes_alone_are_compared() {
+    let mut weak = remembered(range(1, 3));
+    weak.iter_mut().for_each(|entry| entry.fingerprint.header = entry.fingerprint.header.map(Digest::weakened));
+    weak[0].doubt = true;
+    weak[1].absent_since = Some(NOW);
+    let state = state(weak);
+    for (policy, compared) in [(KEEP, ids([1, 3]).to_vec()), (aged(200), ids([3])), (DELETE, ids([3]))] {
+        let policy = Policy { names_change: true, renumbered: true, max_messages: NonZeroU32::new(1), ..policy };
+        let plan = decided(&listing("new", range(1, 3)), &state, &policy);
+        assert_eq!((plan.vanished, plan.retrieve.len()), (compared, 3), "what we may have removed comes anew");
+    }
+}
+
+#[test]
 fn what_was_fetched_by_another_program_cannot_be_recognised() {
     let mut imported = remembered(range(1, 30));
     imported.iter_mut().for_each(|entry| entry.origin = Origin::Imported);
