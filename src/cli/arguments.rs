@@ -590,7 +590,7 @@ pub(super) struct Fetch {
     #[arg(long)]
     pub(super) accept_maildir: bool,
 
-    /// Where the server has renumbered its messages and does not show their headers: fetch them again
+    /// Where the server has renumbered its messages and nothing can show which they are: fetch them again
     #[arg(long)]
     pub(super) fetch_again: bool,
 }

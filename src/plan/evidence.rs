@@ -373,6 +373,11 @@ pub struct Remembered {
     /// Entries that are matched with another listed message of the same unique-id and size. Nothing has shown which
     /// message is which.
     taken_for_others: ByDigest,
+    /// Vanished entries, by the digest of all bytes: the server may list their messages under new unique-ids. They have
+    /// no unique-ids here. The oldest of those that are alike come last.
+    vanished: HashMap<Digest, Vec<Entry>>,
+    /// The entries taken out, if some have vanished: one of these may be under its old unique-id as well.
+    taken: HashSet<EntryId>,
 }
 
 /// Entries by unique-id and digest.
@@ -392,21 +397,41 @@ impl Remembered {
     /// Collects the entries that have a digest, and those matched with other messages of the same unique-ids.
     #[must_use]
     pub fn new(entries: impl Iterator<Item = Entry>, taken_for_others: impl Iterator<Item = Entry>) -> Self {
-        Self { by_digest: by_digest(entries), taken_for_others: by_digest(taken_for_others) }
+        Self {
+            by_digest: by_digest(entries),
+            taken_for_others: by_digest(taken_for_others),
+            vanished: HashMap::new(),
+            taken: HashSet::new(),
+        }
+    }
+
+    /// Adds vanished entries, the youngest first.
+    #[must_use]
+    pub fn with_vanished<'a>(mut self, entries: impl Iterator<Item = &'a Entry>) -> Self {
+        for entry in entries {
+            if let Some(whole) = entry.fingerprint.whole {
+                self.vanished.entry(whole).or_default().push(Entry { unique_id: None, ..entry.clone() });
+            }
+        }
+        self
     }
 
     /// Whether there is none, and never was.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_digest.is_empty() && self.taken_for_others.is_empty()
+        self.by_digest.is_empty() && self.taken_for_others.is_empty() && self.vanished.is_empty()
     }
 
     /// Takes out the entry that this message is, if it is one of them.
     pub fn take(&mut self, listed: &Listed, digests: Digests) -> Option<Entry> {
-        [digests.whole, digests.header].into_iter().find_map(|digest| {
+        let taken = &self.taken;
+        let entry = [digests.whole, digests.header].into_iter().find_map(|digest| {
             let alike = self.by_digest.get_mut(&(listed.unique_id.clone(), digest))?;
+            while alike.pop_if(|entry| taken.contains(&entry.id)).is_some() {}
             alike.pop_if(|entry| is_same(listed, digests, entry))
-        })
+        })?;
+        self.note_taken(entry.id);
+        Some(entry)
     }
 
     /// Takes out the entry that this message is although it was matched with another one. Only a strong header shows
@@ -416,11 +441,29 @@ impl Remembered {
         alike.pop_if(|entry| digests.header.is_strong() && is_same(listed, digests, entry))
     }
 
+    /// Takes out the vanished entry that this message is by all of its bytes, if it is one, under the message's
+    /// unique-id. Each serves one message: of two that are alike, where one has vanished, one is new.
+    pub fn take_vanished(&mut self, listed: &Listed, digests: Digests) -> Option<Entry> {
+        let unique_id = Some(listed.unique_id.clone()?);
+        let (taken, alike) = (&self.taken, self.vanished.get_mut(&digests.whole)?);
+        while alike.pop_if(|entry| taken.contains(&entry.id)).is_some() {}
+        let entry = alike.pop()?;
+        self.note_taken(entry.id);
+        Some(Entry { unique_id, ..entry })
+    }
+
+    fn note_taken(&mut self, entry: EntryId) {
+        if !self.vanished.is_empty() {
+            self.taken.insert(entry);
+        }
+    }
+
     /// Returns the entries left under unique-ids of which all messages were retrieved: these entries are not on the
     /// server.
     pub fn left_of<'a>(&'a self, stored: &'a HashSet<UniqueId>) -> impl Iterator<Item = EntryId> + 'a {
         let is_of = |unique_id: &Option<UniqueId>| unique_id.as_ref().is_some_and(|id| stored.contains(id));
         let left = self.by_digest.iter().filter(move |((unique_id, _), _)| is_of(unique_id));
-        left.flat_map(|(_, entries)| entries.iter().map(|entry| entry.id))
+        let ids = left.flat_map(|(_, entries)| entries.iter().map(|entry| entry.id));
+        ids.filter(|id| !self.taken.contains(id))
     }
 }

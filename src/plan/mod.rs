@@ -201,9 +201,19 @@ impl<'a> PlanInput<'a> {
         let turn = |listed: &Listed| self.turn(listed, policy);
         let mut matching = self.with_headers(seen).into_owned();
         let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
-        if let Some(renumbered) = Renumbered::of(self.maildrop, self.state, policy, &matching, turn) {
+        let everything = Renumbered::of_all(self.maildrop, self.state, policy, &matching, turn);
+        let renumbered = Renumbered::of(self.maildrop, self.state, policy, &matching, turn);
+        if renumbered.is_none() && !policy.names_change {
+            plan.names_may_change = everything.as_ref().is_some_and(|all| all.names_may_change(&[], &[]));
+        }
+        if let Some(renumbered) = renumbered {
             let recognised = renumbered.recognise(seen);
             plan.unrecognisable = renumbered.unrecognisable(policy, seen, recognised.len());
+            plan.vanished = renumbered.by_bytes(policy, &recognised);
+            plan.names_may_change = everything.is_some()
+                && !policy.names_change
+                && !renumbered.is_refuted(policy, &recognised)
+                && renumbered.names_may_change(&recognised, &plan.vanished);
             let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
             plan.renamed = renamed.flatten().collect();
             matching.adopt(recognised);
@@ -238,7 +248,7 @@ impl<'a> PlanInput<'a> {
         plan.skips_are_void = self.decisions().are_void;
         plan.skips_are_shared = plan.skipped.iter().any(|listed| self.decisions().is_shared(listed));
         // If unique-ids change with every session, only one that retrieves everything makes progress.
-        let most = policy.max_messages.filter(|_| plan.unrecognisable == 0);
+        let most = policy.max_messages.filter(|_| plan.unrecognisable == 0 && !policy.names_change);
         plan.order_and_limit(self.state, most, had_its_turn);
         if self.maildrop.complete {
             listed.extend(self.compared_under(&matching.to_compare));

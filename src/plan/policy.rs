@@ -20,6 +20,8 @@ pub struct Policy {
     pub moved: bool,
     /// Messages were recognised under new unique-ids earlier in this poll, so the rest may have been renumbered, too.
     pub renumbered: bool,
+    /// The server's unique-ids last for a session only, as two listings of this poll showed.
+    pub names_change: bool,
     /// Which messages this session handles.
     pub pass: Pass,
 }
@@ -35,6 +37,7 @@ impl Policy {
             has_top: true,
             moved: false,
             renumbered: false,
+            names_change: false,
             pass: Pass::Normal,
         }
     }

@@ -6,12 +6,16 @@
 //! among these, of all. A message with a remembered strong header and the remembered size keeps its entry under the new
 //! unique-id; only the rest is new. A weak header identifies nothing: six alert messages removed by webmail and six new
 //! ones would look like a migration.
+//!
+//! What no header shows is retrieved, and all of its bytes are compared with those of the vanished messages: the same
+//! bytes with a strong header are the same message. Only where no bytes are remembered either is the user asked.
 
 use std::collections::{HashMap, HashSet};
 
 use super::Policy;
 use super::matching::{Matching, Seen};
 use super::turns::Turn;
+use crate::account::RemovalPolicy;
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
@@ -26,9 +30,12 @@ const LEAST: usize = 5;
 /// without any is practically impossible by chance (e^-20).
 const EXPECTED: usize = 20;
 
-/// Without TOP, how many possible duplicates justify stopping to ask the user. For fewer it would be out of proportion,
-/// since no mail comes until somebody has answered.
+/// How many possible duplicates justify stopping to ask the user. For fewer it would be out of proportion, since no mail
+/// comes until somebody has answered.
 const WORTH_ASKING: usize = 10;
+
+/// The most vanished messages whose bytes are compared with those of unknown ones. Each costs some 200 bytes of memory.
+const MOST_COMPARED: usize = 100_000;
 
 /// A maildrop that may have been renumbered.
 pub(super) struct Renumbered<'a> {
@@ -62,7 +69,10 @@ impl<'a> Renumbered<'a> {
         unknown.sort_by_key(|listed| listed.number);
         let expected = policy.moved || policy.renumbered;
         let least = if expected { 1 } else { LEAST };
-        if !maildrop.complete || unknown.len() < least || (!expected && unknown.len() < matching.known.len()) {
+        // Without TOP a session may break when most messages have been recognised by their bytes; they are in doubt.
+        let is_settled = |(_, entry): &&(&Listed, &Entry)| policy.has_top || !entry.doubt;
+        let settled = || matching.known.iter().filter(is_settled).count();
+        if !maildrop.complete || unknown.len() < least || (!expected && unknown.len() < settled()) {
             return None;
         }
         let found: HashSet<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
@@ -130,16 +140,82 @@ impl<'a> Renumbered<'a> {
         if is_coincidence && !self.expected { Vec::new() } else { pairs }
     }
 
-    /// Returns how many messages may be retrieved a second time because no header can be compared, or 0 if they are too
-    /// few to ask the user about or the suspicion is too weak.
+    /// Gathers what suggests that unique-ids last for a session only, however few messages there are: nothing that is
+    /// listed is known.
+    pub(super) fn of_all(
+        maildrop: &Maildrop,
+        state: &'a UidState,
+        policy: &Policy,
+        matching: &Matching<'a>,
+        turn: impl Fn(&Listed) -> Turn,
+    ) -> Option<Self> {
+        let is_all_new = matching.known.is_empty() && matching.to_look_at.is_empty() && matching.to_compare.is_empty();
+        let policy = Policy { renumbered: true, ..*policy };
+        if is_all_new { Self::of(maildrop, state, &policy, matching, turn) } else { None }
+    }
+
+    /// Whether as many messages are listed in the sizes of those that have just vanished that the unique-ids may last for
+    /// a session only. `settled`: the entries that something else will tell.
+    pub(super) fn names_may_change(&self, recognised: &[(&Listed, &Entry)], settled: &[EntryId]) -> bool {
+        let found: HashSet<MessageNumber> = recognised.iter().map(|(listed, _)| listed.number).collect();
+        let told: HashSet<EntryId> =
+            recognised.iter().map(|(_, entry)| entry.id).chain(settled.iter().copied()).collect();
+        let unknown: Vec<&Listed> =
+            self.unknown.iter().copied().filter(|listed| !found.contains(&listed.number)).collect();
+        let is_open = |entry: &&Entry| {
+            entry.absent_since.is_none() && entry.fingerprint.whole.is_some() && !told.contains(&entry.id)
+        };
+        let vanished: Vec<&Entry> = self.lost.iter().copied().filter(is_open).collect();
+        let alike = same_sizes(&unknown, &vanished);
+        alike > 0 && alike * 2 >= unknown.len().min(vanished.len())
+    }
+
+    /// Returns the vanished entries, in order, that unknown messages may turn out to be by all of their bytes. Only a
+    /// strong header shows that two messages with the same bytes are one: a device may send an alarm twice. If
+    /// unique-ids last for a session only, what has just vanished is no sign that somebody removed it. Then the same
+    /// bytes are enough, unless we may have removed it ourselves.
+    pub(super) fn by_bytes(&self, policy: &Policy, recognised: &[(&Listed, &Entry)]) -> Vec<EntryId> {
+        if self.is_refuted(policy, recognised) && !policy.names_change {
+            return Vec::new();
+        }
+        let found: HashSet<EntryId> = recognised.iter().map(|(_, entry)| entry.id).collect();
+        let sizes: HashSet<Option<ReportedSize>> = self.unknown.iter().map(|listed| listed.reported_size).collect();
+        let may_fit = |size: Option<ReportedSize>| size.is_none() || sizes.contains(&None) || sizes.contains(&size);
+        let is_one = |entry: &&&Entry| {
+            let is_here = policy.names_change && entry.absent_since.is_none();
+            let may_be_same = is_here && (policy.removal == RemovalPolicy::Keep || !entry.doubt);
+            let is_remembered = entry.fingerprint.whole.is_some() && (strong_header(entry).is_some() || may_be_same);
+            is_remembered && may_fit(entry.fingerprint.reported_size) && !found.contains(&entry.id)
+        };
+        // The youngest are the likeliest to be there.
+        let mut ids: Vec<EntryId> =
+            self.lost.iter().rev().filter(is_one).take(MOST_COMPARED).map(|entry| entry.id).collect();
+        ids.reverse();
+        ids
+    }
+
+    /// Whether headers show that the messages are new: the sample held no remembered one.
+    pub(super) fn is_refuted(&self, policy: &Policy, recognised: &[(&Listed, &Entry)]) -> bool {
+        self.shows_headers(policy) && recognised.is_empty()
+    }
+
+    /// Whether the server shows headers by which vanished messages can be recognised.
+    fn shows_headers(&self, policy: &Policy) -> bool {
+        policy.has_top && self.lost.iter().any(|entry| strong_header(entry).is_some())
+    }
+
+    /// Returns how many messages may be retrieved a second time because nothing can be compared, neither headers nor
+    /// bytes, or 0 if they are too few to ask the user about or the suspicion is too weak.
     pub(super) fn unrecognisable(&self, policy: &Policy, seen: &Seen, recognised: usize) -> usize {
-        let comparable = policy.has_top && self.lost.iter().any(|entry| strong_header(entry).is_some());
-        let doubtful = match comparable {
+        let nothing_remembered = self.lost.iter().filter(|entry| entry.fingerprint.whole.is_none()).count();
+        let untold = nothing_remembered.max(self.lost.len().saturating_sub(MOST_COMPARED));
+        let doubtful = match self.shows_headers(policy) {
             // The sample held no remembered message, so the rest is new.
             true if recognised == 0 => 0,
             true => self.unknown.iter().filter(|listed| seen.get(&listed.number).is_none()).count(),
             false => self.unknown.len(),
         };
+        let doubtful = doubtful.min(untold);
         let serious = recognised > 0 || self.is_likely();
         if doubtful >= WORTH_ASKING && serious { doubtful } else { 0 }
     }

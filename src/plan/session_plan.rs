@@ -65,8 +65,12 @@ pub struct Plan {
     pub respelt: Vec<(EntryId, UniqueId)>,
     /// Entries known by their unique-ids alone until now, with the digests of their headers.
     pub fingerprinted: Vec<(EntryId, Digest)>,
+    /// Entries that messages to retrieve under unknown unique-ids may turn out to be by their bytes, in order.
+    pub vanished: Vec<EntryId>,
+    /// Whether the server's unique-ids may last for a session only: another listing would tell.
+    pub names_may_change: bool,
     /// How many of the messages to retrieve may have been retrieved before: the server seems to have renumbered its
-    /// messages, and no header identifies them.
+    /// messages, and neither headers nor bytes can identify them.
     pub unrecognisable: usize,
     /// Whether the server has TOP.
     pub has_top: bool,
@@ -119,6 +123,8 @@ impl Plan {
             resized,
             present,
             renamed,
+            vanished: _,
+            names_may_change: _,
             unrecognisable,
             has_top: _,
             forget,

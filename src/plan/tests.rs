@@ -100,6 +100,7 @@ const KEEP: Policy = Policy {
     has_top: true,
     moved: false,
     renumbered: false,
+    names_change: false,
     pass: Pass::Normal,
 };
 const DELETE: Policy = Policy { removal: RemovalPolicy::AfterDelivery, ..KEEP };

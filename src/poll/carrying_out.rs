@@ -55,6 +55,7 @@ impl Poll {
             all_new: if all_new { maildrop.messages.len() } else { 0 },
             newly_skipped,
             compared: Vec::new(),
+            looks_again: false,
             gave_up: false,
             download_limit: None,
             clean: None,
@@ -175,15 +176,8 @@ impl Poll {
         self.octets += retriever.done.octets;
         // The server may have closed the connection at, or not answered, a request for a single size.
         let broke = matches!(&retrieved, Err(PollError::Client(_)));
-        let recognised = retriever.done.known.iter().map(|(id, _)| *id).collect();
-        self.in_session = InSession {
-            retrieved: true,
-            short: retriever.done.any_shorter,
-            unproven: !retriever.in_step,
-            recognised,
-            verified: retriever.done.verified_so_far().to_vec(),
-            sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && broke,
-        };
+        self.has_recognised_renumbered |= !retriever.done.renamed.is_empty();
+        self.in_session = in_session(&retriever, broke);
         self.sizes_beside = std::mem::take(&mut retriever.sizes);
         let (not_skipped, long_headers) = (retriever.done.not_skipped, retriever.done.long_headers);
         if not_skipped + long_headers > 0 {
@@ -214,6 +208,19 @@ impl Poll {
         self.closed.left_some = are_named;
         let why = || PollError::contradiction("end a session", "what kept a message from its Maildir is not known");
         Err(self.closed.take().unwrap_or_else(why))
+    }
+}
+
+/// Returns what holds for the session of these retrievals; whether it `broke` at the server.
+fn in_session(retriever: &Retriever<'_>, broke: bool) -> InSession {
+    InSession {
+        retrieved: true,
+        short: retriever.done.any_shorter,
+        unproven: !retriever.in_step,
+        recognised: retriever.done.known.iter().map(|(id, _)| *id).collect(),
+        verified: retriever.done.verified_so_far().to_vec(),
+        renamed: retriever.done.renamed_so_far(),
+        sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && broke,
     }
 }
 

@@ -113,8 +113,10 @@ impl Poll {
         let comparison = Comparison::of(&retrieved, &of_other_size, state.read()?.state());
         let promised = marked.clone();
         let absent: Vec<EntryId> = retrieved.absent.clone();
+        let renamed = retrieved.renamed.clone();
         let before_quit = move |store: &mut Store| {
             store.record_shown()?;
+            store.record_renamed(renamed)?;
             comparison.record(store)?;
             store.record_absent(absent)?;
             // If the response to QUIT is lost, another message may take the place of one of these.

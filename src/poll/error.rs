@@ -43,7 +43,7 @@ pub enum PollError {
         /// The messages, if known.
         message: Option<Box<DoesNotFit>>,
     },
-    /// The server seems to have changed its unique-ids, and shows no headers to recognise its messages by.
+    /// The server seems to have changed its unique-ids, and nothing can be compared to recognise its messages by.
     Renumbered {
         /// The account.
         account: AccountName,
@@ -133,9 +133,9 @@ impl fmt::Display for PollError {
             }
             Self::Renumbered { messages, .. } => write!(
                 f,
-                "the server seems to have given every message another unique-id, and it does not show headers (TOP), \
-                 by which they could be recognised: {messages} messages could be fetched a second time. Nothing was \
-                 fetched"
+                "the server seems to have given every message another unique-id, and too little is remembered to \
+                 recognise all of them by their headers or their bytes: {messages} messages could be fetched a second \
+                 time. Nothing was fetched"
             ),
             Self::TooSlow { octets, window } => write!(
                 f,

@@ -117,6 +117,8 @@ pub enum PollEvent<'a> {
         listed: &'a Listed,
         /// Its entry.
         entry: EntryId,
+        /// It came under another unique-id then.
+        is_renumbered: bool,
     },
     /// It is in the Maildir.
     MessageDelivered {

@@ -18,6 +18,7 @@ pub(crate) mod credential;
 mod deletions;
 mod dialing;
 mod dry_run;
+mod earlier_listing;
 mod emitter;
 mod ending;
 mod incoming;
@@ -43,6 +44,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use context::{PollContext, PollOptions};
+use earlier_listing::EarlierListing;
 use error::DoesNotFit;
 pub use error::PollError;
 use events::{AfterFailure, Observers, PollEvent};
@@ -55,7 +57,7 @@ use crate::client::{ClientError, Redactor};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Sizes;
 use crate::plan::{IsolatedMessages, Pass, Verified};
-use crate::pop3::{MessageNumber, ReportedSize};
+use crate::pop3::{MessageNumber, ReportedSize, UniqueId};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
@@ -108,6 +110,9 @@ pub async fn poll(
         in_session: InSession::default(),
         unsyncable: false,
         has_recognised_renumbered: false,
+        names_change: false,
+        looked_again: false,
+        earlier: None,
         is_probe: false,
         has_probed: false,
         spool_is_full: false,
@@ -168,6 +173,12 @@ struct Poll {
     unsyncable: bool,
     /// Messages were recognised under new unique-ids.
     has_recognised_renumbered: bool,
+    /// The server's unique-ids last for a session only, as two listings showed.
+    names_change: bool,
+    /// A session was ended in favour of another one that shows whether they do.
+    looked_again: bool,
+    /// What that session listed, until the next one has been compared with it.
+    earlier: Option<EarlierListing>,
     /// The current session is held only to see whether there is more.
     is_probe: bool,
     /// Such a session was held: what is listed now may have been retrieved under other unique-ids.
@@ -213,6 +224,8 @@ struct InSession {
     recognised: Vec<EntryId>,
     /// Those in `recognised` that were proven to be the same before the session broke.
     verified: Vec<Verified>,
+    /// The new unique-ids of those in `verified` that were remembered under others.
+    renamed: Vec<(EntryId, UniqueId)>,
     /// A size requested along with its message did not come.
     sizes_do_not_come: bool,
 }
@@ -374,7 +387,8 @@ impl Poll {
         first_entry: EntryId,
         state: &mut StateHandle,
     ) -> Result<(), PollError> {
-        let InSession { retrieved, short, unproven, recognised, verified, .. } = std::mem::take(&mut self.in_session);
+        let InSession { retrieved, short, unproven, recognised, mut verified, renamed, .. } =
+            std::mem::take(&mut self.in_session);
         // A server that sends unsolicited data may also have sent the response that seemed to prove the contrary.
         if broken.is_about_framing() || (unproven && short) {
             let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
@@ -382,6 +396,10 @@ impl Poll {
         } else if retrieved && broken.may_be_followed() {
             // After any other error the poll ends, and the next one finds the doubt in the state.
             let unshown = move |store: &mut Store| {
+                // They stay in doubt, which tells the next poll that the server has renumbered its messages.
+                let moved: HashSet<EntryId> = renamed.iter().map(|(id, _)| *id).collect();
+                verified.retain(|one| !moved.contains(&one.entry()));
+                store.record_renamed(renamed)?;
                 store.record_verified(&verified)?;
                 doubt_unshown(store)
             };

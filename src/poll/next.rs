@@ -43,17 +43,21 @@ pub(super) enum Next {
 }
 
 impl Poll {
-    /// Waits until another session may begin. Returns the reason if that is left to the next poll.
-    pub(super) async fn wait_for_another(&mut self, state: &StateHandle) -> Result<Option<LeftFor>, PollError> {
+    /// Returns what the poll has done until now.
+    pub(super) fn so_far_now(&self, state: &StateHandle) -> SoFar {
         let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
-        let so_far = SoFar {
+        SoFar {
             time: self.begun.elapsed(),
             login_delay: self.so_far.login_delay.filter(|_| trusted),
             others_wait: watch::is_in_the_way() || watch::is_to_give_way(),
             lacks_room: !self.has_room(state),
             ..self.so_far
-        };
-        let delay = match another(&so_far) {
+        }
+    }
+
+    /// Waits until another session may begin. Returns the reason if that is left to the next poll.
+    pub(super) async fn wait_for_another(&mut self, state: &StateHandle) -> Result<Option<LeftFor>, PollError> {
+        let delay = match another(&self.so_far_now(state)) {
             Another::NextPoll(why) => return Ok(Some(why)),
             Another::After(delay) => delay,
         };
@@ -71,6 +75,9 @@ impl Poll {
     /// Decides what follows a session that ended in order; `more` says that the server may not have listed everything.
     pub(super) fn after(&mut self, ended: &Ended, progress: bool, more: bool) -> Next {
         let Ended { left, others, .. } = *ended;
+        if ended.looks_again {
+            return Next::Session(Pass::Normal);
+        }
         if self.pass == Pass::Isolated {
             self.tried.extend(self.isolated.had_its_turn());
         }

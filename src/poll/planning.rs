@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Poll;
+use super::earlier_listing::EarlierListing;
 use super::error::PollError;
 use super::events::PollEvent;
 use super::report::Decision;
@@ -48,6 +49,8 @@ struct Given {
     judging: Judging,
     /// Numbers and sizes of messages that went beyond their limits and are left alone for now.
     beyond_limits: HashSet<(MessageNumber, Option<ReportedSize>)>,
+    /// What the previous session listed, if this one is to show whether unique-ids last.
+    earlier: Option<EarlierListing>,
     /// The server may be asked for sizes along with the messages.
     takes_sizes_beside: bool,
     /// What to expect of messages whose sizes come along with them.
@@ -108,6 +111,13 @@ impl Given {
     fn step(&mut self, store: &Store) -> Step {
         if self.maildrop.sizes_put_off.is_none() {
             self.isolated.meet(&self.maildrop);
+        }
+        // Sizes that were put off are asked for where anything has vanished.
+        if self.maildrop.sizes_put_off.is_none()
+            && let Some(earlier) = self.earlier.take()
+        {
+            self.policy.names_change = earlier.is_renamed_in(&self.maildrop);
+            self.policy.renumbered |= self.policy.names_change;
         }
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
@@ -171,6 +181,7 @@ impl Poll {
             first_looks: 0,
             judging: Judging::by(&self.account.routing),
             beyond_limits: self.beyond_limits.left_alone(store.now().seconds()).collect(),
+            earlier: self.earlier.take(),
             takes_sizes_beside,
             expected: None,
         };
@@ -202,16 +213,23 @@ impl Poll {
         if maildrop.complete && maildrop.sizes_put_off.is_none() {
             self.beyond_limits.keep_listed(&maildrop.messages);
         }
+        self.names_change |= given.policy.names_change;
         if self.pass == Pass::Normal {
             self.isolated.wait(&plan.to_isolate);
         }
+        self.check_unrecognisable(&plan)?;
+        Ok(Planned { plan: *plan, expected: given.expected, looked_at: given.looked_at })
+    }
+
+    /// Leaves it to the user whether messages are fetched that nothing can tell from known ones.
+    fn check_unrecognisable(&self, plan: &Plan) -> Result<(), PollError> {
         if plan.unrecognisable > 0 && !self.options.fetch_again {
             return Err(PollError::Renumbered { account: self.account.name.clone(), messages: plan.unrecognisable });
         }
         if plan.unrecognisable == 0 && self.options.fetch_again && self.so_far.sessions == 1 {
             self.events.tell(&PollEvent::Needless(Decision::FetchAgain));
         }
-        Ok(Planned { plan: *plan, expected: given.expected, looked_at: given.looked_at })
+        Ok(())
     }
 
     /// Returns the policy for this session at this server.
@@ -222,7 +240,8 @@ impl Poll {
             // A server without CAPA cannot announce TOP; trying it costs nothing.
             has_top: capabilities.is_none_or(Capabilities::top),
             moved: is_moved(store, &self.account),
-            renumbered: self.has_recognised_renumbered || self.has_probed,
+            renumbered: self.has_recognised_renumbered || self.has_probed || self.names_change,
+            names_change: self.names_change,
             pass: self.pass,
             ..account
         }

@@ -48,10 +48,11 @@ impl Poll {
         plan: &mut Plan,
         deletions: &mut Deletions,
     ) -> Result<Retrieval, PollError> {
-        let account = self.account.clone();
+        let (account, disk) = (self.account.clone(), Arc::clone(&self.context.disk));
         let (most_files, other) = (self.context.most_files, self.options.other_maildir);
-        let (disk, promised) = (Arc::clone(&self.context.disk), Arc::clone(&self.context.promised_space));
+        let promised = Arc::clone(&self.context.promised_space);
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
+        let vanished = std::mem::take(&mut plan.vanished);
         let has_unique_ids = maildrop.has_unique_ids;
         let closed = self.closed.paths().clone();
         let shown = Shown::default();
@@ -66,7 +67,7 @@ impl Poll {
                 true => (store.sync_directory()?, Vec::new()),
                 false => sync_directories(&*disk, store, &account.maildir)?,
             };
-            let remembered = remembered(store.state(), &messages, &known, has_unique_ids);
+            let remembered = remembered(store.state(), &messages, (&known, &vanished), has_unique_ids);
             Ok::<_, PollError>((destinations, spaces, (synced, unsynced, unusable), messages, remembered))
         };
         let prepared = state.with("prepare the Maildir", prepare).await??;
@@ -197,8 +198,14 @@ fn most_free_space(
 const MOST_TAKEN_FOR_OTHERS: usize = 1000;
 
 /// Returns the entries that the messages to retrieve may turn out to be: those under their unique-ids, whether they were
-/// found in the listing (`known`, sorted) or not; if the server has no unique-ids, all entries without one.
-fn remembered(state: &UidState, messages: &[Listed], known: &[EntryId], has_unique_ids: bool) -> Remembered {
+/// found in the listing (`known`, sorted) or not; those that have `vanished` and may be listed under others; if the
+/// server has no unique-ids, all entries without one.
+fn remembered(
+    state: &UidState,
+    messages: &[Listed],
+    (known, vanished): (&[EntryId], &[EntryId]),
+    has_unique_ids: bool,
+) -> Remembered {
     let is_known = |entry: &&Entry| known.binary_search(&entry.id).is_ok();
     let unique_ids: HashSet<&UniqueId> = messages.iter().filter_map(|one| one.unique_id.as_ref()).collect();
     let (mut not_found, mut taken_for_others) = (Vec::new(), Vec::new());
@@ -209,6 +216,7 @@ fn remembered(state: &UidState, messages: &[Listed], known: &[EntryId], has_uniq
     }
     let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
     Remembered::new(not_found.into_iter().chain(nameless).cloned(), taken_for_others.into_iter().cloned())
+        .with_vanished(vanished.iter().rev().filter_map(|id| state.entry(*id)))
 }
 
 /// Whether the server reports sizes, now or when the remembered messages came: the hints would tell, but may be lost.

@@ -134,6 +134,8 @@ pub(super) struct Retrieved {
     pub(super) refused: Refusals,
     /// Entries that retrieved messages turned out to be, with their current listings.
     pub(super) known: Vec<(EntryId, Listed)>,
+    /// Those in `known` that were remembered under other unique-ids, with the new ones.
+    pub(super) renamed: Vec<(EntryId, UniqueId)>,
     /// Those in `known` that no size, now or before, proves complete.
     pub(super) without_size: HashSet<EntryId>,
     /// Those in `known` that are proven to be what the server has, in the order in which their bytes came.
@@ -198,6 +200,12 @@ impl Retrieved {
     /// Returns the entries proven before the session broke.
     pub(super) fn verified_so_far(&self) -> &[Verified] {
         self.verified.get(..self.verified_shown).unwrap_or_default()
+    }
+
+    /// Returns the new unique-ids of those.
+    pub(super) fn renamed_so_far(&self) -> Vec<(EntryId, UniqueId)> {
+        let verified: HashSet<EntryId> = self.verified_so_far().iter().map(Verified::entry).collect();
+        self.renamed.iter().filter(|(id, _)| verified.contains(id)).cloned().collect()
     }
 }
 

@@ -609,8 +609,16 @@ impl<'a> Retriever<'a> {
             self.others.extend(listed.unique_id.clone());
             found = remembered.take_from_another(listed, digests);
         }
+        let mut is_renumbered = false;
+        if found.is_none() {
+            found = remembered.take_vanished(listed, digests);
+            is_renumbered = found.is_some();
+        }
         let entry = found?;
-        self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id });
+        if is_renumbered {
+            self.done.renamed.extend(listed.unique_id.clone().map(|unique_id| (entry.id, unique_id)));
+        }
+        self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id, is_renumbered });
         self.done.known.push((entry.id, listed.clone()));
         self.done.verified.extend(Verified::after_comparison(received, &entry));
         let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);

@@ -172,6 +172,21 @@ impl ServerProfile {
         self.server.sizes_exact()
     }
 
+    /// Whether a session may be ended in favour of another one, only to see whether unique-ids last.
+    pub(super) fn may_look_again(&self) -> bool {
+        self.server.bears_second_looks(self.now)
+    }
+
+    /// Notes that such a session follows; until it is open, it counts as having failed.
+    pub(super) fn looks_again(&mut self) {
+        self.server.note_second_look(self.now, false);
+    }
+
+    /// Notes that it is open.
+    pub(super) fn looked_again(&mut self) {
+        self.server.note_second_look(self.now, true);
+    }
+
     /// Notes that a session ended in order.
     pub(super) fn ended_in_order(&mut self, ahead: bool, retrieved: bool) {
         self.server.note_in_order(ahead, retrieved, self.now);

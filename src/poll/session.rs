@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Poll;
 use super::another::{Another, SoFar, another};
 use super::dialing::Dialing;
+use super::earlier_listing::EarlierListing;
 use super::error::PollError;
 use super::events::PollEvent;
 use super::planning::{ListedNow, Planned};
@@ -23,6 +24,7 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::Entry;
 use crate::state::handle::StateHandle;
+use crate::watch;
 
 /// How a session ended in order.
 #[derive(Default)]
@@ -37,6 +39,8 @@ pub(super) struct Ended {
     pub(super) newly_skipped: bool,
     /// Entries whose messages were retrieved again and compared, with how these were listed.
     pub(super) compared: Vec<(EntryId, Listed)>,
+    /// It was ended in favour of another one that shows whether unique-ids last.
+    pub(super) looks_again: bool,
     /// The server refused so many messages in a row that no further one was requested.
     pub(super) gave_up: bool,
     /// The server's response when it gave no more messages for now.
@@ -113,6 +117,9 @@ impl Poll {
         password: &Secret,
     ) -> Result<Ended, Broken> {
         let opened = self.open(begun, state, profile, password).await?;
+        if self.earlier.is_some() {
+            profile.looked_again();
+        }
         let capabilities = opened.capabilities().cloned();
         self.note_login(&opened);
         let Opened { mut client, maildrop, digest, mut share, .. } = opened;
@@ -128,6 +135,9 @@ impl Poll {
         let done = match planned {
             Ok(Planned { mut plan, expected, looked_at }) => {
                 self.keep_within_spool(&mut plan).await;
+                if plan.names_may_change && self.may_look_again(profile, state) {
+                    return Ok(self.look_again(client, profile, &maildrop).await);
+                }
                 let sizes = std::mem::replace(&mut self.sizes, maildrop.sizes());
                 if self.is_the_same_again(&plan, &maildrop, &sizes, state) {
                     return Ok(self.leave_what_came_before(client, &plan).await);
@@ -186,6 +196,27 @@ impl Poll {
     async fn leave_what_came_before(&self, client: Client, plan: &Plan) -> Ended {
         self.quit_in_order(client).await;
         Ended { left: plan.retrieve.len() + plan.postponed, ..Ended::default() }
+    }
+
+    /// Whether the poll may hold another session now that shows whether unique-ids last. If not, what is listed is
+    /// fetched: at worst a second time.
+    fn may_look_again(&self, profile: &ServerProfile, state: &StateHandle) -> bool {
+        let is_first = !self.looked_again && self.so_far.messages == 0 && self.pass == Pass::Normal;
+        is_first
+            && !self.options.dry_run
+            && !watch::is_to_give_way()
+            && profile.may_look_again()
+            && matches!(another(&self.so_far_now(state)), Another::After(_))
+    }
+
+    /// Ends a session in favour of another one that shows whether unique-ids last.
+    async fn look_again(&mut self, client: Client, profile: &mut ServerProfile, maildrop: &Maildrop) -> Ended {
+        self.earlier = Some(EarlierListing::of(maildrop));
+        self.looked_again = true;
+        // Until that session is open: a server may bear no second one so soon.
+        profile.looks_again();
+        self.quit_in_order(client).await;
+        Ended { looks_again: true, ..Ended::default() }
     }
 
     async fn open_maildrop(

@@ -35,6 +35,9 @@ const FAILED_LOGINS_FOR: u64 = 7 * 86_400;
 /// the device in between that dropped it may be replaced.
 const CLASSICAL_FOR: u64 = 7 * 86_400;
 
+/// How long a server that let no second session begin gets none only to see whether unique-ids last, in seconds: 7 days.
+const NO_SECOND_LOOK_FOR: u64 = 7 * 86_400;
+
 /// How long a server that does not tell the size of a single message is asked for all sizes first, in seconds: 7 days.
 const SIZES_FIRST_FOR: u64 = 7 * 86_400;
 
@@ -136,6 +139,9 @@ pub struct ServerHints {
     classical_until: u64,
     /// Until when all sizes are requested before any message, in trusted seconds of the state. 0: not at present.
     sizes_first_until: u64,
+    /// Until when no session is held only to see whether unique-ids last, in trusted seconds of the state. 0: not at
+    /// present.
+    no_second_look_until: u64,
     /// How many new messages recently came in the size that they were listed with.
     sizes_exact: u32,
     /// How many recently came in another size.
@@ -194,6 +200,17 @@ impl ServerHints {
     /// Records that TLS worked only without the large key share.
     pub fn note_needs_classical(&mut self, now: u64) {
         self.classical_until = now.saturating_add(CLASSICAL_FOR);
+    }
+
+    /// Whether a session may be held only to see whether unique-ids last; `now` is in trusted seconds.
+    #[must_use]
+    pub fn bears_second_looks(&self, now: u64) -> bool {
+        !holds(self.no_second_look_until, now, NO_SECOND_LOOK_FOR)
+    }
+
+    /// Records whether such a session could begin.
+    pub fn note_second_look(&mut self, now: u64, began: bool) {
+        self.no_second_look_until = if began { 0 } else { now.saturating_add(NO_SECOND_LOOK_FOR) };
     }
 
     /// Whether the size of a message may be requested along with the message; `now` is in trusted seconds.

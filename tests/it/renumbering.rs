@@ -211,28 +211,88 @@ fn unique_ids_that_only_count_the_messages_bring_nothing_twice() {
     nothing_more_happens(&maildrop, &env);
 }
 
+/// Takes TOP from a server. If it is not in CAPA, the server can only refuse it.
+fn without_top(maildrop: &Maildrop, announced: bool) {
+    maildrop.change(|contents| {
+        contents.behaviour.top = false;
+        contents.behaviour.capabilities.take_if(|_| !announced);
+    });
+}
+
 #[test]
-fn without_top_a_renumbered_maildrop_is_a_question_to_the_user() {
+fn without_top_a_renumbered_maildrop_is_compared_by_its_bytes() {
     for announced in [true, false] {
         let (maildrop, env) = fetched(30);
+        maildrop.change(|contents| contents.messages.extend(small_ones(31).pop()));
         renumber(&maildrop);
-        maildrop.change(|contents| {
-            contents.behaviour.top = false;
-            // If it is not in CAPA, the server can only refuse it.
-            contents.behaviour.capabilities.take_if(|_| !announced);
-        });
-        let before = remembered(&env);
-        env.fetch().expect(73).says("30 messages could be fetched a second time").says("--fetch-again a");
-        assert!(remembered(&env) == before, "it writes");
-        assert_eq!(maildrop.count("RETR"), 30);
-        maildrop.server.wait_until_idle();
-        assert!(maildrop.server.sessions().iter().all(|session| session.quit));
-        env.run(&["fetch", "--fetch-again", "a"]).expect(0).says("30 new messages");
-        let mut twice = [small_ones_stored(30), small_ones_stored(30)].concat();
-        twice.sort();
-        assert_same_mail(&env.mail(), &twice);
+        without_top(&maildrop, announced);
+        env.fetch().expect(0).says("1 new message").says("; 30 renumbered by the server and recognised");
+        assert_same_mail(&env.mail(), &small_ones_stored(31));
+        assert_eq!(maildrop.count("RETR"), 61);
+        nothing_more_happens(&maildrop, &env);
+        renumber(&maildrop);
+        env.configure(&[account(&maildrop, true)]);
+        env.fetch().expect(0).says("31 deleted on the server");
+        assert_same_mail(&env.mail(), &small_ones_stored(31));
+        assert!(maildrop.left().is_empty());
+    }
+}
+
+/// The session breaks at a message when others have been recognised by their bytes.
+#[test]
+fn what_was_recognised_before_a_session_broke_comes_no_second_time() {
+    let (maildrop, env) = fetched(40);
+    renumber(&maildrop);
+    without_top(&maildrop, true);
+    maildrop.change(|contents| contents.behaviour.answers_once = vec![("RETR 29".to_owned(), "<close>".to_owned())]);
+    (0..2).for_each(|_| _ = env.fetch());
+    env.fetch().expect(0).says("nothing new");
+    assert_same_mail(&env.mail(), &small_ones_stored(40));
+    assert!(maildrop.count("RETR") < 40 + 40 + 20, "it began anew");
+    nothing_more_happens(&maildrop, &env);
+}
+
+/// A device sends alarms whose headers say little. Webmail removes them, and others come.
+#[test]
+fn alarms_in_place_of_others_are_fetched_though_their_headers_say_little() {
+    for (top, text, again) in [(true, "new", 0), (false, "new", 0), (true, "old", 12), (false, "old", 12)] {
+        let bytes =
+            |n: usize, text: &str| format!("From: ups@x\r\nSubject: alarm {n}\r\n\r\n{text} {n}.\r\n").into_bytes();
+        let alarms = |first: usize, text: &str| -> Vec<Message> {
+            (1..=12).map(|n| Message::new(&format!("u{}", first + n), &bytes(n, text))).collect()
+        };
+        let maildrop = Maildrop::new(alarms(0, "old"));
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0).says("12 new messages");
+        maildrop.change(|contents| (contents.messages, contents.behaviour.top) = (alarms(100, text), top));
+        // Equal bytes do not show that these are no new alarms.
+        env.fetch().expect(0).says("12 new messages");
+        let mut expected: Vec<Vec<u8>> =
+            ["old", text].iter().flat_map(|text| (1..=12).map(|n| stored(&bytes(n, text)))).collect();
+        expected.sort();
+        assert_same_mail(&env.mail(), &expected);
+        assert_eq!(expected.windows(2).filter(|two| two[0] == two[1]).count(), again);
         nothing_more_happens(&maildrop, &env);
     }
+}
+
+/// Nothing is remembered of what a person said was fetched.
+#[test]
+fn what_cannot_be_recognised_by_anything_is_a_question_to_the_user() {
+    let maildrop = Maildrop::new(small_ones(30));
+    without_top(&maildrop, true);
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    env.run(&["uids", "adopt", "a", "--all", "--yes"]).expect(0);
+    renumber(&maildrop);
+    let before = remembered(&env);
+    env.fetch().expect(73).says("30 messages could be fetched a second time").says("--fetch-again a");
+    assert!(remembered(&env) == before, "it writes");
+    assert_eq!(maildrop.count("RETR"), 0);
+    maildrop.server.wait_until_idle();
+    assert!(maildrop.server.sessions().iter().all(|session| session.quit));
+    env.run(&["fetch", "--fetch-again", "a"]).expect(0).says("30 new messages");
+    assert_same_mail(&env.mail(), &small_ones_stored(30));
+    nothing_more_happens(&maildrop, &env);
 }
 
 #[test]
@@ -262,5 +322,27 @@ fn new_unique_ids_at_each_session_bring_nothing_again_and_again() {
         let env = TestEnv::new(&[account(&maildrop, false)]);
         env.fetch().expect(0).says("3 new messages");
         assert_same_mail(&env.mail(), &small_ones_stored(3));
+        env.fetch().expect(0).says("nothing new").says("; 3 renumbered");
+        assert_same_mail(&env.mail(), &small_ones_stored(3));
+    }
+}
+
+/// Two alarms are the same to the byte; the server makes new unique-ids in each session.
+#[test]
+fn where_unique_ids_last_for_a_session_only_the_same_bytes_are_enough() {
+    let alarm = |n: usize| format!("From: ups@x\r\nSubject: alarm\r\n\r\n{}.\r\n", n.min(7)).into_bytes();
+    for top in [true, false] {
+        let maildrop =
+            Maildrop::with((1..=8).map(|n| Message::new(&format!("u{n}"), &alarm(n))).collect(), |behaviour| {
+                behaviour.new_names = true;
+                behaviour.top = top;
+            });
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0).says("8 new messages");
+        (0..2).for_each(|_| _ = env.fetch().expect(0).says("nothing new").says("; 8 renumbered"));
+        assert_eq!(env.mail().len(), 8);
+        maildrop.change(|contents| contents.messages.push(Message::new("u9", &alarm(7))));
+        env.fetch().expect(0).says("1 new message ").says("; 8 renumbered");
+        assert_eq!(env.mail().len(), 9, "each that has vanished serves one message");
     }
 }

@@ -184,6 +184,24 @@ fn each_remembered_message_is_found_once() {
 }
 
 #[test]
+fn each_vanished_message_is_found_once_by_its_bytes() {
+    use crate::message::Digests;
+    let listed = |unique_id: &str| maildrop(&[(unique_id, 1)]).messages.remove(0);
+    let digests = |text: &str| Digests { header: digest("H"), whole: digest(text) };
+    // Unique-ids that count: "b" may stand for the next message now, and its old one is listed as "a".
+    let (first, second) = (entry(1, "b", "A", 1, 0), entry(2, "x", "A", 1, 0));
+    let vanished = [second, first.clone()];
+    let mut remembered = Remembered::new([first].into_iter(), std::iter::empty()).with_vanished(vanished.iter());
+    assert_eq!(remembered.take_vanished(&listed("a"), digests("B")), None);
+    let found = remembered.take_vanished(&listed("a"), digests("A")).unwrap();
+    assert_eq!((found.id, found.unique_id), (EntryId::new(1), listed("a").unique_id), "the oldest first");
+    assert_eq!(remembered.take(&listed("b"), digests("A")), None, "it stands for another message");
+    assert_eq!(remembered.left_of(&HashSet::from([UniqueId::new(b"b").unwrap()])).count(), 0);
+    assert_eq!(remembered.take_vanished(&listed("b"), digests("A")).unwrap().id, EntryId::new(2));
+    assert_eq!(remembered.take_vanished(&listed("c"), digests("A")), None, "one more than have vanished is new");
+}
+
+#[test]
 fn on_another_host_a_header_that_was_seen_permits_nothing() {
     let (listing, state) = (maildrop(&[("a", 1)]), state(vec![entry(1, "a", "A", 1, 20)]));
     let seen = saw(digest("A"));

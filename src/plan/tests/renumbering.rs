@@ -216,6 +216,10 @@ fn without_headers_a_renumbering_is_a_question() {
         entries.iter_mut().for_each(|entry| entry.delivered_trusted = NOW);
         entries
     };
+    let unremembered = |mut entries: Vec<Entry>| {
+        entries.iter_mut().for_each(|entry| entry.fingerprint.whole = None);
+        entries
+    };
     let keep = NO_TOP;
     for (why, known, listed, policy, question) in [
         ("everything has another name", remembered(range(1, 30)), range(1, 30), keep, 30),
@@ -224,20 +228,97 @@ fn without_headers_a_renumbering_is_a_question() {
         ("a server that takes away what was retrieved", same_day(remembered(range(1, 30))), range(31, 60), keep, 0),
         ("somebody emptied it long ago", remembered(range(1, 90)), range(101, 120), keep, 0),
         ("too few to ask about", remembered(range(1, 30)), range(1, 9), keep, 0),
-        ("another server", remembered(range(1, 9)), range(101, 130), moved, 30),
+        ("another server", remembered(range(1, 12)), range(101, 130), moved, 12),
         ("another server, nothing known", vec![], range(101, 130), moved, 0),
     ] {
-        let (listing, state) = (listing("new", listed), state(known));
-        let plan = decided(&listing, &state, &policy);
-        assert_eq!(plan.unrecognisable, question, "{why}");
-        assert_eq!((plan.renamed.len(), plan.retrieve.len()), (0, listing.0.messages.len()), "{why}");
+        let listing = listing("new", listed);
+        for (known, question) in [(unremembered(known.clone()), question), (known, 0)] {
+            let state = state(known);
+            let plan = decided(&listing, &state, &policy);
+            assert_eq!(plan.unrecognisable, question, "{why}");
+            assert_eq!((plan.renamed.len(), plan.retrieve.len()), (0, listing.0.messages.len()), "{why}");
+        }
+    }
+}
+
+#[test]
+fn what_no_header_shows_is_compared_by_its_bytes() {
+    let known = || remembered(range(1, 8));
+    let mut one_removed = known();
+    (one_removed[0].removed, one_removed[0].absent_since) = (true, Some(NOW));
+    let mut weak = known();
+    weak.iter_mut().take(3).for_each(|entry| entry.fingerprint.header = entry.fingerprint.header.map(Digest::weakened));
+    let mut gone = known();
+    gone.iter_mut().for_each(|entry| entry.absent_since = Some(ago(9 * DAY)));
+    for (why, known, policy, compared) in [
+        ("all of them", known(), NO_TOP, 8),
+        ("what we deleted is gone", one_removed, NO_TOP, 7),
+        ("a device may send an alarm twice", weak, NO_TOP, 5),
+        ("a migration may begin with an empty maildrop", gone, NO_TOP, 8),
+        ("headers show it", known(), KEEP, 0),
+    ] {
+        let plan = decided(&listing("new", range(1, 8)), &state(known), &policy);
+        assert_eq!(plan.vanished.len(), compared, "{why}");
+    }
+    let others = decided(&listing("new", range(11, 18)), &state(known()), &NO_TOP);
+    assert_eq!((others.vanished, others.retrieve.len()), (vec![], 8), "none has a size of theirs");
+    let mut rest = known();
+    rest.extend((9..19).map(|n| Entry { doubt: true, ..entry(n, &format!("new{n}"), &n.to_string(), n, 1) }));
+    let half = decided(&listing("new", range(1, 18)), &state(rest), &Policy { has_top: false, ..KEEP });
+    assert_eq!((half.known, half.vanished.len()), (10, 8), "a session broke when most had been recognised");
+    let few = decided(&listing("new", range(1, 4)), &state(remembered(range(1, 4))), &NO_TOP);
+    assert_eq!((few.vanished, few.retrieve.len()), (vec![], 4), "so few may have vanished, and others come");
+}
+
+#[test]
+fn unique_ids_that_may_last_for_a_session_only_are_listed_again() {
+    let weak = || {
+        let mut weak = remembered(range(1, 3));
+        weak.iter_mut().for_each(|entry| entry.fingerprint.header = entry.fingerprint.header.map(Digest::weakened));
+        weak
+    };
+    let mut absent = weak();
+    absent.iter_mut().for_each(|entry| entry.absent_since = Some(NOW));
+    let mut removed = weak();
+    removed.iter_mut().for_each(|entry| (entry.removed, entry.absent_since) = (true, Some(NOW)));
+    for (why, known, listed, suspicious) in [
+        ("all of them", weak(), listing("new", range(1, 3)), true),
+        ("one more", weak(), listing("new", range(1, 4)), true),
+        ("so few, whatever headers show", remembered(range(1, 3)), listing("new", range(1, 3)), true),
+        ("headers show it", remembered(range(1, 9)), listing("new", range(1, 9)), false),
+        ("headers show others", remembered(range(1, 9)), listing("new", range(11, 19)), false),
+        ("other sizes", weak(), listing("new", range(11, 13)), false),
+        ("they vanished before", absent, listing("new", range(1, 3)), false),
+        ("we removed them", removed, listing("new", range(1, 3)), false),
+        ("one is known", weak(), listing("old", range(3, 3)), false),
+        ("nothing is remembered", vec![], listing("new", range(1, 3)), false),
+    ] {
+        let state = state(known);
+        assert_eq!(decided(&listed, &state, &KEEP).names_may_change, suspicious, "{why}");
+        let known_to = Policy { names_change: true, renumbered: true, ..KEEP };
+        assert!(!decided(&listed, &state, &known_to).names_may_change, "{why}");
+    }
+}
+
+#[test]
+fn where_unique_ids_last_for_a_session_only_bytes_alone_are_compared() {
+    let mut weak = remembered(range(1, 3));
+    weak.iter_mut().for_each(|entry| entry.fingerprint.header = entry.fingerprint.header.map(Digest::weakened));
+    weak[0].doubt = true;
+    weak[1].absent_since = Some(NOW);
+    let state = state(weak);
+    for (policy, compared) in [(KEEP, ids([1, 3]).to_vec()), (aged(200), ids([3])), (DELETE, ids([3]))] {
+        let policy = Policy { names_change: true, renumbered: true, max_messages: NonZeroU32::new(1), ..policy };
+        let plan = decided(&listing("new", range(1, 3)), &state, &policy);
+        assert_eq!((plan.vanished, plan.retrieve.len()), (compared, 3), "what we may have removed comes anew");
     }
 }
 
 #[test]
 fn what_was_fetched_by_another_program_cannot_be_recognised() {
     let mut imported = remembered(range(1, 30));
-    imported.iter_mut().for_each(|entry| (entry.origin, entry.fingerprint.header) = (Origin::Imported, None));
+    imported.iter_mut().for_each(|entry| entry.origin = Origin::Imported);
+    imported.iter_mut().for_each(|entry| (entry.fingerprint.header, entry.fingerprint.whole) = (None, None));
     let (listing, state) = (listing("new", range(1, 30)), state(imported));
     assert_eq!(asked(&listing, &state, &KEEP), 0);
     assert_eq!(decided(&listing, &state, &KEEP).unrecognisable, 30);
@@ -245,12 +326,18 @@ fn what_was_fetched_by_another_program_cannot_be_recognised() {
 
 #[test]
 fn headers_that_the_server_refuses_are_asked_about_if_they_are_many() {
-    let state = state(remembered(range(1, 40)));
-    for (shown, question) in [(35, 0), (25, 15)] {
+    let mut unremembered = remembered(range(1, 40));
+    unremembered.iter_mut().for_each(|entry| entry.fingerprint.whole = None);
+    for (known, shown, question, compared) in [
+        (unremembered.clone(), 35, 0, 0),
+        (unremembered, 25, 15, 0),
+        (remembered(range(1, 40)), 35, 0, 5),
+        (remembered(range(1, 40)), 25, 0, 15),
+    ] {
         let (maildrop, mut headers) = listing("new", range(1, 40));
         headers.truncate(shown);
-        let plan = decided(&(maildrop, headers), &state, &KEEP);
-        assert_eq!((plan.renamed.len(), plan.unrecognisable), (shown, question));
+        let plan = decided(&(maildrop, headers), &state(known), &KEEP);
+        assert_eq!((plan.renamed.len(), plan.unrecognisable, plan.vanished.len()), (shown, question, compared));
     }
 }
 
@@ -266,11 +353,12 @@ fn headers_that_say_little_are_recognised_by_nothing() {
         entry.fingerprint.header = Some(alarm(n));
         entry
     };
-    let (maildrop, _) = listing("new", range(1, 9));
+    let (maildrop, _) = listing("new", range(1, 12));
     let mut seen = Seen::in_session(session());
     maildrop.messages.iter().zip(1..).for_each(|(listed, n)| seen.add(listed.number, alarm(n)));
-    let state = state(range(1, 9).map(known).collect());
+    let state = state(range(1, 12).map(known).collect());
     let done = Done { tried: &HashSet::new(), compared: &HashSet::new(), compared_as: &HashSet::new() };
     let plan = PlanInput::new(&maildrop, &state, done, NOW).plan(&KEEP, &seen);
-    assert_eq!((plan.retrieve.len(), plan.renamed.len()), (9, 0));
+    assert_eq!((plan.retrieve.len(), plan.renamed.len(), plan.vanished.len()), (12, 0, 0));
+    assert_eq!(plan.unrecognisable, 0, "they may be new, and nobody need be asked");
 }

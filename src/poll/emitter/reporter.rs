@@ -59,6 +59,7 @@ impl Reporter {
             }
             PollEvent::MessageRefused { listed, why } => self.refused.add(listed, *why),
             PollEvent::MessageFailed { listed, why } => report.failed.add(listed, *why),
+            PollEvent::MessageRecognised { is_renumbered, .. } => report.renumbered += u64::from(*is_renumbered),
             PollEvent::NotRouted { not_skipped, long_headers } => {
                 report.not_skipped = report.not_skipped.saturating_add(*not_skipped);
                 report.long_headers = report.long_headers.saturating_add(*long_headers);
@@ -85,7 +86,6 @@ impl Reporter {
             | PollEvent::MessageBegun(_)
             | PollEvent::MessageOctets { .. }
             | PollEvent::MessageReceived { .. }
-            | PollEvent::MessageRecognised { .. }
             | PollEvent::Stopping { .. }
             | PollEvent::EndsWithoutQuit
             | PollEvent::WaitsForRoom { .. }
