@@ -79,10 +79,11 @@ impl PlanInput<'_> {
             may_be_fetched && self.verdict(listed, policy) == Verdict::Unknown
         };
         let is_recorded = |listed: &&&Listed| {
-            let recorded = |skipping: &Skipping<'_>| skipping.is_recorded(listed, self.state, self.decisions(), policy);
+            let recorded = |skipping: &Skipping<'_>| skipping.was_recorded(listed, self.state);
             self.skipping.as_ref().is_some_and(recorded)
         };
-        // Those looked at again, because several have their unique-id, must not hold up the others for ever.
+        // Those looked at again, because several have their unique-id or the decisions are void, must not hold up the
+        // others for ever.
         let (again, first): (Vec<&&Listed>, Vec<&&Listed>) = matching.new.iter().filter(is_open).partition(is_recorded);
         first.into_iter().chain(again).take(skipping::MOST_HEADERS).map(|listed| listed.number).collect()
     }

@@ -207,7 +207,9 @@ impl<'a> Renumbered<'a> {
     /// Returns how many messages may be retrieved a second time because nothing can be compared, neither headers nor
     /// bytes, or 0 if they are too few to ask the user about or the suspicion is too weak.
     pub(super) fn unrecognisable(&self, policy: &Policy, seen: &Seen, recognised: usize) -> usize {
-        let nothing_remembered = self.lost.iter().filter(|entry| entry.fingerprint.whole.is_none()).count();
+        // What vanished earlier has been asked about then.
+        let is_untold = |entry: &&&Entry| entry.fingerprint.whole.is_none() && entry.absent_since.is_none();
+        let nothing_remembered = self.lost.iter().filter(is_untold).count();
         let untold = nothing_remembered.max(self.lost.len().saturating_sub(MOST_COMPARED));
         let doubtful = match self.shows_headers(policy) {
             // The sample held no remembered message, so the rest is new.

@@ -94,7 +94,11 @@ impl Skipping<'_> {
         decisions: &Decisions<'_>,
         policy: &Policy,
     ) -> bool {
-        let is_recorded = |one: ListedAs| state.is_skipped(&one, self.rules);
-        !policy.moved && !decisions.are_void && ListedAs::of(listed).is_some_and(is_recorded)
+        !policy.moved && !decisions.are_void && self.was_recorded(listed, state)
+    }
+
+    /// Whether that is on record, be it still good or not.
+    pub(super) fn was_recorded(&self, listed: &Listed, state: &UidState) -> bool {
+        ListedAs::of(listed).is_some_and(|one| state.is_skipped(&one, self.rules))
     }
 }

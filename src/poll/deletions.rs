@@ -42,11 +42,6 @@ impl Deletions {
         self.waiting.retain(|_, removable| !stays(removable.entry()));
     }
 
-    /// Whether nothing is to be deleted so far.
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Stops sending DELEs for the rest of the session.
     pub(super) fn cancel(&mut self) {
         self.cancelled = true;

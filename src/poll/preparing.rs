@@ -89,7 +89,7 @@ impl Poll {
             remembered,
             kept_before: self.closed.before(),
             is_whole: maildrop.complete && leaves_nothing(plan),
-            in_step: self.in_step(maildrop, deletions),
+            in_step: self.in_step(maildrop),
             sizes_looked_at: HashSet::new(),
             shown,
             now: store.now(),
@@ -111,9 +111,10 @@ impl Poll {
 
 impl Poll {
     /// Expects the answers of this session to be in step; the more strictly where messages are to be deleted.
-    fn in_step(&self, maildrop: &Maildrop, deletions: &Deletions) -> InStep {
+    fn in_step(&self, maildrop: &Maildrop) -> InStep {
         let mut in_step = InStep::new(maildrop.told);
-        if self.account.removal == RemovalPolicy::AfterDelivery || !deletions.is_empty() {
+        // With an age, what is compared by its bytes may be deleted, too.
+        if self.account.removal != RemovalPolicy::Keep {
             in_step.leads_to_deletions();
         }
         in_step

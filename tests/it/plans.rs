@@ -48,7 +48,7 @@ fn a_dry_run_says_where_each_message_would_go_and_what_a_rule_skips() {
     let said = env.run(&["fetch", "--dry-run"]).expect(0).stdout;
     for words in [
         format!(
-            ": 1 into {own}, 1 into {own}/.Dev; delete these once they are delivered; leave 1 on the server (1 skipped"
+            ": 1 into {own}, 1 into {own}/.Dev; delete these once they are delivered; leave 1 on the server (1 left there"
         ),
         format!("  fetch message 1 (unique-id plain, {} B) into {own}\n", messages()[0].size()),
         format!("  fetch message 2 (unique-id list, {} B) into {own}/.Dev\n", messages()[1].size()),

@@ -383,6 +383,11 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 /// be evicted without lowering the mark.
 fn memory(pid: u32) -> (u64, u64) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    // For a moment after the start it still has this process's memory and the name of this thread.
+    let ours = fs::read_to_string("/proc/thread-self/comm").unwrap_or_default();
+    if status.lines().next().and_then(|line| line.strip_prefix("Name:\t")) == Some(ours.trim_end()) {
+        return (0, 0);
+    }
     let field = |name: &str| -> u64 {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
