@@ -138,7 +138,7 @@ impl Poll {
             return Ok(Next::Session(Pass::Normal));
         }
         if is_about_room {
-            return self.set_aside_for_lack_of_room(error, &to_isolate);
+            return self.set_aside_for_lack_of_room(error, &to_isolate, state).await;
         }
         let messages: Vec<ListedAs> = to_isolate.iter().filter_map(ListedAs::of).collect();
         if to_isolate.is_empty() || self.options.dry_run {
@@ -188,8 +188,17 @@ impl Poll {
     }
 
     /// Leaves messages for which there was no room any more for another poll. That is nobody's fault, so they get no
-    /// quarantine, and smaller ones may fit.
-    fn set_aside_for_lack_of_room(&mut self, error: PollError, messages: &[Listed]) -> Result<Next, PollError> {
+    /// quarantine, and smaller ones may fit. The others come first in that poll: one that may hold few sessions would
+    /// start with the same messages again.
+    async fn set_aside_for_lack_of_room(
+        &mut self,
+        error: PollError,
+        messages: &[Listed],
+        state: &mut StateHandle,
+    ) -> Result<Next, PollError> {
+        let listed_as: Vec<ListedAs> = messages.iter().filter_map(ListedAs::of).collect();
+        let others_first = move |store: &mut Store| store.record_others_first(listed_as);
+        state.with("write down what had no room", others_first).await??;
         self.broken += 1;
         if self.broken > MOST_BROKEN {
             return Err(error);

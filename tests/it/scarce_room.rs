@@ -9,7 +9,7 @@ use crate::mail::small;
 use crate::program::{Account, TestEnv, wait_for};
 use crate::raw::stored;
 use crate::scripted::Faults;
-use crate::scripted::maildrop::{LINE, LINES_HEADER, Maildrop, Message};
+use crate::scripted::maildrop::{Behaviour, LINE, LINES_HEADER, Maildrop, Message};
 
 const MIB: u64 = 1 << 20;
 
@@ -104,6 +104,38 @@ fn what_has_no_room_any_more_is_set_aside_and_the_others_come() {
         assert_eq!(env.mail().len(), 3);
         assert_eq!(maildrop.left().len(), if delete { 0 } else { 3 });
     }
+}
+
+#[test]
+fn what_had_no_room_comes_behind_the_others_in_the_next_poll() {
+    let stall = |behaviour: &mut Behaviour| {
+        behaviour.next_faults = Some(Faults { stall_after: Some(MIB), ..Faults::default() });
+    };
+    let maildrop = Maildrop::with(vec![Message::large("u1", 15 * MIB), small_one(2), small_one(3)], |behaviour| {
+        // More than a poll waits: each poll is one session.
+        behaviour.capabilities.as_mut().unwrap().push("LOGIN-DELAY 3600".to_owned());
+        stall(behaviour);
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let Some(_disk) = SmallDisk::mount(&env.path("Mail"), DISK) else { return };
+    let filler = env.path("Mail").join("filler");
+    // When a session begins, there is room for everything; others take it while the large message comes.
+    let poll = || {
+        let running = env.spawn(&["fetch"]);
+        maildrop.server.wait_until_stalled(1);
+        fs::write(&filler, vec![0; 12 << 20]).unwrap();
+        maildrop.server.release_stalled();
+        running.wait().expect(73).says("message 1 (unique-id u1, 15.0 MiB) does not fit");
+        fs::remove_file(&filler).unwrap();
+    };
+    poll();
+    assert!(env.mail().is_empty(), "the only session ended at the large one");
+    maildrop.change(|contents| stall(&mut contents.behaviour));
+    poll();
+    assert_same_mail(&env.mail(), &[2, 3].map(|n| stored(&small(n))));
+    let last = env.fetch().expect(0);
+    assert!(!last.output().contains("quarantine"), "nobody is to blame: {last:?}");
+    assert_eq!(env.mail().len(), 3);
 }
 
 /// The size of the largest file in `tmp/` when the server stands still after 300,000: less than 128 KiB is not written then.
