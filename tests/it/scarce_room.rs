@@ -138,6 +138,37 @@ fn what_had_no_room_comes_behind_the_others_in_the_next_poll() {
     assert_eq!(env.mail().len(), 3);
 }
 
+/// A message of 17 MiB of which ann and bob get a copy each.
+fn for_ann_and_bob() -> Message {
+    let header = "X-Envelope-To: ann@site.example\r\nX-Envelope-To: bob@site.example\r\n\
+        Received: from a.example (a.example [192.0.2.1])\r\n\tby mx.hoster.example with ESMTP id 1;\r\n\
+        \tThu, 26 Nov 2026 10:00:00 +0000\r\nSubject: both\r\n\r\n";
+    let lines = LINE.repeat((17 << 20) / LINE.len());
+    Message::new("u1", format!("{header}{lines}").as_bytes())
+}
+
+#[test]
+fn what_is_promised_on_one_file_system_is_not_kept_free_on_another() {
+    let promised = stalling(vec![Message::large("u1", 30 * MIB)], MIB);
+    let both = stalling(vec![for_ann_and_bob()], 0);
+    let recipients = "{ \"ann@site.example\" = \"~/Mail/ann\", \"bob@site.example\" = \"~/Mail/bob\" }";
+    let multidrop = format!(
+        "{{ header = \"X-Envelope-To\", recipients = {recipients}, default = \"~/Mail/unclear\", one_copy = true }}"
+    );
+    let office = Account::at(both.server.address).set("multidrop", multidrop);
+    let env = TestEnv::new(&[office, Account::at(promised.server.address).named("b")]);
+    // Bob's has room for the message, but not for what is promised to the other one, which goes elsewhere.
+    let Some(_disk) = SmallDisk::mount(&env.path("Mail/bob"), DISK) else { return };
+    let running = env.spawn(&["fetch"]);
+    promised.server.wait_until_stalled(1);
+    both.server.wait_until_stalled(1);
+    both.server.release();
+    wait_for_quit(&both);
+    assert_eq!(["ann", "bob"].map(|name| env.mail_of(name).len()), [1, 1]);
+    promised.server.release();
+    running.wait().expect(0);
+}
+
 /// The size of the largest file in `tmp/` when the server stands still after 300,000: less than 128 KiB is not written then.
 fn written(env: &TestEnv) -> u64 {
     let mut size = 0;
