@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::delivered::assert_same_mail;
+use crate::delivered::{assert_same_mail, files};
 use crate::disk_full::SmallDisk;
 use crate::mail::small;
 use crate::program::{Account, TestEnv, wait_for};
@@ -136,6 +136,47 @@ fn what_had_no_room_comes_behind_the_others_in_the_next_poll() {
     let last = env.fetch().expect(0);
     assert!(!last.output().contains("quarantine"), "nobody is to blame: {last:?}");
     assert_eq!(env.mail().len(), 3);
+}
+
+#[test]
+fn what_has_no_room_in_the_maildir_of_a_rule_keeps_no_other_mail_from_it() {
+    let routed = Message::new("u2", b"Subject: large as well\r\n\r\nBut it is small.\r\n");
+    let maildrop = stalling(vec![Message::large("u1", 15 * MIB), routed, small_one(3)], MIB);
+    let rules = "[{ header = \"Subject\", contains = \"large\", maildir = \"~/Mail/jo\" }]";
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).set("rules", rules)]);
+    let jo = env.path("Mail/jo");
+    let Some(_disk) = SmallDisk::mount(&jo, DISK) else { return };
+    let running = env.spawn(&["fetch"]);
+    maildrop.server.wait_until_stalled(1);
+    let filler = jo.join("filler");
+    fs::write(&filler, vec![0; 12 << 20]).unwrap();
+    maildrop.server.release();
+    let outcome = running.wait().expect(73).says("message 1 (unique-id u1, 15.0 MiB) does not fit into");
+    outcome.says(&format!("{}: ", jo.display())).says("2 others were fetched");
+    assert_same_mail(&env.mail(), &[stored(&small(3))]);
+    assert_eq!((env.mail_of("jo").len(), files(&jo.join("tmp")).len()), (1, 0));
+    fs::remove_file(&filler).unwrap();
+    let last = env.fetch().expect(0);
+    assert!(!last.output().contains("quarantine"), "nobody is to blame: {last:?}");
+    assert_eq!(env.mail_of("jo").len(), 2);
+}
+
+#[test]
+fn many_messages_without_room_in_the_maildir_of_a_rule_keep_no_others_from_coming() {
+    let large = (1..=25).map(|n| Message::large(&format!("u{n}"), MIB / 2));
+    let maildrop = Maildrop::new(large.chain([small_one(31), small_one(32)]).collect());
+    let rules = "[{ header = \"Subject\", contains = \"large\", maildir = \"~/Mail/jo\" }]";
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).set("rules", rules)]);
+    let jo = env.path("Mail/jo");
+    let Some(_disk) = SmallDisk::mount(&jo, DISK) else { return };
+    let filler = jo.join("filler");
+    fs::write(&filler, vec![0; 23 << 20]).unwrap();
+    env.fetch().expect(73).says(&jo.display().to_string());
+    assert_same_mail(&env.mail(), &[31, 32].map(|n| stored(&small(n))));
+    assert_eq!(env.mail_of("jo").len(), 0);
+    fs::remove_file(&filler).unwrap();
+    env.fetch().expect(0);
+    assert_eq!(env.mail_of("jo").len(), 25);
 }
 
 /// A message of 17 MiB of which ann and bob get a copy each.
