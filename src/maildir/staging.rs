@@ -249,14 +249,16 @@ impl Staging {
         WireSize::new(self.octets.saturating_add(u64::try_from(bare).unwrap_or(u64::MAX)))
     }
 
-    /// Writes what was taken so far into the file, unless that would use up the reserve of free space, and `kept` bytes
-    /// besides that are for other messages. Blocks.
+    /// Writes what was taken so far into the files, unless that would use up the reserve of free space, and `kept` bytes
+    /// besides that which other messages were promised on the file system of the first file. Blocks.
     ///
     /// # Errors
     /// Disk errors, or too little space. The message is lost here then, and has to be retrieved again.
     pub fn flush(&mut self, kept: u64) -> Result<(), NotWritten> {
         let mut least = None;
+        let promised_on = self.tmp.dir.id().device;
         for tmp in std::iter::once(&mut self.tmp).chain(&mut self.also).filter(|_| !self.discarded) {
+            let kept = if tmp.dir.id().device == promised_on { kept } else { 0 };
             let mut free_space = FreeSpace::besides(kept);
             tmp.write_within(&mut free_space, &self.buffer)?;
             let left = free_space.left();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::delivery::destination::{DestinationIndex, DestinationIndexes, Destinations, OWN};
 use crate::disk::Dir;
+use crate::disk::free_space::is_full;
 use crate::maildir::staging::{NotWritten, Staging};
 use crate::pop3::TakenDots;
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
@@ -57,13 +58,19 @@ impl Incoming {
     }
 
     /// Writes the bytes taken, and leaves `kept` bytes alone for other messages. If a Maildir other than the account's own
-    /// cannot be written to, the message is discarded and the session continues. Blocks.
+    /// cannot be written to, the message is discarded and the session continues; but if only this message
+    /// `may_be_set_aside` for lack of room, the Maildir may have some for others. Blocks.
     ///
     /// # Errors
-    /// Those of the account's own Maildir.
-    pub(super) fn flush(&mut self, destinations: &Destinations, kept: u64) -> Result<(), NotWritten> {
+    /// Those of the account's own Maildir, and lack of room in another one.
+    pub(super) fn flush(
+        &mut self,
+        destinations: &Destinations,
+        kept: u64,
+        may_be_set_aside: bool,
+    ) -> Result<(), NotWritten> {
         match self.staging.flush(kept) {
-            Err(e) if destinations.place_of_tmp(&e.dir) != OWN => {
+            Err(e) if destinations.place_of_tmp(&e.dir) != OWN && !(may_be_set_aside && is_full(&e.source)) => {
                 self.not_written = Some(e);
                 self.staging.discard();
                 self.staging.flush(0)

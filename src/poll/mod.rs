@@ -38,6 +38,7 @@ mod unusable;
 mod window;
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -201,8 +202,9 @@ struct Poll {
     too_long: Vec<(MessageNumber, Option<ReportedSize>)>,
     /// The same in this and earlier polls, according to the hints. Used only to leave them alone for a while.
     beyond_limits: BeyondLimits,
-    /// Messages for which there was no room any more while they came: the poll ends with this.
-    had_no_room: Option<DoesNotFit>,
+    /// Messages for which there was no room any more while they came, with the Maildir of the first: the poll ends with
+    /// this.
+    had_no_room: Option<(PathBuf, DoesNotFit)>,
     /// Set if the last session found nothing to do.
     clean: Option<Clean>,
     /// Hides the credential in the server's words.

@@ -32,6 +32,10 @@ const MOST_TOO_LONG: usize = 5;
 /// The same for sessions whose connection broke at a message without a unique-id.
 const MOST_LOST: u32 = 6;
 
+/// After so many sessions that broke, another Maildir in which a message has no room takes no mail for the rest of the
+/// poll: a session that breaks at each message for it would keep other mail from coming.
+const MOST_SET_ASIDE: u32 = 5;
+
 /// What follows a session.
 pub(super) enum Next {
     /// The poll is over.
@@ -138,7 +142,7 @@ impl Poll {
             return Ok(Next::Session(Pass::Normal));
         }
         if is_about_room {
-            return self.set_aside_for_lack_of_room(error, &to_isolate);
+            return self.set_aside_for_lack_of_room(error, &to_isolate, state).await;
         }
         let messages: Vec<ListedAs> = to_isolate.iter().filter_map(ListedAs::of).collect();
         if to_isolate.is_empty() || self.options.dry_run {
@@ -188,17 +192,26 @@ impl Poll {
     }
 
     /// Leaves messages for which there was no room any more for another poll. That is nobody's fault, so they get no
-    /// quarantine, and smaller ones may fit.
-    fn set_aside_for_lack_of_room(&mut self, error: PollError, messages: &[Listed]) -> Result<Next, PollError> {
+    /// quarantine, and smaller ones may fit. The others come first in that poll: one that may hold few sessions would
+    /// start with the same messages again.
+    async fn set_aside_for_lack_of_room(
+        &mut self,
+        error: PollError,
+        messages: &[Listed],
+        state: &mut StateHandle,
+    ) -> Result<Next, PollError> {
+        let listed_as: Vec<ListedAs> = messages.iter().filter_map(ListedAs::of).collect();
+        let others_first = move |store: &mut Store| store.record_others_first(listed_as);
+        state.with("write down what had no room", others_first).await??;
         self.broken += 1;
         if self.broken > MOST_BROKEN {
             return Err(error);
         }
         self.events.tell(&PollEvent::SessionFailed { error: &error, next: AfterFailure::GoesOn });
-        if let PollError::InsufficientSpace { message: Some(unfit), .. } = error {
+        if let PollError::InsufficientSpace { path, message: Some(unfit) } = error {
             self.had_no_room = Some(match self.had_no_room.take() {
-                Some(first) => first.and(&unfit),
-                None => *unfit,
+                Some((path, first)) => (path, first.and(&unfit)),
+                None => (path, *unfit),
             });
         }
         messages.iter().for_each(|listed| self.isolated.add(listed, true));
@@ -206,16 +219,22 @@ impl Poll {
         Ok(Next::Session(Pass::Normal))
     }
 
+    /// Whether a message that has no room in another Maildir than the account's own may end its session, so that smaller
+    /// ones still come into that Maildir.
+    pub(super) fn may_set_aside(&self) -> bool {
+        self.broken < MOST_SET_ASIDE
+    }
+
     /// Returns how the poll ends, given how its sessions did, if some messages had no room.
     pub(super) fn end_with_lack_of_room(&mut self, end: Result<(), PollError>) -> Result<(), PollError> {
-        let Some(first) = self.had_no_room.take() else { return end };
+        let Some((path, first)) = self.had_no_room.take() else { return end };
         let fetched = self.so_far.messages;
         match end {
             Ok(()) => {
                 let message = Some(Box::new(DoesNotFit { fetched, ..first }));
-                Err(PollError::InsufficientSpace { path: self.account.maildir.clone(), message })
+                Err(PollError::InsufficientSpace { path, message })
             }
-            Err(PollError::InsufficientSpace { path, message: Some(later) }) => {
+            Err(PollError::InsufficientSpace { message: Some(later), .. }) => {
                 let message = Some(Box::new(DoesNotFit { fetched, ..first.and(&later) }));
                 Err(PollError::InsufficientSpace { path, message })
             }

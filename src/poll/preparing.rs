@@ -95,6 +95,7 @@ impl Poll {
             now: store.now(),
             space,
             free_spaces,
+            may_set_aside: self.may_set_aside(),
             max_message_size: self.account.max_message_size,
             untried: plan.untried,
             careful: self.pass == Pass::Isolated,

@@ -58,6 +58,9 @@ pub(super) struct Retrieval {
     pub(super) space: SpaceShare,
     /// The free space there, as last looked up.
     pub(super) free_spaces: FreeSpaces,
+    /// A message that has no room in another Maildir than the account's own ends the session. Otherwise that Maildir
+    /// takes no more mail.
+    pub(super) may_set_aside: bool,
     /// Messages larger than this many octets stay on the server.
     pub(super) max_message_size: Option<u64>,
     /// How many messages at the head of `messages` have no quarantine.

@@ -23,7 +23,7 @@ use crate::client::error::TooLong;
 use crate::client::listing::size_of;
 use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
-use crate::delivery::destination::OWN;
+use crate::delivery::destination::{Destination, OWN};
 use crate::delivery::publish::Delivered;
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces, is_full};
 use crate::disk::promised_space::Promise;
@@ -506,9 +506,14 @@ impl<'a> Retriever<'a> {
 
     /// Returns the error for a message within its listed size for which there is no room any more: others have taken what
     /// was free when it was requested, or a quota has no room for it. It ends the session, as the rest of it is of no use.
-    async fn has_no_room(&mut self, source: &io::Error, kept: u64) -> Result<PollError, PollError> {
-        let own = self.retrieval.destinations.at(OWN).clone();
-        let (disk, tmp) = (Arc::clone(&self.context.disk), own.maildir.tmp().clone());
+    /// The `promised` bytes are kept there for others.
+    async fn has_no_room(
+        &mut self,
+        full: &Destination,
+        source: &io::Error,
+        promised: u64,
+    ) -> Result<PollError, PollError> {
+        let (disk, tmp) = (Arc::clone(&self.context.disk), full.maildir.tmp().clone());
         let FreeSpaces { available, reserve, .. } = free_space_in(disk, tmp).await?;
         let is_ours = source.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<InsufficientSpace>);
         let message = DoesNotFit {
@@ -516,13 +521,13 @@ impl<'a> Retriever<'a> {
             messages: 1,
             octets: self.under_way.front().map_or(0, |one| self.retrieval.size(&one.listed)),
             available,
-            promised: kept,
+            promised,
             reserve,
             never: false,
             refusal: (!is_ours).then(|| crate::text::system(source).to_string()),
             fetched: self.done.safe,
         };
-        Ok(PollError::InsufficientSpace { path: own.configured, message: Some(Box::new(message)) })
+        Ok(PollError::InsufficientSpace { path: full.configured.clone(), message: Some(Box::new(message)) })
     }
 
     async fn flush(&mut self) -> Result<(), PollError> {
@@ -530,14 +535,23 @@ impl<'a> Retriever<'a> {
         let (size, bytes) = (incoming.staging.size(), incoming.staging.unwritten());
         let destinations = Arc::clone(&self.retrieval.destinations);
         let kept = self.under_way.front_mut().map_or(0, |one| one.promise.begin_to_write(bytes, size.get()));
-        let flushed = watch::blocking(move || incoming.flush(&destinations, kept).map(|()| incoming)).await;
+        let promised_on = destinations.at(incoming.to.first).maildir.tmp().id().device;
+        let is_within_listing = self.ceiling.is_none_or(|ceiling| !ceiling.is_beyond_listing(size));
+        let may_be_set_aside = self.retrieval.may_set_aside && is_within_listing;
+        let flush = move || incoming.flush(&destinations, kept, may_be_set_aside).map(|()| incoming);
+        let flushed = watch::blocking(flush).await;
         let incoming = match flushed.map_err(|e| e.doing("write a message"))? {
             Ok(incoming) => incoming,
             Err(NotWritten { dir, source }) => {
                 let is_to_blame = |ceiling: &Ceiling| ceiling.is_beyond_listing(size) && is_full(&source);
                 return Err(match self.ceiling.filter(is_to_blame) {
                     Some(ceiling) => self.too_long(size, ceiling.by_free_space(size)),
-                    None if is_full(&source) => self.has_no_room(&source, kept).await?,
+                    None if is_full(&source) => {
+                        let full =
+                            self.retrieval.destinations.at(self.retrieval.destinations.place_of_tmp(&dir)).clone();
+                        let is_promised_there = full.maildir.tmp().id().device == promised_on;
+                        self.has_no_room(&full, &source, if is_promised_there { kept } else { 0 }).await?
+                    }
                     None => PollError::Maildir { doing: "write a message to", path: dir, source },
                 });
             }

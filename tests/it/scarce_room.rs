@@ -3,13 +3,13 @@
 
 use std::fs;
 
-use crate::delivered::assert_same_mail;
+use crate::delivered::{assert_same_mail, files};
 use crate::disk_full::SmallDisk;
 use crate::mail::small;
 use crate::program::{Account, TestEnv, wait_for};
 use crate::raw::stored;
 use crate::scripted::Faults;
-use crate::scripted::maildrop::{LINE, LINES_HEADER, Maildrop, Message};
+use crate::scripted::maildrop::{Behaviour, LINE, LINES_HEADER, Maildrop, Message};
 
 const MIB: u64 = 1 << 20;
 
@@ -104,6 +104,110 @@ fn what_has_no_room_any_more_is_set_aside_and_the_others_come() {
         assert_eq!(env.mail().len(), 3);
         assert_eq!(maildrop.left().len(), if delete { 0 } else { 3 });
     }
+}
+
+#[test]
+fn what_had_no_room_comes_behind_the_others_in_the_next_poll() {
+    let stall = |behaviour: &mut Behaviour| {
+        behaviour.next_faults = Some(Faults { stall_after: Some(MIB), ..Faults::default() });
+    };
+    let maildrop = Maildrop::with(vec![Message::large("u1", 15 * MIB), small_one(2), small_one(3)], |behaviour| {
+        // More than a poll waits: each poll is one session.
+        behaviour.capabilities.as_mut().unwrap().push("LOGIN-DELAY 3600".to_owned());
+        stall(behaviour);
+    });
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let Some(_disk) = SmallDisk::mount(&env.path("Mail"), DISK) else { return };
+    let filler = env.path("Mail").join("filler");
+    // When a session begins, there is room for everything; others take it while the large message comes.
+    let poll = || {
+        let running = env.spawn(&["fetch"]);
+        maildrop.server.wait_until_stalled(1);
+        fs::write(&filler, vec![0; 12 << 20]).unwrap();
+        maildrop.server.release_stalled();
+        running.wait().expect(73).says("message 1 (unique-id u1, 15.0 MiB) does not fit");
+        fs::remove_file(&filler).unwrap();
+    };
+    poll();
+    assert!(env.mail().is_empty(), "the only session ended at the large one");
+    maildrop.change(|contents| stall(&mut contents.behaviour));
+    poll();
+    assert_same_mail(&env.mail(), &[2, 3].map(|n| stored(&small(n))));
+    let last = env.fetch().expect(0);
+    assert!(!last.output().contains("quarantine"), "nobody is to blame: {last:?}");
+    assert_eq!(env.mail().len(), 3);
+}
+
+#[test]
+fn what_has_no_room_in_the_maildir_of_a_rule_keeps_no_other_mail_from_it() {
+    let routed = Message::new("u2", b"Subject: large as well\r\n\r\nBut it is small.\r\n");
+    let maildrop = stalling(vec![Message::large("u1", 15 * MIB), routed, small_one(3)], MIB);
+    let rules = "[{ header = \"Subject\", contains = \"large\", maildir = \"~/Mail/jo\" }]";
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).set("rules", rules)]);
+    let jo = env.path("Mail/jo");
+    let Some(_disk) = SmallDisk::mount(&jo, DISK) else { return };
+    let running = env.spawn(&["fetch"]);
+    maildrop.server.wait_until_stalled(1);
+    let filler = jo.join("filler");
+    fs::write(&filler, vec![0; 12 << 20]).unwrap();
+    maildrop.server.release();
+    let outcome = running.wait().expect(73).says("message 1 (unique-id u1, 15.0 MiB) does not fit into");
+    outcome.says(&format!("{}: ", jo.display())).says("2 others were fetched");
+    assert_same_mail(&env.mail(), &[stored(&small(3))]);
+    assert_eq!((env.mail_of("jo").len(), files(&jo.join("tmp")).len()), (1, 0));
+    fs::remove_file(&filler).unwrap();
+    let last = env.fetch().expect(0);
+    assert!(!last.output().contains("quarantine"), "nobody is to blame: {last:?}");
+    assert_eq!(env.mail_of("jo").len(), 2);
+}
+
+#[test]
+fn many_messages_without_room_in_the_maildir_of_a_rule_keep_no_others_from_coming() {
+    let large = (1..=25).map(|n| Message::large(&format!("u{n}"), MIB / 2));
+    let maildrop = Maildrop::new(large.chain([small_one(31), small_one(32)]).collect());
+    let rules = "[{ header = \"Subject\", contains = \"large\", maildir = \"~/Mail/jo\" }]";
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).set("rules", rules)]);
+    let jo = env.path("Mail/jo");
+    let Some(_disk) = SmallDisk::mount(&jo, DISK) else { return };
+    let filler = jo.join("filler");
+    fs::write(&filler, vec![0; 23 << 20]).unwrap();
+    env.fetch().expect(73).says(&jo.display().to_string());
+    assert_same_mail(&env.mail(), &[31, 32].map(|n| stored(&small(n))));
+    assert_eq!(env.mail_of("jo").len(), 0);
+    fs::remove_file(&filler).unwrap();
+    env.fetch().expect(0);
+    assert_eq!(env.mail_of("jo").len(), 25);
+}
+
+/// A message of 17 MiB of which ann and bob get a copy each.
+fn for_ann_and_bob() -> Message {
+    let header = "X-Envelope-To: ann@site.example\r\nX-Envelope-To: bob@site.example\r\n\
+        Received: from a.example (a.example [192.0.2.1])\r\n\tby mx.hoster.example with ESMTP id 1;\r\n\
+        \tThu, 26 Nov 2026 10:00:00 +0000\r\nSubject: both\r\n\r\n";
+    let lines = LINE.repeat((17 << 20) / LINE.len());
+    Message::new("u1", format!("{header}{lines}").as_bytes())
+}
+
+#[test]
+fn what_is_promised_on_one_file_system_is_not_kept_free_on_another() {
+    let promised = stalling(vec![Message::large("u1", 30 * MIB)], MIB);
+    let both = stalling(vec![for_ann_and_bob()], 0);
+    let recipients = "{ \"ann@site.example\" = \"~/Mail/ann\", \"bob@site.example\" = \"~/Mail/bob\" }";
+    let multidrop = format!(
+        "{{ header = \"X-Envelope-To\", recipients = {recipients}, default = \"~/Mail/unclear\", one_copy = true }}"
+    );
+    let office = Account::at(both.server.address).set("multidrop", multidrop);
+    let env = TestEnv::new(&[office, Account::at(promised.server.address).named("b")]);
+    // Bob's has room for the message, but not for what is promised to the other one, which goes elsewhere.
+    let Some(_disk) = SmallDisk::mount(&env.path("Mail/bob"), DISK) else { return };
+    let running = env.spawn(&["fetch"]);
+    promised.server.wait_until_stalled(1);
+    both.server.wait_until_stalled(1);
+    both.server.release();
+    wait_for_quit(&both);
+    assert_eq!(["ann", "bob"].map(|name| env.mail_of(name).len()), [1, 1]);
+    promised.server.release();
+    running.wait().expect(0);
 }
 
 /// The size of the largest file in `tmp/` when the server stands still after 300,000: less than 128 KiB is not written then.
