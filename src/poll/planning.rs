@@ -317,16 +317,6 @@ impl Poll {
     }
 }
 
-/// The most entries that are kept as certain.
-const MOST_CERTAIN: usize = 100_000;
-
-/// Returns the youngest entries, in order, that are on the server and free of doubt.
-fn certain(state: &UidState) -> Vec<EntryId> {
-    let is_certain = |entry: &&Entry| entry.unique_id.is_some() && !entry.was_gone() && !entry.doubt;
-    let mut ids: Vec<EntryId> = state.entries().filter(is_certain).map(|entry| entry.id).collect();
-    ids.split_off(ids.len().saturating_sub(MOST_CERTAIN))
-}
-
 /// Whether a rule leaves a message with this header, as shown by TOP, on the server.
 fn is_left_there(routing: &Routing, shown: &[u8]) -> bool {
     let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
@@ -336,4 +326,14 @@ fn is_left_there(routing: &Routing, shown: &[u8]) -> bool {
 /// Whether the account points at another server than when the state was last written.
 pub(super) fn is_moved(store: &Store, account: &Account) -> bool {
     !store.state().identity().host.eq_ignore_ascii_case(&account.endpoint.host)
+}
+
+/// The most entries that are kept as certain.
+const MOST_CERTAIN: usize = 100_000;
+
+/// Returns the youngest entries, in order, that are on the server and free of doubt.
+fn certain(state: &UidState) -> Vec<EntryId> {
+    let is_certain = |entry: &&Entry| entry.unique_id.is_some() && !entry.was_gone() && !entry.doubt;
+    let mut ids: Vec<EntryId> = state.entries().filter(is_certain).map(|entry| entry.id).collect();
+    ids.split_off(ids.len().saturating_sub(MOST_CERTAIN))
 }

@@ -428,7 +428,7 @@ fn where_unique_ids_last_for_a_session_only_a_lost_connection_changes_nothing() 
     let maildrop = with_new_names(8, true);
     let env = TestEnv::new(&[account(&maildrop, false)]);
     env.fetch().expect(0).says("8 new messages");
-    maildrop.change(|contents| (contents.behaviour.logins, contents.behaviour.hangs_up) = (Some(1), true));
+    maildrop.change(|contents| (contents.behaviour.logins, contents.behaviour.closes_instead) = (Some(1), true));
     assert_ne!(env.fetch().status, 0, "the second login fails");
     maildrop.change(|contents| contents.behaviour.logins = None);
     env.fetch().expect(0).says("nothing new").says("; 8 renumbered");

@@ -226,7 +226,7 @@ impl<'a> Conversation<'a> {
             return self.say(&answer);
         }
         let logins = lock(self.contents).behaviour.logins;
-        if logins == Some(0) && self.behaviour.hangs_up {
+        if logins == Some(0) && self.behaviour.closes_instead {
             return None;
         }
         if logins == Some(0) {
