@@ -1,10 +1,14 @@
 //! Which remembered messages become absent, and which of those are forgotten. PURE.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Plan;
+use super::maildrop::{Listed, Maildrop};
+use super::matching::Matching;
 use crate::clock::trusted_time::TrustedTime;
 use crate::ids::EntryId;
+use crate::pop3::{MessageNumber, ReportedSize};
 use crate::state::entries::{Entry, UidState};
 
 /// How long an absent message is remembered (90 days): an empty or short listing proves nothing.
@@ -64,6 +68,31 @@ pub(super) fn plan_forgetting(
             _ => None,
         });
         forget_the_longest_absent(plan, absent.collect(), cost - most_absent);
+    }
+}
+
+/// Where unique-ids last for a session only, any listed message may be an entry that is not listed under its own. So it
+/// is absent at once only if none has its size. If only messages to retrieve have, they have to come first. A message
+/// that this session leaves alone may be it: then it stays, or the next session would not know it again.
+pub(super) fn put_off_absence(plan: &mut Plan, state: &UidState, maildrop: &Maildrop, matching: &Matching<'_>) {
+    let known: HashSet<MessageNumber> = matching.known.iter().map(|(listed, _)| listed.number).collect();
+    let to_retrieve: HashSet<MessageNumber> = plan.retrieve.iter().map(|listed| listed.number).collect();
+    let unknown = maildrop.messages.iter().filter(|listed| !known.contains(&listed.number));
+    let (to_come, left): (Vec<&Listed>, Vec<&Listed>) =
+        unknown.partition(|listed| to_retrieve.contains(&listed.number));
+    let sizes_of = |messages: Vec<&Listed>| -> HashSet<Option<ReportedSize>> {
+        messages.into_iter().map(|listed| listed.reported_size).collect()
+    };
+    let (to_come, left) = (sizes_of(to_come), sizes_of(left));
+    for id in std::mem::take(&mut plan.absent) {
+        let size = state.entry(id).and_then(|entry| entry.fingerprint.reported_size);
+        let may_be_in = |sizes: &HashSet<Option<ReportedSize>>| {
+            sizes.contains(&None) || sizes.contains(&size) || size.is_none() && !sizes.is_empty()
+        };
+        if may_be_in(&left) {
+            continue;
+        }
+        if may_be_in(&to_come) { plan.absent_unless_found.push(id) } else { plan.absent.push(id) }
     }
 }
 

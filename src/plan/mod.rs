@@ -43,7 +43,7 @@ use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, ReportedSize, UniqueId};
 use crate::state::entries::{Entry, ListedAs, Origin, UidState};
-use forgetting::{MOST_ABSENT, plan_forgetting};
+use forgetting::{MOST_ABSENT, plan_forgetting, put_off_absence};
 use isolation::Isolation;
 use matching::Matching;
 use renumbering::Renumbered;
@@ -70,6 +70,8 @@ pub struct PlanInput<'a> {
     isolated: HashMap<MessageNumber, Isolation>,
     /// Numbers and sizes of messages that went beyond their limits and are left alone for now.
     beyond_limits: Option<&'a HashSet<(MessageNumber, Option<ReportedSize>)>>,
+    /// The entries, in order, that were on the server and free of doubt when this poll saw that unique-ids change.
+    certain: &'a [EntryId],
     /// The matching that needs no headers.
     unseen: OnceLock<Matching<'a>>,
     /// Unique-id and size of messages listed more than once, one of which failed.
@@ -106,6 +108,7 @@ impl<'a> PlanInput<'a> {
             skipping: None,
             isolated: HashMap::new(),
             beyond_limits: None,
+            certain: &[],
             unseen: OnceLock::new(),
             several: OnceLock::new(),
             decisions: OnceLock::new(),
@@ -132,6 +135,13 @@ impl<'a> PlanInput<'a> {
     #[must_use]
     pub fn with_beyond_limits(mut self, messages: &'a HashSet<(MessageNumber, Option<ReportedSize>)>) -> Self {
         self.beyond_limits = Some(messages);
+        self
+    }
+
+    /// Adds the entries, in order, that were on the server and free of doubt when this poll saw that unique-ids change.
+    #[must_use]
+    pub fn with_certain(mut self, entries: &'a [EntryId]) -> Self {
+        self.certain = entries;
         self
     }
 
@@ -209,7 +219,7 @@ impl<'a> PlanInput<'a> {
         if let Some(renumbered) = renumbered {
             let recognised = renumbered.recognise(seen);
             plan.unrecognisable = renumbered.unrecognisable(policy, seen, recognised.len());
-            plan.vanished = renumbered.by_bytes(policy, &recognised);
+            plan.vanished = renumbered.by_bytes(policy, &recognised, self.certain);
             plan.names_may_change = everything.is_some()
                 && !policy.names_change
                 && !renumbered.is_refuted(policy, &recognised)
@@ -253,6 +263,9 @@ impl<'a> PlanInput<'a> {
         if self.maildrop.complete {
             listed.extend(self.compared_under(&matching.to_compare));
             plan_forgetting(&mut plan, self.state, listed, self.now, MOST_ABSENT);
+            if policy.names_change {
+                put_off_absence(&mut plan, self.state, self.maildrop, &matching);
+            }
         }
         plan
     }

@@ -173,8 +173,14 @@ impl<'a> Renumbered<'a> {
     /// Returns the vanished entries, in order, that unknown messages may turn out to be by all of their bytes. Only a
     /// strong header shows that two messages with the same bytes are one: a device may send an alarm twice. If
     /// unique-ids last for a session only, what has just vanished is no sign that somebody removed it. Then the same
-    /// bytes are enough, unless we may have removed it ourselves.
-    pub(super) fn by_bytes(&self, policy: &Policy, recognised: &[(&Listed, &Entry)]) -> Vec<EntryId> {
+    /// bytes are enough, unless we may have removed it ourselves. A session that broke raises doubt about what it
+    /// recognised, which takes nothing from what was `certain` before.
+    pub(super) fn by_bytes(
+        &self,
+        policy: &Policy,
+        recognised: &[(&Listed, &Entry)],
+        certain: &[EntryId],
+    ) -> Vec<EntryId> {
         if self.is_refuted(policy, recognised) && !policy.names_change {
             return Vec::new();
         }
@@ -182,8 +188,8 @@ impl<'a> Renumbered<'a> {
         let sizes: HashSet<Option<ReportedSize>> = self.unknown.iter().map(|listed| listed.reported_size).collect();
         let may_fit = |size: Option<ReportedSize>| size.is_none() || sizes.contains(&None) || sizes.contains(&size);
         let is_one = |entry: &&&Entry| {
-            let is_here = policy.names_change && entry.absent_since.is_none();
-            let may_be_same = is_here && (policy.removal == RemovalPolicy::Keep || !entry.doubt);
+            let is_here = entry.absent_since.is_none() && (policy.removal == RemovalPolicy::Keep || !entry.doubt);
+            let may_be_same = policy.names_change && (is_here || certain.binary_search(&entry.id).is_ok());
             let is_remembered = entry.fingerprint.whole.is_some() && (strong_header(entry).is_some() || may_be_same);
             is_remembered && may_fit(entry.fingerprint.reported_size) && !found.contains(&entry.id)
         };

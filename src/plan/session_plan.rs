@@ -55,6 +55,8 @@ pub struct Plan {
     pub unverified: usize,
     /// Entries missing from a complete listing for the first time.
     pub absent: Vec<EntryId>,
+    /// The same, but messages to retrieve may turn out to be these: absent unless they are found.
+    pub absent_unless_found: Vec<EntryId>,
     /// Known entries whose reported size has changed, with the new size.
     pub resized: Vec<(EntryId, ReportedSize)>,
     /// Entries recorded as absent or removed that are listed again.
@@ -120,6 +122,7 @@ impl Plan {
             known_entries: _,
             unverified,
             absent,
+            absent_unless_found,
             resized,
             present,
             renamed,
@@ -132,7 +135,7 @@ impl Plan {
             fingerprinted,
         } = self;
         let listed = [retrieve, too_large, unnamed, quarantined, to_isolate].into_iter().all(Vec::is_empty);
-        let remembered = [absent, present, forget].into_iter().all(Vec::is_empty);
+        let remembered = [absent, absent_unless_found, present, forget].into_iter().all(Vec::is_empty);
         let changed = !delete.is_empty() || !resized.is_empty() || !renamed.is_empty() || *retrieves_to_delete;
         let changed = changed || !respelt.is_empty() || !fingerprinted.is_empty() || !newly_skipped.is_empty();
         let changed = changed || *skips_are_void || *skips_are_shared;

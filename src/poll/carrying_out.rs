@@ -93,8 +93,12 @@ impl Poll {
         ended.compared.clone_from(&retrieved.known);
         // Messages recognised by their bytes were listed, though the plan could not know.
         let listed: HashSet<EntryId> = retrieved.known.iter().map(|(id, _)| *id).collect();
-        let all_came =
-            ended.left == 0 && is_about_all && retrieved.refused.alone() == 0 && retrieved.insufficient_space.is_none();
+        let came = ended.left == 0 && retrieved.has_all();
+        if came {
+            let absent = std::mem::take(&mut plan.absent_unless_found);
+            retrieved.absent.extend(absent.into_iter().filter(|id| !listed.contains(id)));
+        }
+        let all_came = came && is_about_all;
         let known = state.read()?.state();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
         let Deletions { marked, numbers, .. } = deletions;

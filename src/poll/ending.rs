@@ -112,6 +112,8 @@ impl Poll {
         let marked = if quits { marked } else { Vec::new() };
         let comparison = Comparison::of(&retrieved, &of_other_size, state.read()?.state());
         let promised = marked.clone();
+        let may_go: HashSet<EntryId> = marked.iter().copied().collect();
+        self.certain.retain(|id| !may_go.contains(id));
         let absent: Vec<EntryId> = retrieved.absent.clone();
         let renamed = retrieved.renamed.clone();
         let before_quit = move |store: &mut Store| {

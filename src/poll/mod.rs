@@ -112,6 +112,7 @@ pub async fn poll(
         unsyncable: false,
         has_recognised_renumbered: false,
         names_change: false,
+        certain: Vec::new(),
         looked_again: false,
         earlier: None,
         is_probe: false,
@@ -176,6 +177,9 @@ struct Poll {
     has_recognised_renumbered: bool,
     /// The server's unique-ids last for a session only, as two listings showed.
     names_change: bool,
+    /// The entries, in order, that were on the server and free of doubt when this was seen, except those that this poll
+    /// may have removed since.
+    certain: Vec<EntryId>,
     /// A session was ended in favour of another one that shows whether they do.
     looked_again: bool,
     /// What that session listed, until the next one has been compared with it.
@@ -393,7 +397,13 @@ impl Poll {
             std::mem::take(&mut self.in_session);
         // A server that sends unsolicited data may also have sent the response that seemed to prove the contrary.
         if broken.is_about_framing() || (unproven && short) {
-            let unproven = move |store: &mut Store| record_unproven(store, first_entry, &recognised);
+            // Where unique-ids last for a session only, none was trusted: they are remembered as before, but in doubt.
+            let (doubted, recognised) =
+                if self.names_change { (recognised, Vec::new()) } else { (Vec::new(), recognised) };
+            let unproven = move |store: &mut Store| {
+                store.record_doubt(doubted)?;
+                record_unproven(store, first_entry, &recognised)
+            };
             state.with("write down what is not proven", unproven).await??;
         } else if retrieved && broken.may_be_followed() {
             // After any other error the poll ends, and the next one finds the doubt in the state.

@@ -21,7 +21,7 @@ use crate::plan::maildrop::Maildrop;
 use crate::plan::{Done, Expected, IsolatedMessages, Pass, Plan, PlanInput, Policy, Seen, Skipping};
 use crate::pop3::{Capabilities, MessageNumber, ReportedSize};
 use crate::routing::{HEADER_MOST, HeaderEnd, Route, Routing};
-use crate::state::entries::ListedAs;
+use crate::state::entries::{Entry, ListedAs, UidState};
 use crate::state::handle::StateHandle;
 use crate::state::store::Store;
 
@@ -51,6 +51,8 @@ struct Given {
     beyond_limits: HashSet<(MessageNumber, Option<ReportedSize>)>,
     /// What the previous session listed, if this one is to show whether unique-ids last.
     earlier: Option<EarlierListing>,
+    /// The entries, in order, that were on the server and free of doubt when this poll saw that unique-ids change.
+    certain: Vec<EntryId>,
     /// The server may be asked for sizes along with the messages.
     takes_sizes_beside: bool,
     /// What to expect of messages whose sizes come along with them.
@@ -118,11 +120,15 @@ impl Given {
         {
             self.policy.names_change = earlier.is_renamed_in(&self.maildrop);
             self.policy.renumbered |= self.policy.names_change;
+            if self.policy.names_change {
+                self.certain = certain(store.state());
+            }
         }
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
         let input = input.with_isolated(&self.isolated).with_beyond_limits(&self.beyond_limits);
+        let input = input.with_certain(&self.certain);
         if self.maildrop.sizes_put_off.is_some() && self.expected.is_none() {
             self.expected = self.takes_sizes_beside.then(|| input.sizes_may_wait(&self.policy)).flatten();
             if self.expected.is_none() {
@@ -182,6 +188,7 @@ impl Poll {
             judging: Judging::by(&self.account.routing),
             beyond_limits: self.beyond_limits.left_alone(store.now().seconds()).collect(),
             earlier: self.earlier.take(),
+            certain: std::mem::take(&mut self.certain),
             takes_sizes_beside,
             expected: None,
         };
@@ -209,7 +216,7 @@ impl Poll {
                 Step::Decided(plan) => break plan,
             }
         };
-        self.isolated = given.isolated;
+        (self.isolated, self.certain) = (given.isolated, given.certain);
         if maildrop.complete && maildrop.sizes_put_off.is_none() {
             self.beyond_limits.keep_listed(&maildrop.messages);
         }
@@ -319,4 +326,14 @@ fn is_left_there(routing: &Routing, shown: &[u8]) -> bool {
 /// Whether the account points at another server than when the state was last written.
 pub(super) fn is_moved(store: &Store, account: &Account) -> bool {
     !store.state().identity().host.eq_ignore_ascii_case(&account.endpoint.host)
+}
+
+/// The most entries that are kept as certain.
+const MOST_CERTAIN: usize = 100_000;
+
+/// Returns the youngest entries, in order, that are on the server and free of doubt.
+fn certain(state: &UidState) -> Vec<EntryId> {
+    let is_certain = |entry: &&Entry| entry.unique_id.is_some() && !entry.was_gone() && !entry.doubt;
+    let mut ids: Vec<EntryId> = state.entries().filter(is_certain).map(|entry| entry.id).collect();
+    ids.split_off(ids.len().saturating_sub(MOST_CERTAIN))
 }

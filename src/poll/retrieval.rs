@@ -194,6 +194,11 @@ pub(super) struct LackOfSpace {
 }
 
 impl Retrieved {
+    /// Whether every message that was to be retrieved came.
+    pub(super) fn has_all(&self) -> bool {
+        self.left == 0 && self.refused.alone() == 0 && self.insufficient_space.is_none() && !self.stopped
+    }
+
     /// Returns the entries whose bytes came without proving that they are what the server has.
     pub(super) fn unverified(&self) -> Vec<EntryId> {
         let verified: HashSet<EntryId> = self.verified.iter().map(Verified::entry).collect();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use super::error::PollError;
 use super::retrieval::OtherSizes;
 use crate::account::Endpoint;
 use crate::account_history::History;
@@ -177,14 +178,13 @@ impl ServerProfile {
         self.server.bears_second_looks(self.now)
     }
 
-    /// Notes that such a session follows; until it is open, it counts as having failed.
-    pub(super) fn looks_again(&mut self) {
-        self.server.note_second_look(self.now, false);
-    }
-
-    /// Notes that it is open.
-    pub(super) fn looked_again(&mut self) {
-        self.server.note_second_look(self.now, true);
+    /// Notes whether such a session could begin. An end of mailferry's own making says nothing.
+    pub(super) fn looked_again(&mut self, error: Option<&PollError>) {
+        match error {
+            None => self.server.note_second_look(),
+            Some(PollError::Client(error)) => self.server.note_no_second_look(self.now, is_servers_word(error)),
+            Some(_) => {}
+        }
     }
 
     /// Notes that a session ended in order.
@@ -211,6 +211,19 @@ impl ServerProfile {
     pub(super) fn looked_for_more(&mut self, found: bool) {
         self.server.listing = if found { Listing::Portions } else { Listing::Everything };
     }
+}
+
+/// Whether the server said it, rather than that the connection failed.
+fn is_servers_word(error: &ClientError) -> bool {
+    !matches!(
+        error,
+        ClientError::Net(_)
+            | ClientError::Lost { .. }
+            | ClientError::NoGreeting
+            | ClientError::Closed
+            | ClientError::Silence { .. }
+            | ClientError::TooSlow { .. }
+    )
 }
 
 fn capabilities(lines: &[String]) -> Capabilities {

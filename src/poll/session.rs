@@ -103,6 +103,9 @@ impl Poll {
             () = self.stop.cancelled() => Err(PollError::Stopped),
             opened = self.open_maildrop(begun, profile, password, knows_unique_ids) => opened,
         };
+        if self.earlier.is_some() {
+            profile.looked_again(opened.as_ref().err());
+        }
         let opened = opened.map_err(|error| Broken { error, to_isolate: Vec::new(), opened: false })?;
         profile.opened(&opened, &self.redactor);
         Ok(opened)
@@ -117,9 +120,6 @@ impl Poll {
         password: &Secret,
     ) -> Result<Ended, Broken> {
         let opened = self.open(begun, state, profile, password).await?;
-        if self.earlier.is_some() {
-            profile.looked_again();
-        }
         let capabilities = opened.capabilities().cloned();
         self.note_login(&opened);
         let Opened { mut client, maildrop, digest, mut share, .. } = opened;
@@ -136,7 +136,7 @@ impl Poll {
             Ok(Planned { mut plan, expected, looked_at }) => {
                 self.keep_within_spool(&mut plan).await;
                 if plan.names_may_change && self.may_look_again(profile, state) {
-                    return Ok(self.look_again(client, profile, &maildrop).await);
+                    return Ok(self.look_again(client, &maildrop).await);
                 }
                 let sizes = std::mem::replace(&mut self.sizes, maildrop.sizes());
                 if self.is_the_same_again(&plan, &maildrop, &sizes, state) {
@@ -210,11 +210,9 @@ impl Poll {
     }
 
     /// Ends a session in favour of another one that shows whether unique-ids last.
-    async fn look_again(&mut self, client: Client, profile: &mut ServerProfile, maildrop: &Maildrop) -> Ended {
+    async fn look_again(&mut self, client: Client, maildrop: &Maildrop) -> Ended {
         self.earlier = Some(EarlierListing::of(maildrop));
         self.looked_again = true;
-        // Until that session is open: a server may bear no second one so soon.
-        profile.looks_again();
         self.quit_in_order(client).await;
         Ended { looks_again: true, ..Ended::default() }
     }

@@ -35,8 +35,15 @@ const FAILED_LOGINS_FOR: u64 = 7 * 86_400;
 /// the device in between that dropped it may be replaced.
 const CLASSICAL_FOR: u64 = 7 * 86_400;
 
-/// How long a server that let no second session begin gets none only to see whether unique-ids last, in seconds: 7 days.
+/// How long a server that let no second session begin gets none only to see whether unique-ids last, in seconds: an hour
+/// at first, twice as long each time.
+const NO_SECOND_LOOK_AT_FIRST: u64 = 3600;
+
+/// The longest such time: 7 days.
 const NO_SECOND_LOOK_FOR: u64 = 7 * 86_400;
+
+/// From how many failures in a row on it counts as the server's doing if the connection for such a session fails.
+const SECOND_LOOKS_FAILED: u32 = 3;
 
 /// How long a server that does not tell the size of a single message is asked for all sizes first, in seconds: 7 days.
 const SIZES_FIRST_FOR: u64 = 7 * 86_400;
@@ -142,6 +149,8 @@ pub struct ServerHints {
     /// Until when no session is held only to see whether unique-ids last, in trusted seconds of the state. 0: not at
     /// present.
     no_second_look_until: u64,
+    /// How many such sessions in a row could not begin.
+    second_looks_failed: u32,
     /// How many new messages recently came in the size that they were listed with.
     sizes_exact: u32,
     /// How many recently came in another size.
@@ -208,9 +217,23 @@ impl ServerHints {
         !holds(self.no_second_look_until, now, NO_SECOND_LOOK_FOR)
     }
 
-    /// Records whether such a session could begin.
-    pub fn note_second_look(&mut self, now: u64, began: bool) {
-        self.no_second_look_until = if began { 0 } else { now.saturating_add(NO_SECOND_LOOK_FOR) };
+    /// Records that such a session has begun.
+    pub fn note_second_look(&mut self) {
+        (self.no_second_look_until, self.second_looks_failed) = (0, 0);
+    }
+
+    /// Records that such a session could not begin, because the server refused it or because the connection failed. The
+    /// latter is the network's fault, unless it happens again and again.
+    pub fn note_no_second_look(&mut self, now: u64, is_refused: bool) {
+        self.second_looks_failed = self.second_looks_failed.saturating_add(1);
+        let refusals = match is_refused {
+            true => self.second_looks_failed,
+            false => (self.second_looks_failed + 1).saturating_sub(SECOND_LOOKS_FAILED),
+        };
+        if let Some(earlier) = refusals.checked_sub(1) {
+            let how_long = NO_SECOND_LOOK_AT_FIRST.saturating_mul(1 << earlier.min(10)).min(NO_SECOND_LOOK_FOR);
+            self.no_second_look_until = now.saturating_add(how_long);
+        }
     }
 
     /// Whether the size of a message may be requested along with the message; `now` is in trusted seconds.
@@ -403,6 +426,23 @@ mod tests {
             route: Default::default(),
             tls_options: Default::default(),
         }
+    }
+
+    #[test]
+    fn a_server_that_refuses_a_second_look_is_spared_it_for_longer_each_time() {
+        let mut server = ServerHints::new(&endpoint());
+        let mut now = 0;
+        for hours in [1, 2, 4, 8, 16, 32, 64, 128, 168, 168] {
+            server.note_no_second_look(now, true);
+            now += hours * 3600;
+            assert!(!server.bears_second_looks(now - 1) && server.bears_second_looks(now), "{hours}");
+        }
+        server.note_second_look();
+        for failed in [false, false, true] {
+            server.note_no_second_look(now, false);
+            assert_eq!(server.bears_second_looks(now), !failed, "a connection may fail");
+        }
+        assert!(server.bears_second_looks(now + 3600));
     }
 
     #[test]

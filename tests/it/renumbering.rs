@@ -346,3 +346,91 @@ fn where_unique_ids_last_for_a_session_only_the_same_bytes_are_enough() {
         assert_eq!(env.mail().len(), 9, "each that has vanished serves one message");
     }
 }
+
+/// A server that makes new unique-ids in each session, with this many alarms: of one size, with headers that say little.
+fn with_new_names(count: usize, top: bool) -> Maildrop {
+    let alarm = |n: usize| Message::new(&format!("u{n}"), &alarm(n));
+    Maildrop::with((1..=count).map(alarm).collect(), |behaviour| {
+        (behaviour.new_names, behaviour.top) = (true, top);
+    })
+}
+
+fn alarm(n: usize) -> Vec<u8> {
+    format!("From: ups@x\r\nSubject: alarm\r\n\r\nThis is {n:03}.\r\n").into_bytes()
+}
+
+/// Breaks the connection at a message, once.
+fn break_once_at(maildrop: &Maildrop, number: usize) {
+    let close = (format!("RETR {number}"), "<close>".to_owned());
+    maildrop.change(|contents| contents.behaviour.answers_once.push(close));
+}
+
+#[test]
+fn where_unique_ids_last_for_a_session_only_one_that_breaks_brings_nothing_twice() {
+    for top in [true, false] {
+        let maildrop = with_new_names(8, top);
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0).says("8 new messages");
+        for number in [5, 8, 1] {
+            break_once_at(&maildrop, number);
+            assert_ne!(env.fetch().status, 0, "the session breaks");
+            env.fetch().expect(0).says("nothing new").says("; 8 renumbered");
+            assert_eq!(env.mail().len(), 8, "{top}, {number}");
+        }
+    }
+}
+
+/// Then what the broken session reached may come once more, since doubt permits no deletion. Nothing goes unstored.
+#[test]
+fn where_unique_ids_last_for_a_session_only_one_that_breaks_does_not_keep_messages_from_being_deleted() {
+    let maildrop = with_new_names(8, true);
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    env.fetch().expect(0).says("8 new messages");
+    env.configure(&[account(&maildrop, true)]);
+    break_once_at(&maildrop, 5);
+    assert_ne!(env.fetch().status, 0, "the session breaks");
+    env.fetch().expect(0);
+    let mut mail = env.mail();
+    assert!(mail.len() <= 8 + 4, "{} came", mail.len());
+    mail.dedup();
+    assert_same_mail(&mail, &(1..=8).map(|n| stored(&alarm(n))).collect::<Vec<_>>());
+    assert!(maildrop.left().is_empty());
+}
+
+/// A message that goes on and on breaks the session in which the others are recognised, each time that it has its turn.
+#[test]
+fn where_unique_ids_last_for_a_session_only_a_message_without_end_brings_nothing_again() {
+    // Of so many, the session learns in between that those that came are what they seem to be.
+    for (top, delete, count) in [(true, false, 50), (false, false, 50), (true, true, 50), (false, true, 240)] {
+        let maildrop = with_new_names(count, top);
+        let limited = |delete| account(&maildrop, delete).text("max_message_size", "8 KiB");
+        let env = TestEnv::new(&[limited(false)]);
+        env.fetch().expect(0).says(&format!("{count} new messages"));
+        env.configure(&[limited(delete)]);
+        maildrop.change(|contents| {
+            let answer = format!("+OK\r\n\r\n{}.", "on and on\r\n".repeat(80_000));
+            let giant = Message::new("giant", b"Subject: giant\r\n\r\nThe listing has the size of this.\r\n");
+            contents.messages.push(Message { refusal: Some(answer), ..giant });
+        });
+        for _ in 0..3 {
+            let _ = env.fetch();
+            assert_eq!(env.mail().len(), count, "{top}, {delete}, {count}");
+            // Without its hints it does not know the message, which has its turn again.
+            let _ = std::fs::remove_file(env.path("state").join("a.hints"));
+        }
+        assert_eq!(maildrop.left().len(), if delete { 1 } else { count + 1 }, "{top}, {delete}, {count}");
+    }
+}
+
+/// The connection for the second look fails. That is no reason to do without it.
+#[test]
+fn where_unique_ids_last_for_a_session_only_a_lost_connection_changes_nothing() {
+    let maildrop = with_new_names(8, true);
+    let env = TestEnv::new(&[account(&maildrop, false)]);
+    env.fetch().expect(0).says("8 new messages");
+    maildrop.change(|contents| (contents.behaviour.logins, contents.behaviour.closes_instead) = (Some(1), true));
+    assert_ne!(env.fetch().status, 0, "the second login fails");
+    maildrop.change(|contents| contents.behaviour.logins = None);
+    env.fetch().expect(0).says("nothing new").says("; 8 renumbered");
+    assert_eq!(env.mail().len(), 8);
+}

@@ -314,6 +314,22 @@ fn where_unique_ids_last_for_a_session_only_bytes_alone_are_compared() {
     }
 }
 
+/// What this session may not reach, or leaves alone, has to be known in the next one.
+#[test]
+fn where_unique_ids_last_for_a_session_only_nothing_is_absent_that_may_be_listed() {
+    let mut weak = remembered(range(1, 4));
+    weak.iter_mut().for_each(|entry| entry.fingerprint.header = entry.fingerprint.header.map(Digest::weakened));
+    let state = state(weak);
+    let policy = Policy { names_change: true, renumbered: true, ..KEEP };
+    let plan = decided(&listing("new", range(2, 3)), &state, &policy);
+    assert_eq!((plan.absent, plan.absent_unless_found), (ids([1, 4]), ids([2, 3])));
+    let too_large = Policy { max_message_size: Some(0), ..policy };
+    let plan = decided(&listing("new", range(2, 3)), &state, &too_large);
+    assert_eq!((plan.absent, plan.absent_unless_found), (ids([1, 4]), vec![]), "they are not retrieved");
+    let plan = decided(&listing("new", range(2, 3)), &state, &KEEP);
+    assert_eq!((plan.absent.len(), plan.absent_unless_found.len()), (4, 0), "unique-ids persist");
+}
+
 #[test]
 fn what_was_fetched_by_another_program_cannot_be_recognised() {
     let mut imported = remembered(range(1, 30));

@@ -89,6 +89,8 @@ pub(crate) struct Behaviour {
     pub(crate) login_answer: Option<String>,
     /// How many more logins are accepted; later ones are told that they come too soon.
     pub(crate) logins: Option<usize>,
+    /// Instead, it closes the connection at these.
+    pub(crate) closes_instead: bool,
     /// How many more logins find any messages.
     pub(crate) remembers: Option<usize>,
     /// Complete answers, with their CRLFs, to commands with these prefixes. They override everything else.
@@ -138,6 +140,7 @@ impl Default for Behaviour {
             top: true,
             login_answer: None,
             logins: None,
+            closes_instead: false,
             remembers: None,
             answers: Vec::new(),
             answers_once: Vec::new(),

@@ -226,6 +226,9 @@ impl<'a> Conversation<'a> {
             return self.say(&answer);
         }
         let logins = lock(self.contents).behaviour.logins;
+        if logins == Some(0) && self.behaviour.closes_instead {
+            return None;
+        }
         if logins == Some(0) {
             return self.say("-ERR [LOGIN-DELAY] too soon after the last login");
         }
