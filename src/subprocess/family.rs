@@ -7,7 +7,6 @@
 //! in their environment, which is inherited.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
@@ -32,9 +31,6 @@ const LAST_BREATH: Duration = Duration::from_secs(5);
 /// How many rounds of killing there are for processes that are started meanwhile.
 const ROUNDS: u32 = 20;
 
-/// The commands that run now. They are ended when this process ends in an orderly way.
-static UNDER_WAY: Mutex<Vec<Family>> = Mutex::new(Vec::new());
-
 /// The processes of a command.
 #[derive(Debug, Clone)]
 pub(super) struct Family {
@@ -57,14 +53,12 @@ impl Family {
         let child = command.spawn()?;
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let leader = leader.ok_or_else(|| io::Error::other("it has no process id"))?;
-        let family = Self { leader, grouped, mark: format!("{MARK}={value}") };
-        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).push(family.clone());
-        Ok((child, family))
+        Ok((child, Self { leader, grouped, mark: format!("{MARK}={value}") }))
     }
 
-    /// Forgets a command that has ended: processes that it left behind are the user's.
-    pub(super) fn let_go(&self) {
-        UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other.mark != self.mark);
+    /// Whether both are the processes of one command.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.mark == other.mark
     }
 
     /// Asks all processes to end, and kills those that have not ended a little later.
@@ -137,14 +131,6 @@ impl Family {
             environment.split(|octet| *octet == 0).any(|variable| variable == self.mark.as_bytes()).then_some(pid)
         })
     }
-}
-
-/// Ends all running commands without waiting for them, because this process ends. While the returned guard is held,
-/// code that waited for one of them does not continue.
-pub(super) fn abandon_all() -> MutexGuard<'static, Vec<Family>> {
-    let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
-    under_way.drain(..).for_each(|family| family.abandon());
-    under_way
 }
 
 /// Whether this process has a controlling terminal.

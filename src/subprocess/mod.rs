@@ -20,11 +20,13 @@ use crate::watch;
 
 mod family;
 mod output;
+mod under_way;
 mod unsuccessful;
 
 use family::Family;
 pub(crate) use family::has_terminal;
 pub(crate) use output::{Full, Sink, Tail};
+use under_way::UNDER_WAY;
 pub(crate) use unsuccessful::Unsuccessful;
 
 /// Variables by which systemd tells this process about itself. A child that used them could report in our name or read
@@ -103,7 +105,7 @@ impl Running {
     }
 
     fn start_command(mut command: Command, grouped: bool) -> io::Result<Self> {
-        let (mut child, family) = Family::start(&mut command, grouped)?;
+        let (mut child, family) = UNDER_WAY.start(|| Family::start(&mut command, grouped))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(io::Error::other("it has no pipes"));
         };
@@ -124,7 +126,7 @@ impl Running {
         }
         // It has ended; processes that it left in the background are the user's.
         if let Some(family) = self.family.take() {
-            family.let_go();
+            UNDER_WAY.let_go(&family);
         }
         ended
     }
@@ -156,7 +158,7 @@ async fn off_the_runtime<T: Send + 'static>(start: impl FnOnce() -> io::Result<T
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(family) = self.family.take() {
-            family.let_go();
+            UNDER_WAY.let_go(&family);
             family.abandon();
         }
     }
@@ -166,7 +168,7 @@ impl Drop for Running {
 /// code that waited for one of them does not continue, so nothing reports how it ended.
 #[must_use]
 pub(crate) fn end_all() -> impl Sized {
-    family::abandon_all()
+    UNDER_WAY.abandon_all()
 }
 
 /// Prepares a command with pipes for its output; `inherited` are the names of the variables in our environment.

@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::under_way::UnderWay;
 use super::*;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -136,4 +137,55 @@ async fn what_nobody_waits_for_any_more_is_ended() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+#[test]
+fn what_is_just_being_started_when_this_process_ends_is_ended_too() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let commands = UnderWay::new();
+    let (begun, begins) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _entered = runtime.enter();
+            let started = commands.start(|| {
+                let mut sleeps = Command::new("sleep");
+                let started = Family::start(sleeps.arg("1000"), true)?;
+                begun.send(started.0.id().unwrap()).unwrap();
+                // It runs already, and the system has not answered yet.
+                std::thread::sleep(Duration::from_millis(100));
+                Ok(started)
+            });
+            drop(started.unwrap().0);
+        });
+        let process = Pid::from_raw(begins.recv().unwrap().try_into().unwrap()).unwrap();
+        drop(commands.abandon_all());
+        let ended = Instant::now();
+        while is_alive(process) {
+            assert!(ended.elapsed() < SOON);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+}
+
+#[test]
+fn a_start_that_the_system_never_answers_holds_up_no_end() {
+    let commands = UnderWay::new();
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (answer, answered) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let commands = &commands;
+        scope.spawn(move || {
+            let started = commands.start(|| {
+                begun.send(()).unwrap();
+                answered.recv().unwrap();
+                Err(io::Error::other("the disk is gone"))
+            });
+            assert!(started.is_err());
+        });
+        begins.recv().unwrap();
+        let asked = Instant::now();
+        drop(commands.abandon_all());
+        assert!(asked.elapsed() < SOON);
+        answer.send(()).unwrap();
+    });
 }
