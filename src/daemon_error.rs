@@ -46,7 +46,7 @@ impl fmt::Display for StartError {
             }
             Self::Owner(e) => e.fmt(f),
             Self::Control(e) => e.fmt(f),
-            Self::Alarm(e) => write!(f, "cannot make a timer: {e}"),
+            Self::Alarm(e) => write!(f, "cannot create a timer: {e}"),
             Self::Thread(e) => write!(f, "cannot start a thread: {e}"),
         }
     }
@@ -64,7 +64,7 @@ pub struct ControlError {
 impl fmt::Display for ControlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tried: Vec<String> = self.tried.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
-        write!(f, "cannot make a control socket: {}", tried.join("; "))
+        write!(f, "cannot create a control socket: {}", tried.join("; "))
     }
 }
 

@@ -98,10 +98,12 @@ impl PollReport {
         let (listed, sizes) = self.other_sizes.first().first()?;
         let first = Message(listed, &self.redactor);
         let fact = match self.other_sizes.len().saturating_sub(1) {
-            0 => format!("{first} {sizes}: it is kept as it came, and not deleted before it comes as it is listed"),
+            0 => {
+                format!("{first} {sizes}: it is kept as received, and not deleted until it arrives in its listed size")
+            }
             others => format!(
-                "{first} {sizes}, and {others} more were like that: they are kept as they came, and not deleted before they \
-                 come as they are listed"
+                "{first} {sizes}, and {others} more were like that: they are kept as received, and not deleted until \
+                 they arrive in their listed sizes"
             ),
         };
         Some(advice::with_step(fact, Some(advice::next_step::OTHER_SIZES)))

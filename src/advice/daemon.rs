@@ -72,9 +72,9 @@ mod tests {
             (state(Errno::ACCESS.into()), ExitStatus::Local, "Make it writable for this user, or give --state-dir"),
             (state(io::Error::other(NotAFile::Link)), ExitStatus::Local, "link. Replace it by the file itself"),
             (StartError::Owner(open), ExitStatus::Local, ". Run `chmod o-w /s`"),
-            (control(lacking()), ExitStatus::Temporary, "cannot make a control socket: /run/m: "),
+            (control(lacking()), ExitStatus::Temporary, "cannot create a control socket: /run/m: "),
             (control(Errno::ACCESS.into()), ExitStatus::Local, ". Make one of these directories writable"),
-            (StartError::Alarm(Errno::INVAL.into()), ExitStatus::Temporary, "cannot make a timer: "),
+            (StartError::Alarm(Errno::INVAL.into()), ExitStatus::Temporary, "cannot create a timer: "),
             (StartError::Thread(lacking()), ExitStatus::Temporary, "Allow more open files"),
         ] {
             let told = told_of_start(&error);

@@ -26,7 +26,10 @@ impl Class {
             ForwardError::Full { .. } => Self::Busy { stage: Stage::Session, rate_limited: true },
             ForwardError::Refused { lasting: true, .. }
             | ForwardError::NoMailbox { lasting: true, .. }
-            | ForwardError::Command { failure: CommandFailure::NotThere | CommandFailure::Lasting, .. }
+            | ForwardError::Command {
+                failure: CommandFailure::NotThere | CommandFailure::NotExecutable | CommandFailure::Lasting,
+                ..
+            }
             | ForwardError::Cleartext => Self::Configuration,
             ForwardError::Refused { lasting: false, .. }
             | ForwardError::NoMailbox { lasting: false, .. }
@@ -77,7 +80,7 @@ impl Class {
 pub(crate) fn pause_after(error: &ForwardError) -> Pause {
     match error {
         // Nobody is bothered by another try, and a program is missing for a moment while its package is upgraded.
-        ForwardError::Command { failure: CommandFailure::NotThere, .. } => Pause::Soon,
+        ForwardError::Command { failure: CommandFailure::NotThere | CommandFailure::NotExecutable, .. } => Pause::Soon,
         other => Class::of_forwarding(other).pause(),
     }
 }
@@ -175,6 +178,7 @@ mod tests {
             (full, Pause::Full, ExitStatus::Temporary),
             (ended(CommandFailure::Lasting), Pause::Person, ExitStatus::Config),
             (ended(CommandFailure::NotThere), Pause::Soon, ExitStatus::Config),
+            (ended(CommandFailure::NotExecutable), Pause::Soon, ExitStatus::Config),
             (ended(CommandFailure::Passing), Pause::Soon, ExitStatus::Temporary),
             (no_mailbox(true), Pause::Person, ExitStatus::Config),
             (no_mailbox(false), Pause::Soon, ExitStatus::Temporary),

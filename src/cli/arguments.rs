@@ -73,7 +73,7 @@ pub(super) enum Command {
     Daemon,
     /// Tell the running daemon to poll now
     Poll(Poll),
-    /// Try now to forward what waits in the spool
+    /// Forward the mail that waits in the spool now
     Forward(Forward),
     /// Show what the running daemon did and will do
     Status(Status),
@@ -88,7 +88,7 @@ pub(super) enum Command {
     Uids(Uids),
     /// Check everything that a poll needs, without changing anything
     Check(Check),
-    /// Open a logged-in POP3 prompt: type STAT, LIST, TOP 3 10
+    /// Open an interactive POP3 session, logged in: type STAT, LIST, TOP 3 10
     Console(Console),
     /// Print a completion script for a shell
     Completions(Completions),
@@ -99,7 +99,7 @@ pub(super) enum Command {
 // Forwards.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 nothing waits any more; 1 the destination asks for another try with some messages, or some are set \
+Exit status: 0 nothing waits any more; 1 the destination deferred some messages, or some are set \
 aside, or wait at an account that does not forward; 64 usage; \
 69 no trusted connection; 73 the spool or the state cannot be used; 75 the destination cannot be reached, is full, or is \
 not done in time, or another mailferry forwards; 76 it speaks neither IMAP nor LMTP properly; 77 it refused the login; 78 \
@@ -117,7 +117,7 @@ pub(super) struct Forward {
 // Makes an account.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What no option gives is asked for on the terminal; without a terminal, what is missing is listed and nothing is \
+Missing options are asked for on the terminal; without a terminal, they are listed and nothing is \
 done. The \
 server is looked up in the table of providers, then in what the domain publishes (PACC, DNS SRV, autoconfig over \
 https), \
@@ -133,7 +133,7 @@ pub(super) struct Setup {
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
 
-    /// The POP3 server, so that none is looked for
+    /// The POP3 server; nothing is looked up then
     #[arg(long, value_name = "HOST")]
     pub(super) host: Option<String>,
 
@@ -309,9 +309,9 @@ pub(super) enum ProgramName {
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(super) enum Uids {
-    /// List what is recorded; without an account, how much of each one
+    /// List the record; without an account, a summary of each
     List(List),
-    /// Count messages on the server as fetched: they are not fetched, and never deleted
+    /// Mark messages on the server as fetched: they are not fetched, and never deleted
     Adopt(Adopt),
     /// Forget messages, so that they are fetched again
     Forget(Forget),
@@ -503,7 +503,7 @@ pub(super) struct Login {
     #[arg(value_name = "ACCOUNT", add = ArgValueCompleter::new(accounts))]
     pub(super) account: String,
 
-    /// Open no browser here; paste the address that a browser elsewhere ends at (the default over ssh)
+    /// Open no browser here; paste the final address from a browser elsewhere (the default over ssh)
     #[arg(long, conflicts_with = "device")]
     pub(super) paste: bool,
 

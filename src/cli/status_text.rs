@@ -349,7 +349,7 @@ pub(super) mod tests {
             messages: 3,
             octets: 2048,
             oldest: Some(0),
-            why: Some("the destination takes no more for now".into()),
+            why: Some("the destination accepts no more mail for now".into()),
             since: Some(1),
             next_try: Some(1000 + 3600),
             forwarded: 7,
@@ -364,7 +364,7 @@ pub(super) mod tests {
             "  forwarding    to INBOX at imaps://imap.example.org:993: 7 messages since the daemon began, the last one 60 \
              s ago",
             "  in the spool  3 messages (2.0 KiB), the oldest for 17 min, counted 5 min ago; tried again in 60 min",
-            "                the destination takes no more for now",
+            "                the destination accepts no more mail for now",
             "                the spool is full, so fetching pauses until there is room",
             "  set aside     1 message, not forwarded:",
             "                unique-id u1 (2.0 KiB, file 1.x): too large",

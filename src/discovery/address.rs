@@ -66,7 +66,7 @@ impl fmt::Display for MailAddress {
     }
 }
 
-/// Normalizes a host name for comparison and look-up: in lower case, without a trailing dot. Returns None for anything
+/// Normalizes a host name for comparison and lookup: in lower case, without a trailing dot. Returns None for anything
 /// else, including IP addresses.
 #[must_use]
 pub(crate) fn host_name(text: &str) -> Option<String> {

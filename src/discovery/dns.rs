@@ -1,4 +1,4 @@
-//! DNS queries for records that the system's host look-up does not provide. No other module uses hickory.
+//! DNS queries for records that the system's host lookup does not provide. No other module uses hickory.
 
 use std::fmt;
 use std::net::SocketAddr;

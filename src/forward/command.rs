@@ -135,8 +135,11 @@ async fn not_started(program: &OsStr, why: &io::Error, input: PathBuf) -> Forwar
     if let Ok(Err(source)) = blocking(move || File::open(&input)).await {
         return ForwardError::Spool { path, source };
     }
-    let is_missing = matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
-    let failure = if is_missing { CommandFailure::NotThere } else { CommandFailure::Passing };
+    let failure = match why.kind() {
+        io::ErrorKind::NotFound => CommandFailure::NotThere,
+        io::ErrorKind::PermissionDenied => CommandFailure::NotExecutable,
+        _ => CommandFailure::Passing,
+    };
     failed(program, &format!("could not be started: {}", text::system(why)), failure)
 }
 

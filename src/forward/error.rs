@@ -126,8 +126,10 @@ pub enum ForwardError {
 /// What the failure of a command means for the next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandFailure {
-    /// The program does not exist, or may not be run.
+    /// The program does not exist.
     NotThere,
+    /// The program may not be run.
+    NotExecutable,
     /// It may work the next time.
     Passing,
     /// The command itself is wrong.
@@ -195,7 +197,7 @@ impl fmt::Display for ForwardError {
         match self {
             Self::Busy { holder } => {
                 let holder = if holder.is_empty() { "another mailferry" } else { holder };
-                write!(f, "{holder} forwards this account's mail right now")
+                write!(f, "{holder} is forwarding this account's mail")
             }
             Self::State(e) => e.fmt(f),
             Self::Spool { path, source } => {
@@ -212,14 +214,14 @@ impl fmt::Display for ForwardError {
                 write!(f, "the destination refused the login{}", crate::text::saying(response))
             }
             Self::Full { response } => {
-                write!(f, "the destination takes no more for now{}", crate::text::saying(response))
+                write!(f, "the destination accepts no more mail for now{}", crate::text::saying(response))
             }
             Self::Refused { doing, response, .. } => {
                 write!(f, "cannot {doing}: the destination said \"{response}\"")
             }
             Self::NoMailbox { select, create, .. } => write!(
                 f,
-                "cannot open the mailbox: the destination said \"{select}\", and when it was to be made \"{create}\""
+                "cannot open the mailbox: the destination said \"{select}\", and refused to create it with \"{create}\""
             ),
             Self::Socket { path, source: Some(source) } => {
                 write!(f, "cannot reach the LMTP server at {}: {}", path.display(), crate::text::system(source))
@@ -236,12 +238,8 @@ impl fmt::Display for ForwardError {
             Self::Cleartext => f.write_str("the destination's password would be sent in clear"),
             Self::Command { program, what, .. } => write!(f, "the command {program} {what}"),
             Self::Stopped => f.write_str("it was interrupted"),
-            Self::Unanswered { waited } => write!(
-                f,
-                "the destination had not answered after {} s for what it was sent, and is not waited for longer",
-                waited.as_secs()
-            ),
-            Self::Work(WorkError::NoThread) => f.write_str("the system gives no further thread"),
+            Self::Unanswered { waited } => write!(f, "the destination did not answer within {} s", waited.as_secs()),
+            Self::Work(WorkError::NoThread) => f.write_str("the system cannot start another thread"),
             Self::Work(WorkError::Internal(e)) => e.fmt(f),
         }
     }

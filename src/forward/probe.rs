@@ -23,10 +23,16 @@ pub async fn probe(context: Arc<ProcessContext>, account: &Account, forward: &Fo
         ForwardTo::Lmtp(to) => lmtp::probe(&pass, to).await.map(|()| Probed::Takes),
         ForwardTo::Command(words) => {
             let program = words.first().map(std::ffi::OsString::as_os_str).unwrap_or_default();
-            find_program(program).map(Probed::IsThere).ok_or_else(|| ForwardError::Command {
-                program: text::value(&program.to_string_lossy()),
-                what: "is not there, or is not executable".to_owned(),
-                failure: CommandFailure::NotThere,
+            find_program(program).map(Probed::IsThere).ok_or_else(|| {
+                let (what, failure) = match Path::new(program).is_file() {
+                    true => ("is not executable", CommandFailure::NotExecutable),
+                    false => ("is not there", CommandFailure::NotThere),
+                };
+                ForwardError::Command {
+                    program: text::value(&program.to_string_lossy()),
+                    what: what.to_owned(),
+                    failure,
+                }
             })
         }
     }

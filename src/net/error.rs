@@ -21,13 +21,13 @@ pub enum NetError {
         /// What the resolver said.
         source: io::Error,
     },
-    /// The host's name was not even looked up in time, because look-ups of other names do not end.
+    /// The host's name was not even looked up in time, because lookups of other names do not end.
     LookupsHang {
         /// As configured.
         host: String,
         /// How long was allowed.
         limit: Duration,
-        /// How many look-ups are under way.
+        /// How many lookups are under way.
         hanging: usize,
     },
     /// The host's name exists, but has no address.

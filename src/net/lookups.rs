@@ -1,6 +1,6 @@
-//! Look-ups of host names: shared by all who need the same name, and bounded, because a resolver may hang for ever and
-//! each look-up takes a thread. Those that hang leave room to the others ([`rooms`]). Who finds no room nevertheless may
-//! use the addresses of the last look-up ([`past`]).
+//! Lookups of host names: shared by all who need the same name, and bounded, because a resolver may hang for ever and
+//! each lookup takes a thread. Those that hang leave room to the others ([`rooms`]). Who finds no room nevertheless may
+//! use the addresses of the last lookup ([`past`]).
 
 use std::collections::HashMap;
 use std::io;
@@ -20,10 +20,10 @@ pub(super) use rooms::Limits;
 mod past;
 mod rooms;
 
-/// Who may use addresses of an earlier look-up waits this long for room first.
+/// Who may use addresses of an earlier lookup waits this long for room first.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How a look-up ended.
+/// How a lookup ended.
 type LookupResult = Result<Result<Vec<SocketAddr>, Arc<io::Error>>, NotDone>;
 
 /// A name and a port.
@@ -37,7 +37,7 @@ type UnderWay = HashMap<Key, watch::Receiver<Option<LookupResult>>>;
 pub(super) enum Failed {
     /// The resolver said so.
     Resolver(io::Error),
-    /// The look-up could not be done.
+    /// The lookup could not be done.
     NotDone(NotDone),
     /// It did not end in time.
     Late,
@@ -48,7 +48,7 @@ pub(super) enum Failed {
     },
 }
 
-/// The look-ups of the process.
+/// The lookups of the process.
 #[derive(Debug)]
 pub(super) struct Lookups {
     under_way: Arc<Mutex<UnderWay>>,
@@ -65,18 +65,18 @@ pub(super) struct Wanted<'a> {
     pub(super) port: u16,
     /// When to give up.
     pub(super) deadline: Instant,
-    /// Whether addresses of an earlier look-up will do if there is no room for another one: whoever answers there has to
+    /// Whether addresses of an earlier lookup will do if there is no room for another one: whoever answers there has to
     /// prove the name.
     pub(super) may_be_outdated: bool,
 }
 
 impl Lookups {
-    /// Allows so many look-ups simultaneously.
+    /// Allows so many lookups simultaneously.
     pub(super) fn new(limits: Limits) -> Self {
         Self { under_way: Arc::default(), past: Arc::default(), rooms: Arc::new(Rooms::new(limits)) }
     }
 
-    /// Waits until the deadline for the addresses of a name. `look_up` is called only if no look-up of the same name is
+    /// Waits until the deadline for the addresses of a name. `look_up` is called only if no lookup of the same name is
     /// under way; it goes on when the deadline has passed.
     pub(super) async fn find(
         &self,
@@ -116,7 +116,7 @@ impl Lookups {
         }
     }
 
-    /// Begins a look-up, unless another one began while this one waited for room.
+    /// Begins a lookup, unless another one began while this one waited for room.
     fn begin(
         &self,
         key: Key,
@@ -173,7 +173,7 @@ mod tests {
         Instant::now() + Duration::from_secs(30)
     }
 
-    /// A look-up that hangs until the sender is dropped.
+    /// A lookup that hangs until the sender is dropped.
     fn hanging(begun: &Arc<AtomicUsize>) -> (mpsc::Sender<()>, impl FnOnce() -> io::Result<Vec<SocketAddr>> + use<>) {
         let (sender, hung) = mpsc::channel();
         let begun = Arc::clone(begun);
@@ -214,7 +214,7 @@ mod tests {
         Instant::now() + Duration::from_secs(5)
     }
 
-    /// Begins look-ups of these names that hang until the senders are dropped.
+    /// Begins lookups of these names that hang until the senders are dropped.
     async fn hang(lookups: &Lookups, names: &[&str]) -> Vec<mpsc::Sender<()>> {
         let mut hung = Vec::new();
         for name in names {
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Whether there is no room for a look-up.
+    /// Whether there is no room for a lookup.
     async fn has_no_room(lookups: &Lookups, name: &str) -> bool {
         let look_up = lookups.find(wanted(name, in_five_seconds()), || unreachable!());
         matches!(in_ten_seconds(look_up).await, Err(Failed::NoRoom { .. }))
@@ -347,6 +347,6 @@ mod tests {
         assert_eq!(ask("known", true).await.unwrap(), [address()]);
         assert!(matches!(ask("known", false).await, Err(Failed::NoRoom { others: 1 })), "it must be up to date");
         assert!(matches!(ask("unknown", true).await, Err(Failed::NoRoom { others: 1 })));
-        assert!(matches!(ask("hangs", true).await, Err(Failed::Late)), "its own look-up hangs");
+        assert!(matches!(ask("hangs", true).await, Err(Failed::Late)), "its own lookup hangs");
     }
 }

@@ -189,7 +189,7 @@ pub struct Dialer {
     limits: NetLimits,
     /// The trusted certificates, and the sessions that can be resumed.
     tls: tls::Tls,
-    /// The look-ups of names.
+    /// The lookups of names.
     lookups: lookups::Lookups,
 }
 

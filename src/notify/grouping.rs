@@ -35,7 +35,7 @@ struct Held {
     since: Duration,
     /// The notifications and their accounts.
     news: Vec<(Arc<Account>, Notification)>,
-    /// The names of those accounts, for look-ups: there may be very many.
+    /// The names of those accounts, for lookups: there may be very many.
     names: HashSet<AccountName>,
 }
 

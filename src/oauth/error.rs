@@ -149,7 +149,7 @@ impl fmt::Display for OAuthError {
                 write!(f, "cannot {doing} {}: {source}", text::value(&path.to_string_lossy()))
             }
             Self::Busy { holder } => {
-                write!(f, "the token is being refreshed by {}, which does not finish", text::value(holder))
+                write!(f, "the token is being refreshed by {}, which has not finished", text::value(holder))
             }
             Self::NotDone(e) => e.fmt(f),
         }

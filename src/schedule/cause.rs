@@ -178,7 +178,7 @@ impl fmt::Display for Cause {
             Self::RateLimited => "the server wants more time between two logins",
             Self::LoginRefused => "the server refused the login",
             Self::AccessRefused => "the server does not serve this account",
-            Self::Tls => "no trusted, encrypted connection could be had",
+            Self::Tls => "no trusted, encrypted connection could be established",
             Self::Protocol => "the server did not do what this account needs",
             Self::Storage => "the Maildir or the state could not be used",
             Self::LockedByAnother => "another mailferry was polling the account",

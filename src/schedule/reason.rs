@@ -62,7 +62,7 @@ impl fmt::Display for Reason {
             Self::Start => f.write_str(", for the first time"),
             Self::AsConfigured => f.write_str(", as configured"),
             Self::Adapted(expectation) => f.write_str(match expectation {
-                Expectation::Learning => ", as configured, while it is being learned when mail arrives",
+                Expectation::Learning => ", as configured, while arrival times are being learned",
                 Expectation::JustCame => ", because mail has just arrived and more often follows",
                 Expectation::Often => ", because mail often arrives about now",
                 Expectation::Seldom => ", because mail rarely arrives about now",

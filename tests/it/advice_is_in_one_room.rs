@@ -221,7 +221,7 @@ fn what_would_be_told_to_the_user_is_found() {
     for text in [
         "Set-Cookie",
         "the settings. Setting them again",
-        "cannot make a timer: {e}",
+        "cannot create a timer: {e}",
         "Start",
         "it is tried again",
         "<p>the oldest came {}",

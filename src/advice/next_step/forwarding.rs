@@ -32,7 +32,7 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
              they run".to_owned()
         }
         ForwardError::Cleartext => "Write tls = \"implicit\" or tls = \"starttls\" for the destination".to_owned(),
-        ForwardError::Command { failure, what, .. } => command(*failure, what, account),
+        ForwardError::Command { failure, .. } => command(*failure, account),
         ForwardError::Protocol { what, .. } if what.starts_with("+OK") => format!(
             "That is a POP3 server; IMAP is usually at port 993. Check host, port and tls in {}",
             table(account)
@@ -64,9 +64,6 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
 /// What to do about a refusal that may pass.
 const LOOK_THERE: &str = "If that stays, see the log of that server, or ask whoever runs it";
 
-/// How the system says that a file may not be executed.
-const NO_PERMISSION: &str = "Permission denied";
-
 /// The port of IMAP over TLS.
 const IMAPS: u16 = 993;
 
@@ -76,10 +73,11 @@ fn table(account: &AccountName) -> String {
 }
 
 /// About the command that mail is forwarded to.
-fn command(failure: CommandFailure, what: &str, account: &AccountName) -> String {
+fn command(failure: CommandFailure, account: &AccountName) -> String {
     match failure {
-        CommandFailure::NotThere if what.contains(NO_PERMISSION) => {
-            "See that the user that mailferry runs as may execute it: chmod +x, and the directories above it".to_owned()
+        CommandFailure::NotExecutable => {
+            "Check that the user that mailferry runs as may execute it: chmod +x, and the directories above it"
+                .to_owned()
         }
         CommandFailure::NotThere => {
             format!("Install it, or write its whole path as the first word of `command` in {}", table(account))
@@ -98,7 +96,7 @@ fn socket(source: Option<&io::Error>, account: &AccountName) -> String {
         return "Let the user that mailferry runs as write to that socket and search the directories above it"
             .to_owned();
     }
-    format!("See that the LMTP server runs, and check `socket` in {}", table(account))
+    format!("Check that the LMTP server runs, and check `socket` in {}", table(account))
 }
 
 #[cfg(test)]
@@ -117,20 +115,20 @@ mod tests {
         let missing = told(&socket(io::ErrorKind::NotFound));
         assert!(missing.starts_with("cannot reach the LMTP server at /x/lmtp: "), "{missing}");
         assert!(
-            missing.ends_with("See that the LMTP server runs, and check `socket` in [accounts.c.forward]"),
+            missing.ends_with("Check that the LMTP server runs, and check `socket` in [accounts.c.forward]"),
             "{missing}"
         );
         assert!(told(&socket(io::ErrorKind::PermissionDenied)).contains("Let the user that mailferry runs as"));
         let what = "ended with status 64 (usage)".to_owned();
         let command = ForwardError::Command { program: "x".to_owned(), what, failure: CommandFailure::Lasting };
         assert!(told(&command).starts_with("the command x ended with status 64 (usage). Check `command` in [acc"));
-        let started = |why: &str| ForwardError::Command {
+        let not_started = |failure| ForwardError::Command {
             program: "x".to_owned(),
-            what: format!("could not be started: {why}"),
-            failure: CommandFailure::NotThere,
+            what: "could not be started".to_owned(),
+            failure,
         };
-        assert!(told(&started("Permission denied")).contains("chmod +x"));
-        assert!(told(&started("No such file or directory")).contains("Install it"));
+        assert!(told(&not_started(CommandFailure::NotExecutable)).contains("chmod +x"));
+        assert!(told(&not_started(CommandFailure::NotThere)).contains("Install it"));
         let unknown =
             ForwardError::Refused { doing: "send a message", response: "550 5.1.1 unknown".to_owned(), lasting: true };
         assert!(told(&unknown).ends_with("Check `recipient` in [accounts.c.forward]"));

@@ -14,7 +14,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
     let from_maildir = || this_program(&format!("uids adopt {account} --from-maildir"));
     let accept_maildir = || fetch_with(Decision::AcceptMaildir, account);
     let step = match error {
-        StateError::Locked { .. } => "Try later; `fetch --wait` waits for it".to_owned(),
+        StateError::Locked { .. } => "Try again later; `fetch --wait` waits for it".to_owned(),
         StateError::Io { source, .. } => return disk::state(source),
         StateError::OpenToAll { dir, .. } => format!("Run `{}`", chmod(dir, "o-w")),
         StateError::Damaged { path, .. } if path.extension().is_some_and(|ending| ending == "forward") => {
@@ -28,7 +28,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             from_maildir(),
             new_state()
         ),
-        StateError::Newer { .. } => "Run that one".to_owned(),
+        StateError::Newer { .. } => "Use that version".to_owned(),
         StateError::LineEnds { path } => format!("Remove the CRs again: {}", to_lf(path)),
         StateError::Moved { .. } => return None,
         StateError::OtherUser { path, .. } => format!(

@@ -82,7 +82,7 @@ fn the_network_is_told_with_what_to_look_at() {
         (net(connect(Errno::CONNREFUSED)), &["connection refused. Check host and port, this machine's network"]),
         (net(connect(Errno::MFILE)), &["Allow more open files (ulimit -n, LimitNOFILE=)"]),
         (net(slow), &["within 30 s. Check this machine's name servers"]),
-        (net(hang), &["128 look-ups of other names have not ended. Check this machine's name servers"]),
+        (net(hang), &["128 lookups of other names are still pending. Check this machine's name servers"]),
         (net(client_certificate), &["/client.pem", "longer than 30 s. Check the disk it is on"]),
         (net(timeout(TlsMode::Implicit)), &["did not finish the TLS handshake", "set tls = \"starttls\""]),
         (net(timeout(TlsMode::StartTls)), &["use the port for implicit TLS, usually 995"]),
@@ -231,7 +231,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
     check(vec![
         (
             StateError::Locked { account: account(), holder: String::new() }.into(),
-            &["in use by another mailferry. Try later; `fetch --wait` waits for it"],
+            &["in use by another mailferry. Try again later; `fetch --wait` waits for it"],
         ),
         (
             StateError::LineEnds { path: path() }.into(),

@@ -130,9 +130,7 @@ impl Forwarder {
             matches!(report.why_waiting(), Some(ForwardError::Login { .. } | ForwardError::Credential(_)));
         let pause = match report.why_waiting() {
             Some(e) => Some((advice::pause_after(e), report.failure_text().unwrap_or_default())),
-            None if report.waiting.messages > 0 => {
-                Some((Pause::Soon, "the destination asks for another try".to_owned()))
-            }
+            None if report.waiting.messages > 0 => Some((Pause::Soon, "the destination deferred it".to_owned())),
             None => None,
         };
         let Some((pause, why)) = pause else {

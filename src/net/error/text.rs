@@ -27,7 +27,7 @@ impl Display for NetError {
             Self::NoAddressOnRoute { .. } | Self::SourceAddress { .. } | Self::Proxy { .. } => self.fmt_route(f),
             Self::LookupsHang { host, limit, hanging } => write!(
                 f,
-                "cannot find the address of {host} within {} s: {hanging} look-ups of other names have not ended",
+                "cannot find the address of {host} within {} s: {hanging} lookups of other names are still pending",
                 limit.as_secs_f32()
             ),
             Self::NoAddress { host } => write!(f, "{host} has no address"),

@@ -14,10 +14,10 @@ const MOST_NAMES: usize = 4096;
 /// How many addresses of a name are remembered.
 const MOST_ADDRESSES: usize = 16;
 
-/// How old addresses may be that are used without another look-up.
+/// How old addresses may be that are used without another lookup.
 const OLD: Duration = Duration::from_secs(24 * 3600);
 
-/// What the last look-up of a name lets expect of the next one.
+/// What the last lookup of a name lets expect of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     /// It found the name, and did not take long.
@@ -28,7 +28,7 @@ pub(super) enum Expected {
     Unknown,
 }
 
-/// The last look-up of a name.
+/// The last lookup of a name.
 #[derive(Debug)]
 struct Last {
     ended: Instant,
@@ -37,14 +37,14 @@ struct Last {
     took_long: bool,
 }
 
-/// The last look-ups of names, except those that failed without taking long.
+/// The last lookups of names, except those that failed without taking long.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     names: HashMap<Key, Last>,
 }
 
 impl Past {
-    /// Returns what to expect of a look-up.
+    /// Returns what to expect of a lookup.
     pub(super) fn expected(&self, key: &Key) -> Expected {
         match self.names.get(key) {
             Some(Last { took_long: true, .. }) => Expected::Long,
@@ -53,13 +53,13 @@ impl Past {
         }
     }
 
-    /// Returns the addresses that the last look-up found, if they are not too old.
+    /// Returns the addresses that the last lookup found, if they are not too old.
     pub(super) fn addresses(&self, key: &Key, now: Instant) -> Option<Vec<SocketAddr>> {
         let last = self.names.get(key).filter(|last| now.saturating_duration_since(last.ended) < OLD)?;
         Some(last.addresses.clone()).filter(|addresses| !addresses.is_empty())
     }
 
-    /// Records a look-up that ended now.
+    /// Records a lookup that ended now.
     pub(super) fn ended(&mut self, key: &Key, found: &LookupResult, took_long: bool, now: Instant) {
         let addresses = match found {
             Ok(Ok(found)) => found.iter().copied().take(MOST_ADDRESSES).collect(),

@@ -1,6 +1,6 @@
-//! How many look-ups are under way, so that those that hang leave room to the others.
+//! How many lookups are under way, so that those that hang leave room to the others.
 //!
-//! There are three rooms. One is for names whose last look-up took long; any other look-up that takes long moves there
+//! There are three rooms. One is for names whose last lookup took long; any other lookup that takes long moves there
 //! as soon as there is a place. One is for all other names, and one for those of them alone that were found promptly the
 //! last time.
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::past::Expected;
 
-/// How many look-ups may be under way, and when one takes long.
+/// How many lookups may be under way, and when one takes long.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Limits {
     /// Of names that were not found promptly the last time, and did not take long; and of those that were.
@@ -21,7 +21,7 @@ pub(in super::super) struct Limits {
     pub(in super::super) prompt: usize,
     /// Of those that take long, or did the last time.
     pub(in super::super) long: usize,
-    /// After how long a look-up takes long. Most resolvers wait as long for the answer of a name server.
+    /// After how long a lookup takes long. Most resolvers wait as long for the answer of a name server.
     pub(in super::super) after: Duration,
 }
 
@@ -37,11 +37,11 @@ pub(super) struct Rooms {
     any: Arc<Semaphore>,
     prompt: Arc<Semaphore>,
     long: Arc<Semaphore>,
-    /// After how long a look-up takes long.
+    /// After how long a lookup takes long.
     pub(super) after: Duration,
 }
 
-/// A look-up's place in a room.
+/// A lookup's place in a room.
 #[derive(Debug)]
 pub(super) struct Slot {
     /// Given back when this is dropped.
@@ -74,7 +74,7 @@ impl Rooms {
         Some(Slot { _permit: permit, is_long: expected == Expected::Long })
     }
 
-    /// Waits for a look-up, and gives back its place. Returns what it found and whether it took long.
+    /// Waits for a lookup, and gives back its place. Returns what it found and whether it took long.
     pub(super) async fn follow<T>(&self, slot: Slot, look_up: impl Future<Output = T>) -> (T, bool) {
         let mut look_up = std::pin::pin!(look_up);
         if let Ok(found) = timeout(self.after, &mut look_up).await {

@@ -19,7 +19,7 @@ fn who_comes_second_is_told_who_forwards_and_waits_or_tries_later() {
     let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting().set("forward", forward)]);
     let first = env.spawn(&["fetch"]);
     wait_for("the command", || begun.exists());
-    let who = format!("process {} (mailferry fetch) forwards this account's mail right now", first.pid());
+    let who = format!("process {} (mailferry fetch) is forwarding this account's mail", first.pid());
     env.fetch().expect(75).says(&who).says("Try later");
     let log = fs::File::create(dir.path().join("log")).unwrap();
     let mut second = env.command(&[], &["forward"]).stderr(log).stdout(std::process::Stdio::null()).spawn().unwrap();
@@ -66,7 +66,7 @@ fn accounts_that_start_commands_side_by_side_are_not_in_each_other_s_way() {
     let env = TestEnv::new(&accounts);
     for _ in 0..2 {
         let outcome = env.fetch().expect(0);
-        assert!(!outcome.output().contains("right now"), "{outcome:#?}");
+        assert!(!outcome.output().contains("is forwarding"), "{outcome:#?}");
     }
     assert!(maildrops.iter().all(|maildrop| maildrop.left().is_empty()));
 }

@@ -162,7 +162,7 @@ fn why_mail_waits_and_until_when_is_told_where_no_daemon_runs() {
         for words in [
             "in the spool  3 messages (",
             "; tried again in 60 min by `fetch --scheduled`, at once by `fetch` and `forward`\n",
-            "the destination takes no more for now, saying \"[OVERQUOTA] Quota exceeded\"",
+            "the destination accepts no more mail for now, saying \"[OVERQUOTA] Quota exceeded\"",
             "the spool is full, so fetching pauses until there is room",
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");
