@@ -27,7 +27,11 @@ impl Class {
             ForwardError::Refused { lasting: true, .. }
             | ForwardError::NoMailbox { lasting: true, .. }
             | ForwardError::Command {
-                failure: CommandFailure::NotThere | CommandFailure::NotExecutable | CommandFailure::Lasting,
+                failure:
+                    CommandFailure::NotThere
+                    | CommandFailure::NotExecutable
+                    | CommandFailure::NoProgram
+                    | CommandFailure::Lasting,
                 ..
             }
             | ForwardError::Cleartext => Self::Configuration,
@@ -80,7 +84,10 @@ impl Class {
 pub(crate) fn pause_after(error: &ForwardError) -> Pause {
     match error {
         // Nobody is bothered by another try, and a program is missing for a moment while its package is upgraded.
-        ForwardError::Command { failure: CommandFailure::NotThere | CommandFailure::NotExecutable, .. } => Pause::Soon,
+        ForwardError::Command {
+            failure: CommandFailure::NotThere | CommandFailure::NotExecutable | CommandFailure::NoProgram,
+            ..
+        } => Pause::Soon,
         other => Class::of_forwarding(other).pause(),
     }
 }
@@ -179,6 +186,7 @@ mod tests {
             (ended(CommandFailure::Lasting), Pause::Person, ExitStatus::Config),
             (ended(CommandFailure::NotThere), Pause::Soon, ExitStatus::Config),
             (ended(CommandFailure::NotExecutable), Pause::Soon, ExitStatus::Config),
+            (ended(CommandFailure::NoProgram), Pause::Soon, ExitStatus::Config),
             (ended(CommandFailure::Passing), Pause::Soon, ExitStatus::Temporary),
             (no_mailbox(true), Pause::Person, ExitStatus::Config),
             (no_mailbox(false), Pause::Soon, ExitStatus::Temporary),

@@ -47,7 +47,7 @@ use tokio::runtime::Runtime;
 
 use crate::config::ConfigError;
 use crate::exit::ExitStatus;
-use crate::{advice, subprocess, threads};
+use crate::{advice, subprocess, text, threads};
 use arguments::{Arguments, Command};
 use output::stderr_line;
 
@@ -120,7 +120,16 @@ fn run_in<S: Into<u8>>(runtime: io::Result<Runtime>, command: impl Future<Output
     // A name lookup that hangs must not keep the process alive.
     runtime.shutdown_background();
     drop(subprocess::end_all());
-    code
+    match output::unwritten() {
+        Some(error) => incomplete(error, code),
+        None => code,
+    }
+}
+
+/// Reports that a part of the answer is missing: a script must not take the rest for all of it.
+fn incomplete(error: &io::Error, code: u8) -> u8 {
+    stderr_line(format_args!("mailferry: cannot write to standard output: {}", text::system(error)));
+    if code == ExitStatus::Ok.code() { ExitStatus::Temporary.code() } else { code }
 }
 
 /// Like [`run_in`], for a command that a signal ends at once.

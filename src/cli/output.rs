@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -14,9 +15,22 @@ pub(super) fn report(words: impl Display) {
     progress::above(|| unread::write(Which::Output, format!("{words}\n").as_bytes()));
 }
 
-/// Prints an answer on standard output; errors are ignored. Waits for the reader, such as a pager.
+/// Why an answer could not be printed, if it could not: the first error.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints an answer on standard output. Waits for the reader, such as a pager, which may end early. Another error does
+/// not stop the command, and is told when it ends ([`unwritten`]).
 pub(super) fn say(words: impl Display) {
-    let _ = writeln!(io::stdout().lock(), "{words}");
+    if let Err(e) = writeln!(io::stdout().lock(), "{words}")
+        && e.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = UNWRITTEN.set(e);
+    }
+}
+
+/// Why a part of the answer is missing on standard output, such as a full disk.
+pub(super) fn unwritten() -> Option<&'static io::Error> {
+    UNWRITTEN.get()
 }
 
 /// Whether standard output is a pipe or a socket that nobody will read any more.

@@ -12,9 +12,12 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::error::{CommandFailure, ForwardError};
 use super::letter::{Letter, delivery_id, file};
 use super::pass::{Pass, words};
+use super::probe::find_program;
 use crate::subprocess::{NoEnd, Running, Tail};
 use crate::text;
 use crate::watch::blocking;
@@ -131,13 +134,17 @@ async fn run(
 /// Explains why the command did not start. A program that is missing or may not be run has refused nothing, and the
 /// cause may be a message file that cannot be read.
 async fn not_started(program: &OsStr, why: &io::Error, input: PathBuf) -> ForwardError {
-    let path = input.clone();
-    if let Ok(Err(source)) = blocking(move || File::open(&input)).await {
+    let (path, word) = (input.clone(), program.to_owned());
+    let look = move || (File::open(&input), find_program(&word).is_some());
+    let (opened, is_there) = blocking(look).await.unwrap_or_else(|e| (Err(e.into()), false));
+    if let Err(source) = opened {
         return ForwardError::Spool { path, source };
     }
-    let failure = match why.kind() {
-        io::ErrorKind::NotFound => CommandFailure::NotThere,
-        io::ErrorKind::PermissionDenied => CommandFailure::NotExecutable,
+    let failure = match Errno::from_io_error(why) {
+        Some(Errno::NOENT) if is_there => CommandFailure::NoProgram,
+        Some(Errno::NOENT) => CommandFailure::NotThere,
+        Some(Errno::ACCESS | Errno::PERM) => CommandFailure::NotExecutable,
+        Some(Errno::NOEXEC) => CommandFailure::NoProgram,
         _ => CommandFailure::Passing,
     };
     failed(program, &format!("could not be started: {}", text::system(why)), failure)

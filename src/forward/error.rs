@@ -130,6 +130,9 @@ pub enum CommandFailure {
     NotThere,
     /// The program may not be run.
     NotExecutable,
+    /// The file is there, and the system cannot run it: it has no `#!` line, what that names is not there, or it is made
+    /// for another machine.
+    NoProgram,
     /// It may work the next time.
     Passing,
     /// The command itself is wrong.

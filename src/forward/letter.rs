@@ -5,9 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimeParser;
-
+use super::date;
 use super::spool::Spooled;
 use crate::disk::Disk;
 use crate::message::{Digest, HeaderDigester, MessageDigester};
@@ -18,9 +16,6 @@ const PIECE: usize = 64 << 10;
 
 /// How much of the header is searched for fields, in bytes.
 const HEADER: usize = 256 << 10;
-
-/// The earliest credible `Date`, in seconds since 1970: machines without a clock begin in 1970.
-const EARLIEST: i64 = 86_400 * 365;
 
 /// A message that has been measured.
 #[derive(Debug, Clone)]
@@ -96,7 +91,10 @@ fn measure(disk: Arc<dyn Disk>, spooled: Spooled, prefix: Vec<u8>) -> io::Result
         head.extend_from_slice(piece.get(..room).unwrap_or_default());
         offset += length(count);
     }
-    let (date, message_id) = (date_of(&head, spooled.delivered()), message_id_of(&head));
+    let (date, message_id) = (
+        date::of(field(&head, "date").as_deref(), field(&head, "received").as_deref(), spooled.delivered()),
+        message_id_of(&head),
+    );
     let has_nul_in_header = has_nul && lines_of_header(&head).any(|line| memchr::memchr(0, line).is_some());
     let size = offset.saturating_add(lines).saturating_add(length(prefix.len()));
     let (header, whole, stored) = (digester.finish(), whole.finish(), stored.finish());
@@ -169,20 +167,6 @@ fn with_crlf(piece: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// Returns when a message was sent by its `Date` if that is possible, else when it was delivered.
-fn date_of(head: &[u8], delivered: i64) -> String {
-    let sent = field(head, "date")
-        .and_then(|text| String::from_utf8(text).ok())
-        .and_then(|text| DateTimeParser::new().parse_zoned_datetime(text.trim()).ok());
-    // More than a day after its delivery is beyond every time zone.
-    let possible = EARLIEST..delivered.saturating_add(86_400);
-    let sent = sent.filter(|sent| possible.contains(&sent.timestamp().as_second()));
-    let moment = sent.unwrap_or_else(|| {
-        Timestamp::from_second(delivered).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned_datetime(jiff::tz::TimeZone::UTC)
-    });
-    moment.strftime("%d-%b-%Y %H:%M:%S %z").to_string()
-}
-
 /// Returns the digest of the header field that a server may identify a message by.
 fn message_id_of(head: &[u8]) -> Option<Digest> {
     let text = field(head, "message-id")?;
@@ -240,22 +224,6 @@ pub(super) fn file(spooled: &Spooled) -> PathBuf {
 mod tests {
     use super::*;
     use crate::disk::RealDisk;
-
-    #[test]
-    fn the_date_is_that_of_the_header_if_it_can_be() {
-        let delivered = 1_790_000_000;
-        for (head, date) in [
-            ("Date: Tue, 24 Nov 2015 08:07:06 +0200\n\n", "24-Nov-2015 08:07:06 +0200"),
-            ("Subject: x\ndate:\n Tue, 24 Nov 2015\n 08:07:06 -0330 (NST)\n\n", "24-Nov-2015 08:07:06 -0330"),
-            ("Date: never\n\n", "21-Sep-2026 14:13:20 +0000"),
-            ("Date: Tue, 24 Nov 2065 08:07:06 +0200\n\n", "21-Sep-2026 14:13:20 +0000"),
-            ("Date: Thu, 1 Jan 1970 00:00:00 +0000\n\n", "21-Sep-2026 14:13:20 +0000"),
-            ("\nDate: Tue, 24 Nov 2015 08:07:06 +0200\n", "21-Sep-2026 14:13:20 +0000"),
-            ("Da", "21-Sep-2026 14:13:20 +0000"),
-        ] {
-            assert_eq!(date_of(head.as_bytes(), delivered), date, "{head}");
-        }
-    }
 
     #[tokio::test]
     async fn a_letter_is_as_long_as_it_was_measured() {

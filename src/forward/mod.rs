@@ -7,6 +7,7 @@
 
 mod breaks;
 mod command;
+mod date;
 mod doubt;
 mod error;
 mod forwarder;

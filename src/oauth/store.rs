@@ -147,7 +147,7 @@ mod tests {
         let json = String::from_utf8(tokens().to_json().unwrap().to_vec()).unwrap();
         std::fs::write(&file, json.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
         let told = crate::advice::told_of_sign_in(&read(&RealDisk, dir.path(), &account).unwrap_err(), &account);
-        assert!(told.contains("work.token was written by a newer mailferry. Run that one"), "{told}");
+        assert!(told.contains("work.token was written by a newer mailferry. Use that version"), "{told}");
         assert_eq!(sign_in_stamp(&RealDisk, dir.path(), &account), "");
     }
 

@@ -15,6 +15,19 @@ fn under_shell(env: &TestEnv, script: &str, args: &[&str]) -> Outcome {
     env.spawn_under(&["bash", "-c", script, "bash"], args).wait()
 }
 
+/// A script must not take half an answer for a whole one. A pager may end early.
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let maildrop = Maildrop::new(small_ones(3));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    env.fetch().expect(0);
+    for args in [&["check"][..], &["check", "--json"]] {
+        under_shell(&env, "\"$@\" > /dev/full", args).expect(75).says("cannot write to standard output: No space left");
+        under_shell(&env, "\"$@\" | true; exit ${PIPESTATUS[0]}", args).expect(0);
+        under_shell(&env, "\"$@\" >&-", args).expect(0);
+    }
+}
+
 #[test]
 fn mail_is_fetched_whoever_reads_the_output() {
     let redirections = ["> /dev/full", ">&-", "2> /dev/full", "2>&-", "> /dev/full 2> /dev/full", "| true"];

@@ -82,6 +82,10 @@ fn command(failure: CommandFailure, account: &AccountName) -> String {
         CommandFailure::NotThere => {
             format!("Install it, or write its whole path as the first word of `command` in {}", table(account))
         }
+        CommandFailure::NoProgram => {
+            "If it is a script, check that its first line names an interpreter that is there, such as #!/bin/sh"
+                .to_owned()
+        }
         CommandFailure::Lasting => format!(
             "Check `command` in {}, and run it by hand with a message on its standard input to see why",
             table(account)
@@ -128,6 +132,7 @@ mod tests {
             failure,
         };
         assert!(told(&not_started(CommandFailure::NotExecutable)).contains("chmod +x"));
+        assert!(told(&not_started(CommandFailure::NoProgram)).contains("#!/bin/sh"));
         assert!(told(&not_started(CommandFailure::NotThere)).contains("Install it"));
         let unknown =
             ForwardError::Refused { doing: "send a message", response: "550 5.1.1 unknown".to_owned(), lasting: true };

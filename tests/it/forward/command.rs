@@ -122,3 +122,22 @@ fn of_many_messages_that_are_set_aside_the_first_few_are_named() {
     assert!(outcome.stderr.contains("30 messages are set aside and not forwarded: unique-id u1 ("), "{outcome:#?}");
     assert!(outcome.stderr.contains("; and 27 more. They stay in the spool"), "{outcome:#?}");
 }
+
+/// A script that a shell runs by hand, and the system does not.
+#[test]
+fn what_keeps_a_script_from_being_run_is_told() {
+    for (text, mode, expected) in [
+        ("cat >/dev/null\n", 0o755, "its first line names an interpreter"),
+        ("#!/nowhere/sh\ncat >/dev/null\n", 0o755, "its first line names an interpreter"),
+        ("#!/bin/sh\ncat >/dev/null\n", 0o644, "chmod +x"),
+    ] {
+        let (dir, maildrop, env) = bench(1, DELIVER);
+        let program = dir.path().join("deliver");
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
+        env.fetch().expect(78).says("could not be started").says(expected);
+        write_script(&dir, DELIVER);
+        env.fetch().expect(0).says("1 forwarded");
+        assert_eq!((delivered(&dir).len(), maildrop.left().len()), (1, 1), "{text}");
+    }
+}

@@ -251,7 +251,7 @@ fn a_quota_is_believed_when_a_smaller_message_is_refused_too() {
             (ABILITIES[3], Some((b"Subject:".as_slice(), "NO [OVERQUOTA] Quota exceeded")));
     });
     let env = TestEnv::new(&[to(&maildrop, &server, "")]);
-    env.fetch().expect(75).says("takes no more for now");
+    env.fetch().expect(75).says("accepts no more mail for now");
     let appends = |mailbox: &mut crate::scripted::imap::Mailbox| {
         mailbox.commands.iter().filter(|command| command.starts_with("APPEND")).count()
     };

@@ -21,7 +21,7 @@ fn a_quota_pauses_and_goes_on_by_itself() {
             let outcome = env.fetch().expect(if at_once { 75 } else { 1 });
             let waiting = if at_once { "3 wait" } else { "1 waits" };
             assert!(
-                outcome.stderr.contains("takes no more for now") && outcome.stdout.contains(waiting),
+                outcome.stderr.contains("accepts no more mail for now") && outcome.stdout.contains(waiting),
                 "{outcome:#?}"
             );
             all_arrive(&env, &maildrop, &server, 4);
