@@ -55,6 +55,10 @@ pub(crate) fn no_daemon_yet() -> String {
     )
 }
 
+/// Tells that the daemon did not understand how long an account is to be polled often, and what to do.
+pub(crate) const DOES_NOT_POLL_OFTEN: &str =
+    "the daemon is older and does not know --for, so it polls once. Restart it";
+
 /// An account whose polls have been failing, and that is polled on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failing<'a> {

@@ -18,6 +18,7 @@ use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
 use crate::account_record::stamp;
 use crate::advice;
+use crate::advice::commands::common::{HOW_TO_FORWARD, not_configured_to_forward};
 use crate::config::Config;
 use crate::control::Request;
 use crate::disk::RealDisk;
@@ -47,13 +48,13 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     let left = left_behind(&config, &context.state_dir, &others, is_for_all);
     if !is_for_all && !others.is_empty() {
         let names: Vec<&str> = others.iter().map(|account| account.name.as_str()).collect();
-        stderr_line(format_args!("mailferry: no `forward` is configured for {}", names.join(", ")));
+        stderr_line(format_args!("mailferry: {}", not_configured_to_forward(&names)));
         left.iter().for_each(stderr_line);
         return ExitStatus::Usage.code();
     }
     left.iter().for_each(stderr_line);
     if forwarding.is_empty() && left.is_empty() && !arguments.quiet {
-        stderr_line("mailferry: no account forwards its mail: see [accounts.NAME.forward] in docs/forwarding.md");
+        stderr_line(format_args!("mailferry: no account forwards its mail: {HOW_TO_FORWARD}"));
     }
     let stop = CancellationToken::new();
     let signals = match Listener::begin(stop.clone()) {

@@ -11,9 +11,12 @@ use super::prepare;
 use super::wrapped::{say_lines, stderr_sentence};
 use crate::account::{Account, CredentialSource, ForwardTo, OAuthSettings};
 use crate::advice;
+use crate::advice::commands::sign_in::{
+    ComesBack, NoSignIn, in_a_browser, mailbox_not_opened, nothing_to_sign_in_to, on_another_device, password_would_do,
+    signed_in_to_forward,
+};
 use crate::client::ClientError;
 use crate::client::login::{CachedCapabilities, log_in};
-use crate::command_line::this_program;
 use crate::config::{Config, Environment};
 use crate::control::{Request, Response};
 use crate::exit::ExitStatus;
@@ -54,9 +57,10 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
             return status;
         }
     };
-    let settings = match sign_in_of(&account, &login.account) {
+    let settings = match sign_in_of(&account) {
         Ok(settings) => settings,
-        Err(words) => {
+        Err(why) => {
+            let words = nothing_to_sign_in_to(&login.account, why);
             stderr_sentence(format_args!("mailferry: {words}"));
             return ExitStatus::Config;
         }
@@ -114,21 +118,12 @@ fn account(config: &Config, name: &str, forward: bool) -> Result<Account, (Strin
 }
 
 /// Returns how the account obtains its tokens.
-fn sign_in_of<'a>(account: &'a Account, name: &str) -> Result<&'a OAuthSettings, String> {
+fn sign_in_of(account: &Account) -> Result<&OAuthSettings, NoSignIn> {
     match &account.credential {
         CredentialSource::OAuth(settings) => Ok(settings),
-        CredentialSource::TokenCommand(_) => {
-            Err(format!("{name}: its tokens come from `token_command`, so sign in with that program"))
-        }
-        _ if forward_signs_in(account) => Err(format!(
-            "{name}: it logs in with a password; the destination of its mail has a sign-in: {}",
-            this_program(&format!("login --forward {name}"))
-        )),
-        _ => Err(format!(
-            "{name}: it logs in with a password, so there is nothing to sign in to; for OAuth 2.0 replace the \
-             password with \
-             oauth2 = {{ ... }}, as docs/authentication.md says"
-        )),
+        CredentialSource::TokenCommand(_) => Err(NoSignIn::TokenCommand),
+        _ if forward_signs_in(account) => Err(NoSignIn::OfDestination),
+        _ => Err(NoSignIn::Password),
     }
 }
 
@@ -178,20 +173,8 @@ impl Failure {
             Self::Mailbox { error, other } => {
                 let error_told = advice::told_of_session(error);
                 let happened = "the sign-in succeeded and was kept, but the mailbox could not be opened with it";
-                match other {
-                    Some(other) => {
-                        format!(
-                            "{happened}: {error_told}. {other} signed in: sign in again as the account's `username`"
-                        )
-                    }
-                    None if error.exit_status() == ExitStatus::Auth => {
-                        format!(
-                            "{happened}: {error_told}. Check that POP3 is enabled for this mailbox: docs/providers.md \
-                             says where"
-                        )
-                    }
-                    None => format!("{happened}: {error_told}"),
-                }
+                let step = mailbox_not_opened(error.exit_status(), other.as_deref());
+                advice::with_step(format_args!("{happened}: {error_told}"), step.as_deref())
             }
         }
     }
@@ -234,13 +217,8 @@ impl LoginCommand<'_> {
         if self.quiet || !provider.accepts.any_password() {
             return;
         }
-        let place = provider.enable.map(|place| format!(" In its settings: {place}.")).unwrap_or_default();
-        say_lines(format_args!(
-            "{} accepts {} as well, which takes two minutes and needs no client registration: docs/providers.md says how. To go on with \
-             OAuth 2.0, read on.{place}\n",
-            provider.name,
-            if provider.accepts.app_password { "an app password" } else { "a password" }
-        ));
+        let kind = if provider.accepts.app_password { "an app password" } else { "a password" };
+        say_lines(password_would_do(provider.name, kind, provider.enable));
     }
 
     /// Takes the lock for writing the tokens; dropping the value releases it.
@@ -262,13 +240,11 @@ impl LoginCommand<'_> {
 
     async fn by_device(&self, sign_in: &SignIn) -> Result<Granted, OAuthError> {
         let device = sign_in.device().await?;
-        say_lines(format_args!(
-            "Open this address on any device, sign in as {}, and type in the code:\n\n    {}\n\n    {}\n\nThe code is good for \
-             {}. Give it to nobody: whoever enters it opens this mailbox to the one who began.\n",
-            self.account.username,
+        say_lines(on_another_device(
+            &self.account.username,
             crate::text::value(&device.address()),
             crate::text::value(device.code()),
-            Count(device.time().as_secs() / 60, "minute")
+            Count(device.time().as_secs() / 60, "minute"),
         ));
         device.finish(sign_in.http()).await
     }
@@ -288,36 +264,21 @@ impl LoginCommand<'_> {
     }
 
     fn instructions(&self, waiting: &BrowserSignIn<'_>, opened: bool, by_hand: bool) -> String {
-        let begin = if opened { "This address was opened in a browser" } else { "Open this address in a browser" };
-        let mut words = format!("{begin}. Sign in there as {}:\n\n    {}\n", self.account.username, waiting.url);
-        if by_hand {
-            words.push_str(&format!(
-                "\nIn the end the browser is sent to an address that begins with {}, and may show an error page. \
-                 Copy that address from the address bar, paste it here and press Enter.\n",
-                waiting.redirect()
-            ));
-        }
-        if let (true, Some(port)) = (by_hand && !self.login.paste, waiting.port()) {
-            words.push_str(&format!(
-                "\nIf the machine you came from by ssh has a browser, running this there saves the pasting:\n\n    \
-                 ssh -L \
-                 {port}:127.0.0.1:{port} THIS-MACHINE\n"
-            ));
-        }
-        if io::stdin().is_terminal() && !by_hand {
-            words.push_str("\nIf nothing happens here afterwards, paste the address that the browser ended at.\n");
-        } else if !io::stdin().is_terminal() && waiting.port().is_some() && !self.login.paste {
-            words.push_str("\nWaiting for the browser; Ctrl-C ends.\n");
-        }
-        words
+        let comes_back = ComesBack {
+            redirect: waiting.redirect(),
+            by_hand,
+            paste: self.login.paste,
+            port: waiting.port(),
+            is_terminal: io::stdin().is_terminal(),
+        };
+        in_a_browser(&self.account.username, &waiting.url, opened, &comes_back)
     }
 
     /// Logs in to the mailbox and asks what is in it: only this shows that POP3 is enabled, and that it is the right
     /// mailbox.
     async fn open_mailbox(&self, tokens: &Tokens) -> Result<(), ClientError> {
         if self.login.forward {
-            let forward = this_program(&format!("forward {}", self.login.account));
-            say_lines(format_args!("{}: signed in; to check that the mailbox opens: {forward}", self.login.account));
+            say_lines(signed_in_to_forward(&self.login.account));
             return Ok(());
         }
         let cached = CachedCapabilities::default();

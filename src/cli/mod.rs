@@ -133,7 +133,7 @@ fn run_until_signal<S: Into<u8>>(runtime: io::Result<Runtime>, command: impl Fut
 
 /// Reports that the system has too few threads or files to start.
 fn no_thread(error: &io::Error) -> ExitStatus {
-    let step = advice::next_step::system::step(error).unwrap_or("Try again later");
+    let step = advice::next_step::system::step(error).unwrap_or(advice::next_step::TRY_LATER);
     stderr_line(format_args!("mailferry: cannot start its threads: {error}. {step}"));
     ExitStatus::Temporary
 }

@@ -145,7 +145,14 @@ async fn asked<T>(
     }
 }
 
-fn unanswered(error: &AskError) -> (String, ExitStatus) {
+/// Returns what to print about a daemon that gave an answer to another question, and the exit status.
+pub(super) fn not_understood(answer: Response) -> (String, ExitStatus) {
+    let why = if let Response::NotUnderstood { why } = answer { Some(why) } else { None };
+    unanswered(&AskError::NotUnderstood { why })
+}
+
+/// Returns what to print about a daemon that did not answer, and the exit status.
+pub(super) fn unanswered(error: &AskError) -> (String, ExitStatus) {
     (format!("mailferry: {}", advice::told_of_asking(error)), Class::of_asking(error).exit_status())
 }
 

@@ -19,6 +19,8 @@ use super::signals::{Listener, survive_limit_on_files};
 use super::wrapped::{say_sentence, stderr_sentence};
 use super::{import, prepare, uids};
 use crate::account::{AccountName, Route};
+use crate::advice::commands::common::GIVE_CONFIG;
+use crate::advice::commands::setup as advice;
 use crate::config::Environment;
 use crate::discovery::MailAddress;
 use crate::disk::RealDisk;
@@ -110,7 +112,7 @@ impl<'a> Wizard<'a> {
     fn begin(arguments: &'a Arguments, options: &'a Setup) -> Result<Self, Ended> {
         let environment = Environment::from_process();
         let Some(path) = import::configuration(arguments, &environment) else {
-            stderr_sentence("mailferry: there is no place for the configuration: give --config FILE");
+            stderr_sentence(format_args!("mailferry: there is no place for the configuration: {GIVE_CONFIG}"));
             return Err(Ended(ExitStatus::Config));
         };
         let target = Target::read(&path, &environment).map_err(|e| told(&e))?;
@@ -131,7 +133,7 @@ impl<'a> Wizard<'a> {
             return Err(no_pop3(provider));
         }
         if let Some(Err(why)) = options.gmail.as_deref().map(gmail::address) {
-            return Err(usage(&format!("--gmail: {why}")));
+            return Err(usage(&advice::wrong_gmail(&why)));
         }
         wizard.report_missing_options()?;
         Ok(wizard)
@@ -157,19 +159,17 @@ impl<'a> Wizard<'a> {
             return Ok(());
         }
         let options = self.options;
-        let secret =
-            "one of --password-stdin, --password-command, --password-file, --password-credential and --sign-in";
         let wrong_address = options.address.as_deref().and_then(|text| Some((text, MailAddress::new(text).err()?)));
         let wrong_address =
             wrong_address.map(|(text, e)| format!("a mail address in place of `{}`: {e}", text::value(text)));
         let missing: Vec<&str> = [
-            (options.address.is_none(), "the address"),
+            (options.address.is_none(), advice::ADDRESS),
             (wrong_address.is_some(), wrong_address.as_deref().unwrap_or_default()),
-            (!secret::is_given(options), secret),
-            (self.wants_maildir(), "--maildir DIR or --gmail ADDRESS"),
-            (options.gmail.is_some() && gmail::secret(options).is_none(), gmail::SECRET),
-            (options.leave_on_server.is_none(), "--leave-on-server yes, no or a time such as 14d"),
-            (options.messages.is_none(), "--messages all or new"),
+            (!secret::is_given(options), advice::SECRET),
+            (self.wants_maildir(), advice::WHERE_TO),
+            (options.gmail.is_some() && gmail::secret(options).is_none(), advice::GMAIL_SECRET),
+            (options.leave_on_server.is_none(), advice::LEAVE_ON_SERVER),
+            (options.messages.is_none(), advice::MESSAGES),
         ]
         .into_iter()
         .filter_map(|(is_missing, option)| is_missing.then_some(option))
@@ -202,7 +202,7 @@ impl<'a> Wizard<'a> {
     async fn prepare(&self) -> Result<Ready, Ended> {
         let address = self.address().await?;
         if let Some(Err(why)) = self.options.gmail.as_deref().map(|to| gmail::is_elsewhere(&address.to_string(), to)) {
-            return Err(usage(&format!("--gmail: {why}")));
+            return Err(usage(&advice::wrong_gmail(&why)));
         }
         let provider = Provider::of_address(&address.to_string());
         if let Some(provider) = without_pop3(&address.to_string()) {
@@ -260,7 +260,7 @@ impl<'a> Wizard<'a> {
                 let names = [short.to_owned(), address.to_string()];
                 let left = self.left_by_others(&names, address).await?;
                 let taken = [taken, left].concat();
-                free_name(&names, &taken).ok_or_else(|| usage("there is no free name; give --name"))
+                free_name(&names, &taken).ok_or_else(|| usage(&format!("there is no free name; {}", advice::GIVE_NAME)))
             }
             Some(text) => match read(text) {
                 Ok(name) => Ok(name),
@@ -268,7 +268,7 @@ impl<'a> Wizard<'a> {
                     say_sentence(format_args!("{why}."));
                     self.asker.ask("Name of the account", None, "--name", read).await
                 }
-                Err(why) => Err(usage(&format!("{why}; give another --name"))),
+                Err(why) => Err(usage(&format!("{why}; {}", advice::ANOTHER_NAME))),
             },
         }
     }
@@ -281,9 +281,7 @@ impl<'a> Wizard<'a> {
         match provider {
             Some(provider) => say_sentence(secret::what_is_taken(provider)),
             None if server.oauth_only => {
-                say_sentence(
-                    "It says that it takes OAuth 2.0 alone: docs/authentication.md has what an account needs for that.",
-                );
+                say_sentence(advice::OAUTH_ALONE);
             }
             None => {}
         }
@@ -312,10 +310,11 @@ impl<'a> Wizard<'a> {
             }
         };
         if tried.without_unique_ids && settings.leave_on_server != LeaveOnServer::Delete {
-            stderr_sentence(
+            stderr_sentence(format_args!(
                 "mailferry: nothing was written: this server has no UIDL, so mail that stays there would be fetched again \
-                 and again; with --leave-on-server no it works",
-            );
+                 and again; {}",
+                advice::LEAVE_NONE
+            ));
             return Err(Ended(ExitStatus::Protocol));
         }
         Ok(())
@@ -391,8 +390,7 @@ impl<'a> Wizard<'a> {
         if !self.arguments.quiet {
             self.tell_end(&name, adopted, &files, &by_hand);
             if let Some(to) = to_gmail {
-                let check = crate::command_line::this_program("check");
-                say(format_args!("See whether Gmail lets {} in: {check} {name}", text::value(&to)));
+                say(advice::see_gmail(text::value(&to), &name));
             }
         }
         Ok(self.tell_how_it_is_polled(&name, &state_dir).await)
@@ -406,7 +404,7 @@ impl<'a> Wizard<'a> {
             say_sentence(format_args!("{} on the server will not be fetched.", Count::of(adopted, "message")));
         }
         by_hand.iter().for_each(say_sentence);
-        say_sentence(format_args!("Fetch now: {} {name}", crate::command_line::this_program("fetch")));
+        say_sentence(advice::fetch_now(name));
     }
 }
 
@@ -419,35 +417,14 @@ fn told(error: &TargetError) -> Ended {
         }
         TargetError::Account(e) => {
             // The user has not seen these lines: they come from the options.
-            e.sentences().iter().for_each(|words| stderr_sentence(format_args!("mailferry: {}", in_options(words))));
+            e.sentences()
+                .iter()
+                .for_each(|words| stderr_sentence(format_args!("mailferry: {}", advice::about_account(words))));
             stderr_line("mailferry: nothing was written");
         }
         TargetError::CannotAdd(e) => stderr_sentence(format_args!("mailferry: nothing was written: {e}")),
     }
     Ended(ExitStatus::Config)
-}
-
-/// Rewrites a message about keys of the account so that it names the options that they come from.
-fn in_options(words: &str) -> String {
-    const KEYS: [&str; 14] = [
-        "host",
-        "port",
-        "tls",
-        "username",
-        "password_file",
-        "password_command",
-        "password_credential",
-        "client_id",
-        "client_secret_file",
-        "tenant",
-        "maildir",
-        "leave_on_server",
-        "proxy",
-        "tls_ca_file",
-    ];
-    KEYS.iter().fold(words.to_owned(), |words, key| {
-        words.replace(&format!("`{key}`"), &format!("--{}", key.replace('_', "-")))
-    })
 }
 
 fn usage(words: &str) -> Ended {
