@@ -22,8 +22,7 @@ use crate::account::{AccountName, Route};
 use crate::advice::commands::common::GIVE_CONFIG;
 use crate::advice::commands::setup as advice;
 use crate::config::Environment;
-use crate::discovery::MailAddress;
-use crate::disk::RealDisk;
+use crate::discovery::{Candidate, MailAddress};
 use crate::exit::ExitStatus;
 use crate::new_account::writing::{self, NewAccount, NewConfig, Surroundings};
 use crate::new_account::{free_name, is_free};
@@ -49,6 +48,16 @@ struct Wizard<'a> {
     asker: Asker,
     target: Target,
     /// Whether the configuration has a Maildir for every account.
+    has_maildir: bool,
+    /// How servers are reached.
+    route: Route,
+    /// Where states are kept.
+    states: States,
+}
+
+/// What the existing configuration says about an account that is not named yet.
+struct Existing {
+    /// Whether it has a Maildir for every account.
     has_maildir: bool,
     /// How servers are reached.
     route: Route,
@@ -116,18 +125,7 @@ impl<'a> Wizard<'a> {
             return Err(Ended(ExitStatus::Config));
         };
         let target = Target::read(&path, &environment).map_err(|e| told(&e))?;
-        let states = States { disk: Arc::new(RealDisk), state_dir: PathBuf::new() };
-        let mut wizard = Self {
-            arguments,
-            options,
-            environment,
-            asker: Asker::new(),
-            target,
-            has_maildir: true,
-            route: Route::default(),
-            states,
-        };
-        wizard.look_at_target()?;
+        let Existing { has_maildir, route, states } = look_at_target(arguments, options, &environment, &target)?;
         // No option can make up for this.
         if let Some(provider) = options.address.as_deref().and_then(without_pop3) {
             return Err(no_pop3(provider));
@@ -135,22 +133,10 @@ impl<'a> Wizard<'a> {
         if let Some(Err(why)) = options.gmail.as_deref().map(gmail::address) {
             return Err(usage(&advice::wrong_gmail(&why)));
         }
+        let asker = Asker::new();
+        let wizard = Self { arguments, options, environment, asker, target, has_maildir, route, states };
         wizard.report_missing_options()?;
         Ok(wizard)
-    }
-
-    /// Checks the existing configuration and the options that go into it before anything is asked.
-    fn look_at_target(&mut self) -> Result<(), Ended> {
-        let name = free_name(&["new".to_owned()], &self.target.names()).ok_or(Ended(ExitStatus::Config))?;
-        let mut settings = self.settings(server::placeholder(), SecretSource::Credential("x".to_owned()));
-        settings.maildir = None;
-        self.has_maildir = self.target.with(&name, &settings.table()).is_ok();
-        settings.maildir = Some("/maildir".to_owned());
-        let extended = self.target.with(&name, &settings.table()).map_err(|e| told(&e))?;
-        self.route = extended.account.endpoint.route.clone();
-        let PollContext { disk, state_dir, .. } = self.context(&extended)?;
-        self.states = States { disk, state_dir };
-        Ok(())
     }
 
     /// Without a terminal, reports all options that are missing for questions that would be asked.
@@ -183,19 +169,8 @@ impl<'a> Wizard<'a> {
     }
 
     /// Returns the settings of the account as far as they are known.
-    fn settings(&self, server: crate::discovery::Candidate, secret: SecretSource) -> AccountSettings {
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        AccountSettings {
-            username: self.options.username.clone().unwrap_or_else(|| server.username.clone()),
-            server,
-            provider: None,
-            secret,
-            maildir: self.options.maildir.clone(),
-            gmail: gmail::given(self.options),
-            leave_on_server: self.options.leave_on_server.clone().unwrap_or(LeaveOnServer::Stay),
-            proxy: self.options.proxy.clone(),
-            tls_ca_file: self.options.tls_ca_file.as_ref().map(absolute),
-        }
+    fn settings(&self, server: Candidate, secret: SecretSource) -> AccountSettings {
+        settings(self.options, server, secret)
     }
 
     /// Asks, finds and tries; writes nothing.
@@ -274,7 +249,7 @@ impl<'a> Wizard<'a> {
     }
 
     /// Says which secret a provider accepts before asking for it.
-    fn tell_what_is_taken(&self, provider: Option<&Provider>, server: &crate::discovery::Candidate) {
+    fn tell_what_is_taken(&self, provider: Option<&Provider>, server: &Candidate) {
         if self.arguments.quiet {
             return;
         }
@@ -355,10 +330,7 @@ impl<'a> Wizard<'a> {
     }
 
     fn context(&self, extended: &Extended) -> Result<PollContext, Ended> {
-        prepare::context(self.arguments, &self.environment, &extended.config, "setup").map_err(|e| {
-            stderr_line(super::rendered(&e));
-            Ended(ExitStatus::Config)
-        })
+        context(self.arguments, &self.environment, extended)
     }
 
     /// Writes everything; returns whether a daemon runs that is to poll the account.
@@ -406,6 +378,47 @@ impl<'a> Wizard<'a> {
         by_hand.iter().for_each(say_sentence);
         say_sentence(advice::fetch_now(name));
     }
+}
+
+/// Checks the existing configuration and the options that go into it before anything is asked.
+fn look_at_target(
+    arguments: &Arguments,
+    options: &Setup,
+    environment: &Environment,
+    target: &Target,
+) -> Result<Existing, Ended> {
+    let name = free_name(&["new".to_owned()], &target.names()).ok_or(Ended(ExitStatus::Config))?;
+    let secret = SecretSource::Credential("x".to_owned());
+    let settings = AccountSettings { maildir: None, ..settings(options, server::placeholder(), secret) };
+    let has_maildir = target.with(&name, &settings.table()).is_ok();
+    let settings = AccountSettings { maildir: Some("/maildir".to_owned()), ..settings };
+    let extended = target.with(&name, &settings.table()).map_err(|e| told(&e))?;
+    let PollContext { disk, state_dir, .. } = context(arguments, environment, &extended)?;
+    let route = extended.account.endpoint.route.clone();
+    Ok(Existing { has_maildir, route, states: States { disk, state_dir } })
+}
+
+/// Returns the settings of the account as far as the options give them.
+fn settings(options: &Setup, server: Candidate, secret: SecretSource) -> AccountSettings {
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    AccountSettings {
+        username: options.username.clone().unwrap_or_else(|| server.username.clone()),
+        server,
+        provider: None,
+        secret,
+        maildir: options.maildir.clone(),
+        gmail: gmail::given(options),
+        leave_on_server: options.leave_on_server.clone().unwrap_or(LeaveOnServer::Stay),
+        proxy: options.proxy.clone(),
+        tls_ca_file: options.tls_ca_file.as_ref().map(absolute),
+    }
+}
+
+fn context(arguments: &Arguments, environment: &Environment, extended: &Extended) -> Result<PollContext, Ended> {
+    prepare::context(arguments, environment, &extended.config, "setup").map_err(|e| {
+        stderr_line(super::rendered(&e));
+        Ended(ExitStatus::Config)
+    })
 }
 
 /// Reports why nothing can be added to the configuration.
