@@ -81,11 +81,11 @@ fn left_behind(config: &Config, state_dir: &Path, others: &[Account], is_for_all
         |account: &Account| look_into_spool(&RealDisk, state_dir, &account.name).filter(|waiting| waiting.in_all() > 0);
     let told = |account: &Account| {
         let stranded = waiting(account)?.stranded(state_dir, &account.name);
-        Some(format!("mailferry: {}: {}", account.name, advice::told_of_stranded(&stranded, &account.name)))
+        Some(format!("{}: {}", account.name, advice::told_of_stranded(&stranded, &account.name)))
     };
     let disabled = |account: &Account| {
         let waits = in_the_spool(waiting(account)?.in_all());
-        Some(format!("mailferry: {}: the account is disabled, and {waits}", account.name))
+        Some(format!("{}: the account is disabled, and {waits}", account.name))
     };
     let are_disabled = config.accounts.iter().filter(|account| is_for_all && !account.enabled);
     others.iter().filter_map(told).chain(are_disabled.filter_map(disabled)).collect()

@@ -53,15 +53,14 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
     let account = match account(&config, &login.account, login.forward) {
         Ok(found) => found,
         Err((words, status)) => {
-            stderr_sentence(format_args!("mailferry: {words}"));
+            stderr_sentence(words);
             return status;
         }
     };
     let settings = match sign_in_of(&account) {
         Ok(settings) => settings,
         Err(why) => {
-            let words = nothing_to_sign_in_to(&login.account, why);
-            stderr_sentence(format_args!("mailferry: {words}"));
+            stderr_sentence(nothing_to_sign_in_to(&login.account, why));
             return ExitStatus::Config;
         }
     };
@@ -73,7 +72,7 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
             ExitStatus::Ok
         }
         Err(failure) => {
-            stderr_sentence(format_args!("mailferry: {}: {}", account.name, failure.told(&account)));
+            stderr_sentence(format_args!("{}: {}", account.name, failure.told(&account)));
             failure.exit_status()
         }
     }
@@ -92,14 +91,14 @@ pub(super) async fn sign_in(
     let login = Login { account: account.name.to_string(), paste: false, device: false, forward: false };
     let command = LoginCommand { account, settings, context, login: &login, quiet };
     command.run().await.map_err(|failure| {
-        stderr_sentence(format_args!("mailferry: {}: {}", account.name, failure.told(account)));
+        stderr_sentence(format_args!("{}: {}", account.name, failure.told(account)));
         failure.exit_status()
     })
 }
 
 /// Returns the account, or its destination in the form of an account.
 fn account(config: &Config, name: &str, forward: bool) -> Result<Account, (String, ExitStatus)> {
-    let found = config.select(&[name.to_owned()]).map_err(|e| (e.to_string(), ExitStatus::Usage))?;
+    let found = config.select(&[name.to_owned()]).map_err(|e| (format!("mailferry: {e}"), ExitStatus::Usage))?;
     let Some(account) = found.first().copied() else { return Err((String::new(), ExitStatus::Usage)) };
     if !forward {
         return Ok(account.clone());
@@ -207,7 +206,8 @@ impl LoginCommand<'_> {
         self.keep(tokens.clone()).await?;
         self.open_mailbox(&tokens).await.map_err(|error| Failure::Mailbox { error, other: other.clone() })?;
         if let Some(other) = other {
-            stderr_sentence(format_args!("mailferry: note: {other} signed in, and the mailbox accepted it"));
+            let name = &self.account.name;
+            stderr_sentence(format_args!("{name}: note: {other} signed in, and the mailbox accepted it"));
         }
         Ok(())
     }
@@ -258,8 +258,7 @@ impl LoginCommand<'_> {
         let (sender, pasted) = mpsc::channel(1);
         let _reader = threads::blocking(move || read_lines(&sender));
         let name = &self.account.name;
-        let on_error =
-            |e: &OAuthError| stderr_sentence(format_args!("mailferry: {}", advice::told_of_sign_in(e, name)));
+        let on_error = |e: &OAuthError| stderr_sentence(format_args!("{name}: {}", advice::told_of_sign_in(e, name)));
         waiting.finish(pasted, self.login.paste, on_error).await
     }
 

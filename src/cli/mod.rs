@@ -15,6 +15,7 @@ mod forward;
 mod import;
 mod journal;
 mod keys;
+mod layout;
 mod limits;
 mod log_lines;
 mod log_writer;

@@ -1,6 +1,5 @@
 //! `mailferry status`: shows what the running daemon did and will do.
 
-pub(super) mod layout;
 pub(super) mod overview;
 mod reading;
 mod spools;
@@ -9,10 +8,10 @@ mod watch;
 
 use std::io::{self, IsTerminal as _};
 
-use self::layout::Layout;
 use self::overview::{Detail, Overview};
 use self::reading::{Gathering, Judging, Named};
 use super::arguments::{Arguments, Status as Options};
+use super::layout::{self, Layout};
 use super::output::{is_output_closed, say, stderr_line};
 use super::status_text::InSpool;
 use super::unread::Growing;
