@@ -23,4 +23,4 @@ pub(crate) fn not_configured_to_forward(accounts: &[&str]) -> String {
 }
 
 /// About accounts of which none forwards, to follow that fact.
-pub(crate) const HOW_TO_FORWARD: &str = "see [accounts.NAME.forward] in docs/forwarding.md";
+pub(crate) const HOW_TO_FORWARD: &str = "see [accounts.NAME.forward] in mailferry.toml(5)";

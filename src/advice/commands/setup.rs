@@ -58,21 +58,21 @@ pub(crate) const ANOTHER_WAY: &str = "keep the password another way";
 pub(crate) const ONE_OR_TWO: &str = "write 1 or 2";
 
 /// About a sign-in that nothing is known of, to follow that fact.
-pub(crate) const BY_HAND: &str = "write the account by hand, as docs/authentication.md says";
+pub(crate) const BY_HAND: &str = "write the account by hand, as \"OAuth 2.0\" in the documentation says";
 
 /// About a server that takes OAuth 2.0 alone. A sentence with its full stop.
 pub(crate) const OAUTH_ALONE: &str =
-    "It says that it takes OAuth 2.0 alone: docs/authentication.md has what an account needs for that.";
+    "It says that it takes OAuth 2.0 alone: \"OAuth 2.0\" in the documentation has what an account needs for that.";
 
 /// About an address at a provider that mail can be forwarded to, but not by setup. To follow that fact.
-pub(crate) const OTHER_DESTINATIONS: &str = "for others see docs/forwarding.md";
+pub(crate) const OTHER_DESTINATIONS: &str = "for others see \"Forwarding\" in the documentation";
 
 /// Tells what an app password of Gmail is, and where to make one.
 pub(crate) const APP_PASSWORD: &str =
     "Gmail wants an app password of 16 letters. Make one at: https://myaccount.google.com/apppasswords";
 
 /// About a machine without a service manager of the user, to follow that fact.
-pub(crate) const OTHER_SERVICES: &str = "systemd/README.md has other ways";
+pub(crate) const OTHER_SERVICES: &str = "\"mailferry under systemd\" in the documentation has other ways";
 
 /// Tells how to see what the user's service does.
 pub(crate) const SEE_STATUS: &str = "`mailferry status` tells how it gets on.";

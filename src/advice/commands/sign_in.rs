@@ -28,7 +28,7 @@ pub(crate) fn nothing_to_sign_in_to(account: &str, why: NoSignIn) -> String {
         ),
         NoSignIn::Password => format!(
             "{account}: it logs in with a password, so there is nothing to sign in to; for OAuth 2.0 replace the \
-             password with oauth2 = {{ ... }}, as docs/authentication.md says"
+             password with oauth2 = {{ ... }}, as \"OAuth 2.0\" in the documentation says"
         ),
     }
 }
@@ -38,9 +38,9 @@ pub(crate) fn nothing_to_sign_in_to(account: &str, why: NoSignIn) -> String {
 pub(crate) fn mailbox_not_opened(status: ExitStatus, other: Option<&str>) -> Option<String> {
     match other {
         Some(other) => Some(format!("{other} signed in: sign in again as the account's `username`")),
-        None if status == ExitStatus::Auth => {
-            Some("Check that POP3 is enabled for this mailbox: docs/providers.md says where".to_owned())
-        }
+        None if status == ExitStatus::Auth => Some(
+            "Check that POP3 is enabled for this mailbox: \"Providers\" in the documentation says where".to_owned(),
+        ),
         None => None,
     }
 }
@@ -49,7 +49,7 @@ pub(crate) fn mailbox_not_opened(status: ExitStatus, other: Option<&str>) -> Opt
 pub(crate) fn password_would_do(provider: &str, kind: &str, place: Option<&str>) -> String {
     let place = place.map(|place| format!(" In its settings: {place}.")).unwrap_or_default();
     format!(
-        "{provider} accepts {kind} as well, which takes two minutes and needs no client registration: docs/providers.md \
+        "{provider} accepts {kind} as well, which takes two minutes and needs no client registration: \"Providers\" in the documentation \
          says how. To go on with OAuth 2.0, read on.{place}\n"
     )
 }
