@@ -96,6 +96,13 @@ pub enum AskError {
         /// Why.
         why: String,
     },
+    /// A daemon answered, but not what was asked: it is of another version.
+    NotUnderstood {
+        /// What it said about the request, if it said so.
+        why: Option<String>,
+    },
+    /// A daemon answered with nothing.
+    NothingSaid,
 }
 
 impl fmt::Display for AskError {
@@ -119,6 +126,11 @@ impl fmt::Display for AskError {
             Self::NoAnswer { socket, why } => {
                 write!(f, "the daemon at {} did not answer: {why}", socket.display())
             }
+            Self::NotUnderstood { why } => {
+                let why = why.as_deref().map_or_else(|| "it gave another answer".to_owned(), text::value);
+                write!(f, "the daemon did not understand the request ({why})")
+            }
+            Self::NothingSaid => f.write_str("the daemon said nothing"),
         }
     }
 }

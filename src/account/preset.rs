@@ -61,7 +61,7 @@ static PRESETS: [Preset; 9] = [
         // Without these, a second sign-in yields no refresh token.
         parameters: &[("access_type", "offline"), ("prompt", "consent")],
         refresh_lifetime: Some(Duration::from_secs(180 * DAY)),
-        registration: "make one in the Google Cloud console (docs/authentication.md says how), of the type \"Desktop app\"",
+        registration: "make one in the Google Cloud console (\"OAuth 2.0\" in the documentation says how), of the type \"Desktop app\"",
     },
     Preset {
         id: "microsoft",
@@ -77,7 +77,7 @@ static PRESETS: [Preset; 9] = [
         redirect: "http://localhost",
         parameters: &[],
         refresh_lifetime: Some(Duration::from_secs(90 * DAY)),
-        registration: "register an application in Microsoft Entra (docs/authentication.md says how)",
+        registration: "register an application in Microsoft Entra (\"OAuth 2.0\" in the documentation says how)",
     },
     Preset {
         id: "yahoo",

@@ -50,10 +50,15 @@ pub(crate) fn reload(account: &str, reload: Option<&str>) -> String {
 /// Tells how to have a new account polled if no daemon runs.
 pub(crate) fn no_daemon_yet() -> String {
     format!(
-        "No daemon runs yet. To have mail fetched on schedule: {}; as a service: systemd/README.md",
+        "No daemon runs yet. To have mail fetched on schedule: {}; as a service: see \"mailferry under systemd\" in \
+         the documentation",
         this_program("daemon")
     )
 }
+
+/// Tells that the daemon did not understand how long an account is to be polled often, and what to do.
+pub(crate) const DOES_NOT_POLL_OFTEN: &str =
+    "the daemon is older and does not know --for, so it polls once. Restart it";
 
 /// An account whose polls have been failing, and that is polled on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +100,9 @@ mod tests {
     fn a_new_account_is_polled_once_a_daemon_has_it() {
         assert!(reload("new", Some("kill -HUP 7")).ends_with("`new` yet. To have it polled, reload it: kill -HUP 7"));
         assert!(reload("new", None).ends_with("reload it (SIGHUP)"));
-        assert!(no_daemon_yet().contains("on schedule: mailferry daemon; as a service"));
+        assert!(
+            no_daemon_yet().contains("on schedule: mailferry daemon; as a service: see \"mailferry under systemd\" in")
+        );
     }
 
     #[test]

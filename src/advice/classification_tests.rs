@@ -191,3 +191,17 @@ fn what_the_system_lacks_passes_and_what_is_wrong_stays() {
         assert_eq!(status == ExitStatus::Temporary, !expected.needs_a_person(), "{error:?}: {status:?}");
     }
 }
+
+#[test]
+fn a_connection_that_failed_is_not_the_servers_word() {
+    let slow = ClientError::TooSlow { octets: 1, window: Duration::from_secs(60) };
+    let silent = ClientError::Silence { after: Duration::from_secs(60) };
+    for error in [ClientError::Lost { source: broken() }, ClientError::NoGreeting, ClientError::Closed, silent, slow] {
+        assert!(!error.is_servers_word(), "{error}");
+        assert!(matches!(of_session(&error), Class::ConnectionLost | Class::TooSlow), "{error}");
+    }
+    for error in [login(None, "no"), ClientError::NoUniqueIds, ClientError::UniqueIdsRefused] {
+        assert!(error.is_servers_word(), "{error}");
+        assert!(!matches!(of_session(&error), Class::Unreachable | Class::ConnectionLost | Class::TooSlow), "{error}");
+    }
+}

@@ -27,7 +27,7 @@ impl Class {
     pub(crate) fn of_asking(error: &AskError) -> Self {
         match error {
             AskError::NoDaemon { .. } | AskError::NoSocket { .. } => Self::Unreachable,
-            AskError::NoAnswer { .. } => Self::ConnectionLost,
+            AskError::NoAnswer { .. } | AskError::NotUnderstood { .. } | AskError::NothingSaid => Self::ConnectionLost,
         }
     }
 }
@@ -96,6 +96,9 @@ mod tests {
             (AskError::NoDaemon { looked: looked() }, "at /a and /b. Start it with `mailferry daemon` or as a service"),
             (no_socket, "neither at /a nor at /b. If somebody removed it, it comes back within 10 seconds"),
             (AskError::NoAnswer { socket: "/a".into(), why: "time".to_owned() }, "did not answer: time. Try again"),
+            (AskError::NothingSaid, "the daemon said nothing. Try again"),
+            (AskError::NotUnderstood { why: None }, "request (it gave another answer). Restart it, so that"),
+            (AskError::NotUnderstood { why: Some("no\u{1b}".to_owned()) }, "request (no\\u{1b}). Restart it, so that"),
         ] {
             let told = told_of_asking(&error);
             assert!(told.contains(expected), "{told}");

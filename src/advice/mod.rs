@@ -8,6 +8,7 @@
 
 pub(crate) mod by_request;
 pub(crate) mod classification;
+pub(crate) mod commands;
 mod daemon;
 mod exit;
 pub(crate) mod fetchmail;

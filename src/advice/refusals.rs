@@ -105,7 +105,7 @@ const REFUSALS: &[Line] = &[
         says: &[],
         cause: "Microsoft no longer accepts passwords for POP3, not even app passwords",
         step: "Give oauth2 = { client_id = \"...\" } in place of the password and sign in by `mailferry login`: \
-               docs/authentication.md says how",
+               \"OAuth 2.0\" in the documentation says how",
     },
     Line {
         by: MICROSOFT,
@@ -162,7 +162,7 @@ const REFUSALS: &[Line] = &[
         when: &[Password],
         says: &[],
         cause: "This is no app password of the account, or it has been withdrawn, as Yahoo does account by account",
-        step: "See whether a new one can be made: {enable}. If not, docs/providers.md says what is left",
+        step: "See whether a new one can be made: {enable}. If not, \"Providers\" in the documentation says what is left",
     },
     Line {
         by: &[],
@@ -190,7 +190,7 @@ const REFUSALS: &[Line] = &[
         when: &[Password],
         says: &["basic authentication is disabled", "basic authentication disabled", "oauth"],
         cause: "The server accepts no passwords, only tokens",
-        step: "Give oauth2 in place of the password and sign in by `mailferry login`: docs/authentication.md says how",
+        step: "Give oauth2 in place of the password and sign in by `mailferry login`: \"OAuth 2.0\" in the documentation says how",
     },
     Line {
         by: &[],
@@ -359,7 +359,7 @@ mod tests {
             "outlook.office365.com",
             Password,
             "Logon failure: unknown user name or bad password.",
-            &["no longer accepts passwords", "docs/authentication.md"],
+            &["no longer accepts passwords", "\"OAuth 2.0\" in the documentation"],
         ),
         (
             "outlook.office365.com",
@@ -385,7 +385,12 @@ mod tests {
             "[AUTH] login failure or POP3 disabled, try later. sc=abc",
             &["switched off, or this is no app password", "Email clients"],
         ),
-        ("pop.mail.yahoo.com", Password, "[AUTH] Invalid credentials", &["withdrawn", "docs/providers.md"]),
+        (
+            "pop.mail.yahoo.com",
+            Password,
+            "[AUTH] Invalid credentials",
+            &["withdrawn", "\"Providers\" in the documentation"],
+        ),
         ("pop.example.org", Behind, "[SYS/PERM] POP is off", &["Waiting does not help", "web settings"]),
         ("pop.naver.com", Greeting, "[SYS/PERM] closed", &["Waiting does not help", "환경설정"]),
         ("pop.example.org", Later, "[IN-USE] go away", &["Another program", "Try again later"]),

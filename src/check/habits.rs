@@ -184,7 +184,7 @@ fn check_command(what: &str, command: &[OsString], of_the_machine: bool, is_trie
         }
         return;
     };
-    let unit = if of_the_machine { "mailferry.service" } else { "the units of systemd/user" };
+    let unit = if of_the_machine { "mailferry.service" } else { "mailferry's systemd units for users" };
     if let Some(home) = HOMES.iter().find(|home| of_the_machine && path.starts_with(home)) {
         let fact = format!("{what} is `{shown}`, which mailferry.service cannot reach below {home}");
         found.push(with_clause(fact, IN_USR_LOCAL));

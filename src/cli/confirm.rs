@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use super::output::stderr_line;
+use crate::advice::commands::common::SAY_YES;
 use crate::exit::ExitStatus;
 use crate::threads;
 
@@ -15,7 +16,7 @@ pub(super) async fn confirm(question: &str, yes: bool) -> Result<bool, ExitStatu
         return Ok(true);
     }
     if !io::stdin().is_terminal() {
-        stderr_line(format_args!("mailferry: nothing was done: there is no terminal to ask on; use --yes"));
+        stderr_line(format_args!("mailferry: nothing was done: there is no terminal to ask on; {SAY_YES}"));
         return Err(ExitStatus::Usage);
     }
     stderr_line(format_args!("{question} [y/N]"));

@@ -138,6 +138,12 @@ impl DryRun<'_> {
         })
     }
 
+    /// Counts the messages on the server that may be deleted in time: what a rule leaves there stays.
+    fn may_go(&self) -> u64 {
+        let stays = self.report.skipped.len().saturating_add(self.would.stays.len());
+        self.report.on_server.unwrap_or(0).saturating_sub(u64::try_from(stays).unwrap_or(u64::MAX))
+    }
+
     /// Says what would be deleted on the server.
     fn delete(&self) -> String {
         let would = self.would;
@@ -163,7 +169,7 @@ impl DryRun<'_> {
             (Some(these), Some(earlier), _) => format!("delete {these}, and {earlier}"),
             (Some(these), None, _) => format!("delete {these}"),
             (None, Some(earlier), _) => format!("delete {earlier}"),
-            (None, None, RemovalPolicy::AfterAge(_)) => "delete none yet".to_owned(),
+            (None, None, RemovalPolicy::AfterAge(_)) if self.may_go() > 0 => "delete none yet".to_owned(),
             (None, None, _) if later.is_some() => "delete none now".to_owned(),
             (None, None, _) => "delete none".to_owned(),
         };
@@ -280,6 +286,11 @@ mod tests {
         assert_eq!(said(5, &both), format!("{fetch} {words}"));
         let later = would(2, RemovalPolicy::AfterAge(Duration::from_secs(86_400)));
         assert_eq!(said(2, &later), format!("{fetch} none yet; leave 2 on the server"));
+        let nothing = WouldDo { retrieve: Vec::new(), ..later };
+        assert_eq!(said(0, &nothing), "work: would fetch nothing; delete none; leave none on the server");
+        let stays = BTreeSet::from([listed(1).number, listed(2).number]);
+        let by_rule = WouldDo { stays, ..would(2, RemovalPolicy::AfterAge(Duration::from_secs(86_400))) };
+        assert_eq!(said(2, &by_rule), format!("{fetch} none; leave 2 on the server"), "a rule keeps both for ever");
         let into = WouldGo::To(MessageDestination::Forwarded("INBOX at imaps://imap.example.org:993".to_owned()));
         let forwarded = WouldDo { into, ..would(2, RemovalPolicy::AfterDelivery) };
         let words = "work: would fetch 2 messages (2.0 KiB) and forward them to INBOX at imaps://imap.example.org:993; \

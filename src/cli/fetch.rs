@@ -19,6 +19,7 @@ use super::scheduled::{Settings, keep_history, recall};
 use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
 use crate::account_record::stamp;
+use crate::advice::commands::common::NAME_OR_ENABLE;
 use crate::advice::fetchmail;
 use crate::config::Config;
 use crate::control::Request;
@@ -50,7 +51,7 @@ pub(super) fn run(arguments: &Arguments, fetch: &Fetch) -> u8 {
         Err(status) => return failed_before_polling(status, fetch.fetchmail_exit_codes),
     };
     if accounts.is_empty() && !arguments.quiet {
-        stderr_line("mailferry: no account is enabled; name the accounts to fetch, or remove `enabled = false`");
+        stderr_line(format_args!("mailferry: no account is enabled; {NAME_OR_ENABLE}"));
     }
     // For a single poll the main thread is enough, except for blocking calls. Threads would be the largest cost of an
     // idle poll.

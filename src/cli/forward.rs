@@ -18,6 +18,7 @@ use super::signals::{Listener, survive_limit_on_files};
 use crate::account::Account;
 use crate::account_record::stamp;
 use crate::advice;
+use crate::advice::commands::common::{HOW_TO_FORWARD, not_configured_to_forward};
 use crate::config::Config;
 use crate::control::Request;
 use crate::disk::RealDisk;
@@ -47,13 +48,13 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     let left = left_behind(&config, &context.state_dir, &others, is_for_all);
     if !is_for_all && !others.is_empty() {
         let names: Vec<&str> = others.iter().map(|account| account.name.as_str()).collect();
-        stderr_line(format_args!("mailferry: no `forward` is configured for {}", names.join(", ")));
+        stderr_line(format_args!("mailferry: {}", not_configured_to_forward(&names)));
         left.iter().for_each(stderr_line);
         return ExitStatus::Usage.code();
     }
     left.iter().for_each(stderr_line);
     if forwarding.is_empty() && left.is_empty() && !arguments.quiet {
-        stderr_line("mailferry: no account forwards its mail: see [accounts.NAME.forward] in docs/forwarding.md");
+        stderr_line(format_args!("mailferry: no account forwards its mail: {HOW_TO_FORWARD}"));
     }
     let stop = CancellationToken::new();
     let signals = match Listener::begin(stop.clone()) {
@@ -80,11 +81,11 @@ fn left_behind(config: &Config, state_dir: &Path, others: &[Account], is_for_all
         |account: &Account| look_into_spool(&RealDisk, state_dir, &account.name).filter(|waiting| waiting.in_all() > 0);
     let told = |account: &Account| {
         let stranded = waiting(account)?.stranded(state_dir, &account.name);
-        Some(format!("mailferry: {}: {}", account.name, advice::told_of_stranded(&stranded, &account.name)))
+        Some(format!("{}: {}", account.name, advice::told_of_stranded(&stranded, &account.name)))
     };
     let disabled = |account: &Account| {
         let waits = in_the_spool(waiting(account)?.in_all());
-        Some(format!("mailferry: {}: the account is disabled, and {waits}", account.name))
+        Some(format!("{}: the account is disabled, and {waits}", account.name))
     };
     let are_disabled = config.accounts.iter().filter(|account| is_for_all && !account.enabled);
     others.iter().filter_map(told).chain(are_disabled.filter_map(disabled)).collect()

@@ -8,6 +8,7 @@ use super::output::stderr_line;
 use super::wrapped::say_wrapped;
 use super::{prepare, uids};
 use crate::advice;
+use crate::advice::commands::common::GIVE_CONFIG;
 use crate::command_line::this_command_without;
 use crate::config::{Config, ConfigError, Environment, state_dir};
 use crate::exit::ExitStatus;
@@ -23,7 +24,7 @@ use crate::user;
 pub(super) async fn run(arguments: &Arguments, import: &Import) -> ExitStatus {
     let environment = Environment::from_process();
     let Some(path) = configuration(arguments, &environment) else {
-        stderr_line("mailferry: there is no place for the configuration: give --config FILE");
+        stderr_line(format_args!("mailferry: there is no place for the configuration: {GIVE_CONFIG}"));
         return ExitStatus::Config;
     };
     let mut found = match read(program(import.program), &search_paths(import, &environment)) {

@@ -8,6 +8,8 @@ use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::advice::commands::common::{MORE_FILES, more_address_space};
+
 /// File descriptors for the rest of the program: sockets, state files, logs.
 const OTHERS: u64 = 64;
 
@@ -46,14 +48,13 @@ impl fmt::Display for TooLittle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Files(limit) => {
-                write!(f, "only {limit} files may be open (ulimit -n), which is too few. Allow 64 or more")
+                write!(f, "only {limit} files may be open (ulimit -n), which is too few. {MORE_FILES}")
             }
             Self::AddressSpace(limit) => write!(
                 f,
-                "only {} KiB of address space may be used (ulimit -v), which is too little. Allow {} KiB or more, or bound \
-                 the memory that is really used (MemoryMax=)",
+                "only {} KiB of address space may be used (ulimit -v), which is too little. {}",
                 limit / 1024,
-                LEAST_ADDRESS_SPACE / 1024
+                more_address_space(LEAST_ADDRESS_SPACE / 1024)
             ),
         }
     }

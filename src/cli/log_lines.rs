@@ -8,9 +8,9 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
-use tracing_subscriber::registry::{LookupSpan, Scope};
+use tracing_subscriber::registry::{LookupSpan, Scope, SpanRef};
 
-use super::status::layout::{Layout, Mark, Row};
+use super::layout::{Layout, Mark, Row};
 use super::terminal::width_of;
 use super::wrapped::lines_of;
 use crate::clock::time_zone;
@@ -51,7 +51,8 @@ pub(super) enum Lines {
         /// Whether lines have the time.
         timed: bool,
     },
-    /// A command's, for a user who waits for it: `mailferry: work: what is wrong`; lines of -v are without the prefix.
+    /// A command's, for a user who waits for it: `work: what is wrong` about an account, as in its reports, and
+    /// `mailferry: what is wrong` about anything else; lines of -v are without a prefix.
     Command,
 }
 
@@ -74,8 +75,12 @@ where
                 writeln!(writer, "{begin}{level:>5}{end} {words}")
             }
             Self::Command if level <= Level::WARN => {
-                let row = Row::plain(format!("{PROGRAM} {words}"), HANGING);
-                let row = Row { mark: Mark::Failure, marked: PROGRAM.len(), ..row };
+                let account = words.split_once(": ").map(|(account, _)| account.len() + 1);
+                let row = match account.filter(|_| is_about_an_account(context, event)) {
+                    Some(marked) => Row { marked, ..Row::plain(words, HANGING) },
+                    None => Row { marked: PROGRAM.len(), ..Row::plain(format!("{PROGRAM} {words}"), HANGING) },
+                };
+                let row = Row { mark: Mark::Failure, ..row };
                 let layout = Layout { width: width_of(&std::io::stderr()), colour };
                 lines_of(&row, layout).iter().try_for_each(|line| writeln!(writer, "{line}"))
             }
@@ -84,7 +89,19 @@ where
     }
 }
 
-/// How a line about a problem begins.
+/// Whether an event is about one account: it has it as a field, or happened in the span of one.
+fn is_about_an_account<S, N>(context: &FmtContext<'_, S, N>, event: &Event<'_>) -> bool
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    let mut line = Line::default();
+    event.record(&mut line);
+    let has_account = |span: SpanRef<'_, S>| span.metadata().fields().field("account").is_some();
+    line.account.is_some() || context.event_scope().into_iter().flatten().any(has_account)
+}
+
+/// How a line about a problem begins that is not about one account.
 const PROGRAM: &str = "mailferry:";
 
 /// The hanging indent of wrapped lines, in columns.

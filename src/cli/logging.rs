@@ -13,6 +13,7 @@ use super::arguments::{Arguments, Command, LogFormat};
 use super::journal;
 use super::log_lines::{Lines, Message};
 use super::output::Log;
+use crate::forward::SET_ASIDE;
 
 /// Sets up logging. A second call in the same process changes nothing.
 pub(super) fn begin(arguments: &Arguments) {
@@ -33,7 +34,10 @@ pub(super) fn begin(arguments: &Arguments) {
     // our own errors say the same more clearly.
     let others = if verbose > 0 { LevelFilter::WARN } else { LevelFilter::OFF };
     let tls = if verbose > 1 { LevelFilter::WARN } else { LevelFilter::OFF };
-    let targets = [("mailferry", level), ("rustls", tls), ("rustls_platform_verifier", LevelFilter::OFF)];
+    // A command's report has it, with what to do.
+    let set_aside = if daemon || verbose > 0 { level } else { LevelFilter::OFF };
+    let targets =
+        [("mailferry", level), (SET_ASIDE, set_aside), ("rustls", tls), ("rustls_platform_verifier", LevelFilter::OFF)];
     let filter = Targets::new().with_default(others).with_targets(targets);
     let journal = match arguments.log_format {
         LogFormat::Journald => true,

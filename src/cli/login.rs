@@ -11,9 +11,12 @@ use super::prepare;
 use super::wrapped::{say_lines, stderr_sentence};
 use crate::account::{Account, CredentialSource, ForwardTo, OAuthSettings};
 use crate::advice;
+use crate::advice::commands::sign_in::{
+    ComesBack, NoSignIn, in_a_browser, mailbox_not_opened, nothing_to_sign_in_to, on_another_device, password_would_do,
+    signed_in_to_forward,
+};
 use crate::client::ClientError;
 use crate::client::login::{CachedCapabilities, log_in};
-use crate::command_line::this_program;
 use crate::config::{Config, Environment};
 use crate::control::{Request, Response};
 use crate::exit::ExitStatus;
@@ -50,14 +53,14 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
     let account = match account(&config, &login.account, login.forward) {
         Ok(found) => found,
         Err((words, status)) => {
-            stderr_sentence(format_args!("mailferry: {words}"));
+            stderr_sentence(words);
             return status;
         }
     };
-    let settings = match sign_in_of(&account, &login.account) {
+    let settings = match sign_in_of(&account) {
         Ok(settings) => settings,
-        Err(words) => {
-            stderr_sentence(format_args!("mailferry: {words}"));
+        Err(why) => {
+            stderr_sentence(nothing_to_sign_in_to(&login.account, why));
             return ExitStatus::Config;
         }
     };
@@ -69,7 +72,7 @@ pub(super) async fn run(arguments: &Arguments, login: &Login) -> ExitStatus {
             ExitStatus::Ok
         }
         Err(failure) => {
-            stderr_sentence(format_args!("mailferry: {}: {}", account.name, failure.told(&account)));
+            stderr_sentence(format_args!("{}: {}", account.name, failure.told(&account)));
             failure.exit_status()
         }
     }
@@ -88,14 +91,14 @@ pub(super) async fn sign_in(
     let login = Login { account: account.name.to_string(), paste: false, device: false, forward: false };
     let command = LoginCommand { account, settings, context, login: &login, quiet };
     command.run().await.map_err(|failure| {
-        stderr_sentence(format_args!("mailferry: {}: {}", account.name, failure.told(account)));
+        stderr_sentence(format_args!("{}: {}", account.name, failure.told(account)));
         failure.exit_status()
     })
 }
 
 /// Returns the account, or its destination in the form of an account.
 fn account(config: &Config, name: &str, forward: bool) -> Result<Account, (String, ExitStatus)> {
-    let found = config.select(&[name.to_owned()]).map_err(|e| (e.to_string(), ExitStatus::Usage))?;
+    let found = config.select(&[name.to_owned()]).map_err(|e| (format!("mailferry: {e}"), ExitStatus::Usage))?;
     let Some(account) = found.first().copied() else { return Err((String::new(), ExitStatus::Usage)) };
     if !forward {
         return Ok(account.clone());
@@ -114,21 +117,12 @@ fn account(config: &Config, name: &str, forward: bool) -> Result<Account, (Strin
 }
 
 /// Returns how the account obtains its tokens.
-fn sign_in_of<'a>(account: &'a Account, name: &str) -> Result<&'a OAuthSettings, String> {
+fn sign_in_of(account: &Account) -> Result<&OAuthSettings, NoSignIn> {
     match &account.credential {
         CredentialSource::OAuth(settings) => Ok(settings),
-        CredentialSource::TokenCommand(_) => {
-            Err(format!("{name}: its tokens come from `token_command`, so sign in with that program"))
-        }
-        _ if forward_signs_in(account) => Err(format!(
-            "{name}: it logs in with a password; the destination of its mail has a sign-in: {}",
-            this_program(&format!("login --forward {name}"))
-        )),
-        _ => Err(format!(
-            "{name}: it logs in with a password, so there is nothing to sign in to; for OAuth 2.0 replace the \
-             password with \
-             oauth2 = {{ ... }}, as docs/authentication.md says"
-        )),
+        CredentialSource::TokenCommand(_) => Err(NoSignIn::TokenCommand),
+        _ if forward_signs_in(account) => Err(NoSignIn::OfDestination),
+        _ => Err(NoSignIn::Password),
     }
 }
 
@@ -178,20 +172,8 @@ impl Failure {
             Self::Mailbox { error, other } => {
                 let error_told = advice::told_of_session(error);
                 let happened = "the sign-in succeeded and was kept, but the mailbox could not be opened with it";
-                match other {
-                    Some(other) => {
-                        format!(
-                            "{happened}: {error_told}. {other} signed in: sign in again as the account's `username`"
-                        )
-                    }
-                    None if error.exit_status() == ExitStatus::Auth => {
-                        format!(
-                            "{happened}: {error_told}. Check that POP3 is enabled for this mailbox: docs/providers.md \
-                             says where"
-                        )
-                    }
-                    None => format!("{happened}: {error_told}"),
-                }
+                let step = mailbox_not_opened(error.exit_status(), other.as_deref());
+                advice::with_step(format_args!("{happened}: {error_told}"), step.as_deref())
             }
         }
     }
@@ -224,7 +206,8 @@ impl LoginCommand<'_> {
         self.keep(tokens.clone()).await?;
         self.open_mailbox(&tokens).await.map_err(|error| Failure::Mailbox { error, other: other.clone() })?;
         if let Some(other) = other {
-            stderr_sentence(format_args!("mailferry: note: {other} signed in, and the mailbox accepted it"));
+            let name = &self.account.name;
+            stderr_sentence(format_args!("{name}: note: {other} signed in, and the mailbox accepted it"));
         }
         Ok(())
     }
@@ -234,13 +217,8 @@ impl LoginCommand<'_> {
         if self.quiet || !provider.accepts.any_password() {
             return;
         }
-        let place = provider.enable.map(|place| format!(" In its settings: {place}.")).unwrap_or_default();
-        say_lines(format_args!(
-            "{} accepts {} as well, which takes two minutes and needs no client registration: docs/providers.md says how. To go on with \
-             OAuth 2.0, read on.{place}\n",
-            provider.name,
-            if provider.accepts.app_password { "an app password" } else { "a password" }
-        ));
+        let kind = if provider.accepts.app_password { "an app password" } else { "a password" };
+        say_lines(password_would_do(provider.name, kind, provider.enable));
     }
 
     /// Takes the lock for writing the tokens; dropping the value releases it.
@@ -262,13 +240,11 @@ impl LoginCommand<'_> {
 
     async fn by_device(&self, sign_in: &SignIn) -> Result<Granted, OAuthError> {
         let device = sign_in.device().await?;
-        say_lines(format_args!(
-            "Open this address on any device, sign in as {}, and type in the code:\n\n    {}\n\n    {}\n\nThe code is good for \
-             {}. Give it to nobody: whoever enters it opens this mailbox to the one who began.\n",
-            self.account.username,
+        say_lines(on_another_device(
+            &self.account.username,
             crate::text::value(&device.address()),
             crate::text::value(device.code()),
-            Count(device.time().as_secs() / 60, "minute")
+            Count(device.time().as_secs() / 60, "minute"),
         ));
         device.finish(sign_in.http()).await
     }
@@ -282,42 +258,26 @@ impl LoginCommand<'_> {
         let (sender, pasted) = mpsc::channel(1);
         let _reader = threads::blocking(move || read_lines(&sender));
         let name = &self.account.name;
-        let on_error =
-            |e: &OAuthError| stderr_sentence(format_args!("mailferry: {}", advice::told_of_sign_in(e, name)));
+        let on_error = |e: &OAuthError| stderr_sentence(format_args!("{name}: {}", advice::told_of_sign_in(e, name)));
         waiting.finish(pasted, self.login.paste, on_error).await
     }
 
     fn instructions(&self, waiting: &BrowserSignIn<'_>, opened: bool, by_hand: bool) -> String {
-        let begin = if opened { "This address was opened in a browser" } else { "Open this address in a browser" };
-        let mut words = format!("{begin}. Sign in there as {}:\n\n    {}\n", self.account.username, waiting.url);
-        if by_hand {
-            words.push_str(&format!(
-                "\nIn the end the browser is sent to an address that begins with {}, and may show an error page. \
-                 Copy that address from the address bar, paste it here and press Enter.\n",
-                waiting.redirect()
-            ));
-        }
-        if let (true, Some(port)) = (by_hand && !self.login.paste, waiting.port()) {
-            words.push_str(&format!(
-                "\nIf the machine you came from by ssh has a browser, running this there saves the pasting:\n\n    \
-                 ssh -L \
-                 {port}:127.0.0.1:{port} THIS-MACHINE\n"
-            ));
-        }
-        if io::stdin().is_terminal() && !by_hand {
-            words.push_str("\nIf nothing happens here afterwards, paste the address that the browser ended at.\n");
-        } else if !io::stdin().is_terminal() && waiting.port().is_some() && !self.login.paste {
-            words.push_str("\nWaiting for the browser; Ctrl-C ends.\n");
-        }
-        words
+        let comes_back = ComesBack {
+            redirect: waiting.redirect(),
+            by_hand,
+            paste: self.login.paste,
+            port: waiting.port(),
+            is_terminal: io::stdin().is_terminal(),
+        };
+        in_a_browser(&self.account.username, &waiting.url, opened, &comes_back)
     }
 
     /// Logs in to the mailbox and asks what is in it: only this shows that POP3 is enabled, and that it is the right
     /// mailbox.
     async fn open_mailbox(&self, tokens: &Tokens) -> Result<(), ClientError> {
         if self.login.forward {
-            let forward = this_program(&format!("forward {}", self.login.account));
-            say_lines(format_args!("{}: signed in; to check that the mailbox opens: {forward}", self.login.account));
+            say_lines(signed_in_to_forward(&self.login.account));
             return Ok(());
         }
         let cached = CachedCapabilities::default();

@@ -15,6 +15,7 @@ mod forward;
 mod import;
 mod journal;
 mod keys;
+mod layout;
 mod limits;
 mod log_lines;
 mod log_writer;
@@ -142,7 +143,7 @@ fn run_until_signal<S: Into<u8>>(runtime: io::Result<Runtime>, command: impl Fut
 
 /// Reports that the system has too few threads or files to start.
 fn no_thread(error: &io::Error) -> ExitStatus {
-    let step = advice::next_step::system::step(error).unwrap_or("Try again later");
+    let step = advice::next_step::system::step(error).unwrap_or(advice::next_step::TRY_LATER);
     stderr_line(format_args!("mailferry: cannot start its threads: {error}. {step}"));
     ExitStatus::Temporary
 }

@@ -6,7 +6,7 @@ use super::arguments::{Arguments, Poll};
 use super::output::{say, stderr_line};
 use super::prepare;
 use super::status_text::LocalTime;
-use crate::advice::by_request::{Failing, tried_again};
+use crate::advice::by_request::{DOES_NOT_POLL_OFTEN, Failing, tried_again};
 use crate::control::{Request, Response, TriedAgain};
 use crate::exit::ExitStatus;
 
@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
                 woken.iter().for_each(|account| say(format_args!("{account}: will be polled now{often}")));
             }
             if often_for.is_some() && often_until.is_none() {
-                stderr_line("mailferry: the daemon is older and does not know --for, so it polls once. Restart it");
+                stderr_line(format_args!("mailferry: {DOES_NOT_POLL_OFTEN}"));
             }
             troubles.iter().for_each(|account| stderr_line(tried_again(failing(account), often_until.is_some())));
             if !unknown.is_empty() {
@@ -33,8 +33,9 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
             if unknown.is_empty() { ExitStatus::Ok } else { ExitStatus::Usage }
         }
         Ok(other) => {
-            stderr_line(super::status::not_understood(&other));
-            ExitStatus::Temporary
+            let (words, status) = prepare::not_understood(other);
+            stderr_line(words);
+            status
         }
         Err((words, status)) => {
             stderr_line(words);
@@ -62,8 +63,9 @@ async fn test_notify(arguments: &Arguments) -> ExitStatus {
             if configured { ExitStatus::Partial } else { ExitStatus::Config }
         }
         Ok(other) => {
-            stderr_line(super::status::not_understood(&other));
-            ExitStatus::Temporary
+            let (words, status) = prepare::not_understood(other);
+            stderr_line(words);
+            status
         }
         Err((words, status)) => {
             stderr_line(words);

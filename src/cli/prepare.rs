@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::arguments::Arguments;
 use super::limits;
 use super::output::stderr_line;
+use super::wrapped::wrapped;
 use crate::account::Account;
 use crate::advice::by_request::{NotThere, not_there};
 use crate::advice::{self, Class};
@@ -145,8 +146,15 @@ async fn asked<T>(
     }
 }
 
-fn unanswered(error: &AskError) -> (String, ExitStatus) {
-    (format!("mailferry: {}", advice::told_of_asking(error)), Class::of_asking(error).exit_status())
+/// Returns what to print about a daemon that gave an answer to another question, and the exit status.
+pub(super) fn not_understood(answer: Response) -> (String, ExitStatus) {
+    let why = if let Response::NotUnderstood { why } = answer { Some(why) } else { None };
+    unanswered(&AskError::NotUnderstood { why })
+}
+
+/// Returns what to print about a daemon that did not answer, and the exit status.
+pub(super) fn unanswered(error: &AskError) -> (String, ExitStatus) {
+    (wrapped(&format!("mailferry: {}", advice::told_of_asking(error))), Class::of_asking(error).exit_status())
 }
 
 /// A configuration whose daemon is not running.
@@ -176,7 +184,7 @@ pub(super) fn why_unknown(arguments: &Arguments, names: &[String]) -> Vec<String
             Ok(_) => not_there(name, NotThere::Disabled(&config.path)),
         },
     };
-    names.iter().map(|name| format!("mailferry: {}", why(name))).collect()
+    names.iter().map(|name| wrapped(&format!("mailferry: {}", why(name)))).collect()
 }
 
 /// Returns the possible paths of the daemon's control socket, the most likely first.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::arguments::{Arguments, Fetch};
 use super::dry_run::DryRun;
+use super::layout::{Layout, Mark, Row};
 use super::output::{report as say, stderr_line};
-use super::status::layout::{Layout, Mark, Row};
 use super::summary::as_json;
 use super::terminal::{self, width_of};
 use super::wrapped::lines_of;
@@ -93,9 +93,7 @@ impl Reporter {
         if failures == Failures::All {
             let failed =
                 reports.iter().flatten().filter_map(|report| Some((report.failure_text()?, report.account.as_str())));
-            alike(failed.collect())
-                .iter()
-                .for_each(|(names, failure)| self.print_error(&format!("{names}: {failure}")));
+            alike(failed.collect()).iter().for_each(|(names, failure)| self.print_error(names, failure));
         }
         if !self.quiet {
             let sums = Sums::of(reports, self.dry_run, self.begun.elapsed());
@@ -138,9 +136,9 @@ impl Reporter {
         }
     }
 
-    fn print_error(&self, words: &str) {
-        let row = Row::marked(format!("error: {words}"), Mark::Failure);
-        print_warning(&Row { marked: "error:".len(), hanging: HANGING, ..row }, self.colour);
+    fn print_error(&self, names: &str, failure: &str) {
+        let row = Row::marked(format!("{names}: {failure}"), Mark::Failure);
+        print_warning(&Row { marked: names.len() + 1, hanging: HANGING, ..row }, self.colour);
     }
 }
 

@@ -1,6 +1,5 @@
 //! `mailferry status`: shows what the running daemon did and will do.
 
-pub(super) mod layout;
 pub(super) mod overview;
 mod reading;
 mod spools;
@@ -9,17 +8,18 @@ mod watch;
 
 use std::io::{self, IsTerminal as _};
 
-use self::layout::Layout;
 use self::overview::{Detail, Overview};
 use self::reading::{Gathering, Judging, Named};
 use super::arguments::{Arguments, Status as Options};
+use super::layout::{self, Layout};
 use super::output::{is_output_closed, say, stderr_line};
 use super::status_text::InSpool;
 use super::unread::Growing;
 use super::{prepare, terminal};
 use crate::clock::{Clock as _, RealClock};
+use crate::control::StatusReader;
 use crate::control::status::Forwarding;
-use crate::control::{Response, StatusReader};
+use crate::daemon_error::AskError;
 use crate::exit::ExitStatus;
 
 /// Runs the command.
@@ -117,8 +117,8 @@ async fn ask_about_all(
 ) -> Result<(), NoStatus> {
     match prepare::ask_status(arguments, &options.accounts, reader).await {
         Ok(None) => Ok(()),
-        Ok(Some(other)) => Err(NoStatus::None(not_understood(&other), ExitStatus::Temporary)),
-        Err((words, status)) => Err(NoStatus::None(words, status)),
+        Ok(Some(other)) => Err(no_status(prepare::not_understood(other))),
+        Err(unanswered) => Err(no_status(unanswered)),
     }
 }
 
@@ -128,7 +128,7 @@ async fn overview(arguments: &Arguments, options: &Options) -> Result<(Overview,
     let mut reader = Judging::new(Gathering::new(if full { Detail::Full } else { Detail::AsFits }));
     ask(arguments, options, &mut reader).await?;
     let verdict = reader.verdict();
-    let nothing = || NoStatus::None("mailferry: the daemon said nothing. Try again".to_owned(), ExitStatus::Temporary);
+    let nothing = || no_status(prepare::unanswered(&AskError::NothingSaid));
     Ok((reader.into_reader().finish().ok_or_else(nothing)?, verdict))
 }
 
@@ -154,13 +154,6 @@ async fn document(arguments: &Arguments, options: &Options) -> Result<ExitStatus
     Ok(if options.check { verdict } else { ExitStatus::Ok })
 }
 
-/// Says that the daemon is of another version.
-pub(super) fn not_understood(answer: &Response) -> String {
-    let why = match answer {
-        Response::NotUnderstood { why } => crate::text::value(why),
-        _ => "it gave another answer".to_owned(),
-    };
-    format!(
-        "mailferry: the daemon did not understand the request ({why}). Restart it, so that both are of the same version"
-    )
+fn no_status((words, status): (String, ExitStatus)) -> NoStatus {
+    NoStatus::None(words, status)
 }

@@ -66,7 +66,7 @@ impl fmt::Display for Account<'_> {
         }
         match account.quarantine.len().saturating_sub(SHOWN) {
             0 => Ok(()),
-            more => write!(f, "\n                and {more} more: see --json"),
+            more => write!(f, "\n                {}", advice::commands::status::and_more(more)),
         }
     }
 }
@@ -98,7 +98,7 @@ pub(super) fn words(state: State) -> &'static str {
         State::Idle => "all is well",
         State::Polling => "being polled now",
         State::Hung => "hung: waiting for the disk",
-        State::Queued => "queued (`concurrency`, `per_host`)",
+        State::Queued => advice::commands::status::QUEUED,
         State::Held => "in use by another mailferry",
         State::Failing => "in trouble",
     }
@@ -199,11 +199,10 @@ impl fmt::Display for InSpool<'_> {
         what_waits(f, forward, now)?;
         match forward.next_try {
             _ if forward.stranded || !account.enabled || forward.messages == 0 => {}
-            Some(next) => {
-                let left = Span::between(now, next);
-                write!(f, "; tried again in {left} by `fetch --scheduled`, at once by `fetch` and `forward`")?;
+            next => {
+                let left = next.map(|next| Span::between(now, next));
+                f.write_str(&advice::commands::status::tried_again_by(left))?;
             }
-            None => f.write_str("; tried again by the next `fetch` or `forward`")?,
         }
         why_it_waits(f, forward)?;
         what_is_set_aside(f, forward, account.name.as_str())

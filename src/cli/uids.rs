@@ -11,6 +11,7 @@ use super::confirm::confirm;
 use super::output::{report, say, stderr_line};
 use super::prepare;
 use crate::account::Account;
+use crate::advice;
 use crate::clock::time_zone;
 use crate::config::Environment;
 use crate::exit::ExitStatus;
@@ -96,7 +97,7 @@ fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
         Ok(()) => ExitStatus::Ok,
         Err(Failed::Reported(status)) => status,
         Err(Failed::Poll(e)) => {
-            stderr_line(format_args!("{name}: {}", crate::advice::told(&e, name)));
+            stderr_line(format_args!("{name}: {}", advice::told(&e, name)));
             e.exit_status()
         }
         Err(Failed::Usage(words)) => {
@@ -287,7 +288,7 @@ fn start_of(text: &str) -> Result<i64, Failed> {
         let day: jiff::civil::Date = text.parse().ok()?;
         Some(time_zone::of_user().to_timestamp(day.at(0, 0, 0, 0)).ok()?.as_second())
     };
-    let words = || Failed::Usage(format!("`{}` is not a date; write it as 2026-11-26", text::value(text)));
+    let words = || Failed::Usage(format!("`{}` is not a date; {}", text::value(text), advice::commands::uids::A_DATE));
     moment.or_else(day).ok_or_else(words)
 }
 
@@ -306,8 +307,9 @@ async fn forget(context: &Arc<PollContext>, account: &Account, options: &Forget,
     let (ids, under_way): (Vec<EntryId>, Vec<EntryId>) = ids.into_iter().partition(is_settled);
     if !under_way.is_empty() {
         stderr_line(format_args!(
-            "{name}: {} under way are kept: poll once, then try again",
-            Count::of(under_way.len(), "message")
+            "{name}: {} under way are kept: {}",
+            Count::of(under_way.len(), "message"),
+            advice::commands::uids::UNDER_WAY
         ));
     }
     let partial =
@@ -362,11 +364,7 @@ async fn change<T: Send + 'static>(
 
 /// Says how to undo a change.
 fn go_back(copy: Option<&Path>, account: &Account, context: &PollContext) -> String {
-    let state = context.state_dir.join(format!("{}.uids", account.name));
-    match copy {
-        Some(copy) => format!(". To go back: mv {} {}", copy.display(), state.display()),
-        None => format!(". There was no state before; to go back: rm {}", state.display()),
-    }
+    advice::commands::uids::go_back(copy, &context.state_dir.join(format!("{}.uids", account.name)))
 }
 
 fn say_unless(quiet: bool, words: String) {

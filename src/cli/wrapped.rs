@@ -6,13 +6,18 @@ use std::io;
 use textwrap::core::display_width;
 
 use super::commands_in::{Piece, pieces};
+use super::layout::{Layout, NO_BREAK, Row};
 use super::output::{prompt, say, stderr_line};
-use super::status::layout::{Layout, NO_BREAK, Row};
 use super::terminal::width_of;
 
 /// Prints an answer on standard output, with this hanging indent.
 pub(super) fn say_wrapped(words: &str, hanging: usize) {
     lines(words, hanging, width_of(&io::stdout())).iter().for_each(say);
+}
+
+/// Returns a sentence about a problem in lines, wrapped for standard error.
+pub(super) fn wrapped(words: &str) -> String {
+    lines(words, HANGING, width_of(&io::stderr())).join("\n")
 }
 
 /// Like [`say_wrapped`], on standard error.
@@ -55,6 +60,9 @@ pub(super) fn is_narrow() -> bool {
 
 /// A terminal with fewer columns is narrow.
 const NARROW: usize = 80;
+
+/// The hanging indent of the lines of a problem, in columns.
+pub(super) const HANGING: usize = 4;
 
 /// The indent of a command on its own line.
 const OWN_LINE: usize = 4;
@@ -129,7 +137,7 @@ fn indent(words: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::status::layout::Mark;
+    use crate::cli::layout::Mark;
 
     #[test]
     fn a_command_to_copy_stays_in_one_line() {
@@ -157,16 +165,16 @@ mod tests {
 
     #[test]
     fn a_row_that_is_marked_keeps_its_commands_and_its_mark() {
-        let words = "error: work: it is lost. Count it: mailferry uids adopt work --from-maildir; or not";
-        let row = Row { marked: "error:".len(), hanging: 4, ..Row::marked(words, Mark::Failure) };
+        let words = "work: it is lost. Count it: mailferry uids adopt work --from-maildir; or not";
+        let row = Row { marked: "work:".len(), hanging: 4, ..Row::marked(words, Mark::Failure) };
         let expected = [
-            "\x1b[1;31merror:\x1b[0m work: it is lost. Count it:",
+            "\x1b[1;31mwork:\x1b[0m it is lost. Count it:",
             "    mailferry uids adopt work --from-maildir",
             "    or not",
         ];
         assert_eq!(lines_of(&row, Layout { width: Some(50), colour: true }), expected);
-        let shorter = Row { shorter: vec!["error: lost".to_owned()], ..row };
-        assert_eq!(lines_of(&shorter, Layout { width: Some(50), colour: false }), ["error: lost"]);
+        let shorter = Row { shorter: vec!["work: lost".to_owned()], ..row };
+        assert_eq!(lines_of(&shorter, Layout { width: Some(50), colour: false }), ["work: lost"]);
     }
 
     #[test]

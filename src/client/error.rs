@@ -218,6 +218,36 @@ impl ClientError {
         matches!(self, Self::Lost { .. } | Self::Closed | Self::Silence { .. } | Self::Framing(_))
     }
 
+    /// Whether this follows from what the server said, rather than from a connection that could not be made or failed.
+    #[must_use]
+    pub fn is_servers_word(&self) -> bool {
+        match self {
+            Self::Net(_)
+            | Self::Lost { .. }
+            | Self::NoGreeting
+            | Self::Closed
+            | Self::Silence { .. }
+            | Self::TooSlow { .. } => false,
+            Self::Framing(_)
+            | Self::Unwilling { .. }
+            | Self::Goodbye { .. }
+            | Self::SpeaksTls { .. }
+            | Self::NoStls { .. }
+            | Self::Cleartext { .. }
+            | Self::NoLogin(_)
+            | Self::NotOffered(_)
+            | Self::Sasl { .. }
+            | Self::Login { .. }
+            | Self::Refused { .. }
+            | Self::DownloadLimit { .. }
+            | Self::NoUniqueIds
+            | Self::UniqueIdsRefused
+            | Self::ListedTooMuch { .. }
+            | Self::TooLong(_)
+            | Self::Send(_) => true,
+        }
+    }
+
     /// Whether the listing would be too large even if no other account were listing.
     #[must_use]
     pub fn is_too_much_alone(&self) -> bool {

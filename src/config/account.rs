@@ -74,7 +74,7 @@ impl Builder<'_> {
         let auth = *setting!(self, auth).value().unwrap_or(&AuthChoice::Auto);
         let uses_token = credential.as_ref().is_some_and(CredentialSource::is_token)
             || matches!(auth, AuthChoice::XOAuth2 | AuthChoice::OAuthBearer);
-        self.judge_login(provider, uses_token);
+        self.judge_login(provider, credential.as_ref(), uses_token);
         let routing = maildir.as_deref().map_or(Routing::Unconditional, |maildir| self.routing(maildir));
         let usual = provider.and_then(|provider| provider.interval).map_or(DEFAULT_INTERVAL, Interval::fixed);
         Some(Account {
@@ -156,15 +156,29 @@ impl Builder<'_> {
     }
 
     /// Reports login settings that cannot work, as far as is known of the provider.
-    fn judge_login(&mut self, provider: Option<&'static Provider>, uses_token: bool) {
+    fn judge_login(
+        &mut self,
+        provider: Option<&'static Provider>,
+        credential: Option<&CredentialSource>,
+        uses_token: bool,
+    ) {
         if let (true, Some(At { value: AuthChoice::Plain | AuthChoice::User | AuthChoice::Apop, span })) =
             (uses_token, setting!(self, auth).given())
         {
             let message = format!("account `{}` has a token, and `auth` sends a password", self.name.value);
             self.problems.push(Problem::new(message).at(span).help("leave `auth` out; the right way is chosen then"));
         }
-        let Some(provider) = provider else { return };
         let name = &self.name.value;
+        if let (Some(At { value: AuthChoice::XOAuth2 | AuthChoice::OAuthBearer, span }), Some(source)) =
+            (setting!(self, auth).given(), credential.and_then(stays_as_it_is))
+        {
+            let text = format!(
+                "account `{name}`: `auth` takes `{source}` for an access token, and that is good for an hour or so; `oauth2` or \
+                 `token_command` gets a new one each time, and a password needs no `auth`"
+            );
+            self.warnings.push((span.clone(), text));
+        }
+        let Some(provider) = provider else { return };
         if !uses_token && !provider.accepts.any_password() && provider.accepts.oauth {
             let text = format!(
                 "account `{name}`: {} no longer accepts passwords; use oauth2 = {{ client_id = \"...\" }} and \
@@ -190,6 +204,16 @@ impl Builder<'_> {
             self.problems.push(Problem::new(message).at(&self.name.span).help(help));
         }
         setting.value().cloned()
+    }
+}
+
+/// The key of a secret that nothing renews, as a token would need it.
+fn stays_as_it_is(source: &CredentialSource) -> Option<&'static str> {
+    match source {
+        CredentialSource::Inline(_) => Some("password"),
+        CredentialSource::File(_) => Some("password_file"),
+        CredentialSource::Credential(_) => Some("password_credential"),
+        CredentialSource::Command(_) | CredentialSource::TokenCommand(_) | CredentialSource::OAuth(_) => None,
     }
 }
 

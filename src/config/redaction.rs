@@ -78,7 +78,7 @@ impl Masked {
                 }
             };
             if shown < body.len() {
-                secrets.push((offset + shown..offset + body.len(), MASK));
+                secrets.push((offset + shown..offset + body.len(), mask_of(body.get(shown..).unwrap_or_default())));
             }
             open = match open {
                 Some(delimiter) if body.contains(delimiter) => None,
@@ -167,6 +167,18 @@ impl Masked {
     /// Returns the line number of an offset of the masked text, from 1.
     pub(super) fn line_number(&self, offset: usize) -> usize {
         self.newlines.partition_point(|newline| *newline < offset) + 1
+    }
+}
+
+/// Returns what to show in place of the end of a line. If it begins with a quote that nothing closes, that is the mistake
+/// to be seen.
+fn mask_of(hidden: &str) -> &'static str {
+    let quote = hidden.chars().next().filter(|quote| ['"', '\''].contains(quote));
+    let is_open = |quote: &char| hidden.matches(*quote).count() == 1;
+    match quote.filter(is_open) {
+        Some('"') => "\"[secret]",
+        Some(_) => "'[secret]",
+        None => MASK,
     }
 }
 

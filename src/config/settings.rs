@@ -214,7 +214,9 @@ fn provider(value: &DeValue<'_>) -> Result<&'static Provider, InvalidValue> {
         let help = match keys::nearest(text, Provider::names()).or_else(by_domain) {
             _ if !by_label.is_empty() => format!("did you mean {}?", by_label.join(" or ")),
             Some(nearest) => format!("did you mean \"{nearest}\"?"),
-            None => "docs/providers.md lists those that are known; for any other give `host`".to_owned(),
+            None => {
+                "\"Providers\" in the documentation lists those that are known; for any other give `host`".to_owned()
+            }
         };
         InvalidValue::new(format!("cannot be \"{}\"", text::value(text)), help)
     })

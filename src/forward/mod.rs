@@ -29,6 +29,7 @@ pub use error::{CommandFailure, ForwardError};
 pub use forwarder::{ForwardOptions, forward, in_spool, look_into_spool};
 pub use imap::sign_in_name;
 pub use live::Live;
+pub(crate) use pass::SET_ASIDE;
 pub use pause::Pause;
 pub use probe::{find_program, probe};
 pub use report::{ForwardReport, MessageInSpool, Probed, SetAside, Waiting, without_name};

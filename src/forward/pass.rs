@@ -38,6 +38,9 @@ const REFUSED_FOR_LONG: (u32, i64) = (50, 7 * 86_400);
 /// This many refusals in a row are the fault of the destination, not of single messages.
 pub(super) const REFUSALS_IN_A_ROW: u32 = 10;
 
+/// Where the log has messages that are set aside: a command reports them at its end.
+pub(crate) const SET_ASIDE: &str = "mailferry::forward::set_aside";
+
 /// How many messages set aside in a pass get a warning of their own; the others are only counted.
 const SET_ASIDE_ALOUD: usize = 3;
 
@@ -365,8 +368,8 @@ impl Pass {
             self.name
         );
         match nth {
-            ..=SET_ASIDE_ALOUD => warn!(account = %self.name, event = "set-aside", "{told}"),
-            _ => info!(account = %self.name, event = "set-aside", "{told}"),
+            ..=SET_ASIDE_ALOUD => warn!(target: SET_ASIDE, account = %self.name, event = "set-aside", "{told}"),
+            _ => info!(target: SET_ASIDE, account = %self.name, event = "set-aside", "{told}"),
         }
         if nth <= SET_ASIDE_NAMED {
             self.aside().push(aside.clone());
@@ -391,6 +394,7 @@ impl Pass {
         let more = self.done().newly_set_aside.saturating_sub(SET_ASIDE_ALOUD);
         if more > 0 {
             warn!(
+                target: SET_ASIDE,
                 account = %self.name,
                 event = "set-aside",
                 "{}: {} set aside and not forwarded",

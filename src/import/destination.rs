@@ -4,7 +4,7 @@ use toml_edit::{Array, InlineTable, Value};
 
 /// Advice for a delivery that has no counterpart.
 pub(super) const DESTINATIONS: &str = "mailferry delivers into a Maildir, or forwards to an IMAP mailbox, an LMTP server or a \
-                                       command; see docs/forwarding.md";
+                                       command; see \"Forwarding\" in the documentation";
 
 /// The characters that a shell does not take literally.
 const OF_THE_SHELL: &[char] =
@@ -35,7 +35,7 @@ pub(super) fn command<'a>(words: impl IntoIterator<Item = &'a str>, placeholders
     }
     Err(format!(
         "mailferry does not substitute {}. Set forward = {to} in place of maildir, with {} removed or with a fixed value; see \
-         docs/forwarding.md",
+         \"Forwarding\" in the documentation",
         left.join(" and "),
         if left.len() == 1 { "it" } else { "them" }
     ))
@@ -69,7 +69,7 @@ fn table(keys: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
 /// Returns what a user has to know about a command that hands mail to the machine's mail server.
 pub(super) fn about_sendmail(line: &str) -> Option<&'static str> {
     line.contains("sendmail").then_some(
-        "under the units of systemd/ it cannot hand over mail, as docs/configuration.md says of notifications; `mailferry \
+        "under mailferry's systemd units it cannot hand over mail, as \"Configuration\" in the documentation says of notifications; `mailferry \
          fetch` in a terminal or from cron can",
     )
 }

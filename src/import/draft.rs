@@ -272,13 +272,13 @@ impl Draft {
             Password::InClear(_) | Password::Missing(_) => {
                 self.password = Password::Missing(
                     "it logged in by OAuth 2.0: write oauth2 or token_command in place of password_file, as \
-                     docs/authentication.md says"
+                     \"OAuth 2.0\" in the documentation says"
                         .to_owned(),
                 );
                 self.note(
                     format!("auth {theirs}"),
                     "a token in a file is good for an hour; write oauth2 = { ... } and sign in by `mailferry login`, or a \
-                     token_command, as docs/authentication.md says",
+                     token_command, as \"OAuth 2.0\" in the documentation says",
                 );
             }
         }

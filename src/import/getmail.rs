@@ -101,7 +101,7 @@ fn account(path: &Path, sections: &[Section], search_paths: &SearchPaths, netrc:
     if kind.starts_with("Multidrop") {
         return Err(Note::new(
             format!("{file}: {kind}"),
-            "a maildrop of several people: write the account by hand, with [accounts.NAME.multidrop]; docs/routing.md says what \
+            "a maildrop of several people: write the account by hand, with [accounts.NAME.multidrop]; \"Into which Maildir\" in the documentation says what \
              is believed of a header",
         ));
     }
@@ -152,7 +152,7 @@ fn rest(draft: &mut Draft, sections: &[Section], retriever: &Section, search_pat
     {
         draft.note(
             format!("[{}]", section.name),
-            "[[accounts.NAME.rules]] sort by the header into Maildirs (docs/routing.md); a program that filters is run by on_new_mail",
+            "[[accounts.NAME.rules]] sort by the header into Maildirs (\"Into which Maildir\" in the documentation); a program that filters is run by on_new_mail",
         );
     }
 }
@@ -306,7 +306,7 @@ fn file_mode(draft: &mut Draft, destination: &Section) {
         Some(ours @ ("750" | "755" | "770" | "775" | "705")) => {
             draft.set(format!("filemode {mode}"), "maildir_mode", format!("0{ours}"));
         }
-        _ => draft.note(format!("filemode {mode}"), "see maildir_mode in docs/configuration.md"),
+        _ => draft.note(format!("filemode {mode}"), "see maildir_mode in \"Configuration\" of the documentation"),
     }
 }
 
@@ -510,7 +510,7 @@ mod tests {
                 "[destination] user",
                 "as the user who runs mailferry",
             ),
-            ("[destination]\ntype = Mboxrd\npath = ~/m", "[destination] Mboxrd", "docs/forwarding.md"),
+            ("[destination]\ntype = Mboxrd\npath = ~/m", "[destination] Mboxrd", "\"Forwarding\" in the documentation"),
             ("[options]\ndelete = true\ndelete_after = 7", "delete_after = 7", "goes before it"),
             ("[options]\ndelete_bigger_than = 7", "delete_bigger_than", "max_message_size"),
         ] {

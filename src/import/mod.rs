@@ -147,6 +147,11 @@ pub(crate) enum ImportError {
         /// The program that it looks like.
         other: Program,
     },
+    /// The configuration is one of mailferry.
+    Ours {
+        /// The file.
+        path: PathBuf,
+    },
     /// The record that the user named belongs to none of the accounts.
     OfNone {
         /// The record.
@@ -187,6 +192,13 @@ impl fmt::Display for ImportError {
                 let (path, program, other) = (text::path(path), program.name(), other.name());
                 write!(f, "{path} is no configuration of {program}; it looks like one of {other}. Try: {import}")
             }
+            Self::Ours { path } => write!(
+                f,
+                "{} is a configuration of mailferry itself, so there is nothing to import. To see what it has: mailferry \
+                 --config {} check --offline",
+                text::path(path),
+                word(path)
+            ),
             Self::OfNone { path } => write!(
                 f,
                 "{} has no line for any of these accounts. Name the right file with --fetched, or leave it out",
@@ -213,8 +225,8 @@ pub(crate) fn read(program: Program, search_paths: &SearchPaths) -> Result<Found
         Program::Fdm => fdm::read(search_paths),
         Program::Thunderbird => thunderbird::read(search_paths),
     };
-    if let Some((path, other)) = of_another(program, search_paths, &read) {
-        return Err(ImportError::Another { path, program, other });
+    if let Some(error) = of_another(program, search_paths, &read) {
+        return Err(error);
     }
     let mut found = read?;
     found.warn_of_open_files();
@@ -224,12 +236,8 @@ pub(crate) fn read(program: Program, search_paths: &SearchPaths) -> Result<Found
     }
 }
 
-/// Returns the program that the file looks like, if reading it for `program` found nothing.
-fn of_another(
-    program: Program,
-    search_paths: &SearchPaths,
-    read: &Result<Found, ImportError>,
-) -> Option<(PathBuf, Program)> {
+/// Returns whose the file is, if reading it for `program` found nothing and it looks like that of another program.
+fn of_another(program: Program, search_paths: &SearchPaths, read: &Result<Found, ImportError>) -> Option<ImportError> {
     let path = match read {
         Ok(found) if !found.drafts.is_empty() => return None,
         Ok(found) => &found.config,
@@ -237,8 +245,12 @@ fn of_another(
         Err(_) => return None,
     };
     let path = search_paths.path.as_ref().unwrap_or(path);
-    let other = whose::looks_like(&source::text(&source::config(path).ok()?))?;
-    (other != program).then(|| (path.clone(), other))
+    let (text, path) = (source::text(&source::config(path).ok()?), path.clone());
+    if whose::is_ours(&text) {
+        return Some(ImportError::Ours { path });
+    }
+    let other = whose::looks_like(&text).filter(|other| *other != program)?;
+    Some(ImportError::Another { path, program, other })
 }
 
 /// Checks that the record that the user named can belong to these accounts.
@@ -378,6 +390,13 @@ mod tests {
             file(Program::Thunderbird, "user_pref(\"mail.server.server1.type\", \"pop3\");\n"),
         ];
         for program in PROGRAMS {
+            let ours = dir.path().join("config.toml");
+            fs::write(&ours, "# mailferry\n\n[accounts.work]\nhost = \"h\"\nusername = \"u\"\npassword = \"hush\"\n")
+                .unwrap();
+            let told = read(program, &SearchPaths { path: Some(ours), ..SearchPaths::default() });
+            let told = told.unwrap_err().to_string();
+            let words = "is a configuration of mailferry itself, so there is nothing to import. To see what it has: ";
+            assert!(told.contains(words) && !told.contains("hush"), "{program:?}: {told}");
             for (whose, path) in files.iter().filter(|(whose, _)| *whose != program) {
                 let told = read(program, &SearchPaths { path: Some(path.clone()), ..SearchPaths::default() });
                 let told = told.unwrap_err().to_string();

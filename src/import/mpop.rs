@@ -339,7 +339,7 @@ fn without_counterpart(draft: &mut Draft, name: &str, argument: &str) {
         "only_new" if argument == "off" => draft.note("only_new off", "what was fetched is not fetched again"),
         "filter" if !is_off => draft.note(
             "filter",
-            "nothing is filtered: [[accounts.NAME.rules]] sort by the header (docs/routing.md), and a program is run by on_new_mail",
+            "nothing is filtered: [[accounts.NAME.rules]] sort by the header (\"Into which Maildir\" in the documentation), and a program is run by on_new_mail",
         ),
         "tls_certcheck" if argument == "off" => draft.note_unchecked("tls_certcheck off"),
         "socket" if !is_off => draft.note(
@@ -349,7 +349,7 @@ fn without_counterpart(draft: &mut Draft, name: &str, argument: &str) {
         ),
         "tls_priorities" if argument.contains("VERS-") || argument.contains("SECURE") => draft.note(
             "tls_priorities",
-            "TLS is version 1.2 or 1.3 with the ciphers that docs/configuration.md names; tls_key_exchange = \"post-quantum\" refuses \
+            "TLS is version 1.2 or 1.3 with the ciphers that \"Configuration\" in the documentation names; tls_key_exchange = \"post-quantum\" refuses \
              1.2",
         ),
         "tls_crl_file" if !is_off => draft.note(name, "lists of revoked certificates are not read"),
@@ -489,7 +489,7 @@ mod tests {
             ("auth xoauth2\npassword tok", "auth xoauth2", "mailferry login"),
             ("socket /run/pop", "socket", "by TCP alone"),
             ("delivery mda lda -f '%F'", "delivery mda", "does not substitute %F."),
-            ("delivery mbox ~/m", "delivery mbox", "docs/forwarding.md"),
+            ("delivery mbox ~/m", "delivery mbox", "\"Forwarding\" in the documentation"),
             ("tls_key_file k", "tls_cert_file, tls_key_file", "neither is taken over"),
             ("tls_crl_file k", "tls_crl_file", "revoked"),
             ("filter spam", "filter", "rules"),

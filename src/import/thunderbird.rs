@@ -138,7 +138,7 @@ fn login<'a>(draft: &mut Draft, get: &impl Fn(&str) -> Option<&'a str>) {
         "10" => draft.note(
             "authMethod: OAuth2",
             "its sign-in is not taken over: write oauth2 = { ... } in place of password_file and sign in by `mailferry login`, as \
-             docs/authentication.md says; or use an app password where there is one",
+             \"OAuth 2.0\" in the documentation says; or use an app password where there is one",
         ),
         other => draft.note(
             format!("authMethod {other}"),
@@ -185,7 +185,7 @@ fn of_the_profile(draft: &mut Draft, settings: &Settings) {
         draft.note(
             "its own folders, filters and junk mail controls",
             "mail goes into a Maildir that Thunderbird does not read; an IMAP server such as Dovecot shows it there, and \
-             [[accounts.NAME.rules]] sort (docs/routing.md)",
+             [[accounts.NAME.rules]] sort (\"Into which Maildir\" in the documentation)",
         );
     }
 }

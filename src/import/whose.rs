@@ -1,10 +1,19 @@
-//! Recognizes the program that a configuration looks like, in case it was read for another one. PURE.
+//! Recognizes the program that a configuration looks like, in case it was read for another one, or is our own. PURE.
 
 use super::Program;
 
 /// Returns the program of the first line that only one of them can have.
 pub(super) fn looks_like(text: &str) -> Option<Program> {
     text.lines().find_map(|line| of_line(line.trim()))
+}
+
+/// Whether a configuration is one of mailferry: TOML with a table that only that has.
+pub(super) fn is_ours(text: &str) -> bool {
+    let is_header = |line: &str| {
+        let line = line.trim();
+        ["[accounts.", "[[accounts."].iter().any(|header| line.starts_with(header))
+    };
+    text.lines().any(is_header)
 }
 
 fn of_line(line: &str) -> Option<Program> {

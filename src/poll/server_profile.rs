@@ -182,7 +182,7 @@ impl ServerProfile {
     pub(super) fn looked_again(&mut self, error: Option<&PollError>) {
         match error {
             None => self.server.note_second_look(),
-            Some(PollError::Client(error)) => self.server.note_no_second_look(self.now, is_servers_word(error)),
+            Some(PollError::Client(error)) => self.server.note_no_second_look(self.now, error.is_servers_word()),
             Some(_) => {}
         }
     }
@@ -211,19 +211,6 @@ impl ServerProfile {
     pub(super) fn looked_for_more(&mut self, found: bool) {
         self.server.listing = if found { Listing::Portions } else { Listing::Everything };
     }
-}
-
-/// Whether the server said it, rather than that the connection failed.
-fn is_servers_word(error: &ClientError) -> bool {
-    !matches!(
-        error,
-        ClientError::Net(_)
-            | ClientError::Lost { .. }
-            | ClientError::NoGreeting
-            | ClientError::Closed
-            | ClientError::Silence { .. }
-            | ClientError::TooSlow { .. }
-    )
 }
 
 fn capabilities(lines: &[String]) -> Capabilities {

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::advice::commands::setup::ANOTHER_WAY;
 use crate::secret::Secret;
 
 /// The paths of a credential and of the drop-in that passes it to the service.
@@ -77,7 +78,7 @@ fn too_old(version: &str, of_user: bool) -> Option<String> {
 /// What failed, in words.
 pub(crate) fn encrypt(name: &str, password: &Secret, of_user: bool) -> Result<Vec<u8>, String> {
     let failed = |e: io::Error| match e.kind() {
-        io::ErrorKind::NotFound => "systemd-creds is not installed; keep the password another way".to_owned(),
+        io::ErrorKind::NotFound => format!("systemd-creds is not installed; {ANOTHER_WAY}"),
         _ => format!("systemd-creds cannot be run: {}", crate::text::system(&e)),
     };
     let mut command = Command::new(OsStr::new("systemd-creds"));

@@ -1,5 +1,6 @@
 //! Errors state facts: in the modules below the commands, no message names a configuration key, an option or a command
-//! of ours, and none tells the user to do something. What to do next is only in `src/advice`.
+//! of ours, and none tells the user to do something; and none of what the commands print does either, but for their
+//! questions. What to do next is only in `src/advice`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,8 +36,18 @@ const ROOMS: [&str; 26] = [
     "watch",
 ];
 
-/// These look at the settings, so they name keys; what to do about them is elsewhere all the same.
-const ROOMS_WITH_KEYS: [&str; 1] = ["check"];
+/// These look at the settings, or write them and units of systemd, so they name keys and options; what to do about them
+/// is elsewhere all the same.
+const ROOMS_WITH_KEYS: [&str; 2] = ["check", "setup"];
+
+/// These are how the program is called. They have its options, each a word of its own, and ask questions.
+const ROOMS_OF_COMMANDS: [&str; 2] = ["cli", "new_account"];
+
+/// The options themselves, with their help.
+const OPTIONS: &str = "src/cli/arguments.rs";
+
+/// Questions without a question mark: they stand before the default answer.
+const QUESTIONS: [&str; 1] = ["Leave it on the server"];
 
 /// The commands of the program.
 const COMMANDS: [&str; 11] =
@@ -79,7 +90,9 @@ fn find(dir: &Path, found: &mut Vec<PathBuf>) {
 
 /// Returns the string literals of a source, without those in comments and in the tests at its end.
 fn texts(source: &str) -> Vec<String> {
-    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let tests = ["mod tests {", "pub(super) mod tests {"];
+    let source =
+        tests.iter().fold(source, |source, tests| source.split(&format!("#[cfg(test)]\n{tests}")).next().unwrap());
     let mut texts = Vec::new();
     let mut rest = source;
     while let Some(at) = rest.find(['"', '/', '\'', 'r']) {
@@ -154,11 +167,17 @@ const IMPERATIVES: [&str; 58] = [
     "Tell", "Try", "Unlock", "Update", "Upgrade", "Use", "Wait", "Write",
 ];
 
-/// Returns the verb with which a message tells the user to do something: at the beginning of a sentence, of a clause
-/// after a semicolon, or of an alternative.
+/// Whether a sentence, from here, is a question.
+fn is_question(rest: &str) -> bool {
+    rest.find(['.', '?', ';']).is_some_and(|end| rest.split_at(end).1.starts_with('?'))
+}
+
+/// Returns the verb with which a message tells the user to do something: at the beginning of a sentence that is no
+/// question, of a clause after a semicolon, or of an alternative.
 fn imperative(text: &str) -> Option<&'static str> {
     let begins = |rest: &str, verb: &str| {
         rest.strip_prefix(verb).is_some_and(|after| after.starts_with([' ', ',', ':']) || after.is_empty())
+            && !is_question(rest)
     };
     let is_told = |verb: &str| {
         let lower = verb.to_ascii_lowercase();
@@ -200,6 +219,51 @@ fn no_message_of_the_lower_rooms_tells_the_user_to_do_something() {
     }
     assert!(seen > 1000, "{seen} texts");
     assert!(wrong.is_empty(), "say what happened, and let src/advice say what to do:\n{}", wrong.join("\n"));
+}
+
+/// Returns the texts of the rooms of the commands that only advice may have.
+fn advice_in(source: &str, keys: &BTreeSet<String>) -> Vec<String> {
+    let is_message = |text: &String| text.contains(' ') && !QUESTIONS.contains(&text.as_str());
+    let is_advice = |text: &String| names(text, keys).is_some() || imperative(text).is_some();
+    texts(source).into_iter().filter(is_message).filter(is_advice).collect()
+}
+
+#[test]
+fn no_message_of_a_command_tells_what_helps() {
+    let (keys, mut seen, mut wrong) = (keys(), 0, Vec::new());
+    for path in sources(&ROOMS_OF_COMMANDS) {
+        let name = path.strip_prefix(project()).unwrap();
+        if name != Path::new(OPTIONS) {
+            seen += 1;
+            let found = advice_in(&fs::read_to_string(&path).unwrap(), &keys);
+            wrong.extend(found.into_iter().map(|text| format!("{}: {text:?}", name.display())));
+        }
+    }
+    assert!(seen > 40, "{seen} files");
+    assert!(wrong.is_empty(), "let src/advice say it:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_helps_is_found_in_the_rooms_of_the_commands() {
+    let keys = keys();
+    for planted in [
+        "the daemon said nothing. Try again",
+        "nothing is known of {name}; give --name",
+        "; tried again by `fetch --scheduled`",
+        "no account is enabled; name one, or remove `enabled = false`",
+        "{name}: it is under way; try again",
+        "Done. `mailferry status` tells how it gets on",
+        "note: it is gone at the end; leave with Ctrl-C",
+    ] {
+        for file in ["src/cli/uids.rs", "src/cli/status.rs", "src/cli/console/mod.rs", "src/cli/setup/mod.rs"] {
+            let source = fs::read_to_string(project().join(file)).unwrap();
+            let with = format!("fn planted() {{ say({planted:?}); }}\n{source}");
+            assert_eq!(advice_in(&with, &keys), [planted], "{file}");
+        }
+    }
+    for text in ["--name", "Leave it on the server", "Delete message {number} at QUIT? [y/N] ", "Log in at {host}?"] {
+        assert!(advice_in(&format!("{text:?}"), &keys).is_empty(), "{text}");
+    }
 }
 
 #[test]

@@ -423,7 +423,9 @@ fn a_notify_command_that_cannot_work_under_the_users_unit_is_told() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let account = "[accounts.a]\nhost = \"h\"\nusername = \"u\"\npassword_command = [\"true\"]\nmaildir = \"/m\"\n";
     env.write_config(&format!("[notify]\ncommand = [{program:?}, \"-t\"]\n{account}"), 0o600);
-    env.run(&["check", "--offline"]).expect(0).says("under the units of systemd/user no program gets the rights");
+    env.run(&["check", "--offline"])
+        .expect(0)
+        .says("under mailferry's systemd units for users no program gets the rights");
 }
 
 #[test]

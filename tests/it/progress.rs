@@ -67,7 +67,7 @@ fn of_many_accounts_what_failed_is_told_last_with_the_sums() {
     let maildrop = Maildrop::new(small_ones(2));
     let env = TestEnv::new(&accounts(&maildrop, 30, 1));
     let (mut terminal, running) = Terminal::start(&env, 80, &[], &["fetch"]);
-    terminal.wait_for("error:\u{1b}[0m acc00: the server refused the login");
+    terminal.wait_for("acc00:\u{1b}[0m the server refused the login");
     terminal.wait_for("29 accounts polled, 1 failed: acc00; 58 new messages (");
     assert_eq!(running.wait().status, 77);
     assert!(!terminal.rest().contains("acc"), "nothing comes behind the sums: {:?}", terminal.rest());
@@ -106,7 +106,7 @@ fn at_no_terminal_nothing_is_drawn_and_no_color_is_kept_to() {
     assert!(outcome.stderr.contains("acc00: the server refused the login"), "{outcome:#?}");
     for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let (mut terminal, running) = Terminal::start(&env, 80, &[environment], &["fetch"]);
-        terminal.wait_for("error: acc00: the server refused");
+        terminal.wait_for("\nacc00: the server refused");
         terminal.wait_for("2 accounts polled, 1 failed: acc00");
         assert_eq!(running.wait().status, 77);
         assert!(!terminal.text().contains("\u{1b}[1"), "{environment:?}: {:?}", terminal.text());

@@ -490,7 +490,7 @@ fn how_the_new_account_comes_to_be_polled_is_said() {
     let proxy = Proxy::to(&[("pop.ferry.test:995", server), ("pop2.ferry.test:995", server)]);
     let first =
         stage.run(PASSWORD, &dns, &proxy, &[ADDRESS, "--username", USER]).expect(0).says("No daemon runs yet").output();
-    assert!(first.contains(" daemon; as a service: systemd/README.md"), "{first}");
+    assert!(first.contains(" daemon; as a service: see \"mailferry under systemd\" in the documentation"), "{first}");
     let authority = stage.authority.ca_file.to_str().unwrap();
     let daemon = stage.env.spawn_with(&[("SSL_CERT_FILE", authority)], &["daemon"]);
     wait_for("the daemon", || stage.command(&["status"]).output().contains("ferry"));

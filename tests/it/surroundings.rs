@@ -117,7 +117,8 @@ fn a_warning_names_its_account() {
         behaviour.answers = vec![("STAT".to_owned(), "+OK 99 5\r\n".to_owned())];
     });
     let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
-    env.fetch().expect(0).says("mailferry: a: the server's answers");
+    let outcome = env.fetch().expect(0).says("a: the server's answers");
+    assert!(outcome.stderr.lines().all(|line| line.starts_with("a: ")), "as its other lines: {outcome:#?}");
 }
 
 #[test]

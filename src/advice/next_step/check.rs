@@ -41,7 +41,10 @@ pub(crate) const RIGHT_PATH: &str = "Is the path of `maildir` right?";
 
 /// About a Maildir below a home that the unit cannot reach.
 pub(crate) fn elsewhere(home: &str) -> String {
-    format!("use mailferry@USER.service, or systemd/drop-in/maildirs-elsewhere.conf and a Maildir outside of {home}")
+    format!(
+        "use mailferry@USER.service, or the drop-in maildirs-elsewhere.conf of \"mailferry under systemd\" in the documentation, \
+             and a Maildir outside of {home}"
+    )
 }
 
 /// About the name of a mailbox that the destination cannot have; `better` is one that it can, if known. A sentence.

@@ -23,6 +23,7 @@ pub(in crate::advice) fn asking(error: &AskError) -> Step {
             restored_within.as_secs()
         )
         .into(),
-        AskError::NoAnswer { .. } => "Try again".into(),
+        AskError::NotUnderstood { .. } => "Restart it, so that both are of the same version".into(),
+        AskError::NoAnswer { .. } | AskError::NothingSaid => "Try again".into(),
     })
 }

@@ -30,7 +30,8 @@ use crate::schedule::{Cause, Reason};
 /// What to do; None if nothing has to be done.
 pub(super) type Step = Option<Cow<'static, str>>;
 
-const TRY_LATER: &str = "Try again later";
+/// About something that may well work the next time.
+pub(crate) const TRY_LATER: &str = "Try again later";
 
 /// What to do about a bug.
 pub(super) const REPORT_IT: &str = "This is a bug in mailferry: please report it with the lines above";

@@ -12,9 +12,9 @@ use super::output::{say, stderr_line};
 use super::prepare;
 use super::wrapped::{say_sentence, stderr_sentence};
 use crate::account::{Account, AccountName};
+use crate::advice::commands::console as advice;
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::client::{ByHand, Client, ClientError, Redactor, ResponsePart};
-use crate::command_line::this_program;
 use crate::config::{Config, Environment};
 use crate::exit::ExitStatus;
 use crate::poll::{PollContext, PollError, credential};
@@ -95,7 +95,7 @@ async fn talk(
             account.endpoint.host,
             logged_in.method.in_words()
         ));
-        say_sentence("HELP lists the commands. Nothing is deleted before you say DELE and then QUIT.");
+        say_sentence(advice::HELP);
     }
     talk.run(client, input, &format!("{}> ", account.name)).await.map_err(PollError::from)
 }
@@ -155,7 +155,7 @@ impl Talk {
                 Ok(None) => continue,
                 Ok(Some(request)) => request,
                 Err(wrong) => {
-                    self.fail(ExitStatus::Usage, &wrong);
+                    self.fail(ExitStatus::Usage, &advice::not_sent(&wrong));
                     continue;
                 }
             };
@@ -190,9 +190,7 @@ impl Talk {
             self.marked.clear();
         } else if retrieves && self.takes_away {
             self.takes_away = false;
-            stderr_sentence(
-                "note: this server deletes at QUIT what was retrieved (EXPIRE 0); leave with Ctrl-C to keep it there",
-            );
+            stderr_sentence(advice::KEEP);
         }
         Ok(())
     }
@@ -203,11 +201,7 @@ impl Talk {
             return Ok((input, true));
         }
         if !self.interactive {
-            let words = format!(
-                "DELE {number} was not sent: it asks first, and there is no terminal to ask on. To let it through: {}",
-                this_program(&format!("console {} --yes", self.account))
-            );
-            self.fail(ExitStatus::Usage, &words);
+            self.fail(ExitStatus::Usage, &advice::delete_unasked(number, &self.account));
             return Ok((input, false));
         }
         let question = format!("Delete message {number} on the server at QUIT? [y/N] ");
@@ -226,7 +220,7 @@ impl Talk {
         if response.status == Status::Ok {
             self.marked.push(number);
             if self.interactive {
-                say("It is deleted at QUIT; RSET undoes that.");
+                say(advice::UNDO);
             }
         } else {
             self.note_failure(ExitStatus::Partial);

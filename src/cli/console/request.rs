@@ -1,5 +1,6 @@
 //! Parses what was typed. PURE.
 
+use crate::advice::commands::console::NotSent;
 use crate::pop3::{Command, MessageNumber};
 
 /// How many lines of a body TOP shows by default.
@@ -36,7 +37,7 @@ Ctrl-D        end, and delete nothing"
 
 impl Request {
     /// Parses a line. None if it is blank.
-    pub(super) fn read(line: &str) -> Result<Option<Self>, String> {
+    pub(super) fn read(line: &str) -> Result<Option<Self>, NotSent> {
         let mut words = line.split_whitespace();
         let Some(name) = words.next().filter(|word| !word.starts_with('#')) else { return Ok(None) };
         let arguments: Vec<&str> = words.collect();
@@ -52,7 +53,7 @@ impl Request {
             "TOP" => {
                 let lines = match arguments.get(1) {
                     None => LINES,
-                    Some(lines) => lines.parse().map_err(|_| "TOP takes a message and a number of lines: TOP 3 10")?,
+                    Some(lines) => lines.parse().map_err(|_| NotSent::NoLines)?,
                 };
                 (Self::Send(Command::Top { number: number()?, lines }), 2)
             }
@@ -63,32 +64,33 @@ impl Request {
             "QUIT" | "EXIT" => (Self::Quit, 0),
             // The line is not repeated: a password may follow the command.
             "USER" | "PASS" | "AUTH" | "APOP" | "STLS" => {
-                return Err("you are logged in already; HELP lists the commands".to_owned());
+                return Err(NotSent::LoggedIn);
             }
-            _ => return Err("unknown command; HELP lists the commands".to_owned()),
+            _ => return Err(NotSent::Unknown),
         };
         if arguments.len() > most {
-            return Err(format!("too many words for {name}; HELP shows what it takes"));
+            return Err(NotSent::TooManyWords(name));
         }
         Ok(Some(request))
     }
 }
 
-fn number(name: &str, word: Option<&str>) -> Result<MessageNumber, String> {
+fn number(name: &str, word: Option<&str>) -> Result<MessageNumber, NotSent> {
     let number = word.and_then(|word| word.parse().ok()).and_then(MessageNumber::new);
-    number.ok_or_else(|| format!("{name} takes the number of a message, such as {name} 3; LIST shows them"))
+    number.ok_or_else(|| NotSent::NoNumber(name.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advice::commands::console::not_sent;
 
     fn read(line: &str) -> String {
         match Request::read(line) {
             Ok(None) => "nothing".to_owned(),
             Ok(Some(Request::Send(command))) => command.to_string(),
             Ok(Some(other)) => format!("{other:?}"),
-            Err(wrong) => wrong,
+            Err(wrong) => not_sent(&wrong),
         }
     }
 

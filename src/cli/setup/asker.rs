@@ -6,6 +6,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use secrecy::zeroize::Zeroizing;
 
 use super::Ended;
+use crate::advice::commands::setup as advice;
 use crate::cli::wrapped::{prompt_wrapped, say_sentence, stderr_sentence};
 use crate::exit::ExitStatus;
 use crate::secret::Secret;
@@ -32,8 +33,8 @@ impl Asker {
     /// Reports that nobody can be asked, and which options would give the answer.
     pub(super) fn missing(options: &[&str]) -> Ended {
         stderr_sentence(format_args!(
-            "mailferry: nothing was done: there is no terminal to ask on. Give {}",
-            options.join("; ")
+            "mailferry: nothing was done: there is no terminal to ask on. {}",
+            advice::give(options)
         ));
         Ended(ExitStatus::Usage)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::secret::as_line;
 use super::{Ended, Wizard, usage};
 use crate::account::AccountName;
+use crate::advice::commands::setup as advice;
 use crate::cli::arguments::Setup;
 use crate::cli::wrapped::say_sentence;
 use crate::discovery::MailAddress;
@@ -12,9 +13,6 @@ use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::setup::settings::{AccountSettings, GmailMailbox, SecretSource, command_words};
 use crate::text::{self, Count};
-
-/// The options that say where the app password is.
-pub(super) const SECRET: &str = "--gmail-password-file or --gmail-password-command";
 
 /// Returns the mailbox given on the command line.
 pub(super) fn given(options: &Setup) -> Option<GmailMailbox> {
@@ -80,8 +78,9 @@ pub(super) fn address(text: &str) -> Result<MailAddress, String> {
     match Provider::of_address(&address.to_string()).filter(|provider| !["gmail", "gworkspace"].contains(&provider.id))
     {
         Some(provider) => Err(format!(
-            "that is an address at {}, and mail goes on to Gmail here; for others see docs/forwarding.md",
-            provider.name
+            "that is an address at {}, and mail goes on to Gmail here; {}",
+            provider.name,
+            advice::OTHER_DESTINATIONS
         )),
         None => Ok(address),
     }
@@ -118,11 +117,9 @@ impl Wizard<'_> {
         settings: &mut AccountSettings,
     ) -> Result<(), Ended> {
         let Some(gmail) = settings.gmail.as_mut().filter(|gmail| gmail.secret.is_none()) else { return Ok(()) };
-        say_sentence(
-            "Gmail wants an app password of 16 letters. Make one at: https://myaccount.google.com/apppasswords",
-        );
+        say_sentence(advice::APP_PASSWORD);
         for _ in 0..MOST_TRIES {
-            let typed = self.asker.hidden("App password", SECRET).await?;
+            let typed = self.asker.hidden("App password", advice::GMAIL_SECRET).await?;
             match app_password(&typed) {
                 Ok(()) => {
                     gmail.typed = Some(typed);

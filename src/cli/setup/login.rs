@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::secret::StoredSecret;
 use super::{Ended, Wizard};
 use crate::account::{Account, AccountName, CredentialSource};
+use crate::advice::commands::setup::about_server;
 use crate::check::{AccountCheck, CheckContext, Mark, check_server};
 use crate::cli::login;
 use crate::cli::wrapped::{say_wrapped, stderr_sentence, stderr_wrapped};
@@ -27,20 +28,6 @@ const MOST_PASSWORDS: u32 = 3;
 
 /// The column where the description of a step begins.
 const STEP: usize = 20;
-
-/// Keys of the configuration that advice names, and the options of `setup` to name instead.
-const OPTIONS: [(&str, &str); 5] = [
-    ("tls_ca_file", "--tls-ca-file"),
-    ("Set host to", "Give --host with"),
-    ("Check the host and the port", "Check --host and --port"),
-    ("Set tls = \"implicit\"", "Give --tls implicit"),
-    ("Set tls = \"starttls\"", "Give --tls starttls"),
-];
-
-/// Rewrites advice for a user who has no configuration yet.
-fn in_options(words: &str) -> String {
-    OPTIONS.iter().fold(words.to_owned(), |words, (key, option)| words.replace(key, option))
-}
 
 /// The steps that are shown: what was found out about the server.
 const SHOWN: [&str; 4] = ["connection", "tls", "login", "messages"];
@@ -140,7 +127,7 @@ impl Wizard<'_> {
             let shown = SHOWN.contains(&step.step) || step.mark == Mark::Warn || self.arguments.verbose > 0;
             let line = format!("  {:4}  {:10}  {}", step.mark, step.step, step.text);
             if failed {
-                stderr_wrapped(&in_options(&line), STEP);
+                stderr_wrapped(&about_server(&line), STEP);
             } else if shown && !self.arguments.quiet {
                 say_wrapped(&line, STEP);
             }

@@ -19,9 +19,10 @@ use super::signals::{Listener, survive_limit_on_files};
 use super::wrapped::{say_sentence, stderr_sentence};
 use super::{import, prepare, uids};
 use crate::account::{AccountName, Route};
+use crate::advice::commands::common::GIVE_CONFIG;
+use crate::advice::commands::setup as advice;
 use crate::config::Environment;
-use crate::discovery::MailAddress;
-use crate::disk::RealDisk;
+use crate::discovery::{Candidate, MailAddress};
 use crate::exit::ExitStatus;
 use crate::new_account::writing::{self, NewAccount, NewConfig, Surroundings};
 use crate::new_account::{free_name, is_free};
@@ -47,6 +48,16 @@ struct Wizard<'a> {
     asker: Asker,
     target: Target,
     /// Whether the configuration has a Maildir for every account.
+    has_maildir: bool,
+    /// How servers are reached.
+    route: Route,
+    /// Where states are kept.
+    states: States,
+}
+
+/// What the existing configuration says about an account that is not named yet.
+struct Existing {
+    /// Whether it has a Maildir for every account.
     has_maildir: bool,
     /// How servers are reached.
     route: Route,
@@ -110,45 +121,22 @@ impl<'a> Wizard<'a> {
     fn begin(arguments: &'a Arguments, options: &'a Setup) -> Result<Self, Ended> {
         let environment = Environment::from_process();
         let Some(path) = import::configuration(arguments, &environment) else {
-            stderr_sentence("mailferry: there is no place for the configuration: give --config FILE");
+            stderr_sentence(format_args!("mailferry: there is no place for the configuration: {GIVE_CONFIG}"));
             return Err(Ended(ExitStatus::Config));
         };
         let target = Target::read(&path, &environment).map_err(|e| told(&e))?;
-        let states = States { disk: Arc::new(RealDisk), state_dir: PathBuf::new() };
-        let mut wizard = Self {
-            arguments,
-            options,
-            environment,
-            asker: Asker::new(),
-            target,
-            has_maildir: true,
-            route: Route::default(),
-            states,
-        };
-        wizard.look_at_target()?;
+        let Existing { has_maildir, route, states } = look_at_target(arguments, options, &environment, &target)?;
         // No option can make up for this.
         if let Some(provider) = options.address.as_deref().and_then(without_pop3) {
             return Err(no_pop3(provider));
         }
         if let Some(Err(why)) = options.gmail.as_deref().map(gmail::address) {
-            return Err(usage(&format!("--gmail: {why}")));
+            return Err(usage(&advice::wrong_gmail(&why)));
         }
+        let asker = Asker::new();
+        let wizard = Self { arguments, options, environment, asker, target, has_maildir, route, states };
         wizard.report_missing_options()?;
         Ok(wizard)
-    }
-
-    /// Checks the existing configuration and the options that go into it before anything is asked.
-    fn look_at_target(&mut self) -> Result<(), Ended> {
-        let name = free_name(&["new".to_owned()], &self.target.names()).ok_or(Ended(ExitStatus::Config))?;
-        let mut settings = self.settings(server::placeholder(), SecretSource::Credential("x".to_owned()));
-        settings.maildir = None;
-        self.has_maildir = self.target.with(&name, &settings.table()).is_ok();
-        settings.maildir = Some("/maildir".to_owned());
-        let extended = self.target.with(&name, &settings.table()).map_err(|e| told(&e))?;
-        self.route = extended.account.endpoint.route.clone();
-        let PollContext { disk, state_dir, .. } = self.context(&extended)?;
-        self.states = States { disk, state_dir };
-        Ok(())
     }
 
     /// Without a terminal, reports all options that are missing for questions that would be asked.
@@ -157,19 +145,17 @@ impl<'a> Wizard<'a> {
             return Ok(());
         }
         let options = self.options;
-        let secret =
-            "one of --password-stdin, --password-command, --password-file, --password-credential and --sign-in";
         let wrong_address = options.address.as_deref().and_then(|text| Some((text, MailAddress::new(text).err()?)));
         let wrong_address =
             wrong_address.map(|(text, e)| format!("a mail address in place of `{}`: {e}", text::value(text)));
         let missing: Vec<&str> = [
-            (options.address.is_none(), "the address"),
+            (options.address.is_none(), advice::ADDRESS),
             (wrong_address.is_some(), wrong_address.as_deref().unwrap_or_default()),
-            (!secret::is_given(options), secret),
-            (self.wants_maildir(), "--maildir DIR or --gmail ADDRESS"),
-            (options.gmail.is_some() && gmail::secret(options).is_none(), gmail::SECRET),
-            (options.leave_on_server.is_none(), "--leave-on-server yes, no or a time such as 14d"),
-            (options.messages.is_none(), "--messages all or new"),
+            (!secret::is_given(options), advice::SECRET),
+            (self.wants_maildir(), advice::WHERE_TO),
+            (options.gmail.is_some() && gmail::secret(options).is_none(), advice::GMAIL_SECRET),
+            (options.leave_on_server.is_none(), advice::LEAVE_ON_SERVER),
+            (options.messages.is_none(), advice::MESSAGES),
         ]
         .into_iter()
         .filter_map(|(is_missing, option)| is_missing.then_some(option))
@@ -183,26 +169,15 @@ impl<'a> Wizard<'a> {
     }
 
     /// Returns the settings of the account as far as they are known.
-    fn settings(&self, server: crate::discovery::Candidate, secret: SecretSource) -> AccountSettings {
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        AccountSettings {
-            username: self.options.username.clone().unwrap_or_else(|| server.username.clone()),
-            server,
-            provider: None,
-            secret,
-            maildir: self.options.maildir.clone(),
-            gmail: gmail::given(self.options),
-            leave_on_server: self.options.leave_on_server.clone().unwrap_or(LeaveOnServer::Stay),
-            proxy: self.options.proxy.clone(),
-            tls_ca_file: self.options.tls_ca_file.as_ref().map(absolute),
-        }
+    fn settings(&self, server: Candidate, secret: SecretSource) -> AccountSettings {
+        settings(self.options, server, secret)
     }
 
     /// Asks, finds and tries; writes nothing.
     async fn prepare(&self) -> Result<Ready, Ended> {
         let address = self.address().await?;
         if let Some(Err(why)) = self.options.gmail.as_deref().map(|to| gmail::is_elsewhere(&address.to_string(), to)) {
-            return Err(usage(&format!("--gmail: {why}")));
+            return Err(usage(&advice::wrong_gmail(&why)));
         }
         let provider = Provider::of_address(&address.to_string());
         if let Some(provider) = without_pop3(&address.to_string()) {
@@ -260,7 +235,7 @@ impl<'a> Wizard<'a> {
                 let names = [short.to_owned(), address.to_string()];
                 let left = self.left_by_others(&names, address).await?;
                 let taken = [taken, left].concat();
-                free_name(&names, &taken).ok_or_else(|| usage("there is no free name; give --name"))
+                free_name(&names, &taken).ok_or_else(|| usage(&format!("there is no free name; {}", advice::GIVE_NAME)))
             }
             Some(text) => match read(text) {
                 Ok(name) => Ok(name),
@@ -268,22 +243,20 @@ impl<'a> Wizard<'a> {
                     say_sentence(format_args!("{why}."));
                     self.asker.ask("Name of the account", None, "--name", read).await
                 }
-                Err(why) => Err(usage(&format!("{why}; give another --name"))),
+                Err(why) => Err(usage(&format!("{why}; {}", advice::ANOTHER_NAME))),
             },
         }
     }
 
     /// Says which secret a provider accepts before asking for it.
-    fn tell_what_is_taken(&self, provider: Option<&Provider>, server: &crate::discovery::Candidate) {
+    fn tell_what_is_taken(&self, provider: Option<&Provider>, server: &Candidate) {
         if self.arguments.quiet {
             return;
         }
         match provider {
             Some(provider) => say_sentence(secret::what_is_taken(provider)),
             None if server.oauth_only => {
-                say_sentence(
-                    "It says that it takes OAuth 2.0 alone: docs/authentication.md has what an account needs for that.",
-                );
+                say_sentence(advice::OAUTH_ALONE);
             }
             None => {}
         }
@@ -312,10 +285,11 @@ impl<'a> Wizard<'a> {
             }
         };
         if tried.without_unique_ids && settings.leave_on_server != LeaveOnServer::Delete {
-            stderr_sentence(
+            stderr_sentence(format_args!(
                 "mailferry: nothing was written: this server has no UIDL, so mail that stays there would be fetched again \
-                 and again; with --leave-on-server no it works",
-            );
+                 and again; {}",
+                advice::LEAVE_NONE
+            ));
             return Err(Ended(ExitStatus::Protocol));
         }
         Ok(())
@@ -356,10 +330,7 @@ impl<'a> Wizard<'a> {
     }
 
     fn context(&self, extended: &Extended) -> Result<PollContext, Ended> {
-        prepare::context(self.arguments, &self.environment, &extended.config, "setup").map_err(|e| {
-            stderr_line(super::rendered(&e));
-            Ended(ExitStatus::Config)
-        })
+        context(self.arguments, &self.environment, extended)
     }
 
     /// Writes everything; returns whether a daemon runs that is to poll the account.
@@ -391,8 +362,7 @@ impl<'a> Wizard<'a> {
         if !self.arguments.quiet {
             self.tell_end(&name, adopted, &files, &by_hand);
             if let Some(to) = to_gmail {
-                let check = crate::command_line::this_program("check");
-                say(format_args!("See whether Gmail lets {} in: {check} {name}", text::value(&to)));
+                say(advice::see_gmail(text::value(&to), &name));
             }
         }
         Ok(self.tell_how_it_is_polled(&name, &state_dir).await)
@@ -406,8 +376,49 @@ impl<'a> Wizard<'a> {
             say_sentence(format_args!("{} on the server will not be fetched.", Count::of(adopted, "message")));
         }
         by_hand.iter().for_each(say_sentence);
-        say_sentence(format_args!("Fetch now: {} {name}", crate::command_line::this_program("fetch")));
+        say_sentence(advice::fetch_now(name));
     }
+}
+
+/// Checks the existing configuration and the options that go into it before anything is asked.
+fn look_at_target(
+    arguments: &Arguments,
+    options: &Setup,
+    environment: &Environment,
+    target: &Target,
+) -> Result<Existing, Ended> {
+    let name = free_name(&["new".to_owned()], &target.names()).ok_or(Ended(ExitStatus::Config))?;
+    let secret = SecretSource::Credential("x".to_owned());
+    let settings = AccountSettings { maildir: None, ..settings(options, server::placeholder(), secret) };
+    let has_maildir = target.with(&name, &settings.table()).is_ok();
+    let settings = AccountSettings { maildir: Some("/maildir".to_owned()), ..settings };
+    let extended = target.with(&name, &settings.table()).map_err(|e| told(&e))?;
+    let PollContext { disk, state_dir, .. } = context(arguments, environment, &extended)?;
+    let route = extended.account.endpoint.route.clone();
+    Ok(Existing { has_maildir, route, states: States { disk, state_dir } })
+}
+
+/// Returns the settings of the account as far as the options give them.
+fn settings(options: &Setup, server: Candidate, secret: SecretSource) -> AccountSettings {
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    AccountSettings {
+        username: options.username.clone().unwrap_or_else(|| server.username.clone()),
+        server,
+        provider: None,
+        secret,
+        maildir: options.maildir.clone(),
+        gmail: gmail::given(options),
+        leave_on_server: options.leave_on_server.clone().unwrap_or(LeaveOnServer::Stay),
+        proxy: options.proxy.clone(),
+        tls_ca_file: options.tls_ca_file.as_ref().map(absolute),
+    }
+}
+
+fn context(arguments: &Arguments, environment: &Environment, extended: &Extended) -> Result<PollContext, Ended> {
+    prepare::context(arguments, environment, &extended.config, "setup").map_err(|e| {
+        stderr_line(super::rendered(&e));
+        Ended(ExitStatus::Config)
+    })
 }
 
 /// Reports why nothing can be added to the configuration.
@@ -419,35 +430,14 @@ fn told(error: &TargetError) -> Ended {
         }
         TargetError::Account(e) => {
             // The user has not seen these lines: they come from the options.
-            e.sentences().iter().for_each(|words| stderr_sentence(format_args!("mailferry: {}", in_options(words))));
+            e.sentences()
+                .iter()
+                .for_each(|words| stderr_sentence(format_args!("mailferry: {}", advice::about_account(words))));
             stderr_line("mailferry: nothing was written");
         }
         TargetError::CannotAdd(e) => stderr_sentence(format_args!("mailferry: nothing was written: {e}")),
     }
     Ended(ExitStatus::Config)
-}
-
-/// Rewrites a message about keys of the account so that it names the options that they come from.
-fn in_options(words: &str) -> String {
-    const KEYS: [&str; 14] = [
-        "host",
-        "port",
-        "tls",
-        "username",
-        "password_file",
-        "password_command",
-        "password_credential",
-        "client_id",
-        "client_secret_file",
-        "tenant",
-        "maildir",
-        "leave_on_server",
-        "proxy",
-        "tls_ca_file",
-    ];
-    KEYS.iter().fold(words.to_owned(), |words, key| {
-        words.replace(&format!("`{key}`"), &format!("--{}", key.replace('_', "-")))
-    })
 }
 
 fn usage(words: &str) -> Ended {

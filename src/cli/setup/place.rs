@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Ended, Wizard, in_options};
+use super::{Ended, Wizard};
 use crate::account::AccountName;
 use crate::advice;
 use crate::check::{Mark, check_maildirs};
@@ -68,7 +68,7 @@ impl Wizard<'_> {
         }
         let steps = check_maildirs(&self.check_context(context), &extended.account).await;
         match steps.into_iter().find(|step| step.mark == Mark::Fail) {
-            Some(step) => Err(not_written(step.status, &in_options(&step.text))),
+            Some(step) => Err(not_written(step.status, &advice::commands::setup::about_account(&step.text))),
             None => Ok(()),
         }
     }

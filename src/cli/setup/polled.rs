@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Wizard;
 use crate::account::AccountName;
 use crate::advice::by_request::{no_daemon_yet, reload};
+use crate::advice::commands::setup::{OTHER_SERVICES, SEE_STATUS};
 use crate::cli::arguments::YesOrNo;
 use crate::cli::output::say;
 use crate::cli::prepare;
@@ -56,9 +57,9 @@ impl Wizard<'_> {
         let looked = threads::blocking(move || UserUnit::look(&home)).await;
         let Some(unit) = looked.ok().flatten() else {
             if answer == Some(YesOrNo::Yes) {
-                stderr_sentence(
-                    "mailferry: there is no service manager of yours to ask; systemd/README.md has other ways",
-                );
+                stderr_sentence(format_args!(
+                    "mailferry: there is no service manager of yours to ask; {OTHER_SERVICES}"
+                ));
             }
             return;
         };
@@ -80,7 +81,7 @@ impl Wizard<'_> {
         if agreed {
             let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/mailferry"));
             match threads::blocking(move || unit.enable(&program)).await {
-                Ok(Ok(())) if !self.arguments.quiet => say_sentence("Done. `mailferry status` tells how it gets on."),
+                Ok(Ok(())) if !self.arguments.quiet => say_sentence(format_args!("Done. {SEE_STATUS}")),
                 Ok(Err(why)) => stderr_sentence(format_args!("mailferry: the account is written, but {why}")),
                 _ => {}
             }

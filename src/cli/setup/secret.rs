@@ -6,6 +6,7 @@ use super::asker::secret_line;
 use super::{Ended, Wizard, usage};
 use crate::account::AccountName;
 use crate::account::preset::Preset;
+use crate::advice::commands::setup as advice;
 use crate::cli::arguments::Setup;
 use crate::cli::wrapped::{say_sentence, stderr_sentence};
 use crate::credential::{CredentialEnvironment, is_credential_name};
@@ -103,7 +104,8 @@ impl Wizard<'_> {
             && let Some(why) = self.why_not_sealed(name).await
         {
             stderr_sentence(format_args!(
-                "mailferry: nothing was written: systemd cannot keep `{credential}`: {why}; keep the password another way"
+                "mailferry: nothing was written: systemd cannot keep `{credential}`: {why}; {}",
+                advice::ANOTHER_WAY
             ));
             return Err(Ended(ExitStatus::Local));
         }
@@ -137,7 +139,9 @@ impl Wizard<'_> {
         }
         let read = |answer: &str| match answer {
             "1" | "2" => Ok(answer.to_owned()),
-            "3" => no_systemd.as_ref().map_or_else(|| Ok(answer.to_owned()), |why| Err(format!("{why}; write 1 or 2"))),
+            "3" => no_systemd
+                .as_ref()
+                .map_or_else(|| Ok(answer.to_owned()), |why| Err(format!("{why}; {}", advice::ONE_OR_TWO))),
             "4" if takes_oauth => Ok(answer.to_owned()),
             _ => Err("write one of the numbers".to_owned()),
         };
@@ -165,9 +169,7 @@ impl Wizard<'_> {
     async fn sign_in_client(&self, provider: Option<&'static Provider>) -> Result<StoredSecret, Ended> {
         let preset = provider.and_then(|provider| provider.oauth).and_then(Preset::named);
         let Some(preset) = preset else {
-            return Err(usage(
-                "nothing is known of a sign-in at this provider; write the account by hand, as docs/authentication.md says",
-            ));
+            return Err(usage(&format!("nothing is known of a sign-in at this provider; {}", advice::BY_HAND)));
         };
         let options = self.options;
         let mut client = SignInClient {
@@ -229,11 +231,7 @@ impl Wizard<'_> {
             stderr_sentence(format_args!("mailferry: nothing was written: {why}"));
             Ended(ExitStatus::Local)
         })?;
-        let user = if of_user { " --user" } else { "" };
-        let by_hand = format!(
-            "The service gets the password once systemd has read this: systemctl{user} daemon-reload; systemctl{user} restart \
-             mailferry. A `mailferry fetch {name}` in a terminal does not have it."
-        );
+        let by_hand = advice::read_by_systemd(name, of_user);
         let drop_in = places.drop_in_text(credential).into_bytes();
         let files = vec![(places.credential, Secret::new(encrypted)), (places.drop_in, Secret::new(drop_in))];
         Ok((files, vec![by_hand]))

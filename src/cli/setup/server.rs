@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::asker::Asker;
 use super::{Ended, Wizard, usage};
 use crate::account::{Account, AccountName, TlsMode};
+use crate::advice::commands::setup as advice;
 use crate::cli::arguments::{WhenTls, YesOrNo};
 use crate::cli::wrapped::{say_sentence, stderr_sentence};
 use crate::client::reach::greet;
@@ -165,7 +166,7 @@ impl Wizard<'_> {
         );
         if !self.asker.is_there {
             stderr_sentence(format_args!("mailferry: {warning}"));
-            return Err(Asker::missing(&[&format!("--accept-host {host}, if it is the server of your provider")]));
+            return Err(Asker::missing(&[&advice::accept_host(host)]));
         }
         say_sentence(warning);
         self.asker.yes(&format!("Log in at {host}?"), false, "--accept-host").await
@@ -217,11 +218,11 @@ impl Wizard<'_> {
             told(format!("  {line}"));
         }
         if !self.asker.is_there {
-            let words = format!("no POP3 server was found for {}; give --host", address.domain());
+            let words = format!("no POP3 server was found for {}; {}", address.domain(), advice::GIVE_HOST);
             if unanswered.is_empty() {
                 return Err(usage(&words));
             }
-            stderr_sentence(format_args!("mailferry: nothing was written: {words}, or try again later"));
+            stderr_sentence(format_args!("mailferry: nothing was written: {words}{}", advice::OR_LATER));
             return Err(Ended(ExitStatus::Temporary));
         }
         say_sentence(format_args!(

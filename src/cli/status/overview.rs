@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::account::AccountName;
 use crate::advice;
-use crate::cli::status::layout::{Mark, Row};
+use crate::cli::layout::{Mark, Row};
 use crate::cli::status_text::{Account, LocalTime, Mail, words};
 use crate::control::status::{AccountStatus, Came, Failure, Forwarding, SetAside, State, Status};
 use crate::text::{Count, Span, plural};
@@ -331,7 +331,7 @@ fn next_try(account: &AccountStatus, now: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::status::layout::{self, Layout};
+    use crate::cli::layout::{self, Layout};
     use crate::cli::status_text::tests::account;
     use crate::control::status::examples::status;
     use crate::schedule::Cause;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::layout::{Layout, Mark, Row};
 use super::overview::Overview;
 use super::view::{Shown, View};
 use super::{NoStatus, overview};
 use crate::cli::arguments::{Arguments, Status as Options};
 use crate::cli::keys::Key;
+use crate::cli::layout::{Layout, Mark, Row};
 use crate::cli::output::stderr_line;
 use crate::cli::signals::Listener;
 use crate::cli::status_text::LocalTime;

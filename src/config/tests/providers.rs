@@ -48,7 +48,7 @@ fn what_cannot_work_there_is_said_at_once() {
         ("provider = \"hotmail.com\"", "`provider` cannot be", "did you mean \"outlook\"?"),
         ("provider = \"protonmail\"", "`provider` cannot be", "did you mean \"proton\"?"),
         ("provider = \"GMX\"", "`provider` cannot be", "did you mean \"gmx-net\" or \"gmx-com\"?"),
-        ("provider = \"something-else\"", "`provider` cannot be", "docs/providers.md"),
+        ("provider = \"something-else\"", "`provider` cannot be", "\"Providers\" in the documentation"),
         ("provider = 163", "`provider` is a whole number", "in quotes"),
     ] {
         let (said, count) = errors(&with_password(lines));
@@ -69,6 +69,27 @@ fn what_cannot_work_there_is_said_at_once() {
             .contains("username = \"jo\"")
     );
     assert_eq!(warnings("provider = \"gmail\""), "");
+}
+
+#[test]
+fn a_password_that_would_be_sent_as_a_token_is_told() {
+    let warnings = |auth: &str, credential: &str| {
+        let lines = format!("host = \"pop.example.org\"\nusername = \"jo\"\nauth = \"{auth}\"\n{credential}");
+        config(&text(&lines)).warnings.join("\n")
+    };
+    for auth in ["xoauth2", "oauthbearer"] {
+        for (key, value) in [("password_file", "\"/pw\""), ("password_credential", "\"pw\""), ("password", "\"hush\"")]
+        {
+            let told = warnings(auth, &format!("{key} = {value}"));
+            let words =
+                format!(":5: account `a`: `auth` takes `{key}` for an access token, and that is good for an hour");
+            assert!(told.contains(&words) && !told.contains("hush"), "{told}");
+        }
+        for renewed in ["password_command = [\"pw\"]", "token_command = [\"pw\"]"] {
+            assert_eq!(warnings(auth, renewed), "", "{renewed}");
+        }
+    }
+    assert_eq!(warnings("plain", "password_file = \"/pw\""), "");
 }
 
 #[test]

@@ -105,7 +105,11 @@ fn of_a_line_that_is_not_toml_no_more_than_its_first_value_is_shown() {
         ("username = \"me\" pasword = \"x\"", "username = \"me\" \"[secret]\""),
         ("port = 995x # old", "port = 995x \"[secret]\""),
         ("tls = 'none", "tls = 'none"),
-        ("tls = 'none x = y", "tls = \"[secret]\""),
+        ("tls = 'none x = y", "tls = '[secret]"),
+        // A string that is not closed is not shown as if it were.
+        ("password = \"x", "password = \"[secret]"),
+        ("password = 'x", "password = '[secret]"),
+        ("password_command = [\"pass\", \"show]", "password_command = [\"pass\", \"[secret]"),
         ("password_command = [\"pass\" \"show\", 'mail/work']", "password_command = [\"pass\" \"show\", 'mail/work']"),
         ("password_command = [pass, show]", "password_command = [pass, show]"),
         ("password_command = [\"pass\", \"show, \"mail\"]", "password_command = [\"pass\", \"[secret]\""),

@@ -88,7 +88,10 @@ fn proxy(draft: &mut Draft, url: &str) {
     let (kind, usual) = match scheme {
         "socks" | "socks5" => ("socks5", 1080),
         "http" => ("http", 80),
-        _ => return draft.note("set proxy", "it is not understood; see proxy in docs/configuration.md"),
+        _ => {
+            return draft
+                .note("set proxy", "it is not understood; see proxy in \"Configuration\" of the documentation");
+        }
     };
     let has_port = rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let port = if has_port { String::new() } else { format!(":{usual}") };

@@ -122,7 +122,7 @@ impl File {
             }
             _ => self.found.general.push(Note::new(
                 what,
-                "not taken over: [[accounts.NAME.rules]] sort by the header into Maildirs (docs/routing.md), and a program that \
+                "not taken over: [[accounts.NAME.rules]] sort by the header into Maildirs (\"Into which Maildir\" in the documentation), and a program that \
                  sorts is run by on_new_mail",
             )),
         }
@@ -133,10 +133,15 @@ impl File {
         let used: Vec<&String> = self.default_action.iter().chain(self.of_account.values()).collect();
         for (name, target) in self.targets.iter().filter(|(name, _)| !used.contains(name)) {
             let advice = match &target.does {
-                Does::Maildir(_) => "a rule of an account can lead mail into that Maildir: docs/routing.md".to_owned(),
+                Does::Maildir(_) => {
+                    "a rule of an account can lead mail into that Maildir: \"Into which Maildir\" in the documentation"
+                        .to_owned()
+                }
                 Does::Pipe(command) => match destination::shell_command(command, &["%"]) {
                     Ok(to) => {
-                        format!("an account whose mail it is for can have forward = {to}; see docs/forwarding.md")
+                        format!(
+                            "an account whose mail it is for can have forward = {to}; see \"Forwarding\" in the documentation"
+                        )
                     }
                     Err(advice) => advice,
                 },

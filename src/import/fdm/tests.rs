@@ -76,7 +76,7 @@ fn what_has_no_counterpart_is_named() {
             "action \"x\", pipe",
             "does not substitute %.",
         ),
-        ("action \"x\" mbox \"%h/m\"\nmatch all action \"x\"", "action \"x\"", "docs/forwarding.md"),
+        ("action \"x\" mbox \"%h/m\"\nmatch all action \"x\"", "action \"x\"", "\"Forwarding\" in the documentation"),
         ("set delete-oversized", "set (line 1) delete-oversized", "stay on the server"),
         ("set unmatched-mail drop", "set (line 1) unmatched-mail", "no mail is dropped"),
         ("action \"z\" pipe \"lda\"", "action \"z\" (line 1)", "forward = { command = [\"lda\"] }"),

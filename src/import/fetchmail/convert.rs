@@ -138,7 +138,7 @@ fn account(
     if merged.is_multidrop || merged.local.len() > 1 {
         return Err(Note::new(
             format!("{origin}: a maildrop of several people (multidrop)"),
-            "write the account by hand, with [accounts.NAME.multidrop]: docs/routing.md says what is believed of a header. What \
+            "write the account by hand, with [accounts.NAME.multidrop]: \"Into which Maildir\" in the documentation says what is believed of a header. What \
              fetchmail guesses from To and Cc is not done",
         ));
     }
@@ -271,7 +271,7 @@ fn server_options(draft: &mut Draft, server: &Options, daemon: Option<u64>) {
             "uidl" | "bad-header" | "retrieve-error" | "dns" | "checkalias" | "localdomains" | "aka" | "idletimeout"
             | "esmtpname" | "esmtppassword" => draft.needless(*name),
             "envelope" if *setting == Setting::Flag(false) => draft.needless("no envelope"),
-            "envelope" | "qvirtual" => draft.note(*name, "the account goes by hand: [accounts.NAME.multidrop], see docs/routing.md"),
+            "envelope" | "qvirtual" => draft.note(*name, "the account goes by hand: [accounts.NAME.multidrop], see \"Into which Maildir\" in the documentation"),
             "plugout" => draft.needless("plugout"),
             "plugin" => draft.note(
                 "plugin",
@@ -433,7 +433,7 @@ fn without_smtp(lmtp: &str, recipient: &str) -> String {
     format!(
         "there is no SMTP: the mail goes into a Maildir. If it is to go on to that server, write in place of maildir forward = \
          {lmtp} where it speaks LMTP, or forward = {{ command = [\"/usr/sbin/sendmail\", \"-i\", \"{recipient}\"] }}; see \
-         docs/forwarding.md"
+         \"Forwarding\" in the documentation"
     )
 }
 

@@ -10,22 +10,22 @@ const NARROWEST: usize = 20;
 
 /// The content of a row, independent of where it is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::cli) struct Row {
+pub(super) struct Row {
     /// Its text.
-    pub(in crate::cli) text: String,
+    pub(super) text: String,
     /// How its beginning is marked.
-    pub(in crate::cli) mark: Mark,
+    pub(super) mark: Mark,
     /// The length of the marked beginning, in bytes.
-    pub(in crate::cli) marked: usize,
+    pub(super) marked: usize,
     /// The hanging indent, in columns.
-    pub(in crate::cli) hanging: usize,
+    pub(super) hanging: usize,
     /// Ever shorter versions of the text, for terminals too narrow for it.
-    pub(in crate::cli) shorter: Vec<String>,
+    pub(super) shorter: Vec<String>,
 }
 
 /// How text is marked if there are colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::cli) enum Mark {
+pub(super) enum Mark {
     /// Not at all.
     #[default]
     Plain,
@@ -48,27 +48,27 @@ impl Mark {
 
 /// The layout of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) struct Layout {
+pub(super) struct Layout {
     /// The maximum width of a line, in columns. None: unlimited.
-    pub(in crate::cli) width: Option<usize>,
+    pub(super) width: Option<usize>,
     /// Whether marks are shown in colour.
-    pub(in crate::cli) colour: bool,
+    pub(super) colour: bool,
 }
 
 impl Row {
     /// Makes a row without a mark.
-    pub(in crate::cli) fn plain(text: impl Into<String>, hanging: usize) -> Self {
+    pub(super) fn plain(text: impl Into<String>, hanging: usize) -> Self {
         Self { text: text.into(), hanging, ..Self::default() }
     }
 
     /// Makes a row that is marked as a whole.
-    pub(in crate::cli) fn marked(text: impl Into<String>, mark: Mark) -> Self {
+    pub(super) fn marked(text: impl Into<String>, mark: Mark) -> Self {
         let text = text.into();
         Self { marked: text.len(), text, mark, hanging: 2, ..Self::default() }
     }
 
     /// Returns the lines of the row.
-    pub(in crate::cli) fn lines(&self, layout: Layout) -> Vec<String> {
+    pub(super) fn lines(&self, layout: Layout) -> Vec<String> {
         let mut left = if layout.colour { self.marked } else { 0 };
         // A row that is marked as a whole stays so when it is wrapped.
         let whole = left > 0 && left == self.text.len();
@@ -98,7 +98,7 @@ impl Row {
 }
 
 /// A blank at which a line does not break.
-pub(in crate::cli) const NO_BREAK: &str = "\u{a0}";
+pub(super) const NO_BREAK: &str = "\u{a0}";
 
 /// A word after a number is kept with it if it is no longer than this, in bytes: a unit, or what is counted.
 const UNIT: usize = 10;
@@ -123,7 +123,7 @@ fn held_together(text: &str) -> String {
 }
 
 /// Joins all rows into one text, without a final newline.
-pub(in crate::cli) fn text(rows: impl IntoIterator<Item = Row>, layout: Layout) -> String {
+pub(super) fn text(rows: impl IntoIterator<Item = Row>, layout: Layout) -> String {
     let mut text = String::new();
     for line in rows.into_iter().flat_map(|row| row.lines(layout)) {
         // Writing to a string cannot fail.
