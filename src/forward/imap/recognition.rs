@@ -56,11 +56,20 @@ pub(super) struct Seen {
     pub(super) unreadable: BTreeSet<u32>,
 }
 
+/// A message in the mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Its UID.
+    pub(super) uid: u32,
+    /// The digest of all its octets, as they were seen.
+    pub(super) whole: Digest,
+}
+
 /// The outcome of an APPEND whose answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The message is in the mailbox, under this UID.
-    There(u32),
+    /// The message is in the mailbox.
+    There(Found),
     /// It is not in the mailbox.
     Absent,
     /// A message with its header and other bytes is there, under this UID: another message, or what the server has made
@@ -73,16 +82,16 @@ pub(super) enum Fate {
 /// Determines the outcome for each message. `known` holds the UIDs under which our messages have arrived.
 pub(super) fn recognise(sought: &[Sought], twins: &[Twin], known: &BTreeSet<u32>, seen: &Seen) -> Vec<Fate> {
     let (mut taken, unplaced) = place(twins, seen);
-    let found: Vec<Option<u32>> = sought
+    let found: Vec<Option<Found>> = sought
         .iter()
         .map(|sought| {
-            let is_free = |uid: &u32| sought.may_have(*uid) && !taken.contains(uid);
+            let is_free = |found: &Found| sought.may_have(found.uid) && !taken.contains(&found.uid);
             let mut same = seen.wholes.iter().filter(|(_, whole)| **whole == sought.whole);
-            let mut free = same.by_ref().map(|(uid, _)| *uid).filter(is_free);
+            let mut free = same.by_ref().map(|(uid, whole)| Found { uid: *uid, whole: *whole }).filter(is_free);
             let first = free.next();
             let others = free.count();
             let found = first.filter(|_| others >= unplaced.get(&sought.whole).copied().unwrap_or(0));
-            taken.extend(found);
+            taken.extend(found.map(|found| found.uid));
             found
         })
         .collect();
@@ -92,8 +101,8 @@ pub(super) fn recognise(sought: &[Sought], twins: &[Twin], known: &BTreeSet<u32>
         let differs = |uid: &u32| seen.wholes.get(uid).is_some_and(|whole| *whole != sought.whole);
         alike.find(|(uid, _)| is_alike(uid) && differs(uid)).map(|(uid, _)| *uid)
     };
-    let fate = |(found, sought): (Option<u32>, &Sought)| match found {
-        Some(uid) => Fate::There(uid),
+    let fate = |(found, sought): (Option<Found>, &Sought)| match found {
+        Some(found) => Fate::There(found),
         None if seen.unreadable.iter().any(|uid| sought.may_have(*uid) && !known.contains(uid)) => Fate::Unclear,
         None => changed(sought).map_or(Fate::Absent, Fate::Changed),
     };
@@ -133,6 +142,10 @@ mod tests {
         Sought { size: 9, header: header(), whole: whole(text), has_nul: false, has_nul_in_header: false, from }
     }
 
+    fn there(text: &str, uid: u32) -> Fate {
+        Fate::There(Found { uid, whole: whole(text) })
+    }
+
     /// Makes a mailbox with these texts from UID 1 on.
     fn mailbox(texts: &[&str]) -> Seen {
         let uids = || 1..=u32::try_from(texts.len()).unwrap();
@@ -151,18 +164,18 @@ mod tests {
 
     #[test]
     fn equal_bytes_at_a_uid_that_can_be_show_that_a_message_arrived() {
-        assert_eq!(fates(&[sought("a", 2)], &[], &["a", "a"]), [Fate::There(2)]);
+        assert_eq!(fates(&[sought("a", 2)], &[], &["a", "a"]), [there("a", 2)]);
         assert_eq!(fates(&[sought("a", 3)], &[], &["a", "a"]), [Fate::Absent]);
         assert_eq!(fates(&[sought("a", 1)], &[], &["b"]), [Fate::Changed(1)]);
-        assert_eq!(fates(&[sought("a", 1), sought("b", 1)], &[], &["b"]), [Fate::Absent, Fate::There(1)]);
+        assert_eq!(fates(&[sought("a", 1), sought("b", 1)], &[], &["b"]), [Fate::Absent, there("b", 1)]);
     }
 
     #[test]
     fn the_same_bytes_twice_are_two_messages() {
         let two = [sought("a", 1), sought("a", 1)];
-        assert_eq!(fates(&two, &[], &["a"]), [Fate::There(1), Fate::Absent]);
-        assert_eq!(fates(&two, &[], &["a", "a"]), [Fate::There(1), Fate::There(2)]);
-        assert_eq!(fates(&two, &[("a", Some(1))], &["a", "a"]), [Fate::There(2), Fate::Absent]);
+        assert_eq!(fates(&two, &[], &["a"]), [there("a", 1), Fate::Absent]);
+        assert_eq!(fates(&two, &[], &["a", "a"]), [there("a", 1), there("a", 2)]);
+        assert_eq!(fates(&two, &[("a", Some(1))], &["a", "a"]), [there("a", 2), Fate::Absent]);
     }
 
     #[test]
@@ -172,12 +185,12 @@ mod tests {
             // The second may be what the server has made of it, unless its UID is known.
             let other = if named == Some(2) { Fate::Absent } else { Fate::Changed(2) };
             assert_eq!(fates(&[sought("a", 1)], &[("a", named)], &["a", "b"]), [other], "{named:?}");
-            assert_eq!(fates(&[sought("a", 1)], &[("a", named)], &["a", "b", "a"]), [Fate::There(1)], "{named:?}");
+            assert_eq!(fates(&[sought("a", 1)], &[("a", named)], &["a", "b", "a"]), [there("a", 1)], "{named:?}");
         }
         // The server names the same UID for both.
         let twice = [("a", Some(1)), ("a", Some(1))];
         assert_eq!(fates(&[sought("a", 1)], &twice, &["a", "a"]), [Fate::Absent]);
-        assert_eq!(fates(&[sought("a", 1)], &twice, &["a", "a", "a"]), [Fate::There(2)]);
+        assert_eq!(fates(&[sought("a", 1)], &twice, &["a", "a", "a"]), [there("a", 2)]);
     }
 
     #[test]
@@ -186,7 +199,7 @@ mod tests {
         let fates = |from, known: &[u32]| {
             recognise(&[sought("a", from), sought("b", from)], &[], &known.iter().copied().collect(), &seen)
         };
-        assert_eq!(fates(1, &[]), [Fate::There(1), Fate::Unclear]);
+        assert_eq!(fates(1, &[]), [there("a", 1), Fate::Unclear]);
         assert_eq!(fates(3, &[]), [Fate::Absent; 2]);
         assert_eq!(fates(2, &[2]), [Fate::Absent; 2], "one of ours is no other one");
     }

@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
 use super::Worker;
+use crate::forward::arrived::Arrived;
 use crate::forward::error::ForwardError;
-use crate::forward::imap::recognition::{Fate, Sought, Twin};
+use crate::forward::imap::recognition::{Fate, Found, Sought, Twin};
 use crate::forward::imap::session::Session;
 use crate::forward::imap::survey;
 use crate::forward::letter::Letter;
@@ -206,14 +207,19 @@ impl Worker<'_> {
     async fn take_arrived(&mut self, open: Vec<Open>, fates: Vec<Fate>) -> Result<Vec<(Open, Fate)>, ForwardError> {
         let mut missing = Vec::new();
         for (open, fate) in open.into_iter().zip(fates) {
-            let Fate::There(uid) = fate else {
+            let validity = self.selected.validity;
+            let there = match fate {
+                Fate::There(Found { uid, whole }) => Some((whole, MailboxUid { validity, uid })),
+                Fate::Absent | Fate::Changed(_) | Fate::Unclear => None,
+            };
+            let arrived = there.and_then(|(whole, uid)| Arrived::by_recognition(&open.0, whole, uid));
+            let (Some(arrived), Some((_, uid))) = (arrived, there) else {
                 missing.push((open, fate));
                 continue;
             };
             info!("{}: a message whose answer was lost has arrived", self.pass.name);
-            let uid = MailboxUid { validity: self.selected.validity, uid };
             self.taken.add(uid.validity, uid.uid);
-            self.unwritten.push(self.pass.arrived(&open.0, Some(uid)));
+            self.unwritten.push(self.pass.arrived(arrived));
         }
         // The next look has to know these UIDs.
         self.write().await?;
