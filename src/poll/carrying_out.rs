@@ -101,15 +101,15 @@ impl Poll {
         let all_came = came && is_about_all;
         let known = state.read()?.state();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
-        let Deletions { marked, numbers, .. } = deletions;
-        Ok((Work { retrieved, marked, numbers, forget: plan.forget }, ended))
+        let Deletions { marked, .. } = deletions;
+        Ok((Work { retrieved, marked, forget: plan.forget }, ended))
     }
 
     /// Sends the remaining DELEs. If a stop is requested meanwhile, those in flight are awaited for up to [`DRAIN`].
     async fn finish_deletions(&self, deletions: &mut Deletions, client: &mut Client) -> Result<(), PollError> {
         tokio::select! {
             biased;
-            finished = deletions.finish(client) => return Ok(finished?),
+            finished = deletions.finish(client) => return finished,
             () = self.stop.cancelled() => {}
         }
         deletions.cancel();
