@@ -8,6 +8,7 @@ use crate::ids::InstanceId;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::Staging;
 use crate::plan::Arrival;
+use crate::plan::Circumstances;
 use crate::plan::Length;
 use crate::plan::Removable;
 use crate::plan::maildrop::Listed;
@@ -36,6 +37,10 @@ impl Delivery {
     }
 
     fn written(&self, unique_id: &str, is_short: bool) -> Written<Arrival> {
+        self.written_in(Circumstances::GOOD, unique_id, is_short)
+    }
+
+    fn written_in(&self, circumstances: Circumstances, unique_id: &str, is_short: bool) -> Written<Arrival> {
         let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
         let name = self.names.next(Duration::ZERO, InstanceId::new(0xfeed), Some(&unique_id));
         let mut staging = Staging::new(Arc::new(RealDisk), self.to.at(OWN).maildir.tmp(), name);
@@ -43,7 +48,8 @@ impl Delivery {
         let number = MessageNumber::new(1).unwrap();
         let reported_size = Some(ReportedSize::new(if is_short { 1 << 20 } else { 14 }));
         let listed = Listed { number, unique_id: Some(unique_id), reported_size };
-        let arrival = Arrival::of(SessionSerial::next(), listed, Length::new(staging.octets(), staging.size()));
+        let arrival =
+            Arrival::of(SessionSerial::next(), listed, Length::new(staging.octets(), staging.size()), circumstances);
         staging.finish(arrival).write(&mut FreeSpace::unknown()).unwrap()
     }
 
@@ -140,6 +146,21 @@ fn a_short_message_is_not_deleted_in_the_session_that_delivered_it() {
         let removable = |removal| Removable::after_delivery(removal, &outcome.safe[0]);
         assert_eq!(removable(RemovalPolicy::AfterDelivery).is_some(), !is_short);
         assert!(removable(RemovalPolicy::Keep).is_none());
+    }
+}
+
+#[test]
+fn whatever_speaks_against_it_keeps_a_message_in_the_session_that_delivered_it() {
+    let good = Circumstances::GOOD;
+    for (circumstances, may_go) in [
+        (good, true),
+        (Circumstances { lacks_size: true, ..good }, false),
+        (Circumstances { is_kept: true, ..good }, false),
+    ] {
+        let mut delivery = Delivery::new();
+        let outcome = delivery.commit(vec![delivery.written_in(circumstances, "a", false)]);
+        let removable = Removable::after_delivery(RemovalPolicy::AfterDelivery, &outcome.safe[0]);
+        assert_eq!(removable.is_some(), may_go, "{circumstances:?}");
     }
 }
 

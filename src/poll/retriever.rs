@@ -32,7 +32,7 @@ use crate::ids::EntryId;
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::message::StoredSize;
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Length, Removable, Verified, has_size, is_due};
+use crate::plan::{Arrival, Circumstances, Fit, Length, Removable, Verified, has_size, is_due};
 use crate::pop3::{Command, CommandKind, Event, MessageNumber, ReportedSize, Response, Status, UniqueId};
 use crate::watch;
 
@@ -591,19 +591,23 @@ impl<'a> Retriever<'a> {
         let octets = staging.octets();
         let came_before = self.retrieval.came_in_another_size(&listed);
         let may_be_part = length.lacks_dots() || came_before;
-        let arrival = Arrival::of(self.client.serial(), listed, length).at_place(self.answered);
-        let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
-        let comes_again = self.done.other_sizes.wants_again(&arrival, &self.retrieval);
-        let arrival = arrival.that_comes_again(comes_again);
-        let arrival = arrival.that_may_be_part(may_be_part).that_is_kept(would_be_skipped);
-        let is_unsized = self.retrieval.lacks_size(&arrival);
-        let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
+        let fit = Fit::of(&listed, length);
+        let lacks_size = self.retrieval.lacks_size(&listed, fit);
+        let circumstances = Circumstances {
+            lacks_size,
+            may_be_part,
+            sizes_are_estimates: self.retrieval.sizes_are_estimates,
+            comes_again: self.done.other_sizes.wants_again(fit, &self.retrieval),
+            is_kept: would_be_skipped,
+            place: self.answered,
+        };
+        let received = staging.finish(Arrival::of(self.client.serial(), listed, length, circumstances));
         let known = self.remembered(&received);
         self.done.other_sizes.came(received.payload(), octets, known, came_before);
         if known.is_some() {
             return Ok(());
         }
-        self.done.any_may_be_part |= is_unsized || may_be_part;
+        self.done.any_may_be_part |= lacks_size || may_be_part;
         self.done.not_skipped += u64::from(would_be_skipped);
         self.done.long_headers += u64::from(has_long_header);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
