@@ -23,7 +23,7 @@ use crate::client::error::TooLong;
 use crate::client::listing::size_of;
 use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
-use crate::delivery::destination::{Destination, OWN};
+use crate::delivery::destination::Destination;
 use crate::delivery::publish::Delivered;
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces, is_full};
 use crate::disk::promised_space::Promise;
@@ -345,7 +345,7 @@ impl<'a> Retriever<'a> {
                 self.arrived(range.len());
                 if let Some(incoming) = &mut self.incoming {
                     incoming.take(self.client.bytes(range));
-                    let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, false);
+                    let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, false)?;
                     if let Some((tmp, front)) = tmp.zip(self.under_way.front_mut()) {
                         self.context.promised_space.direct(&mut front.promise, tmp);
                     }
@@ -407,7 +407,7 @@ impl<'a> Retriever<'a> {
             self.flush().await?;
         }
         let mut incoming = self.incoming.take().ok_or_else(no_such)?;
-        let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true);
+        let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true)?;
         if let Some((tmp, front)) = tmp.zip(self.under_way.front_mut()) {
             self.context.promised_space.direct(&mut front.promise, tmp);
         }
@@ -487,7 +487,7 @@ impl<'a> Retriever<'a> {
         let unique_id = listed.unique_id.as_ref();
         let time = self.retrieval.name_times.next(self.context.clock.since_1970());
         let name = self.context.names.next(time, self.retrieval.instance, unique_id);
-        let tmp = self.retrieval.destinations.at(OWN).maildir.tmp();
+        let tmp = self.retrieval.destinations.own().maildir.tmp();
         let staging = Staging::new(Arc::clone(&self.context.disk), tmp, name).with_mode(self.retrieval.maildir_mode);
         self.incoming = Some(Incoming::new(staging, &self.retrieval.routing));
         let free_space = self.retrieval.space.free_for(promise);
@@ -542,7 +542,8 @@ impl<'a> Retriever<'a> {
         let (size, bytes) = (incoming.staging.size(), incoming.staging.unwritten());
         let destinations = Arc::clone(&self.retrieval.destinations);
         let kept = self.under_way.front_mut().map_or(0, |one| one.promise.begin_to_write(bytes, size.get()));
-        let promised_on = destinations.at(incoming.to.first).maildir.tmp().id().device;
+        // None if it goes to a Maildir that takes no mail: then nothing is written.
+        let promised_on = destinations.at(incoming.to.first).map(|to| to.maildir.tmp().id().device);
         let is_within_listing = self.ceiling.is_none_or(|ceiling| !ceiling.is_beyond_listing(size));
         let may_be_set_aside = self.retrieval.may_set_aside && is_within_listing;
         let flush = move || incoming.flush(&destinations, kept, may_be_set_aside).map(|()| incoming);
@@ -554,9 +555,13 @@ impl<'a> Retriever<'a> {
                 return Err(match self.ceiling.filter(is_to_blame) {
                     Some(ceiling) => self.too_long(size, ceiling.by_free_space(size)),
                     None if is_full(&source) => {
-                        let full =
-                            self.retrieval.destinations.at(self.retrieval.destinations.place_of_tmp(&dir)).clone();
-                        let is_promised_there = full.maildir.tmp().id().device == promised_on;
+                        let destinations = &self.retrieval.destinations;
+                        let full = destinations.place_of_tmp(&dir).and_then(|place| destinations.at(place));
+                        let full = full.cloned().ok_or_else(|| {
+                            let what = "its Maildir is none of those that the session delivers to";
+                            PollError::contradiction("write a message", what)
+                        })?;
+                        let is_promised_there = Some(full.maildir.tmp().id().device) == promised_on;
                         self.has_no_room(&full, &source, if is_promised_there { kept } else { 0 }).await?
                     }
                     None => PollError::Maildir { doing: "write a message to", path: dir, source },
