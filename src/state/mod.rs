@@ -33,3 +33,5 @@ mod quarantines;
 mod reading;
 mod traces;
 mod unique_id_index;
+
+pub use reading::Unreadable;

@@ -94,6 +94,8 @@ const RESERVED: &[Reserved<'static>] = &[
     Reserved { name: "into_record", only_in: &["forward::arrived", "forward::pass"] },
     // The constructor of `ByHand`, which needs no evidence.
     Reserved { name: "confirmed", only_in: &["cli::console", "client::by_hand"] },
+    // The user vouches for what another program has delivered.
+    Reserved { name: "TrustedImport", only_in: &["import::take_over", "state::adopt"] },
     // Makes a time out of a number, which may be one of another clock.
     Reserved { name: "of_record", only_in: &["clock::trusted_time", "state::record"] },
     Reserved { name: "IsVerified", only_in: &["plan::evidence", "state::proofs", "state::store"] },
