@@ -18,6 +18,7 @@ pub mod handle;
 pub mod hints;
 pub mod hold;
 pub mod journal;
+pub(crate) mod opening_time;
 pub mod orphans;
 pub mod ownership;
 pub(crate) mod proofs;
