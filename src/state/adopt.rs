@@ -114,6 +114,17 @@ impl Store {
         self.append(headers.into_iter().map(record).collect(), Durability::Later)
     }
 
+    /// Marks the remembered headers of these entries as weak, so that no header shows their messages any more. This only
+    /// takes evidence away, and needs none.
+    ///
+    /// # Errors
+    /// Disk errors.
+    pub(crate) fn weaken_headers(&mut self, ids: &[EntryId]) -> Result<(), StateError> {
+        let weakened = |id: &EntryId| Some((*id, self.state().entry(*id)?.fingerprint.header?.weakened()));
+        let headers = ids.iter().filter_map(weakened).collect();
+        self.record_fingerprinted(headers)
+    }
+
     /// Copies the state durably into a file beside it, before a person changes it. None if there is no state yet.
     /// Blocks.
     ///
