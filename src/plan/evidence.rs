@@ -19,7 +19,7 @@ use crate::message::{Digest, Digests, WireSize};
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, ReportedSize, SessionSerial, UniqueId};
 use crate::state::entries::{Entry, Fingerprint, Origin, UidState};
-use crate::state::proofs::IsVerified;
+use crate::state::proofs::{IsFirstSeen, IsVerified};
 
 /// What is known of a message that was retrieved, besides its listing and its length. There is no default: who leaves
 /// one of these out would permit a deletion.
@@ -327,6 +327,32 @@ impl IsVerified for Verified {
 
     fn new_header(&self) -> Option<Digest> {
         self.new_header
+    }
+}
+
+/// The header of a message that was known by its unique-id alone, as it was seen in this session. Made only by looking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstHeader {
+    entry: EntryId,
+    header: Digest,
+}
+
+impl FirstHeader {
+    /// Takes what was seen of the message that is listed for this entry. None if more of it is remembered, which a
+    /// header does not replace.
+    pub(super) fn seen(listed: &Listed, entry: &Entry, seen: &Seen) -> Option<Self> {
+        let header = seen.get(&listed.number).filter(|_| entry.fingerprint.is_unknown())?;
+        Some(Self { entry: entry.id, header: *header })
+    }
+}
+
+impl IsFirstSeen for FirstHeader {
+    fn entry(&self) -> EntryId {
+        self.entry
+    }
+
+    fn header(&self) -> Digest {
+        self.header
     }
 }
 

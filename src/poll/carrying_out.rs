@@ -139,7 +139,7 @@ impl Poll {
             store.record_skipped(skipped, account.routing.digest(), no_longer_skipped)?;
             store.record_renamed(renamed)?;
             store.record_renamed(respelt)?;
-            store.record_fingerprinted(fingerprinted)?;
+            store.record_first_seen(&fingerprinted)?;
             store.record_present(present)?;
             store.record_absent(absent)?;
             store.record_resized(resized)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::entries::{Entry, Fingerprint, Origin};
 use super::error::StateError;
 use super::journal::Durability;
+use super::proofs::IsFirstSeen;
 use super::record::Record;
 use super::store::Store;
 use crate::disk::{DirSync, Disk};
@@ -106,7 +107,11 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub(crate) fn record_fingerprinted(&mut self, headers: Vec<(EntryId, Digest)>) -> Result<(), StateError> {
+    pub(crate) fn record_first_seen<P: IsFirstSeen>(&mut self, seen: &[P]) -> Result<(), StateError> {
+        self.record_headers(seen.iter().map(|one| (one.entry(), one.header())).collect())
+    }
+
+    pub(super) fn record_headers(&mut self, headers: Vec<(EntryId, Digest)>) -> Result<(), StateError> {
         if headers.is_empty() {
             return Ok(());
         }
@@ -122,7 +127,7 @@ impl Store {
     pub(crate) fn weaken_headers(&mut self, ids: &[EntryId]) -> Result<(), StateError> {
         let weakened = |id: &EntryId| Some((*id, self.state().entry(*id)?.fingerprint.header?.weakened()));
         let headers = ids.iter().filter_map(weakened).collect();
-        self.record_fingerprinted(headers)
+        self.record_headers(headers)
     }
 
     /// Copies the state durably into a file beside it, before a person changes it. None if there is no state yet.

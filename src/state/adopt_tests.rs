@@ -34,7 +34,7 @@ fn a_header_that_was_seen_is_remembered_and_another_spelling_is_no_doubt() {
     store.record_renamed(vec![(id, slashed.clone())]).unwrap();
     let mut digester = HeaderDigester::default();
     digester.update(b"Message-ID: <a>\n\n");
-    store.record_fingerprinted(vec![(id, digester.finish())]).unwrap();
+    store.record_headers(vec![(id, digester.finish())]).unwrap();
     store.settle().unwrap();
     drop(store);
     let store = bench.open().unwrap();
@@ -52,7 +52,7 @@ fn a_header_that_was_weakened_shows_nothing_and_only_the_named_ones_are() {
     let mut digester = HeaderDigester::default();
     digester.update(b"Message-ID: <a>\n\n");
     let header = digester.finish();
-    store.record_fingerprinted(vec![(ids[0], header), (ids[1], header)]).unwrap();
+    store.record_headers(vec![(ids[0], header), (ids[1], header)]).unwrap();
     store.weaken_headers(&[ids[2], ids[1], EntryId::new(99)]).unwrap();
     let headers: Vec<_> = store.state().entries().map(|entry| entry.fingerprint.header).collect();
     assert_eq!(headers, [Some(header), Some(header.weakened()), None]);

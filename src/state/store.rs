@@ -440,7 +440,7 @@ impl Store {
         if !over.is_empty() {
             self.append(over, Durability::Later)?;
         }
-        self.record_fingerprinted(verified.iter().filter_map(|one| Some((one.entry(), one.new_header()?))).collect())
+        self.record_headers(verified.iter().filter_map(|one| Some((one.entry(), one.new_header()?))).collect())
     }
 
     /// How the message of an entry was listed.

@@ -98,6 +98,7 @@ const RESERVED: &[Reserved<'static>] = &[
     Reserved { name: "TrustedImport", only_in: &["import::take_over", "state::adopt"] },
     // Makes a time out of a number, which may be one of another clock.
     Reserved { name: "of_record", only_in: &["clock::trusted_time", "state::record"] },
+    Reserved { name: "IsFirstSeen", only_in: &["plan::evidence", "state::adopt", "state::proofs"] },
     Reserved { name: "IsVerified", only_in: &["plan::evidence", "state::proofs", "state::store"] },
 ];
 
