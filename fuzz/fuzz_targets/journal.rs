@@ -11,61 +11,30 @@ mod batches;
 
 use batches::{append_batches, commit};
 use libfuzzer_sys::fuzz_target;
-use mailferry::state::entries::{Inconsistent, UidState};
-use mailferry::state::journal::{self, BadJournal};
+use mailferry::state::Unreadable;
+use mailferry::state::entries::UidState;
+use mailferry::state::journal;
 use mailferry::state::record::Record;
 
 const MAGIC: &[u8] = b"mailferry-uids 2\n";
 
-#[derive(Debug)]
-enum Refused {
-    Journal,
-    Record,
-}
-
-impl From<BadJournal> for Refused {
-    fn from(_: BadJournal) -> Self {
-        Self::Journal
-    }
-}
-
-impl From<Inconsistent> for Refused {
-    fn from(_: Inconsistent) -> Self {
-        Self::Record
-    }
-}
-
 fuzz_target!(|input: &[u8]| {
-    let _ = (journal::identity(input), read(input));
+    let _ = (journal::identity(input), UidState::read(input));
     let mut file = MAGIC.to_vec();
     append_batches(&mut file, input);
-    let Ok(Some(state)) = read(&file) else { return };
+    let Ok(Some(state)) = UidState::read(&file) else { return };
     check(&state);
     // Cut off anywhere, it is read as far as it goes, or was never begun: a torn write is no damage.
     let cut = file.len() - input.len() % file.len();
-    let torn = read(file.get(..cut).unwrap_or_default());
-    assert!(matches!(torn, Ok(_) | Err(Refused::Journal)) && (cut < MAGIC.len() || torn.is_ok()), "{torn:?}");
+    let torn = UidState::read(file.get(..cut).unwrap_or_default());
+    assert!(matches!(torn, Ok(_) | Err(Unreadable::Journal(_))) && (cut < MAGIC.len() || torn.is_ok()), "{torn:?}");
 });
-
-/// The state that a file makes, as the program reads it; none if it has no record.
-fn read(bytes: &[u8]) -> Result<Option<UidState>, Refused> {
-    let mut state: Option<UidState> = None;
-    journal::parse(bytes, |record| match (&mut state, record) {
-        (None, Record::Header(identity)) => {
-            state = Some(UidState::new(identity));
-            Ok(())
-        }
-        (None, _) => Err(Refused::Journal),
-        (Some(state), record) => Ok::<(), Refused>(state.apply(record)?),
-    })?;
-    Ok(state)
-}
 
 fn check(state: &UidState) {
     let mut file = MAGIC.to_vec();
     let lines: Vec<Vec<u8>> = state.records().map(|record| line(&record)).collect();
     commit(&mut file, &lines.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    let again = match read(&file) {
+    let again = match UidState::read(&file) {
         Ok(Some(again)) => again,
         other => panic!("a state that was written is not read: {other:?}"),
     };

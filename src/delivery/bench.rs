@@ -46,6 +46,14 @@ impl Described for Named {
     fn comes_again(&self) -> bool {
         false
     }
+
+    fn is_kept(&self) -> bool {
+        false
+    }
+
+    fn place(&self) -> u64 {
+        0
+    }
 }
 
 /// A state directory and a Maildir, for one account.

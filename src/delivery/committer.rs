@@ -75,8 +75,8 @@ pub(crate) struct Committer<T, A> {
     error: Option<DeliveryError>,
     /// The Maildirs other than the account's own that take no mail. Deliveries to the rest go on.
     failing: BTreeSet<DestinationIndex>,
-    /// The errors of those that failed during this run.
-    failed: Vec<(DestinationIndex, DeliveryError)>,
+    /// Those that failed during this run, as configured, and why.
+    failed: Vec<(PathBuf, DeliveryError)>,
     /// How many messages for failing Maildirs were not delivered.
     missed: u64,
     /// How those with unique-ids are listed.
@@ -135,9 +135,8 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         received_messages: Receiver<ReceivedMessage<T>>,
     ) -> Committed {
         let result = self.commit_all(state, received_messages).await;
-        let Self { to, failed, missed, undelivered, .. } = self;
-        let named = |(place, error): (DestinationIndex, DeliveryError)| (to.at(place).configured.clone(), error);
-        Committed { result, failed: failed.into_iter().map(named).collect(), missed, undelivered }
+        let Self { failed, missed, undelivered, .. } = self;
+        Committed { result, failed, missed, undelivered }
     }
 
     async fn commit_all(
@@ -179,8 +178,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
         let mut good = Vec::with_capacity(received_messages.len());
         for mut message in received_messages {
             if let Some(NotWritten { dir, source }) = message.not_written.take() {
-                let place = self.to.place_of_tmp(&dir);
-                self.fails(place, DeliveryError::Maildir { doing: "write a message to", path: dir, source });
+                self.fails_in(dir, "write a message to", source);
             }
             if self.is_failing(&message.to) {
                 self.misses(listed_as(message.received.payload()));
@@ -215,8 +213,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
                     self.written.push((to, written));
                 }
                 Err(NotWritten { dir, source }) => {
-                    let place = self.to.place_of_tmp(&dir);
-                    self.fails(place, DeliveryError::Maildir { doing: "write a message to", path: dir, source });
+                    self.fails_in(dir, "write a message to", source);
                     if self.is_failing(&to) {
                         self.misses(listed_as);
                     }
@@ -234,11 +231,28 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
     /// Records that a Maildir failed. If it is the account's own, the run ends: most mail goes there, and would be
     /// retrieved in vain.
     fn fails(&mut self, to: DestinationIndex, error: DeliveryError) {
-        if to == OWN {
-            self.error.get_or_insert(error);
-        } else if self.failing.insert(to) {
-            self.failed.push((to, error));
+        match self.to.at(to) {
+            Some(_) if to == OWN => {
+                self.error.get_or_insert(error);
+            }
+            Some(one) if self.failing.insert(to) => self.failed.push((one.configured.clone(), error)),
+            Some(_) => {}
+            None => {
+                self.error.get_or_insert_with(no_such_maildir);
+            }
         }
+    }
+
+    /// Records that the Maildir with this `tmp/` failed. Returns which one that is.
+    fn fails_in(&mut self, tmp: PathBuf, doing: &'static str, source: io::Error) -> Option<DestinationIndex> {
+        let place = self.to.place_of_tmp(&tmp);
+        match place {
+            Some(place) => self.fails(place, DeliveryError::Maildir { doing, path: tmp, source }),
+            None => {
+                self.error.get_or_insert_with(no_such_maildir);
+            }
+        }
+        place
     }
 
     /// Counts a message that was not delivered.
@@ -267,9 +281,7 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
             match result {
                 Ok(staged) => self.staged.push((to, staged)),
                 Err(NotWritten { dir, source }) => {
-                    let place = self.to.place_of_tmp(&dir);
-                    self.fails(place, DeliveryError::Maildir { doing: "sync a message in", path: dir, source });
-                    if place != OWN {
+                    if self.fails_in(dir, "sync a message in", source) != Some(OWN) {
                         self.misses(listed_as);
                     }
                 }
@@ -319,6 +331,11 @@ impl<T: Described, A: FnMut(Delivered<T>)> Committer<T, A> {
     }
 }
 
+/// The error for a Maildir that is none of those that the session delivers to.
+fn no_such_maildir() -> DeliveryError {
+    DeliveryError::contradiction("deliver messages", "a Maildir is none of those that the session delivers to")
+}
+
 /// How the server lists the message with this payload; None without a unique-id.
 fn listed_as(payload: &impl Described) -> Option<ListedAs> {
     Some(ListedAs { unique_id: payload.unique_id()?.clone(), reported_size: payload.reported_size() })
@@ -365,24 +382,26 @@ fn record_and_publish<T: Described>(
     outcome: &mut Outcome<T>,
 ) -> Result<(), DeliveryError> {
     // Step 2: make the intents durable.
-    let numbered = staged.into_iter().map(|(places, staged)| (to.numbers(&places), staged)).collect();
-    let recorded = record(store, numbered)?;
+    let numbered = |(places, staged)| Some((to.numbers(&places)?, staged));
+    let numbered: Option<Vec<_>> = staged.into_iter().map(numbered).collect();
+    let recorded = record(store, numbered.ok_or_else(no_such_maildir)?)?;
     // Step 3: make the names in new/ durable, if the state and the Maildirs are still those that the intents name.
     store.check_place()?;
     let used: BTreeSet<MaildirNumber> = recorded.iter().flat_map(Recorded::maildirs).collect();
     let mut broken = Vec::new();
     for number in used {
-        let place = to.place_numbered(number);
-        if let Err(e) = check_in_place(disk, to.at(place)) {
+        let (place, destination) = to.numbered(number).ok_or_else(no_such_maildir)?;
+        if let Err(e) = check_in_place(disk, destination) {
             outcome.fails(place, e);
             broken.push(number);
         }
     }
-    let maildir = |number| &to.at(to.place_numbered(number)).maildir;
+    let maildir = |number| to.numbered(number).map(|(_, destination)| &destination.maildir);
     let published = publish_into(disk, &maildir, &broken, recorded);
     for (number, source) in published.failed {
-        let path = maildir(number).new_dir().path().to_owned();
-        outcome.fails(to.place_numbered(number), DeliveryError::Maildir { doing: "deliver into", path, source });
+        let (place, destination) = to.numbered(number).ok_or_else(no_such_maildir)?;
+        let path = destination.maildir.new_dir().path().to_owned();
+        outcome.fails(place, DeliveryError::Maildir { doing: "deliver into", path, source });
     }
     if let (Ok(so_far), DirSync::Unsupported) = (&mut outcome.result, published.synced) {
         *so_far = published.synced;
@@ -411,8 +430,9 @@ fn check_in_place(disk: &dyn Disk, to: &Destination) -> Result<(), DeliveryError
 /// as delivered.
 fn forget(store: &mut Store, to: &Destinations, vanished: Vec<EntryId>) -> Result<(), DeliveryError> {
     let first = vanished.first().and_then(|id| store.state().entry(*id)?.intent.as_ref());
-    let place = first.map_or(OWN, |intent| to.place_numbered(intent.maildir));
-    let path = to.at(place).maildir.new_dir().path().to_owned();
+    let number = first.map_or(to.own().number, |intent| intent.maildir);
+    let (_, destination) = to.numbered(number).ok_or_else(no_such_maildir)?;
+    let path = destination.maildir.new_dir().path().to_owned();
     store.record_forgotten(vanished)?;
     store.settle()?;
     let source = io::Error::other("a file of this poll has vanished from tmp/");

@@ -8,6 +8,7 @@ use crate::ids::InstanceId;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::Staging;
 use crate::plan::Arrival;
+use crate::plan::Circumstances;
 use crate::plan::Length;
 use crate::plan::Removable;
 use crate::plan::maildrop::Listed;
@@ -36,14 +37,19 @@ impl Delivery {
     }
 
     fn written(&self, unique_id: &str, is_short: bool) -> Written<Arrival> {
+        self.written_in(Circumstances::GOOD, unique_id, is_short)
+    }
+
+    fn written_in(&self, circumstances: Circumstances, unique_id: &str, is_short: bool) -> Written<Arrival> {
         let unique_id = UniqueId::new(unique_id.as_bytes()).unwrap();
         let name = self.names.next(Duration::ZERO, InstanceId::new(0xfeed), Some(&unique_id));
-        let mut staging = Staging::new(Arc::new(RealDisk), self.to.at(OWN).maildir.tmp(), name);
+        let mut staging = Staging::new(Arc::new(RealDisk), self.to.own().maildir.tmp(), name);
         staging.take(b"Subject: x\r\n\r\n");
         let number = MessageNumber::new(1).unwrap();
         let reported_size = Some(ReportedSize::new(if is_short { 1 << 20 } else { 14 }));
         let listed = Listed { number, unique_id: Some(unique_id), reported_size };
-        let arrival = Arrival::of(SessionSerial::next(), listed, Length::new(staging.octets(), staging.size()));
+        let arrival =
+            Arrival::of(SessionSerial::next(), listed, Length::new(staging.octets(), staging.size()), circumstances);
         staging.finish(arrival).write(&mut FreeSpace::unknown()).unwrap()
     }
 
@@ -88,7 +94,7 @@ fn a_file_keeps_both_names_until_its_delivery_is_on_record() {
 fn what_has_vanished_from_tmp_is_forgotten_at_once() {
     let mut delivery = Delivery::new();
     let first = delivery.written("a", false);
-    fs::remove_file(delivery.to.at(OWN).maildir.tmp().path().join(&delivery.bench.files("tmp")[0])).unwrap();
+    fs::remove_file(delivery.to.own().maildir.tmp().path().join(&delivery.bench.files("tmp")[0])).unwrap();
     let outcome = delivery.commit(vec![first, delivery.written("b", false)]);
     assert_eq!(outcome.safe.len(), 1);
     let error = outcome.result.unwrap_err();
@@ -113,7 +119,7 @@ fn nothing_is_delivered(in_the_way: impl Fn(&Delivery), new_dir: impl Fn(&Path) 
 #[test]
 fn nothing_is_delivered_to_a_maildir_that_was_replaced() {
     let replace = |delivery: &Delivery| {
-        let new = delivery.to.at(OWN).maildir.new_dir().path();
+        let new = delivery.to.own().maildir.new_dir().path();
         fs::rename(new, new.with_extension("away")).unwrap();
         fs::create_dir(new).unwrap();
     };
@@ -144,10 +150,25 @@ fn a_short_message_is_not_deleted_in_the_session_that_delivered_it() {
 }
 
 #[test]
+fn whatever_speaks_against_it_keeps_a_message_in_the_session_that_delivered_it() {
+    let good = Circumstances::GOOD;
+    for (circumstances, may_go) in [
+        (good, true),
+        (Circumstances { lacks_size: true, ..good }, false),
+        (Circumstances { is_kept: true, ..good }, false),
+    ] {
+        let mut delivery = Delivery::new();
+        let outcome = delivery.commit(vec![delivery.written_in(circumstances, "a", false)]);
+        let removable = Removable::after_delivery(RemovalPolicy::AfterDelivery, &outcome.safe[0]);
+        assert_eq!(removable.is_some(), may_go, "{circumstances:?}");
+    }
+}
+
+#[test]
 fn what_a_power_cut_may_take_away_is_not_deleted_in_the_session_that_delivered_it() {
     let mut delivery = Delivery::new();
     let batch = vec![delivery.written("a", false)];
-    let unsyncable = Some(delivery.to.at(OWN).maildir.new_dir().path().to_owned());
+    let unsyncable = Some(delivery.to.own().maildir.new_dir().path().to_owned());
     let disk = LimitedDisk { unsyncable, ..LimitedDisk::default() };
     let outcome = delivery.commit_on(&disk, batch);
     assert_eq!((outcome.safe.len(), outcome.result.unwrap()), (1, DirSync::Unsupported));
@@ -170,7 +191,7 @@ fn what_was_written_behind_a_failed_sync_is_retrieved_again() {
     let delivery = Delivery::new();
     let [good, waits] = ["a", "b"].map(|name| delivery.written(name, false));
     let failed =
-        NotWritten { dir: delivery.to.at(OWN).maildir.tmp().path().to_owned(), source: io::Error::other("lost") };
+        NotWritten { dir: delivery.to.own().maildir.tmp().path().to_owned(), source: io::Error::other("lost") };
     let mut committer = committer(Arc::new(RealDisk), delivery.to);
     committer.written.push((DestinationIndexes::one(OWN), waits));
     committer.on_synced(vec![synced(good), ((DestinationIndexes::one(OWN), None), Err(failed))]);

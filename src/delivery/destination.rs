@@ -15,11 +15,12 @@ use crate::state::entries::{KnownMaildir, MaildirNumbers};
 use crate::state::error::StateError;
 use crate::state::store::Store;
 
-/// The index of a Maildir among those of a session.
-pub(crate) type DestinationIndex = usize;
+/// The index of a Maildir among those of a session. Only [`Destinations`] makes one, out of a Maildir that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DestinationIndex(usize);
 
 /// The index of the account's own Maildir.
-pub(crate) const OWN: DestinationIndex = 0;
+pub(crate) const OWN: DestinationIndex = DestinationIndex(0);
 
 /// The Maildirs that one message goes to, by index: nearly always just one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,31 +96,41 @@ impl Destinations {
                 Err(e) => return Err(e),
             };
             let is_same = |known: &Destination| known.maildir.is_same_as(&destination.maildir);
-            let place = this.all().position(is_same).unwrap_or(this.others.len() + 1);
+            let known = this.all().position(is_same);
+            let place = match known {
+                Some(place) => DestinationIndex(place),
+                None => {
+                    this.others.push(destination);
+                    DestinationIndex(this.others.len())
+                }
+            };
             this.by_path.insert(path, place);
-            if place > this.others.len() {
-                this.others.push(destination);
-            }
         }
         if account.routing.may_copy() {
             // Each message may have a file in every Maildir.
             this.most_messages = (most_files / this.all().count()).max(1);
         }
         this.unusable = closed.len();
-        let first = this.others.len() + 1;
-        this.by_path.extend(closed.into_iter().enumerate().map(|(n, path)| (path, first + n)));
+        let places: Vec<DestinationIndex> = this.unusable().collect();
+        this.by_path.extend(closed.into_iter().zip(places));
         Ok((this, failed))
     }
 
     /// A session that delivers into one Maildir alone.
     pub(crate) fn only(own: Destination, most_messages: usize) -> Self {
-        Self { own, others: Vec::new(), by_path: HashMap::new(), unusable: 0, most_messages }
+        let by_path = HashMap::from([(own.configured.clone(), OWN)]);
+        Self { own, others: Vec::new(), by_path, unusable: 0, most_messages }
     }
 
     /// The indexes of the Maildirs that take no mail now.
     pub(crate) fn unusable(&self) -> impl Iterator<Item = DestinationIndex> + use<> {
         let first = self.others.len() + 1;
-        first..first + self.unusable
+        (first..first + self.unusable).map(DestinationIndex)
+    }
+
+    /// The account's own Maildir.
+    pub(crate) fn own(&self) -> &Destination {
+        &self.own
     }
 
     /// Iterates over the open Maildirs, the account's own first.
@@ -127,30 +138,32 @@ impl Destinations {
         std::iter::once(&self.own).chain(&self.others)
     }
 
-    /// The Maildir at an index; the account's own if the index is that of a Maildir that takes no mail.
-    pub(crate) fn at(&self, place: DestinationIndex) -> &Destination {
-        place.checked_sub(1).and_then(|place| self.others.get(place)).unwrap_or(&self.own)
+    /// The open Maildir at an index. None if the index is that of a Maildir that takes no mail.
+    pub(crate) fn at(&self, DestinationIndex(place): DestinationIndex) -> Option<&Destination> {
+        self.all().nth(place)
     }
 
-    /// The numbers that the state has for these Maildirs.
-    pub(crate) fn numbers(&self, places: &DestinationIndexes) -> MaildirNumbers {
-        let number = |place: &DestinationIndex| self.at(*place).number;
-        MaildirNumbers { first: number(&places.first), also: places.also.iter().map(number).collect() }
+    /// The numbers that the state has for these Maildirs. None unless all are open.
+    pub(crate) fn numbers(&self, places: &DestinationIndexes) -> Option<MaildirNumbers> {
+        let number = |place: &DestinationIndex| Some(self.at(*place)?.number);
+        let also = places.also.iter().map(number).collect::<Option<_>>()?;
+        Some(MaildirNumbers { first: number(&places.first)?, also })
     }
 
-    /// The index of the Maildir with this number in the state.
-    pub(crate) fn place_numbered(&self, number: MaildirNumber) -> DestinationIndex {
-        self.all().position(|known| known.number == number).unwrap_or(OWN)
+    /// The open Maildir with this number in the state, and its index.
+    pub(crate) fn numbered(&self, number: MaildirNumber) -> Option<(DestinationIndex, &Destination)> {
+        let (place, known) = self.all().enumerate().find(|(_, known)| known.number == number)?;
+        Some((DestinationIndex(place), known))
     }
 
-    /// The index of the Maildir that this `tmp/` belongs to.
-    pub(crate) fn place_of_tmp(&self, tmp: &Path) -> DestinationIndex {
-        self.all().position(|known| known.maildir.tmp().path() == tmp).unwrap_or(OWN)
+    /// The index of the open Maildir that this `tmp/` belongs to.
+    pub(crate) fn place_of_tmp(&self, tmp: &Path) -> Option<DestinationIndex> {
+        self.all().position(|known| known.maildir.tmp().path() == tmp).map(DestinationIndex)
     }
 
-    /// The index of the Maildir that the configuration names by this path.
-    pub(crate) fn place_of(&self, configured: &Path) -> DestinationIndex {
-        self.by_path.get(configured).copied().unwrap_or(OWN)
+    /// The index of the Maildir that the configuration names by this path, whether or not it takes mail now.
+    pub(crate) fn place_of(&self, configured: &Path) -> Option<DestinationIndex> {
+        self.by_path.get(configured).copied()
     }
 }
 

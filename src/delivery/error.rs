@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::internal_error::WorkError;
+use crate::internal_error::{InternalCause, InternalError, WorkError};
 use crate::state::error::StateError;
 
 /// Why messages could not be made safe.
@@ -25,6 +25,11 @@ pub enum DeliveryError {
 }
 
 impl DeliveryError {
+    /// Returns the error for a state of affairs that should be impossible.
+    pub(super) fn contradiction(doing: &'static str, what: &'static str) -> Self {
+        Self::Work(WorkError::Internal(InternalError { doing, cause: InternalCause::Contradiction(what) }))
+    }
+
     /// Whether the error concerns this Maildir alone: neither other Maildirs nor the state.
     pub(super) fn is_about_one_maildir(&self) -> bool {
         match self {

@@ -39,14 +39,10 @@ pub trait Described: Send + 'static {
     fn comes_again(&self) -> bool;
 
     /// Whether a rule leaves it on the server, whatever the policy.
-    fn is_kept(&self) -> bool {
-        false
-    }
+    fn is_kept(&self) -> bool;
 
     /// The position among the messages that the session asked for, counted from 1; 0 where it does not matter.
-    fn place(&self) -> u64 {
-        0
-    }
+    fn place(&self) -> u64;
 }
 
 /// A message that has an entry in the state.

@@ -113,7 +113,7 @@ pub struct Published<T> {
 /// Disk errors. Then nothing is `Delivered`; the intents are durable, and the next poll's recovery finishes the
 /// deliveries.
 pub fn publish<T>(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded<T>>) -> io::Result<Published<T>> {
-    let mut published = publish_into(disk, &|_| maildir, &[], batch);
+    let mut published = publish_into(disk, &|_| Some(maildir), &[], batch);
     match published.failed.pop() {
         Some((_, error)) => Err(error),
         None => Ok(published),
@@ -124,7 +124,7 @@ pub fn publish<T>(disk: &dyn Disk, maildir: &Maildir, batch: Vec<Recorded<T>>) -
 /// recovery. Blocks.
 pub(crate) fn publish_into<'a, T>(
     disk: &dyn Disk,
-    maildir: &dyn Fn(MaildirNumber) -> &'a Maildir,
+    maildir: &dyn Fn(MaildirNumber) -> Option<&'a Maildir>,
     broken: &[MaildirNumber],
     batch: Vec<Recorded<T>>,
 ) -> Published<T> {
@@ -143,7 +143,7 @@ pub(crate) fn publish_into<'a, T>(
     let used: BTreeSet<MaildirNumber> = named.iter().flat_map(Recorded::maildirs).collect();
     let mut unsyncable = Vec::new();
     for number in used {
-        match disk.sync_open_dir(maildir(number).new_dir()) {
+        match known(maildir(number)).and_then(|maildir| disk.sync_open_dir(maildir.new_dir())) {
             Ok(DirSync::Synced) => {}
             Ok(DirSync::Unsupported) => unsyncable.push(number),
             Err(e) => failed.push((number, e)),
@@ -153,7 +153,7 @@ pub(crate) fn publish_into<'a, T>(
     named.retain(|recorded| !recorded.maildirs().any(|number| has(&failed, number)));
     let delivered = named.into_iter().map(|recorded| {
         let durable = !recorded.maildirs().any(|number| unsyncable.contains(&number));
-        let tmps = recorded.maildirs().map(|number| maildir(number).tmp().clone()).collect();
+        let tmps = recorded.maildirs().filter_map(maildir).map(|maildir| maildir.tmp().clone()).collect();
         Delivered { message: recorded.into_entered(), tmps, durable }
     });
     Published { delivered: delivered.collect(), vanished, synced, failed }
@@ -166,13 +166,19 @@ fn has(failed: &[(MaildirNumber, io::Error)], number: MaildirNumber) -> bool {
 /// Gives a message its name in each of its Maildirs.
 fn give_names<'a, T>(
     disk: &dyn Disk,
-    maildir: &dyn Fn(MaildirNumber) -> &'a Maildir,
+    maildir: &dyn Fn(MaildirNumber) -> Option<&'a Maildir>,
     recorded: &Recorded<T>,
 ) -> Result<(), (MaildirNumber, io::Error)> {
     recorded.maildirs().try_for_each(|number| {
-        let given = give_name(disk, maildir(number), recorded.tmp_name(), recorded.published_name());
+        let given = known(maildir(number))
+            .and_then(|maildir| give_name(disk, maildir, recorded.tmp_name(), recorded.published_name()));
         given.map_err(|e| (number, e))
     })
+}
+
+/// Without the Maildir nothing gets a name, and the message is not delivered.
+fn known(maildir: Option<&Maildir>) -> io::Result<&Maildir> {
+    maildir.ok_or_else(|| io::Error::other("its Maildir is none of those that the session delivers to"))
 }
 
 /// Gives a file in `tmp/` its name in `new/`: a second one, or its only one where the file system has no hard links.

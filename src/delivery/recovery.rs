@@ -19,6 +19,7 @@ use crate::maildir::names::{TmpName, instance_of, without_flags};
 use crate::maildir::{Maildir, os};
 use crate::state::entries::{Entry, Intent, KnownMaildir};
 use crate::state::error::StateError;
+use crate::state::opening_time::OpeningTime;
 use crate::state::proofs::IsPublished;
 use crate::state::store::Store;
 
@@ -385,17 +386,17 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Removes our files from `tmp/` that no intent names, if they are older than `opened`, in nanoseconds since 1970: a
-/// younger one may belong to a running process on a copy of this state.
+/// Removes our files from `tmp/` that no intent names, if they are older than the opening of the state: a younger one
+/// may belong to a running process on a copy of this state.
 fn remove_remains(
     disk: &dyn Disk,
     tmp: &Dir,
     names: impl Iterator<Item = OsString>,
-    opened: i64,
+    opened: OpeningTime,
 ) -> Result<usize, StateError> {
     let mut removed = 0;
     for name in names {
-        let is_old = |name: &OsStr| disk.status_in(tmp, name).map(|status| status.changed < opened);
+        let is_old = |name: &OsStr| disk.status_in(tmp, name).map(|status| opened.is_behind(&status));
         match is_old(&name).and_then(|old| if old { disk.remove_in(tmp, &name).map(|()| true) } else { Ok(false) }) {
             Ok(true) => removed += 1,
             Ok(false) => {}

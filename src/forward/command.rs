@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::arrived::Arrived;
 use super::error::{CommandFailure, ForwardError};
 use super::letter::{Letter, delivery_id, file};
 use super::pass::{Pass, words};
@@ -25,10 +26,10 @@ use crate::watch::blocking;
 /// How long a command may take for one message.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// The meaning of an exit status, by `sysexits.h` and the conventions of qmail's delivery programs.
+/// What follows if a command does not say that it has the message, by `sysexits.h` and the conventions of qmail's
+/// delivery programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    Delivered,
     Later,
     SetAside,
     /// The command itself is wrong, unless it fails like this for one message only.
@@ -37,8 +38,6 @@ enum Verdict {
 
 fn verdict(code: i32) -> Verdict {
     match code {
-        // 99: delivered, and no further delivery instructions are to be followed.
-        0 | 99 => Verdict::Delivered,
         // EX_DATAERR, EX_NOUSER, EX_NOHOST, EX_UNAVAILABLE, EX_PROTOCOL, EX_NOPERM; 100: a permanent error.
         65 | 67 | 68 | 69 | 76 | 77 | 100 => Verdict::SetAside,
         // EX_USAGE, EX_CONFIG; 126 and 127 are a shell's for a command that cannot be run or was not found.
@@ -71,6 +70,12 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
             }
             Err(e) => return Err(e),
         };
+        if let Some(arrived) = Arrived::by_exit_status(&letter, status) {
+            let arrived = pass.arrived(arrived);
+            pass.has_no_doubt();
+            pass.record(vec![arrived]).await?;
+            continue;
+        }
         let Some(code) = status.code() else {
             let how = format!("was ended by signal {}{said}", status.signal().unwrap_or_default());
             pass.later(message, failed(program, &how, CommandFailure::Passing))?;
@@ -78,11 +83,6 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
         };
         let how = format!("ended with status {code}{said}");
         match verdict(code) {
-            Verdict::Delivered => {
-                let arrived = pass.arrived(&letter, None);
-                pass.has_no_doubt();
-                pass.record(vec![arrived]).await?;
-            }
             Verdict::Later => pass.later(message, failed(program, &how, CommandFailure::Passing))?,
             Verdict::SetAside => pass.set_aside(message, &format!("{} {how}", name(program))).await?,
             Verdict::Broken => pass.doubts(message, failed(program, &how, CommandFailure::Lasting))?,
@@ -155,9 +155,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exit_status_says_delivered_later_never_or_mend_me() {
+    fn an_exit_status_says_later_never_or_mend_me() {
         let all = |codes: &[i32]| codes.iter().map(|code| verdict(*code)).collect::<Vec<_>>();
-        assert_eq!(all(&[0, 99]), [Verdict::Delivered; 2]);
         assert_eq!(all(&[65, 67, 68, 69, 76, 77, 100]), [Verdict::SetAside; 7]);
         assert_eq!(all(&[64, 78, 126, 127]), [Verdict::Broken; 4]);
         assert_eq!(all(&[1, 70, 71, 73, 74, 75, 111, 255]), [Verdict::Later; 8]);

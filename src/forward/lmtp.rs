@@ -10,6 +10,7 @@ use rustix::system::uname;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use super::arrived::{Arrived, FinalReply};
 use super::error::ForwardError;
 use super::letter::{Letter, delivery_id, file};
 use super::pass::{Pass, words};
@@ -261,9 +262,11 @@ impl Session {
         self.is_sending = true;
         let is_ahead = self.stream(&letter).await?;
         let said = self.reply_within(DOING, LONG_ANSWER).await?;
-        if said.is_done() && !is_ahead && self.is_the_last_answer().await {
+        let is_last = said.is_done() && !is_ahead && self.is_the_last_answer().await;
+        let reply = FinalReply { code: said.code, is_ahead, is_last };
+        if let Some(arrived) = Arrived::by_final_reply(&letter, reply) {
             self.has_taken = true;
-            let arrived = pass.arrived(&letter, None);
+            let arrived = pass.arrived(arrived);
             pass.has_no_doubt();
             return pass.record(vec![arrived]).await.map(|()| Outcome::DealtWith);
         }

@@ -5,6 +5,7 @@
 //! what was forwarded into the account's state ([`settlement`]). Only then may the message be deleted on the server and
 //! its file be removed.
 
+mod arrived;
 mod breaks;
 mod command;
 mod date;

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::arrived::Arrived;
 use super::doubt::Doubt;
 use super::error::ForwardError;
 use super::journal::{Arrival, ForwardJournal, Progress};
@@ -23,7 +24,7 @@ use crate::account::{Account, AccountName};
 use crate::message::Digest;
 use crate::process_context::ProcessContext;
 use crate::state::delivered::Delivery;
-use crate::state::record::{ForwardRecord, MailboxUid};
+use crate::state::record::ForwardRecord;
 use crate::text::{self, Count};
 use crate::watch::blocking;
 
@@ -336,21 +337,22 @@ impl Pass {
 
     /// Counts a message that has arrived. Returns the record of it, which the caller writes before or with the next
     /// one.
-    pub(super) fn arrived(&self, letter: &Letter, uid: Option<MailboxUid>) -> ForwardRecord {
-        self.live.arrived(&letter.spooled, self.context.clock.read().wall);
+    pub(super) fn arrived(&self, arrived: Arrived) -> ForwardRecord {
+        let message = arrived.message();
+        self.live.arrived(message, self.context.clock.read().wall);
         self.note_words(None);
         {
             let mut counts = self.counts();
             counts.forwarded += 1;
-            counts.octets += letter.spooled.size();
+            counts.octets += message.size();
             counts.refusals_in_a_row = 0;
         }
         let mut queue = self.queue();
         let mut turns = self.turns();
-        if turns.arrived(&letter.spooled.name) {
+        if turns.arrived(&message.name) {
             turns.sort(&mut queue);
         }
-        ForwardRecord::Arrived { name: letter.spooled.name.clone(), whole: Some(letter.whole), uid }
+        arrived.into_record()
     }
 
     /// Sets a message aside, because it was refused for good.

@@ -19,7 +19,40 @@ use crate::message::{Digest, Digests, WireSize};
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, ReportedSize, SessionSerial, UniqueId};
 use crate::state::entries::{Entry, Fingerprint, Origin, UidState};
-use crate::state::proofs::IsVerified;
+use crate::state::proofs::{IsFirstSeen, IsVerified};
+
+/// What is known of a message that was retrieved, besides its listing and its length. There is no default: who leaves
+/// one of these out would permit a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Circumstances {
+    /// Its size was asked for and did not come: like a message shorter than listed, it may be incomplete.
+    pub(crate) lacks_size: bool,
+    /// An incomplete message came under its unique-id before, or dots are missing from it. Without a size, receiving the
+    /// same bytes again then proves nothing.
+    pub(crate) may_be_part: bool,
+    /// The user says that the server's listed sizes are estimates. This is never concluded from counting: placeholders
+    /// sent in place of every message look like estimates, too.
+    pub(crate) sizes_are_estimates: bool,
+    /// It will be retrieved again because of its size.
+    pub(crate) comes_again: bool,
+    /// A rule leaves it on the server.
+    pub(crate) is_kept: bool,
+    /// Its position among the messages that the session asked for, counted from 1; 0 where it does not matter.
+    pub(crate) place: u64,
+}
+
+#[cfg(test)]
+impl Circumstances {
+    /// Nothing speaks against the message.
+    pub(crate) const GOOD: Self = Self {
+        lacks_size: false,
+        may_be_part: false,
+        sizes_are_estimates: false,
+        comes_again: false,
+        is_kept: false,
+        place: 0,
+    };
+}
 
 /// A message that was retrieved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,59 +78,12 @@ pub struct Arrival {
 
 impl Arrival {
     /// Creates the arrival of a message in this session, with its listing and the length that came.
-    pub(crate) fn of(session: SessionSerial, listed: Listed, came: Length) -> Self {
+    pub(crate) fn of(session: SessionSerial, listed: Listed, came: Length, circumstances: Circumstances) -> Self {
+        let Circumstances { lacks_size, may_be_part, sizes_are_estimates, comes_again, is_kept, place } = circumstances;
         let fit = Fit::of(&listed, came);
-        Self {
-            session,
-            listed,
-            fit,
-            is_unsized: false,
-            may_be_part: false,
-            sizes_are_estimates: false,
-            comes_again: false,
-            is_kept: false,
-            place: 0,
-        }
-    }
-
-    /// Marks a message whose size was asked for and did not come: like a message shorter than listed, it may be
-    /// incomplete.
-    #[must_use]
-    pub fn of_unknown_size(self) -> Self {
-        Self { is_unsized: true, ..self }
-    }
-
-    /// Notes whether an incomplete message came before or dots are missing. Without a size, receiving the same bytes
-    /// again then proves nothing.
-    #[must_use]
-    pub fn that_may_be_part(self, may_be_part: bool) -> Self {
-        let may_be_part = may_be_part && self.fit == Fit::Unsaid;
-        Self { may_be_part, is_unsized: self.is_unsized || may_be_part, ..self }
-    }
-
-    /// Notes whether the user says that the server's listed sizes are estimates. This is never concluded from counting:
-    /// placeholders sent in place of every message look like estimates, too.
-    #[must_use]
-    pub fn where_sizes_are_estimates(self, sizes_are_estimates: bool) -> Self {
-        Self { sizes_are_estimates, ..self }
-    }
-
-    /// Notes whether the message will be retrieved again because of its size.
-    #[must_use]
-    pub fn that_comes_again(self, comes_again: bool) -> Self {
-        Self { comes_again, ..self }
-    }
-
-    /// Notes whether a rule leaves it on the server.
-    #[must_use]
-    pub fn that_is_kept(self, is_kept: bool) -> Self {
-        Self { is_kept, ..self }
-    }
-
-    /// Sets its position among the messages that the session asked for, counted from 1.
-    #[must_use]
-    pub fn at_place(self, place: u64) -> Self {
-        Self { place, ..self }
+        let may_be_part = may_be_part && fit == Fit::Unsaid;
+        let is_unsized = lacks_size || may_be_part;
+        Self { session, listed, fit, is_unsized, may_be_part, sizes_are_estimates, comes_again, is_kept, place }
     }
 
     /// Whether a message listed like this would be too short if it came in this size.
@@ -341,6 +327,32 @@ impl IsVerified for Verified {
 
     fn new_header(&self) -> Option<Digest> {
         self.new_header
+    }
+}
+
+/// The header of a message that was known by its unique-id alone, as it was seen in this session. Made only by looking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstHeader {
+    entry: EntryId,
+    header: Digest,
+}
+
+impl FirstHeader {
+    /// Takes what was seen of the message that is listed for this entry. None if more of it is remembered, which a
+    /// header does not replace.
+    pub(super) fn seen(listed: &Listed, entry: &Entry, seen: &Seen) -> Option<Self> {
+        let header = seen.get(&listed.number).filter(|_| entry.fingerprint.is_unknown())?;
+        Some(Self { entry: entry.id, header: *header })
+    }
+}
+
+impl IsFirstSeen for FirstHeader {
+    fn entry(&self) -> EntryId {
+        self.entry
+    }
+
+    fn header(&self) -> Digest {
+        self.header
     }
 }
 

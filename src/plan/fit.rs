@@ -84,7 +84,7 @@ pub enum Fit {
 
 impl Fit {
     /// Compares a message with its listing.
-    pub(super) fn of(listed: &Listed, came: Length) -> Self {
+    pub(crate) fn of(listed: &Listed, came: Length) -> Self {
         let Some(size) = listed.reported_size else { return Self::Unsaid };
         let octets = came.octets.get();
         match size.get() {

@@ -27,8 +27,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
-pub use evidence::{Arrival, Remembered, Removable, next_due};
-pub(crate) use evidence::{Verified, is_due};
+pub use evidence::{Arrival, FirstHeader, Remembered, Removable, next_due};
+pub(crate) use evidence::{Circumstances, Verified, is_due};
 pub use fit::{Fit, Length};
 pub(crate) use fit::{as_reported, has_size, is_size};
 pub use isolation::IsolatedMessages;

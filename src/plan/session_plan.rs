@@ -5,9 +5,8 @@ use std::num::NonZeroU32;
 use super::matching::Matching;
 use super::skipping::Verdict;
 use super::turns::{Turn, tries};
-use super::{Policy, Removable, Seen};
+use super::{FirstHeader, Policy, Removable, Seen};
 use crate::ids::EntryId;
-use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{ReportedSize, UniqueId};
 use crate::state::entries::{Entry, ListedAs, UidState};
@@ -66,7 +65,7 @@ pub struct Plan {
     /// Entries imported from another program that spells unique-ids differently, with the server's spelling.
     pub respelt: Vec<(EntryId, UniqueId)>,
     /// Entries known by their unique-ids alone until now, with the digests of their headers.
-    pub fingerprinted: Vec<(EntryId, Digest)>,
+    pub fingerprinted: Vec<FirstHeader>,
     /// Entries that messages to retrieve under unknown unique-ids may turn out to be by their bytes, in order.
     pub vanished: Vec<EntryId>,
     /// Whether the server's unique-ids may last for a session only: another listing would tell.
@@ -155,8 +154,8 @@ impl Plan {
         {
             self.resized.push((entry.id, size));
         }
+        self.fingerprinted.extend(FirstHeader::seen(listed, entry, seen));
         if entry.fingerprint.is_unknown() {
-            self.fingerprinted.extend(seen.get(&listed.number).map(|header| (entry.id, *header)));
             self.respelt.extend(
                 listed.unique_id.clone().filter(|id| entry.unique_id.as_ref() != Some(id)).map(|id| (entry.id, id)),
             );

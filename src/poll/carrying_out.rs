@@ -101,15 +101,15 @@ impl Poll {
         let all_came = came && is_about_all;
         let known = state.read()?.state();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
-        let Deletions { marked, numbers, .. } = deletions;
-        Ok((Work { retrieved, marked, numbers, forget: plan.forget }, ended))
+        let Deletions { marked, .. } = deletions;
+        Ok((Work { retrieved, marked, forget: plan.forget }, ended))
     }
 
     /// Sends the remaining DELEs. If a stop is requested meanwhile, those in flight are awaited for up to [`DRAIN`].
     async fn finish_deletions(&self, deletions: &mut Deletions, client: &mut Client) -> Result<(), PollError> {
         tokio::select! {
             biased;
-            finished = deletions.finish(client) => return Ok(finished?),
+            finished = deletions.finish(client) => return finished,
             () = self.stop.cancelled() => {}
         }
         deletions.cancel();
@@ -139,7 +139,7 @@ impl Poll {
             store.record_skipped(skipped, account.routing.digest(), no_longer_skipped)?;
             store.record_renamed(renamed)?;
             store.record_renamed(respelt)?;
-            store.record_fingerprinted(fingerprinted)?;
+            store.record_first_seen(&fingerprinted)?;
             store.record_present(present)?;
             store.record_absent(absent)?;
             store.record_resized(resized)?;

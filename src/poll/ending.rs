@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::Poll;
+use super::deletions::Marked;
 use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
 use super::retrieval::{Explained, LackOfSpace, NAMED, OtherSize, Retrieved};
@@ -12,7 +13,7 @@ use crate::client::Message;
 use crate::ids::EntryId;
 use crate::message::WireSize;
 use crate::plan::Verified;
-use crate::pop3::{Listed, MessageNumber, ReportedSize};
+use crate::pop3::{Listed, ReportedSize};
 use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
@@ -22,10 +23,8 @@ use crate::state::store::Store;
 pub(super) struct Work {
     /// What was retrieved.
     pub(super) retrieved: Retrieved,
-    /// Entries whose messages are marked as deleted.
-    pub(super) marked: Vec<EntryId>,
-    /// The message numbers of those in `marked`.
-    pub(super) numbers: Vec<MessageNumber>,
+    /// The messages that are marked as deleted.
+    pub(super) marked: Vec<Marked>,
     /// Entries that need not be remembered any more.
     pub(super) forget: Vec<EntryId>,
 }
@@ -97,7 +96,7 @@ impl Poll {
         work: Work,
         removes: bool,
     ) -> Result<bool, PollError> {
-        let Work { retrieved, marked, numbers, forget } = work;
+        let Work { retrieved, marked, forget } = work;
         let refused = retrieved.refused.alone();
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused + retrieved.refused.not_given() {
@@ -111,8 +110,8 @@ impl Poll {
         let quits = is_whole || !removes;
         let marked = if quits { marked } else { Vec::new() };
         let comparison = Comparison::of(&retrieved, &of_other_size, state.read()?.state());
-        let promised = marked.clone();
-        let may_go: HashSet<EntryId> = marked.iter().copied().collect();
+        let promised: Vec<EntryId> = marked.iter().map(|one| one.entry).collect();
+        let may_go: HashSet<EntryId> = promised.iter().copied().collect();
         self.certain.retain(|id| !may_go.contains(id));
         let absent: Vec<EntryId> = retrieved.absent.clone();
         let renamed = retrieved.renamed.clone();
@@ -130,7 +129,7 @@ impl Poll {
             shown.show(*messages);
         }
         let removed = if acknowledged { marked } else { Vec::new() };
-        let numbers = if acknowledged { numbers } else { Vec::new() };
+        let (numbers, removed): (Vec<_>, Vec<_>) = removed.iter().map(|one| (one.number, one.entry)).unzip();
         self.isolated.removed(&numbers);
         retrieved.within_limits.iter().for_each(|listed| self.beyond_limits.forget(listed));
         self.beyond_limits.removed(&numbers);

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::error::PollError;
 use crate::delivery::destination::{DestinationIndex, DestinationIndexes, Destinations, OWN};
 use crate::disk::Dir;
 use crate::disk::free_space::is_full;
@@ -70,7 +71,10 @@ impl Incoming {
         may_be_set_aside: bool,
     ) -> Result<(), NotWritten> {
         match self.staging.flush(kept) {
-            Err(e) if destinations.place_of_tmp(&e.dir) != OWN && !(may_be_set_aside && is_full(&e.source)) => {
+            Err(e)
+                if destinations.place_of_tmp(&e.dir).is_some_and(|place| place != OWN)
+                    && !(may_be_set_aside && is_full(&e.source)) =>
+            {
                 self.not_written = Some(e);
                 self.staging.discard();
                 self.staging.flush(0)
@@ -81,17 +85,20 @@ impl Incoming {
 
     /// Decides where it goes once its header is complete, at the latest at the end of the message (`ended`). Returns the
     /// `tmp/` that it goes to, if that was decided now.
+    ///
+    /// # Errors
+    /// If it would go to a Maildir that is none of those of the session.
     pub(super) fn route<'a>(
         &mut self,
         routing: &Routing,
         destinations: &'a Destinations,
         ended: bool,
-    ) -> Option<&'a Dir> {
-        let end = self.end.as_mut()?;
+    ) -> Result<Option<&'a Dir>, PollError> {
+        let Some(end) = self.end.as_mut() else { return Ok(None) };
         let beginning = self.staging.beginning();
         let length = end.find(beginning).or(ended.then_some(beginning.len()));
         if length.is_none() && beginning.len() <= HEADER_MOST {
-            return None;
+            return Ok(None);
         }
         let header = length.filter(|length| *length <= HEADER_MOST).and_then(|length| beginning.get(..length));
         self.has_long_header = header.is_none();
@@ -102,27 +109,32 @@ impl Incoming {
             (route, _) => route,
         };
         self.end = None;
-        self.to = places(&route, destinations);
+        self.to = places(&route, destinations).ok_or_else(no_such_maildir)?;
         if destinations.unusable().any(|closed| self.to.iter().any(|place| place == closed)) {
             self.staging.discard();
-            return None;
+            return Ok(None);
         }
-        let also = self.to.also.iter().map(|place| destinations.at(*place).maildir.tmp());
-        let tmp = destinations.at(self.to.first).maildir.tmp();
-        self.staging.direct_to(tmp, also);
-        Some(tmp)
+        let tmp_at = |place| destinations.at(place).map(|to| to.maildir.tmp()).ok_or_else(no_such_maildir);
+        let also = self.to.also.iter().copied().map(tmp_at).collect::<Result<Vec<_>, _>>()?;
+        let tmp = tmp_at(self.to.first)?;
+        self.staging.direct_to(tmp, also.into_iter());
+        Ok(Some(tmp))
     }
 }
 
-/// Returns the places to which a route leads, each once.
-fn places(route: &Route<'_>, destinations: &Destinations) -> DestinationIndexes {
+fn no_such_maildir() -> PollError {
+    PollError::contradiction("route a message", "its Maildir is none of those that the session delivers to")
+}
+
+/// Returns the places to which a route leads, each once. None if one of them is unknown.
+fn places(route: &Route<'_>, destinations: &Destinations) -> Option<DestinationIndexes> {
     let several = match route {
-        Route::Own | Route::Skip => return DestinationIndexes::one(OWN),
-        Route::Other(path) => return DestinationIndexes::one(destinations.place_of(path)),
+        Route::Own | Route::Skip => return Some(DestinationIndexes::one(OWN)),
+        Route::Other(path) => return destinations.place_of(path).map(DestinationIndexes::one),
         Route::Several(several) => several,
     };
-    let place = |maildir: &Option<&Path>| maildir.map_or(OWN, |path| destinations.place_of(path));
-    let mut all: BTreeSet<DestinationIndex> = several.iter().map(place).collect();
-    let first = all.pop_first().unwrap_or(OWN);
-    DestinationIndexes { first, also: all.into_iter().collect() }
+    let place = |maildir: &Option<&Path>| maildir.map_or(Some(OWN), |path| destinations.place_of(path));
+    let mut all: BTreeSet<DestinationIndex> = several.iter().map(place).collect::<Option<_>>()?;
+    let first = all.pop_first()?;
+    Some(DestinationIndexes { first, also: all.into_iter().collect() })
 }

@@ -13,7 +13,6 @@ use super::session::{Broken, Ended};
 use crate::account::RemovalPolicy;
 use crate::client::ClientError;
 use crate::ids::EntryId;
-use crate::message::Digest;
 use crate::plan::Pass;
 use crate::plan::maildrop::{Listed, Sizes};
 use crate::provider::Provider;
@@ -329,13 +328,11 @@ pub(super) fn record_unproven(store: &mut Store, first: EntryId, recognised: &[E
     let is_delivered = |entry: &Entry| matches!(entry.origin, Origin::Delivered | Origin::Adopted);
     let is_ours = |entry: &&Entry| entry.id >= first && is_delivered(entry);
     let unproven = store.state().entries().filter(|entry| is_ours(entry) || recognised.contains(&entry.id));
-    let (ids, headers): (Vec<EntryId>, Vec<Option<Digest>>) =
-        unproven.map(|entry| (entry.id, entry.fingerprint.header)).unzip();
+    let ids: Vec<EntryId> = unproven.map(|entry| entry.id).collect();
     if ids.is_empty() {
         return store.record_unshown_doubted();
     }
-    let headers = ids.iter().zip(headers).filter_map(|(id, header)| Some((*id, header?.weakened()))).collect();
-    store.record_fingerprinted(headers)?;
+    store.weaken_headers(&ids)?;
     store.record_absent(ids)?;
     store.record_unshown_doubted()?;
     store.settle()

@@ -14,7 +14,7 @@ use crate::client::in_step::InStep;
 use crate::client::listing::sizes_of;
 use crate::client::{Client, ClientError};
 use crate::delivery::DeliveryError;
-use crate::delivery::destination::{Destinations, OWN, sync_directories};
+use crate::delivery::destination::{Destinations, sync_directories};
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
 use crate::disk::promised_space::{PromisedSpace, SpaceShare};
 use crate::disk::{DirSync, Disk};
@@ -184,7 +184,7 @@ fn most_free_space(
     destinations: &Destinations,
 ) -> Result<(SpaceShare, FreeSpaces), InsufficientSpace> {
     let mut most = FreeSpaces { now: 0, empty: 0, available: 0, reserve: 0 };
-    let mut tmp = destinations.at(OWN).maildir.tmp();
+    let mut tmp = destinations.own().maildir.tmp();
     for destination in destinations.all() {
         let here = free_spaces(disk, destination.maildir.tmp())?;
         let empty = most.empty.max(here.empty);

@@ -116,10 +116,10 @@ impl Retrieval {
     }
 
     /// Whether an expected size of a message did not come.
-    pub(super) fn lacks_size(&self, arrival: &Arrival) -> bool {
+    pub(super) fn lacks_size(&self, listed: &Listed, fit: Fit) -> bool {
         // STAT reported the sum of the sizes, so a missing size or 0 is none.
-        let put_off = self.sizes_put_off && arrival.listed().reported_size.is_none_or(ReportedSize::is_zero);
-        put_off || (self.gives_sizes && arrival.fit() == Fit::Unsaid)
+        let put_off = self.sizes_put_off && listed.reported_size.is_none_or(ReportedSize::is_zero);
+        put_off || (self.gives_sizes && fit == Fit::Unsaid)
     }
 
     /// Whether a message came under this unique-id in another size than listed.
@@ -286,9 +286,9 @@ pub(super) struct OtherSize {
 impl OtherSizes {
     /// Whether a message is to be retrieved again because of its size. This is recorded with its delivery, since
     /// nothing else would bring the message again if mail stays on the server.
-    pub(super) fn wants_again(&self, arrival: &Arrival, retrieval: &Retrieval) -> bool {
+    pub(super) fn wants_again(&self, fit: Fit, retrieval: &Retrieval) -> bool {
         let is_explained = retrieval.explained != Explained::None || self.look_like_estimates(retrieval.exact_before);
-        match arrival.fit() {
+        match fit {
             Fit::Exact | Fit::Unsaid => false,
             Fit::Longer | Fit::Shorter => !is_explained,
             Fit::FarShorter => true,

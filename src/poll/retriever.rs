@@ -23,7 +23,7 @@ use crate::client::error::TooLong;
 use crate::client::listing::size_of;
 use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
-use crate::delivery::destination::{Destination, OWN};
+use crate::delivery::destination::Destination;
 use crate::delivery::publish::Delivered;
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces, is_full};
 use crate::disk::promised_space::Promise;
@@ -32,7 +32,7 @@ use crate::ids::EntryId;
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::message::StoredSize;
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Length, Removable, Verified, has_size, is_due};
+use crate::plan::{Arrival, Circumstances, Fit, Length, Removable, Verified, has_size, is_due};
 use crate::pop3::{Command, CommandKind, Event, MessageNumber, ReportedSize, Response, Status, UniqueId};
 use crate::watch;
 
@@ -325,8 +325,10 @@ impl<'a> Retriever<'a> {
             self.hand_over(requested, incoming, received_messages, held).await?;
         }
         match event {
-            Event::Response { to: CommandKind::Retr(_), response } if response.status == Status::Ok => self.begin(),
-            Event::Response { to: CommandKind::Retr(_), response } => self.refused(&response),
+            Event::Response { to: CommandKind::Retr(number), response } if response.status == Status::Ok => {
+                self.begin(number)?;
+            }
+            Event::Response { to: CommandKind::Retr(number), response } => self.refused(number, &response)?,
             Event::Response { to: CommandKind::List(Some(_)), .. } => {}
             Event::Response { to: CommandKind::Stat | CommandKind::Uidl(_) | CommandKind::Noop, .. } => {
                 self.in_step = self.client.outstanding() == 0;
@@ -343,7 +345,7 @@ impl<'a> Retriever<'a> {
                 self.arrived(range.len());
                 if let Some(incoming) = &mut self.incoming {
                     incoming.take(self.client.bytes(range));
-                    let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, false);
+                    let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, false)?;
                     if let Some((tmp, front)) = tmp.zip(self.under_way.front_mut()) {
                         self.context.promised_space.direct(&mut front.promise, tmp);
                     }
@@ -356,18 +358,21 @@ impl<'a> Retriever<'a> {
                     }
                 }
             }
-            Event::End { .. } => self.end_of_message(received_messages, held).await?,
+            Event::End { to: CommandKind::Retr(number) } => {
+                self.end_of_message(number, received_messages, held).await?;
+            }
             _ => return Err(ClientError::Closed.into()),
         }
         Ok(())
     }
 
-    /// Notes that the server refused the oldest message in flight.
-    fn refused(&mut self, response: &Response) {
-        let Some(Requested { listed, .. }) = self.completed(StoredSize::default(), 0) else { return };
+    /// Notes that the server refused this message, the oldest in flight.
+    fn refused(&mut self, number: MessageNumber, response: &Response) -> Result<(), PollError> {
+        let Requested { listed, .. } = self.completed(number, StoredSize::default(), 0)?;
         if self.done.refused.refused(listed, response, |listed, response| tell_refused(self.events, listed, response)) {
             self.newest_first();
         }
+        Ok(())
     }
 
     /// Counts octets of a message that came.
@@ -391,22 +396,24 @@ impl<'a> Retriever<'a> {
 
     async fn end_of_message(
         &mut self,
+        number: MessageNumber,
         received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
         held: &Arc<Semaphore>,
     ) -> Result<(), PollError> {
         let no_such = || PollError::contradiction("end a message", "none was coming in");
+        oldest(&self.under_way, number)?;
         self.tell_octets();
         if self.incoming.as_ref().is_some_and(Incoming::is_where_room_is_scarce) {
             self.flush().await?;
         }
         let mut incoming = self.incoming.take().ok_or_else(no_such)?;
-        let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true);
+        let tmp = incoming.route(&self.retrieval.routing, &self.retrieval.destinations, true)?;
         if let Some((tmp, front)) = tmp.zip(self.under_way.front_mut()) {
             self.context.promised_space.direct(&mut front.promise, tmp);
         }
         incoming.taken_dots = self.client.taken_dots();
         let (size, unwritten) = (incoming.staging.size(), incoming.staging.unwritten());
-        let requested = self.completed(size, unwritten).ok_or_else(no_such)?;
+        let requested = self.completed(number, size, unwritten)?;
         let listed = &requested.listed;
         self.events.tell(&PollEvent::MessageReceived { listed, octets: incoming.staging.octets() });
         if self.retrieval.beyond_limits.has(listed) {
@@ -473,22 +480,22 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
-    fn begin(&mut self) {
-        let front = self.under_way.front();
-        if let Some(Requested { listed, .. }) = front {
-            self.events.tell(&PollEvent::MessageBegun(listed));
-        }
-        let unique_id = front.and_then(|one| one.listed.unique_id.as_ref());
+    /// Begins to receive this message, the oldest in flight.
+    fn begin(&mut self, number: MessageNumber) -> Result<(), PollError> {
+        let Requested { listed, promise } = oldest(&self.under_way, number)?;
+        self.events.tell(&PollEvent::MessageBegun(listed));
+        let unique_id = listed.unique_id.as_ref();
         let time = self.retrieval.name_times.next(self.context.clock.since_1970());
         let name = self.context.names.next(time, self.retrieval.instance, unique_id);
-        let tmp = self.retrieval.destinations.at(OWN).maildir.tmp();
+        let tmp = self.retrieval.destinations.own().maildir.tmp();
         let staging = Staging::new(Arc::clone(&self.context.disk), tmp, name).with_mode(self.retrieval.maildir_mode);
         self.incoming = Some(Incoming::new(staging, &self.retrieval.routing));
-        let reported_size = front.and_then(|one| one.listed.reported_size);
-        let free_space = front.map_or(0, |one| self.retrieval.space.free_for(&one.promise));
+        let free_space = self.retrieval.space.free_for(promise);
         // A message requested before its size was known may be listed with more than the free space.
-        let reported_size = reported_size.filter(|size| self.retrieval.beside.is_none() || size.get() <= free_space);
+        let reported_size =
+            listed.reported_size.filter(|size| self.retrieval.beside.is_none() || size.get() <= free_space);
         self.ceiling = Some(Ceiling::of(reported_size, self.retrieval.max_message_size, free_space));
+        Ok(())
     }
 
     /// Returns the error for a message that exceeds its ceiling. It ends the session: nobody knows how much more would
@@ -535,7 +542,8 @@ impl<'a> Retriever<'a> {
         let (size, bytes) = (incoming.staging.size(), incoming.staging.unwritten());
         let destinations = Arc::clone(&self.retrieval.destinations);
         let kept = self.under_way.front_mut().map_or(0, |one| one.promise.begin_to_write(bytes, size.get()));
-        let promised_on = destinations.at(incoming.to.first).maildir.tmp().id().device;
+        // None if it goes to a Maildir that takes no mail: then nothing is written.
+        let promised_on = destinations.at(incoming.to.first).map(|to| to.maildir.tmp().id().device);
         let is_within_listing = self.ceiling.is_none_or(|ceiling| !ceiling.is_beyond_listing(size));
         let may_be_set_aside = self.retrieval.may_set_aside && is_within_listing;
         let flush = move || incoming.flush(&destinations, kept, may_be_set_aside).map(|()| incoming);
@@ -547,9 +555,13 @@ impl<'a> Retriever<'a> {
                 return Err(match self.ceiling.filter(is_to_blame) {
                     Some(ceiling) => self.too_long(size, ceiling.by_free_space(size)),
                     None if is_full(&source) => {
-                        let full =
-                            self.retrieval.destinations.at(self.retrieval.destinations.place_of_tmp(&dir)).clone();
-                        let is_promised_there = full.maildir.tmp().id().device == promised_on;
+                        let destinations = &self.retrieval.destinations;
+                        let full = destinations.place_of_tmp(&dir).and_then(|place| destinations.at(place));
+                        let full = full.cloned().ok_or_else(|| {
+                            let what = "its Maildir is none of those that the session delivers to";
+                            PollError::contradiction("write a message", what)
+                        })?;
+                        let is_promised_there = Some(full.maildir.tmp().id().device) == promised_on;
                         self.has_no_room(&full, &source, if is_promised_there { kept } else { 0 }).await?
                     }
                     None => PollError::Maildir { doing: "write a message to", path: dir, source },
@@ -584,19 +596,23 @@ impl<'a> Retriever<'a> {
         let octets = staging.octets();
         let came_before = self.retrieval.came_in_another_size(&listed);
         let may_be_part = length.lacks_dots() || came_before;
-        let arrival = Arrival::of(self.client.serial(), listed, length).at_place(self.answered);
-        let arrival = arrival.where_sizes_are_estimates(self.retrieval.sizes_are_estimates);
-        let comes_again = self.done.other_sizes.wants_again(&arrival, &self.retrieval);
-        let arrival = arrival.that_comes_again(comes_again);
-        let arrival = arrival.that_may_be_part(may_be_part).that_is_kept(would_be_skipped);
-        let is_unsized = self.retrieval.lacks_size(&arrival);
-        let received = staging.finish(if is_unsized { arrival.of_unknown_size() } else { arrival });
+        let fit = Fit::of(&listed, length);
+        let lacks_size = self.retrieval.lacks_size(&listed, fit);
+        let circumstances = Circumstances {
+            lacks_size,
+            may_be_part,
+            sizes_are_estimates: self.retrieval.sizes_are_estimates,
+            comes_again: self.done.other_sizes.wants_again(fit, &self.retrieval),
+            is_kept: would_be_skipped,
+            place: self.answered,
+        };
+        let received = staging.finish(Arrival::of(self.client.serial(), listed, length, circumstances));
         let known = self.remembered(&received);
         self.done.other_sizes.came(received.payload(), octets, known, came_before);
         if known.is_some() {
             return Ok(());
         }
-        self.done.any_may_be_part |= is_unsized || may_be_part;
+        self.done.any_may_be_part |= lacks_size || may_be_part;
         self.done.not_skipped += u64::from(would_be_skipped);
         self.done.long_headers += u64::from(has_long_header);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
@@ -645,16 +661,26 @@ impl<'a> Retriever<'a> {
         Some((entry.id, is_due(&entry, self.retrieval.removal, self.retrieval.now)))
     }
 
-    /// Takes out the oldest message in flight, which is complete with this many bytes, some of them not written yet, or
-    /// refused. From now on it takes the space that it needs, not what it was listed with.
-    fn completed(&mut self, bytes: StoredSize, unwritten: u64) -> Option<Requested> {
-        let mut requested = self.under_way.pop_front()?;
+    /// Takes out this message, the oldest in flight, which is complete with this many bytes, some of them not written
+    /// yet, or refused. From now on it takes the space that it needs, not what it was listed with.
+    fn completed(&mut self, number: MessageNumber, bytes: StoredSize, unwritten: u64) -> Result<Requested, PollError> {
+        oldest(&self.under_way, number)?;
+        let mut requested = self.under_way.pop_front().ok_or_else(not_under_way)?;
         self.answered += 1;
         self.has_looked = false;
         self.window.completed(self.retrieval.size(&requested.listed));
         requested.promise.complete(bytes.get(), unwritten);
-        Some(requested)
+        Ok(requested)
     }
+}
+
+/// Returns the oldest message in flight, if it is the one that the server's answer is about.
+fn oldest(under_way: &VecDeque<Requested>, number: MessageNumber) -> Result<&Requested, PollError> {
+    under_way.front().filter(|oldest| oldest.listed.number == number).ok_or_else(not_under_way)
+}
+
+fn not_under_way() -> PollError {
+    PollError::contradiction("take the answer to RETR", "it is about another message than the oldest one requested")
 }
 
 async fn free_space_in(disk: Arc<dyn Disk>, dir: Dir) -> Result<FreeSpaces, PollError> {
@@ -666,4 +692,27 @@ fn tell_refused(events: &Emitter, listed: &Listed, response: &Response) {
     let saying = crate::text::saying(response.words());
     let why = format_args!("the server refuses it{saying}");
     events.tell(&PollEvent::MessageRefused { listed, why });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+    use crate::disk::promised_space::PromisedSpace;
+
+    #[test]
+    fn an_answer_is_about_the_oldest_message_requested_or_ends_the_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = PromisedSpace::default().share(&RealDisk.open_dir(dir.path()).unwrap(), 1000);
+        let number = |n| MessageNumber::new(n).unwrap();
+        let requested = |n| Requested {
+            listed: Listed { number: number(n), unique_id: None, reported_size: None },
+            promise: space.promise(10).unwrap(),
+        };
+        let under_way = VecDeque::from([requested(7), requested(3)]);
+        assert_eq!(oldest(&under_way, number(7)).unwrap().listed.number, number(7));
+        for (under_way, n) in [(&under_way, 3), (&under_way, 8), (&VecDeque::new(), 7)] {
+            assert!(matches!(oldest(under_way, number(n)), Err(PollError::InternalError(_))), "{n}");
+        }
+    }
 }

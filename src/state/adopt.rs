@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::entries::{Entry, Fingerprint, Origin};
 use super::error::StateError;
 use super::journal::Durability;
+use super::proofs::IsFirstSeen;
 use super::record::Record;
 use super::store::Store;
 use crate::disk::{DirSync, Disk};
@@ -106,12 +107,27 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub(crate) fn record_fingerprinted(&mut self, headers: Vec<(EntryId, Digest)>) -> Result<(), StateError> {
+    pub(crate) fn record_first_seen<P: IsFirstSeen>(&mut self, seen: &[P]) -> Result<(), StateError> {
+        self.record_headers(seen.iter().map(|one| (one.entry(), one.header())).collect())
+    }
+
+    pub(super) fn record_headers(&mut self, headers: Vec<(EntryId, Digest)>) -> Result<(), StateError> {
         if headers.is_empty() {
             return Ok(());
         }
         let record = |(id, header)| Record::Fingerprinted { id, header };
         self.append(headers.into_iter().map(record).collect(), Durability::Later)
+    }
+
+    /// Marks the remembered headers of these entries as weak, so that no header shows their messages any more. This only
+    /// takes evidence away, and needs none.
+    ///
+    /// # Errors
+    /// Disk errors.
+    pub(crate) fn weaken_headers(&mut self, ids: &[EntryId]) -> Result<(), StateError> {
+        let weakened = |id: &EntryId| Some((*id, self.state().entry(*id)?.fingerprint.header?.weakened()));
+        let headers = ids.iter().filter_map(weakened).collect();
+        self.record_headers(headers)
     }
 
     /// Copies the state durably into a file beside it, before a person changes it. None if there is no state yet.

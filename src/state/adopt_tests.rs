@@ -34,11 +34,27 @@ fn a_header_that_was_seen_is_remembered_and_another_spelling_is_no_doubt() {
     store.record_renamed(vec![(id, slashed.clone())]).unwrap();
     let mut digester = HeaderDigester::default();
     digester.update(b"Message-ID: <a>\n\n");
-    store.record_fingerprinted(vec![(id, digester.finish())]).unwrap();
+    store.record_headers(vec![(id, digester.finish())]).unwrap();
     store.settle().unwrap();
     drop(store);
     let store = bench.open().unwrap();
     let entry = store.state().with_unique_id(&slashed).next().unwrap();
     assert!(!entry.doubt && entry.fingerprint.header.is_some_and(Digest::is_strong));
     assert!(store.state().spelt_by_getmail(&UniqueId::new(b"x/y/").unwrap()).is_none());
+}
+
+#[test]
+fn a_header_that_was_weakened_shows_nothing_and_only_the_named_ones_are() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    store.record_known(vec![known("a"), known("b"), known("c")]).unwrap();
+    let ids: Vec<EntryId> = store.state().entries().map(|entry| entry.id).collect();
+    let mut digester = HeaderDigester::default();
+    digester.update(b"Message-ID: <a>\n\n");
+    let header = digester.finish();
+    store.record_headers(vec![(ids[0], header), (ids[1], header)]).unwrap();
+    store.weaken_headers(&[ids[2], ids[1], EntryId::new(99)]).unwrap();
+    let headers: Vec<_> = store.state().entries().map(|entry| entry.fingerprint.header).collect();
+    assert_eq!(headers, [Some(header), Some(header.weakened()), None]);
+    assert!(!header.weakened().is_strong());
 }

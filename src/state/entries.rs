@@ -263,7 +263,7 @@ impl UidState {
     }
 
     /// Reserves room for this many more messages.
-    pub fn reserve(&mut self, additional: usize) {
+    pub(crate) fn reserve(&mut self, additional: usize) {
         self.entries.reserve(additional);
         self.by_unique_id.reserve(additional, &self.entries);
     }
@@ -272,7 +272,7 @@ impl UidState {
     ///
     /// # Errors
     /// [`Inconsistent`] if it refers to something that does not exist, or creates something that does.
-    pub fn apply(&mut self, record: Record) -> Result<(), Inconsistent> {
+    pub(crate) fn apply(&mut self, record: Record) -> Result<(), Inconsistent> {
         match record {
             Record::Header(_) => return Err(Inconsistent("a second header")),
             Record::Forwarding(_) => return Err(Inconsistent("what belongs into the journal of a forwarder")),

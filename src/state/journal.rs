@@ -164,7 +164,7 @@ impl<'a> Commit<'a> {
 /// Reads an intact file line by line, so that it is never held whole. If it turns out not to be as its writer left it,
 /// [`parse`] has to judge it, and what was read so far is void.
 #[derive(Debug)]
-pub struct LineByLine {
+pub(crate) struct LineByLine {
     contents: Contents,
     /// The offset of the next line.
     at: u64,
@@ -177,14 +177,14 @@ pub struct LineByLine {
 impl LineByLine {
     /// Starts at the beginning of a file.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let contents = Contents { count: 0, valid: offset(MAGIC.len()), synced: 0, outdated: false };
         Self { contents, at: 0, hasher: crc32fast::Hasher::new(), records: 0 }
     }
 
     /// Takes the next line, without its line end. A record is passed on before it is known whether its batch is valid.
     /// None if the file is not intact, or if `take` returns None.
-    pub fn line(&mut self, line: &[u8], take: impl FnOnce(Record) -> Option<()>) -> Option<()> {
+    pub(crate) fn line(&mut self, line: &[u8], take: impl FnOnce(Record) -> Option<()>) -> Option<()> {
         let is_first = self.at == 0;
         self.at += offset(line.len()) + 1;
         if is_first {
@@ -213,7 +213,7 @@ impl LineByLine {
 
     /// Returns the contents of the file if it ends after the last line. None if it is not intact.
     #[must_use]
-    pub fn finish(self) -> Option<Contents> {
+    pub(crate) fn finish(self) -> Option<Contents> {
         (self.records == 0 && self.at > 0).then_some(self.contents)
     }
 }
@@ -259,6 +259,22 @@ fn offset(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
+/// Returns the bytes of a new file with these records.
+#[must_use]
+pub fn file_of(records: &[Record]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    encode(records, 0, &mut bytes);
+    bytes
+}
+
+/// Returns the bytes by which a new file grows if these records are appended.
+#[must_use]
+pub fn batch_of(records: &[Record]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(records, 0, &mut bytes);
+    bytes
+}
+
 /// Appends a batch of records and its commit record to `bytes`.
 fn encode(records: &[Record], synced: u64, bytes: &mut Vec<u8>) {
     let start = bytes.len();
@@ -282,7 +298,7 @@ fn commit(covered: &str, crc: u32) -> String {
 
 /// Whether an append must be durable when it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
+pub(crate) enum Durability {
     /// It is synced.
     Now,
     /// It becomes durable with the next append that is synced.
@@ -290,7 +306,7 @@ pub enum Durability {
 }
 
 /// A file open for appending.
-pub struct Journal {
+pub(crate) struct Journal {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     /// The directory of the file. None if the file is only looked at.
@@ -322,7 +338,7 @@ struct Open {
 }
 
 /// A journal's file, locked: while its lock is held, nobody else appends to it.
-pub struct LockedFile {
+pub(crate) struct LockedFile {
     open: Open,
     /// Its size in octets.
     size: u64,
@@ -331,7 +347,7 @@ pub struct LockedFile {
 impl LockedFile {
     /// Its size in octets when it was locked.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
@@ -339,7 +355,7 @@ impl LockedFile {
     ///
     /// # Errors
     /// Disk errors; `NotFound` if there is no such file.
-    pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Option<Self>> {
         loop {
             let mut file = disk.append(path)?;
             if !file.try_lock()? {
@@ -358,7 +374,7 @@ impl LockedFile {
 impl Journal {
     /// Opens the journal that `contents` were read from. Without `dir` and `file` it can only be looked at.
     #[must_use]
-    pub fn open(
+    pub(crate) fn open(
         disk: Arc<dyn Disk>,
         path: PathBuf,
         dir: Option<Dir>,
@@ -373,7 +389,7 @@ impl Journal {
 
     /// A journal whose file does not exist yet; [`Journal::rewrite`] creates it in `dir`.
     #[must_use]
-    pub fn absent(disk: Arc<dyn Disk>, path: PathBuf, dir: Option<Dir>) -> Self {
+    pub(crate) fn absent(disk: Arc<dyn Disk>, path: PathBuf, dir: Option<Dir>) -> Self {
         let (length, synced, records) = (0, 0, 0);
         let (file, outdated, unproven, unsynced, broken) = (None, false, false, false, false);
         Self { disk, path, dir, file, length, synced, records, outdated, unproven, unsynced, broken }
@@ -384,7 +400,7 @@ impl Journal {
     ///
     /// # Errors
     /// Disk errors; `AlreadyExists` if another process has created it.
-    pub fn make(
+    pub(crate) fn make(
         disk: &dyn Disk,
         path: &Path,
         dir: &Dir,
@@ -402,26 +418,26 @@ impl Journal {
 
     /// The path of the file.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether the file exists.
     #[must_use]
-    pub fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.length > 0
     }
 
     /// Whether the file must be rewritten before anything is appended: it does not exist, an earlier version wrote it,
     /// or it is [unproven](Journal::is_unproven).
     #[must_use]
-    pub fn needs_rewrite(&self) -> bool {
+    pub(crate) fn needs_rewrite(&self) -> bool {
         !self.exists() || self.outdated || self.unproven
     }
 
     /// Whether less than what was read may be on disk, because the last sync may have failed.
     #[must_use]
-    pub fn is_unproven(&self) -> bool {
+    pub(crate) fn is_unproven(&self) -> bool {
         self.unproven
     }
 
@@ -429,7 +445,7 @@ impl Journal {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn is_in_place(&self) -> io::Result<bool> {
+    pub(crate) fn is_in_place(&self) -> io::Result<bool> {
         let there = match self.disk.status(&self.path) {
             Ok(status) => Some(status.id),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
@@ -440,32 +456,32 @@ impl Journal {
 
     /// Whether everything appended here is durable.
     #[must_use]
-    pub fn is_synced(&self) -> bool {
+    pub(crate) fn is_synced(&self) -> bool {
         !self.unsynced
     }
 
     /// Whether the file is known to survive a power cut. A new file says so only with its next append: its writer may
     /// have been killed before the name was synced, or that sync may have failed.
     #[must_use]
-    pub fn is_durable(&self) -> bool {
+    pub(crate) fn is_durable(&self) -> bool {
         self.synced > 0
     }
 
     /// Whether a failed write or sync left it unknown what is in the file.
     #[must_use]
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
 
     /// The length of the valid batches in octets.
     #[must_use]
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
     /// The number of records in the file, dead ones included.
     #[must_use]
-    pub fn records(&self) -> usize {
+    pub(crate) fn records(&self) -> usize {
         self.records
     }
 
@@ -474,7 +490,7 @@ impl Journal {
     /// # Errors
     /// Disk errors. What was written of the batch is cut off again; if even that fails, or if a sync failed, every
     /// later call fails too.
-    pub fn append(&mut self, records: &[Record], durability: Durability) -> io::Result<()> {
+    pub(crate) fn append(&mut self, records: &[Record], durability: Durability) -> io::Result<()> {
         if self.broken {
             return Err(io::Error::other("an earlier write to this file failed"));
         }
@@ -500,7 +516,7 @@ impl Journal {
     ///
     /// # Errors
     /// Disk errors; every later call fails too.
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
         if self.unsynced {
             self.sync_file(self.length)?;
             self.unsynced = false;
@@ -512,7 +528,7 @@ impl Journal {
     ///
     /// # Errors
     /// Disk errors: then the mark is missing, and nothing else is lost.
-    pub fn mark_durable(&mut self) -> io::Result<()> {
+    pub(crate) fn mark_durable(&mut self) -> io::Result<()> {
         if self.unsynced || self.broken || self.unproven || self.synced != self.length {
             return Ok(());
         }
@@ -553,7 +569,7 @@ impl Journal {
     ///
     /// # Errors
     /// Disk errors. The old file is still there then, unless only the last sync failed.
-    pub fn rewrite(&mut self, records: impl IntoIterator<Item = Record>) -> io::Result<()> {
+    pub(crate) fn rewrite(&mut self, records: impl IntoIterator<Item = Record>) -> io::Result<()> {
         let (Some(dir), Some(name)) = (self.dir.clone(), self.path.file_name()) else {
             return Err(io::Error::other("it is not open for writing"));
         };

@@ -279,3 +279,16 @@ fn a_large_file_is_written_anew_in_pieces_and_is_one_batch() {
     assert_eq!((contents.valid, contents.count), (filled.length, filled.records));
     assert!(records.into_iter().eq(std::iter::once(header()).chain(ids())));
 }
+
+#[test]
+fn bytes_made_outside_are_those_that_a_journal_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.uids");
+    let mut journal = Journal::absent(Arc::new(RealDisk), path.clone(), Some(RealDisk.open_dir(dir.path()).unwrap()));
+    journal.rewrite([header()]).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), file_of(&[header()]));
+    let appended = [Record::Published(vec![EntryId::new(1)]), Record::Published(vec![EntryId::new(2)])];
+    let bytes = [file_of(&[header()]), batch_of(&appended)].concat();
+    let (contents, records) = parse(&bytes).unwrap();
+    assert_eq!((published(&records), contents.valid), (vec![1, 2], offset(bytes.len())));
+}

@@ -18,6 +18,7 @@ pub mod handle;
 pub mod hints;
 pub mod hold;
 pub mod journal;
+pub(crate) mod opening_time;
 pub mod orphans;
 pub mod ownership;
 pub(crate) mod proofs;
@@ -33,3 +34,5 @@ mod quarantines;
 mod reading;
 mod traces;
 mod unique_id_index;
+
+pub use reading::Unreadable;

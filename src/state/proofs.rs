@@ -34,3 +34,13 @@ pub(crate) trait IsVerified {
     /// The digest of its header, if another one is remembered, or none.
     fn new_header(&self) -> Option<Digest>;
 }
+
+/// Proves that the header of an entry's message was seen on the server, where none of it was ever seen before.
+/// Implemented only by the proof that the look in `plan` makes.
+pub(crate) trait IsFirstSeen {
+    /// The entry.
+    fn entry(&self) -> EntryId;
+
+    /// The digest of its header.
+    fn header(&self) -> Digest;
+}

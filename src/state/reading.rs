@@ -126,6 +126,23 @@ fn each_line(piece: &[u8], rest: &mut Vec<u8>, take: &mut impl FnMut(&[u8]) -> O
     Some(())
 }
 
+impl UidState {
+    /// Reads the bytes of a file as a whole, without a tail. None if there is no record.
+    ///
+    /// # Errors
+    /// If they are no file of ours, damaged, or contradict themselves.
+    pub fn read(bytes: &[u8]) -> Result<Option<Self>, Unreadable> {
+        Ok(read_whole(bytes)?.1.state)
+    }
+}
+
+fn read_whole(bytes: &[u8]) -> Result<(Contents, Reading), Unreadable> {
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let mut reading = Reading::default();
+    let contents = journal::parse(bytes, |record| reading.take(record, length))?;
+    Ok((contents, reading))
+}
+
 /// Reads a file as a whole: leaves out its tail, and locates damage.
 fn judge(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
     let bytes = match disk.read(path, MAX_FILE) {
@@ -133,22 +150,21 @@ fn judge(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StateError::io("read", path, e)),
     };
-    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let mut reading = Reading::default();
-    let contents = journal::parse(&bytes, |record| reading.take(record, length));
     let unreadable = |e| match e {
         Unreadable::Journal(bad) => StateError::journal(path, bad),
         Unreadable::Inconsistent(e) => StateError::inconsistent(path, e),
     };
-    let contents = contents.map_err(unreadable)?;
-    let Reading { state, settled } = reading;
+    let (contents, Reading { state, settled }) = read_whole(&bytes).map_err(unreadable)?;
     let state = state.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
     Ok(Some(Loaded { state, contents, settled }))
 }
 
 /// Why a file cannot be read.
-enum Unreadable {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is no file of ours, or damaged.
     Journal(BadJournal),
+    /// Its records contradict each other.
     Inconsistent(Inconsistent),
 }
 

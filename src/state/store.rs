@@ -15,6 +15,7 @@ use super::entries::{
 };
 use super::error::StateError;
 use super::journal::{Durability, Journal};
+use super::opening_time::OpeningTime;
 pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
 use super::proofs::{IsForwarded, IsPublished, IsVerified};
 use super::record::Record;
@@ -67,8 +68,8 @@ pub struct Store {
     finished: Finished,
     /// Deliveries not yet shown to be the messages that they were taken for.
     unshown: Unshown,
-    /// When the state was opened, in nanoseconds since 1970.
-    opened: i64,
+    /// When the state was opened.
+    opened: OpeningTime,
     /// Released when the store is dropped. None for a look without a lock.
     lock: Option<AccountLock>,
 }
@@ -147,9 +148,8 @@ impl Store {
         self.mark.trusted
     }
 
-    /// When the state was opened, in nanoseconds since 1970.
-    #[must_use]
-    pub fn opened(&self) -> i64 {
+    /// When the state was opened.
+    pub(crate) fn opened(&self) -> OpeningTime {
         self.opened
     }
 
@@ -440,7 +440,7 @@ impl Store {
         if !over.is_empty() {
             self.append(over, Durability::Later)?;
         }
-        self.record_fingerprinted(verified.iter().filter_map(|one| Some((one.entry(), one.new_header()?))).collect())
+        self.record_headers(verified.iter().filter_map(|one| Some((one.entry(), one.new_header()?))).collect())
     }
 
     /// How the message of an entry was listed.

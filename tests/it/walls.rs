@@ -81,10 +81,24 @@ const RESERVED: &[Reserved<'static>] = &[
         only_in: &["delivery::publish", "delivery::recovery", "state::proofs", "state::store"],
     },
     Reserved { name: "IsForwarded", only_in: &["forward::journal", "state::proofs", "state::store"] },
+    // The constructors of `Arrived`, one for each kind of destination.
+    Reserved { name: "by_final_reply", only_in: &["forward::arrived", "forward::lmtp"] },
+    Reserved { name: "by_exit_status", only_in: &["forward::arrived", "forward::command"] },
+    Reserved { name: "by_answer", only_in: &["forward::arrived", "forward::imap::worker"] },
+    Reserved {
+        name: "by_append",
+        only_in: &["forward::arrived", "forward::imap::worker", "forward::imap::worker::placing"],
+    },
+    Reserved { name: "by_recognition", only_in: &["forward::arrived", "forward::imap::worker::open_ones"] },
+    // Makes the record of it.
+    Reserved { name: "into_record", only_in: &["forward::arrived", "forward::pass"] },
     // The constructor of `ByHand`, which needs no evidence.
     Reserved { name: "confirmed", only_in: &["cli::console", "client::by_hand"] },
+    // The user vouches for what another program has delivered.
+    Reserved { name: "TrustedImport", only_in: &["import::take_over", "state::adopt"] },
     // Makes a time out of a number, which may be one of another clock.
     Reserved { name: "of_record", only_in: &["clock::trusted_time", "state::record"] },
+    Reserved { name: "IsFirstSeen", only_in: &["plan::evidence", "state::adopt", "state::proofs"] },
     Reserved { name: "IsVerified", only_in: &["plan::evidence", "state::proofs", "state::store"] },
 ];
 

@@ -1,7 +1,8 @@
 //! What is remembered: a `.uids` file that is read, one that is appended to, and the end of it all.
 
-use std::fs;
+use std::fs::{self, File};
 use std::hint::black_box;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,12 @@ use gungraun::prelude::*;
 use mailferry::account::{Account, AccountName, AuthChoice, Endpoint, MaildirMode, RemovalPolicy, TlsMode};
 use mailferry::account::CredentialSource;
 use mailferry::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
-use mailferry::disk::{Disk as _, RealDisk};
+use mailferry::disk::RealDisk;
 use mailferry::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
 use mailferry::message::MessageDigester;
 use mailferry::pop3::ReportedSize;
 use mailferry::state::entries::{Entry, Fingerprint, Identity, Intent, KnownMaildir, Origin, UidState};
-use mailferry::state::journal::{self, BadJournal, Durability, Journal};
+use mailferry::state::journal::{self, BadJournal};
 use mailferry::state::record::Record;
 use mailferry::state::store::{ConfiguredAccounts, OpenOptions, Store};
 use tempfile::TempDir;
@@ -48,15 +49,14 @@ fn entry(number: u32, intent: Option<Intent>) -> Entry {
     }
 }
 
-/// A state that remembers so many messages.
-pub fn state(count: u32) -> UidState {
+/// The bytes of a file that remembers so many messages.
+fn file_of(count: u32) -> Vec<u8> {
     let identity = Identity {
         instance: InstanceId::new(7),
         host: "pop.example.org".to_owned(),
         user: "jo".to_owned(),
         created: 1,
     };
-    let mut state = UidState::new(identity);
     let clock = Record::Clock(ClockMark::first(NOW));
     let maildir = KnownMaildir {
         configured: PathBuf::from("/home/jo/Mail"),
@@ -64,19 +64,21 @@ pub fn state(count: u32) -> UidState {
         id: MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
     };
     let entries = (1..=count).map(|number| Record::Entry(entry(number, None)));
-    for record in [clock, Record::Maildir(MaildirNumber::FIRST, maildir)].into_iter().chain(entries) {
-        state.apply(record).expect("a record that fits");
-    }
-    state
+    let first = [Record::Header(identity), clock, Record::Maildir(MaildirNumber::FIRST, maildir)];
+    journal::file_of(&first.into_iter().chain(entries).collect::<Vec<_>>())
+}
+
+/// A state that remembers so many messages.
+pub fn state(count: u32) -> UidState {
+    UidState::read(&file_of(count)).expect("a file that is read").expect("a state")
 }
 
 /// A directory with the file of a state that remembers so many messages.
-fn file(count: u32) -> (TempDir, Journal) {
+fn file(count: u32) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut journal =
-        Journal::absent(Arc::new(RealDisk), dir.path().join("jo.uids"), RealDisk.open_dir(dir.path()).ok());
-    journal.rewrite(state(count).records()).expect("to write the file");
-    (dir, journal)
+    let path = dir.path().join("jo.uids");
+    fs::write(&path, file_of(count)).expect("to write the file");
+    (dir, path)
 }
 
 fn file_to_read() -> (TempDir, Account, OpenOptions) {
@@ -131,7 +133,7 @@ fn read((dir, account, open_options): (TempDir, Account, OpenOptions)) -> (TempD
 }
 
 fn bytes() -> Vec<u8> {
-    fs::read(file(REMEMBERED).1.path()).expect("to read the file")
+    file_of(REMEMBERED)
 }
 
 #[library_benchmark]
@@ -152,7 +154,7 @@ fn forget(state: UidState) {
     drop(black_box(state));
 }
 
-fn file_to_append_to() -> (TempDir, Journal, Vec<Record>) {
+fn file_to_append_to() -> (TempDir, File, Vec<Record>) {
     let intent = |number| Intent {
         file_name: format!("1764000000.M{number:06}P4242Q{number}_mf-0000000000000007-5f3a9c41.host,S=4000"),
         maildir: MaildirNumber::FIRST,
@@ -160,15 +162,16 @@ fn file_to_append_to() -> (TempDir, Journal, Vec<Record>) {
         also: Vec::new(),
     };
     let records = (1..=INTENTS).map(|number| Record::Entry(entry(number, Some(intent(number))))).collect();
-    let (dir, journal) = file(0);
-    (dir, journal, records)
+    let (dir, path) = file(0);
+    let file = File::options().append(true).open(path).expect("to open the file");
+    (dir, file, records)
 }
 
 #[library_benchmark]
 #[bench::intents_1_000(setup = file_to_append_to)]
-fn append((dir, mut journal, records): (TempDir, Journal, Vec<Record>)) -> (TempDir, Journal, Vec<Record>) {
-    journal.append(black_box(&records), Durability::Later).expect("to append");
-    (dir, journal, records)
+fn append((dir, mut file, records): (TempDir, File, Vec<Record>)) -> (TempDir, File, Vec<Record>) {
+    file.write_all(&journal::batch_of(black_box(&records))).expect("to append");
+    (dir, file, records)
 }
 
 library_benchmark_group!(name = remembering, benchmarks = [read, parse, forget, append]);

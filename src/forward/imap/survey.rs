@@ -15,12 +15,12 @@ pub(super) const MOST_CANDIDATES: usize = 1000;
 
 /// Determines the outcome for each message in `sought`. `known` holds the UIDs under which our messages have arrived;
 /// `twins` are those of our messages that have the same bytes as one that is sought.
-pub(super) async fn look_for(
+pub(super) async fn look_for<T: Clone + Send + Sync>(
     session: &mut Session,
-    sought: &[Sought],
+    sought: &[Sought<T>],
     twins: &[Twin],
     known: &BTreeSet<u32>,
-) -> Result<Vec<Fate>, ForwardError> {
+) -> Result<Vec<(T, Fate)>, ForwardError> {
     let Some(from) = sought.iter().map(|sought| sought.from).min() else { return Ok(Vec::new()) };
     let (mut fitting, mut others) = (BTreeMap::new(), BTreeSet::new());
     session
@@ -40,11 +40,12 @@ pub(super) async fn look_for(
         .await?;
     let mut seen = Seen::default();
     let uids: Vec<u32> = fitting.keys().copied().collect();
-    let fits = |sought: &Sought, uid, header| fitting.get(&uid) == Some(&sought.size) && sought.may_have_header(header);
+    let fits =
+        |sought: &Sought<T>, uid, header| fitting.get(&uid) == Some(&sought.size) && sought.may_have_header(header);
     look_at(session, sought, &uids, &mut seen, fits).await?;
     verify(session, sought, twins, &mut seen).await?;
     let fates = recognise(sought, twins, known, &seen);
-    if fates.iter().all(|fate| matches!(fate, Fate::There(_))) {
+    if fates.iter().all(|(_, fate)| matches!(fate, Fate::There(_))) {
         return Ok(fates);
     }
     // Where sizes are estimates, a message of the right size may be another one.
@@ -57,12 +58,12 @@ pub(super) async fn look_for(
 }
 
 /// Looks at the headers of more messages, and at all octets of those that may be sought.
-async fn look_at(
+async fn look_at<T: Sync>(
     session: &mut Session,
-    sought: &[Sought],
+    sought: &[Sought<T>],
     uids: &[u32],
     seen: &mut Seen,
-    may_be: impl Fn(&Sought, u32, Digest) -> bool,
+    may_be: impl Fn(&Sought<T>, u32, Digest) -> bool,
 ) -> Result<(), ForwardError> {
     seen.headers.extend(session.headers(uids).await?);
     let is_alike = |uid: u32, header| sought.iter().any(|sought| sought.may_have(uid) && may_be(sought, uid, header));
@@ -74,12 +75,17 @@ async fn look_at(
 }
 
 /// Returns the digests of those with NUL. Their twins have the same.
-fn with_nul(sought: &[Sought]) -> Vec<Digest> {
+fn with_nul<T>(sought: &[Sought<T>]) -> Vec<Digest> {
     sought.iter().filter(|sought| sought.has_nul).map(|sought| sought.whole).collect()
 }
 
 /// Checks that messages known to have arrived are where the server said, as far as that makes a difference.
-async fn verify(session: &mut Session, sought: &[Sought], twins: &[Twin], seen: &mut Seen) -> Result<(), ForwardError> {
+async fn verify<T: Sync>(
+    session: &mut Session,
+    sought: &[Sought<T>],
+    twins: &[Twin],
+    seen: &mut Seen,
+) -> Result<(), ForwardError> {
     let matters = |twin: &&Twin| seen.wholes.values().any(|whole| *whole == twin.whole);
     let named = twins.iter().filter(matters).filter_map(|twin| twin.uid);
     let uids: BTreeSet<u32> = named.filter(|uid| !seen.wholes.contains_key(uid)).collect();

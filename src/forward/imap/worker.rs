@@ -14,6 +14,7 @@ use super::response::Condition;
 use super::session::{LONG_ANSWER, Selected, Session};
 use crate::account::ImapDestination;
 use crate::client::Redactor;
+use crate::forward::arrived::{AppendEnd, Arrived, Stored};
 use crate::forward::error::ForwardError;
 use crate::forward::letter::Letter;
 use crate::forward::pass::{Pass, words};
@@ -51,7 +52,7 @@ struct UnderWay {
 
 /// A message that the server says it has stored, but whose UID is not known yet.
 struct Unplaced {
-    letter: Letter,
+    stored: Stored,
     intent: AppendIntent,
     /// The UID that the server names.
     named: Option<MailboxUid>,
@@ -290,23 +291,26 @@ impl<'a> Worker<'a> {
 
     async fn on_end(&mut self, tag: &str, how: Appended) -> Result<(), ForwardError> {
         let place = self.under_way.iter().position(|one| one.tag == tag);
-        let Some(UnderWay { letter, intent, is_sent, .. }) = place.and_then(|place| self.under_way.remove(place))
+        let Some(UnderWay { letter, intent, tag: sent_as, is_sent }) =
+            place.and_then(|place| self.under_way.remove(place))
         else {
             return Ok(());
         };
-        let named = match how {
+        let is_ok = matches!(how, Appended::Yes(_));
+        let stored = Stored::by_answer(&letter, AppendEnd { sent_as: &sent_as, is_sent, answered: tag, is_ok });
+        let (stored, named) = match (how, stored) {
+            // Settles the doubt now, even if the message is placed later: refusals of messages after this one may
+            // concern all.
+            (Appended::Yes(named), Some(stored)) => {
+                self.pass.has_no_doubt();
+                (stored, named)
+            }
             // The server cannot have what was not sent.
-            Appended::Yes(_) if !is_sent => {
+            (Appended::Yes(_), None) => {
                 let what = format!("{tag} OK, where the message had not been sent");
                 return Err(ForwardError::Protocol { doing: DOING, what });
             }
-            // Settles the doubt now, even if the message is placed later: refusals of messages after this one may
-            // concern all.
-            Appended::Yes(named) => {
-                self.pass.has_no_doubt();
-                named
-            }
-            Appended::No(condition) => return self.on_refusal(&letter, &condition).await,
+            (Appended::No(condition), _) => return self.on_refusal(&letter, &condition).await,
         };
         let validity = self.selected.validity;
         let can_be = |uid: &MailboxUid| {
@@ -316,9 +320,9 @@ impl<'a> Worker<'a> {
         match named.filter(|uid| is_clear && can_be(uid)) {
             Some(uid) if self.taken.add(validity, uid.uid) => {
                 self.highest = uid.uid;
-                self.unwritten.push(self.pass.arrived(&letter, Some(uid)));
+                self.unwritten.push(self.pass.arrived(Arrived::by_append(&stored, uid)));
             }
-            _ => self.unplaced.push(Unplaced { letter, intent, named }),
+            _ => self.unplaced.push(Unplaced { stored, intent, named }),
         }
         Ok(())
     }

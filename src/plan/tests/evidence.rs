@@ -115,7 +115,8 @@ fn what_was_retrieved_again_is_deleted_if_its_bytes_are_the_same() {
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let may_go = |entry: &Entry, header: Digest, whole: &str, removal| {
         let digests = Digests { header, whole: digest(whole) };
-        Removable::compared(&Arrival::of(session(), listed.clone(), length(1)), digests, entry, removal, NOW).is_some()
+        let arrival = Arrival::of(session(), listed.clone(), length(1), Circumstances::GOOD);
+        Removable::compared(&arrival, digests, entry, removal, NOW).is_some()
     };
     let delete = RemovalPolicy::AfterDelivery;
     let same = entry(1, "a", "A", 1, 20);
@@ -142,7 +143,7 @@ fn only_the_same_bytes_all_of_them_show_that_a_message_is_on_the_server() {
     use crate::message::Digests;
     use crate::state::proofs::IsVerified as _;
     let listed = maildrop(&[("a", 1000)]).messages.remove(0);
-    let came = |octets| Arrival::of(session(), listed.clone(), length(octets));
+    let came = |octets| Arrival::of(session(), listed.clone(), length(octets), Circumstances::GOOD);
     let compared = |arrival: &Arrival, entry: &Entry, header: &str, whole: &str| {
         Verified::compared(arrival, Digests { header: digest(header), whole: digest(whole) }, entry)
     };
@@ -153,11 +154,13 @@ fn only_the_same_bytes_all_of_them_show_that_a_message_is_on_the_server() {
     assert!(compared(&came(1000), &same, "A", "B").is_none(), "other bytes");
     assert!(compared(&came(1000), &entry(1, "b", "A", 1000, 20), "A", "A").is_none(), "another unique-id");
     for octets in [400, 900, 1100] {
-        let arrival = came(octets).where_sizes_are_estimates(true);
+        let estimates = Circumstances { sizes_are_estimates: true, ..Circumstances::GOOD };
+        let arrival = Arrival::of(session(), listed.clone(), length(octets), estimates);
         assert!(compared(&arrival, &same, "A", "A").is_none(), "{octets} of 1000 octets");
     }
     let sizeless = Listed { reported_size: None, ..listed.clone() };
-    let part = Arrival::of(session(), sizeless, length(1000)).that_may_be_part(true);
+    let may_be_part = Circumstances { may_be_part: true, ..Circumstances::GOOD };
+    let part = Arrival::of(session(), sizeless, length(1000), may_be_part);
     let mut of_no_size = same;
     assert!(compared(&part, &of_no_size, "A", "A").is_some(), "its size was known when it was delivered");
     of_no_size.fingerprint.reported_size = None;
@@ -232,7 +235,7 @@ fn what_may_be_deleted_may_be_so_in_its_session() {
     assert_eq!((removable_in(here).session(), removable_in(there).session()), (here, there));
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let digests = crate::message::Digests { header: digest("A"), whole: digest("A") };
-    let (arrival, same) = (Arrival::of(here, listed, length(1)), entry(1, "a", "A", 1, 20));
+    let (arrival, same) = (Arrival::of(here, listed, length(1), Circumstances::GOOD), entry(1, "a", "A", 1, 20));
     let removable = Removable::compared(&arrival, digests, &same, RemovalPolicy::AfterDelivery, NOW);
     assert_eq!(removable.unwrap().session(), here);
 }

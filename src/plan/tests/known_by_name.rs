@@ -1,6 +1,7 @@
 //! Messages of which neither header nor bytes were ever seen: another program fetched them, or the user adopted them.
 
 use super::*;
+use crate::state::proofs::IsFirstSeen as _;
 
 /// A message of which only the unique-id is known, and its size if that is not 0.
 fn named(id: u64, unique_id: &str, size: u64) -> Entry {
@@ -62,7 +63,12 @@ fn a_header_seen_for_the_first_time_contradicts_none() {
     let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
     let plan = PlanInput::new(&listing, &state, done, NOW).plan(&KEEP, &saw(digest("A")));
     assert_eq!((plan.known, retrieved(&plan)), (2, vec![]));
-    assert_eq!(plan.fingerprinted, [(EntryId::new(1), digest("A"))]);
+    let seen: Vec<_> = plan.fingerprinted.iter().map(|one| (one.entry(), one.header())).collect();
+    assert_eq!(seen, [(EntryId::new(1), digest("A"))]);
+    let (a, b) = (&listing.messages[0], &listing.messages[1]);
+    let known_whole = entry(1, "a", "A", 1, 20);
+    assert!(FirstHeader::seen(a, &known_whole, &saw(digest("B"))).is_none(), "a header replaces nothing");
+    assert!(FirstHeader::seen(b, &named(2, "a", 1), &saw(digest("B"))).is_none(), "its header was not seen");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::state::case::refuse_twins;
 use crate::state::entries::{Identity, UidState};
 use crate::state::error::StateError;
 use crate::state::journal::{Journal, LockedFile};
+use crate::state::opening_time::OpeningTime;
 use crate::state::orphans::{lock_file, refuse_lost_state, uids_file};
 use crate::state::ownership;
 use crate::state::reading::{Loaded, read};
@@ -172,7 +173,7 @@ impl Store {
         let (pending, written, finished) = (Vec::new(), false, Finished::default());
         let mut unshown = Unshown::default();
         unshown.begin(Shown::default(), state.unshown());
-        let opened = i64::try_from(open_options.since_1970.as_nanos()).unwrap_or(i64::MAX);
+        let opened = OpeningTime::of(open_options.since_1970);
         let mut store = Self { disk, journal, state, mark, pending, written, settled, finished, unshown, opened, lock };
         if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
             store.pend(Record::Clock(mark))?;

@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
 use super::Worker;
+use crate::forward::arrived::Arrived;
 use crate::forward::error::ForwardError;
-use crate::forward::imap::recognition::{Fate, Sought, Twin};
+use crate::forward::imap::recognition::{Fate, Found, Sought, Twin};
 use crate::forward::imap::session::Session;
 use crate::forward::imap::survey;
 use crate::forward::letter::Letter;
@@ -54,8 +55,8 @@ impl Quiet {
     }
 
     /// Takes in the result of a look. If a message has arrived since, the quiet starts again.
-    fn take(&mut self, fates: &[Fate]) {
-        let absent = fates.iter().filter(|fate| **fate == Fate::Absent).count();
+    fn take(&mut self, fates: &[(Open, Fate)]) {
+        let absent = fates.iter().filter(|(_, fate)| *fate == Fate::Absent).count();
         if absent < self.absent {
             (self.since, self.absent) = (Instant::now(), absent);
         }
@@ -147,7 +148,7 @@ impl Worker<'_> {
             lost.extend(self.take_lost(&mut open));
             let fates = self.watched_fates(&open).await?;
             quiet.take(&fates);
-            let missing = self.take_arrived(open, fates).await?;
+            let missing = self.take_arrived(fates).await?;
             if missing.is_empty() || is_rest && quiet.is_rest() {
                 let missing = missing.into_iter().map(|((letter, _), fate)| (letter, fate));
                 return Ok(Some(missing.chain(lost.into_iter().map(|letter| (letter, Fate::Absent))).collect()));
@@ -203,17 +204,22 @@ impl Worker<'_> {
     }
 
     /// Records what has arrived, and returns the other messages.
-    async fn take_arrived(&mut self, open: Vec<Open>, fates: Vec<Fate>) -> Result<Vec<(Open, Fate)>, ForwardError> {
+    async fn take_arrived(&mut self, fates: Vec<(Open, Fate)>) -> Result<Vec<(Open, Fate)>, ForwardError> {
         let mut missing = Vec::new();
-        for (open, fate) in open.into_iter().zip(fates) {
-            let Fate::There(uid) = fate else {
+        for (open, fate) in fates {
+            let validity = self.selected.validity;
+            let there = match fate {
+                Fate::There(Found { uid, whole }) => Some((whole, MailboxUid { validity, uid })),
+                Fate::Absent | Fate::Changed(_) | Fate::Unclear => None,
+            };
+            let arrived = there.and_then(|(whole, uid)| Arrived::by_recognition(&open.0, whole, uid));
+            let (Some(arrived), Some((_, uid))) = (arrived, there) else {
                 missing.push((open, fate));
                 continue;
             };
             info!("{}: a message whose answer was lost has arrived", self.pass.name);
-            let uid = MailboxUid { validity: self.selected.validity, uid };
             self.taken.add(uid.validity, uid.uid);
-            self.unwritten.push(self.pass.arrived(&open.0, Some(uid)));
+            self.unwritten.push(self.pass.arrived(arrived));
         }
         // The next look has to know these UIDs.
         self.write().await?;
@@ -221,7 +227,7 @@ impl Worker<'_> {
     }
 
     /// Determines the outcome for open messages. If a look takes long, that is written down before it ends.
-    async fn watched_fates(&mut self, open: &[Open]) -> Result<Vec<Fate>, ForwardError> {
+    async fn watched_fates(&mut self, open: &[Open]) -> Result<Vec<(Open, Fate)>, ForwardError> {
         let pass = self.pass;
         match open.first() {
             Some((letter, _)) => pass.watch(&letter.spooled.name, self.fates(open)).await,
@@ -231,7 +237,7 @@ impl Worker<'_> {
 
     /// Determines the outcome for open messages. If the server closes the connection at a message that it cannot hand
     /// out, the look is repeated on another one.
-    async fn fates(&mut self, open: &[Open]) -> Result<Vec<Fate>, ForwardError> {
+    async fn fates(&mut self, open: &[Open]) -> Result<Vec<(Open, Fate)>, ForwardError> {
         loop {
             match self.look(open).await {
                 Err(e) if self.session.unreadable.may_go_on(&e) => self.begin_anew().await?,
@@ -254,7 +260,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    async fn look(&mut self, open: &[Open]) -> Result<Vec<Fate>, ForwardError> {
+    async fn look(&mut self, open: &[Open]) -> Result<Vec<(Open, Fate)>, ForwardError> {
         let validity = self.selected.validity;
         let (mut sought, mut twins) = (Vec::new(), Vec::new());
         let is_elsewhere = |intent: &AppendIntent| intent.uid_validity != validity;
@@ -266,19 +272,21 @@ impl Worker<'_> {
             true => BTreeMap::new(),
             false => self.session.first_behind(&counts.into_iter().collect::<Vec<_>>()).await?,
         };
-        for (letter, intent) in open {
+        for one in open {
+            let (letter, intent) = one;
             let (size, header, whole) = (letter.size, letter.header, letter.whole);
             let from = match is_elsewhere(intent) {
                 false => intent.uid_next,
                 true => intent.count.and_then(|count| behind.get(&count)).copied().unwrap_or(u32::MAX),
             };
-            if !sought.iter().any(|other: &Sought| other.whole == whole) {
+            if !sought.iter().any(|other: &Sought<Open>| other.whole == whole) {
                 let here = |uid: MailboxUid| (uid.validity == validity).then_some(uid.uid);
                 let arrived = self.pass.with_the_bytes(whole).await;
                 twins.extend(arrived.into_iter().map(|arrival| Twin { whole, uid: arrival.uid.and_then(here) }));
             }
             let (has_nul, has_nul_in_header) = (letter.has_nul, letter.has_nul_in_header);
-            sought.push(Sought { size, header, whole, has_nul, has_nul_in_header, from });
+            let payload = one.clone();
+            sought.push(Sought { payload, size, header, whole, has_nul, has_nul_in_header, from });
         }
         let known = self.pass.known_uids(validity).await;
         survey::look_for(&mut self.session, &sought, &twins, &known).await

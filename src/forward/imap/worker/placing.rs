@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::open_ones::{AT_REST, NEXT_LOOK};
 use super::{Unplaced, Worker};
+use crate::forward::arrived::Arrived;
 use crate::forward::error::ForwardError;
 use crate::forward::imap::survey::MOST_CANDIDATES;
 use crate::forward::letter::Letter;
@@ -86,11 +87,11 @@ impl Worker<'_> {
 
     async fn look_under_names(&mut self, unplaced: &[Unplaced]) -> Result<Named, ForwardError> {
         let (mut sizes, mut named, mut doubtful) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        let with_nul: Vec<Digest> = unplaced.iter().filter_map(|one| one.letter.whole_with_nul()).collect();
+        let with_nul: Vec<Digest> = unplaced.iter().filter_map(|one| one.stored.letter().whole_with_nul()).collect();
         for one in unplaced {
             let Some(uid) = one.named.map(|uid| uid.uid).filter(|uid| *uid >= one.intent.uid_next) else { continue };
             named.insert(uid);
-            if self.is_told_by_bytes(&one.letter) {
+            if self.is_told_by_bytes(one.stored.letter()) {
                 doubtful.insert(uid);
             }
         }
@@ -107,7 +108,7 @@ impl Worker<'_> {
     }
 
     async fn place_one(&mut self, one: &Unplaced, under: &Named) -> Result<Placement, ForwardError> {
-        let Unplaced { letter, intent, .. } = one;
+        let (letter, intent) = (one.stored.letter(), &one.intent);
         let (named, validity) = (self.named(one), self.selected.validity);
         let is_free = |uid: u32| uid > self.highest && !self.taken.has(validity, uid);
         let is_new = named.is_some_and(|uid| uid >= self.first_possible(one) && is_free(uid));
@@ -139,7 +140,7 @@ impl Worker<'_> {
 
     /// Records where a message is.
     async fn is_placed(&mut self, one: &Unplaced, placement: Placement) -> Result<(), ForwardError> {
-        let (validity, letter) = (self.selected.validity, &one.letter);
+        let (validity, letter) = (self.selected.validity, one.stored.letter());
         let uid = match placement {
             Placement::NotSeen => return Ok(()),
             Placement::Nowhere(why) => return self.pass.set_aside(&letter.spooled, why).await,
@@ -154,7 +155,8 @@ impl Worker<'_> {
             Placement::At(uid) => uid,
         };
         self.highest = self.highest.max(uid);
-        self.unwritten.push(self.pass.arrived(letter, Some(MailboxUid { validity, uid })));
+        let arrived = Arrived::by_append(&one.stored, MailboxUid { validity, uid });
+        self.unwritten.push(self.pass.arrived(arrived));
         Ok(())
     }
 
@@ -197,7 +199,7 @@ impl Worker<'_> {
     /// another APPEND, or with another header, prove nothing.
     async fn conclude(&mut self, one: &Unplaced) -> Result<Placement, ForwardError> {
         let Some(uid) = self.named(one) else { return Ok(Placement::Nowhere(NONE_CAME)) };
-        let is_there = self.has(uid, &one.letter).await?;
+        let is_there = self.has(uid, one.stored.letter()).await?;
         Ok(if is_there { Placement::Found(uid) } else { Placement::Nowhere(OTHER) })
     }
 
@@ -209,18 +211,18 @@ impl Worker<'_> {
 
     /// Searches the mailbox for a message that has arrived, and returns its UID.
     async fn find(&mut self, one: &Unplaced) -> Result<Option<u32>, ForwardError> {
-        let fitting = self.free(one, |size| size == one.letter.size).await?;
+        let fitting = self.free(one, |size| size == one.stored.letter().size).await?;
         // A header with NUL is not shown as it was sent.
-        let found = match one.letter.has_nul_in_header {
-            true => self.same(&one.letter, fitting).await?,
-            false => self.like(&one.letter, fitting).await?,
+        let found = match one.stored.letter().has_nul_in_header {
+            true => self.same(one.stored.letter(), fitting).await?,
+            false => self.like(one.stored.letter(), fitting).await?,
         };
         if found.is_some() || self.named(one).is_some() {
             return Ok(found);
         }
         // The server may change what it stores, or state estimated sizes.
-        let others = self.free(one, |size| size != one.letter.size).await?;
-        self.like(&one.letter, others).await
+        let others = self.free(one, |size| size != one.stored.letter().size).await?;
+        self.like(one.stored.letter(), others).await
     }
 
     /// Returns the UIDs, the newest ones, that a message can have, that belong to no other, and whose size fits.
