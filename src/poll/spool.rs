@@ -15,10 +15,10 @@ use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::disk::Disk;
 use crate::forward::settlement::{Settled, settle};
 use crate::forward::{ForwardError, ForwardOptions, Live, SpoolUse, forward, spool_use};
-use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::pop3::ReportedSize;
 use crate::state::error::StateError;
+use crate::state::instance::random_instance;
 use crate::state::store::{OpenOptions, Store};
 use crate::text::Count;
 use crate::watch;
@@ -155,7 +155,7 @@ impl PollContext {
         OpenOptions {
             now: self.clock.read(),
             since_1970: self.clock.since_1970(),
-            instance: InstanceId::random(),
+            instance: random_instance(),
             holder: self.holder.clone(),
             new_state: false,
             must_exist: false,

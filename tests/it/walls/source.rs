@@ -62,7 +62,8 @@ impl Source {
                         }
                     }
                 }
-                TokenTree::Ident(word) if word == "use" => self.import(&mut rest),
+                // Not `use<'a>`, which says what a type captures.
+                TokenTree::Ident(word) if word == "use" && !next_is(&rest, '<') => self.import(&mut rest),
                 TokenTree::Ident(word) if word == "mod" => self.module(&mut rest, path_attribute.take()),
                 TokenTree::Ident(word) => self.word(word, &mut rest),
                 TokenTree::Punct(colon) if colon.as_char() == ':' && before == ['x', '>'] && next_is(&rest, ':') => {
