@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,6 @@ use super::report::{Decision, Left, Quarantined, WouldDo};
 use crate::account_history::History;
 use crate::client::{ClientError, Redactor};
 use crate::delivery::recovery::Recovered;
-use crate::disk::Dir;
 use crate::forward::Stranded;
 use crate::ids::EntryId;
 use crate::message::{StoredSize, WireSize};
@@ -128,8 +128,8 @@ pub enum PollEvent<'a> {
         entry: EntryId,
         /// The name of its file in `new/`.
         file_name: &'a str,
-        /// The `tmp/` of each Maildir that has it.
-        tmp_dirs: &'a [Dir],
+        /// The paths of the Maildirs that have it.
+        maildirs: &'a [&'a Path],
         /// Its size, as it is stored.
         octets: StoredSize,
     },

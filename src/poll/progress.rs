@@ -146,7 +146,7 @@ mod tests {
         progress.on_event(&PollEvent::MessageReceived { listed, octets: WireSize::new(100) });
         let entry = EntryId::new(1);
         let octets = StoredSize::new(90);
-        progress.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", tmp_dirs: &[], octets });
+        progress.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", maildirs: &[], octets });
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
             let all = Count::of(*on_server, "message");
             debug!("{all} on the server: {retrieve} to fetch, {delete} to delete, {known} known");
         }
-        PollEvent::MessageDelivered { listed, file_name, tmp_dirs, octets, .. } if enabled!(Level::DEBUG) => {
-            for maildir in tmp_dirs.iter().filter_map(|tmp| tmp.path().parent()) {
+        PollEvent::MessageDelivered { listed, file_name, maildirs, octets, .. } if enabled!(Level::DEBUG) => {
+            for maildir in *maildirs {
                 let (number, new) = (listed.number, maildir.join("new"));
                 debug!("message {number} ({} octets) is delivered as {}/{file_name}", octets.get(), new.display());
             }
