@@ -196,7 +196,7 @@ impl Poll {
             if matches!(error, DeliveryError::State(_)) {
                 self.closed.keep_earlier();
             }
-            self.closed.note(configured, error.into());
+            self.closed.note(configured, error.into(), events);
         }
         let are_named = missed == u64::try_from(undelivered.len()).unwrap_or(u64::MAX) && !done.is_any_under_way;
         self.tried.extend(undelivered.iter().cloned());

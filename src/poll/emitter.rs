@@ -42,7 +42,7 @@ impl Emitter {
 
     /// Passes on an event.
     pub(super) fn tell(&self, event: &PollEvent<'_>) {
-        guarded("the log of this poll has failed at an event", || log::on_event(event));
+        log(event);
         let report = || self.reporter.lock().unwrap_or_else(PoisonError::into_inner).on_event(event);
         if !guarded("the report of this poll has failed at an event", report) {
             self.is_event_missing.store(true, Ordering::Relaxed);
@@ -63,6 +63,11 @@ impl Emitter {
         let end = end.and_then(|()| if is_whole { Ok(()) } else { Err(missing()) });
         self.reporter.into_inner().unwrap_or_else(PoisonError::into_inner).finish(end)
     }
+}
+
+/// Logs an event. Used alone for what happens beside a poll.
+pub(super) fn log(event: &PollEvent<'_>) {
+    guarded("the log of this poll has failed at an event", || log::on_event(event));
 }
 
 /// Calls a part that only reports. Whatever it leaves half done when it panics is its own. Returns whether it did not.

@@ -9,6 +9,7 @@ mod circles;
 mod clocks;
 mod escapes;
 mod hidden;
+mod logs;
 mod modules;
 mod names;
 mod planted;
@@ -157,6 +158,13 @@ fn nothing_is_hidden_from_these_rules() {
 #[test]
 fn only_one_room_reads_the_clocks() {
     let findings = clocks::findings(tree(), "clock", &["cli::log_lines"]);
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// The emitter says when a part that reports has failed.
+#[test]
+fn a_poll_logs_nothing_beside_its_events() {
+    let findings = logs::findings(tree(), "poll", &["poll::emitter", "poll::emitter::log"]);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 

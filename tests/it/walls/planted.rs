@@ -2,7 +2,7 @@
 
 use super::modules::{Target, Tree};
 use super::reserved::Reserved;
-use super::{circles, clocks, escapes, hidden, names, purity, reserved};
+use super::{circles, clocks, escapes, hidden, logs, names, purity, reserved};
 
 /// Makes a tree of files, each with its text.
 fn tree(files: &[(&str, &str)]) -> Tree {
@@ -65,6 +65,31 @@ fn what_escapes_outside_its_room_is_found() {
     assert_eq!(escapes::findings(&tree, "text", &[]), ["client escapes by escape_debug: that is for `text` to do"]);
     assert!(escapes::findings(&tree, "text", &["client"]).is_empty());
     assert_eq!(escapes::findings(&tree, "text", &["client", "text"]).len(), 1, "an exception must be needed");
+}
+
+#[test]
+fn what_logs_beside_the_events_is_found() {
+    let findings = |source: &str, may: &[&str]| {
+        let tree = tree(&[
+            ("lib.rs", "mod poll; mod daemon;"),
+            ("daemon.rs", "use tracing::info;"),
+            ("poll/mod.rs", "mod emitter; mod spool;"),
+            ("poll/emitter.rs", "use tracing::error;"),
+            ("poll/spool.rs", source),
+        ]);
+        logs::findings(&tree, "poll", may)
+    };
+    for source in [
+        "use tracing::warn;",
+        "use tracing as lines; fn f() { lines::warn!(x); }",
+        "fn f() { tracing::debug!(x); }",
+        "mod inner { use ::tracing::{debug}; }",
+    ] {
+        let found = findings(source, &["poll::emitter"]);
+        assert!(!found.is_empty() && found.iter().all(|it| it.starts_with("poll::spool")), "{source}: {found:?}");
+    }
+    assert_eq!(findings("fn f() { events.tell(x); }", &["poll::emitter"]), [""; 0]);
+    assert_eq!(findings("", &["poll::emitter", "poll::spool"]).len(), 1, "an exception must be needed");
 }
 
 #[test]
