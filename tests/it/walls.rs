@@ -17,7 +17,7 @@ mod purity;
 mod reserved;
 mod source;
 
-use modules::Tree;
+use modules::{Target, Tree};
 use reserved::Reserved;
 use source::Source;
 
@@ -127,19 +127,36 @@ fn tree() -> &'static Tree {
     &TREE
 }
 
+/// Returns the other crates that the paths in `src/` lead to, except for those in tests.
+pub(crate) fn crates_of_src() -> BTreeSet<String> {
+    let others = tree().references().filter_map(|reference| match reference.target {
+        Target::Other(path) => path.into_iter().next(),
+        Target::Ours { .. } => None,
+    });
+    others.collect()
+}
+
+/// Returns what paths in the Rust files below a directory begin with: other crates, as far as each file can tell.
+pub(crate) fn roots_below(directory: &Path) -> BTreeSet<String> {
+    sources_below(directory).iter().flat_map(Source::roots).cloned().collect()
+}
+
 /// Returns every identifier in the Rust files below a directory.
-pub(crate) fn words_below(directory: &Path) -> BTreeSet<String> {
-    let mut words = BTreeSet::new();
+fn words_below(directory: &Path) -> BTreeSet<String> {
+    sources_below(directory).into_iter().flat_map(Source::all_words).collect()
+}
+
+fn sources_below(directory: &Path) -> Vec<Source> {
+    let mut sources = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            words.append(&mut words_below(&path));
+            sources.append(&mut sources_below(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let source = Source::read(&fs::read_to_string(&path).unwrap()).unwrap();
-            words.extend(source.all_words());
+            sources.push(Source::read(&fs::read_to_string(&path).unwrap()).unwrap());
         }
     }
-    words
+    sources
 }
 
 #[test]

@@ -386,6 +386,16 @@ fn a_known_circle_must_be_one() {
 }
 
 #[test]
+fn only_a_path_leads_to_a_crate() {
+    let source = "mod proxy; use crate::config::toml; use tokio::net; mod inner { use url::Url; }\n\
+                  fn f(jiff: u8) { g(serde, jiff); proxy::h(); toml::i(); net::j(); std::k(); #[rcgen::l] m(); }";
+    let source = super::source::Source::read(source).unwrap();
+    let crates = ["rcgen", "std", "tokio", "url"];
+    let found = source.roots().into_iter().filter(|root| *root != "crate").collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), crates);
+}
+
+#[test]
 fn paths_lead_through_files_of_any_kind() {
     let tree = tree(&[
         ("lib.rs", "pub mod a; pub use a::deep::Thing;"),

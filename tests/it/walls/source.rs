@@ -44,6 +44,18 @@ impl Source {
         self.words.into_iter().chain(inner).collect()
     }
 
+    /// Returns the first segments of the paths that lead out of this file, also in inline modules. They are crates, as
+    /// far as one file can tell.
+    pub(super) fn roots(&self) -> Vec<&String> {
+        let is_ours = |name: &String| {
+            let mut modules = self.files.iter().map(|(name, _)| name).chain(self.inline.iter().map(|(name, _)| name));
+            modules.any(|module| module == name)
+                || self.imports.get(name).is_some_and(|import| import.first() != Some(name))
+        };
+        let roots = self.named.iter().filter_map(|(path, _)| path.first()).filter(|name| !is_ours(name));
+        roots.chain(self.inline.iter().flat_map(|(_, inline)| inline.roots())).collect()
+    }
+
     fn walk(&mut self, tokens: &[TokenTree]) {
         let mut rest = tokens.iter().peekable();
         let mut path_attribute = None;
