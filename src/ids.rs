@@ -72,12 +72,6 @@ impl InstanceId {
         Self(number)
     }
 
-    /// Makes an id that no other state has.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(fastrand::u64(..))
-    }
-
     /// Parses the digits of an id.
     #[must_use]
     pub fn parse(digits: &[u8]) -> Option<Self> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::advice;
 use crate::client::Message;
-use crate::forward::{ForwardError, ForwardReport, SetAside, Waiting};
+use crate::forward::{ForwardReport, SetAside, Waiting};
 use crate::plan::maildrop::Listed;
 use crate::poll::PollReport;
 use crate::poll::report::{Left, LeftFor};
@@ -340,7 +340,7 @@ impl ForwardReport {
 
     /// Returns how many messages wait, unless another process is forwarding them.
     fn waiting_here(&self) -> u64 {
-        if matches!(self.end, Err(ForwardError::Busy { .. })) { 0 } else { self.waiting.messages }
+        if self.is_busy_elsewhere() { 0 } else { self.waiting.messages }
     }
 }
 

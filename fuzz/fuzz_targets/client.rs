@@ -6,20 +6,19 @@
 
 #![no_main]
 
-use std::cell::RefCell;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+#[path = "../answers.rs"]
+mod answers;
 
+use std::cell::RefCell;
+
+use answers::{Answers, load, runtime};
 use libfuzzer_sys::fuzz_target;
-use mailferry::account::{Account, AuthChoice, Endpoint};
+use mailferry::account::{Account, AuthChoice};
 use mailferry::client::listing::{look, open};
 use mailferry::client::login::{CachedCapabilities, log_in};
 use mailferry::client::{Client, ClientError};
-use mailferry::config::{self, Environment};
-use mailferry::net::{Connection, Dial, Dialling, NetError};
 use mailferry::pop3::{Command, Event, MessageNumber};
 use mailferry::secret::Secret;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::Runtime;
 
 /// Nobody says this by chance.
@@ -27,9 +26,6 @@ const PASSWORD: &str = "Zq7-xVw-93k";
 
 /// A session that takes so many events is one that goes on.
 const EVENTS: usize = 100_000;
-
-/// How often a server lets itself be dialled.
-const CONNECTIONS: usize = 4;
 
 thread_local! {
     static RUNTIME: RefCell<Option<(Runtime, Account)>> = const { RefCell::new(None) };
@@ -45,7 +41,7 @@ fuzz_target!(|input: &[u8]| {
             2 => AuthChoice::User,
             _ => AuthChoice::Apop,
         };
-        let answers = Answers { all: server.into(), cut: usize::from(*cut).max(1), dialled: Arc::default() };
+        let answers = Answers::new(server, *cut);
         let one_at_a_time = login & 4 != 0;
         if let Err(error) = runtime.block_on(session(account, &answers, one_at_a_time)) {
             let shown = error.to_string();
@@ -55,29 +51,12 @@ fuzz_target!(|input: &[u8]| {
     });
 });
 
-fn runtime() -> Runtime {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_time().start_paused(true).build().expect("a runtime")
-}
-
 fn account() -> Account {
     let text = format!(
         "[accounts.fuzz]\nhost = \"pop.example.org\"\ntls = \"none\"\nallow_cleartext_password = true\n\
          username = \"jo\"\npassword = \"{PASSWORD}\"\nmaildir = \"/nowhere\"\n"
     );
-    let file = std::env::temp_dir().join(format!("mailferry-fuzz-client-{}.toml", std::process::id()));
-    let _ = std::fs::remove_file(&file);
-    {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(&file).expect("the file is made");
-        file.write_all(text.as_bytes()).expect("the file is written");
-    }
-    let config = config::load(&file, &Environment::default());
-    let _ = std::fs::remove_file(&file);
-    let config = config.unwrap_or_else(|error| panic!("{}", error.render(false)));
-    config.accounts.into_iter().next().expect("an account")
+    load(&text)
 }
 
 /// What the program does with a server, up to the end.
@@ -107,54 +86,4 @@ async fn retrieve(client: &mut Client) -> Result<(), ClientError> {
         }
     }
     panic!("it goes on and on");
-}
-
-/// A server.
-#[derive(Debug)]
-struct Answers {
-    all: Arc<[u8]>,
-    cut: usize,
-    dialled: Arc<Mutex<usize>>,
-}
-
-impl Dial for Answers {
-    fn connect<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
-        avoid: &'a [SocketAddr],
-    ) -> Dialling<'a, Result<Connection, NetError>> {
-        let mut dialled = self.dialled.lock().expect("nobody panicked");
-        *dialled += 1;
-        if !avoid.is_empty() || *dialled > CONNECTIONS {
-            let host = endpoint.host.clone();
-            return Box::pin(async move { Err(NetError::NoAddress { host }) });
-        }
-        let (ours, theirs) = tokio::io::duplex(1 << 14);
-        tokio::spawn(serve(theirs, Arc::clone(&self.all), self.cut));
-        let peer = SocketAddr::from(([127, 0, 0, 1], 110));
-        Box::pin(async move { Ok(Connection::in_clear(ours, peer)) })
-    }
-
-    fn start_tls<'a>(&'a self, _: &'a Endpoint, connection: Connection) -> Dialling<'a, Result<Connection, NetError>> {
-        Box::pin(async move { Ok(connection) })
-    }
-
-    fn speaks_tls<'a>(&'a self, _: SocketAddr, _: &'a Endpoint) -> Dialling<'a, bool> {
-        Box::pin(async { false })
-    }
-}
-
-async fn serve(mut stream: DuplexStream, all: Arc<[u8]>, cut: usize) {
-    let mut heard = vec![0; 1 << 12];
-    for answer in all.split(|&octet| octet == 0) {
-        for piece in answer.chunks(cut) {
-            if stream.write_all(piece).await.is_err() {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-        if !matches!(stream.read(&mut heard).await, Ok(1..)) {
-            return;
-        }
-    }
 }

@@ -307,6 +307,26 @@ fn of_command(fault: &CommandFault) -> Class {
     }
 }
 
+/// Whether a poll that ended like this says nothing of the account: it was stopped, or another process has the account
+/// and records how its own poll ends.
+pub(super) fn says_nothing_of_the_account(error: &PollError) -> bool {
+    match error {
+        PollError::Stopped => true,
+        PollError::State(e) => Class::of_state(e) == Class::Locked,
+        PollError::Client(_)
+        | PollError::Credential(_)
+        | PollError::Maildir { .. }
+        | PollError::InsufficientSpace { .. }
+        | PollError::Renumbered { .. }
+        | PollError::TooSlow { .. }
+        | PollError::CredentialTakesLong { .. }
+        | PollError::DiskHangs { .. }
+        | PollError::NoThread
+        | PollError::OAuth(_)
+        | PollError::InternalError(_) => false,
+    }
+}
+
 /// Whether the error came after a successful login.
 pub(super) fn came_after_the_login(error: &PollError) -> bool {
     match error {

@@ -45,6 +45,24 @@ fn what_was_dealt_with_is_told_with_what_the_server_asks_for() {
 }
 
 #[test]
+fn a_poll_that_was_none_says_nothing_of_the_account() {
+    let locked = StateError::Locked { account: AccountName::new("work").unwrap(), holder: String::new() };
+    let busy = OAuthError::Busy { holder: String::new() };
+    for (end, says_nothing) in [
+        (Ok(()), false),
+        (Err(PollError::Stopped), true),
+        (Err(PollError::State(locked)), true),
+        // The poll itself took place.
+        (Err(PollError::OAuth(busy)), false),
+        (Err(PollError::NoThread), false),
+        (Err(login(None, "no").into()), false),
+    ] {
+        let text = format!("{end:?}");
+        assert_eq!(report(end).says_nothing_of_the_account(), says_nothing, "{text}");
+    }
+}
+
+#[test]
 fn a_refused_login_is_explicit_only_by_its_code() {
     assert_eq!(after(login(Some(ResponseCode::Auth), "no")), End::Refused { explicit: true });
     assert_eq!(after(login(None, "authentication failed")), End::Refused { explicit: false });

@@ -79,6 +79,41 @@ impl Class {
     }
 }
 
+impl ForwardError {
+    /// Whether another process forwards the mail, so that this pass was none.
+    #[must_use]
+    pub(crate) fn is_busy_elsewhere(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::State(_)
+            | Self::Spool { .. }
+            | Self::Net(_)
+            | Self::Wire { .. }
+            | Self::Credential(_)
+            | Self::OAuth(_)
+            | Self::Login { .. }
+            | Self::Full { .. }
+            | Self::Refused { .. }
+            | Self::NoMailbox { .. }
+            | Self::Protocol { .. }
+            | Self::OutOfStep { .. }
+            | Self::NotLmtp { .. }
+            | Self::Socket { .. }
+            | Self::Cleartext
+            | Self::Command { .. }
+            | Self::Stopped
+            | Self::Unanswered { .. }
+            | Self::Work(_) => false,
+        }
+    }
+
+    /// Whether it says nothing of the destination: another process forwards the mail, or a stop was requested.
+    #[must_use]
+    pub(crate) fn says_nothing_of_the_destination(&self) -> bool {
+        self.is_busy_elsewhere() || Class::of_forwarding(self) == Class::Stopped
+    }
+}
+
 /// How long a destination is left alone after an error.
 #[must_use]
 pub(crate) fn pause_after(error: &ForwardError) -> Pause {
@@ -155,6 +190,18 @@ impl ForwardReport {
         Some(with_step(fact, step.as_deref()))
     }
 
+    /// Whether another process forwards the mail, so that this pass was none.
+    #[must_use]
+    pub(crate) fn is_busy_elsewhere(&self) -> bool {
+        self.end.as_ref().is_err_and(ForwardError::is_busy_elsewhere)
+    }
+
+    /// Whether it says nothing of the destination: another process forwards the mail, or a stop was requested.
+    #[must_use]
+    pub(crate) fn says_nothing_of_the_destination(&self) -> bool {
+        self.end.as_ref().is_err_and(ForwardError::says_nothing_of_the_destination)
+    }
+
     /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
@@ -169,6 +216,7 @@ impl ForwardReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::error::StateError;
 
     #[test]
     fn what_only_a_person_can_end_is_tried_seldom() {
@@ -196,6 +244,21 @@ mod tests {
         ] {
             let class = Class::of_forwarding(&error);
             assert_eq!((pause_after(&error), class.exit_status()), (pause, status), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pass_that_was_none_says_nothing_of_the_destination() {
+        let locked = || StateError::Locked { account: AccountName::new("work").unwrap(), holder: String::new() };
+        for (error, is_busy, says_nothing) in [
+            (ForwardError::Busy { holder: String::new() }, true, true),
+            (ForwardError::Stopped, false, true),
+            (ForwardError::Unanswered { waited: std::time::Duration::ZERO }, false, false),
+            (ForwardError::Login { response: "no".to_owned() }, false, false),
+            (ForwardError::State(locked()), false, false),
+        ] {
+            let told = (error.is_busy_elsewhere(), error.says_nothing_of_the_destination());
+            assert_eq!(told, (is_busy, says_nothing), "{error}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What each class means for the time of the next poll.
 
-use super::classification::{Class, came_after_the_login};
+use super::classification::{Class, came_after_the_login, says_nothing_of_the_account};
 use crate::poll::PollReport;
 use crate::schedule::{Cause, End, Outcome};
 
@@ -40,6 +40,13 @@ impl PollReport {
             End::Refused { .. } => Some(Cause::LoginRefused),
             End::Failed(cause) => Some(cause),
         }
+    }
+
+    /// Whether it says nothing of the account: the poll was stopped, or another process has the account and records how
+    /// its own poll ends.
+    #[must_use]
+    pub fn says_nothing_of_the_account(&self) -> bool {
+        self.end.as_ref().is_err_and(says_nothing_of_the_account)
     }
 
     /// Summarizes the poll for the schedule.

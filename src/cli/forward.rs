@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::control::Request;
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
-use crate::forward::{ForwardError, ForwardOptions, ForwardReport, look_into_spool};
+use crate::forward::{ForwardOptions, ForwardReport, look_into_spool};
 use crate::poll::{PollContext, forward_spool};
 use crate::summary::{Forwarded, in_the_spool};
 
@@ -167,7 +167,7 @@ async fn pass_in_turn(
     let mut is_told = how.quiet;
     loop {
         let report = forward_spool(context, account, options, AS_LONG_AS_IT_TAKES, stop).await?;
-        let Err(busy @ ForwardError::Busy { .. }) = &report.end else { return Some(report) };
+        let Some(busy) = report.end.as_ref().err().filter(|e| e.is_busy_elsewhere()) else { return Some(report) };
         if stop.is_cancelled() || begun.elapsed() > OTHER {
             return Some(report);
         }

@@ -21,9 +21,8 @@ use crate::clock::trusted_time::ClockReading;
 use crate::disk::Disk;
 use crate::notify::Notification;
 use crate::oauth::store;
-use crate::poll::{PollContext, PollError, PollReport};
+use crate::poll::{PollContext, PollReport};
 use crate::schedule::{Next, Reason, installation, seed};
-use crate::state::error::StateError;
 use crate::state::hints::{HintsFile, keep_outcome};
 use crate::state::ownership;
 use crate::state::saved::{Files, Saved};
@@ -179,7 +178,7 @@ impl Recalled {
     ) -> Option<EndOfPoll> {
         let clock = context.clock.read();
         let now = Duration::from_secs(clock.since_boot).max(begun);
-        if matches!(report.end, Err(PollError::Stopped | PollError::State(StateError::Locked { .. }))) {
+        if report.says_nothing_of_the_account() {
             return None;
         }
         let seed = seed(installation(&context.state_dir, uname().nodename().to_bytes()), &account.name);
@@ -254,8 +253,7 @@ impl Recalled {
 
 /// Adds a poll that brought mail or failed to the account's history, which the daemon shows.
 pub(super) async fn keep_history(context: &Arc<PollContext>, account: &Account, report: &PollReport) {
-    let nothing_follows = matches!(report.end, Err(PollError::Stopped | PollError::State(StateError::Locked { .. })));
-    let cause = report.failure().filter(|_| !nothing_follows);
+    let cause = report.failure().filter(|_| !report.says_nothing_of_the_account());
     let mut brought = History::default();
     if !brought.add(past_poll(report, context.clock.read().wall, cause)) {
         return;

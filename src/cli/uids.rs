@@ -15,13 +15,14 @@ use crate::advice;
 use crate::clock::time_zone;
 use crate::config::Environment;
 use crate::exit::ExitStatus;
-use crate::ids::{EntryId, InstanceId};
+use crate::ids::EntryId;
 use crate::maildir::contents::{Stored, contents};
 use crate::poll::adoption::Visit;
 use crate::poll::{PollContext, PollError};
 use crate::pop3::{ReportedSize, UniqueId};
 use crate::state::entries::{Entry, Origin, UidState};
 use crate::state::error::StateError;
+use crate::state::instance::random_instance;
 use crate::state::orphans::instances_of_others;
 use crate::state::store::{OpenOptions, Store};
 use crate::text;
@@ -112,7 +113,7 @@ pub(super) fn open_options(context: &PollContext) -> OpenOptions {
     OpenOptions {
         now: context.clock.read(),
         since_1970: context.clock.since_1970(),
-        instance: InstanceId::random(),
+        instance: random_instance(),
         holder: context.holder.clone(),
         // A user who repairs a state knows if it is lost.
         new_state: true,

@@ -290,7 +290,7 @@ async fn the_watch_sees_headers_and_not_refusals() {
     for (answer, listed, answered) in [("+OK\r\nX: y\r\n\r\n.\r\n", 8, 1), ("-ERR no\r\n", 0, 0)] {
         let watch = Arc::new(watch::Watch::default());
         watch::watched(Arc::clone(&watch), look_at(3, move |_| answer.as_bytes().to_vec())).await.0.unwrap();
-        assert_eq!((watch.listed(), watch.answered()), (3 * listed, 3 * answered));
+        assert_eq!((watch.octets(), watch.answers()), (3 * listed, 3 * answered));
     }
 }
 

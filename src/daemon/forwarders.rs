@@ -18,7 +18,7 @@ use crate::account::{Account, AccountName, ForwardTo, LmtpServer};
 use crate::account_record::{ForwardingPause, stamp};
 use crate::control::status;
 use crate::credential::looks::turn_at;
-use crate::forward::{ForwardError, ForwardOptions, ForwardReport, Live, Waiting, forward, in_spool};
+use crate::forward::{ForwardOptions, ForwardReport, Live, Waiting, forward, in_spool};
 use crate::notify::Notification;
 use crate::poll::PollContext;
 use crate::summary::{Forwarded, in_the_spool};
@@ -308,7 +308,7 @@ impl Forwarders {
         let Some(forwarder) = self.accounts.get(name) else { return };
         let has_asked = match report.why_waiting() {
             None => report.forwarded > 0,
-            Some(e) => !matches!(e, ForwardError::Busy { .. } | ForwardError::Stopped),
+            Some(e) => !e.says_nothing_of_the_destination(),
         };
         if has_asked {
             self.places.took(&forwarder.destination, now.saturating_sub(forwarder.begun), report.forwarded);
@@ -396,7 +396,8 @@ fn log(account: &AccountName, report: &ForwardReport, again: bool) {
         info!(account = %account, event = "forwarded", "{account}: forwarding to {to}: {}", Forwarded(report));
     }
     match report.why_waiting() {
-        None | Some(ForwardError::Busy { .. } | ForwardError::Stopped) => {}
+        None => {}
+        Some(e) if e.says_nothing_of_the_destination() => {}
         Some(e) if again => {
             info!(account = %account, event = "forward-failed", "{account}: {}", report.told(&e.to_string()));
         }

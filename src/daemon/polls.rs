@@ -93,6 +93,7 @@ struct Running {
     watch: Arc<Watch>,
     /// None: it only saves something.
     seat: Option<Arc<Seat>>,
+    /// What it has done so far, to be shown. Nothing is decided by it.
     progress: Arc<Progress>,
     stop: CancellationToken,
     /// If set, the task is awaited, and then the account is due at this time, since boot.
@@ -304,7 +305,7 @@ impl Polls {
         let mut hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
         let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
         self.room_wanted = room_is_wanted.then(|| self.room_wanted.unwrap_or(now));
-        for Running { account, conduct, watch, progress, stop, .. } in self.running.values_mut() {
+        for Running { account, conduct, watch, stop, .. } in self.running.values_mut() {
             let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
             let waits_for_room = watch.waits_for_room();
             if queue.has_waited_enough(account, now) {
@@ -312,9 +313,8 @@ impl Polls {
             }
             let since = [self.room_wanted.filter(|_| watch.holds_room()), queue.in_the_way_since(account)];
             let waited_for = since.into_iter().flatten().min().map(|since| now.saturating_sub(since));
-            let octets = progress.received().saturating_add(watch.listed());
             let owed_for = queue.owes_its_place_since(account).map(|since| now.saturating_sub(since));
-            let answers = progress.complete().saturating_add(watch.answered());
+            let (octets, answers) = (watch.octets(), watch.answers());
             let seen = Seen { now, octets, answers, waits_for_disk, waits_for_room, waited_for, owed_for };
             queue.is_slow(account, conduct.is_slow(seen));
             match conduct.judge(seen) {

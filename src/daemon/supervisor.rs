@@ -27,8 +27,8 @@ use crate::http;
 use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
 use crate::notify::grouping::Grouping;
+use crate::poll::PollContext;
 use crate::poll::report::LeftFor;
-use crate::poll::{PollContext, PollError};
 use crate::schedule::login_pace::LoginPace;
 use crate::schedule::queue::{Begin, Limits, Queue};
 use crate::schedule::{Cause, End, installation};
@@ -367,7 +367,9 @@ impl Supervisor {
         match kept.unwritten(&files, now, clock) {
             // A stopped poll has nothing new to say; if another process polls the account, that process saves its
             // state.
-            Some(unwritten) if is_worth_keeping(&report.end) => self.polls.keep(&self.context, polled, due, unwritten),
+            Some(unwritten) if !report.says_nothing_of_the_account() => {
+                self.polls.keep(&self.context, polled, due, unwritten);
+            }
             _ => self.queue.finished(name, due),
         }
     }
@@ -514,12 +516,6 @@ impl Supervisor {
 /// Queues an account to be polled when it is due.
 fn stand_in_line(queue: &mut Queue, account: &Account, due: Duration) {
     queue.insert(account.name.clone(), &account.endpoint.server(), account.credential.may_take_long(), due);
-}
-
-/// Whether an outcome says something about the account that should survive a restart.
-fn is_worth_keeping(end: &Result<(), PollError>) -> bool {
-    let is_locked = |e: &PollError| matches!(e, PollError::State(crate::state::error::StateError::Locked { .. }));
-    !matches!(end, Err(PollError::Stopped)) && !end.as_ref().is_err_and(is_locked)
 }
 
 async fn tick(interval: &mut Option<tokio::time::Interval>) {

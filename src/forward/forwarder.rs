@@ -18,10 +18,10 @@ use super::turns::Turns;
 use super::{command, imap, lmtp};
 use crate::account::{Account, AccountName, Forward, ForwardTo};
 use crate::disk::Disk;
-use crate::ids::InstanceId;
 use crate::process_context::ProcessContext;
 use crate::state::delivered::deliveries;
 use crate::state::entries::Identity;
+use crate::state::instance::random_instance;
 use crate::state::record::ForwardRecord;
 use crate::watch::blocking;
 
@@ -115,7 +115,7 @@ async fn open(
 ) -> Result<Opening, ForwardError> {
     let (context, name) = (Arc::clone(context), account.name.clone());
     let identity = Identity {
-        instance: InstanceId::random(),
+        instance: random_instance(),
         host: account.endpoint.host.clone(),
         user: account.username.clone(),
         created: context.clock.read().wall,

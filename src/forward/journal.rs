@@ -349,7 +349,7 @@ mod tests {
             let barrier = Barrier::new(4);
             let open = || {
                 let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-                let (instance, created) = (InstanceId::random(), 0);
+                let (instance, created) = (InstanceId::new(1), 0);
                 let identity = Identity { instance, host: "h".to_owned(), user: "u".to_owned(), created };
                 barrier.wait();
                 let opened = ForwardJournal::open(&disk, dir.path(), &account, identity).unwrap();

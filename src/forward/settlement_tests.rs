@@ -24,12 +24,8 @@ fn spooled(unique_ids: &[&str]) -> (Bench, Vec<String>) {
 
 /// Opens the account's forwarder journal.
 fn journal(bench: &Bench) -> ForwardJournal {
-    let new = Identity {
-        instance: crate::ids::InstanceId::random(),
-        host: "h".to_owned(),
-        user: "jo".to_owned(),
-        created: 0,
-    };
+    let new =
+        Identity { instance: crate::ids::InstanceId::new(1), host: "h".to_owned(), user: "jo".to_owned(), created: 0 };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     ForwardJournal::open(&disk, &bench.state_dir(), &bench.account.name, new).unwrap().unwrap()
 }
@@ -140,12 +136,8 @@ fn an_open_intent_keeps_what_is_known_of_the_others() {
 fn one_forwarder_at_a_time_has_the_journal() {
     let (bench, _) = spooled(&["a"]);
     let first = journal(&bench);
-    let new = Identity {
-        instance: crate::ids::InstanceId::random(),
-        host: "h".to_owned(),
-        user: "jo".to_owned(),
-        created: 0,
-    };
+    let new =
+        Identity { instance: crate::ids::InstanceId::new(1), host: "h".to_owned(), user: "jo".to_owned(), created: 0 };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     assert!(ForwardJournal::open(&disk, &bench.state_dir(), &bench.account.name, new).unwrap().is_none());
     drop(first);

@@ -17,7 +17,7 @@ use super::notification::Notification;
 use crate::account::NotifySettings;
 use crate::advice;
 use crate::client::Redactor;
-use crate::forward::{ForwardError, ForwardReport};
+use crate::forward::ForwardReport;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::{Cause, Reason};
 use crate::state::saved::SavedNotifyState;
@@ -278,9 +278,7 @@ impl NotifyState {
             let warned: BTreeSet<u64> = report.warnings().iter().map(|words| mark(&timeless(words))).collect();
             self.warnings.retain(|mark| warned.contains(mark));
         }
-        let ended = |forwarded: &&ForwardReport| {
-            !matches!(forwarded.end, Err(ForwardError::Busy { .. } | ForwardError::Stopped))
-        };
+        let ended = |forwarded: &&ForwardReport| !forwarded.says_nothing_of_the_destination();
         if let Some(forwarded) = report.forwarded.as_deref().filter(ended) {
             self.not_forwarded &= forwarded.why_waiting().is_some();
             self.set_aside &= forwarded.waiting.set_aside > 0;
@@ -290,7 +288,7 @@ impl NotifyState {
     /// Returns which problems of forwarding are over since the previous poll, and records the present ones as reported.
     #[must_use]
     pub(crate) fn ends_of_forwarding(&mut self, report: &ForwardReport) -> Vec<&'static str> {
-        if matches!(report.end, Err(ForwardError::Busy { .. } | ForwardError::Stopped)) {
+        if report.says_nothing_of_the_destination() {
             return Vec::new();
         }
         let mut ends = Vec::new();

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tracing::debug;
-
 use super::PollContext;
+use super::emitter::log;
 use super::error::PollError;
+use super::events::PollEvent;
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
@@ -127,7 +127,7 @@ impl Visit {
     /// Ends the session.
     pub async fn end(self) {
         if let Err(e) = self.client.quit().await {
-            debug!("QUIT: {e}");
+            log(&PollEvent::SessionEnded { quit_error: Some(&e) });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Carries out a plan: records what the listing says, retrieves and delivers messages, and deletes those that are due.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -164,8 +165,9 @@ impl Poll {
         let (to_retriever, mut safe) = mpsc::unbounded_channel();
         let announce = |one: Delivered<Arrival>| {
             let (listed, entry, octets) = (one.payload().listed(), one.entry(), one.size());
-            let (file_name, tmp_dirs) = (one.file_name(), one.tmp_dirs());
-            events.tell(&PollEvent::MessageDelivered { listed, entry, file_name, tmp_dirs, octets });
+            let (file_name, maildirs) = (one.file_name(), one.tmp_dirs().iter().filter_map(|tmp| tmp.path().parent()));
+            let maildirs: &[&Path] = &maildirs.collect::<Vec<_>>();
+            events.tell(&PollEvent::MessageDelivered { listed, entry, file_name, maildirs, octets });
             // The retriever may be gone; the message is safe all the same.
             let _ = to_retriever.send(one);
         };
@@ -194,7 +196,7 @@ impl Poll {
             if matches!(error, DeliveryError::State(_)) {
                 self.closed.keep_earlier();
             }
-            self.closed.note(configured, error.into());
+            self.closed.note(configured, error.into(), events);
         }
         let are_named = missed == u64::try_from(undelivered.len()).unwrap_or(u64::MAX) && !done.is_any_under_way;
         self.tried.extend(undelivered.iter().cloned());

@@ -1,4 +1,4 @@
-//! Passes what happens in a poll on to the report, the log and the observers.
+//! Passes what happens in a poll on to the report, the log and the observers. None of these can do the poll any harm.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,8 @@ mod reporter;
 #[derive(Debug)]
 pub(super) struct Emitter {
     reporter: Mutex<Reporter>,
+    /// The reporter panicked at an event, which may be missing from the report.
+    is_event_missing: AtomicBool,
     observers: Vec<Guarded>,
     /// Counts the round trips of the poll's sessions.
     round_trips: RoundTrips,
@@ -32,6 +34,7 @@ impl Emitter {
         let guarded = |observer| Guarded { observer, has_panicked: AtomicBool::new(false) };
         Self {
             reporter: Mutex::new(Reporter::new(account)),
+            is_event_missing: AtomicBool::new(false),
             observers: observers.into_iter().map(guarded).collect(),
             round_trips: RoundTrips::default(),
         }
@@ -39,8 +42,11 @@ impl Emitter {
 
     /// Passes on an event.
     pub(super) fn tell(&self, event: &PollEvent<'_>) {
-        log::on_event(event);
-        self.reporter.lock().unwrap_or_else(PoisonError::into_inner).on_event(event);
+        log(event);
+        let report = || self.reporter.lock().unwrap_or_else(PoisonError::into_inner).on_event(event);
+        if !guarded("the report of this poll has failed at an event", report) {
+            self.is_event_missing.store(true, Ordering::Relaxed);
+        }
         self.observers.iter().for_each(|observer| observer.on_event(event));
     }
 
@@ -49,11 +55,29 @@ impl Emitter {
         &self.round_trips
     }
 
-    /// Passes on the end of the poll and returns its report.
+    /// Passes on the end of the poll and returns its report. One that may lack something is not that of a success.
     pub(super) fn end(self, duration: Duration, end: Result<(), PollError>) -> PollReport {
         self.tell(&PollEvent::Ended { duration, round_trips: self.round_trips.count(), error: end.as_ref().err() });
+        let is_whole = !self.is_event_missing.into_inner();
+        let missing = || PollError::contradiction("report what happened", "something is missing from the report");
+        let end = end.and_then(|()| if is_whole { Ok(()) } else { Err(missing()) });
         self.reporter.into_inner().unwrap_or_else(PoisonError::into_inner).finish(end)
     }
+}
+
+/// Logs an event. Used alone for what happens beside a poll.
+pub(super) fn log(event: &PollEvent<'_>) {
+    guarded("the log of this poll has failed at an event", || log::on_event(event));
+}
+
+/// Calls a part that only reports. Whatever it leaves half done when it panics is its own. Returns whether it did not.
+fn guarded(failure: &str, part: impl FnOnce()) -> bool {
+    let is_well = catch_unwind(AssertUnwindSafe(part)).is_ok();
+    if !is_well {
+        // The log itself may be what fails.
+        let _ = catch_unwind(|| error!("{failure}. The poll goes on"));
+    }
+    is_well
 }
 
 /// An observer whose panic does no harm.
@@ -68,10 +92,9 @@ impl Guarded {
         if self.has_panicked.load(Ordering::Relaxed) {
             return;
         }
-        // Whatever it left half done is its own: it is not called again.
-        if catch_unwind(AssertUnwindSafe(|| self.observer.on_event(event))).is_err() {
+        let failure = "an observer of this poll has failed and is not called again";
+        if !guarded(failure, || self.observer.on_event(event)) {
             self.has_panicked.store(true, Ordering::Relaxed);
-            error!("an observer of this poll has failed and is not called again. The poll goes on");
         }
     }
 }

@@ -39,7 +39,7 @@ fn events(observers: Observers) -> Emitter {
 fn deliver(events: &Emitter, n: u32) {
     let (entry, file_name) = (EntryId::new(u64::from(n)), "1.M1P1Q1.h,S=9");
     let octets = StoredSize::new(9);
-    events.tell(&PollEvent::MessageDelivered { listed: &listed(n), entry, file_name, tmp_dirs: &[], octets });
+    events.tell(&PollEvent::MessageDelivered { listed: &listed(n), entry, file_name, maildirs: &[], octets });
 }
 
 fn refuse(events: &Emitter, n: u32) {
@@ -61,6 +61,65 @@ fn an_observer_that_panics_is_told_no_more_and_harms_nobody() {
     assert_eq!(report.duration, Duration::from_secs(2));
     assert_eq!(sound.0.load(Ordering::Relaxed), 5);
     assert_eq!(faulty.0.0.load(Ordering::Relaxed), 2, "the session, and the first message");
+}
+
+/// Panics when it is shown.
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("odd")
+    }
+}
+
+#[test]
+fn a_report_that_failed_at_an_event_is_not_that_of_a_success() {
+    let sound = Arc::new(Counter::default());
+    let events = events(vec![sound.clone()]);
+    deliver(&events, 1);
+    events.tell(&PollEvent::MessageFailed { listed: &listed(2), why: format_args!("{Unspeakable}") });
+    deliver(&events, 3);
+    let report = events.end(Duration::ZERO, Ok(()));
+    assert_eq!((report.retrieved, sound.0.load(Ordering::Relaxed)), (2, 4));
+    assert!(matches!(report.end, Err(PollError::InternalError(_))), "{:?}", report.end);
+}
+
+/// Panics at every line.
+struct FaultyLog;
+
+impl tracing::Subscriber for FaultyLog {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        panic!("odd")
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_log_that_panics_harms_nobody() {
+    let sound = Arc::new(Counter::default());
+    let events = events(vec![sound.clone()]);
+    let report = tracing::subscriber::with_default(FaultyLog, || {
+        events.tell(&PollEvent::QuitNotAcknowledged);
+        deliver(&events, 1);
+        events.end(Duration::ZERO, Ok(()))
+    });
+    assert!(report.end.is_ok() && report.unacknowledged);
+    assert_eq!((report.retrieved, sound.0.load(Ordering::Relaxed)), (1, 3));
 }
 
 #[test]

@@ -4,16 +4,18 @@
 //! Observers cannot change what happens: they are told what has happened, and return nothing.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::PollError;
 use super::report::{Decision, Left, Quarantined, WouldDo};
+use crate::account::AccountName;
 use crate::account_history::History;
 use crate::client::{ClientError, Redactor};
 use crate::delivery::recovery::Recovered;
-use crate::disk::Dir;
 use crate::forward::Stranded;
 use crate::ids::EntryId;
 use crate::message::{StoredSize, WireSize};
@@ -34,6 +36,34 @@ pub enum PollEvent<'a> {
     Recovered(&'a Recovered),
     /// Mail waits in the spool of an account that no longer forwards.
     Stranded(&'a Stranded),
+    /// The state has taken over what became of the messages in the spool.
+    SpoolSettled {
+        /// The account.
+        account: &'a AccountName,
+        /// How many messages were forwarded since the last time.
+        forwarded: usize,
+        /// How many were taken out of the spool by somebody else. They are fetched again if the server still has them.
+        lost: usize,
+        /// How many files have left the spool.
+        removed: usize,
+    },
+    /// What was to be forwarded at once takes longer than that may take, and waits in the spool.
+    StaysInSpool {
+        /// The account.
+        account: &'a AccountName,
+        /// How long it may take.
+        bound: Duration,
+    },
+    /// The state cannot take over now what was forwarded.
+    SpoolNotSettled {
+        /// The account.
+        account: &'a AccountName,
+        /// Why not.
+        error: &'a PollError,
+    },
+    /// Another Maildir than the account's own takes no mail. Not told of the first one, with whose error a session or
+    /// the poll ends.
+    MaildirClosed(&'a PollError),
     /// The credential was obtained.
     CredentialObtained {
         /// Hides the credential in the server's words.
@@ -128,8 +158,8 @@ pub enum PollEvent<'a> {
         entry: EntryId,
         /// The name of its file in `new/`.
         file_name: &'a str,
-        /// The `tmp/` of each Maildir that has it.
-        tmp_dirs: &'a [Dir],
+        /// The paths of the Maildirs that have it.
+        maildirs: &'a [&'a Path],
         /// Its size, as it is stored.
         octets: StoredSize,
     },
@@ -161,6 +191,8 @@ pub enum PollEvent<'a> {
         /// How many there are.
         messages: usize,
     },
+    /// Most messages come in another size than listed, as was not known before.
+    SizesAreEstimates,
     /// A stop was requested: messages in flight still come in.
     Stopping {
         /// How many are in flight.
@@ -202,6 +234,8 @@ pub enum PollEvent<'a> {
     LeftOver(Left),
     /// The quarantined messages that are still on the server.
     Quarantine(&'a [Quarantined]),
+    /// What was learned about the server cannot be written down.
+    HintsNotWritten(&'a io::Error),
     /// The totals so far.
     Totals {
         /// The sums, this poll included.

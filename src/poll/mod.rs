@@ -271,8 +271,9 @@ impl Poll {
             let success = end.is_ok().then_some(wall);
             profile.set_beyond_limits(std::mem::take(&mut self.beyond_limits));
             let write = move |_: &mut Store| (profile.write(&disk, success), profile);
-            let ((past, history), written) = state.with("write the hints", write).await?;
-            profile = written;
+            let (written, kept) = state.with("write the hints", write).await?;
+            profile = kept;
+            let (past, history) = self.totals(written);
             self.events.tell(&PollEvent::Totals { past: &past, history: &history });
         }
         if self.options.dry_run {

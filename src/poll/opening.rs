@@ -9,13 +9,14 @@ use super::next::doubt_unshown;
 use super::recognition::First;
 use super::report::Decision;
 use super::server_profile::ServerProfile;
-use super::spool::settle_spool;
+use super::spool::{settle_spool, tell_settled};
 use super::{Poll, PollOptions};
 use crate::account::{Account, MaildirOf, RemovalPolicy};
 use crate::delivery::destination::keep_decision;
 use crate::delivery::recovery::{OtherMaildirPolicy, Recovered, Unusable, known_maildir, recover};
 use crate::disk::Disk;
 use crate::forward::Stranded;
+use crate::forward::settlement::Settled;
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
 use crate::state::hints::HintsFile;
@@ -39,7 +40,7 @@ impl Poll {
         let (disk, dir, account) =
             (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.account.clone());
         let options = self.options;
-        let opened = watch::blocking(move || {
+        let open = move |settled: &mut Settled| {
             let hints = |store: &Store| {
                 let file = HintsFile::read(&*disk, &dir, &account.name);
                 ServerProfile::new(file, &account.endpoint, store.now())
@@ -58,7 +59,8 @@ impl Poll {
             let mut needless = needless(&*disk, &store, &account, options);
             let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
             let recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
-            if settle_spool(&*disk, &mut store, &account, options.other_maildir)? > 0 {
+            *settled = settle_spool(&*disk, &mut store, &account, options.other_maildir)?;
+            if settled.lost > 0 {
                 // A spool that is gone is none of the Maildirs of an account that no longer forwards.
                 needless.retain(|decision| *decision != Decision::AcceptMaildir);
             }
@@ -71,12 +73,17 @@ impl Poll {
             }
             let profile = hints(&store);
             Ok::<_, StateError>((store, profile, recovered, needless))
+        };
+        let opened = watch::blocking(move || {
+            let mut settled = Settled::default();
+            (open(&mut settled), settled)
         });
-        let (store, profile, (recovered, unusable), needless) =
-            opened.await.map_err(|e| e.doing("open the state"))??;
+        let (opened, settled) = opened.await.map_err(|e| e.doing("open the state"))?;
+        tell_settled(&self.account.name, settled, |event| self.events.tell(event));
+        let (store, profile, (recovered, unusable), needless) = opened?;
         needless.into_iter().for_each(|decision| self.events.tell(&PollEvent::Needless(decision)));
         self.events.tell(&PollEvent::Recovered(&recovered));
-        self.closed.found(unusable, store.state().next_id());
+        self.closed.found(unusable, store.state().next_id(), &self.events);
         if self.account.forward.is_none()
             && let Some(stranded) = Stranded::of(&store)
         {

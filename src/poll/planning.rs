@@ -312,7 +312,9 @@ impl Poll {
         if !failed.is_empty() {
             self.closed.keep_earlier();
         }
-        failed.into_iter().for_each(|(configured, error)| self.closed.note(configured, error.into()));
+        for (configured, error) in failed {
+            self.closed.note(configured, error.into(), &self.events);
+        }
         Ok(synced == DirSync::Synced)
     }
 }

@@ -135,7 +135,7 @@ impl Poll {
             self.closed.keep_earlier();
         }
         for (configured, error) in unusable.into_iter().chain(unsynced) {
-            self.closed.note(configured, error.into());
+            self.closed.note(configured, error.into(), &self.events);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The progress of a poll, as numbers that can be read while it runs.
+//! The progress of a poll, as numbers that can be read while it runs. They are for people: what is decided about a
+//! running poll follows from what [`crate::watch`] counts, which no observer can fail to see.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -12,8 +13,6 @@ pub struct Progress {
     phase: AtomicU8,
     /// How many octets of messages have arrived.
     received: AtomicU64,
-    /// How many messages have arrived completely.
-    complete: AtomicU64,
     /// How many messages are to be delivered in all, as far as known.
     planned: AtomicU64,
     /// How many octets of messages are to arrive in all; 0 if unknown.
@@ -63,18 +62,6 @@ pub struct Snapshot {
 }
 
 impl Progress {
-    /// Returns how many octets of messages have arrived so far, whatever became of them.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Returns how many messages have arrived completely so far, whatever became of them.
-    #[must_use]
-    pub fn complete(&self) -> u64 {
-        self.complete.load(Ordering::Relaxed)
-    }
-
     /// Returns how many messages have been delivered so far, and their octets.
     #[must_use]
     pub fn delivered(&self) -> (u64, u64) {
@@ -91,7 +78,7 @@ impl Progress {
             planned: load(&self.planned),
             planned_octets: Some(load(&self.planned_octets)).filter(|octets| *octets > 0),
             delivered: load(&self.delivered),
-            octets: self.received(),
+            octets: load(&self.received),
         }
     }
 
@@ -106,7 +93,7 @@ impl Progress {
         self.planned.store(self.delivered().0.saturating_add(messages), Ordering::Relaxed);
         let mut sizes = plan.retrieve.iter().map(|listed| listed.reported_size);
         let octets = sizes.try_fold(0_u64, |all, size| size.map(|size| all.saturating_add(size.get())));
-        let octets = octets.map_or(0, |octets| self.received().saturating_add(octets));
+        let octets = octets.map_or(0, |octets| self.received.load(Ordering::Relaxed).saturating_add(octets));
         self.planned_octets.store(octets, Ordering::Relaxed);
         self.enter(if messages > 0 { Phase::Retrieving } else { Phase::Ending });
     }
@@ -129,7 +116,6 @@ impl Observer for Progress {
             PollEvent::Listed { .. } => self.enter(Phase::Comparing),
             PollEvent::Planned { plan, .. } => self.plan(plan),
             PollEvent::MessageOctets { octets, .. } => _ = self.received.fetch_add(*octets, Ordering::Relaxed),
-            PollEvent::MessageReceived { .. } => _ = self.complete.fetch_add(1, Ordering::Relaxed),
             PollEvent::MessageDelivered { octets, .. } => self.deliver(octets.get()),
             PollEvent::NothingNew { .. } | PollEvent::SessionEnded { .. } => self.enter(Phase::Ending),
             _ => {}
@@ -160,7 +146,7 @@ mod tests {
         progress.on_event(&PollEvent::MessageReceived { listed, octets: WireSize::new(100) });
         let entry = EntryId::new(1);
         let octets = StoredSize::new(90);
-        progress.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", tmp_dirs: &[], octets });
+        progress.on_event(&PollEvent::MessageDelivered { listed, entry, file_name: "1", maildirs: &[], octets });
     }
 
     #[test]
@@ -176,7 +162,7 @@ mod tests {
         let (phase, planned_octets) = (Phase::Retrieving, Some(500));
         let expected = Snapshot { phase, planned: 5, planned_octets, delivered: 2, octets: 200 };
         assert_eq!(progress.snapshot(), expected);
-        assert_eq!((progress.delivered(), progress.complete()), ((2, 180), 2));
+        assert_eq!(progress.delivered(), (2, 180));
         messages.iter().skip(2).for_each(|listed| deliver(&progress, listed));
         assert_eq!(progress.snapshot().phase, Phase::Ending, "all of it is here");
     }

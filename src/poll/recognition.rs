@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::credential::Obtained;
 use super::error::PollError;
 use super::events::{AfterFailure, PollEvent};
-use super::server_profile::ServerProfile;
+use super::server_profile::{ServerProfile, WrittenHints};
 use super::session::Clean;
 use super::{Poll, PollOptions};
 use crate::account::{Account, MaildirOf};
@@ -131,7 +131,15 @@ impl Poll {
     async fn write_hints(&self, mut profile: ServerProfile, success: bool) -> Result<(Past, History), PollError> {
         let (disk, wall) = (Arc::clone(&self.context.disk), self.context.clock.read().wall);
         let written = watch::blocking(move || profile.write(&disk, success.then_some(wall))).await;
-        Ok(written.map_err(|e| e.doing("write the hints"))?)
+        Ok(self.totals(written.map_err(|e| e.doing("write the hints"))?))
+    }
+
+    /// Reports hints that could not be written, and returns the totals so far.
+    pub(super) fn totals(&self, WrittenHints { past, history, error }: WrittenHints) -> (Past, History) {
+        if let Some(error) = &error {
+            self.events.tell(&PollEvent::HintsNotWritten(error));
+        }
+        (past, history)
     }
 
     /// Records that this listing left nothing to do.
@@ -144,7 +152,7 @@ impl Poll {
         let (account, clock, disk) = (self.account.clone(), self.context.clock.read(), Arc::clone(&self.context.disk));
         let keep = move |store: &mut Store| {
             let (Some(maildir), Ok(state)) = (maildir_marks(&*disk, &account), disk.status(store.path())) else {
-                return;
+                return None;
             };
             let now = Circumstances { account: &account, state: &state, maildir: &maildir, clock };
             let ListingDigest { messages, octets, unique_ids } = clean.listing;
@@ -155,9 +163,12 @@ impl Poll {
                 store.now(),
                 clean.due,
             ));
-            profile.write(&disk, None);
+            Some(profile.write(&disk, None))
         };
-        Ok(state.with("write the hints", keep).await?)
+        if let Some(written) = state.with("write the hints", keep).await? {
+            self.totals(written);
+        }
+        Ok(())
     }
 }
 

@@ -379,7 +379,9 @@ impl<'a> Retriever<'a> {
     fn arrived(&mut self, octets: usize) {
         let time = self.begun.elapsed();
         self.window.arrived(octets, time);
-        self.untold = self.untold.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+        watch::has_received(octets);
+        self.untold = self.untold.saturating_add(octets);
         if self.untold >= TOLD || time.saturating_sub(self.told) >= TOLD_AFTER {
             self.tell_octets();
             self.told = time;
@@ -415,6 +417,7 @@ impl<'a> Retriever<'a> {
         let (size, unwritten) = (incoming.staging.size(), incoming.staging.unwritten());
         let requested = self.completed(number, size, unwritten)?;
         let listed = &requested.listed;
+        watch::has_answered();
         self.events.tell(&PollEvent::MessageReceived { listed, octets: incoming.staging.octets() });
         if self.retrieval.beyond_limits.has(listed) {
             self.done.within_limits.push(listed.clone());

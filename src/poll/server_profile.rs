@@ -1,10 +1,11 @@
 //! What a poll learns about the server, and how it uses what earlier ones learned.
 
+use std::io;
 use std::sync::Arc;
 
-use tracing::{debug, warn};
-
+use super::emitter::Emitter;
 use super::error::PollError;
+use super::events::PollEvent;
 use super::retrieval::OtherSizes;
 use crate::account::Endpoint;
 use crate::account_history::History;
@@ -23,6 +24,16 @@ use crate::state::hints::{BeyondLimits, HintsFile, Listing, Past, ServerHints};
 /// Servers that list a maildrop in portions list some hundred messages at a time. If the server is unknown in this
 /// respect, another session to look for more is only worth it if at least this many were listed.
 const LEAST_PORTION: usize = 250;
+
+/// What follows from writing the hints.
+pub(super) struct WrittenHints {
+    /// The sums so far.
+    pub(super) past: Past,
+    /// What earlier polls brought.
+    pub(super) history: History,
+    /// Why they are not on disk, if they are not.
+    pub(super) error: Option<io::Error>,
+}
 
 /// The hints about an account's server during a poll.
 #[derive(Debug)]
@@ -62,16 +73,14 @@ impl ServerProfile {
     }
 
     /// Writes what was learned, if anything, to disk and returns the totals so far. Blocks.
-    pub(super) fn write(&mut self, disk: &Arc<dyn Disk>, success: Option<i64>) -> (Past, History) {
+    pub(super) fn write(&mut self, disk: &Arc<dyn Disk>, success: Option<i64>) -> WrittenHints {
         self.file.hints.server = Some(self.server.clone());
         // A success alone is no reason to write: an idle poll leaves the disk alone.
         if self.file.has_changed() && success.is_some() {
             self.file.hints.past.last_success = success;
         }
-        if let Err(e) = self.file.write(&**disk) {
-            debug!("cannot write the hints about the server: {e}. They are gathered again");
-        }
-        (self.file.hints.past.clone(), self.file.hints.history.clone())
+        let error = self.file.write(&**disk).err();
+        WrittenHints { past: self.file.hints.past.clone(), history: self.file.hints.history.clone(), error }
     }
 
     /// Sets the listing to be recognised.
@@ -154,11 +163,11 @@ impl ServerProfile {
     }
 
     /// Counts the sizes of a session's new messages and returns whether most messages come in another size than listed.
-    pub(super) fn note_fit(&mut self, sizes: &OtherSizes) -> bool {
+    pub(super) fn note_fit(&mut self, sizes: &OtherSizes, events: &Emitter) -> bool {
         let before = self.sizes_are_mostly_off();
         self.server.note_fit(sizes.exact, sizes.off);
         if !before && self.sizes_are_mostly_off() {
-            warn!("most messages come in another size than the server lists: its sizes seem to be estimates");
+            events.tell(&PollEvent::SizesAreEstimates);
         }
         self.sizes_are_mostly_off()
     }

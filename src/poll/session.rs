@@ -160,7 +160,7 @@ impl Poll {
         match done {
             Ok((work, ended)) => {
                 let last = client.last_message();
-                self.sizes_are_mostly_off = profile.note_fit(&work.retrieved.other_sizes);
+                self.sizes_are_mostly_off = profile.note_fit(&work.retrieved.other_sizes, &self.events);
                 let removes = capabilities.as_ref().is_some_and(Capabilities::removes_what_was_retrieved);
                 let retrieved = self.end_session(state, client, work, removes).await;
                 let retrieved = retrieved.map_err(|error| self.broken_behind_quit(error, last, &maildrop))?;

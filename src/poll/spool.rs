@@ -5,50 +5,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
 
+use super::emitter::log;
 use super::error::PollError;
+use super::events::PollEvent;
 use super::{Poll, PollContext};
-use crate::account::{Account, Forward};
+use crate::account::{Account, AccountName, Forward};
 use crate::delivery::delivered_by;
 use crate::delivery::recovery::OtherMaildirPolicy;
 use crate::disk::Disk;
 use crate::forward::settlement::{Settled, settle};
 use crate::forward::{ForwardError, ForwardOptions, Live, SpoolUse, forward, spool_use};
-use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::pop3::ReportedSize;
 use crate::state::error::StateError;
+use crate::state::instance::random_instance;
 use crate::state::store::{OpenOptions, Store};
-use crate::text::Count;
 use crate::watch;
 
-/// Records in the state what was forwarded. Returns how many messages had disappeared from the spool: they are fetched
-/// again if the server still has them. Blocks.
+/// Records in the state what was forwarded. Blocks.
 pub(super) fn settle_spool(
     disk: &dyn Disk,
     store: &mut Store,
     account: &Account,
     other: OtherMaildirPolicy,
-) -> Result<usize, StateError> {
+) -> Result<Settled, StateError> {
     if account.forward.is_none() && store.state().spooled().next().is_none() {
-        return Ok(0);
+        return Ok(Settled::default());
     }
-    let Settled { forwarded, lost, removed } = settle(disk, store, other)?;
-    if forwarded + removed > 0 {
-        debug!("forwarded since the last poll: {forwarded}; files that have left the spool: {removed}");
+    settle(disk, store, other)
+}
+
+/// Passes on what was settled, if anything.
+pub(super) fn tell_settled(account: &AccountName, settled: Settled, tell: impl FnOnce(&PollEvent<'_>)) {
+    if settled != Settled::default() {
+        let Settled { forwarded, lost, removed } = settled;
+        tell(&PollEvent::SpoolSettled { account, forwarded, lost, removed });
     }
-    if lost > 0 {
-        warn!(
-            event = "message",
-            account = %account.name,
-            "{}: {} taken out of the spool by somebody else, and fetched again if the server still has {}",
-            account.name,
-            Count::of(lost, "message"),
-            if lost == 1 { "it" } else { "them" }
-        );
-    }
-    Ok(lost)
 }
 
 impl Poll {
@@ -109,7 +102,7 @@ pub async fn forward_spool(
         biased;
         report = &mut pass => report,
         () = tokio::time::sleep(bound) => {
-            info!("{}: what is not forwarded after {} s waits in the spool", account.name, bound.as_secs());
+            log(&PollEvent::StaysInSpool { account: &account.name, bound });
             in_time.cancel();
             let mut report = pass.await;
             if matches!(report.end, Err(ForwardError::Stopped)) && !stop.is_cancelled() {
@@ -125,7 +118,7 @@ pub async fn forward_spool(
         && let Err(e) = settle_account(context, account).await
     {
         // The next poll will do it.
-        debug!("{}: what was forwarded is taken over later: {e}", account.name);
+        log(&PollEvent::SpoolNotSettled { account: &account.name, error: &e });
     }
     Some(report)
 }
@@ -137,17 +130,19 @@ pub async fn forward_spool(
 pub async fn settle_account(context: &PollContext, account: &Account) -> Result<(), PollError> {
     let account = account.clone().with_spool(&context.state_dir);
     let (disk, dir) = (Arc::clone(&context.disk), context.state_dir.clone());
-    let open_options = context.open_options();
+    let (open_options, name) = (context.open_options(), account.name.clone());
     let settle = move || {
         let mut store = Store::open(Arc::clone(&disk), &dir, &account, &open_options)?;
         if !store.exists() {
-            return Ok(());
+            return Ok((Settled::default(), Ok(())));
         }
         store.ensure_proven()?;
-        settle_spool(&*disk, &mut store, &account, OtherMaildirPolicy::Refuse)?;
-        store.finish()
+        let settled = settle_spool(&*disk, &mut store, &account, OtherMaildirPolicy::Refuse)?;
+        Ok::<_, StateError>((settled, store.finish()))
     };
-    Ok(watch::blocking(settle).await.map_err(|e| e.doing("take over what was forwarded"))??)
+    let (settled, finished) = watch::blocking(settle).await.map_err(|e| e.doing("take over what was forwarded"))??;
+    tell_settled(&name, settled, log);
+    Ok(finished?)
 }
 
 impl PollContext {
@@ -155,7 +150,7 @@ impl PollContext {
         OpenOptions {
             now: self.clock.read(),
             since_1970: self.clock.since_1970(),
-            instance: InstanceId::random(),
+            instance: random_instance(),
             holder: self.holder.clone(),
             new_state: false,
             must_exist: false,

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use tracing::warn;
-
+use super::emitter::Emitter;
 use super::error::PollError;
+use super::events::PollEvent;
 use crate::delivery::recovery::Unusable;
 use crate::ids::EntryId;
 
@@ -27,25 +27,25 @@ pub(super) struct Closed {
 }
 
 impl Closed {
-    /// Notes a Maildir that cannot take mail.
-    pub(super) fn note(&mut self, configured: PathBuf, error: PollError) {
+    /// Notes a Maildir that cannot take mail, and reports it unless the poll may end with its error.
+    pub(super) fn note(&mut self, configured: PathBuf, error: PollError, events: &Emitter) {
         if !self.paths.insert(configured) {
             return;
         }
         match self.first {
             None => self.first = Some(error),
-            Some(_) => warn!("{error}"),
+            Some(_) => events.tell(&PollEvent::MaildirClosed(&error)),
         }
     }
 
     /// Notes what was found when the poll began; `next` is the next entry of the state.
-    pub(super) fn found(&mut self, unusable: Vec<Unusable>, next: EntryId) {
+    pub(super) fn found(&mut self, unusable: Vec<Unusable>, next: EntryId, events: &Emitter) {
         self.begun = Some(next);
         for Unusable { configured, error, is_in_place } in unusable {
             if !is_in_place {
                 self.keep_earlier();
             }
-            self.note(configured, error.into());
+            self.note(configured, error.into(), events);
         }
     }
 

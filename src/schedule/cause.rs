@@ -110,7 +110,14 @@ impl Cause {
             Self::NetworkDown | Self::ConnectionLost => step.min(interval),
             // What a person has to fix is not tried more often than at the regular interval.
             Self::LoginRefused | Self::AccessRefused | Self::Tls | Self::Protocol => step.max(interval),
-            _ => step,
+            Self::TooSlow
+            | Self::ServerBusy
+            | Self::RateLimited
+            | Self::Storage
+            | Self::LockedByAnother
+            | Self::Credential
+            | Self::Configuration
+            | Self::InternalError => step,
         }
     }
 

@@ -31,10 +31,10 @@ pub(crate) struct Watch {
     waits_for_room: AtomicBool,
     /// Whether its state is large and has room in memory that others may wait for.
     holds_room: AtomicBool,
-    /// How many octets of listings and headers have arrived.
-    listed: AtomicU64,
-    /// How many questions about single messages, other than for the messages themselves, have been answered.
-    answered: AtomicU64,
+    /// How many octets of listings, headers and messages have arrived.
+    octets: AtomicU64,
+    /// How many answers about single messages are complete: the messages themselves, headers, unique-ids and sizes.
+    answers: AtomicU64,
     /// Gives the poll its places. None: it needs none.
     places: Option<Arc<dyn Places>>,
     /// Cancelled when the poll's credential is not to be waited for any longer.
@@ -105,16 +105,17 @@ impl Watch {
         self.holds_room.load(Ordering::Relaxed)
     }
 
-    /// Returns how many octets of listings and headers have arrived so far.
+    /// Returns how many octets of listings, headers and messages have arrived so far, whatever became of them.
     #[must_use]
-    pub(crate) fn listed(&self) -> u64 {
-        self.listed.load(Ordering::Relaxed)
+    pub(crate) fn octets(&self) -> u64 {
+        self.octets.load(Ordering::Relaxed)
     }
 
-    /// Returns how many questions about single messages have been answered so far: headers, unique-ids and sizes.
+    /// Returns how many answers about single messages are complete so far: the messages themselves, headers, unique-ids
+    /// and sizes.
     #[must_use]
-    pub(crate) fn answered(&self) -> u64 {
-        self.answered.load(Ordering::Relaxed)
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// Gives back what others need, because the poll hangs.
@@ -214,14 +215,18 @@ pub(crate) fn has_room(holds: bool) {
 
 /// Records that octets of a listing or a header have arrived, which is progress as much as octets of a message.
 pub(crate) fn has_listed(octets: usize) {
-    let octets = u64::try_from(octets).unwrap_or(u64::MAX);
-    let _ = WATCH.try_with(|watch| watch.listed.fetch_add(octets, Ordering::Relaxed));
+    has_received(u64::try_from(octets).unwrap_or(u64::MAX));
 }
 
-/// Records that a question about a single message has been answered completely: without PIPELINING, each takes a round
-/// trip, however short the answer is.
+/// Records that octets of a message have arrived.
+pub(crate) fn has_received(octets: u64) {
+    let _ = WATCH.try_with(|watch| watch.octets.fetch_add(octets, Ordering::Relaxed));
+}
+
+/// Records that a message is complete, or that a question about a single message has been answered completely: without
+/// PIPELINING, each takes a round trip, however short the answer is.
 pub(crate) fn has_answered() {
-    let _ = WATCH.try_with(|watch| watch.answered.fetch_add(1, Ordering::Relaxed));
+    let _ = WATCH.try_with(|watch| watch.answers.fetch_add(1, Ordering::Relaxed));
 }
 
 /// Waits for room in memory, visibly to an observer, as the poll can do nothing else. Polls that hold room are in the
@@ -367,6 +372,21 @@ mod tests {
         assert!(task.await.unwrap().is_ok());
         assert_eq!(watch.waiting_for_disk(), None);
         assert_eq!(spawn(async { 7 }).await.unwrap(), 7, "nobody needs to watch");
+    }
+
+    #[tokio::test]
+    async fn what_arrives_is_counted_by_whom_it_is_for() {
+        let watch = Arc::new(Watch::default());
+        watched(Arc::clone(&watch), async {
+            has_listed(30);
+            has_answered();
+            has_received(1000);
+            has_received(24);
+            has_answered();
+        })
+        .await;
+        has_received(7);
+        assert_eq!((watch.octets(), watch.answers()), (1054, 2));
     }
 
     #[tokio::test]

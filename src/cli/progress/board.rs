@@ -156,7 +156,7 @@ mod tests {
                 listed,
                 entry,
                 file_name: "1",
-                tmp_dirs: &[],
+                maildirs: &[],
                 octets: StoredSize::new(10_000),
             });
         }

@@ -15,7 +15,7 @@ use crate::account_record::{ForwardingPause, Standing};
 use crate::advice::pause_after;
 use crate::clock::trusted_time::ClockReading;
 use crate::disk::Disk;
-use crate::forward::{ForwardError, ForwardReport, Pause, sign_in_name};
+use crate::forward::{ForwardReport, Pause, sign_in_name};
 use crate::oauth::store;
 use crate::poll::report::LeftFor;
 use crate::poll::{PollContext, PollReport};
@@ -120,7 +120,7 @@ impl<'a> Shown<'a> {
         let is_emptier = self.pass.is_some_and(|pass| pass.forwarded > 0 || pass.waiting.messages == 0);
         let is_spool_full = self.is_spool_full.unwrap_or(was_full) && !is_emptier;
         let known = before.cloned().unwrap_or_default();
-        let after = match self.pass.filter(|pass| says_something(pass)) {
+        let after = match self.pass.filter(|pass| !pass.says_nothing_of_the_destination()) {
             None => ForwardingPause { is_spool_full, ..known },
             Some(pass) => {
                 let why = pass.failure_text().unwrap_or_default();
@@ -140,11 +140,6 @@ impl<'a> Shown<'a> {
         let is_nothing = after.failures == 0 && after.why.is_empty() && !after.is_spool_full;
         (!is_nothing).then_some(after)
     }
-}
-
-/// Whether a pass says anything about the destination.
-fn says_something(pass: &ForwardReport) -> bool {
-    !matches!(pass.end, Err(ForwardError::Busy { .. } | ForwardError::Stopped))
 }
 
 /// What is known, without a daemon, about mail that waits to be forwarded.

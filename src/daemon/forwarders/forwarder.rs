@@ -117,7 +117,7 @@ impl Forwarder {
             self.waiting.clone_from(&report.waiting);
             self.counted = Some(wall);
         }
-        if matches!(report.end, Err(ForwardError::Busy { .. })) {
+        if report.is_busy_elsewhere() {
             self.due = Some(now + OTHER);
             return news;
         }

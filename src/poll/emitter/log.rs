@@ -2,6 +2,7 @@
 
 use tracing::{Level, debug, enabled, info, warn};
 
+use crate::account::AccountName;
 use crate::delivery::recovery::Recovered;
 use crate::poll::error::PollError;
 use crate::poll::events::{AfterFailure, PollEvent};
@@ -20,6 +21,22 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
                 Size(*octets)
             );
         }
+        PollEvent::SpoolSettled { account, forwarded, lost, removed } => {
+            spool_settled(account, *forwarded, *lost, *removed);
+        }
+        PollEvent::StaysInSpool { account, bound } => {
+            info!("{account}: what is not forwarded after {} s waits in the spool", bound.as_secs());
+        }
+        PollEvent::SpoolNotSettled { account, error } => {
+            debug!("{account}: what was forwarded is taken over later: {error}");
+        }
+        PollEvent::MaildirClosed(error) => warn!("{error}"),
+        PollEvent::SizesAreEstimates => {
+            warn!("most messages come in another size than the server lists: its sizes seem to be estimates");
+        }
+        PollEvent::HintsNotWritten(error) => {
+            debug!("cannot write the hints about the server: {error}. They are gathered again");
+        }
         PollEvent::TokenRefused(error) => info!("{error}. Another access token is tried"),
         PollEvent::OneAtATime(error) => info!(
             "the session ended at the first commands that were sent ahead, so they are sent one at a time: {error}"
@@ -37,8 +54,8 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
             let all = Count::of(*on_server, "message");
             debug!("{all} on the server: {retrieve} to fetch, {delete} to delete, {known} known");
         }
-        PollEvent::MessageDelivered { listed, file_name, tmp_dirs, octets, .. } if enabled!(Level::DEBUG) => {
-            for maildir in tmp_dirs.iter().filter_map(|tmp| tmp.path().parent()) {
+        PollEvent::MessageDelivered { listed, file_name, maildirs, octets, .. } if enabled!(Level::DEBUG) => {
+            for maildir in *maildirs {
                 let (number, new) = (listed.number, maildir.join("new"));
                 debug!("message {number} ({} octets) is delivered as {}/{file_name}", octets.get(), new.display());
             }
@@ -67,6 +84,21 @@ fn was_interrupted(recovered: &Recovered) {
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words).collect();
     warn!("an earlier run was interrupted: {}", parts.join(", "));
+}
+
+fn spool_settled(account: &AccountName, forwarded: usize, lost: usize, removed: usize) {
+    if forwarded + removed > 0 {
+        debug!("forwarded since the last poll: {forwarded}; files that have left the spool: {removed}");
+    }
+    if lost > 0 {
+        warn!(
+            event = "message",
+            account = %account,
+            "{account}: {} taken out of the spool by somebody else, and fetched again if the server still has {}",
+            Count::of(lost, "message"),
+            if lost == 1 { "it" } else { "them" }
+        );
+    }
 }
 
 fn session_failed(error: &PollError, next: AfterFailure) {

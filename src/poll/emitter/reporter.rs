@@ -89,6 +89,12 @@ impl Reporter {
             | PollEvent::Stopping { .. }
             | PollEvent::EndsWithoutQuit
             | PollEvent::WaitsForRoom { .. }
+            | PollEvent::SpoolSettled { .. }
+            | PollEvent::StaysInSpool { .. }
+            | PollEvent::SpoolNotSettled { .. }
+            | PollEvent::MaildirClosed(_)
+            | PollEvent::SizesAreEstimates
+            | PollEvent::HintsNotWritten(_)
             | PollEvent::Waits(_) => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use super::modules::{Target, Tree};
 use super::reserved::Reserved;
-use super::{circles, clocks, escapes, names, purity, reserved};
+use super::{circles, clocks, escapes, hidden, logs, names, purity, reserved};
 
 /// Makes a tree of files, each with its text.
 fn tree(files: &[(&str, &str)]) -> Tree {
@@ -13,7 +13,8 @@ fn tree(files: &[(&str, &str)]) -> Tree {
     Tree::read(&read).unwrap()
 }
 
-/// Returns the findings in a pure room `pop3` with this source, beside an impure `net` and a plain `secret`.
+/// Returns the findings in a pure room `pop3` with this source, beside an impure `net` and a plain `secret`, which may
+/// use `net` by way of exception.
 fn of_pure(source: &str) -> Vec<String> {
     of_pure_except(source, &[])
 }
@@ -25,10 +26,12 @@ fn of_pure_except(source: &str, exceptions: &[&str]) -> Vec<String> {
         ("net.rs", "pub struct Connection; pub mod tls { pub struct Trust; }"),
         ("secret.rs", "pub use crate::net::Connection as Disguised; pub struct Secret;"),
     ]);
-    let forbidden = super::RULES.forbidden;
-    let rules =
-        purity::Rules { pure: &["pop3"], plain: &["secret"], crates: &["std", "memchr"], forbidden, exceptions };
-    purity::findings(&tree, &rules)
+    let exceptions = [&["secret -> net"], exceptions].concat();
+    let crates = &["std", "fastrand", "memchr", "url"];
+    purity::findings(
+        &tree,
+        &purity::Rules { pure: &["pop3"], plain: &["secret"], crates, exceptions: &exceptions, ..super::RULES },
+    )
 }
 
 #[test]
@@ -62,6 +65,31 @@ fn what_escapes_outside_its_room_is_found() {
     assert_eq!(escapes::findings(&tree, "text", &[]), ["client escapes by escape_debug: that is for `text` to do"]);
     assert!(escapes::findings(&tree, "text", &["client"]).is_empty());
     assert_eq!(escapes::findings(&tree, "text", &["client", "text"]).len(), 1, "an exception must be needed");
+}
+
+#[test]
+fn what_logs_beside_the_events_is_found() {
+    let findings = |source: &str, may: &[&str]| {
+        let tree = tree(&[
+            ("lib.rs", "mod poll; mod daemon;"),
+            ("daemon.rs", "use tracing::info;"),
+            ("poll/mod.rs", "mod emitter; mod spool;"),
+            ("poll/emitter.rs", "use tracing::error;"),
+            ("poll/spool.rs", source),
+        ]);
+        logs::findings(&tree, "poll", may)
+    };
+    for source in [
+        "use tracing::warn;",
+        "use tracing as lines; fn f() { lines::warn!(x); }",
+        "fn f() { tracing::debug!(x); }",
+        "mod inner { use ::tracing::{debug}; }",
+    ] {
+        let found = findings(source, &["poll::emitter"]);
+        assert!(!found.is_empty() && found.iter().all(|it| it.starts_with("poll::spool")), "{source}: {found:?}");
+    }
+    assert_eq!(findings("fn f() { events.tell(x); }", &["poll::emitter"]), [""; 0]);
+    assert_eq!(findings("", &["poll::emitter", "poll::spool"]).len(), 1, "an exception must be needed");
 }
 
 #[test]
@@ -102,6 +130,31 @@ fn every_way_to_name_what_acts_is_found() {
         "use crate::Connection;",
         "use crate::secret::Disguised;",
         "use crate::secret; fn open(to: secret::Disguised) {}",
+        // Behind what looks like an import.
+        "fn read() -> impl Sized + use<> { std::fs::read(\"x\"); }",
+        // What is not an address.
+        "use std::net::ToSocketAddrs as _;",
+        "fn look(at: &url::Url) { at.socket_addrs(|| None); }",
+        // Methods of what is otherwise only a name.
+        "use std::path::Path; fn look() -> bool { Path::new(\"x\").exists() }",
+        "use std::path::Path; fn look() -> bool { Path::new(\"x\").try_exists().unwrap_or(false) }",
+        "fn look(at: &std::path::Path) { at.read_dir(); }",
+        "fn look(at: &std::path::Path) { at.canonicalize(); }",
+        "fn look(at: &std::path::Path) { at.metadata(); }",
+        "fn look(at: &std::path::Path) { at.symlink_metadata(); }",
+        "fn look(at: &std::path::Path) { at.read_link(); }",
+        "fn look(at: &[std::path::PathBuf]) -> bool { at.iter().any(|it| it.is_file()) }",
+        "use std::path::Path; fn look(at: &Path) -> bool { Some(at).is_some_and(Path::is_dir) }",
+        "fn look(at: &std::path::Path) -> bool { at.is_symlink() }",
+        // An exported macro.
+        "fn tell() { crate::log!(\"x\"); }",
+        "use crate::log; fn tell() { log!(\"x\"); }",
+        // Random numbers that follow from nothing.
+        "fn roll() -> u64 { fastrand::u64(..) }",
+        "use fastrand::u64 as roll;",
+        "use fastrand::Rng; fn roll() -> Rng { Rng::default() }",
+        "use fastrand::Rng; fn roll() -> Rng { Rng::new() }",
+        "fn roll(from: &mut fastrand::Rng) { let _ = <fastrand::Rng>::default(); fastrand::seed(7); }",
     ] {
         assert_eq!(of_pure(source).len(), 1, "{source}: {:?}", of_pure(source));
     }
@@ -122,6 +175,10 @@ fn what_is_only_told_or_only_for_tests_is_passed_over() {
         "enum Quiet { Net } fn quiet() -> Quiet { Quiet::Net }",
         "fn quiet() -> u32 { <u32 as Ord>::max(u32::MAX, str::len(\"x\")) }",
         "trait Net { fn fs(); } fn quiet<N: Net>() { N::fs() }",
+        "use std::net::IpAddr; fn quiet(at: IpAddr) -> bool { matches!(at, IpAddr::V4(_)) }",
+        "use fastrand::Rng; fn quiet(seed: u64) -> u64 { Rng::with_seed(seed).u64(..) }",
+        "use std::path::Path; fn quiet(at: &Path) -> Option<&Path> { at.parent() } // exists",
+        "#[cfg(test)] fn helper(at: &std::path::Path) -> bool { at.exists() }",
     ] {
         assert!(of_pure(source).is_empty(), "{source}: {:?}", of_pure(source));
     }
@@ -130,6 +187,65 @@ fn what_is_only_told_or_only_for_tests_is_passed_over() {
     assert_eq!(of_pure("struct A { #[cfg(test)] b: u8, c: std::fs::File }").len(), 1);
     assert_eq!(of_pure("#[cfg(test)] fn a<A, B>() {} use std::fs;").len(), 1);
     assert_eq!(of_pure("#[cfg(not(test))] use std::fs;").len(), 1);
+}
+
+#[test]
+fn a_plain_room_that_acts_is_found() {
+    let of_plain = |source: &str| {
+        let tree = tree(&[
+            ("lib.rs", "mod account; mod net; mod pop3;"),
+            ("account.rs", source),
+            ("net.rs", "pub struct Connection;"),
+            ("pop3.rs", "use crate::account::Account;"),
+        ]);
+        purity::findings(
+            &tree,
+            &purity::Rules { pure: &["pop3"], plain: &["account"], exceptions: &[], ..super::RULES },
+        )
+    };
+    for source in [
+        "use std::fs; pub struct Account;",
+        "use crate::net::Connection; pub struct Account;",
+        "pub struct Account; impl Account { fn look(&self) -> bool { self.path.exists() } }",
+        "pub use tracing::debug as told; pub struct Account;",
+    ] {
+        let findings = of_plain(source);
+        assert!(
+            findings.len() == 1 && findings[0].starts_with("account is pure, and names "),
+            "{source}: {findings:?}"
+        );
+    }
+    assert_eq!(of_plain("use crate::pop3; use std::fmt; pub struct Account;"), [""; 0]);
+}
+
+#[test]
+fn what_hides_from_the_rules_is_found() {
+    let findings = |source: &str| {
+        hidden::findings(&tree(&[("lib.rs", "mod pop3; mod secret;"), ("pop3.rs", source), ("secret.rs", "")]))
+    };
+    for source in [
+        "use crate::secret::*; fn open() { Disguised::new(); }",
+        "pub use crate::secret::*;",
+        "use crate::{secret::*};",
+        "use super::secret::{self, *};",
+        "use Kind::*; enum Kind { A }",
+        "fn kinds() { use crate::secret::Kind::*; }",
+        "mod inner { use super::*; }",
+        "include!(\"elsewhere.rs\");",
+        "fn f() -> u8 { std::include!(\"elsewhere.rs\") }",
+        "#[macro_export] macro_rules! log { () => {} }",
+        "#[macro_use] mod macros { }",
+    ] {
+        assert_eq!(findings(source).len(), 1, "{source}: {:?}", findings(source));
+    }
+    for source in [
+        "#[cfg(test)] mod tests { use super::*; }",
+        "#[cfg(test)] use crate::secret::*;",
+        "use crate::secret::Secret; fn double(a: u8) -> u8 { a * 2 } const X: &str = include_str!(\"x\");",
+        "macro_rules! local { () => {} } fn f() { local!(); }",
+    ] {
+        assert_eq!(findings(source), [""; 0], "{source}");
+    }
 }
 
 #[test]
@@ -267,6 +383,16 @@ fn a_known_circle_must_be_one() {
     assert_eq!(both, [struck("a -> b closes no circle any more"), struck("b -> a closes no circle any more")]);
     let gone = circles::findings(&rooms(circle), &["a -> b", "b::first -> b::second"]);
     assert_eq!(gone, [struck("b::first -> b::second is not there any more")]);
+}
+
+#[test]
+fn only_a_path_leads_to_a_crate() {
+    let source = "mod proxy; use crate::config::toml; use tokio::net; mod inner { use url::Url; }\n\
+                  fn f(jiff: u8) { g(serde, jiff); proxy::h(); toml::i(); net::j(); std::k(); #[rcgen::l] m(); }";
+    let source = super::source::Source::read(source).unwrap();
+    let crates = ["rcgen", "std", "tokio", "url"];
+    let found = source.roots().into_iter().filter(|root| *root != "crate").collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), crates);
 }
 
 #[test]

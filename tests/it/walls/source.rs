@@ -44,6 +44,18 @@ impl Source {
         self.words.into_iter().chain(inner).collect()
     }
 
+    /// Returns the first segments of the paths that lead out of this file, also in inline modules. They are crates, as
+    /// far as one file can tell.
+    pub(super) fn roots(&self) -> Vec<&String> {
+        let is_ours = |name: &String| {
+            let mut modules = self.files.iter().map(|(name, _)| name).chain(self.inline.iter().map(|(name, _)| name));
+            modules.any(|module| module == name)
+                || self.imports.get(name).is_some_and(|import| import.first() != Some(name))
+        };
+        let roots = self.named.iter().filter_map(|(path, _)| path.first()).filter(|name| !is_ours(name));
+        roots.chain(self.inline.iter().flat_map(|(_, inline)| inline.roots())).collect()
+    }
+
     fn walk(&mut self, tokens: &[TokenTree]) {
         let mut rest = tokens.iter().peekable();
         let mut path_attribute = None;
@@ -62,7 +74,8 @@ impl Source {
                         }
                     }
                 }
-                TokenTree::Ident(word) if word == "use" => self.import(&mut rest),
+                // Not `use<'a>`, which says what a type captures.
+                TokenTree::Ident(word) if word == "use" && !next_is(&rest, '<') => self.import(&mut rest),
                 TokenTree::Ident(word) if word == "mod" => self.module(&mut rest, path_attribute.take()),
                 TokenTree::Ident(word) => self.word(word, &mut rest),
                 TokenTree::Punct(colon) if colon.as_char() == ':' && before == ['x', '>'] && next_is(&rest, ':') => {
