@@ -57,6 +57,7 @@ mod oauth;
 mod old_words;
 mod one_at_a_time;
 mod order;
+mod other_ports;
 mod other_sizes;
 mod plans;
 mod progress;
