@@ -77,6 +77,7 @@ mod secrets_of_logins;
 mod setup;
 mod signals;
 mod simulation;
+mod skipping;
 mod soak;
 mod surroundings;
 mod system_limits;
