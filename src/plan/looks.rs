@@ -31,7 +31,13 @@ impl PlanInput<'_> {
             };
             decides && ask(listed)
         };
-        let unsure = matching.to_look_at.iter().filter(|listed| ask(listed)).map(|listed| listed.number);
+        // What was left there by a rule after all with its unique-id had gone is none of those.
+        let is_left = |listed: &Listed| {
+            let is_decided = matches!(self.verdict(listed, policy), Verdict::Skip { is_recorded: true });
+            is_decided && skipping::was_given_before(self.state, listed)
+        };
+        let unsure = matching.to_look_at.iter().filter(|listed| ask(listed) && !is_left(listed));
+        let unsure = unsure.map(|listed| listed.number);
         let mut numbers: Vec<MessageNumber> = unsure.collect();
         numbers.extend(matching.known.iter().filter(|pair| tells(pair)).map(|(listed, _)| listed.number));
         numbers.sort_unstable();
@@ -66,25 +72,26 @@ impl PlanInput<'_> {
         matching.known.iter().filter(is_unseen).take(most).map(|(listed, _)| listed.number).collect()
     }
 
-    /// Returns the new messages whose headers decide whether a rule leaves them on the server, up to the limit per
-    /// session.
+    /// Returns the messages whose headers decide whether a rule leaves them on the server, up to the limit per session:
+    /// new ones, and those under unique-ids of which every message had gone.
     #[must_use]
     pub fn look_to_skip(&self, policy: &Policy, seen: &Seen) -> Vec<MessageNumber> {
         if self.skipping.is_none() {
             return Vec::new();
         }
         let matching = self.with_headers(seen);
-        let is_open = |listed: &&&Listed| {
+        let is_open = |listed: &&Listed| {
             let may_be_fetched = self.may_be_fetched(listed, policy) && self.turn(listed, policy) == Turn::Now;
             may_be_fetched && self.verdict(listed, policy) == Verdict::Unknown
         };
-        let is_recorded = |listed: &&&Listed| {
+        let is_recorded = |listed: &&Listed| {
             let recorded = |skipping: &Skipping<'_>| skipping.was_recorded(listed, self.state);
             self.skipping.as_ref().is_some_and(recorded)
         };
         // Those looked at again, because several have their unique-id or the decisions are void, must not hold up the
         // others for ever.
-        let (again, first): (Vec<&&Listed>, Vec<&&Listed>) = matching.new.iter().filter(is_open).partition(is_recorded);
+        let open = matching.new.iter().copied().chain(self.of_gone(&matching)).filter(is_open);
+        let (again, first): (Vec<&Listed>, Vec<&Listed>) = open.partition(is_recorded);
         first.into_iter().chain(again).take(skipping::MOST_HEADERS).map(|listed| listed.number).collect()
     }
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::{MessageNumber, ReportedSize, SessionSerial};
+use crate::pop3::{MessageNumber, ReportedSize, SessionSerial, UniqueId};
 use crate::state::entries::{Entry, UidState};
 
 /// The headers seen in a session.
@@ -146,11 +146,23 @@ impl<'a> Matching<'a> {
         self.known.sort_by_key(|(listed, _)| listed.number);
     }
 
-    /// Moves the known messages that `which` selects to those that only their bytes identify.
-    pub(super) fn compare_instead(&mut self, which: impl Fn(&Listed, &Entry) -> bool) {
+    /// Moves the known messages that `which` selects to those that only their bytes identify. Of several with one
+    /// unique-id, which is in use for more than one where it `is_shared`, any may be any other of its size: then the
+    /// bytes of all are needed.
+    pub(super) fn compare_instead(
+        &mut self,
+        which: impl Fn(&Listed, &Entry) -> bool,
+        is_shared: impl Fn(&UniqueId) -> bool,
+    ) {
+        let named = |listed: &'a Listed| {
+            let unique_id = listed.unique_id.as_ref().filter(|unique_id| is_shared(unique_id))?;
+            Some((unique_id, listed.reported_size))
+        };
+        let selected = self.known.iter().filter(|(listed, entry)| which(listed, entry));
+        let names: HashSet<_> = selected.filter_map(|(listed, _)| named(listed)).collect();
         let to_compare = &mut self.to_compare;
         self.known.retain(|(listed, entry)| {
-            let takes = which(listed, entry);
+            let takes = which(listed, entry) || named(listed).is_some_and(|name| names.contains(&name));
             to_compare.extend(takes.then_some(*listed));
             !takes
         });

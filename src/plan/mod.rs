@@ -182,7 +182,15 @@ impl<'a> PlanInput<'a> {
     }
 
     fn decisions(&self) -> &Decisions<'a> {
-        self.decisions.get_or_init(|| Decisions::of(self.maildrop, self.state))
+        self.decisions.get_or_init(|| Decisions::of(self.maildrop, self.state, self.skipping.as_ref()))
+    }
+
+    /// Returns those that a rule may leave on the server though their unique-ids are remembered: every message that had
+    /// these is gone.
+    fn of_gone(&self, matching: &Matching<'a>) -> impl Iterator<Item = &'a Listed> {
+        let skips = self.skipping.is_some();
+        let is_one = move |listed: &&Listed| skips && skipping::was_given_before(self.state, listed);
+        matching.to_compare.clone().into_iter().filter(is_one)
     }
 
     /// Whether the policy wants a remembered message deleted and this poll has not compared it yet.
@@ -231,7 +239,9 @@ impl<'a> PlanInput<'a> {
         let mut listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
         let is_due = |pair: &(&Listed, &Entry)| self.is_due(pair.1, policy);
         let due_before = matching.known.iter().filter(|pair| is_due(pair)).count();
-        matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen));
+        let of_gone: HashSet<MessageNumber> = self.of_gone(&matching).map(|listed| listed.number).collect();
+        let is_shared = |unique_id: &UniqueId| self.state.ids_of(unique_id).len() > 1;
+        matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen), is_shared);
         let is_unproven = |pair: &&(&Listed, &Entry)| self.is_merely_a_number(pair.1);
         let due =
             matching.known.iter().filter(is_unproven).filter(|pair| evidence::is_due(pair.1, policy.removal, self.now));
@@ -252,7 +262,10 @@ impl<'a> PlanInput<'a> {
             }
         }
         let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
-        let verdict = |listed: &Listed| self.verdict(listed, policy);
+        let verdict = |is_new: bool, listed: &Listed| match is_new || of_gone.contains(&listed.number) {
+            true => self.verdict(listed, policy),
+            false => Verdict::Fetch,
+        };
         let turn = |is_new: bool, listed: &Listed| if is_new { self.turn_of_new(listed, policy) } else { turn(listed) };
         plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, verdict);
         plan.skips_are_void = self.decisions().are_void;

@@ -198,7 +198,7 @@ pub(super) fn plan_retrieval(
     matching: &Matching<'_>,
     policy: &Policy,
     turn: impl Fn(bool, &Listed) -> Turn,
-    verdict: impl Fn(&Listed) -> Verdict,
+    verdict: impl Fn(bool, &Listed) -> Verdict,
 ) {
     let new = matching.new.iter().map(|listed| (false, *listed));
     let compared = matching.to_compare.iter().map(|listed| (true, *listed));
@@ -210,7 +210,7 @@ pub(super) fn plan_retrieval(
             plan.unnamed.push(listed.clone());
         } else if policy.is_too_large(listed) {
             plan.too_large.push(listed.clone());
-        } else if !is_compared && plan.is_left_by_a_rule(listed, verdict(listed), turn(true, listed)) {
+        } else if plan.is_left_by_a_rule(listed, verdict(!is_compared, listed), turn(!is_compared, listed)) {
             // The reason is noted.
         } else if plan.takes_turn(listed, turn(!is_compared, listed)) {
             plan.retrieve.push(listed.clone());

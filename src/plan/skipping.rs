@@ -38,31 +38,38 @@ pub(super) enum Verdict {
 /// size.
 #[derive(Debug, Default)]
 pub(super) struct Decisions<'a> {
-    /// The server gives unique-ids a second time: one is listed of which every message had gone. Where unique-ids are
-    /// counted, that shows that messages have moved up, and each decision may be about another message.
+    /// The server gives unique-ids a second time: one is listed of which every message had gone, and nothing was decided
+    /// about it since then. Where unique-ids are counted, that shows that messages have moved up, and each decision may
+    /// be about another message.
     pub(super) are_void: bool,
     /// The unique-ids that several messages are listed with: any of these may be a new one.
     shared: HashSet<&'a UniqueId>,
 }
 
 impl<'a> Decisions<'a> {
-    pub(super) fn of(maildrop: &'a Maildrop, state: &UidState) -> Self {
+    pub(super) fn of(maildrop: &'a Maildrop, state: &UidState, skipping: Option<&Skipping<'_>>) -> Self {
         if state.skipped().next().is_none() {
             return Self::default();
         }
         let names = || maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref());
-        let was_given_before = |unique_id: &UniqueId| {
-            !state.ids_of(unique_id).is_empty() && state.with_unique_id(unique_id).all(Entry::was_gone)
-        };
+        // A session that finds decisions void makes all of them anew, and one about a message that has gone is dropped.
+        let is_decided = |listed: &Listed| skipping.is_some_and(|skipping| skipping.was_recorded(listed, state));
+        let shows_it = |listed: &Listed| was_given_before(state, listed) && !is_decided(listed);
         let mut once = HashSet::new();
         let shared = names().filter(|unique_id| !once.insert(*unique_id)).collect();
-        Self { are_void: names().any(was_given_before), shared }
+        Self { are_void: maildrop.messages.iter().any(shows_it), shared }
     }
 
     /// Whether a message is listed with a unique-id that others have, too.
     pub(super) fn is_shared(&self, listed: &Listed) -> bool {
         listed.unique_id.as_ref().is_some_and(|unique_id| self.shared.contains(unique_id))
     }
+}
+
+/// Whether a message is listed with a unique-id of which every message had gone.
+pub(super) fn was_given_before(state: &UidState, listed: &Listed) -> bool {
+    let ids = listed.unique_id.as_ref().map_or(&[][..], |unique_id| state.ids_of(unique_id));
+    !ids.is_empty() && ids.iter().filter_map(|id| state.entry(*id)).all(Entry::was_gone)
 }
 
 impl Skipping<'_> {

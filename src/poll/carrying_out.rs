@@ -133,7 +133,7 @@ impl Poll {
         let recognised = is_moved(state.read()?, &account).then(|| plan.known_entries.clone());
         let note = move |store: &mut Store| {
             if let Some(recognised) = recognised {
-                store.record_host(&account, &recognised)?;
+                store.record_server(&account, &recognised)?;
             }
             store.record_quarantine_over(over_with(&maildrop, store.state()))?;
             let no_longer_skipped = no_longer_skipped(&maildrop, store.state(), skips_are_void);

@@ -327,7 +327,7 @@ fn is_left_there(routing: &Routing, shown: &[u8]) -> bool {
 
 /// Whether the account points at another server than when the state was last written.
 pub(super) fn is_moved(store: &Store, account: &Account) -> bool {
-    !store.state().identity().host.eq_ignore_ascii_case(&account.endpoint.host)
+    !store.state().is_of_server(&account.endpoint.host, account.endpoint.port)
 }
 
 /// The most entries that are kept as certain.

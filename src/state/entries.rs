@@ -41,6 +41,8 @@ impl MaildirNumbers {
 pub struct UidState {
     /// Who it belongs to.
     identity: Identity,
+    /// The port of the server. None if nothing is known of it: the state was last written by an earlier version.
+    port: Option<u16>,
     /// The last clock mark that was written.
     clock: Option<ClockMark>,
     /// Every Maildir that was delivered to.
@@ -71,6 +73,7 @@ impl UidState {
     pub fn new(identity: Identity) -> Self {
         Self {
             identity,
+            port: None,
             clock: None,
             maildirs: BTreeMap::new(),
             entries: EntryTable::default(),
@@ -87,6 +90,23 @@ impl UidState {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Whether the server is the one at this port of this host. Another port of a host may lead to another server, as
+    /// the ends of tunnels do. A port of which nothing is known is taken for any.
+    #[must_use]
+    pub fn is_of_server(&self, host: &str, port: u16) -> bool {
+        self.is_of_host(host) && self.port.is_none_or(|known| known == port)
+    }
+
+    /// Whether nothing is known of the port that the server has on this host.
+    #[must_use]
+    pub fn lacks_port_of(&self, host: &str) -> bool {
+        self.is_of_host(host) && self.port.is_none()
+    }
+
+    fn is_of_host(&self, host: &str) -> bool {
+        self.identity.host.eq_ignore_ascii_case(host)
     }
 
     /// Returns the clock mark for `now`.
@@ -237,6 +257,7 @@ impl UidState {
     /// Returns the records that make up this state.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let header = std::iter::once(Record::Header(self.identity.clone()));
+        let port = self.port.map(|port| Record::Port { host: self.identity.host.clone(), port });
         let clock = self.clock.map(Record::Clock);
         let maildirs = self.maildirs.iter().map(|(number, maildir)| Record::Maildir(*number, maildir.clone()));
         let entries = self.entries.iter().flat_map(|entry| entry_records(entry.clone()));
@@ -252,6 +273,7 @@ impl UidState {
         let spooled: Vec<EntryId> = self.spooled().map(|(entry, _)| entry.id).collect();
         let spooled = (!spooled.is_empty()).then_some(Record::Spooled(spooled));
         header
+            .chain(port)
             .chain(clock)
             .chain(maildirs)
             .chain(entries)
@@ -276,14 +298,8 @@ impl UidState {
         match record {
             Record::Header(_) => return Err(Inconsistent("a second header")),
             Record::Forwarding(_) => return Err(Inconsistent("what belongs into the journal of a forwarder")),
-            Record::Host { host, user } => {
-                if !host.eq_ignore_ascii_case(&self.identity.host) {
-                    self.entries.iter_mut().for_each(|entry| entry.doubt = true);
-                    // On another host the same unique-id may belong to another message, which no rule has judged.
-                    self.skipped.clear();
-                }
-                (self.identity.host, self.identity.user) = (host, user);
-            }
+            Record::Host { host, user } => self.use_host(host, user),
+            Record::Port { host, port } => self.use_port(&host, port),
             Record::Clock(mark) => self.clock = Some(mark),
             Record::Maildir(number, maildir) => {
                 self.maildirs.insert(number, maildir);
@@ -332,6 +348,32 @@ impl UidState {
             Record::Unknown(line) => self.preserved.push(line),
         }
         Ok(())
+    }
+
+    fn use_host(&mut self, host: String, user: String) {
+        if !self.is_of_host(&host) {
+            self.move_away();
+            self.port = None;
+        }
+        (self.identity.host, self.identity.user) = (host, user);
+    }
+
+    /// Notes the port of the server, unless it is that of a host used before.
+    fn use_port(&mut self, host: &str, port: u16) {
+        if !self.is_of_host(host) {
+            return;
+        }
+        if !self.is_of_server(host, port) {
+            self.move_away();
+        }
+        self.port = Some(port);
+    }
+
+    /// Notes that another server is used from now on. There the same unique-ids may belong to other messages, which no
+    /// rule has judged.
+    fn move_away(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.doubt = true);
+        self.skipped.clear();
     }
 
     fn insert(&mut self, entry: Entry) -> Result<(), Inconsistent> {

@@ -87,8 +87,8 @@ pub(super) fn refuse_lost_state(
     for name in configured_accounts.orphans(disk, dir)? {
         // An unreadable file is no account's state.
         let Ok(Some(loaded)) = read(disk, &uids_file(dir, name)) else { continue };
-        let identity = loaded.state.identity();
-        if identity.user == account.username && identity.host.eq_ignore_ascii_case(&account.endpoint.host) {
+        let is_of_server = loaded.state.is_of_server(&account.endpoint.host, account.endpoint.port);
+        if is_of_server && loaded.state.identity().user == account.username {
             let (account, dir, other) = (account.name.clone(), dir.to_owned(), name.clone());
             // A process that polls under the old name is using this state: it must not be taken away.
             return Err(match configured_accounts.holder(disk, &dir, name)? {

@@ -36,6 +36,14 @@ pub enum Record {
         /// The user name on it.
         user: String,
     },
+    /// `p`: from here on the account uses this port of its host.
+    Port {
+        /// The server. It counts only while the account points at it: an earlier version keeps the record when it
+        /// records another one.
+        host: String,
+        /// The port.
+        port: u16,
+    },
     /// `C`: what the clocks said.
     Clock(ClockMark),
     /// `M`: a Maildir to deliver to.
@@ -139,12 +147,12 @@ impl Record {
     pub fn write(&self, line: &mut Vec<u8>) {
         let mut out = Fields::of(line);
         match self {
-            Self::Header(identity) => {
-                out.letter('H').plain(identity.instance).plain(identity.created);
-                out.text(identity.host.as_bytes()).text(identity.user.as_bytes());
-            }
+            Self::Header(identity) => out.header(identity),
             Self::Host { host, user } => {
                 out.letter('O').text(host.as_bytes()).text(user.as_bytes());
+            }
+            Self::Port { host, port } => {
+                out.letter('p').text(host.as_bytes()).plain(*port);
             }
             Self::Clock(mark) => {
                 let reading = mark.reading;
@@ -204,13 +212,14 @@ impl Record {
     /// [`BadRecord`].
     pub fn parse(line: &[u8]) -> Result<Self, BadRecord> {
         let (letter, rest) = line.split_first().ok_or(BadRecord::Malformed)?;
-        if letter.is_ascii_lowercase() && !matches!(letter, b'q' | b'v' | b's' | b'n' | b't' | b'u') {
+        if letter.is_ascii_lowercase() && !matches!(letter, b'p' | b'q' | b'v' | b's' | b'n' | b't' | b'u') {
             return Ok(Self::Unknown(line.to_vec()));
         }
         let mut fields = Parse { rest: rest.strip_prefix(b" ") };
         let record = match letter {
             b'H' => fields.header(),
             b'O' => fields.host(),
+            b'p' => fields.port(),
             b'C' => fields.clock(),
             b'M' => fields.maildir(),
             b'E' => fields.entry().map(Self::Entry),
@@ -335,6 +344,11 @@ impl<'a> Parse<'a> {
         Some(Record::Host { host: self.string()?, user: self.string()? })
     }
 
+    fn port(&mut self) -> Option<Record> {
+        let (host, port) = (self.string()?, self.number()?);
+        Some(Record::Port { host, port })
+    }
+
     fn clock(&mut self) -> Option<Record> {
         let trusted = self.number()?;
         let reading = ClockReading { wall: self.number()?, boot: self.number()?, since_boot: self.number()? };
@@ -430,6 +444,12 @@ impl Number for u64 {
 }
 
 impl Number for u32 {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        if negative { None } else { amount.try_into().ok() }
+    }
+}
+
+impl Number for u16 {
     fn from_parts(amount: u64, negative: bool) -> Option<Self> {
         if negative { None } else { amount.try_into().ok() }
     }

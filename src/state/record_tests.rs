@@ -65,6 +65,7 @@ fn samples() -> Vec<Record> {
     vec![
         Record::Header(identity),
         Record::Host { host: "h".to_owned(), user: "-".to_owned() },
+        Record::Port { host: "pop.example.org".to_owned(), port: 995 },
         Record::Clock(ClockMark { reading, trusted: TrustedTime::of_record(6) }),
         Record::Maildir(MaildirNumber::FIRST, maildir),
         Record::Maildir(MaildirNumber::new(2), marked),
@@ -137,7 +138,9 @@ fn a_missing_a_foreign_and_a_surplus_field_are_malformed() {
         let letter_alone = text.split(' ').next().unwrap();
         assert_eq!(Record::parse(letter_alone.as_bytes()), Err(BadRecord::Malformed));
     }
-    for bad in ["", "P", "P x", "P 5-1", "P 1-", "P +1", "P 1-99999999999999", "U 1 %G0", "U 1 %", "E 1 z", "? 1"] {
+    for bad in
+        ["", "P", "P x", "P 5-1", "P 1-", "P +1", "P 1-99999999999999", "U 1 %G0", "U 1 %", "E 1 z", "? 1", "p h 65536"]
+    {
         assert_eq!(Record::parse(bad.as_bytes()), Err(BadRecord::Malformed), "{bad}");
     }
 }

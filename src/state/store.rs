@@ -212,12 +212,16 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub(crate) fn record_host(&mut self, account: &Account, recognised: &[EntryId]) -> Result<(), StateError> {
+    pub(crate) fn record_server(&mut self, account: &Account, recognised: &[EntryId]) -> Result<(), StateError> {
         let is_open = |entry: &&Entry| {
             entry.unique_id.is_some() && entry.absent_since.is_none() && recognised.binary_search(&entry.id).is_err()
         };
         let ids: Vec<EntryId> = self.state.entries().filter(is_open).map(|entry| entry.id).collect();
-        let mut records = vec![Record::Host { host: account.endpoint.host.clone(), user: account.username.clone() }];
+        let host = || account.endpoint.host.clone();
+        let mut records = vec![
+            Record::Host { host: host(), user: account.username.clone() },
+            Record::Port { host: host(), port: account.endpoint.port },
+        ];
         if !ids.is_empty() {
             records.push(Record::Absent { ids, trusted: self.mark.trusted });
         }

@@ -151,6 +151,47 @@ fn a_renamed_account_is_offered_its_old_state() {
 }
 
 #[test]
+fn a_state_made_for_another_port_is_not_taken_for_that_of_a_renamed_account() {
+    let mut bench = Bench::new();
+    bench.record(&mut bench.open().unwrap(), &["a"]);
+    bench.account.name = AccountName::new("jo2").unwrap();
+    bench.open_options.configured_accounts = Arc::new(ConfiguredAccounts::new([bench.account.name.clone()]));
+    Arc::make_mut(&mut bench.account.endpoint).port += 1;
+    bench.open().unwrap();
+}
+
+/// Takes away what an earlier version does not record.
+fn forget_port(mut store: Store) {
+    let records = store.state.records().filter(|record| !matches!(record, Record::Port { .. }));
+    store.journal.rewrite(records).unwrap();
+}
+
+#[test]
+fn a_port_of_which_nothing_is_known_may_be_any_and_is_recorded_with_the_next_change() {
+    let mut bench = Bench::new();
+    let is_here = |bench: &Bench, store: &Store| {
+        let endpoint = &bench.account.endpoint;
+        store.state().is_of_server(&endpoint.host, endpoint.port)
+    };
+    let mut store = bench.open().unwrap();
+    bench.record(&mut store, &["a"]);
+    forget_port(store);
+    let path = bench.state_dir().join("jo.uids");
+    let before = fs::read(&path).unwrap();
+    drop(bench.open().unwrap());
+    assert_eq!(fs::read(&path).unwrap(), before, "nothing was recorded");
+    // As if the account had been pointed at it before anything was known.
+    Arc::make_mut(&mut bench.account.endpoint).port += 1;
+    let mut store = bench.open().unwrap();
+    assert!(is_here(&bench, &store));
+    store.record_absent(vec![EntryId::FIRST]).unwrap();
+    drop(store);
+    assert!(is_here(&bench, &bench.open().unwrap()));
+    Arc::make_mut(&mut bench.account.endpoint).port += 1;
+    assert!(!is_here(&bench, &bench.open().unwrap()));
+}
+
+#[test]
 fn a_lost_state_is_noticed_by_the_files_it_delivered() {
     let mut bench = Bench::new();
     let mut store = bench.open().unwrap();
@@ -247,14 +288,20 @@ fn what_may_be_another_message_is_in_doubt_until_it_was_compared() {
     let elsewhere = |store: &mut Store| {
         let mut account = account("jo", Path::new("/nowhere"));
         Arc::make_mut(&mut account.endpoint).host = "other.example.org".to_owned();
-        store.record_host(&account, &[]).unwrap();
+        store.record_server(&account, &[]).unwrap();
     };
-    let raises: [&dyn Fn(&mut Store); 5] = [
+    let at_another_port = |store: &mut Store| {
+        let mut account = account("jo", Path::new("/nowhere"));
+        Arc::make_mut(&mut account.endpoint).port += 1;
+        store.record_server(&account, &[]).unwrap();
+    };
+    let raises: [&dyn Fn(&mut Store); 6] = [
         &|store| store.record_removed(vec![EntryId::FIRST]).unwrap(),
         &|store| store.record_absent(vec![EntryId::FIRST]).unwrap(),
         &|store| store.record_doubt(vec![EntryId::FIRST]).unwrap(),
         &|store| store.record_renamed(vec![(EntryId::FIRST, UniqueId::new(b"b").unwrap())]).unwrap(),
         &elsewhere,
+        &at_another_port,
     ];
     for (number, raise) in raises.iter().enumerate() {
         let bench = Bench::new();

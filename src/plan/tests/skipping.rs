@@ -64,10 +64,16 @@ fn once_a_unique_id_is_given_again_each_is_looked_at() {
         let state = skipped(&[("2", 1), ("3", 1)], vec![removed(entry(1, "1", "A", 1, 1))]);
         let listing = maildrop(&[("1", size), ("2", 1)]);
         let (asked, made) = plan(&listing, &state, &[2]);
-        assert_eq!(asked, [2]);
+        assert_eq!(asked, [1, 2]);
         assert!(made.skips_are_void, "and the others are looked at when they are back");
         assert_eq!(made.newly_skipped, [ListedAs::of(&listing.messages[1]).unwrap()]);
         assert_eq!(retrieved(&plan(&listing, &state, &[]).1), [2, 1]);
+        // It is skipped itself: once that is on record, the decisions count again.
+        let (_, made) = plan(&listing, &state, &[1, 2]);
+        assert!(retrieved(&made).is_empty() && made.skips_are_void);
+        let decided = skipped(&[("1", size), ("2", 1)], vec![removed(entry(1, "1", "A", 1, 1))]);
+        let (asked, made) = plan(&listing, &decided, &[]);
+        assert!(asked.is_empty() && retrieved(&made).is_empty() && !made.skips_are_void, "{made:?}");
     }
     // Another message was delivered under it meanwhile.
     let both = vec![removed(entry(1, "1", "A", 1, 1)), entry(2, "1", "B", 1, 0)];

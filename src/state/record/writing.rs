@@ -8,7 +8,7 @@ use crate::clock::trusted_time::TrustedTime;
 use crate::ids::{EntryId, InstanceId, MaildirNumber};
 use crate::message::Digest;
 use crate::pop3::ReportedSize;
-use crate::state::entry::{Entry, ListedAs, Origin};
+use crate::state::entry::{Entry, Identity, ListedAs, Origin};
 
 /// Appends fields to a line.
 pub(super) struct Fields<'a> {
@@ -34,6 +34,11 @@ impl<'a> Fields<'a> {
     /// Writes a record that consists of ids only.
     pub(super) fn only_ids(&mut self, letter: char, ids: &[EntryId]) {
         self.letter(letter).ids(ids);
+    }
+
+    pub(super) fn header(&mut self, identity: &Identity) {
+        self.letter('H').plain(identity.instance).plain(identity.created);
+        self.text(identity.host.as_bytes()).text(identity.user.as_bytes());
     }
 
     /// Writes a field that needs no escapes.
@@ -191,6 +196,12 @@ impl Plain for u64 {
 }
 
 impl Plain for u32 {
+    fn write(&self, line: &mut Vec<u8>) {
+        u64::from(*self).write(line);
+    }
+}
+
+impl Plain for u16 {
     fn write(&self, line: &mut Vec<u8>) {
         u64::from(*self).write(line);
     }

@@ -178,6 +178,11 @@ impl Store {
         if store.state.clock().is_none_or(|written| written.is_stale(&mark)) {
             store.pend(Record::Clock(mark))?;
         }
+        // A new state, or one that an earlier version wrote.
+        if store.state.lacks_port_of(&account.endpoint.host) {
+            let host = store.state.identity().host.clone();
+            store.pend(Record::Port { host, port: account.endpoint.port })?;
+        }
         Ok(store)
     }
 }

@@ -43,7 +43,8 @@ const COUNT: &str = "MAILFERRY_STORIES";
 const ONE: &str = "MAILFERRY_STORY";
 /// How many stories are played by default.
 const NORMALLY: u64 = 300;
-/// The seeds of stories that have failed once; they are always played.
+/// The seeds of stories that have failed once; they are always played. They have no rules, as there were none in
+/// stories then.
 const FAILED_ONCE: [u64; 12] = [334, 1378, 3109, 3520, 4209, 4616, 5243, 5659, 5818, 6417, 8127, 9160];
 
 fn number(variable: &str) -> Option<u64> {

@@ -10,6 +10,7 @@ use super::super::fault::{Errno, FaultKind};
 use super::super::power::Survival;
 use super::super::server::{Lacking, Manner, UniqueIds};
 use super::super::sizes::{Lag, Note, NoteHeader};
+use super::FAILED_ONCE;
 use super::letter::{Dots, Header, Letter, Naming};
 use super::story::{Act, Character, Flushed, Mishap, Reading, Renamed, ServerFault, Story};
 
@@ -90,6 +91,9 @@ pub(crate) fn story(seed: u64) -> Story {
     }
     let mut story = Story { accounts, acts };
     sizes(&mut Rng::with_seed(!seed), &mut story);
+    if !FAILED_ONCE.contains(&seed) {
+        rules(&mut Rng::with_seed(seed.rotate_left(32)), &mut story);
+    }
     story
 }
 
@@ -121,6 +125,23 @@ fn sizes(rng: &mut Rng, story: &mut Story) {
     }
 }
 
+/// Gives accounts of some stories a rule that leaves a part of the mail on the server. It uses a random sequence of its
+/// own as well.
+fn rules(rng: &mut Rng, story: &mut Story) {
+    if !chance(rng, 30) {
+        return;
+    }
+    let share = [15, 30, 60][rng.usize(0..3)];
+    story.accounts.iter_mut().for_each(|character| character.skips = chance(rng, 70));
+    for act in &mut story.acts {
+        if let Act::Mail(account, letter) = act
+            && story.accounts[*account].skips
+        {
+            letter.bulk = chance(rng, share);
+        }
+    }
+}
+
 fn note(rng: &mut Rng) -> Note {
     Note {
         header: [NoteHeader::True, NoteHeader::Own, NoteHeader::Weak][rng.usize(0..3)],
@@ -143,7 +164,7 @@ fn character(rng: &mut Rng, place: usize) -> Character {
     let maildir = if chance(rng, 50) { "/mail/shared".to_owned() } else { format!("/mail/deep/{name}") };
     let most = NonZeroU32::new(rng.u32(1..6)).filter(|_| chance(rng, 15));
     let largest = chance(rng, 10).then_some(500);
-    Character { name, maildir, removal, manner, most, largest, estimates: false }
+    Character { name, maildir, removal, manner, most, largest, estimates: false, skips: false }
 }
 
 fn manner(rng: &mut Rng) -> Manner {
@@ -220,7 +241,7 @@ fn letter(rng: &mut Rng, token: usize, temper: &Temper, account: usize) -> Lette
         1 if temper.shares_names => Naming::OfPresent,
         _ => Naming::Own,
     };
-    Letter { token, header, octets, dots, part, naming }
+    Letter { token, header, octets, dots, part, naming, bulk: false }
 }
 
 fn survival(rng: &mut Rng) -> Survival {

@@ -38,6 +38,10 @@ pub(crate) enum Kind {
     Copy,
     /// A message was deleted that was to stay, or to stay longer.
     TooEarly,
+    /// A message was deleted or fetched that a rule leaves on the server.
+    Skipped,
+    /// A message was taken for one that a rule leaves on the server, and nothing but mailferry had changed anything there.
+    Stranded,
     /// A poll does not end.
     Endless,
     /// An account does not come to rest.
@@ -73,6 +77,9 @@ pub(super) fn promises(player: &Player<'_>, account: usize) -> Result<(), Failur
 pub(super) fn removal(player: &Player<'_>, character: &Character, removal: &Removal) -> Result<(), Failure> {
     if !removal.marked {
         return Ok(());
+    }
+    if player.ledger.is_skipped(&removal.id) {
+        return fail(Kind::Skipped, format!("{} was deleted, although a rule leaves it there", removal.id));
     }
     let stored = player.ledger.stored(&removal.id);
     let age = match character.removal {
@@ -128,6 +135,12 @@ pub(super) fn files(player: &mut Player<'_>) -> Result<(), Failure> {
         player.ledger.saw(&content.id, now);
     }
     for (Content { id, part, note }, paths) in copies {
+        if note.is_none() && player.ledger.is_skipped(&id) && player.shows_what_to_skip(player.ledger.account(&id)) {
+            return fail(
+                Kind::Skipped,
+                format!("{id} was fetched, although a rule leaves it on the server: {paths:?}"),
+            );
+        }
         let doubts = player.ledger.doubts(&id);
         if paths.len() > 1 + doubts.len() {
             let what = match note {
@@ -202,6 +215,9 @@ pub(super) fn everything_is_dealt_with(
         if !is_hidden && (!listed || may_have_grown || is_told(report, place + 1, line)) {
             continue;
         }
+        if player.ledger.is_skipped(&line.id) {
+            continue;
+        }
         let message = player.post(account, |post| post.messages.iter().find(|other| other.id == line.id).cloned());
         let Some(message) = message else { continue };
         let stored = match received(&message.bytes, manner) {
@@ -210,6 +226,9 @@ pub(super) fn everything_is_dealt_with(
         };
         match (stored, is_hidden) {
             (true, _) => {}
+            (false, true) if !player.is_disturbed(account) && player.ledger.stands_for_skipped(account, line) => {
+                return fail(Kind::Stranded, format!("{line:?} was taken for one that a rule leaves there"));
+            }
             (false, true) => _ = beyond_notice.insert(line.id.clone()),
             (false, false) => return fail(Kind::Lost, format!("{line:?} was listed and is not stored")),
         }

@@ -86,6 +86,8 @@ struct Known {
     recognisable: bool,
     /// Whether its server cannot send it.
     garbled: bool,
+    /// Whether a rule leaves it on the server.
+    skipped: bool,
     /// When its file was first seen, in true seconds.
     stored: Option<u64>,
     doubts: Vec<Doubt>,
@@ -137,7 +139,8 @@ impl Ledger {
             self.contents.insert(stored(&letter.beginning()), content(true));
         }
         let recognisable = letter.header == Header::Own && !letter.part;
-        self.messages.insert(letter.id(), Known { account, recognisable, garbled, ..Known::default() });
+        self.messages
+            .insert(letter.id(), Known { account, recognisable, garbled, skipped: letter.bulk, ..Known::default() });
     }
 
     /// Registers a note that was sent in place of a message.
@@ -170,6 +173,22 @@ impl Ledger {
     /// Returns all doubts of the story.
     pub(crate) fn all_doubts(&self) -> impl Iterator<Item = Doubt> {
         self.messages.values().flat_map(|message| message.doubts.iter().copied())
+    }
+
+    /// Returns the account that a message is for.
+    pub(crate) fn account(&self, id: &str) -> usize {
+        self.messages[id].account
+    }
+
+    /// Whether a rule leaves a message on the server.
+    pub(crate) fn is_skipped(&self, id: &str) -> bool {
+        self.messages[id].skipped
+    }
+
+    /// Whether a listed message has taken over the name of one that a rule left on the server, and of no other.
+    pub(crate) fn stands_for_skipped(&self, account: usize, line: &Line) -> bool {
+        let names = line.unique_id.as_ref().and_then(|unique_id| self.names[account].get(unique_id));
+        names.is_some_and(|names| names.iter().all(|(_, id)| self.is_skipped(id)))
     }
 
     /// Adds a doubt.

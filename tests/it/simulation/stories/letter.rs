@@ -1,5 +1,7 @@
 //! Messages that differ in their bodies, but only partly in what a server reports about them.
 
+use mailferry::routing::{Condition, Pattern, Routing, Rule, Rules, Target};
+
 /// The header of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Header {
@@ -12,6 +14,15 @@ pub(crate) enum Header {
     Weak(u8),
     /// None of the fields that identify messages.
     Bare,
+}
+
+/// The field by which a rule knows what it leaves on the server.
+const BULK: &str = "List-Id: bulk\r\n";
+
+/// The rule that leaves such messages there.
+pub(crate) fn leaves_bulk() -> Routing {
+    let condition = Condition::new("List-Id", vec![Pattern::equals("bulk").unwrap()]);
+    Routing::Rules(Rules::new(vec![Rule { condition, target: Target::Skip }]))
 }
 
 /// Lines that begin with a dot.
@@ -47,6 +58,8 @@ pub(crate) struct Letter {
     /// Whether only its beginning is there at first.
     pub(crate) part: bool,
     pub(crate) naming: Naming,
+    /// Whether it is of the kind that a rule leaves on the server, where the account has one.
+    pub(crate) bulk: bool,
 }
 
 impl Letter {
@@ -56,6 +69,12 @@ impl Letter {
     }
 
     fn header(&self) -> String {
+        // Where the rest says little, this field is not among those that do.
+        let kind = if self.bulk { BULK } else { "" };
+        kind.to_owned() + &self.own_header()
+    }
+
+    fn own_header(&self) -> String {
         match self.header {
             Header::Own => format!("Message-ID: <{:03}@x>\r\nDate: Thu, 1 Jan 2026 10:00:00 +0000\r\n", self.token),
             Header::Copied(of) => format!("Message-ID: <copy{of}@x>\r\nDate: Thu, 1 Jan 2026 11:00:00 +0000\r\n"),

@@ -44,6 +44,12 @@ pub(super) struct Outside {
     /// The unique-ids and bytes of messages that are gone, and those that are incomplete.
     gone: Vec<(String, Arc<[u8]>)>,
     growing: Vec<Letter>,
+    /// Whether anybody else changed the maildrop, or something went wrong, so that the unique-ids that mailferry knows may
+    /// have passed to other messages.
+    pub(super) disturbed: bool,
+    /// Whether a header may not have been shown, or another one, or a message shared its unique-id: then one that a rule
+    /// leaves on the server may be fetched.
+    obscure: bool,
     /// Whether the last poll did not end in order.
     pub(super) unsettled: bool,
     /// Whether the last poll asked the user if everything is to be fetched again.
@@ -123,6 +129,17 @@ impl<'a> Player<'a> {
         self.log.last_mut().unwrap().push_str(words);
     }
 
+    /// Whether the maildrop may have changed in a way that mailferry cannot know of.
+    pub(super) fn is_disturbed(&self, account: usize) -> bool {
+        self.outside[account].disturbed
+    }
+
+    /// Whether the server shows each message that a rule leaves there as what it is.
+    pub(super) fn shows_what_to_skip(&self, account: usize) -> bool {
+        let Manner { top, refuses_top, unique_ids, .. } = self.manner(account);
+        top && !refuses_top && unique_ids == UniqueIds::Lasting && !self.outside[account].obscure
+    }
+
     /// Reads or changes a maildrop.
     pub(super) fn post<T>(&self, account: usize, act: impl FnOnce(&mut Post) -> T) -> T {
         act(open(&self.world.posts).get_mut(&self.story.accounts[account].name).unwrap())
@@ -138,6 +155,7 @@ impl<'a> Player<'a> {
 
     pub(super) fn act(&mut self, act: Act) -> Result<(), Failure> {
         self.log.push(format!("{act:?}"));
+        self.note_meddling(act);
         match act {
             Act::Mail(account, letter) => self.mail(account, letter),
             Act::Grows(account, which) => self.grow(account, which),
@@ -171,6 +189,22 @@ impl<'a> Player<'a> {
             Act::Releases(account) => self.post(account, |post| post.notes.clear()),
         }
         Ok(())
+    }
+
+    /// Notes what makes the unique-ids and headers of an account unreliable.
+    fn note_meddling(&mut self, act: Act) {
+        let Some(account) = act.account() else {
+            if matches!(act, Act::PowerCut(..)) {
+                self.outside.iter_mut().for_each(|outside| outside.disturbed = true);
+            }
+            return;
+        };
+        let shares = matches!(act, Act::Mail(_, letter) if letter.naming != Naming::Own);
+        let hides = matches!(act, Act::Notes(..) | Act::Next(_, ServerFault::RefusesTop));
+        let quiet = matches!(act, Act::Mail(..) | Act::Poll(_, None) | Act::Reads(..) | Act::CleansTmp(_));
+        let outside = &mut self.outside[account];
+        outside.obscure |= shares || hides;
+        outside.disturbed |= shares || !quiet;
     }
 
     fn mail(&mut self, account: usize, letter: Letter) {
@@ -377,7 +411,8 @@ impl<'a> Player<'a> {
         self.totals.hidden = self.ledger.hidden();
         for (account, character) in self.story.accounts.iter().enumerate() {
             let keeps = character.removal == RemovalPolicy::Keep;
-            let left = self.post(account, |post| post.messages.len());
+            let is_to_go = |message: &&Message| !self.ledger.is_skipped(&message.id);
+            let left = self.post(account, |post| post.messages.iter().filter(is_to_go).count());
             self.totals.left += if keeps { 0 } else { left };
             let (notes, beyond) = self.post(account, |post| (post.sent_notes.len(), post.beyond_evidence));
             self.totals.notes += notes;

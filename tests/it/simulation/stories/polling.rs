@@ -125,6 +125,7 @@ impl Player<'_> {
         }
         let outside = &mut self.outside[account];
         outside.asks = matches!(polled.report.end, Err(PollError::Renumbered { .. }));
+        outside.disturbed |= !well;
         outside.unsettled = crashed || !matches!(polled.report.exit_status(), ExitStatus::Ok | ExitStatus::Partial);
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::super::power::Survival;
 use super::super::script::{Script, account};
 use super::super::server::{Lacking, Manner};
 use super::super::sizes::{Lag, Note};
-use super::letter::Letter;
+use super::letter::{Letter, leaves_bulk};
 
 /// A story. It is played the same way each time.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub(crate) struct Character {
     pub(crate) largest: Option<u64>,
     /// Whether the user has said that the server estimates sizes.
     pub(crate) estimates: bool,
+    /// Whether a rule leaves some of the mail on the server.
+    pub(crate) skips: bool,
 }
 
 /// Something that happens. Accounts are given by index, messages by numbers modulo their count, so that a story still
@@ -139,16 +141,19 @@ impl Character {
         account.max_messages_per_session = self.most;
         account.max_message_size = self.largest;
         account.sizes_are_estimates = self.estimates;
+        if self.skips {
+            account.routing = leaves_bulk();
+        }
         account
     }
 }
 
 impl fmt::Display for Character {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, maildir, removal, manner, most, largest, estimates } = self;
+        let Self { name, maildir, removal, manner, most, largest, estimates, skips } = self;
         write!(
             f,
-            "account {name}: {maildir}, {removal:?}, most {most:?}, largest {largest:?}, estimates {estimates}\n  "
+            "account {name}: {maildir}, {removal:?}, most {most:?}, largest {largest:?}, estimates {estimates}, skips {skips}\n  "
         )?;
         write!(f, "{manner:?}")
     }

@@ -19,8 +19,15 @@ use super::story::{Act, Character, Flushed, Reading, Story};
 const MAILDIR: &str = "/mail/own";
 
 fn one_message(removal: RemovalPolicy) -> Story {
-    let letter =
-        Letter { token: 1, header: Header::Own, octets: 200, dots: Dots::Word, part: false, naming: Naming::Own };
+    let letter = Letter {
+        token: 1,
+        header: Header::Own,
+        octets: 200,
+        dots: Dots::Word,
+        part: false,
+        naming: Naming::Own,
+        bulk: false,
+    };
     let character = Character {
         name: "one".to_owned(),
         maildir: MAILDIR.to_owned(),
@@ -29,6 +36,7 @@ fn one_message(removal: RemovalPolicy) -> Story {
         most: None,
         largest: None,
         estimates: false,
+        skips: false,
     };
     Story { accounts: vec![character], acts: vec![Act::Mail(0, letter), Act::Poll(0, None)] }
 }
@@ -99,8 +107,15 @@ fn a_seed_is_a_story_and_takes_the_same_course_every_time() {
 #[test]
 fn a_failure_is_told_without_what_it_does_not_need() {
     let mut long = one_message(RemovalPolicy::Keep);
-    let letter =
-        |token| Letter { token, header: Header::Own, octets: 200, dots: Dots::Alone, part: false, naming: Naming::Own };
+    let letter = |token| Letter {
+        token,
+        header: Header::Own,
+        octets: 200,
+        dots: Dots::Alone,
+        part: false,
+        naming: Naming::Own,
+        bulk: false,
+    };
     long.accounts.push(Character {
         name: "two".to_owned(),
         removal: RemovalPolicy::AfterDelivery,
