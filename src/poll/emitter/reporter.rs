@@ -46,10 +46,7 @@ impl Reporter {
                 report.client_certificate_expires = *client_certificate_expires;
                 report.login_delay = *login_delay;
             }
-            PollEvent::NothingNew { messages, skipped } => {
-                report.on_server = Some(u64::from(*messages));
-                report.skipped = Tally::unnamed(usize::try_from(*skipped).unwrap_or(usize::MAX));
-            }
+            PollEvent::NothingNew { messages, skipped } => nothing_new(report, *messages, *skipped),
             PollEvent::Planned { on_server, plan } => planned(report, *on_server, plan),
             PollEvent::WouldDo(would) => report.would = Some((*would).clone()),
             PollEvent::CannotSync => report.unsyncable = true,
@@ -60,10 +57,7 @@ impl Reporter {
             PollEvent::MessageRefused { listed, why } => self.refused.add(listed, *why),
             PollEvent::MessageFailed { listed, why } => report.failed.add(listed, *why),
             PollEvent::MessageRecognised { is_renumbered, .. } => report.renumbered += u64::from(*is_renumbered),
-            PollEvent::NotRouted { not_skipped, long_headers } => {
-                report.not_skipped = report.not_skipped.saturating_add(*not_skipped);
-                report.long_headers = report.long_headers.saturating_add(*long_headers);
-            }
+            PollEvent::NotRouted { not_skipped, long_headers } => not_routed(report, *not_skipped, *long_headers),
             PollEvent::OtherSizes { those, messages } => of_other_size(report, those, *messages),
             PollEvent::DeletionRefused(entries) => report.undeletable.extend(*entries),
             PollEvent::Deleted(entries) => deleted(report, entries),
@@ -103,6 +97,16 @@ impl Reporter {
     pub(super) fn finish(self, end: Result<(), PollError>) -> PollReport {
         PollReport { end, ..self.report }
     }
+}
+
+fn nothing_new(report: &mut PollReport, messages: u32, skipped: u32) {
+    report.on_server = Some(u64::from(messages));
+    report.skipped = Tally::unnamed(usize::try_from(skipped).unwrap_or(usize::MAX));
+}
+
+fn not_routed(report: &mut PollReport, not_skipped: u64, long_headers: u64) {
+    report.not_skipped = report.not_skipped.saturating_add(not_skipped);
+    report.long_headers = report.long_headers.saturating_add(long_headers);
 }
 
 fn deleted(report: &mut PollReport, entries: &[EntryId]) {
