@@ -255,7 +255,7 @@ impl fmt::Display for InQuarantine<'_> {
     }
 }
 
-/// The first message that is left alone under any unique-id, as one listed so went beyond its limit.
+/// The first message that is left alone under any unique-id, as one listed so failed.
 struct BeyondItsLimit<'a>(&'a PollReport);
 
 impl fmt::Display for BeyondItsLimit<'_> {
@@ -263,7 +263,7 @@ impl fmt::Display for BeyondItsLimit<'_> {
         let report = self.0;
         let Some(first) = report.quarantined.first().first() else { return Ok(()) };
         let message = Message(first, &report.redactor);
-        write!(f, ": {message}, because one listed with its number and size went beyond its limit time and again")
+        write!(f, ": {message}, because one listed with its number and size failed time and again")
     }
 }
 

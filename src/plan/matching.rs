@@ -136,6 +136,11 @@ impl<'a> Matching<'a> {
         self.adopt(pairs);
     }
 
+    /// Whether nothing that is listed has a remembered unique-id.
+    pub(super) fn knows_nothing(&self) -> bool {
+        self.known.is_empty() && self.to_look_at.is_empty() && self.to_compare.is_empty()
+    }
+
     /// Moves these to the known messages.
     pub(super) fn adopt(&mut self, pairs: Vec<(&'a Listed, &'a Entry)>) {
         let numbers: HashSet<MessageNumber> = pairs.iter().map(|(listed, _)| listed.number).collect();

@@ -213,29 +213,48 @@ impl<'a> PlanInput<'a> {
         known.filter(move |entry| entry.unique_id.as_ref().is_some_and(|id| names.contains(id))).map(|entry| entry.id)
     }
 
+    /// Adopts what is recognised under new unique-ids, and notes what may be recognised by its bytes.
+    fn adopt_renumbered(&self, plan: &mut Plan, matching: &mut Matching<'a>, policy: &Policy, seen: &Seen) {
+        let turn = |listed: &Listed| self.turn(listed, policy);
+        let everything = Renumbered::of_all(self.maildrop, self.state, policy, matching, turn);
+        let is_open = everything.is_some() && !policy.names_change;
+        let broke = !policy.names_change && matching.knows_nothing() && self.broke_under_another_name();
+        let Some(renumbered) = Renumbered::of(self.maildrop, self.state, policy, matching, turn) else {
+            let may_change = |all: &Renumbered<'_>| is_open && all.names_may_change(&[], &[]);
+            plan.names_may_change = broke || everything.as_ref().is_some_and(may_change);
+            return;
+        };
+        let recognised = renumbered.recognise(seen);
+        plan.unrecognisable = renumbered.unrecognisable(policy, seen, recognised.len());
+        plan.vanished = renumbered.by_bytes(policy, seen, &recognised, self.certain);
+        // What a limit cuts off is not told by its bytes in this session.
+        let is_cut_off = renumbered.exceeds_limit(policy, &recognised) && !plan.vanished.is_empty();
+        let may_change = || is_cut_off || renumbered.names_may_change(&recognised, &plan.vanished);
+        plan.names_may_change = broke || is_open && !renumbered.is_refuted(policy, seen) && may_change();
+        let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
+        plan.renamed = renamed.flatten().collect();
+        matching.adopt(recognised);
+    }
+
+    /// Returns numbers and sizes of the messages compared in this poll, if unique-ids may have changed since.
+    fn compared_so(&self, plan: &Plan) -> HashSet<(MessageNumber, Option<ReportedSize>)> {
+        let so = |(number, listed_as): &(_, Option<ListedAs>)| Some((*number, listed_as.as_ref()?.reported_size));
+        let compared = self.compared_as.iter().filter(|_| !plan.vanished.is_empty());
+        compared.filter_map(so).collect()
+    }
+
+    /// Returns the reported sizes of these entries.
+    fn sizes_of(&self, entries: &[EntryId]) -> HashSet<Option<ReportedSize>> {
+        entries.iter().filter_map(|id| self.state.entry(*id)).map(|entry| entry.fingerprint.reported_size).collect()
+    }
+
     /// Makes the plan. `seen` has the digests of the headers that the server showed.
     #[must_use]
     pub fn plan(&self, policy: &Policy, seen: &Seen) -> Plan {
         let turn = |listed: &Listed| self.turn(listed, policy);
         let mut matching = self.with_headers(seen).into_owned();
         let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
-        let everything = Renumbered::of_all(self.maildrop, self.state, policy, &matching, turn);
-        let renumbered = Renumbered::of(self.maildrop, self.state, policy, &matching, turn);
-        if renumbered.is_none() && !policy.names_change {
-            plan.names_may_change = everything.as_ref().is_some_and(|all| all.names_may_change(&[], &[]));
-        }
-        if let Some(renumbered) = renumbered {
-            let recognised = renumbered.recognise(seen);
-            plan.unrecognisable = renumbered.unrecognisable(policy, seen, recognised.len());
-            plan.vanished = renumbered.by_bytes(policy, &recognised, self.certain);
-            plan.names_may_change = everything.is_some()
-                && !policy.names_change
-                && !renumbered.is_refuted(policy, &recognised)
-                && renumbered.names_may_change(&recognised, &plan.vanished);
-            let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
-            plan.renamed = renamed.flatten().collect();
-            matching.adopt(recognised);
-        }
+        self.adopt_renumbered(&mut plan, &mut matching, policy, seen);
         let mut listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
         let is_due = |pair: &(&Listed, &Entry)| self.is_due(pair.1, policy);
         let due_before = matching.known.iter().filter(|pair| is_due(pair)).count();
@@ -261,7 +280,12 @@ impl<'a> PlanInput<'a> {
                 }
             }
         }
-        let had_its_turn = |listed: &Listed| self.compared_as.contains(&(listed.number, ListedAs::of(listed)));
+        let (compared_so, vanished_sizes) = (self.compared_so(&plan), self.sizes_of(&plan.vanished));
+        let had_its_turn = |listed: &Listed| {
+            let so = (listed.number, listed.reported_size);
+            self.compared_as.contains(&(listed.number, ListedAs::of(listed))) || compared_so.contains(&so)
+        };
+        let may_be_old = |listed: &Listed| vanished_sizes.contains(&listed.reported_size);
         let verdict = |is_new: bool, listed: &Listed| match is_new || of_gone.contains(&listed.number) {
             true => self.verdict(listed, policy),
             false => Verdict::Fetch,
@@ -272,7 +296,7 @@ impl<'a> PlanInput<'a> {
         plan.skips_are_shared = plan.skipped.iter().any(|listed| self.decisions().is_shared(listed));
         // If unique-ids change with every session, only one that retrieves everything makes progress.
         let most = policy.max_messages.filter(|_| plan.unrecognisable == 0 && !policy.names_change);
-        plan.order_and_limit(self.state, most, had_its_turn);
+        plan.order_and_limit(self.state, most, had_its_turn, may_be_old);
         if self.maildrop.complete {
             listed.extend(self.compared_under(&matching.to_compare));
             plan_forgetting(&mut plan, self.state, listed, self.now, MOST_ABSENT);

@@ -50,11 +50,13 @@ pub(super) struct Renumbered<'a> {
     expected: bool,
     /// It is expected because the account points at another server than before.
     moved: bool,
+    /// The listing is complete.
+    complete: bool,
 }
 
 impl<'a> Renumbered<'a> {
     /// Returns the suspicion if at least half of the listed messages are unknown and enough remembered ones have
-    /// vanished. A listing that may be incomplete proves nothing.
+    /// vanished. A listing that may be incomplete may lack those; then everything that it has must be unknown.
     pub(super) fn of(
         maildrop: &Maildrop,
         state: &'a UidState,
@@ -72,7 +74,8 @@ impl<'a> Renumbered<'a> {
         // Without TOP a session may break when most messages have been recognised by their bytes; they are in doubt.
         let is_settled = |(_, entry): &&(&Listed, &Entry)| policy.has_top || !entry.doubt;
         let settled = || matching.known.iter().filter(is_settled).count();
-        if !maildrop.complete || unknown.len() < least || (!expected && unknown.len() < settled()) {
+        let tells = maildrop.complete || matching.knows_nothing();
+        if !tells || unknown.len() < least || (!expected && unknown.len() < settled()) {
             return None;
         }
         let found: HashSet<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
@@ -80,7 +83,8 @@ impl<'a> Renumbered<'a> {
         let remembered = || state.entries().filter(|entry| entry.unique_id.is_some() && !entry.removed);
         let lost: Vec<&Entry> = remembered().filter(|entry| !found.contains(&entry.id)).collect();
         let present = remembered().filter(|entry| entry.absent_since.is_none()).count();
-        (lost.len() >= least).then_some(Self { unknown, lost, present, expected, moved: policy.moved })
+        let complete = maildrop.complete;
+        (lost.len() >= least).then_some(Self { unknown, lost, present, expected, moved: policy.moved, complete })
     }
 
     /// Returns the messages whose headers to request next.
@@ -149,9 +153,8 @@ impl<'a> Renumbered<'a> {
         matching: &Matching<'a>,
         turn: impl Fn(&Listed) -> Turn,
     ) -> Option<Self> {
-        let is_all_new = matching.known.is_empty() && matching.to_look_at.is_empty() && matching.to_compare.is_empty();
         let policy = Policy { renumbered: true, ..*policy };
-        if is_all_new { Self::of(maildrop, state, &policy, matching, turn) } else { None }
+        if matching.knows_nothing() { Self::of(maildrop, state, &policy, matching, turn) } else { None }
     }
 
     /// Whether as many messages are listed in the sizes of those that have just vanished that the unique-ids may last for
@@ -178,10 +181,11 @@ impl<'a> Renumbered<'a> {
     pub(super) fn by_bytes(
         &self,
         policy: &Policy,
+        seen: &Seen,
         recognised: &[(&Listed, &Entry)],
         certain: &[EntryId],
     ) -> Vec<EntryId> {
-        if self.is_refuted(policy, recognised) && !policy.names_change {
+        if self.is_refuted(policy, seen) && !policy.names_change {
             return Vec::new();
         }
         let found: HashSet<EntryId> = recognised.iter().map(|(_, entry)| entry.id).collect();
@@ -200,9 +204,19 @@ impl<'a> Renumbered<'a> {
         ids
     }
 
-    /// Whether headers show that the messages are new: the sample held no remembered one.
-    pub(super) fn is_refuted(&self, policy: &Policy, recognised: &[(&Listed, &Entry)]) -> bool {
-        self.shows_headers(policy) && recognised.is_empty()
+    /// Whether headers show that the messages are new: the sample held no remembered one. Too few to rule out
+    /// coincidence do not show that, and a weak one, which identifies nothing, does not either.
+    pub(super) fn is_refuted(&self, policy: &Policy, seen: &Seen) -> bool {
+        let shown: HashSet<Digest> =
+            self.unknown.iter().filter_map(|listed| seen.get(&listed.number)).map(|header| header.weakened()).collect();
+        let headers = || self.lost.iter().filter_map(|entry| entry.fingerprint.header);
+        self.shows_headers(policy) && !headers().any(|header| shown.contains(&header.weakened()))
+    }
+
+    /// Whether more messages than a session may retrieve are not recognised.
+    pub(super) fn exceeds_limit(&self, policy: &Policy, recognised: &[(&Listed, &Entry)]) -> bool {
+        let left = self.unknown.len().saturating_sub(recognised.len());
+        policy.max_messages.is_some_and(|most| usize::try_from(most.get()).is_ok_and(|most| left > most))
     }
 
     /// Whether the server shows headers by which vanished messages can be recognised.
@@ -213,6 +227,10 @@ impl<'a> Renumbered<'a> {
     /// Returns how many messages may be retrieved a second time because nothing can be compared, neither headers nor
     /// bytes, or 0 if they are too few to ask the user about or the suspicion is too weak.
     pub(super) fn unrecognisable(&self, policy: &Policy, seen: &Seen, recognised: usize) -> usize {
+        // Nothing becomes absent by a listing that may be incomplete, so the question would come again in each poll.
+        if !self.complete {
+            return 0;
+        }
         // What vanished earlier has been asked about then.
         let is_untold = |entry: &&&Entry| entry.fingerprint.whole.is_none() && entry.absent_since.is_none();
         let nothing_remembered = self.lost.iter().filter(is_untold).count();

@@ -80,18 +80,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Moves messages with a quarantine behind the others, and those compared in this poll behind everything
-    /// else, then applies the limit per session. Otherwise thousands of messages that cannot be retrieved would be
-    /// tried again before one that can, or sessions with a small limit would handle the same few messages again and
-    /// again.
+    /// Moves messages that may be old ones behind the new ones, those with a quarantine behind both, and those compared
+    /// in this poll behind everything else, then applies the limit per session. Otherwise thousands of messages that
+    /// cannot be retrieved would be tried again before one that can, or sessions with a small limit would handle the
+    /// same few messages again and again.
     pub(super) fn order_and_limit(
         &mut self,
         state: &UidState,
         most: Option<NonZeroU32>,
         had_its_turn: impl Fn(&Listed) -> bool,
+        may_be_old: impl Fn(&Listed) -> bool,
     ) {
         let place = |listed: &Listed| (had_its_turn(listed), tries(state, listed));
-        self.retrieve.sort_by_cached_key(place);
+        self.retrieve.sort_by_cached_key(|listed| (place(listed), may_be_old(listed)));
         self.untried = self.retrieve.partition_point(|listed| place(listed) == (false, 0));
         let most = most.map_or(usize::MAX, |most| usize::try_from(most.get()).unwrap_or(usize::MAX));
         self.postponed = self.retrieve.len().saturating_sub(most) + self.unjudged;

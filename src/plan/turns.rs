@@ -6,6 +6,9 @@ use super::{Pass, PlanInput, Policy};
 use crate::plan::maildrop::Listed;
 use crate::state::entries::{ListedAs, Quarantine, QuarantineReason, UidState};
 
+/// How many messages at which a session broke are looked for in the listing.
+const MOST_BROKEN: usize = 10;
+
 /// When a message may be handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -51,6 +54,21 @@ impl PlanInput<'_> {
             }
             turn => turn,
         }
+    }
+
+    /// Whether a session of another poll broke at a message whose unique-id is not listed now, while another one is
+    /// listed with its size.
+    pub(super) fn broke_under_another_name(&self) -> bool {
+        let is_there = |one: &ListedAs| {
+            let is_so = |listed: &Listed| listed.unique_id.as_ref() == Some(&one.unique_id);
+            self.maildrop.messages.iter().any(is_so)
+        };
+        let has_size = |one: &ListedAs| {
+            let is_so = |listed: &Listed| listed.unique_id.is_some() && listed.reported_size == one.reported_size;
+            self.maildrop.messages.iter().any(is_so)
+        };
+        let broke = self.state.quarantines().filter(|(_, one)| one.kind == QuarantineReason::BrokeSession);
+        broke.take(MOST_BROKEN).any(|(one, _)| !is_there(one) && has_size(one))
     }
 
     /// Whether other messages share the unique-id and size of this one, which failed.

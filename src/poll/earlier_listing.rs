@@ -28,14 +28,14 @@ impl EarlierListing {
         Self { unique_ids, sizes: maildrop.sizes() }
     }
 
-    /// Whether the same messages, as far as sizes tell, are listed now, all of them under other unique-ids.
+    /// Whether the same messages, as far as sizes tell, are listed now, all of them under other unique-ids. What either
+    /// listing lacks, even a unique-id, says nothing about that.
     pub(super) fn is_renamed_in(&self, maildrop: &Maildrop) -> bool {
-        let is_other = |unique_id: &UniqueId| !self.unique_ids.contains(unique_id);
-        let mut names = maildrop.messages.iter().map(|listed| listed.unique_id.as_ref());
+        let names = || maildrop.messages.iter().filter_map(|listed| listed.unique_id.as_ref());
         !self.unique_ids.is_empty()
-            && maildrop.complete
             && maildrop.sizes() == self.sizes
-            && names.all(|name| name.is_some_and(is_other))
+            && names().next().is_some()
+            && names().all(|unique_id| !self.unique_ids.contains(unique_id))
     }
 }
 
@@ -69,8 +69,10 @@ mod tests {
             ("another message", listing(&[("c", 1), ("d", 3)]), false),
             ("one more", listing(&[("c", 1), ("d", 2), ("e", 3)]), false),
             ("nothing is left", listing(&[]), false),
-            ("one without any", listing(&[("c", 1), ("", 2)]), false),
-            ("perhaps not all", incomplete, false),
+            ("one without any", listing(&[("c", 1), ("", 2)]), true),
+            ("one stayed, one without any", listing(&[("a", 1), ("", 2)]), false),
+            ("all without any", listing(&[("", 1), ("", 2)]), false),
+            ("perhaps not all", incomplete, true),
         ] {
             assert_eq!(earlier.is_renamed_in(&now), changed, "{why}");
         }

@@ -157,7 +157,7 @@ struct Poll {
     went_back: bool,
     /// How many sessions broke at a message.
     broken: u32,
-    /// How many of them because the connection broke at a message without a unique-id.
+    /// How many of them because the connection broke at a message without a unique-id, or without one that lasts.
     lost: u32,
     /// How many messages the last session left over, or did not list although the one before had left them over.
     left: usize,

@@ -28,7 +28,7 @@ const MOST_BROKEN: u32 = 20;
 /// The same for sessions ended because a message exceeded its ceiling.
 const MOST_TOO_LONG: usize = 5;
 
-/// The same for sessions whose connection broke at a message without a unique-id.
+/// The same for sessions whose connection broke at a message without a unique-id, or without one that lasts.
 const MOST_LOST: u32 = 6;
 
 /// After so many sessions that broke, another Maildir in which a message has no room takes no mail for the rest of the
@@ -148,11 +148,15 @@ impl Poll {
             return Err(error);
         }
         // A broken connection is mostly the network's fault: then the next poll starts after the message. If the
-        // message has no unique-id, the next poll would start with it again.
+        // message has no unique-id, or none that lasts, the next poll would start with it again.
+        let had_other_names = self.names_change || to_isolate.iter().any(|listed| self.beyond_limits.has(listed));
         let goes_on = is_framing
             || matches!(error, PollError::Client(ClientError::TooLong(_))) && self.is_first_such(&to_isolate)
-            || messages.is_empty() && !watch::is_cut_short() && self.is_one_of_few_lost(&error);
-        if matches!(error, PollError::Client(ClientError::TooLong(_))) {
+            || (messages.is_empty() || had_other_names) && !watch::is_cut_short() && self.is_one_of_few_lost(&error);
+        let is_too_long = matches!(error, PollError::Client(ClientError::TooLong(_)));
+        // The quarantine of a unique-id that does not last is of no use.
+        let broke_alone = self.pass == Pass::Isolated && matches!(error, PollError::Client(_));
+        if is_too_long || had_other_names && broke_alone {
             let now = state.read()?.now().seconds();
             to_isolate.iter().for_each(|listed| self.beyond_limits.note(listed, now));
         }

@@ -192,10 +192,11 @@ impl Poll {
     }
 
     /// Ends a session that seems to show nothing but old messages under new unique-ids, and counts those it would have
-    /// retrieved as left.
+    /// retrieved as left. If unique-ids are known to change, these came before, except for what was left then.
     async fn leave_what_came_before(&self, client: Client, plan: &Plan) -> Ended {
         self.quit_in_order(client).await;
-        Ended { left: plan.retrieve.len() + plan.postponed, ..Ended::default() }
+        let to_come = plan.retrieve.len() + plan.postponed;
+        Ended { left: if self.names_change { to_come.min(self.left) } else { to_come }, ..Ended::default() }
     }
 
     /// Whether the poll may hold another session now that shows whether unique-ids last. If not, what is listed is

@@ -359,6 +359,11 @@ fn alarm(n: usize) -> Vec<u8> {
     format!("From: ups@x\r\nSubject: alarm\r\n\r\nThis is {n:03}.\r\n").into_bytes()
 }
 
+/// Messages with headers of their own.
+fn others(first: usize, last: usize) -> impl Iterator<Item = Message> {
+    (first..=last).map(|n| Message::new(&format!("other{n}"), &small(n)))
+}
+
 /// Breaks the connection at a message, once.
 fn break_once_at(maildrop: &Maildrop, number: usize) {
     let close = (format!("RETR {number}"), "<close>".to_owned());
@@ -373,7 +378,7 @@ fn where_unique_ids_last_for_a_session_only_one_that_breaks_brings_nothing_twice
         env.fetch().expect(0).says("8 new messages");
         for number in [5, 8, 1] {
             break_once_at(&maildrop, number);
-            assert_ne!(env.fetch().status, 0, "the session breaks");
+            env.fetch().expect(0).says("nothing new").says("the session broke at a message");
             env.fetch().expect(0).says("nothing new").says("; 8 renumbered");
             assert_eq!(env.mail().len(), 8, "{top}, {number}");
         }
@@ -388,8 +393,7 @@ fn where_unique_ids_last_for_a_session_only_one_that_breaks_does_not_keep_messag
     env.fetch().expect(0).says("8 new messages");
     env.configure(&[account(&maildrop, true)]);
     break_once_at(&maildrop, 5);
-    assert_ne!(env.fetch().status, 0, "the session breaks");
-    env.fetch().expect(0);
+    env.fetch().expect(0).says("the session broke at a message");
     let mut mail = env.mail();
     assert!(mail.len() <= 8 + 4, "{} came", mail.len());
     mail.dedup();
@@ -433,4 +437,87 @@ fn where_unique_ids_last_for_a_session_only_a_lost_connection_changes_nothing() 
     maildrop.change(|contents| contents.behaviour.logins = None);
     env.fetch().expect(0).says("nothing new").says("; 8 renumbered");
     assert_eq!(env.mail().len(), 8);
+}
+
+/// Most of the headers say little; of the others, some were removed by webmail.
+#[test]
+fn where_unique_ids_last_for_a_session_only_few_strong_headers_bring_nothing_again() {
+    for (top, weak, strong, removed) in [(true, 4, 1, 0), (true, 7, 3, 3), (true, 0, 6, 4), (false, 3, 2, 0)] {
+        let maildrop = with_new_names(weak, top);
+        maildrop.change(|contents| contents.messages.extend(others(1, strong)));
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0);
+        maildrop.change(|contents| {
+            contents.messages.drain(weak..weak + removed);
+            contents.messages.extend(others(strong + 1, strong + 3));
+        });
+        env.fetch().expect(0).says("3 new messages");
+        for _ in 0..2 {
+            env.fetch().expect(0).says("nothing new");
+            assert_eq!(env.mail().len(), weak + strong + 3, "{top}, {weak}, {strong}, {removed}");
+        }
+    }
+}
+
+/// The limit would be used up by the old messages, in each poll.
+#[test]
+fn where_unique_ids_last_for_a_session_only_a_limit_keeps_no_new_mail_back() {
+    for (top, known, most) in [(false, 8, 3), (false, 3, 1), (true, 8, 3)] {
+        let sized =
+            |n: usize| Message::new(&format!("u{n}"), &[small(n), b"x".repeat(97 * n), b"\r\n".to_vec()].concat());
+        let maildrop = Maildrop::with((1..=known).map(sized).collect(), |behaviour| {
+            (behaviour.new_names, behaviour.top) = (true, top);
+        });
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0);
+        env.configure(&[account(&maildrop, false).set("max_messages_per_session", most)]);
+        maildrop.change(|contents| contents.messages.extend([sized(known + 1), sized(known + 2)]));
+        env.fetch().expect(0).says("2 new messages");
+        env.fetch().expect(0).says("nothing new");
+        assert_eq!(env.mail().len(), known + 2, "{top}, {known}, {most}");
+    }
+}
+
+/// Its unique-id is another one in each session, so nothing else shows that it is the same message.
+#[test]
+fn where_unique_ids_last_for_a_session_only_one_at_which_it_breaks_keeps_no_other_back() {
+    for (place, top, delete) in [(2, true, false), (2, false, false), (2, false, true), (0, true, true)] {
+        let maildrop = with_new_names(0, top);
+        maildrop.change(|contents| {
+            contents.messages = small_ones(6);
+            contents.messages[place].refusal = Some("<close>".to_owned());
+        });
+        let env = TestEnv::new(&[account(&maildrop, delete)]);
+        env.fetch().expect(75);
+        let mut others = small_ones_stored(6);
+        others.remove(place);
+        for _ in 0..2 {
+            env.fetch().expect(1).says("could not be fetched");
+            assert_same_mail(&env.mail(), &others);
+        }
+        assert_eq!(maildrop.left().len(), if delete { 1 } else { 6 }, "{place}, {top}, {delete}");
+        env.fetch().expect(1);
+        env.fetch().expect(0).says("failed time and again");
+        maildrop.change(|contents| contents.messages.iter_mut().for_each(|message| message.refusal = None));
+        let _ = std::fs::remove_file(env.path("state").join("a.hints"));
+        env.fetch().expect(0).says("1 new message");
+        assert_same_mail(&env.mail(), &small_ones_stored(6));
+    }
+}
+
+/// STAT counts one more than UIDL and LIST have, in each session.
+#[test]
+fn where_unique_ids_last_for_a_session_only_listings_that_are_never_complete_bring_nothing_again() {
+    for (top, count) in [(true, 7), (false, 7), (true, 3), (false, 3)] {
+        let maildrop = with_new_names(count, top);
+        maildrop.change(|contents| {
+            contents.messages.extend(others(1, count));
+            contents.behaviour.answers = vec![("STAT".to_owned(), format!("+OK {} 9999\r\n", 2 * count + 1))];
+        });
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        for _ in 0..3 {
+            env.fetch().expect(0);
+            assert_eq!(env.mail().len(), 2 * count, "{top}, {count}");
+        }
+    }
 }

@@ -98,11 +98,33 @@ fn everyday_changes_ask_for_no_header() {
 fn what_may_be_incomplete_or_was_deleted_by_us_is_no_renumbering() {
     let (mut incomplete, headers) = listing("new", range(1, 9));
     incomplete.complete = false;
-    assert_eq!(asked(&(incomplete, headers), &state(remembered(range(1, 9))), &KEEP), 0);
+    incomplete.messages[0].unique_id = UniqueId::new(b"old1").ok();
+    assert_eq!(asked(&(incomplete, headers), &state(remembered(range(1, 9))), &KEEP), 0, "it may lack the others");
     let mut removed = remembered(range(1, 9));
     removed.iter_mut().for_each(|entry| (entry.removed, entry.absent_since) = (true, Some(NOW)));
     let plan = decided(&listing("new", range(1, 9)), &state(removed), &KEEP);
     assert_eq!((plan.renamed.len(), plan.retrieve.len()), (0, 9));
+}
+
+/// The listings of some servers are never complete.
+#[test]
+fn where_nothing_is_known_an_incomplete_listing_makes_nothing_absent_and_is_looked_at() {
+    let incomplete = || {
+        let (mut incomplete, headers) = listing("new", range(1, 10));
+        incomplete.complete = false;
+        (incomplete, headers)
+    };
+    let mut unremembered = remembered(range(1, 10));
+    unremembered.iter_mut().for_each(|entry| entry.fingerprint.whole = None);
+    let known = || state(remembered(range(1, 9)));
+    let by_header = decided(&incomplete(), &known(), &KEEP);
+    assert_eq!((by_header.renamed.len(), retrieved(&by_header), by_header.absent), (9, vec![10], vec![]));
+    let by_bytes = decided(&incomplete(), &known(), &NO_TOP);
+    assert_eq!((by_bytes.vanished.len(), by_bytes.retrieve.len(), by_bytes.absent), (9, 10, vec![]));
+    let few = decided(&incomplete(), &state(remembered(range(1, 3))), &KEEP);
+    assert!(few.names_may_change, "two listings tell");
+    let untold = decided(&incomplete(), &state(unremembered), &NO_TOP);
+    assert_eq!((untold.unrecognisable, untold.retrieve.len()), (0, 10), "it would be asked at each poll");
 }
 
 #[test]
@@ -298,6 +320,49 @@ fn unique_ids_that_may_last_for_a_session_only_are_listed_again() {
         let known_to = Policy { names_change: true, renumbered: true, ..KEEP };
         assert!(!decided(&listed, &state, &known_to).names_may_change, "{why}");
     }
+}
+
+/// Messages whose headers say little, from this one on.
+fn weak_from(first: u64, mut entries: Vec<Entry>) -> Vec<Entry> {
+    let weaken = |entry: &mut Entry| entry.fingerprint.header = entry.fingerprint.header.map(Digest::weakened);
+    entries.iter_mut().filter(|entry| entry.id.get() >= first).for_each(weaken);
+    entries
+}
+
+/// Where headers are remembered that many messages have not, they may be there by chance: that shows nothing.
+#[test]
+fn remembered_headers_that_are_too_few_do_not_show_that_all_is_new() {
+    let limited = Policy { max_messages: NonZeroU32::new(3), ..KEEP };
+    for (why, known, listed, policy, compared, suspicious) in [
+        ("one is strong", weak_from(2, remembered(range(1, 5))), range(1, 5), KEEP, 1, true),
+        ("the strong one has gone", weak_from(2, remembered(range(1, 7))), range(2, 7), KEEP, 0, true),
+        ("bytes tell the two", remembered(range(1, 6)), range(5, 9), KEEP, 2, false),
+        ("a limit cuts off what is to be compared", remembered(range(1, 6)), range(5, 9), limited, 2, true),
+        ("all is new", remembered(range(1, 6)), range(7, 12), limited, 0, false),
+    ] {
+        let plan = decided(&listing("new", listed), &state(known), &policy);
+        assert_eq!((plan.vanished.len(), plan.names_may_change), (compared, suspicious), "{why}");
+        assert_eq!(plan.renamed.len(), 0, "{why}");
+    }
+}
+
+#[test]
+fn new_mail_does_not_wait_behind_what_is_compared_though_a_limit_cuts_it_off() {
+    let policy = Policy { max_messages: NonZeroU32::new(3), has_top: false, ..KEEP };
+    let (state, (listing, _)) = (state(remembered(range(1, 8))), listing("new", range(1, 10)));
+    let plan = decide(&listing, &state, &policy, &[]);
+    assert_eq!((retrieved(&plan), plan.vanished.len(), plan.names_may_change), (vec![9, 10, 1], 8, true));
+    // Compared in this poll, under other unique-ids.
+    let compared_as = listing.messages.iter().take(2).map(|listed| {
+        let unique_id = UniqueId::new(b"another").unwrap();
+        (listed.number, Some(ListedAs { unique_id, reported_size: listed.reported_size }))
+    });
+    let (tried, compared, compared_as) = (HashSet::new(), HashSet::new(), compared_as.collect());
+    let done = Done { tried: &tried, compared: &compared, compared_as: &compared_as };
+    let seen = Seen::in_session(session());
+    assert_eq!(retrieved(&PlanInput::new(&listing, &state, done, NOW).plan(&policy, &seen)), [9, 10, 3]);
+    let whole = decide(&listing, &state, &Policy { max_messages: None, ..policy }, &[]);
+    assert!(!whole.names_may_change, "bytes will tell");
 }
 
 #[test]

@@ -129,3 +129,20 @@ fn a_good_message_does_not_inherit_the_quarantine_of_another_one_under_its_uniqu
     assert_eq!(retrieved(&decide(&maildrop(&[("b", 1)]), &state, &KEEP, &[])), [0_u32; 0]);
     assert_eq!(retrieved(&decide(&maildrop(&[("b", 2)]), &state, &KEEP, &[])), [1]);
 }
+
+/// Nothing else may have been fetched yet, if sessions break at the first message.
+#[test]
+fn where_a_session_broke_at_a_message_that_has_another_unique_id_now_unique_ids_may_not_last() {
+    for (name, size, known, suspicious) in
+        [("x", 1, vec![], true), ("a", 1, vec![], false), ("x", 2, vec![], false), ("x", 1, vec!["c"], false)]
+    {
+        let mut state = state(known.iter().map(|name| entry(1, name, "C", 5, 0)).collect());
+        let listed_as = ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size: Some(ReportedSize::new(1)) };
+        let quarantine = Quarantine { kind: QuarantineReason::BrokeSession, count: 1, until: NOW };
+        state.apply(Record::Quarantine { listed_as, quarantine }).unwrap();
+        let listing = maildrop(&[(name, size), ("c", 5)]);
+        assert_eq!(decide(&listing, &state, &KEEP, &[]).names_may_change, suspicious, "{name}, {size}, {known:?}");
+        let known_to = Policy { names_change: true, renumbered: true, ..KEEP };
+        assert!(!decide(&listing, &state, &known_to, &[]).names_may_change);
+    }
+}

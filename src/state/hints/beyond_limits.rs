@@ -5,6 +5,8 @@
 //! poll for ever. Its place in the listing and its size stay the same. So a new message listed like one that went beyond
 //! its limit three times in a row is left alone for a while, an hour at first and never longer than a day: another
 //! message may be listed so by chance. If it comes, or is no longer listed so, it is forgotten.
+//!
+//! The same holds for a message at which its own session broke, at a server that makes new unique-ids in each session.
 
 use std::time::Duration;
 

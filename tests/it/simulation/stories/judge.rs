@@ -154,6 +154,25 @@ pub(super) fn files(player: &mut Player<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Returns how many copies there are of each content.
+pub(super) fn numbers_of_copies(player: &Player<'_>) -> Result<BTreeMap<Content, usize>, Failure> {
+    let copies = copies(player, &look(&player.world.machine).storage)?;
+    Ok(copies.into_iter().map(|(content, paths)| (content, paths.len())).collect())
+}
+
+/// Checks that no message has more copies than it had `before`, whatever its server does to unique-ids. A power cut
+/// erases what is known of one that its server cannot send.
+pub(super) fn no_further_copies(player: &Player<'_>, before: &BTreeMap<Content, usize>) -> Result<(), Failure> {
+    for (content, now) in numbers_of_copies(player)? {
+        let Some(before) = before.get(&content).filter(|before| **before < now) else { continue };
+        if !player.ledger.doubts(&content.id).contains(&Doubt::Garbled) {
+            let id = &content.id;
+            return fail(Kind::Copy, format!("{id} was there {before} times, and {now} though nothing went wrong"));
+        }
+    }
+    Ok(())
+}
+
 /// Counts the copies that are explained by doubts.
 pub(super) fn count_copies(player: &mut Player<'_>) {
     let all = copies(player, &look(&player.world.machine).storage).unwrap_or_default();

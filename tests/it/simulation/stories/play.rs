@@ -1,6 +1,6 @@
 //! Plays a story, and judges each step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +27,9 @@ use super::totals::Totals;
 const LAST_POLLS: usize = 14;
 /// The hours between two of those polls: a message that caused problems is tried again within a week.
 const BETWEEN: u64 = 30;
+
+/// After so many of those polls nothing that went wrong before explains another copy.
+const CALM: usize = 2;
 
 /// The result of a story.
 pub(crate) struct Outcome {
@@ -361,6 +364,7 @@ impl<'a> Player<'a> {
         let mut restless: Vec<usize> = (0..self.story.accounts.len()).collect();
         let mut polls = 0;
         let mut left = self.left();
+        let mut in_calm = BTreeMap::new();
         // A poll with a limit on retrievals also has one on deletions: it continues as long as there is progress.
         while polls < LAST_POLLS || (!restless.is_empty() && self.left() < left) {
             (polls, left) = (polls + 1, self.left());
@@ -373,13 +377,15 @@ impl<'a> Player<'a> {
             }
             restless = still;
             self.world.clock.change(|time| time.passed += BETWEEN * 3600);
+            if polls == CALM {
+                in_calm = judge::numbers_of_copies(self)?;
+            }
         }
         for account in restless {
             let garbled = self.post(account, |post| post.messages.clone());
-            // If names do not last and a session has a limit, the same messages are retrieved again and again.
+            // If names only count and a session has a limit, the same messages are retrieved again and again.
             let character = &self.story.accounts[account];
-            let lasting = !matches!(character.manner.unique_ids, UniqueIds::PerSession | UniqueIds::Counting);
-            let names_are_new = !lasting && character.most.is_some();
+            let names_are_new = character.manner.unique_ids == UniqueIds::Counting && character.most.is_some();
             // What is never sent as listed is tried forever.
             let misfits = character.manner.estimates && !character.estimates;
             // So is a message that is larger than the account accepts, but is not listed as such.
@@ -399,7 +405,7 @@ impl<'a> Player<'a> {
             self.poll(account, None)?;
         }
         self.count();
-        Ok(())
+        judge::no_further_copies(self, &in_calm)
     }
 
     /// Returns how many messages are left on all servers.
