@@ -169,7 +169,9 @@ impl<'a> Renumbered<'a> {
             entry.absent_since.is_none() && entry.fingerprint.whole.is_some() && !told.contains(&entry.id)
         };
         let vanished: Vec<&Entry> = self.lost.iter().copied().filter(is_open).collect();
-        let alike = same_sizes(&unknown, &vanished);
+        // What came in another size than listed has none.
+        let sizeless = vanished.iter().filter(|entry| entry.fingerprint.reported_size.is_none()).count();
+        let alike = (same_sizes(&unknown, &vanished) + sizeless).min(unknown.len());
         alike > 0 && alike * 2 >= unknown.len().min(vanished.len())
     }
 

@@ -301,6 +301,8 @@ fn unique_ids_that_may_last_for_a_session_only_are_listed_again() {
     };
     let mut absent = weak();
     absent.iter_mut().for_each(|entry| entry.absent_since = Some(NOW));
+    let mut sizeless = weak();
+    sizeless.iter_mut().for_each(|entry| entry.fingerprint.reported_size = None);
     let mut removed = weak();
     removed.iter_mut().for_each(|entry| (entry.removed, entry.absent_since) = (true, Some(NOW)));
     for (why, known, listed, suspicious) in [
@@ -310,6 +312,7 @@ fn unique_ids_that_may_last_for_a_session_only_are_listed_again() {
         ("headers show it", remembered(range(1, 9)), listing("new", range(1, 9)), false),
         ("headers show others", remembered(range(1, 9)), listing("new", range(11, 19)), false),
         ("other sizes", weak(), listing("new", range(11, 13)), false),
+        ("they came in another size than listed", sizeless, listing("new", range(11, 13)), true),
         ("they vanished before", absent, listing("new", range(1, 3)), false),
         ("we removed them", removed, listing("new", range(1, 3)), false),
         ("one is known", weak(), listing("old", range(3, 3)), false),

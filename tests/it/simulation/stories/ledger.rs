@@ -165,6 +165,11 @@ impl Ledger {
         self.messages[id].stored
     }
 
+    /// Returns the account of a message.
+    pub(crate) fn account(&self, id: &str) -> usize {
+        self.messages[id].account
+    }
+
     /// Returns the reasons why there may be more than one copy of a message.
     pub(crate) fn doubts(&self, id: &str) -> &[Doubt] {
         &self.messages[id].doubts
