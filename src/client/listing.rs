@@ -21,8 +21,8 @@ use crate::message::HeaderDigester;
 use crate::plan::Seen;
 use crate::plan::maildrop::{Maildrop, MaildropBuilder};
 use crate::pop3::{
-    Capabilities, Command, CommandKind, DropListing, FramingError, MessageNumber, ReportedSize, Response, ScanListing,
-    Status, UniqueIdListing, has_access_code, judge_access, limits,
+    Capabilities, Command, CommandKind, DropListing, FramingError, LoginDelay, MessageNumber, ReportedSize, Response,
+    ScanListing, Status, UniqueIdListing, has_access_code, judge_access, limits,
 };
 use crate::provider::Provider;
 use crate::sasl::LoginMethod;
@@ -141,6 +141,12 @@ pub struct OpenError {
     pub error: ClientError,
     /// Whether several commands were in flight.
     pub ahead: bool,
+    /// What the server announced before the login, in this session or an earlier one.
+    pub before_login: Option<Capabilities>,
+    /// What it announced after the login, if its answer to CAPA came complete.
+    pub after_login: Option<Capabilities>,
+    /// The LOGIN-DELAY that it announced, as far as its answers came.
+    pub login_delay: Option<LoginDelay>,
 }
 
 /// Lists the maildrop. CAPA is asked again, because some servers announce PIPELINING, TOP or UIDL only after the login,
@@ -152,7 +158,7 @@ pub struct OpenError {
 /// # Errors
 /// [`OpenError`]. A refused UIDL is not an error unless it was announced; nor is a refusal when there is nothing to
 /// list.
-pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, OpenError> {
+pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, Box<OpenError>> {
     let LoggedIn { mut client, capabilities, bears_capa, method, failed } = logged_in;
     client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
     client.take_lines_together();
@@ -167,14 +173,19 @@ pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Op
         ahead |= listed.is_err();
     }
     answers.tell(&client);
+    let after_login = answers.capabilities.clone().filter(|_| answers.has_capabilities);
+    let announced = [&answers.capabilities, &capabilities].into_iter().flatten();
+    let (login_delay, before_login) = (announced.filter_map(Capabilities::login_delay).next(), capabilities.clone());
     let finished = listed.and_then(|()| answers.finish(client, capabilities, method, failed));
-    finished.map_err(|error| OpenError { error, ahead })
+    finished.map_err(|error| Box::new(OpenError { error, ahead, before_login, after_login, login_delay }))
 }
 
 /// The answers to the flight.
 #[derive(Default)]
 struct Answers {
     capabilities: Option<Capabilities>,
+    /// Whether these are all of them.
+    has_capabilities: bool,
     builder: MaildropBuilder,
     /// The memory that they hold.
     share: Share,
@@ -343,6 +354,7 @@ impl Answers {
                     capabilities.add_line(line);
                 }
             }
+            (CommandKind::Capa, ResponsePart::End) => self.has_capabilities = true,
             (CommandKind::Stat, ResponsePart::Response(r)) if r.status == Status::Ok => {
                 match DropListing::parse(&r.text) {
                     Ok(listing) => self.take_drop(listing),

@@ -17,7 +17,7 @@ use crate::notify::Notification;
 use crate::oauth::tokens::TokenTimes;
 use crate::poll::{PollReport, Quarantined};
 use crate::schedule::queue::Doing;
-use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed};
+use crate::schedule::{Cause, Next, PollTiming, Reason, TimeOfWeek, first, seed, when_allowed};
 use crate::state::entries::QuarantineReason;
 use crate::state::hints::Past;
 use crate::state::saved::{Files, Saved};
@@ -43,6 +43,8 @@ pub(super) struct AccountState {
     pub(super) standing: Standing,
     /// When it is polled next and why.
     pub(super) next: Next,
+    /// Whether its configuration changed after its last poll began.
+    is_changed: bool,
     /// What was retrieved so far.
     past: Past,
     /// When the last poll ended, in seconds since 1970.
@@ -90,6 +92,7 @@ impl AccountState {
             seed,
             standing: Standing::default(),
             next: first(&timing, accounts, seed, now),
+            is_changed: false,
             last_poll: None,
             last_success: None,
             succeeded_at: None,
@@ -155,19 +158,29 @@ impl AccountState {
         }
     }
 
-    /// Applies a changed configuration. What was learnt about the account stays; changes by the user are tried soon.
+    /// Applies a changed configuration. What was learnt about the account stays; changes by the user are tried as soon
+    /// as the server allows it after the last login, and after the poll that may be running.
     pub(super) fn reconfigure(&mut self, account: Arc<Account>, accounts: usize, now: Duration) {
-        let timing = PollTiming::new(account.interval, &account.endpoint.host);
+        let server = |account: &Account| (account.endpoint.server(), account.username.clone());
+        if server(&account) != server(&self.account) {
+            // Another server knows nothing of it.
+            self.standing.history.last_login = None;
+        }
         self.account = account;
         self.standing.history.begin_anew();
-        self.next = first(&timing, accounts, self.seed, now);
+        self.next = self.soon(accounts, now);
+        self.is_changed = true;
     }
 
-    /// Restores an account that is configured again, unchanged.
-    pub(super) fn come_back(&mut self, accounts: usize, now: Duration) {
+    /// Places a poll that is wanted soon.
+    fn soon(&self, accounts: usize, now: Duration) -> Next {
         let timing = PollTiming::new(self.account.interval, &self.account.endpoint.host);
-        self.next = first(&timing, accounts, self.seed, now);
-        self.keep_waiting();
+        when_allowed(first(&timing, accounts, self.seed, now), &timing, &self.standing.history, now)
+    }
+
+    /// Records that a poll begins, with the account as it is configured now.
+    pub(super) fn begins(&mut self) {
+        self.is_changed = false;
     }
 
     /// Whether mail was ever delivered to it, so that it has a state.
@@ -204,6 +217,10 @@ impl AccountState {
     /// `local` as local time of the week.
     pub(super) fn on_poll_end(&mut self, report: &PollReport, polled: Range<Duration>, wall: i64, local: TimeOfWeek) {
         self.next = self.standing.on_poll_end(&self.account, self.seed, report, polled.clone(), wall, local);
+        if self.is_changed {
+            let soon = self.soon(1, polled.end);
+            self.next = if soon.at < self.next.at { soon } else { self.next };
+        }
         self.last_poll = Some(wall);
         self.take_in_history(report, wall);
         if report.end.is_ok() {

@@ -3,7 +3,8 @@
 //! Places are for polls that make progress. A poll that takes long stands aside, so that its place in the total goes to
 //! an account that waits. If others still wait, it is asked to give way, which it does between two messages. If others
 //! wait, a poll that retrieves next to nothing is stopped, and one that retrieves little is cut short after some
-//! minutes; sooner if it owes its place to an account that is not slow. A poll that waits for a disk that hangs cannot
+//! minutes; sooner if it owes its place to an account that is not slow. So is one that gets nothing but the same listing
+//! or header for as long, whatever its pace. A poll that waits for a disk that hangs cannot
 //! be stopped, and gives up all places.
 
 use std::time::Duration;
@@ -72,6 +73,12 @@ pub(super) struct Conduct {
     gives_way: Option<Duration>,
     /// Since when and from what on its pace is measured: octets, and answers at [`ANSWER`] octets each.
     measured: (Duration, u64),
+    /// What had arrived at the last look.
+    arrived: Arrived,
+    /// Since when nothing has arrived but parts of a listing or of one header.
+    lists: Option<Duration>,
+    /// Whether some of it arrived since the look before.
+    is_listing: bool,
     /// How long it may be slow.
     gives_way_after: Duration,
     /// Whether it was cut short. If the server then sends nothing more, it is stopped as one that makes no progress.
@@ -82,6 +89,15 @@ pub(super) struct Conduct {
     hang: Hang,
 }
 
+/// What has arrived so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Arrived {
+    /// Octets of listings and headers.
+    listed: u64,
+    /// Octets of messages, and answers about single messages.
+    other: u64,
+}
+
 /// An observation of a poll.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
@@ -89,6 +105,8 @@ pub(super) struct Seen {
     pub(super) now: Duration,
     /// How many octets of listings, headers and messages have arrived so far.
     pub(super) octets: u64,
+    /// How many of these were of listings and headers.
+    pub(super) listed: u64,
     /// How many answers about single messages were completed so far.
     pub(super) answers: u64,
     /// How long it has been waiting for a disk.
@@ -149,6 +167,9 @@ impl Conduct {
             aside: false,
             gives_way: None,
             measured: (begun, 0),
+            arrived: Arrived::default(),
+            lists: None,
+            is_listing: false,
             gives_way_after: GIVES_WAY_AFTER * (1 << times.min(DOUBLINGS)),
             is_cut_short: false,
             too_slow: None,
@@ -177,6 +198,7 @@ impl Conduct {
             self.measured = (seen.now, seen.worth());
         }
         self.worth = seen.worth();
+        self.note_listing(seen);
         match self.hang.judge(seen.now, seen.waits_for_disk) {
             Some(Change::Hangs) => return Verdict::Hangs,
             Some(Change::HangsNoMore) => return Verdict::HangsNoMore,
@@ -203,9 +225,22 @@ impl Conduct {
         }
     }
 
+    /// Notes whether nothing but a listing or a header arrives.
+    fn note_listing(&mut self, seen: Seen) {
+        let other = seen.octets.saturating_sub(seen.listed).saturating_add(seen.answers);
+        let arrived = Arrived { listed: seen.listed, other };
+        let before = std::mem::replace(&mut self.arrived, arrived);
+        self.is_listing = arrived.listed > before.listed && arrived.other == before.other;
+        if arrived.other > before.other || self.measured.0 == seen.now {
+            self.lists = None;
+        } else if self.is_listing {
+            self.lists.get_or_insert(seen.now);
+        }
+    }
+
     /// Records that it has its places from now on: before that it waited at nobody's cost.
     pub(super) fn has_places(&mut self, now: Duration) {
-        (self.placed, self.progress, self.aside) = (now, now, false);
+        (self.placed, self.progress, self.aside, self.lists) = (now, now, false, None);
         self.measured = (now, self.worth);
     }
 
@@ -219,7 +254,10 @@ impl Conduct {
     /// Whether it is so slow that it is cut short for others, who have waited for this long.
     fn is_too_slow(&self, waited_for: Duration, seen: Seen) -> bool {
         let leaves = || LEAVES_AFTER.iter().any(|(time, pace)| self.crawls_for(*time, *pace, seen));
-        waited_for >= TURN && self.crawls_for(self.gives_way_after, SLOWEST, seen) || seen.owes_its_place() && leaves()
+        let lists = self.lists.filter(|_| self.is_listing).map(|since| seen.now.saturating_sub(since));
+        let lists_on = lists.is_some_and(|time| time >= self.gives_way_after);
+        let crawls = lists_on || self.crawls_for(self.gives_way_after, SLOWEST, seen);
+        waited_for >= TURN && crawls || seen.owes_its_place() && leaves()
     }
 
     /// Whether it has brought less than `pace` octets a second on average, over this time at least.
@@ -255,6 +293,7 @@ mod tests {
     const IDLE: Seen = Seen {
         now: Duration::ZERO,
         octets: 0,
+        listed: 0,
         answers: 0,
         waits_for_disk: None,
         waits_for_room: false,
@@ -389,6 +428,31 @@ mod tests {
         let all = verdicts(5000, falls_silent);
         assert_eq!(all[..3], expected);
         assert_eq!(all[3..], [(100, Verdict::End)]);
+    }
+
+    #[test]
+    fn a_listing_without_end_is_cut_short_whatever_its_pace() {
+        let lists = |second: u64| Seen { listed: second * 50_000, ..at_pace(50_000)(second) };
+        let begins = [(10, Verdict::StandAside), (60, Verdict::GiveWay)];
+        assert_eq!(verdicts(5000, lists), [begins[0], begins[1], (181, Verdict::CutShort)]);
+        let ends = |last: u64| move |second: u64| Seen { listed: second.min(last) * 50_000, ..at_pace(50_000)(second) };
+        assert_eq!(verdicts(5000, ends(180)), begins, "messages come");
+        let silent = |second: u64| Seen {
+            listed: second.min(150) * 50_000,
+            // Deletions, say, of which nothing is counted.
+            waits_for_disk: (second > 150).then_some(Duration::ZERO),
+            ..at_pace(50_000)(second.min(150))
+        };
+        let silent = |second| Seen { waited_for: Some(Duration::from_secs(second)), ..silent(second) };
+        assert_eq!(verdicts(1800, silent), begins);
+        let one_by_one = |second: u64| Seen { answers: second / 100, ..lists(second) };
+        assert_eq!(verdicts(5000, one_by_one), begins, "each header is complete after a while");
+        let waits_little = |second| Seen { waited_for: Some(Duration::from_secs(59)), ..lists(second) };
+        assert_eq!(verdicts(5000, waits_little), begins);
+        let mut conduct = Conduct::new(Duration::ZERO, 1);
+        let seen = |second| Seen { now: Duration::from_secs(second), ..lists(second) };
+        let cut = (1..9999).find(|second| conduct.judge(seen(*second)) == Verdict::CutShort);
+        assert_eq!(cut, Some(361), "the next poll has twice as long");
     }
 
     #[test]

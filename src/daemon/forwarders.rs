@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, warn};
 
 use self::forwarder::Forwarder;
-use self::places::{PassPlace, PassPlaces};
+use self::places::{PassPlace, PassPlaces, TURN};
 use crate::account::{Account, AccountName, ForwardTo, LmtpServer};
 use crate::account_record::{ForwardingPause, stamp};
 use crate::control::status;
@@ -225,6 +225,20 @@ impl Forwarders {
             self.tasks.spawn_on(work.instrument(span), &self.runtime);
         }
         self.begin_looks(context);
+    }
+
+    /// Ends passes that have had their turn: as many as accounts wait for a place, those that began first.
+    pub(super) fn end_turns(&mut self, now: Duration) {
+        let waiting = self.places.waiting();
+        if waiting == 0 {
+            return;
+        }
+        let running = self.accounts.iter_mut().filter(|(_, forwarder)| forwarder.running);
+        let (ending, others): (Vec<_>, Vec<_>) = running.partition(|(_, forwarder)| forwarder.had_its_turn);
+        let mut over: Vec<&mut Forwarder> = others.into_iter().map(|(_, forwarder)| forwarder).collect();
+        over.retain(|forwarder| now.saturating_sub(forwarder.begun) >= TURN);
+        over.sort_by_key(|forwarder| forwarder.begun);
+        over.into_iter().take(waiting.saturating_sub(ending.len())).for_each(Forwarder::end_turn);
     }
 
     /// Begins the scheduled looks into spools; a running pass does that itself.
@@ -516,6 +530,47 @@ mod tests {
         }
         let begun = begin(&mut forwarders, later);
         assert_eq!((begun.len(), &begun[0].0, &begun[1].0), (2, &names[3], &names[0]), "only one is slow");
+    }
+
+    #[test]
+    fn while_others_wait_a_pass_has_a_turn_and_goes_on_behind_them() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut forwarders = Forwarders::new(runtime.handle().clone(), 3);
+        let names: Vec<AccountName> = (0..4).map(|n| AccountName::new(&format!("a{n}")).unwrap()).collect();
+        let now = Duration::from_secs(1000);
+        let due =
+            |name: &AccountName| (name.clone(), Forwarder { destination: name.to_string(), ..Forwarder::default() });
+        forwarders.accounts = names.iter().map(due).collect();
+        let begin = |forwarders: &mut Forwarders, now| {
+            forwarders.let_due_wait(now);
+            let begun: Vec<_> = std::iter::from_fn(|| forwarders.next_with_place()).collect();
+            begun.iter().for_each(|(name, _)| drop(forwarders.change(name, |forwarder| forwarder.begin(now))));
+            begun
+        };
+        let told = |forwarders: &Forwarders| -> Vec<AccountName> {
+            let told = forwarders.accounts.iter().filter(|(_, one)| one.had_its_turn && one.live.has_had_its_turn());
+            told.map(|(name, _)| name.clone()).collect()
+        };
+        names[..3].iter().for_each(|name| forwarders.try_now(name, now));
+        let mut begun = begin(&mut forwarders, now);
+        assert_eq!(begun.len(), 3);
+        forwarders.end_turns(now + 2 * TURN);
+        assert!(told(&forwarders).is_empty(), "nobody waits");
+        forwarders.try_now(&names[3], now);
+        assert!(begin(&mut forwarders, now).is_empty());
+        forwarders.end_turns(now + TURN - Duration::from_millis(1));
+        assert!(told(&forwarders).is_empty(), "it has its turn");
+        forwarders.end_turns(now + TURN);
+        assert_eq!(told(&forwarders), names[..1], "one waits");
+        forwarders.end_turns(now + 2 * TURN);
+        assert_eq!(told(&forwarders), names[..1], "a place will be free");
+        drop(begun.remove(0));
+        drop(forwarders.after_pass(Some((names[0].clone(), report(90, 310, Ok(())))), now + TURN, 50));
+        let next = begin(&mut forwarders, now + TURN);
+        assert_eq!((next.len(), &next[0].0), (1, &names[3]));
+        drop(begun);
+        let next = begin(&mut forwarders, now + TURN);
+        assert_eq!((next.len(), &next[0].0), (1, &names[0]), "it goes on");
     }
 
     #[test]

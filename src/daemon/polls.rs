@@ -314,8 +314,8 @@ impl Polls {
             let since = [self.room_wanted.filter(|_| watch.holds_room()), queue.in_the_way_since(account)];
             let waited_for = since.into_iter().flatten().min().map(|since| now.saturating_sub(since));
             let owed_for = queue.owes_its_place_since(account).map(|since| now.saturating_sub(since));
-            let (octets, answers) = (watch.octets(), watch.answers());
-            let seen = Seen { now, octets, answers, waits_for_disk, waits_for_room, waited_for, owed_for };
+            let (listed, octets, answers) = (watch.listed(), watch.octets(), watch.answers());
+            let seen = Seen { now, octets, listed, answers, waits_for_disk, waits_for_room, waited_for, owed_for };
             queue.is_slow(account, conduct.is_slow(seen));
             match conduct.judge(seen) {
                 Verdict::GoOn => {}
@@ -424,6 +424,7 @@ mod tests {
         let seen = Seen {
             now: Duration::from_secs(20),
             octets: 0,
+            listed: 0,
             answers: 0,
             waits_for_disk: waited,
             waits_for_room: false,

@@ -257,7 +257,9 @@ impl Supervisor {
 
     /// Checks whether a running poll is worth its place.
     fn look_at_polls(&mut self) {
-        self.polls.look(&mut self.queue, self.context.clock.since_boot());
+        let now = self.context.clock.since_boot();
+        self.polls.look(&mut self.queue, now);
+        self.forwarders.end_turns(now);
     }
 
     /// Waits until the status page is there, or cannot be.
@@ -296,16 +298,17 @@ impl Supervisor {
             if begin == Begin::Poll && self.polls.goes_on(&name, now) {
                 continue;
             }
-            let Some(kept) = self.accounts.get(&name) else {
+            let Some(kept) = self.accounts.get_mut(&name) else {
                 self.queue.finished(&name, now);
                 continue;
             };
-            match self.login_pace.wait(&kept.account.endpoint.host, kept.is_proven(), now) {
+            match self.login_pace.wait(&kept.account.endpoint.server(), &name, kept.is_proven(), now) {
                 Some(until) => {
                     debug!(account = %name, event = "slowed", "{name}: waits, because its server refused several logins");
                     self.queue.finished(&name, until);
                 }
                 None => {
+                    kept.begins();
                     self.polls.begin(&self.context, &kept.account, kept.has_delivered(), kept.times_too_slow(), now);
                 }
             }
@@ -327,7 +330,11 @@ impl Supervisor {
         match self.polls.after(ended) {
             After::Nothing => {}
             After::Polled(polled) => self.on_poll_end(*polled),
-            After::Rests(account, due) => self.queue.finished(&account, due),
+            After::Rests(account, due) => {
+                // A reload may have changed it meanwhile.
+                let due = self.accounts.get(&account).map_or(due, |kept| kept.next.at);
+                self.queue.finished(&account, due);
+            }
         }
     }
 
@@ -346,10 +353,14 @@ impl Supervisor {
         log_warnings(kept, report);
         let spool_is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
         self.forwarders.on_poll_end(name, report.retrieved, spool_is_full, now);
-        let host = kept.account.endpoint.host.as_str();
+        let server = kept.account.endpoint.server();
         match report.outcome().end {
-            End::Refused { .. } | End::Failed(Cause::AccessRefused) => self.login_pace.refused(host, now),
-            _ if report.logged_in => self.login_pace.let_in(host, now),
+            End::Refused { .. } | End::Failed(Cause::AccessRefused) => self.login_pace.refused(&server, now),
+            _ if report.logged_in => {
+                for (waiting, until) in self.login_pace.let_in(&server, now) {
+                    self.queue.hasten(&waiting, until, now);
+                }
+            }
             _ => {}
         }
         for notification in kept.notifications(&self.notify, report, now, clock.wall) {

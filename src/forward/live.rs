@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::report::{SetAside, Waiting};
 use super::spool::Spooled;
@@ -18,6 +19,8 @@ struct Shared {
     shown: Mutex<Shown>,
     /// Signals that something may have come into the spool since it was read.
     asked: Notify,
+    /// Cancelled once no further message is to be begun in this pass.
+    ended: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +62,22 @@ impl Live {
     /// Tells the pass that something may have come into the spool, so that it counts that as well.
     pub fn count_again(&self) {
         self.0.asked.notify_one();
+    }
+
+    /// Tells the pass to begin no further message, because others wait for its place. Those under way take their time.
+    pub fn end_turn(&self) {
+        self.0.ended.cancel();
+    }
+
+    /// Whether it was told so.
+    #[cfg(test)]
+    pub(crate) fn has_had_its_turn(&self) -> bool {
+        self.0.ended.is_cancelled()
+    }
+
+    /// Returns what ends the pass in order when it is cancelled.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.0.ended.clone()
     }
 
     /// Waits for the next [`Self::count_again`].

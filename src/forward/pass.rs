@@ -103,7 +103,7 @@ pub(super) struct Pass {
     last_words: Mutex<Option<String>>,
     /// The first few messages set aside in this pass.
     aside: Mutex<Vec<SetAside>>,
-    /// Cancelled once a connection has found that the destination accepts no more.
+    /// Cancelled once a connection has found that the destination accepts no more, or others wait for this pass's place.
     ended: CancellationToken,
 }
 
@@ -140,6 +140,7 @@ impl Pass {
             queue: Mutex::new(opened.queue),
             turns: Mutex::new(opened.turns),
             delivered: opened.delivered,
+            ended: live.ended(),
             live,
             counts: Mutex::new(Counts::default()),
             doubt: Mutex::default(),
@@ -147,7 +148,6 @@ impl Pass {
             put_off: Mutex::default(),
             last_words: Mutex::default(),
             aside: Mutex::default(),
-            ended: CancellationToken::new(),
         }
     }
 

@@ -84,6 +84,9 @@ pub enum PollEvent<'a> {
     },
     /// The session broke at the first pipelined commands. Another one sends them one at a time.
     OneAtATime(&'a ClientError),
+    /// The least time between two logins that the server announced (RFC 2449, section 6.5) in a session that broke before
+    /// the maildrop was listed.
+    LoginDelay(Duration),
     /// The login succeeded.
     LoggedIn {
         /// The login method.

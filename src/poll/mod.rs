@@ -22,6 +22,7 @@ mod earlier_listing;
 mod emitter;
 mod ending;
 mod incoming;
+mod login_gate;
 mod next;
 mod opening;
 mod own_sizes;
@@ -70,6 +71,7 @@ use crate::watch;
 use another::SoFar;
 use credential::Obtained;
 use emitter::Emitter;
+use login_gate::LoginGate;
 use next::{Next, doubt_unshown, record_unproven};
 use recognition::{Beginning, First};
 use server_profile::ServerProfile;
@@ -107,6 +109,7 @@ pub async fn poll(
         listed: 0,
         begun: Instant::now(),
         so_far: SoFar::default(),
+        logins: LoginGate::default(),
         octets: 0,
         in_session: InSession::default(),
         unsyncable: false,
@@ -167,6 +170,8 @@ struct Poll {
     begun: Instant,
     /// What the poll has done so far.
     so_far: SoFar,
+    /// When it last logged in.
+    logins: LoginGate,
     /// The octets of the messages retrieved, as they are stored.
     octets: u64,
     /// What holds only for the current session.

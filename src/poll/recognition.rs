@@ -67,9 +67,10 @@ impl Poll {
             unique_ids: clean.unique_ids,
         });
         self.begin_session();
+        let stop = self.stop.clone();
         let opened = tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(PollError::Stopped),
+            () = stop.cancelled() => Err(PollError::Stopped),
             opened = self.list(&mut profile, &secret) => opened,
         };
         profile.expect_nothing();

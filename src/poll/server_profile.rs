@@ -132,11 +132,30 @@ impl ServerProfile {
         self.server.note_worked_one_at_a_time(self.now);
     }
 
+    /// Notes that the first commands after the login may have broken the session because they were pipelined, and that
+    /// nothing else could be tried: the next session sends them one at a time.
+    pub(super) fn try_one_at_a_time_next(&mut self) {
+        self.server.try_one_at_a_time_next();
+    }
+
+    /// Notes what the server announced in a session that broke before the maildrop was listed.
+    pub(super) fn announced(
+        &mut self,
+        before_login: Option<&Capabilities>,
+        after_login: Option<&Capabilities>,
+        redactor: &Redactor,
+    ) {
+        if let Some(announced) = before_login {
+            self.server.before_login = Some(lines(announced, redactor));
+        }
+        if let Some(announced) = after_login {
+            self.server.after_login = Some(lines(announced, redactor));
+        }
+    }
+
     /// Notes what the server announced.
     pub(super) fn opened(&mut self, opened: &Opened, redactor: &Redactor) {
-        let lines = |announced: Option<&Capabilities>| {
-            announced.map(|announced| announced.lines().map(|line| redactor.hide(line)).collect::<Vec<String>>())
-        };
+        let lines = |announced: Option<&Capabilities>| announced.map(|announced| lines(announced, redactor));
         if opened.client.needs_classical() {
             self.server.note_needs_classical(self.now);
         }
@@ -220,6 +239,10 @@ impl ServerProfile {
     pub(super) fn looked_for_more(&mut self, found: bool) {
         self.server.listing = if found { Listing::Portions } else { Listing::Everything };
     }
+}
+
+fn lines(announced: &Capabilities, redactor: &Redactor) -> Vec<String> {
+    announced.lines().map(|line| redactor.hide(line)).collect()
 }
 
 fn capabilities(lines: &[String]) -> Capabilities {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Poll;
 use super::another::{Another, SoFar, another};
 use super::dialing::Dialing;
@@ -14,12 +16,12 @@ use super::server_profile::ServerProfile;
 use crate::account::RemovalPolicy;
 use crate::client::listing::{OpenError, Opened, open};
 use crate::client::listing_digest::ListingDigest;
-use crate::client::login::{CachedCapabilities, log_in};
+use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError};
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop, Sizes};
 use crate::plan::{Pass, Plan, next_due};
-use crate::pop3::{Capabilities, LoginDelay, MessageNumber, ReportedSize, Response};
+use crate::pop3::{Capabilities, MessageNumber, ReportedSize, Response};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::Entry;
@@ -90,7 +92,7 @@ impl Broken {
 impl Poll {
     /// Logs in, unless the session was opened before, and lists the maildrop, until a stop is requested.
     async fn open(
-        &self,
+        &mut self,
         begun: Option<Opened>,
         state: &StateHandle,
         profile: &mut ServerProfile,
@@ -98,9 +100,10 @@ impl Poll {
     ) -> Result<Opened, Broken> {
         let here = |entry: &Entry| entry.unique_id.is_some() && entry.absent_since.is_none();
         let knows_unique_ids = state.read().is_ok_and(|store| store.state().entries().any(here));
+        let stop = self.stop.clone();
         let opened = tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(PollError::Stopped),
+            () = stop.cancelled() => Err(PollError::Stopped),
             opened = self.open_maildrop(begun, profile, password, knows_unique_ids) => opened,
         };
         if self.earlier.is_some() {
@@ -219,7 +222,7 @@ impl Poll {
     }
 
     async fn open_maildrop(
-        &self,
+        &mut self,
         begun: Option<Opened>,
         profile: &mut ServerProfile,
         password: &Secret,
@@ -279,37 +282,92 @@ impl Poll {
     }
 
     /// Logs in and lists the maildrop. A server that announces PIPELINING and breaks on pipelined commands gets another
-    /// chance at once, one command at a time.
-    pub(super) async fn list(&self, profile: &mut ServerProfile, password: &Secret) -> Result<Opened, PollError> {
+    /// chance, one command at a time: at once, or in the next poll if it may not be logged in to before.
+    pub(super) async fn list(&mut self, profile: &mut ServerProfile, password: &Secret) -> Result<Opened, PollError> {
         let cached = profile.cached();
-        let dialer = Dialing { dialer: &*self.context.dialer, events: &self.events };
-        let log_in = |cached| log_in(&dialer, &self.account, password, cached);
-        let logged_in = log_in(&cached).await.inspect_err(|e| profile.login_failed(e))?;
-        let OpenError { error, ahead } = match open(logged_in, &cached).await {
+        let logged_in = self.log_in(profile, password, &cached).await?;
+        let failed = match open(logged_in, &cached).await {
             Ok(opened) => return Ok(opened),
-            Err(error) => error,
+            Err(failed) => failed,
         };
+        self.note_announced(&failed, profile);
+        let OpenError { error, ahead, .. } = *failed;
         if !ahead || !error.may_be_because_of_pipelining() {
             return Err(error.into());
         }
-        self.events.tell(&PollEvent::OneAtATime(&error));
-        let capabilities = [&cached.after_login, &cached.before_login].into_iter().flatten();
-        let login_delay = self.trusted_login_delay(capabilities.filter_map(Capabilities::login_delay).next());
-        let Another::After(delay) = another(&SoFar { login_delay, ..SoFar::default() }) else {
+        let Another::After(delay) = self.another_login() else {
+            profile.try_one_at_a_time_next();
             return Err(error.into());
         };
-        tokio::time::sleep(delay).await;
-        let careful = CachedCapabilities { one_at_a_time: true, ..cached.clone() };
-        let opened = open(log_in(&careful).await?, &careful).await.map_err(|again| again.error)?;
-        profile.worked_one_at_a_time();
-        Ok(opened)
+        self.events.tell(&PollEvent::OneAtATime(&error));
+        self.so_far.waited += delay;
+        let careful = CachedCapabilities { one_at_a_time: true, ..cached };
+        let logged_in = self.log_in(profile, password, &careful).await?;
+        match open(logged_in, &careful).await {
+            Ok(opened) => {
+                profile.worked_one_at_a_time();
+                Ok(opened)
+            }
+            Err(again) => {
+                self.note_announced(&again, profile);
+                Err(again.error.into())
+            }
+        }
+    }
+
+    /// Logs in, once it has been long enough since the last login of this poll: every login of a poll comes through
+    /// here.
+    async fn log_in(
+        &mut self,
+        profile: &mut ServerProfile,
+        password: &Secret,
+        cached: &CachedCapabilities,
+    ) -> Result<LoggedIn, PollError> {
+        let wait = self.logins.wait(self.trusted_login_delay(), Instant::now());
+        if !wait.is_zero() {
+            self.events.tell(&PollEvent::Waits(wait));
+            tokio::time::sleep(wait).await;
+        }
+        let dialer = Dialing { dialer: &*self.context.dialer, events: &self.events };
+        let logged_in = log_in(&dialer, &self.account, password, cached).await;
+        let logged_in = logged_in.inspect_err(|e| profile.login_failed(e))?;
+        self.logins.logged_in(Instant::now());
+        // What the server announces in this session counts more, but that may not come.
+        let known = [&logged_in.capabilities, &cached.after_login, &cached.before_login].into_iter().flatten();
+        let known = known.filter_map(Capabilities::login_delay).next();
+        self.so_far.login_delay = self.so_far.login_delay.or(known.map(|delay| Duration::from_secs(delay.seconds)));
+        Ok(logged_in)
+    }
+
+    /// Notes what a server announced before its session broke, so that the next login heeds it: in this poll or the
+    /// next.
+    fn note_announced(&mut self, failed: &OpenError, profile: &mut ServerProfile) {
+        profile.announced(failed.before_login.as_ref(), failed.after_login.as_ref(), &self.redactor);
+        if let Some(delay) = failed.login_delay {
+            self.so_far.login_delay = Some(Duration::from_secs(delay.seconds));
+        }
+        if let Some(delay) = self.so_far.login_delay {
+            self.events.tell(&PollEvent::LoginDelay(delay));
+        }
+    }
+
+    /// Decides whether this poll may log in again although it has not got as far as a listing, and when.
+    fn another_login(&self) -> Another {
+        let login_delay = self.trusted_login_delay();
+        let wait = self.logins.wait(login_delay, Instant::now());
+        another(&SoFar {
+            login_delay: Some(wait),
+            waited: self.so_far.waited,
+            others_wait: watch::is_in_the_way() || watch::is_to_give_way(),
+            ..SoFar::default()
+        })
     }
 
     /// Returns the least time between two logins that the server announces, unless the provider is known not to mean
     /// it.
-    fn trusted_login_delay(&self, announced: Option<LoginDelay>) -> Option<Duration> {
-        let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
-        announced.filter(|_| trusted).map(|delay| Duration::from_secs(delay.seconds))
+    fn trusted_login_delay(&self) -> Option<Duration> {
+        let untrue = Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
+        self.so_far.login_delay.filter(|_| !untrue)
     }
 
     /// Ends a session in which nothing was retrieved or deleted. A failure does not matter.

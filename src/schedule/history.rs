@@ -82,7 +82,7 @@ impl History {
             let pace = polled.start.saturating_sub(last).saturating_mul(2).min(LONGEST_PACE);
             self.experience = Some(Experience { pace, learnt: polled.end });
         }
-        if outcome.logged_in {
+        if outcome.was_let_in() {
             self.last_login = Some(polled.end);
             self.login_delay = outcome.login_delay.map(|delay| delay.min(LONGEST_LOGIN_DELAY));
         }

@@ -99,6 +99,14 @@ pub struct Outcome {
     pub end: End,
 }
 
+impl Outcome {
+    /// Whether the server accepted a login, even if the session broke before anything was listed: it had announced a
+    /// LOGIN-DELAY then.
+    fn was_let_in(&self) -> bool {
+        self.logged_in || self.login_delay.is_some()
+    }
+}
+
 /// The reason why a poll ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -167,6 +175,16 @@ pub fn first(timing: &PollTiming, accounts: usize, seed: u64, now: Duration) -> 
     Next::after(now, Duration::ZERO, window, seed, Reason::Start)
 }
 
+/// Moves a poll to when the server and its provider allow another one after the last login.
+#[must_use]
+pub(crate) fn when_allowed(next: Next, timing: &PollTiming, history: &History, now: Duration) -> Next {
+    let min_interval = MinInterval::of(timing, history, now);
+    match history.last_login.map(|last| last.saturating_add(min_interval.time)) {
+        Some(from) if from > next.at => Next { at: from, reason: min_interval.reason() },
+        _ => next,
+    }
+}
+
 /// Places the poll after one that ran from `polled.start` to `polled.end`, which was at `local`, and updates the
 /// history with its outcome. The seed is the account's own ([`seed`]).
 #[must_use]
@@ -200,7 +218,7 @@ pub fn next(
             return Next::after(now, pause, AT_ONCE, seed, Reason::Backlog);
         }
         End::Stopped => {
-            let pause = if outcome.logged_in { min_interval.time } else { Duration::ZERO };
+            let pause = if outcome.was_let_in() { min_interval.time } else { Duration::ZERO };
             return Next::after(now, pause, AT_ONCE, seed, Reason::Stopped);
         }
         // Counts as a busy server, once.
@@ -213,7 +231,7 @@ pub fn next(
         End::Failed(cause) => cause,
     };
     let times = history.count(cause, outcome);
-    let noticed = outcome.logged_in || cause.reached_server();
+    let noticed = outcome.was_let_in() || cause.reached_server();
     let wait = cause.wait(times, timing.interval.longest).max(if noticed { min_interval.time } else { Duration::ZERO });
     Next::after(now, wait, wait / 10, seed, Reason::Failure { cause, times })
 }

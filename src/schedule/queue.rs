@@ -138,7 +138,7 @@ impl Queue {
 
     /// Adds an account, or changes the server and the time of a known one. `server` tells servers apart; `prepares`
     /// says that the account has to get its credential first. An account that is being polled keeps its places until the
-    /// poll ends, and is polled again no later than `due`.
+    /// poll ends, and whoever tells of that says when it is due again.
     pub(crate) fn insert(&mut self, account: AccountName, server: &str, prepares: bool, due: Duration) {
         let host: Arc<str> = server.into();
         let known = self.accounts.get(&account);
@@ -151,8 +151,8 @@ impl Queue {
         let Some(mut place) = self.forget(&account) else {
             return self.wait(account, host, credential, slowness, due, false);
         };
-        if let Stage::Running { again, removed, .. } = &mut place.stage {
-            (*again, *removed) = (Some(due), false);
+        if let Stage::Running { removed, .. } = &mut place.stage {
+            *removed = false;
             self.know(account, Place { host, credential, slowness, ..place });
         } else {
             self.leave_line(&place);
@@ -184,6 +184,13 @@ impl Queue {
             Some(_) => {}
         }
         true
+    }
+
+    /// Makes an account due that waits until then, and no longer has to.
+    pub(crate) fn hasten(&mut self, account: &AccountName, until: Duration, now: Duration) {
+        if self.doing(account) == Some(Doing::Waiting(until)) {
+            self.poll_now(account, now);
+        }
     }
 
     /// Returns the next account that may begin, if one is due and has its places. It runs until [`Self::finished`]. Call

@@ -130,9 +130,9 @@ fn a_reload_may_give_an_account_another_server_and_another_time() {
     assert_eq!(begin(&mut queue, at(2)), ["runs"]);
     queue.insert(name("ready"), "new", false, at(3));
     queue.insert(name("waits"), "old", false, at(4));
-    queue.insert(name("runs"), "new", false, at(6));
+    queue.insert(name("runs"), "new", false, at(3));
     assert_eq!(begin(&mut queue, at(4)), ["ready"], "the old server's place is still taken");
-    queue.finished(&name("runs"), at(300));
+    queue.finished(&name("runs"), at(6));
     assert_eq!(begin(&mut queue, at(5)), ["waits"]);
     assert_eq!(queue.doing(&name("runs")), Some(Doing::Waiting(at(6))));
     assert_eq!(begin(&mut queue, at(6)), [""; 0], "the new server's place is taken");
@@ -140,8 +140,22 @@ fn a_reload_may_give_an_account_another_server_and_another_time() {
     queue.remove(&name("ready"));
     queue.insert(name("ready"), "third", false, at(7));
     assert_eq!(begin(&mut queue, at(8)), [""; 0]);
-    queue.finished(&name("ready"), at(300));
-    assert_eq!(begin(&mut queue, at(9)), ["runs", "ready"]);
+    queue.finished(&name("ready"), at(9));
+    assert_eq!(begin(&mut queue, at(8)), ["runs"], "its server wants a pause after the poll that ran");
+    assert_eq!(begin(&mut queue, at(9)), ["ready"]);
+}
+
+#[test]
+fn who_waits_in_vain_is_hastened_and_nobody_else() {
+    let mut queue = queue(limits(9, 1), &[("waits", "h", 30), ("other", "i", 40), ("runs", "j", 0)]);
+    assert_eq!(begin(&mut queue, at(1)), ["runs"]);
+    queue.hasten(&name("other"), at(30), at(2));
+    queue.hasten(&name("runs"), at(0), at(2));
+    assert_eq!(begin(&mut queue, at(2)), [""; 0]);
+    queue.hasten(&name("waits"), at(30), at(3));
+    assert_eq!(begin(&mut queue, at(3)), ["waits"]);
+    queue.finished(&name("runs"), at(50));
+    assert_eq!(queue.doing(&name("runs")), Some(Doing::Waiting(at(50))));
 }
 
 #[test]

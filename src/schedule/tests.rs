@@ -218,6 +218,31 @@ fn a_login_delay_lengthens_the_interval_and_is_remembered() {
     assert!(story.after(after_login).0 >= delay);
     // It is no longer announced.
     assert_eq!(story.after(dealt(0, false)).1, Reason::AsConfigured);
+    // The session broke before anything was listed, in the first poll.
+    for end in [End::Failed(Cause::Storage), End::Stopped] {
+        let mut story = Story::of(account());
+        let broke = Outcome { login_delay: Some(delay), end, ..failure(Cause::Storage) };
+        assert!(story.after(broke).0 >= delay, "{end:?}");
+        assert_eq!(story.history.login_delay, Some(delay));
+        assert!(story.after(failure(Cause::ConnectionLost)).0 >= delay);
+    }
+}
+
+#[test]
+fn a_reload_brings_no_poll_sooner_than_the_server_bears() {
+    let (timing, mut history) = (fixed(INTERVAL, "pop.example.org"), History::default());
+    let next = Next { at: HOUR, reason: Reason::Start };
+    assert_eq!(when_allowed(next, &timing, &history, HOUR), next, "it was never logged in to");
+    history.login_delay = Some(MINUTE);
+    assert_eq!(when_allowed(next, &timing, &history, HOUR), next);
+    history.last_login = Some(HOUR - MINUTE);
+    assert_eq!(when_allowed(next, &timing, &history, HOUR), next, "long enough ago");
+    history.last_login = Some(HOUR - MINUTE + SECOND);
+    let later = when_allowed(next, &timing, &history, HOUR);
+    assert_eq!(later.at, HOUR + SECOND);
+    assert_eq!(later.reason, Reason::MinInterval { min_interval: MINUTE, by: MinIntervalFrom::LoginDelay });
+    let ovh = fixed(INTERVAL, "ssl0.ovh.net");
+    assert!(when_allowed(next, &ovh, &history, HOUR).at > HOUR, "nor than its provider does");
 }
 
 #[test]

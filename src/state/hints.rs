@@ -277,6 +277,11 @@ impl ServerHints {
         self.strikes = if ahead { self.strikes.saturating_add(1).min(SUSPICIOUS) } else { 0 };
     }
 
+    /// Has the next session send one command at a time: pipelined ones may have broken this one.
+    pub fn try_one_at_a_time_next(&mut self) {
+        self.strikes = SUSPICIOUS;
+    }
+
     /// Records that the first commands after the login got no answers when pipelined, but did at once when sent one at
     /// a time.
     pub fn note_worked_one_at_a_time(&mut self, now: u64) {

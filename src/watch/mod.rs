@@ -33,6 +33,8 @@ pub(crate) struct Watch {
     holds_room: AtomicBool,
     /// How many octets of listings, headers and messages have arrived.
     octets: AtomicU64,
+    /// How many of them were of listings and headers.
+    listed: AtomicU64,
     /// How many answers about single messages are complete: the messages themselves, headers, unique-ids and sizes.
     answers: AtomicU64,
     /// Gives the poll its places. None: it needs none.
@@ -109,6 +111,12 @@ impl Watch {
     #[must_use]
     pub(crate) fn octets(&self) -> u64 {
         self.octets.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many of those were of listings and headers.
+    #[must_use]
+    pub(crate) fn listed(&self) -> u64 {
+        self.listed.load(Ordering::Relaxed)
     }
 
     /// Returns how many answers about single messages are complete so far: the messages themselves, headers, unique-ids
@@ -215,7 +223,9 @@ pub(crate) fn has_room(holds: bool) {
 
 /// Records that octets of a listing or a header have arrived, which is progress as much as octets of a message.
 pub(crate) fn has_listed(octets: usize) {
-    has_received(u64::try_from(octets).unwrap_or(u64::MAX));
+    let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+    let _ = WATCH.try_with(|watch| watch.listed.fetch_add(octets, Ordering::Relaxed));
+    has_received(octets);
 }
 
 /// Records that octets of a message have arrived.

@@ -2,6 +2,7 @@
 //! when it is wrong.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::delivered::assert_same_mail;
 use crate::mail::{small, small_ones, small_ones_stored};
@@ -297,6 +298,27 @@ fn a_server_that_cannot_bear_what_it_announces_is_noticed_and_remembered() {
     }
     assert_eq!(last(&maildrop).pipelined, 0);
     assert_same_mail(&env.mail(), &small_ones_stored(5));
+}
+
+/// LOGIN-DELAY of a server whose first session with us broke: short ones are waited for, others left to the next poll.
+#[test]
+fn a_session_that_broke_while_listing_is_no_reason_to_log_in_too_soon() {
+    for (delay, statuses, sessions_in_all) in [(1, [0, 0], [2, 4]), (31, [75, 0], [1, 2])] {
+        let maildrop = Maildrop::with(small_ones(2), |behaviour| {
+            behaviour.most_ahead = Some(0);
+            behaviour.capabilities = Some(vec!["SASL PLAIN".to_owned(), format!("LOGIN-DELAY {delay}")]);
+        });
+        let env = TestEnv::in_memory(&[Account::at(maildrop.server.address)]);
+        for (status, in_all) in statuses.into_iter().zip(sessions_in_all) {
+            let begun = Instant::now();
+            env.fetch().expect(status);
+            assert_eq!(sessions(&maildrop).len(), in_all, "LOGIN-DELAY {delay}");
+            assert!(status != 0 || delay > 1 || begun.elapsed() >= Duration::from_secs(1), "it did not wait");
+        }
+        // What could not be tried in the same poll is tried in the next one.
+        assert_eq!(last(&maildrop).pipelined, 0);
+        assert_same_mail(&env.mail(), &small_ones_stored(2));
+    }
 }
 
 #[test]

@@ -85,6 +85,7 @@ impl Daemon {
             let seen = Seen {
                 now,
                 octets: (second - *begun) * *pace,
+                listed: 0,
                 answers: 0,
                 waits_for_disk: None,
                 waits_for_room: false,

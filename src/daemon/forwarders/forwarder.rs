@@ -25,6 +25,8 @@ pub(super) struct Forwarder {
     pub(super) waits_for_place: bool,
     /// When the last pass began, since boot.
     pub(super) begun: Duration,
+    /// Whether the running pass was told to end because others wait for its place.
+    pub(super) had_its_turn: bool,
     /// What is slow if a pass takes long: the destination's address, or the account's name if it has a command.
     pub(super) destination: String,
     /// When the next one begins, since boot. None: when something arrives.
@@ -72,9 +74,15 @@ impl Forwarder {
     /// Begins a pass. Returns where the pass reports its progress, and where it stores the stamp of the password file.
     pub(super) fn begin(&mut self, now: Duration) -> (Live, Arc<OnceLock<String>>) {
         (self.due, self.running, self.more) = (None, true, false);
-        (self.waits_for_place, self.begun) = (false, now);
+        (self.waits_for_place, self.begun, self.had_its_turn) = (false, now, false);
         (self.live, self.password) = (Live::default(), Arc::default());
         (self.live.clone(), Arc::clone(&self.password))
+    }
+
+    /// Tells the running pass to end in order: it goes on once others have had a place.
+    pub(super) fn end_turn(&mut self) {
+        self.had_its_turn = true;
+        self.live.end_turn();
     }
 
     /// Handles a pass that panicked.
@@ -109,6 +117,7 @@ impl Forwarder {
     /// Records how a pass ended. Returns what to notify the user of.
     pub(super) fn take_in(&mut self, report: &ForwardReport, now: Duration, wall: i64) -> Vec<Notification> {
         let mut news = Vec::new();
+        let goes_on = std::mem::take(&mut self.had_its_turn) && report.waiting.messages > 0;
         if report.forwarded > 0 {
             self.forwarded = self.forwarded.saturating_add(report.forwarded);
             self.last = Some(wall);
@@ -130,12 +139,14 @@ impl Forwarder {
             matches!(report.why_waiting(), Some(ForwardError::Login { .. } | ForwardError::Credential(_)));
         let pause = match report.why_waiting() {
             Some(e) => Some((advice::pause_after(e), report.failure_text().unwrap_or_default())),
-            None if report.waiting.messages > 0 => Some((Pause::Soon, "the destination deferred it".to_owned())),
+            None if report.waiting.messages > 0 && !goes_on => {
+                Some((Pause::Soon, "the destination deferred it".to_owned()))
+            }
             None => None,
         };
         let Some((pause, why)) = pause else {
             (self.failures, self.failure) = (0, None);
-            self.due = self.more.then_some(now);
+            self.due = (self.more || goes_on).then_some(now);
             news.extend(self.told.take().map(|_| Notification::ForwardingRecovered));
             return news;
         };
@@ -143,7 +154,7 @@ impl Forwarder {
         self.failures = if report.forwarded > 0 { 1 } else { self.failures.saturating_add(1) };
         // A problem with one message alone says nothing about later ones.
         self.holds = report.end.is_err() && !report.is_of_one;
-        let is_new = self.more && !self.holds;
+        let is_new = (self.more || goes_on) && !self.holds;
         self.due = Some(if is_new { now } else { now + pause.time(self.failures) });
         let since = self.failure.as_ref().map_or(wall, |(since, _)| *since);
         let is_news = self.told.is_none_or(|told| now.saturating_sub(told) >= TOLD_AGAIN);
@@ -192,6 +203,24 @@ pub(super) mod tests {
         assert_eq!(forwarder.due, Some(now + Duration::from_secs(30)));
         assert_eq!(forwarder.take_in(&report(3, 0, Ok(())), now, 61), [Notification::ForwardingRecovered]);
         assert_eq!((forwarder.due, forwarder.failure, forwarder.forwarded), (None, None, 5));
+    }
+
+    #[test]
+    fn a_pass_that_ended_for_others_goes_on_in_its_turn() {
+        let now = Duration::from_secs(9);
+        for (had_its_turn, due) in [(true, now), (false, now + Duration::from_secs(30))] {
+            let mut forwarder = Forwarder { had_its_turn, ..Forwarder::default() };
+            assert_eq!(forwarder.take_in(&report(3, 5, Ok(())), now, 50), []);
+            assert_eq!((forwarder.due, forwarder.failure.is_none()), (Some(due), had_its_turn));
+            drop(forwarder.take_in(&report(3, 5, Ok(())), now, 50));
+            assert_eq!(forwarder.due, Some(now + Duration::from_secs(30)), "that was about one pass");
+        }
+        let mut forwarder = Forwarder { had_its_turn: true, ..Forwarder::default() };
+        drop(forwarder.take_in(&report(3, 0, Ok(())), now, 50));
+        assert_eq!(forwarder.due, None, "nothing is left");
+        let mut forwarder = Forwarder { had_its_turn: true, ..Forwarder::default() };
+        drop(forwarder.take_in(&report(0, 5, down()), now, 50));
+        assert_eq!(forwarder.due, Some(now + Duration::from_secs(30)), "it is down");
     }
 
     #[test]

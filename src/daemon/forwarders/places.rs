@@ -1,7 +1,8 @@
 //! The places of passes, and the accounts that wait for one.
 //!
 //! A pass holds open files, or a process, for as long as its destination takes. Destinations that were slow last time
-//! wait apart, and passes to them get at most half of the places.
+//! wait apart, and passes to them get at most half of the places. While accounts wait, a pass gets a turn: then it ends
+//! in order, and what is left comes behind them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,6 +14,9 @@ use crate::account::AccountName;
 
 /// A pass that takes longer than this for each message, and once more, went to a slow destination.
 const SLOW: Duration = Duration::from_secs(4);
+
+/// How long a pass goes on while accounts wait for a place.
+pub(super) const TURN: Duration = Duration::from_secs(60);
 
 /// Who may begin a pass.
 #[derive(Debug)]
@@ -47,6 +51,11 @@ impl PassPlaces {
     /// Adds an account that waits for a place.
     pub(super) fn wait(&mut self, account: AccountName) {
         self.waiting.push_back(account);
+    }
+
+    /// Returns how many accounts wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len() + self.waiting_slow.len()
     }
 
     /// Takes the next account that may begin a pass, with its place; `destination` tells where its mail goes.

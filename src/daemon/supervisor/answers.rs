@@ -33,7 +33,7 @@ impl Supervisor {
                 && self.queue.poll_now(name, now)
             {
                 self.forwarders.try_now(name, now);
-                self.login_pace.forget(&kept.account.endpoint.host);
+                self.login_pace.forget(&kept.account.endpoint.server());
                 kept.standing.history.begin_anew();
                 woken.push(name.clone());
             }

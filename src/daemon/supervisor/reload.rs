@@ -114,7 +114,7 @@ impl Supervisor {
     }
 
     /// Restores an account that was removed from the configuration and is back. What was learnt about it and what was
-    /// notified stays, and so does its back-off unless its configuration changed.
+    /// notified stays, and so does the time of its next poll unless its configuration changed.
     pub(super) fn take_back(
         &mut self,
         mut kept: Box<AccountState>,
@@ -122,9 +122,7 @@ impl Supervisor {
         count: usize,
         now: Duration,
     ) {
-        if kept.account == account {
-            kept.come_back(count, now);
-        } else {
+        if kept.account != account {
             kept.reconfigure(account, count, now);
         }
         let name = kept.name().clone();

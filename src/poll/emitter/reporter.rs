@@ -40,12 +40,8 @@ impl Reporter {
                 (report.redactor, report.token) = (Arc::clone(redactor), *token);
             }
             PollEvent::SessionBegun => report.sessions += 1,
-            PollEvent::LoggedIn { certificate_expires, client_certificate_expires, login_delay, .. } => {
-                report.logged_in = true;
-                report.certificate_expires = *certificate_expires;
-                report.client_certificate_expires = *client_certificate_expires;
-                report.login_delay = *login_delay;
-            }
+            PollEvent::LoggedIn { .. } => logged_in(report, event),
+            PollEvent::LoginDelay(delay) => report.login_delay = Some(*delay),
             PollEvent::NothingNew { messages, skipped } => nothing_new(report, *messages, *skipped),
             PollEvent::Planned { on_server, plan } => planned(report, *on_server, plan),
             PollEvent::WouldDo(would) => report.would = Some((*would).clone()),
@@ -97,6 +93,16 @@ impl Reporter {
     pub(super) fn finish(self, end: Result<(), PollError>) -> PollReport {
         PollReport { end, ..self.report }
     }
+}
+
+fn logged_in(report: &mut PollReport, event: &PollEvent<'_>) {
+    let PollEvent::LoggedIn { certificate_expires, client_certificate_expires, login_delay, .. } = event else {
+        return;
+    };
+    report.logged_in = true;
+    report.certificate_expires = *certificate_expires;
+    report.client_certificate_expires = *client_certificate_expires;
+    report.login_delay = *login_delay;
 }
 
 fn nothing_new(report: &mut PollReport, messages: u32, skipped: u32) {

@@ -96,6 +96,60 @@ fn what_is_taken_out_and_put_back_keeps_its_back_off_and_what_was_told() {
 }
 
 #[test]
+fn a_reload_brings_no_login_that_the_server_forbids() {
+    let polite = Maildrop::with(small_ones(1), |behaviour| {
+        behaviour.capabilities.as_mut().unwrap().push("LOGIN-DELAY 3600".to_owned());
+    });
+    let other = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[]);
+    let at_polite = || Account::at(polite.server.address).named("polite");
+    let at_other = |name: &str| Account::at(other.server.address).named(name);
+    env.configure(&[at_other("first"), at_polite()]);
+    let daemon = Daemon::start(&env);
+    wait_for("the mail", || daemon.account("polite")["total"]["messages"] == 1);
+    wait_for("the end of the poll", || daemon.account("polite")["state"] == "idle");
+    // Each reload has another name for the other account, which shows that it is over.
+    let reload = |name: &str, polite: Option<Account>| {
+        env.configure(&[at_other(name)].into_iter().chain(polite).collect::<Vec<_>>());
+        daemon.running.signal(Signal::HUP);
+        wait_for("the reload", || !daemon.account(name).is_null());
+    };
+    reload("second", None);
+    reload("third", Some(at_polite()));
+    assert!(pause(&daemon.account("polite"), &daemon.status()["now"]) > 3500, "unchanged");
+    reload("fourth", Some(at_polite().text("timeout", "29s")));
+    assert!(pause(&daemon.account("polite"), &daemon.status()["now"]) > 3500, "changed");
+    reload("fifth", None);
+    reload("sixth", Some(at_polite().text("timeout", "28s")));
+    assert!(pause(&daemon.account("polite"), &daemon.status()["now"]) > 3500, "removed, changed and put back");
+    assert_eq!(polite.count("AUTH"), 1);
+    // Whoever asks for it gets it.
+    env.run(&["poll", "polite"]).expect(0);
+    wait_for("the poll", || polite.count("AUTH") == 2);
+    daemon.end();
+}
+
+#[test]
+fn logins_refused_at_other_ports_hold_up_no_new_account() {
+    let (wrong, good) = ([(); 3].map(|()| Maildrop::new(small_ones(1))), Maildrop::new(small_ones(1)));
+    let refused = wrong.iter().enumerate().map(|(n, maildrop)| {
+        Account::at(maildrop.server.address).named(&format!("wrong{n}")).text("password", "not this one")
+    });
+    let mut accounts: Vec<Account> = refused.collect();
+    let env = TestEnv::new(&[]);
+    env.configure(&accounts);
+    let daemon = Daemon::start(&env);
+    for n in 0..3 {
+        wait_for("the refusals", || daemon.account(&format!("wrong{n}"))["state"] == "trouble");
+    }
+    accounts.push(Account::at(good.server.address).named("good"));
+    env.configure(&accounts);
+    daemon.running.signal(Signal::HUP);
+    wait_for("the mail", || daemon.account("good")["total"]["messages"] == 1);
+    daemon.end();
+}
+
+#[test]
 fn many_reloads_in_a_row_are_one() {
     let (refusing, good) = (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(1)));
     let env = TestEnv::new(&[]);
