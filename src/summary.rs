@@ -38,6 +38,11 @@ impl PollReport {
             let count = Count::of(self.undeletable.len(), "message");
             warnings.push(format!("the server refused to delete {count}. It is tried again next time"));
         }
+        if self.not_removed > 0 {
+            let count = Count(self.not_removed, "message");
+            let fact = format!("the server lists {count} again that it said it had removed");
+            warnings.push(advice::with_step(fact, Some(advice::next_step::NOT_REMOVED)));
+        }
         if self.unverified > 0 {
             let count = Count(self.unverified, "message");
             warnings.push(format!("{count} could not be compared with what was delivered, and so not deleted"));
@@ -49,10 +54,19 @@ impl PollReport {
     /// Warns of messages that were not routed by the rules.
     fn routed(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        if self.not_skipped > 0 {
-            let count = Count(self.not_skipped, "message");
-            let (its, stay) =
-                if self.not_skipped == 1 { ("its header", "It stays") } else { ("their headers", "They stay") };
+        if self.not_judged > 0 {
+            let count = Count(self.not_judged, "message");
+            let (they, stay) =
+                if self.not_judged == 1 { ("it had come", "It stays") } else { ("they had come", "They stay") };
+            sentences.push(format!(
+                "{count} came although a rule with `skip` matches: only all the bytes could show whether {they} before. \
+                 {stay} on the server, too"
+            ));
+        }
+        let not_shown = self.not_skipped.saturating_sub(self.not_judged);
+        if not_shown > 0 {
+            let count = Count(not_shown, "message");
+            let (its, stay) = if not_shown == 1 { ("its header", "It stays") } else { ("their headers", "They stay") };
             let fact = format!(
                 "{count} came although a rule with `skip` matches: the server did not show {its} beforehand (TOP). {stay} \
                  on the server, too"

@@ -33,6 +33,21 @@ impl PlanInput<'_> {
             }
     }
 
+    /// Whether a message to be compared may be one that was delivered under its unique-id: no rule keeps it from being
+    /// compared, and deleted.
+    pub(super) fn is_ours(&self, listed: &Listed, seen: &Seen) -> bool {
+        let header = seen.get(&listed.number).filter(|header| header.is_strong());
+        let may_be = |entry: &Entry| match header.zip(entry.fingerprint.header.filter(|header| header.is_strong())) {
+            Some((seen, remembered)) => *seen == remembered,
+            None => {
+                let size = entry.fingerprint.reported_size;
+                !entry.was_gone() && (size.is_none() || size == listed.reported_size)
+            }
+        };
+        let mut entries = listed.unique_id.iter().flat_map(|unique_id| self.state.with_unique_id(unique_id));
+        entries.any(|entry| entry.origin == Origin::Delivered && may_be(entry))
+    }
+
     /// Whether a session broke at this message, or it came in another size than listed.
     fn came_badly(&self, listed: &Listed) -> bool {
         let is_bad = |kind| matches!(kind, QuarantineReason::BrokeSession | QuarantineReason::OtherSize);

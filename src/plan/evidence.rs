@@ -377,8 +377,26 @@ fn is_same(listed: &Listed, digests: Digests, entry: &Entry) -> bool {
     }
 }
 
+/// What else than its bytes shows that a retrieved message is a remembered one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// The unique-id under which it is listed.
+    Lasting,
+    /// Nothing: there are no unique-ids, or they are the message numbers. A device may have sent an alarm twice.
+    SayNothing,
+}
+
+impl Names {
+    /// Whether a message with a weak header that has all bytes of this remembered one is another, because the server has
+    /// removed the remembered one. What was missing for another reason may be here again, and what was in doubt may never
+    /// have gone.
+    fn is_another(self, entry: &Entry) -> bool {
+        self == Self::SayNothing && entry.removed
+    }
+}
+
 /// Remembered messages that a retrieved one may turn out to be. Each is found once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Remembered {
     /// By unique-id and the digest of all bytes, or of the header if no other is known.
     by_digest: ByDigest,
@@ -390,6 +408,8 @@ pub struct Remembered {
     vanished: HashMap<Digest, Vec<Entry>>,
     /// The entries taken out, if some have vanished: one of these may be under its old unique-id as well.
     taken: HashSet<EntryId>,
+    /// What else than their bytes shows that a message is one of these.
+    names: Names,
 }
 
 /// Entries by unique-id and digest.
@@ -408,12 +428,20 @@ fn by_digest(entries: impl Iterator<Item = Entry>) -> ByDigest {
 impl Remembered {
     /// Collects the entries that have a digest, and those matched with other messages of the same unique-ids.
     #[must_use]
-    pub fn new(entries: impl Iterator<Item = Entry>, taken_for_others: impl Iterator<Item = Entry>) -> Self {
+    pub fn new(
+        names: Names,
+        entries: impl Iterator<Item = Entry>,
+        taken_for_others: impl Iterator<Item = Entry>,
+    ) -> Self {
+        let mut by_digest_of_all = by_digest(entries);
+        // Those that are certainly there are taken first.
+        by_digest_of_all.values_mut().for_each(|alike| alike.sort_by_key(|entry| !names.is_another(entry)));
         Self {
-            by_digest: by_digest(entries),
+            by_digest: by_digest_of_all,
             taken_for_others: by_digest(taken_for_others),
             vanished: HashMap::new(),
             taken: HashSet::new(),
+            names,
         }
     }
 
@@ -436,11 +464,12 @@ impl Remembered {
 
     /// Takes out the entry that this message is, if it is one of them.
     pub fn take(&mut self, listed: &Listed, digests: Digests) -> Option<Entry> {
-        let taken = &self.taken;
+        let (taken, names) = (&self.taken, self.names);
+        let is_another = |entry: &Entry| !digests.header.is_strong() && names.is_another(entry);
         let entry = [digests.whole, digests.header].into_iter().find_map(|digest| {
             let alike = self.by_digest.get_mut(&(listed.unique_id.clone(), digest))?;
             while alike.pop_if(|entry| taken.contains(&entry.id)).is_some() {}
-            alike.pop_if(|entry| is_same(listed, digests, entry))
+            alike.pop_if(|entry| is_same(listed, digests, entry) && !is_another(entry))
         })?;
         self.note_taken(entry.id);
         Some(entry)

@@ -73,13 +73,16 @@ impl PlanInput<'_> {
     }
 
     /// Returns the messages whose headers decide whether a rule leaves them on the server, up to the limit per session:
-    /// new ones, and those under unique-ids of which every message had gone.
+    /// those that are new, and those that would be retrieved because another one had their unique-ids.
     #[must_use]
     pub fn look_to_skip(&self, policy: &Policy, seen: &Seen) -> Vec<MessageNumber> {
         if self.skipping.is_none() {
             return Vec::new();
         }
-        let matching = self.with_headers(seen);
+        let mut matching = self.with_headers(seen).into_owned();
+        let is_shared = |unique_id: &_| self.is_shared(unique_id);
+        matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen), is_shared);
+        let others = matching.to_compare.iter().copied().filter(|listed| !self.is_ours(listed, seen));
         let is_open = |listed: &&Listed| {
             let may_be_fetched = self.may_be_fetched(listed, policy) && self.turn(listed, policy) == Turn::Now;
             may_be_fetched && self.verdict(listed, policy) == Verdict::Unknown
@@ -90,7 +93,7 @@ impl PlanInput<'_> {
         };
         // Those looked at again, because several have their unique-id or the decisions are void, must not hold up the
         // others for ever.
-        let open = matching.new.iter().copied().chain(self.of_gone(&matching)).filter(is_open);
+        let open = matching.new.iter().copied().chain(others).filter(is_open);
         let (again, first): (Vec<&Listed>, Vec<&Listed>) = open.partition(is_recorded);
         first.into_iter().chain(again).take(skipping::MOST_HEADERS).map(|listed| listed.number).collect()
     }

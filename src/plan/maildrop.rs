@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 pub use crate::pop3::Listed;
-use crate::pop3::{DropListing, MessageNumber, ReportedSize, ScanListing, SessionSerial, UniqueIdListing};
+use crate::pop3::{DropListing, MessageNumber, ReportedSize, ScanListing, SessionSerial, UniqueId, UniqueIdListing};
 
 /// The listing of one session (RFC 1939, sections 5 and 7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,9 +29,8 @@ impl Maildrop {
     /// once a message before it is gone.
     #[must_use]
     pub fn counts(&self) -> bool {
-        let is_number = |listed: &Listed| {
-            listed.unique_id.as_ref().is_some_and(|id| id.as_bytes() == listed.number.get().to_string().as_bytes())
-        };
+        let is_number =
+            |listed: &Listed| listed.unique_id.as_ref().and_then(UniqueId::as_number) == Some(listed.number);
         !self.messages.is_empty() && self.messages.iter().all(is_number)
     }
 
@@ -231,7 +230,6 @@ fn merge(mut named: Vec<Listed>, sizes: Vec<ScanListing>) -> Vec<Listed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pop3::UniqueId;
 
     fn number(n: u32) -> MessageNumber {
         MessageNumber::new(n).unwrap()

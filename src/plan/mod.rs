@@ -27,7 +27,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
-pub use evidence::{Arrival, FirstHeader, Remembered, Removable, next_due};
+pub use evidence::{Arrival, FirstHeader, Names, Remembered, Removable, next_due};
 pub(crate) use evidence::{Circumstances, Verified, is_due};
 pub use fit::{Fit, Length};
 pub(crate) use fit::{as_reported, has_size, is_size};
@@ -175,7 +175,7 @@ impl<'a> PlanInput<'a> {
         !is_unnamed && !policy.is_too_large(listed)
     }
 
-    /// Applies the account's rules to a new message.
+    /// Applies the account's rules to a message that was not delivered yet.
     fn verdict(&self, listed: &Listed, policy: &Policy) -> Verdict {
         let judge = |skipping: &Skipping<'_>| skipping.judge(listed, self.state, self.decisions(), policy);
         self.skipping.as_ref().map_or(Verdict::Fetch, judge)
@@ -185,12 +185,9 @@ impl<'a> PlanInput<'a> {
         self.decisions.get_or_init(|| Decisions::of(self.maildrop, self.state, self.skipping.as_ref()))
     }
 
-    /// Returns those that a rule may leave on the server though their unique-ids are remembered: every message that had
-    /// these is gone.
-    fn of_gone(&self, matching: &Matching<'a>) -> impl Iterator<Item = &'a Listed> {
-        let skips = self.skipping.is_some();
-        let is_one = move |listed: &&Listed| skips && skipping::was_given_before(self.state, listed);
-        matching.to_compare.clone().into_iter().filter(is_one)
+    /// Whether several entries have this unique-id.
+    fn is_shared(&self, unique_id: &UniqueId) -> bool {
+        self.state.ids_of(unique_id).len() > 1
     }
 
     /// Whether the policy wants a remembered message deleted and this poll has not compared it yet.
@@ -214,7 +211,13 @@ impl<'a> PlanInput<'a> {
     }
 
     /// Adopts what is recognised under new unique-ids, and notes what may be recognised by its bytes.
-    fn adopt_renumbered(&self, plan: &mut Plan, matching: &mut Matching<'a>, policy: &Policy, seen: &Seen) {
+    fn adopt_renumbered(
+        &self,
+        plan: &mut Plan,
+        matching: &mut Matching<'a>,
+        policy: &Policy,
+        seen: &Seen,
+    ) -> HashSet<MessageNumber> {
         let turn = |listed: &Listed| self.turn(listed, policy);
         let everything = Renumbered::of_all(self.maildrop, self.state, policy, matching, turn);
         let is_open = everything.is_some() && !policy.names_change;
@@ -222,7 +225,7 @@ impl<'a> PlanInput<'a> {
         let Some(renumbered) = Renumbered::of(self.maildrop, self.state, policy, matching, turn) else {
             let may_change = |all: &Renumbered<'_>| is_open && all.names_may_change(&[], &[]);
             plan.names_may_change = broke || everything.as_ref().is_some_and(may_change);
-            return;
+            return HashSet::new();
         };
         let recognised = renumbered.recognise(seen);
         plan.unrecognisable = renumbered.unrecognisable(policy, seen, recognised.len());
@@ -233,7 +236,9 @@ impl<'a> PlanInput<'a> {
         plan.names_may_change = broke || is_open && !renumbered.is_refuted(policy, seen) && may_change();
         let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
         plan.renamed = renamed.flatten().collect();
+        let numbers = recognised.iter().map(|(listed, _)| listed.number).collect();
         matching.adopt(recognised);
+        numbers
     }
 
     /// Returns numbers and sizes of the messages compared in this poll, if unique-ids may have changed since.
@@ -254,12 +259,11 @@ impl<'a> PlanInput<'a> {
         let turn = |listed: &Listed| self.turn(listed, policy);
         let mut matching = self.with_headers(seen).into_owned();
         let mut plan = Plan { has_top: policy.has_top, ..Plan::default() };
-        self.adopt_renumbered(&mut plan, &mut matching, policy, seen);
+        let ours = self.adopt_renumbered(&mut plan, &mut matching, policy, seen);
         let mut listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
         let is_due = |pair: &(&Listed, &Entry)| self.is_due(pair.1, policy);
         let due_before = matching.known.iter().filter(|pair| is_due(pair)).count();
-        let of_gone: HashSet<MessageNumber> = self.of_gone(&matching).map(|listed| listed.number).collect();
-        let is_shared = |unique_id: &UniqueId| self.state.ids_of(unique_id).len() > 1;
+        let is_shared = |unique_id: &UniqueId| self.is_shared(unique_id);
         matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen), is_shared);
         let is_unproven = |pair: &&(&Listed, &Entry)| self.is_merely_a_number(pair.1);
         let due =
@@ -286,9 +290,9 @@ impl<'a> PlanInput<'a> {
             self.compared_as.contains(&(listed.number, ListedAs::of(listed))) || compared_so.contains(&so)
         };
         let may_be_old = |listed: &Listed| vanished_sizes.contains(&listed.reported_size);
-        let verdict = |is_new: bool, listed: &Listed| match is_new || of_gone.contains(&listed.number) {
-            true => self.verdict(listed, policy),
-            false => Verdict::Fetch,
+        let verdict = |is_new: bool, listed: &Listed| match !is_new && self.skipping.is_some() {
+            true if ours.contains(&listed.number) || self.is_ours(listed, seen) => Verdict::Fetch,
+            _ => self.verdict(listed, policy),
         };
         let turn = |is_new: bool, listed: &Listed| if is_new { self.turn_of_new(listed, policy) } else { turn(listed) };
         plan_retrieval(&mut plan, self.maildrop, &matching, policy, turn, verdict);

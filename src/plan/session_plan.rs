@@ -9,7 +9,7 @@ use super::{FirstHeader, Policy, Removable, Seen};
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{ReportedSize, UniqueId};
-use crate::state::entries::{Entry, ListedAs, UidState};
+use crate::state::entries::{Entry, ListedAs, Origin, UidState};
 
 /// What to do in this session.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -150,8 +150,12 @@ impl Plan {
 
     /// Notes what to record about a known message.
     pub(super) fn take_known(&mut self, listed: &Listed, entry: &Entry, seen: &Seen) {
+        // The message that was delivered may have had another size than the one that is listed now: its bytes would tell,
+        // but an early version did not remember them.
+        let is_evidence = entry.origin == Origin::Delivered && entry.fingerprint.reported_size.is_none();
         if let Some(size) = listed.reported_size
             && entry.fingerprint.reported_size != Some(size)
+            && !is_evidence
         {
             self.resized.push((entry.id, size));
         }
@@ -167,7 +171,7 @@ impl Plan {
         }
     }
 
-    /// Whether a new message stays on the server by a rule, or waits until one can be applied; notes which.
+    /// Whether a message stays on the server by a rule, or waits until one can be applied; notes which.
     fn is_left_by_a_rule(&mut self, listed: &Listed, verdict: Verdict, turn: Turn) -> bool {
         match verdict {
             Verdict::Fetch => return false,

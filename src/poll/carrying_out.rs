@@ -42,10 +42,11 @@ impl Poll {
         state: &mut StateHandle,
         client: &mut Client,
         maildrop: &Arc<Maildrop>,
-        Planned { mut plan, expected, looked_at }: Planned,
+        Planned { mut plan, expected, looked_at, judged }: Planned,
     ) -> Result<(Work, Ended), PollError> {
         // Void decisions that are made again are no progress.
         let newly_skipped = !plan.newly_skipped.is_empty() && !plan.skips_are_void;
+        let mut not_removed = count_removed(state.read()?.state(), plan.present.iter());
         self.note_listing(state, maildrop, &mut plan).await?;
         let all_new =
             plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty() && plan.skipped.is_empty();
@@ -71,6 +72,7 @@ impl Poll {
             let mut retrieval = self.retrieval(state, maildrop, &mut plan, &mut deletions).await?;
             deletions.leave(|entry| self.closed.keeps(entry));
             retrieval.looked_at(maildrop, &looked_at);
+            retrieval.judged(&judged, plan.has_top);
             retrieval.expects(expected, client).await?;
             if deletions.cancelled {
                 self.note_cannot_sync();
@@ -88,6 +90,11 @@ impl Poll {
         if !deletions.refused.is_empty() {
             self.events.tell(&PollEvent::DeletionRefused(&deletions.refused));
         }
+        not_removed += count_removed(state.read()?.state(), retrieved.known.iter().map(|(id, _)| id));
+        // The number of a message that has gone says nothing.
+        if not_removed > 0 && maildrop.has_unique_ids && !maildrop.counts() {
+            self.events.tell(&PollEvent::NotRemoved { messages: not_removed });
+        }
         ended.left += retrieved.left;
         ended.gave_up = retrieved.refused.gave_up();
         ended.download_limit = retrieved.refused.limit().map(|limit| limit.response.clone());
@@ -103,7 +110,7 @@ impl Poll {
         let known = state.read()?.state();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
         let Deletions { marked, .. } = deletions;
-        Ok((Work { retrieved, marked, forget: plan.forget }, ended))
+        Ok((Work { retrieved, marked, forget: plan.forget, counts: maildrop.counts() }, ended))
     }
 
     /// Sends the remaining DELEs. If a stop is requested meanwhile, those in flight are awaited for up to [`DRAIN`].
@@ -185,9 +192,9 @@ impl Poll {
         self.has_recognised_renumbered |= !retriever.done.renamed.is_empty();
         self.in_session = in_session(&retriever, broke);
         self.sizes_beside = std::mem::take(&mut retriever.sizes);
-        let (not_skipped, long_headers) = (retriever.done.not_skipped, retriever.done.long_headers);
+        let Retrieved { not_skipped, not_judged, long_headers, .. } = retriever.done;
         if not_skipped + long_headers > 0 {
-            self.events.tell(&PollEvent::NotRouted { not_skipped, long_headers });
+            self.events.tell(&PollEvent::NotRouted { not_skipped, not_judged, long_headers });
         }
         let Committed { result: committed, failed, missed, undelivered } = committed;
         let done = retriever.done;
@@ -228,6 +235,11 @@ fn in_session(retriever: &Retriever<'_>, broke: bool) -> InSession {
         renamed: retriever.done.renamed_so_far(),
         sizes_do_not_come: retriever.sizes_do_not_come || retriever.retrieval.beside.is_some() && broke,
     }
+}
+
+/// Returns how many of these entries are recorded as removed by the server.
+fn count_removed<'a>(known: &UidState, ids: impl Iterator<Item = &'a EntryId>) -> usize {
+    ids.filter(|id| known.entry(**id).is_some_and(|entry| entry.removed)).count()
 }
 
 /// Whether an entry has a unique-id.

@@ -13,7 +13,7 @@ use crate::client::Message;
 use crate::ids::EntryId;
 use crate::message::WireSize;
 use crate::plan::Verified;
-use crate::pop3::{Listed, ReportedSize};
+use crate::pop3::{Listed, MessageNumber, ReportedSize, UniqueId};
 use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
@@ -27,6 +27,8 @@ pub(super) struct Work {
     pub(super) marked: Vec<Marked>,
     /// Entries that need not be remembered any more.
     pub(super) forget: Vec<EntryId>,
+    /// The unique-ids are the message numbers: what is behind a message that goes moves up.
+    pub(super) counts: bool,
 }
 
 impl Poll {
@@ -96,7 +98,7 @@ impl Poll {
         work: Work,
         removes: bool,
     ) -> Result<bool, PollError> {
-        let Work { retrieved, marked, forget } = work;
+        let Work { retrieved, marked, forget, counts } = work;
         let refused = retrieved.refused.alone();
         let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
         if retrieved.asked != retrieved.safe + known + refused + retrieved.refused.not_given() {
@@ -115,11 +117,14 @@ impl Poll {
         self.certain.retain(|id| !may_go.contains(id));
         let absent: Vec<EntryId> = retrieved.absent.clone();
         let renamed = retrieved.renamed.clone();
+        let lowest = marked.iter().map(|one| one.number).min().filter(|_| counts);
         let before_quit = move |store: &mut Store| {
             store.record_shown()?;
             store.record_renamed(renamed)?;
             comparison.record(store)?;
             store.record_absent(absent)?;
+            let moving_up = lowest.map(|lowest| moving_up(store.state(), lowest, &may_go));
+            store.record_absent(moving_up.unwrap_or_default())?;
             // If the response to QUIT is lost, another message may take the place of one of these.
             if promised.is_empty() { Ok(()) } else { store.record_doubt(promised) }
         };
@@ -156,6 +161,16 @@ impl Poll {
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
+}
+
+/// Returns the entries whose unique-ids are numbers above this one, without those that `may_go`: once that message has
+/// gone, their messages have other numbers, and theirs may name new ones.
+fn moving_up(state: &UidState, above: MessageNumber, may_go: &HashSet<EntryId>) -> Vec<EntryId> {
+    let moves = |entry: &&Entry| {
+        let number = entry.unique_id.as_ref().and_then(UniqueId::as_number);
+        number.is_some_and(|number| number > above) && !entry.was_gone() && !may_go.contains(&entry.id)
+    };
+    state.entries().filter(moves).map(|entry| entry.id).collect()
 }
 
 /// The result of comparing retrieved messages with remembered ones.

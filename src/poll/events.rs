@@ -182,8 +182,10 @@ pub enum PollEvent<'a> {
     },
     /// Messages were delivered without having been routed by their headers.
     NotRouted {
-        /// How many came that a rule would have left on the server, which did not show their headers beforehand.
+        /// How many came that a rule would have left on the server.
         not_skipped: u64,
+        /// Of how many of these the headers were not requested beforehand. The server did not show those of the others.
+        not_judged: u64,
         /// How many have a header too long to route them by.
         long_headers: u64,
     },
@@ -203,6 +205,11 @@ pub enum PollEvent<'a> {
     },
     /// The server refused to mark messages as deleted.
     DeletionRefused(&'a [EntryId]),
+    /// The server lists messages again that it said it had removed.
+    NotRemoved {
+        /// How many.
+        messages: usize,
+    },
     /// The server acknowledged QUIT and has removed these.
     Deleted(&'a [EntryId]),
     /// It did not acknowledge a QUIT that was to remove something.

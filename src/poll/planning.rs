@@ -67,6 +67,8 @@ pub(super) struct Planned {
     pub(super) expected: Option<Expected>,
     /// The messages whose headers were requested.
     pub(super) looked_at: HashSet<MessageNumber>,
+    /// Those of them whose headers were requested to see whether a rule leaves them on the server.
+    pub(super) judged: HashSet<MessageNumber>,
 }
 
 /// What is known about messages that a rule may leave on the server.
@@ -124,6 +126,8 @@ impl Given {
                 self.certain = certain(store.state());
             }
         }
+        // Where unique-ids are counted, each message that goes renumbers others.
+        self.policy.renumbered |= self.maildrop.sizes_put_off.is_none() && self.maildrop.counts();
         let done = Done { tried: &self.tried, compared: &self.compared, compared_as: &self.compared_as };
         let skipping = self.judging.rules.map(|rules| Skipping { rules, judged: &self.judging.judged });
         let input = PlanInput::new(&self.maildrop, store.state(), done, store.now()).with_skipping(skipping);
@@ -225,7 +229,8 @@ impl Poll {
             self.isolated.wait(&plan.to_isolate);
         }
         self.check_unrecognisable(&plan)?;
-        Ok(Planned { plan: *plan, expected: given.expected, looked_at: given.looked_at })
+        let judged = given.judging.judged.into_keys().collect();
+        Ok(Planned { plan: *plan, expected: given.expected, looked_at: given.looked_at, judged })
     }
 
     /// Leaves it to the user whether messages are fetched that nothing can tell from known ones.

@@ -21,7 +21,7 @@ use crate::disk::{DirSync, Disk};
 use crate::ids::EntryId;
 use crate::maildir::names::time_in;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::plan::{Expected, Pass, Plan, Remembered, has_size, is_size};
+use crate::plan::{Expected, Names, Pass, Plan, Remembered, has_size, is_size};
 use crate::pop3::{MessageNumber, UniqueId};
 use crate::state::entries::{Entry, QuarantineReason, UidState};
 use crate::state::handle::StateHandle;
@@ -54,6 +54,7 @@ impl Poll {
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let vanished = std::mem::take(&mut plan.vanished);
         let has_unique_ids = maildrop.has_unique_ids;
+        let names = names(maildrop);
         let closed = self.closed.paths().clone();
         let shown = Shown::default();
         let told = shown.clone();
@@ -67,7 +68,7 @@ impl Poll {
                 true => (store.sync_directory()?, Vec::new()),
                 false => sync_directories(&*disk, store, &account.maildir)?,
             };
-            let remembered = remembered(store.state(), &messages, (&known, &vanished), has_unique_ids);
+            let remembered = remembered(store.state(), &messages, (&known, &vanished), has_unique_ids, names);
             Ok::<_, PollError>((destinations, spaces, (synced, unsynced, unusable), messages, remembered))
         };
         let prepared = state.with("prepare the Maildir", prepare).await??;
@@ -90,6 +91,7 @@ impl Poll {
             kept_before: self.closed.before(),
             is_whole: maildrop.complete && leaves_nothing(plan),
             in_step: self.in_step(maildrop),
+            unjudged: HashSet::new(),
             sizes_looked_at: HashSet::new(),
             shown,
             now: store.now(),
@@ -147,6 +149,14 @@ impl Retrieval {
         let is_other = |listed: &&Listed| numbers.contains(&listed.number) && !retrieved.contains(&listed.number);
         self.sizes_looked_at =
             maildrop.messages.iter().filter(is_other).filter_map(|listed| listed.reported_size).collect();
+    }
+
+    /// Notes the messages to which no rule was applied beforehand, given those that were `judged` by their headers.
+    pub(super) fn judged(&mut self, judged: &HashSet<MessageNumber>, has_top: bool) {
+        if has_top && self.routing.skips() {
+            let numbers = self.messages.iter().map(|listed| listed.number);
+            self.unjudged = numbers.filter(|number| !judged.contains(number)).collect();
+        }
     }
 
     /// Has the sizes requested along with the messages, if what is expected fits on the disk; otherwise requests them
@@ -207,6 +217,7 @@ fn remembered(
     messages: &[Listed],
     (known, vanished): (&[EntryId], &[EntryId]),
     has_unique_ids: bool,
+    names: Names,
 ) -> Remembered {
     let is_known = |entry: &&Entry| known.binary_search(&entry.id).is_ok();
     let unique_ids: HashSet<&UniqueId> = messages.iter().filter_map(|one| one.unique_id.as_ref()).collect();
@@ -217,8 +228,16 @@ fn remembered(
         taken_for_others.extend(matched.into_iter().take(MOST_TAKEN_FOR_OTHERS));
     }
     let nameless = state.without_unique_id().filter(|_| !has_unique_ids);
-    Remembered::new(not_found.into_iter().chain(nameless).cloned(), taken_for_others.into_iter().cloned())
+    Remembered::new(names, not_found.into_iter().chain(nameless).cloned(), taken_for_others.into_iter().cloned())
         .with_vanished(vanished.iter().rev().filter_map(|id| state.entry(*id)))
+}
+
+/// What the unique-ids of a listing say about messages that are alike.
+fn names(maildrop: &Maildrop) -> Names {
+    match maildrop.has_unique_ids && !maildrop.counts() {
+        true => Names::Lasting,
+        false => Names::SayNothing,
+    }
 }
 
 /// Whether the server reports sizes, now or when the remembered messages came: the hints would tell, but may be lost.

@@ -49,8 +49,10 @@ pub struct PollReport {
     pub too_large: Tally,
     /// Messages that a rule leaves on the server.
     pub skipped: Tally,
-    /// Messages that came although a rule would have left them on the server, which did not show their headers before.
+    /// Messages that came although a rule would have left them on the server.
     pub not_skipped: u64,
+    /// Those of them whose headers were not requested beforehand. The server did not show those of the others.
+    pub not_judged: u64,
     /// Messages whose headers were too long to route them by.
     pub long_headers: u64,
     /// Messages without a unique-id in an otherwise good listing.
@@ -61,6 +63,8 @@ pub struct PollReport {
     pub unverified: u64,
     /// Entries that the server refused to mark as deleted in every session that asked for it.
     pub undeletable: BTreeSet<EntryId>,
+    /// Messages that the server lists again, although it said that it had removed them.
+    pub not_removed: u64,
     /// The file system cannot make a delivery durable, so nothing is deleted.
     pub unsyncable: bool,
     /// The server did not acknowledge a QUIT that was to remove something.
@@ -258,11 +262,13 @@ impl PollReport {
             too_large: Tally::default(),
             skipped: Tally::default(),
             not_skipped: 0,
+            not_judged: 0,
             long_headers: 0,
             unnamed: Tally::default(),
             left_alone: 0,
             unverified: 0,
             undeletable: BTreeSet::new(),
+            not_removed: 0,
             unsyncable: false,
             unacknowledged: false,
             needless: Vec::new(),

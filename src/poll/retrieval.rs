@@ -16,7 +16,7 @@ use crate::ids::{EntryId, InstanceId};
 use crate::message::WireSize;
 use crate::plan::maildrop::Listed;
 use crate::plan::{Arrival, Expected, Fit, Remembered, Verified};
-use crate::pop3::{ReportedSize, UniqueId};
+use crate::pop3::{MessageNumber, ReportedSize, UniqueId};
 use crate::routing::Routing;
 use crate::state::hints::BeyondLimits;
 use crate::state::shown::Shown;
@@ -48,6 +48,8 @@ pub(super) struct Retrieval {
     pub(super) is_whole: bool,
     /// Checks that responses belong to their commands.
     pub(super) in_step: InStep,
+    /// The messages to which no rule with `skip` was applied beforehand, although the server shows headers.
+    pub(super) unjudged: HashSet<MessageNumber>,
     /// The sizes of other messages whose headers were requested in this session.
     pub(super) sizes_looked_at: HashSet<ReportedSize>,
     /// How many messages the check has proven so far.
@@ -171,6 +173,8 @@ pub(super) struct Retrieved {
     pub(super) absent: Vec<EntryId>,
     /// How many messages came that a rule would have left on the server.
     pub(super) not_skipped: u64,
+    /// How many of these could have been looked at beforehand, and were not.
+    pub(super) not_judged: u64,
     /// How many messages had a header too long to route them by.
     pub(super) long_headers: u64,
 }

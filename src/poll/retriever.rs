@@ -601,6 +601,7 @@ impl<'a> Retriever<'a> {
         let may_be_part = length.lacks_dots() || came_before;
         let fit = Fit::of(&listed, length);
         let lacks_size = self.retrieval.lacks_size(&listed, fit);
+        let is_unjudged = self.retrieval.unjudged.contains(&listed.number);
         let circumstances = Circumstances {
             lacks_size,
             may_be_part,
@@ -617,6 +618,7 @@ impl<'a> Retriever<'a> {
         }
         self.done.any_may_be_part |= lacks_size || may_be_part;
         self.done.not_skipped += u64::from(would_be_skipped);
+        self.done.not_judged += u64::from(would_be_skipped && is_unjudged);
         self.done.long_headers += u64::from(has_long_header);
         let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
         let closed = |_| PollError::contradiction("hand over a message", "the memory that is shared was closed");

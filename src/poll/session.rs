@@ -136,7 +136,7 @@ impl Poll {
         let planned = self.plan(&mut client, capabilities.as_ref(), listed, state).await;
         let mut clean = None;
         let done = match planned {
-            Ok(Planned { mut plan, expected, looked_at }) => {
+            Ok(Planned { mut plan, expected, looked_at, judged }) => {
                 self.keep_within_spool(&mut plan).await;
                 if plan.names_may_change && self.may_look_again(profile, state) {
                     return Ok(self.look_again(client, &maildrop).await);
@@ -151,7 +151,7 @@ impl Poll {
                 if self.options.dry_run {
                     return Ok(self.dry_run(client, plan, &maildrop).await);
                 }
-                self.carry_out(state, &mut client, &maildrop, Planned { plan, expected, looked_at }).await
+                self.carry_out(state, &mut client, &maildrop, Planned { plan, expected, looked_at, judged }).await
             }
             Err(e @ PollError::Renumbered { .. }) => {
                 self.quit_in_order(client).await;

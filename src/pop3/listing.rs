@@ -115,6 +115,14 @@ impl UniqueId {
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_slice()
     }
+
+    /// Returns the message number that it is, written like one: some servers just count.
+    #[must_use]
+    pub fn as_number(&self) -> Option<MessageNumber> {
+        let is_digits = self.as_bytes().iter().all(u8::is_ascii_digit) && !self.as_bytes().starts_with(b"0");
+        let number = std::str::from_utf8(self.as_bytes()).ok().filter(|_| is_digits)?;
+        number.parse().ok().and_then(MessageNumber::new)
+    }
 }
 
 impl PartialEq for UniqueId {

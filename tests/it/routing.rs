@@ -157,6 +157,38 @@ fn a_decision_to_skip_is_not_about_what_moves_up_to_its_number() {
     }
 }
 
+#[test]
+fn what_moves_up_to_the_number_of_another_message_is_skipped_as_well() {
+    let first = vec![alike("", "new1", false), alike("", "bad1", true), alike("", "new2", false)];
+    let maildrop = Maildrop::with(first, |behaviour| behaviour.counts = true);
+    let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES).deleting()]);
+    for n in 3..7 {
+        let outcome = env.fetch().expect(0);
+        assert!(!outcome.output().contains("although"), "{outcome:?}");
+        maildrop.change(|contents| contents.messages.push(alike("", &format!("new{n}"), false)));
+    }
+    assert_eq!(mail_in(&env, "a"), ["new1", "new2", "new3", "new4", "new5"]);
+}
+
+/// Where there is no TOP, what a rule leaves on the server is fetched once, and stays. When others are deleted it moves
+/// up, and new mail has its numbers.
+#[test]
+fn new_mail_is_fetched_that_has_the_number_of_what_moved_up() {
+    for top in [false, true] {
+        let first = ["new1", "bad1", "new2", "bad2"].map(|name| alike("", name, name.starts_with("bad")));
+        let maildrop = Maildrop::with(first.to_vec(), |behaviour| (behaviour.counts, behaviour.top) = (true, top));
+        let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES).deleting()]);
+        env.fetch().expect(0);
+        let more = ["bad3", "new3"].map(|name| alike("", name, name.starts_with("bad")));
+        maildrop.change(|contents| contents.messages.extend(more));
+        (0..3).for_each(|_| _ = env.fetch().expect(0));
+        let bad: &[&str] = if top { &[] } else { &["bad1", "bad2", "bad3"] };
+        let all: Vec<&str> = bad.iter().copied().chain(["new1", "new2", "new3"]).collect();
+        assert_eq!(mail_in(&env, "a"), all, "TOP {top}");
+        assert_eq!(maildrop.left().len(), 3);
+    }
+}
+
 /// A duplicate answer to TOP, or a line before the answer, shifts the following headers by one message.
 #[test]
 fn headers_that_are_out_of_step_leave_nothing_on_the_server() {

@@ -426,3 +426,21 @@ fn what_the_other_program_would_have_deleted_does_not_count_as_fetched() {
     env.fetch().expect(0).says("2 new");
     assert_eq!(maildrop.count("RETR"), 2);
 }
+
+/// Its unique-ids are the message numbers, and mailferry itself deletes the messages before the adopted ones.
+#[test]
+fn what_was_adopted_is_recognised_under_the_number_to_which_it_moves_up() {
+    let message = |name: &str, year: u32| {
+        let date = format!("Thu, 1 Jan {year} 10:00:00 +0000\r\nReceived: from x by y; 1 Jan {year} 10:00:00 +0000");
+        Message::new("", format!("Message-ID: <{name}@x>\r\nDate: {date}\r\n\r\nThis is {name}.\r\n").as_bytes())
+    };
+    let messages = vec![message("n1", 2026), message("o1", 2020), message("n2", 2026), message("o2", 2020)];
+    let maildrop = Maildrop::with(messages, |behaviour| behaviour.counts = true);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    env.run(&["uids", "adopt", "a", "--before", "2025-01-01", "--yes"]).expect(0).says("adopted 2 messages");
+    env.fetch().expect(0).says("2 new messages").says("2 deleted on the server");
+    maildrop.change(|contents| contents.messages.extend([message("n3", 2026), message("n4", 2026)]));
+    env.fetch().expect(0).says("2 new messages").says("2 deleted on the server");
+    env.fetch().expect(0).says("nothing new");
+    assert_eq!((env.mail().len(), maildrop.left().len()), (4, 2));
+}

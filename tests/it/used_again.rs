@@ -148,3 +148,40 @@ fn of_messages_that_are_listed_alike_in_all_but_their_bytes_each_is_stored_once(
         }
     }
 }
+
+/// A server with this behaviour, at which the same alarm comes again and again.
+fn where_the_same_alarm_comes_again(change: impl Fn(&mut Behaviour)) {
+    let maildrop = Maildrop::with(vec![Message::new("1", &alarm("a"))], change);
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+    env.fetch().expect(0).says("1 new message").says("1 deleted on the server");
+    for polls_between in [0, 2] {
+        (0..polls_between).for_each(|_| _ = env.fetch().expect(0).says("nothing new"));
+        holds(&maildrop, &alarm("a"));
+        env.fetch().expect(0).says("1 new message").says("1 deleted on the server");
+    }
+    assert!(maildrop.left().is_empty());
+    arrived(&env, &[&alarm("a"), &alarm("a"), &alarm("a")]);
+}
+
+#[test]
+fn where_unique_ids_say_nothing_the_same_alarm_is_stored_as_often_as_it_comes() {
+    where_the_same_alarm_comes_again(|behaviour| behaviour.counts = true);
+    where_the_same_alarm_comes_again(|behaviour| (behaviour.counts, behaviour.top) = (true, false));
+    where_the_same_alarm_comes_again(|behaviour| behaviour.uidl = false);
+}
+
+/// Its answers to DELE and QUIT promise what it does not do.
+#[test]
+fn that_the_server_keeps_what_it_said_it_had_removed_is_told() {
+    for top in [true, false] {
+        let maildrop = Maildrop::with(vec![Message::new("lasts", &about("a"))], |behaviour| behaviour.top = top);
+        let env = TestEnv::new(&[Account::at(maildrop.server.address).deleting()]);
+        let first = env.fetch().expect(0).says("1 deleted on the server");
+        assert!(!first.output().contains("again"), "{first:?}");
+        for _ in 0..2 {
+            maildrop.change(|contents| contents.messages = vec![Message::new("lasts", &about("a"))]);
+            env.fetch().expect(0).says("the server lists 1 message again that it said it had removed");
+        }
+        arrived(&env, &[&about("a")]);
+    }
+}

@@ -136,6 +136,10 @@ pub(crate) const OTHER_SIZES: &str = "It is retrieved again, after longer and lo
 /// Why a message is not fetched, to follow the number of such messages.
 pub(crate) const TOO_LARGE: &str = "larger than max_message_size";
 
+/// What to do if what was deleted is still on the server.
+pub(crate) const NOT_REMOVED: &str = "If it says so at each poll, the server keeps what POP3 deletes: see the mailbox's \
+    settings there, or set leave_on_server = true, which spares the deletions";
+
 /// What to do if nothing is deleted on the server, because a delivery cannot be made durable.
 pub(crate) const UNSYNCABLE: &str = "Keep Maildir and state on a local disk, or set leave_on_server = true";
 

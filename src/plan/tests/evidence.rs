@@ -173,8 +173,11 @@ fn each_remembered_message_is_found_once() {
     let listed = maildrop(&[("a", 1)]).messages.remove(0);
     let digests = |text: &str| Digests { header: digest("H"), whole: digest(text) };
     let taken_for_others = [entry(3, "a", "C", 1, 0)].into_iter();
-    let mut remembered =
-        Remembered::new([entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)].into_iter(), taken_for_others);
+    let mut remembered = Remembered::new(
+        Names::Lasting,
+        [entry(1, "a", "A", 1, 0), entry(2, "a", "B", 1, 0)].into_iter(),
+        taken_for_others,
+    );
     assert_eq!(remembered.take(&listed, digests("C")), None);
     let weak = Digests { header: weak(), whole: digest("C") };
     assert_eq!(remembered.take_from_another(&listed, weak), None, "these may be two that are alike");
@@ -187,6 +190,46 @@ fn each_remembered_message_is_found_once() {
 }
 
 #[test]
+fn where_unique_ids_say_nothing_an_alarm_that_came_again_is_another_one() {
+    use crate::message::Digests;
+    let listed = maildrop(&[("1", 1)]).messages.remove(0);
+    let gone = Entry { removed: true, absent_since: Some(NOW), doubt: true, ..entry(1, "1", "A", 1, 0) };
+    let in_doubt = Entry { doubt: true, ..entry(2, "1", "A", 1, 0) };
+    let missing = Entry { absent_since: Some(NOW), ..in_doubt.clone() };
+    let found = |names, entries: &[&Entry], header| {
+        let entries = entries.iter().map(|entry| Entry::clone(entry));
+        let mut remembered = Remembered::new(names, entries, std::iter::empty());
+        remembered.take(&listed, Digests { header, whole: digest("A") }).map(|entry| entry.id.get())
+    };
+    for (names, entries, expected) in [
+        (Names::Lasting, vec![&gone], Some(1)),
+        (Names::Lasting, vec![&in_doubt], Some(2)),
+        (Names::SayNothing, vec![&gone], None),
+        (Names::SayNothing, vec![&in_doubt], Some(2)),
+        (Names::SayNothing, vec![&missing], Some(2)),
+        (Names::SayNothing, vec![&in_doubt, &gone], Some(2)),
+    ] {
+        assert_eq!(found(names, &entries, weak()), expected, "{names:?} {entries:?}");
+        let first = entries.first().map(|entry| entry.id.get());
+        assert_eq!(found(names, &entries, digest("A")), first, "a strong header: {names:?} {entries:?}");
+    }
+}
+
+/// An early version remembered no bytes that could show what was delivered.
+#[test]
+fn a_first_size_is_no_evidence_where_no_bytes_agreed() {
+    let fingerprint = Fingerprint { reported_size: None, whole: None, ..entry(1, "a", "A", 1, 20).fingerprint };
+    let early = Entry { fingerprint, ..entry(1, "a", "A", 1, 20) };
+    for policy in [DELETE, NO_TOP] {
+        let plan = decide(&maildrop(&[("a", 7)]), &state(vec![early.clone()]), &policy, &["A"]);
+        assert_eq!((plan.resized.len(), deleted(&plan), plan.unverified), (0, vec![], 1));
+    }
+    let fingerprint = Fingerprint { header: None, ..early.fingerprint };
+    let adopted = Entry { origin: Origin::Adopted, fingerprint, ..early };
+    assert_eq!(decide(&maildrop(&[("a", 7)]), &state(vec![adopted]), &DELETE, &[]).resized.len(), 1, "a hint only");
+}
+
+#[test]
 fn each_vanished_message_is_found_once_by_its_bytes() {
     use crate::message::Digests;
     let listed = |unique_id: &str| maildrop(&[(unique_id, 1)]).messages.remove(0);
@@ -194,7 +237,8 @@ fn each_vanished_message_is_found_once_by_its_bytes() {
     // Unique-ids that count: "b" may stand for the next message now, and its old one is listed as "a".
     let (first, second) = (entry(1, "b", "A", 1, 0), entry(2, "x", "A", 1, 0));
     let vanished = [second, first.clone()];
-    let mut remembered = Remembered::new([first].into_iter(), std::iter::empty()).with_vanished(vanished.iter());
+    let mut remembered =
+        Remembered::new(Names::Lasting, [first].into_iter(), std::iter::empty()).with_vanished(vanished.iter());
     assert_eq!(remembered.take_vanished(&listed("a"), digests("B")), None);
     let found = remembered.take_vanished(&listed("a"), digests("A")).unwrap();
     assert_eq!((found.id, found.unique_id), (EntryId::new(1), listed("a").unique_id), "the oldest first");

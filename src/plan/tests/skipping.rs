@@ -79,3 +79,15 @@ fn once_a_unique_id_is_given_again_each_is_looked_at() {
     let both = vec![removed(entry(1, "1", "A", 1, 1)), entry(2, "1", "B", 1, 0)];
     assert!(plan(&maildrop(&[("1", 1), ("2", 1)]), &skipped(&[("2", 1)], both), &[]).0.is_empty());
 }
+
+#[test]
+fn a_rule_is_applied_to_what_has_the_number_of_another_message() {
+    let listing = maildrop(&[("1", 1), ("2", 2)]);
+    let others = skipped(&[("9", 9)], vec![removed(entry(1, "1", "A", 1, 1)), entry(2, "2", "B", 1, 1)]);
+    let (asked, made) = plan(&listing, &others, &[1, 2]);
+    assert_eq!((asked, retrieved(&made), made.skipped.len()), (vec![1, 2], vec![], 2));
+    // One that was delivered is compared, and deleted.
+    let ours = Entry { doubt: true, ..entry(1, "1", "A", 1, 1) };
+    let (asked, made) = plan(&maildrop(&[("1", 1)]), &skipped(&[("9", 9)], vec![ours]), &[1]);
+    assert_eq!((asked, retrieved(&made)), (vec![], vec![1]));
+}

@@ -53,7 +53,10 @@ impl Reporter {
             PollEvent::MessageRefused { listed, why } => self.refused.add(listed, *why),
             PollEvent::MessageFailed { listed, why } => report.failed.add(listed, *why),
             PollEvent::MessageRecognised { is_renumbered, .. } => report.renumbered += u64::from(*is_renumbered),
-            PollEvent::NotRouted { not_skipped, long_headers } => not_routed(report, *not_skipped, *long_headers),
+            PollEvent::NotRemoved { messages } => not_removed(report, *messages),
+            PollEvent::NotRouted { not_skipped, not_judged, long_headers } => {
+                not_routed(report, *not_skipped, *not_judged, *long_headers);
+            }
             PollEvent::OtherSizes { those, messages } => of_other_size(report, those, *messages),
             PollEvent::DeletionRefused(entries) => report.undeletable.extend(*entries),
             PollEvent::Deleted(entries) => deleted(report, entries),
@@ -110,8 +113,13 @@ fn nothing_new(report: &mut PollReport, messages: u32, skipped: u32) {
     report.skipped = Tally::unnamed(usize::try_from(skipped).unwrap_or(usize::MAX));
 }
 
-fn not_routed(report: &mut PollReport, not_skipped: u64, long_headers: u64) {
+fn not_removed(report: &mut PollReport, messages: usize) {
+    report.not_removed = report.not_removed.saturating_add(u64::try_from(messages).unwrap_or(u64::MAX));
+}
+
+fn not_routed(report: &mut PollReport, not_skipped: u64, not_judged: u64, long_headers: u64) {
     report.not_skipped = report.not_skipped.saturating_add(not_skipped);
+    report.not_judged = report.not_judged.saturating_add(not_judged);
     report.long_headers = report.long_headers.saturating_add(long_headers);
 }
 
