@@ -58,6 +58,7 @@ impl CheckContext {
             state_dir: self.state_dir.clone(),
             credentials: self.credentials.clone(),
             holder: "mailferry check".to_owned(),
+            shared: Arc::default(),
         }
     }
 }

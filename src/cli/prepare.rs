@@ -87,6 +87,7 @@ pub(super) fn context(
         holder: format!("process {pid} (mailferry {command})"),
         most_files: limits::for_each(config.daemon.concurrency.get()),
         promised_space: Arc::default(),
+        shared: Arc::default(),
         configured_accounts: Arc::new(ConfiguredAccounts::new(
             config.accounts.iter().map(|account| account.name.clone()),
         )),

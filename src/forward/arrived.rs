@@ -64,11 +64,13 @@ pub(super) struct Arrived {
     whole: Digest,
     /// Where it is in the mailbox, if it went to one.
     uid: Option<MailboxUid>,
+    /// Whether the destination had it before it was sent: then it may not be deleted at the source.
+    was_there: bool,
 }
 
 impl Arrived {
     fn of(letter: &Letter, uid: Option<MailboxUid>) -> Self {
-        Self { message: letter.spooled.clone(), whole: letter.whole, uid }
+        Self { message: letter.spooled.clone(), whole: letter.whole, uid, was_there: false }
     }
 
     /// By LMTP: the one reply after the final dot is positive (RFC 2033, section 4.2; RFC 5321, section 4.2.1).
@@ -87,6 +89,12 @@ impl Arrived {
         Self::of(stored.letter(), Some(uid))
     }
 
+    /// By IMAP, where the server says that it has stored it, and names a message with the same bytes that was there
+    /// before: that may be the very message at the source.
+    pub(super) fn before(stored: &Stored, uid: MailboxUid) -> Self {
+        Self { was_there: true, ..Self::of(stored.letter(), Some(uid)) }
+    }
+
     /// By a look into the mailbox, if the answer was lost: what was `found` under this UID has all of its bytes.
     pub(super) fn by_recognition(letter: &Letter, found: Digest, uid: MailboxUid) -> Option<Self> {
         (found == letter.whole).then(|| Self::of(letter, Some(uid)))
@@ -99,7 +107,11 @@ impl Arrived {
 
     /// Turns it into its record.
     pub(super) fn into_record(self) -> ForwardRecord {
-        ForwardRecord::Arrived { name: self.message.name, whole: Some(self.whole), uid: self.uid }
+        let (name, whole, uid) = (self.message.name, Some(self.whole), self.uid);
+        match self.was_there {
+            false => ForwardRecord::Arrived { name, whole, uid },
+            true => ForwardRecord::WasThere { name, whole, uid },
+        }
     }
 }
 

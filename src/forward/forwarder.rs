@@ -18,10 +18,13 @@ use super::turns::Turns;
 use super::{command, imap, lmtp};
 use crate::account::{Account, AccountName, Forward, ForwardTo};
 use crate::disk::Disk;
+use crate::ids::InstanceId;
+use crate::maildir::Maildir;
 use crate::process_context::ProcessContext;
-use crate::state::delivered::deliveries;
+use crate::state::delivered::{deliveries, known_maildir};
 use crate::state::entries::Identity;
 use crate::state::instance::random_instance;
+use crate::state::error::StateError;
 use crate::state::record::ForwardRecord;
 use crate::watch::blocking;
 
@@ -82,7 +85,7 @@ pub async fn forward(
         report.end = std::mem::replace(&mut report.end, Ok(())).and(written);
     }
     let done = pass.done();
-    (report.forwarded, report.octets, report.newly_set_aside) = (done.forwarded, done.octets, done.newly_set_aside);
+    ((report.forwarded, report.octets), report.newly_set_aside) = (pass.recorded(), done.newly_set_aside);
     let (put_off, why) = pass.put_off().unzip();
     if report.end.is_ok() {
         report.concerns = put_off.flatten();
@@ -158,7 +161,8 @@ fn open_journal(
     options: ForwardOptions,
 ) -> Result<Opening, ForwardError> {
     let (disk, dir) = (&context.disk, &context.state_dir);
-    let Some(maildir) = spool::open(&**disk, &dir.join(format!("{name}.spool")))? else {
+    let path = dir.join(name.spool());
+    let Some(maildir) = spool::open(&**disk, &path)? else {
         return Ok(Opening::Nothing(Waiting::default()));
     };
     let messages = spool::messages(&**disk, &maildir)?;
@@ -170,6 +174,7 @@ fn open_journal(
     if is_nothing && !is_to_release {
         return Ok(Opening::Nothing(counted(&**disk, dir, name, &messages, &known)));
     }
+    check_identity(&**disk, dir, name, &path, &maildir)?;
     let opened = ForwardJournal::open(disk, dir, name, identity)?;
     let busy = || ForwardError::Busy { holder: disk.lock_holder(&journal_file(dir, name)).unwrap_or_default() };
     let mut journal = opened.ok_or_else(busy)?;
@@ -197,6 +202,20 @@ fn open_journal(
     turns.sort(&mut queue);
     let delivered = deliveries(&**disk, dir, name, |name| names.contains(name) && !ledger.has_arrived(name));
     Ok(Opening::Work(Box::new(Opened { journal, messages, open, queue, turns, delivered })))
+}
+
+/// Refuses a spool that is not the one which the state has delivered to: in an older copy of the state directory, mail
+/// waits that was forwarded long ago. Blocks.
+fn check_identity(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &AccountName,
+    path: &Path,
+    spool: &Maildir,
+) -> Result<(), ForwardError> {
+    let Some(known) = known_maildir(disk, dir, name, path) else { return Ok(()) };
+    let now = spool.id(disk).map_err(|e| StateError::io("look at the spool", path, e))?;
+    if known.id.is(&now) { Ok(()) } else { Err(StateError::maildir_replaced(path).into()) }
 }
 
 async fn run(pass: &Arc<Pass>, to: &ForwardTo, stop: &CancellationToken) -> Result<(), ForwardError> {

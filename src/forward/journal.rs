@@ -46,6 +46,8 @@ pub(super) struct Arrival {
     pub(super) whole: Option<Digest>,
     /// Its UID in the mailbox.
     pub(super) uid: Option<MailboxUid>,
+    /// Whether the destination had it before: then it may not be deleted at the source.
+    pub(super) was_there: bool,
 }
 
 /// What is known of the messages of a spool, by file name. Built by applying records.
@@ -80,18 +82,31 @@ impl Ledger {
         self.messages.iter()
     }
 
+    /// Whether the destination of a message had it before it was sent.
+    pub(super) fn was_there(&self, name: &str) -> bool {
+        self.get(name).and_then(|progress| progress.arrived).is_some_and(|arrived| arrived.was_there)
+    }
+
     /// Returns the UIDs, in a mailbox with this UIDVALIDITY, under which our messages are known to have arrived.
     pub(super) fn known_uids(&self, validity: u32) -> impl Iterator<Item = u32> {
-        self.arrivals().filter_map(|arrival| arrival.uid).filter(move |uid| uid.validity == validity).map(|uid| uid.uid)
+        self.arrivals()
+            .filter(|arrival| !arrival.was_there)
+            .filter_map(|arrival| arrival.uid)
+            .filter(move |uid| uid.validity == validity)
+            .map(|uid| uid.uid)
     }
 
     /// Returns our messages with these bytes that are known to have arrived.
     pub(super) fn with_the_bytes(&self, whole: Digest) -> impl Iterator<Item = &Arrival> {
-        self.arrivals().filter(move |arrival| arrival.whole == Some(whole))
+        self.arrivals().filter(move |arrival| !arrival.was_there && arrival.whole == Some(whole))
     }
 
     fn arrivals(&self) -> impl Iterator<Item = &Arrival> {
         self.messages.values().filter_map(|progress| progress.arrived.as_ref())
+    }
+
+    fn insert_arrival(&mut self, name: String, arrival: Arrival) {
+        self.messages.insert(name, Progress { arrived: Some(arrival), ..Progress::default() });
     }
 
     pub(super) fn apply(&mut self, record: ForwardRecord) {
@@ -101,8 +116,10 @@ impl Ledger {
                 progress.intent = Some(intent);
             }
             ForwardRecord::Arrived { name, whole, uid } => {
-                let arrived = Progress { arrived: Some(Arrival { whole, uid }), ..Progress::default() };
-                self.messages.insert(name, arrived);
+                self.insert_arrival(name, Arrival { whole, uid, was_there: false });
+            }
+            ForwardRecord::WasThere { name, whole, uid } => {
+                self.insert_arrival(name, Arrival { whole, uid, was_there: true });
             }
             ForwardRecord::SetAside { name, since, reason } => {
                 let progress = self.messages.entry(name).or_default();
@@ -130,7 +147,10 @@ impl Ledger {
             let intent = progress.intent.clone().map(ForwardRecord::Intent);
             let aside = progress.set_aside.clone();
             let aside = aside.map(|(since, reason)| ForwardRecord::SetAside { name: name.clone(), since, reason });
-            let arrived = |Arrival { whole, uid }| ForwardRecord::Arrived { name: name.clone(), whole, uid };
+            let arrived = |Arrival { whole, uid, was_there }| match was_there {
+                false => ForwardRecord::Arrived { name: name.clone(), whole, uid },
+                true => ForwardRecord::WasThere { name: name.clone(), whole, uid },
+            };
             let arrived = progress.arrived.map(arrived);
             let try_failed = |tries| ForwardRecord::TryFailed { name: name.clone(), tries };
             let try_failed = progress.failed_tries.map(try_failed);
@@ -154,10 +174,18 @@ impl DurableLedger {
         self.0.has_arrived(name)
     }
 
-    /// Proves that the message of an entry was forwarded: its file arrived.
+    /// Proves that the message of an entry was forwarded: its file arrived, and the destination did not have it before.
     pub(super) fn forwarded(&self, entry: &Entry) -> Option<Forwarded> {
         let intent = entry.intent.as_deref().filter(|intent| intent.spooled)?;
+        if self.was_there(&intent.file_name) {
+            return None;
+        }
         self.has_arrived(&intent.file_name).then_some(Forwarded(entry.id))
+    }
+
+    /// Whether the destination of a message had it before it was sent: it may be the very message at the source.
+    pub(super) fn was_there(&self, name: &str) -> bool {
+        self.0.was_there(name)
     }
 }
 

@@ -93,6 +93,8 @@ pub(super) struct Pass {
     /// What is done and what waits, for others to look at meanwhile.
     live: Live,
     counts: Mutex<Counts>,
+    /// Messages that have arrived, until that is recorded: their sizes in octets, by file name.
+    unrecorded: Mutex<BTreeMap<String, u64>>,
     /// The refusal of one message that may concern all.
     pub(super) doubt: Mutex<Option<Doubt>>,
     /// Messages refused without a word on how long that holds, and why.
@@ -116,6 +118,8 @@ pub(super) struct Counts {
     pub(super) octets: u64,
     /// How many were newly set aside.
     pub(super) newly_set_aside: usize,
+    /// How many were at the destination before they were sent.
+    were_there: usize,
     refusals_in_a_row: u32,
 }
 
@@ -143,6 +147,7 @@ impl Pass {
             ended: live.ended(),
             live,
             counts: Mutex::new(Counts::default()),
+            unrecorded: Mutex::default(),
             doubt: Mutex::default(),
             refused: Mutex::default(),
             put_off: Mutex::default(),
@@ -167,6 +172,7 @@ impl Pass {
             delivered: BTreeMap::new(),
             live: Live::default(),
             counts: Mutex::default(),
+            unrecorded: Mutex::default(),
             doubt: Mutex::default(),
             refused: Mutex::default(),
             put_off: Mutex::default(),
@@ -179,6 +185,17 @@ impl Pass {
     /// Returns what was done so far.
     pub(super) fn done(&self) -> Counts {
         *self.counts()
+    }
+
+    /// Returns how many messages have arrived and are recorded as such, and their size in octets.
+    pub(super) fn recorded(&self) -> (u64, u64) {
+        let (done, unrecorded) = (self.done(), self.unrecorded());
+        let count = u64::try_from(unrecorded.len()).unwrap_or(u64::MAX);
+        (done.forwarded.saturating_sub(count), done.octets.saturating_sub(unrecorded.values().sum()))
+    }
+
+    fn unrecorded(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -254,6 +271,11 @@ impl Pass {
         self.turns().is_probing() || self.doubt().is_some()
     }
 
+    /// Whether a stop was requested.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// Waits until no further message may be begun.
     pub(super) async fn is_to_end(&self) {
         tokio::select! {
@@ -326,13 +348,17 @@ impl Pass {
         let doing = "write down what was forwarded";
         let mut place = self.journal.lock().await;
         let Some(mut journal) = place.take() else { return Err(ForwardError::Stopped) };
+        let names: HashSet<String> = records.iter().filter_map(|record| record.arrived().map(str::to_owned)).collect();
         let write = move || {
             let written = journal.record(records);
             (journal, written)
         };
         let (journal, written) = blocking(write).await.map_err(|e| ForwardError::Work(e.doing(doing)))?;
         *place = Some(journal);
-        Ok(written?)
+        written?;
+        let mut unrecorded = self.unrecorded();
+        unrecorded.retain(|name, _| !names.contains(name));
+        Ok(())
     }
 
     /// Counts a message that has arrived. Returns the record of it, which the caller writes before or with the next
@@ -347,12 +373,31 @@ impl Pass {
             counts.octets += message.size();
             counts.refusals_in_a_row = 0;
         }
+        self.unrecorded().insert(message.name.clone(), message.size());
         let mut queue = self.queue();
         let mut turns = self.turns();
         if turns.arrived(&message.name) {
             turns.sort(&mut queue);
         }
         arrived.into_record()
+    }
+
+    /// Tells of a message that the destination had before it was sent, and has not stored again.
+    pub(super) fn was_there(&self, message: &Spooled) {
+        let nth = {
+            let mut counts = self.counts();
+            counts.were_there += 1;
+            counts.were_there
+        };
+        let told = format!(
+            "{}: a message was at the destination before, and was not stored again: {}. It stays on the server",
+            self.name,
+            self.named(message)
+        );
+        match nth {
+            ..=SET_ASIDE_ALOUD => warn!(account = %self.name, event = "message", "{told}"),
+            _ => info!(account = %self.name, event = "message", "{told}"),
+        }
     }
 
     /// Sets a message aside, because it was refused for good.
@@ -393,6 +438,16 @@ impl Pass {
 
     /// Logs how many messages were set aside beyond those with a warning of their own.
     pub(super) fn tell_of_more_set_aside(&self) {
+        let were_there = self.done().were_there.saturating_sub(SET_ASIDE_ALOUD);
+        if were_there > 0 {
+            warn!(
+                account = %self.name,
+                event = "message",
+                "{}: {} at the destination before, and not stored again",
+                self.name,
+                Count::of(were_there, "more message")
+            );
+        }
         let more = self.done().newly_set_aside.saturating_sub(SET_ASIDE_ALOUD);
         if more > 0 {
             warn!(

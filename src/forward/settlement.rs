@@ -51,8 +51,12 @@ pub fn settle(disk: &dyn Disk, store: &mut Store, other: OtherMaildirPolicy) -> 
     let is_lost = |intent: &Intent| !ledger.has_arrived(&intent.file_name) && !there.contains(&*intent.file_name);
     let lost: Vec<EntryId> =
         store.state().spooled().filter(|(_, intent)| is_lost(intent)).map(|(entry, _)| entry.id).collect();
-    let mut settled = Settled { forwarded: forwarded.len(), lost: lost.len(), removed: 0 };
+    let was_there = |intent: &Intent| ledger.was_there(&intent.file_name);
+    let kept: Vec<EntryId> =
+        store.state().spooled().filter(|(_, intent)| was_there(intent)).map(|(entry, _)| entry.id).collect();
+    let mut settled = Settled { forwarded: forwarded.len() + kept.len(), lost: lost.len(), removed: 0 };
     store.record_forwarded(&forwarded)?;
+    store.record_kept(&kept)?;
     store.record_forgotten(lost)?;
     store.settle()?;
     if let Some(maildir) = &maildir {

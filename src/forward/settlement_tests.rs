@@ -6,7 +6,7 @@ use crate::delivery::bench::Bench;
 use crate::delivery::publish::publish;
 use crate::disk::RealDisk;
 use crate::forward::journal::ForwardJournal;
-use crate::state::entries::Identity;
+use crate::state::entries::{Identity, Origin};
 use crate::state::record::ForwardRecord;
 
 /// Makes an account with messages in its spool. Returns the names of their files in the same order.
@@ -59,6 +59,30 @@ fn what_has_arrived_leaves_the_spool_behind_the_record_of_it() {
     assert_eq!(store.state().spooled().count(), 1);
     assert_eq!(store.state().len(), 2, "it is remembered, so that it can be deleted on the server");
     assert_eq!(settle(&RealDisk, &mut store, OtherMaildirPolicy::Refuse).unwrap(), Settled::default());
+}
+
+/// What the destination had before may be the very message on the server.
+#[test]
+fn what_the_destination_had_before_leaves_the_spool_and_counts_as_adopted() {
+    let (bench, names) = spooled(&["a", "b"]);
+    let record = ForwardRecord::WasThere { name: names[0].clone(), whole: None, uid: None };
+    journal(&bench).record(vec![record]).unwrap();
+    drop(journal(&bench));
+    let mut store = bench.open().unwrap();
+    let settled = settle(&RealDisk, &mut store, OtherMaildirPolicy::Refuse).unwrap();
+    assert_eq!(settled, Settled { forwarded: 1, lost: 0, removed: 1 });
+    drop(store);
+    let mut store = bench.open().unwrap();
+    let origins = |store: &Store| {
+        let entries = store.state().entries();
+        let mut all: Vec<_> = entries.map(|one| (one.unique_id.clone().unwrap().to_string(), one.origin)).collect();
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        all
+    };
+    assert_eq!(origins(&store), [("a".to_owned(), Origin::Adopted), ("b".to_owned(), Origin::Delivered)]);
+    assert_eq!((store.state().spooled().count(), store.state().len()), (1, 2));
+    assert_eq!(settle(&RealDisk, &mut store, OtherMaildirPolicy::Refuse).unwrap(), Settled::default());
+    assert_eq!(origins(&store).len(), 2);
 }
 
 #[test]

@@ -255,6 +255,7 @@ mod tests {
             state_dir: dir.path().to_owned(),
             credentials: CredentialEnvironment::default(),
             holder: "a test".to_owned(),
+            shared: Arc::default(),
         };
         let settings = OAuthSettings {
             preset: None,

@@ -10,7 +10,7 @@ use crate::disk::Disk;
 use crate::disk::promised_space::PromisedSpace;
 use crate::maildir::names::NameSource;
 use crate::net::Dial;
-use crate::process_context::ProcessContext;
+use crate::process_context::{ProcessContext, Shared};
 use crate::state::store::ConfiguredAccounts;
 
 /// What all polls of this process share.
@@ -36,6 +36,8 @@ pub struct PollContext {
     pub most_files: usize,
     /// The space that is promised to messages under way.
     pub promised_space: Arc<PromisedSpace>,
+    /// What forwarders with the same destination share while they run.
+    pub shared: Arc<Shared>,
 }
 
 impl PollContext {
@@ -49,6 +51,7 @@ impl PollContext {
             state_dir: self.state_dir.clone(),
             credentials: self.credentials.clone(),
             holder: self.holder.clone(),
+            shared: Arc::clone(&self.shared),
         }
     }
 }

@@ -103,6 +103,21 @@ impl Store {
         Ok(count)
     }
 
+    /// Records that these messages of the spool need not be forwarded any more, and that no policy may delete them on
+    /// the server: they count as adopted from now on.
+    ///
+    /// # Errors
+    /// Disk errors.
+    pub(crate) fn record_kept(&mut self, kept: &[EntryId]) -> Result<(), StateError> {
+        let mut records = Vec::new();
+        for (id, new) in kept.iter().zip(self.state().next_id().and_those_behind()) {
+            let Some(entry) = self.state().entry(*id) else { continue };
+            records.push(Record::Forgotten(vec![*id]));
+            records.push(Record::Entry(Entry { id: new, origin: Origin::Adopted, intent: None, ..entry.clone() }));
+        }
+        if records.is_empty() { Ok(()) } else { self.append(records, Durability::Now) }
+    }
+
     /// Records headers that were seen for the first time.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::entries::KnownMaildir;
 use super::orphans::uids_file;
 use super::reading::glance;
 use super::record::Record;
@@ -37,4 +38,17 @@ pub fn deliveries(
         }
     };
     glance(disk, &uids_file(dir, account.as_str()), take).unwrap_or_default()
+}
+
+/// Returns what an account's state remembers of the Maildir that is configured as this path, as it is right now. None if
+/// the state has not delivered there, or cannot be read. Blocks.
+pub fn known_maildir(disk: &dyn Disk, dir: &Path, account: &AccountName, configured: &Path) -> Option<KnownMaildir> {
+    let take = |known: &mut Option<KnownMaildir>, record| {
+        if let Record::Maildir(_, maildir) = record
+            && maildir.configured == configured
+        {
+            *known = Some(maildir);
+        }
+    };
+    glance(disk, &uids_file(dir, account.as_str()), take).flatten()
 }

@@ -223,7 +223,9 @@ impl Record {
             b'C' => fields.clock(),
             b'M' => fields.maildir(),
             b'E' => fields.entry().map(Self::Entry),
-            b'I' | b'J' | b'K' | b'N' | b'Z' | b't' => ForwardRecord::parse(*letter, &mut fields).map(Self::Forwarding),
+            b'I' | b'J' | b'K' | b'N' | b'Y' | b'Z' | b't' => {
+                ForwardRecord::parse(*letter, &mut fields).map(Self::Forwarding)
+            }
             b'L' => fields.also_into(),
             b'P' => fields.ids().map(Self::Published),
             b'W' => fields.ids().map(Self::Spooled),

@@ -129,6 +129,28 @@ fn what_somebody_takes_out_of_the_spool_is_fetched_again() {
     assert!(maildrop.left().is_empty());
 }
 
+/// An older copy of the state directory comes back: what waits in it was forwarded long ago.
+#[test]
+fn from_a_spool_that_is_not_the_known_one_nothing_is_forwarded() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    let copy = |from: &str, to: &str| {
+        let status = std::process::Command::new("cp").arg("-r").args([env.path(from), env.path(to)]).status();
+        assert!(status.unwrap().success());
+    };
+    copy("state", "older");
+    server.with(|mailbox| mailbox.login_refusal = None);
+    env.fetch().expect(0).says("3 forwarded");
+    std::fs::rename(env.path("state"), env.path("newer")).unwrap();
+    copy("older", "state");
+    for command in ["fetch", "forward"] {
+        env.run(&[command]).expect(73).says("is not the Maildir that was delivered to before");
+        assert_same_mail(&server.mail(), &small_on_the_wire(3));
+    }
+}
+
 #[test]
 fn a_state_with_a_spool_is_not_for_an_earlier_version_that_would_delete_at_once() {
     let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());

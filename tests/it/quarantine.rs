@@ -110,6 +110,7 @@ impl Bench {
             holder: "a test".to_owned(),
             most_files: 64,
             promised_space: Arc::default(),
+            shared: Arc::default(),
             configured_accounts: Arc::new(ConfiguredAccounts::new([self.account.name.clone()])),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();

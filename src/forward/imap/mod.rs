@@ -51,7 +51,7 @@ async fn deliver_with(
     secret: &Secret,
     redactor: &Arc<Redactor>,
 ) -> Result<(), ForwardError> {
-    let taken = Claims::default();
+    let taken = Claims::join(&pass.context.shared, to);
     let is_last = pass.looks_last();
     if is_last {
         info!("{}: what may have arrived already is looked for behind the other messages", pass.name);

@@ -69,6 +69,8 @@ pub(super) struct Session {
     pub(super) awaited: Awaited,
     /// How many messages are in the selected mailbox, as last reported. None: nothing was reported.
     pub(super) exists: Option<u32>,
+    /// Whether a message was reported as removed since the mailbox was selected.
+    has_shrunk: bool,
     /// Messages in that mailbox that the server cannot hand out.
     pub(super) unreadable: Unreadable,
     /// The capabilities, in capitals.
@@ -90,6 +92,7 @@ impl Session {
             open_tags: Vec::new(),
             awaited: Awaited::begin(),
             exists: None,
+            has_shrunk: false,
             unreadable: Unreadable::default(),
             capabilities: Vec::new(),
             told: 0,
@@ -210,7 +213,7 @@ impl Session {
         const DOING: &str = "select the mailbox";
         self.command(DOING, &format!("{command} {}", response::mailbox(mailbox))).await?;
         let (mut validity, mut next) = (None, None);
-        self.exists = None;
+        (self.exists, self.has_shrunk) = (None, false);
         let done = loop {
             match self.next_line(DOING).await? {
                 Line::Condition(condition) => {
@@ -233,6 +236,19 @@ impl Session {
             None => self.last_uid().await?.saturating_add(1),
         };
         Ok(Ok(Selected { validity, next, count: self.exists }))
+    }
+
+    /// Asks for news of the selected mailbox. A refusal does no harm.
+    pub(super) async fn ask_for_news(&mut self) -> Result<(), ForwardError> {
+        const DOING: &str = "ask for news of the mailbox";
+        self.command(DOING, "NOOP").await?;
+        self.answer(DOING, |_| {}).await.map(drop)
+    }
+
+    /// Whether the server has reported exactly this many more messages than `before`, and no removal.
+    pub(super) fn has_grown_by(&self, before: Option<u32>, count: usize) -> bool {
+        let now = before.zip(u32::try_from(count).ok()).and_then(|(before, count)| before.checked_add(count));
+        now.is_some() && now == self.exists && !self.has_shrunk
     }
 
     /// Returns the hierarchy separator. None if the server has no levels or does not say.
@@ -377,7 +393,10 @@ impl Session {
                 self.take_capabilities(list.as_deref());
                 match response::numbered(data) {
                     Some((exists, b"EXISTS")) => self.exists = Some(exists),
-                    Some((_, b"EXPUNGE")) => self.exists = self.exists.map(|exists| exists.saturating_sub(1)),
+                    Some((_, b"EXPUNGE")) => {
+                        self.exists = self.exists.map(|exists| exists.saturating_sub(1));
+                        self.has_shrunk = true;
+                    }
                     _ => {}
                 }
             }

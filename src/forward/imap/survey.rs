@@ -10,7 +10,8 @@ use super::session::Session;
 use crate::forward::error::ForwardError;
 use crate::message::Digest;
 
-/// How many messages of a right size are looked at, and how many others; the newest in both cases.
+/// How many messages of a right size are looked at, and how many others; the oldest in both cases, because a message
+/// that was sent follows those that were there before it.
 pub(super) const MOST_CANDIDATES: usize = 1000;
 
 /// Determines the outcome for each message in `sought`. `known` holds the UIDs under which our messages have arrived;
@@ -22,7 +23,7 @@ pub(super) async fn look_for<T: Clone + Send + Sync>(
     known: &BTreeSet<u32>,
 ) -> Result<Vec<(T, Fate)>, ForwardError> {
     let Some(from) = sought.iter().map(|sought| sought.from).min() else { return Ok(Vec::new()) };
-    let (mut fitting, mut others) = (BTreeMap::new(), BTreeSet::new());
+    let (mut fitting, mut others, mut is_cut) = (BTreeMap::new(), BTreeSet::new(), false);
     session
         .sizes(from, |uid, size| {
             if sought.iter().any(|sought| sought.size == size && sought.may_have(uid)) {
@@ -31,10 +32,11 @@ pub(super) async fn look_for<T: Clone + Send + Sync>(
                 others.insert(uid);
             }
             if fitting.len() > MOST_CANDIDATES {
-                fitting.pop_first();
+                fitting.pop_last();
+                is_cut = true;
             }
             if others.len() > MOST_CANDIDATES {
-                others.pop_first();
+                others.pop_last();
             }
         })
         .await?;
@@ -54,7 +56,10 @@ pub(super) async fn look_for<T: Clone + Send + Sync>(
     verify(session, sought, twins, &mut seen).await?;
     let looked_at: BTreeSet<u32> = uids.into_iter().chain(others).collect();
     seen.unreadable = looked_at.intersection(&session.unreadable.uids).copied().collect();
-    Ok(recognise(sought, twins, known, &seen))
+    let fates = recognise(sought, twins, known, &seen);
+    // Where not all of the right size were looked at, nothing shows that a message is not there.
+    let unless_cut = |fate| if is_cut && fate == Fate::Absent { Fate::Unclear } else { fate };
+    Ok(fates.into_iter().map(|(payload, fate)| (payload, unless_cut(fate))).collect())
 }
 
 /// Looks at the headers of more messages, and at all octets of those that may be sought.

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::append::{AppendEvent, Appended};
 use super::refusal::{Judgement, judge};
 use super::response::Condition;
@@ -50,6 +52,22 @@ struct UnderWay {
     is_sent: bool,
 }
 
+/// How long the server may be silent before what it has answered is written down.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// How many messages were in the mailbox at a time, and the lowest UID that another one could get from then on.
+#[derive(Debug, Clone, Copy)]
+struct Base {
+    count: Option<u32>,
+    next: u32,
+}
+
+impl Base {
+    fn of(selected: Selected) -> Self {
+        Self { count: selected.count, next: selected.next }
+    }
+}
+
 /// A message that the server says it has stored, but whose UID is not known yet.
 struct Unplaced {
     stored: Stored,
@@ -73,10 +91,17 @@ pub(super) struct Worker<'a> {
     under_way: VecDeque<UnderWay>,
     /// Messages to be looked for once nothing is in flight.
     unplaced: Vec<Unplaced>,
+    /// Messages with the UIDs that the server names, until it is clear that no message of somebody else has come
+    /// meanwhile for which it may have taken them.
+    unconfirmed: Vec<(Stored, AppendIntent, MailboxUid)>,
+    /// The mailbox before the first of those.
+    base: Base,
     /// The UIDs under which messages of ours are known to have arrived.
     taken: Claims,
     /// The highest UID that was believed on this connection: messages appended later have higher ones.
     highest: u32,
+    /// The highest UID that was named for a message in [`Self::unconfirmed`].
+    highest_named: u32,
     /// Whether a message was begun and not sent completely: whatever is sent now would be taken for a part of it.
     in_the_middle: bool,
     /// The message that was being sent when the connection broke.
@@ -106,8 +131,11 @@ impl<'a> Worker<'a> {
             unwritten: Vec::new(),
             under_way: VecDeque::new(),
             unplaced: Vec::new(),
+            unconfirmed: Vec::new(),
+            base: Base::of(selected),
             taken,
             highest: 0,
+            highest_named: 0,
             in_the_middle: false,
             broken: None,
             is_judged: false,
@@ -165,12 +193,14 @@ impl<'a> Worker<'a> {
     }
 
     async fn append_all(&mut self) -> Result<(), ForwardError> {
+        self.base = Base::of(self.selected);
         loop {
             while self.unplaced.is_empty()
+                && self.unconfirmed.len() < MOST_AHEAD
                 && self.under_way.len() <= self.window().saturating_sub(AT_ONCE)
                 && self.begin_more().await?
             {}
-            match (self.under_way.is_empty(), self.unplaced.is_empty()) {
+            match (self.under_way.is_empty(), self.unplaced.is_empty() && self.unconfirmed.is_empty()) {
                 (true, true) => return Ok(()),
                 (true, false) => self.place().await?,
                 (false, _) => drop(self.on_event().await?),
@@ -276,11 +306,28 @@ impl<'a> Worker<'a> {
     /// Handles the next event. Returns the tag of the APPEND that has ended; None if the server asks for octets.
     async fn on_event(&mut self) -> Result<Option<String>, ForwardError> {
         let first = self.under_way.front().map(|one| one.letter.spooled.name.clone());
-        let event = match first {
-            Some(first) => self.pass.watch(&first, self.session.next_event()).await?,
-            None => self.session.next_event().await?,
+        // What was answered is written down even if the server hangs at the next message.
+        if self.pass.is_stopping() {
+            self.write().await?;
+        }
+        let (pass, unwritten, event) = (self.pass, &mut self.unwritten, self.session.next_event());
+        let event = async {
+            match &first {
+                Some(first) => pass.watch(first, event).await,
+                None => event.await,
+            }
         };
-        match event {
+        let event = async {
+            tokio::pin!(event);
+            tokio::select! {
+                biased;
+                event = &mut event => return event,
+                () = sleep(QUIET) => {}
+            }
+            let (event, written) = tokio::join!(event, pass.record(std::mem::take(unwritten)));
+            written.and(event)
+        };
+        match event.await? {
             AppendEvent::Wanted => Ok(None),
             AppendEvent::Ended(tag, how) => {
                 self.on_end(&tag, how).await?;
@@ -312,19 +359,35 @@ impl<'a> Worker<'a> {
             }
             (Appended::No(condition), _) => return self.on_refusal(&letter, &condition).await,
         };
+        // Some servers report the new message before this answer, others after it.
+        self.confirm();
         let validity = self.selected.validity;
-        let can_be = |uid: &MailboxUid| {
-            uid.validity == validity && uid.uid >= intent.uid_next && uid.uid > self.highest && !self.is_gmail()
-        };
+        let is_next = |uid: u32| uid >= intent.uid_next && uid > self.highest.max(self.highest_named);
+        let can_be = |uid: &MailboxUid| uid.validity == validity && is_next(uid.uid) && !self.is_gmail();
         let is_clear = !self.taken.has_rival(&letter);
         match named.filter(|uid| is_clear && can_be(uid)) {
             Some(uid) if self.taken.add(validity, uid.uid) => {
-                self.highest = uid.uid;
-                self.unwritten.push(self.pass.arrived(Arrived::by_append(&stored, uid)));
+                self.highest_named = uid.uid;
+                self.unconfirmed.push((stored, intent, uid));
+                self.confirm();
             }
             _ => self.unplaced.push(Unplaced { stored, intent, named }),
         }
         Ok(())
+    }
+
+    /// Believes the UIDs that the server has named, if the mailbox has grown by our messages alone: a server that takes
+    /// a message for one of somebody else, with the same Message-ID, has not stored ours.
+    fn confirm(&mut self) {
+        let ours = self.taken.count_from(self.selected.validity, self.base.next);
+        if self.unconfirmed.is_empty() || !self.session.has_grown_by(self.base.count, ours) {
+            return;
+        }
+        for (stored, _, uid) in std::mem::take(&mut self.unconfirmed) {
+            self.highest = self.highest.max(uid.uid);
+            self.unwritten.push(self.pass.arrived(Arrived::by_append(&stored, uid)));
+        }
+        self.base = Base { count: self.session.exists, next: self.highest.saturating_add(1) };
     }
 
     /// Reads the answers that came before the end, or one that explains it. Returns the error that ended the pass.

@@ -18,6 +18,16 @@ pub enum ForwardRecord {
         /// Its UID in the mailbox, if known.
         uid: Option<MailboxUid>,
     },
+    /// `Y`: its destination has it, but had it before it was sent, and did not store it again: what is there may be the
+    /// very message at the source, which must not be deleted. No earlier version may ignore this.
+    WasThere {
+        /// The file.
+        name: String,
+        /// The digest of all its octets as sent.
+        whole: Option<Digest>,
+        /// The UID of what is there.
+        uid: Option<MailboxUid>,
+    },
     /// `K`: it was permanently refused, and is left alone.
     SetAside {
         /// The file.
@@ -84,6 +94,14 @@ pub struct MailboxUid {
 }
 
 impl ForwardRecord {
+    /// Returns the name of the file, if this says that the destination has it.
+    pub(crate) fn arrived(&self) -> Option<&str> {
+        match self {
+            Self::Arrived { name, .. } | Self::WasThere { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
     pub(super) fn write(&self, out: &mut Fields<'_>) {
         match self {
             Self::Intent(intent) => {
@@ -93,8 +111,9 @@ impl ForwardRecord {
                     out.plain(*count);
                 }
             }
-            Self::Arrived { name, whole, uid } => {
-                out.letter('J').text(name.as_bytes()).optional(*whole);
+            Self::Arrived { name, whole, uid } | Self::WasThere { name, whole, uid } => {
+                let letter = if matches!(self, Self::Arrived { .. }) { 'J' } else { 'Y' };
+                out.letter(letter).text(name.as_bytes()).optional(*whole);
                 if let Some(MailboxUid { validity, uid }) = uid {
                     out.plain(*validity).plain(*uid);
                 }
@@ -127,10 +146,14 @@ impl ForwardRecord {
                 let count = fields.if_there(Parse::number)?;
                 Self::Intent(AppendIntent { name, mailbox, uid_validity, uid_next, count })
             }
-            b'J' => {
+            b'J' | b'Y' => {
                 let uid =
                     |fields: &mut Parse<'_>| Some(MailboxUid { validity: fields.number()?, uid: fields.number()? });
-                Self::Arrived { name, whole: fields.optional(Digest::parse)?, uid: fields.if_there(uid)? }
+                let (whole, uid) = (fields.optional(Digest::parse)?, fields.if_there(uid)?);
+                match letter {
+                    b'J' => Self::Arrived { name, whole, uid },
+                    _ => Self::WasThere { name, whole, uid },
+                }
             }
             b'K' => Self::SetAside { name, since: fields.number()?, reason: fields.string()? },
             b'N' => {
@@ -168,6 +191,7 @@ mod tests {
                 uid: Some(MailboxUid { validity: 7, uid: u32::MAX }),
             },
             ForwardRecord::Arrived { name: name(), whole: None, uid: None },
+            ForwardRecord::WasThere { name: name(), whole: digest, uid: Some(MailboxUid { validity: 7, uid: 1 }) },
             ForwardRecord::SetAside { name: name(), since: -1, reason: "552 too\r\nbig %".to_owned() },
             ForwardRecord::Refused { name: name(), times: 2, breaks: 0 },
             ForwardRecord::Refused { name: name(), times: 0, breaks: 3 },

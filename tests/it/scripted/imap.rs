@@ -132,6 +132,12 @@ pub(crate) struct Mailbox {
     pub(crate) looks: Looks,
     /// It stores one message per Message-ID, as Gmail does, and reports the UID of that one.
     pub(crate) merges: bool,
+    /// Right before it stores a message with the first of these parts, the second one arrives from elsewhere.
+    pub(crate) meanwhile: Option<(&'static [u8], Vec<u8>)>,
+    /// It answers APPEND only after the mailbox was selected this many times.
+    pub(crate) selected_before: usize,
+    /// Whether it reports new messages after APPEND (RFC 9051, section 6.3.12).
+    pub(crate) tells_count: bool,
     /// It reports no UID for a message that it drops as a duplicate; a message of somebody else, if given, arrives at
     /// that moment.
     pub(crate) drops: Option<Option<&'static [u8]>>,
@@ -208,6 +214,9 @@ impl ImapServer {
             hangs: None,
             looks: Looks::Answered,
             merges: false,
+            meanwhile: None,
+            selected_before: 0,
+            tells_count: true,
             drops: None,
             lag: None,
             tells_next: true,
@@ -454,6 +463,16 @@ impl Session {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
         self.stream.read_exact(&mut bytes)?;
+        let is_selected = |mailbox: &mut Mailbox| {
+            let selected = mailbox.commands.iter().filter(|command| command.starts_with("SELECT"));
+            selected.count() >= mailbox.selected_before
+        };
+        for _ in 0..1000 {
+            if self.with(is_selected) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.take_time(&fault)?;
         if self.breaks_at(&bytes) {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
@@ -488,6 +507,9 @@ impl Session {
         let (validity, uid) = self.with(|mailbox| {
             let flags = command.split_once('(').and_then(|(_, rest)| rest.split_once(')')).unwrap().0.to_owned();
             let date = command.split('"').rev().nth(1).unwrap().to_owned();
+            if let Some((_, other)) = mailbox.meanwhile.take_if(|(part, _)| has(&bytes, part)) {
+                mailbox.store(other);
+            }
             let same = mailbox.messages.iter().find(|other| message_id(&other.bytes) == message_id(&bytes));
             if let (true, Some(same)) = (mailbox.merges, same) {
                 return (mailbox.validity, same.uid);
@@ -507,6 +529,10 @@ impl Session {
             return self.say("zz9 OK done");
         }
         self.with(|mailbox| mailbox.answered += 1);
+        let count = self.with(|mailbox| mailbox.tells_count.then_some(mailbox.messages.len()));
+        if let Some(count) = count {
+            self.say(&format!("* {count} EXISTS"))?;
+        }
         let code = self.with(|mailbox| mailbox.naming).code(validity, uid);
         self.say(&format!("{tag} OK {code}done"))
     }

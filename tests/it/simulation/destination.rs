@@ -183,8 +183,10 @@ impl Session {
             let uid = destination.take(bytes);
             (uid, destination.validity, destination.able)
         });
+        let count = self.with(|destination| destination.messages.len());
+        let told = if able { format!("* {count} EXISTS\r\n") } else { String::new() };
         let code = if able { format!("[APPENDUID {validity} {uid}] ") } else { String::new() };
-        self.say(format!("{tag} OK {code}done\r\n")).await
+        self.say(format!("{told}{tag} OK {code}done\r\n")).await
     }
 
     /// `UID FETCH a:* (UID RFC822.SIZE)` and `UID FETCH a,b (UID BODY.PEEK[...])`.

@@ -188,6 +188,7 @@ impl<'a> World<'a> {
             holder: "the matrix".to_owned(),
             most_files: 64,
             promised_space: Arc::default(),
+            shared: Arc::default(),
             configured_accounts: self.configured_accounts(),
         };
         (Arc::new(context), dialer)

@@ -1,14 +1,16 @@
-//! Which UIDs of the mailbox belong to our messages. All connections of a pass share this: a server that takes a
-//! message for another one names the other one's UID, whichever connection it came over.
+//! Which UIDs of the mailbox belong to our messages. All connections to a mailbox share this, whichever pass or account
+//! they belong to: a server that takes a message for another one names the other one's UID.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::account::ImapDestination;
 use crate::forward::letter::Letter;
 use crate::message::Digest;
+use crate::process_context::Shared;
 
-/// What the connections of a pass know of each other's messages.
-#[derive(Debug, Clone, Default)]
+/// What the connections to a mailbox know of each other's messages.
+#[derive(Debug, Clone)]
 pub(in crate::forward::imap) struct Claims(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
@@ -20,11 +22,21 @@ struct Known {
     is_shared: bool,
     /// How many messages with each Message-ID were begun, by its digest.
     message_ids: BTreeMap<Digest, u32>,
-    /// How many messages of each size on the wire were begun, by the size in octets.
-    sizes: BTreeMap<u64, u32>,
 }
 
 impl Claims {
+    /// Returns those for the mailbox of a destination, which other passes of this process may be using.
+    pub(in crate::forward::imap) fn join(shared: &Shared, to: &ImapDestination) -> Self {
+        let host = to.endpoint.host.to_ascii_lowercase();
+        let mailbox = if to.mailbox.eq_ignore_ascii_case("INBOX") { "INBOX" } else { &to.mailbox };
+        let (known, is_shared) = shared.join(&format!("{host} {} {} {mailbox}", to.endpoint.port, to.username));
+        let claims = Self(known);
+        if is_shared {
+            claims.share();
+        }
+        claims
+    }
+
     /// Notes that several connections append from now on.
     pub(in crate::forward::imap) fn share(&self) {
         self.known().is_shared = true;
@@ -33,6 +45,11 @@ impl Claims {
     /// Adds a UID; false if it was known.
     pub(super) fn add(&self, validity: u32, uid: u32) -> bool {
         self.known().uids.insert((validity, uid))
+    }
+
+    /// Takes a UID back that was added, because what is under it is in doubt.
+    pub(super) fn remove(&self, validity: u32, uid: u32) {
+        self.known().uids.remove(&(validity, uid));
     }
 
     /// Adds UIDs from the journal.
@@ -45,13 +62,16 @@ impl Claims {
         self.known().uids.contains(&(validity, uid))
     }
 
+    /// Returns how many UIDs from this one on belong to our messages.
+    pub(super) fn count_from(&self, validity: u32, uid: u32) -> usize {
+        self.known().uids.range((validity, uid)..=(validity, u32::MAX)).count()
+    }
+
     /// Notes that a message is about to be sent.
     pub(super) fn begin(&self, letter: &Letter) {
-        let mut known = self.known();
         if let Some(id) = letter.message_id {
-            *known.message_ids.entry(id).or_default() += 1;
+            *self.known().message_ids.entry(id).or_default() += 1;
         }
-        *known.sizes.entry(letter.size).or_default() += 1;
     }
 
     /// Whether the server may take a message for one from another connection, because of its Message-ID: then the UID
@@ -60,12 +80,6 @@ impl Claims {
         let known = self.known();
         let begun = letter.message_id.and_then(|id| known.message_ids.get(&id));
         known.is_shared && begun.is_some_and(|count| *count > 1)
-    }
-
-    /// Whether that is possible where a matching size would be believed.
-    pub(super) fn has_rival_of_its_size(&self, letter: &Letter) -> bool {
-        let known = self.known();
-        known.is_shared && known.sizes.get(&letter.size).is_some_and(|count| *count > 1)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -129,11 +129,16 @@ impl Worker<'_> {
         self.write().await
     }
 
-    /// Leaves a message open, because a message in the mailbox that cannot be handed out may be it. It is not appended
-    /// again, and the others go on.
+    /// Leaves a message open, because a message in the mailbox that cannot be handed out, or one of too many, may be it.
+    /// It is not appended again, and the others go on.
     fn is_left_open(&self, letter: &Letter) {
         let response = self.redactor.hide(&self.session.unreadable.said);
-        let why = ForwardError::Refused { doing: "look for a message", response, lasting: false };
+        let why = if self.session.unreadable.uids.is_empty() {
+            let what = "more messages of its size have come than are looked at".to_owned();
+            ForwardError::Protocol { doing: DOING, what }
+        } else {
+            ForwardError::Refused { doing: "look for a message", response, lasting: false }
+        };
         let (name, message) = (&self.pass.name, self.pass.named(&letter.spooled));
         info!("{name}: a message is looked for again later: {message}: {why}");
         self.pass.note(&letter.spooled, Weight::Once);

@@ -1,11 +1,11 @@
 //! Finds the UID of a message that has arrived, if the answer does not name it or cannot be believed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::{Instant, sleep};
 
 use super::open_ones::{AT_REST, NEXT_LOOK};
-use super::{Unplaced, Worker};
+use super::{Base, Unplaced, Worker};
 use crate::forward::arrived::Arrived;
 use crate::forward::error::ForwardError;
 use crate::forward::imap::survey::MOST_CANDIDATES;
@@ -20,35 +20,32 @@ const MERGED: &str = "the destination has taken it for another message, with the
 const OTHER: &str = "the destination says that it has stored it, and names the UID of another message";
 
 /// The same if the server names no UID.
-const NONE_CAME: &str = "the destination says that it has stored it, and no message has come into the mailbox";
+const NONE_CAME: &str =
+    "the destination says that it has stored it, and no message has come into the mailbox with its bytes";
 
 /// Where a message is whose APPEND was answered by OK.
 enum Placement {
-    /// Under this UID, according to the server or to its header.
-    At(u32),
     /// Under this UID, according to its bytes.
     Found(u32),
+    /// The same, but that message was there before ours was sent, and it is not known to be one of ours.
+    WasThere(u32),
     /// Not among the messages of the last look.
     NotSeen,
     /// It has not arrived, whatever the server says. Holds the reason to set it aside.
     Nowhere(&'static str),
 }
 
-/// What is under the UIDs that the server names.
-#[derive(Default)]
-struct Named {
-    /// At Gmail: the sizes of the messages, by UID.
-    sizes: BTreeMap<u32, u64>,
-    /// The digests of all octets, for UIDs that are not believed without.
-    wholes: BTreeMap<u32, Digest>,
-}
-
 impl Worker<'_> {
     /// Finds the UIDs of messages that have arrived, so that they are not taken for others with the same bytes. The
     /// next pass looks for those that this does not find because a stop was requested or the mailbox was recreated.
     pub(super) async fn place(&mut self) -> Result<(), ForwardError> {
+        let is_named = !self.unconfirmed.is_empty();
+        self.settle_unconfirmed().await?;
         // The look has to know the messages that arrived before.
         self.write().await?;
+        if self.unplaced.is_empty() {
+            return Ok(());
+        }
         let is_elsewhere = |one: &Unplaced| one.named.is_some_and(|uid| uid.validity != self.selected.validity);
         if self.unplaced.iter().any(is_elsewhere) {
             // The mailbox may have been recreated.
@@ -57,21 +54,44 @@ impl Worker<'_> {
         self.taken.extend(self.selected.validity, self.pass.known_uids(self.selected.validity).await);
         // If a look fails, the next pass looks for them.
         let unplaced = std::mem::take(&mut self.unplaced);
-        let under = self.look_under_names(&unplaced).await?;
+        let wholes = self.look_under_names(&unplaced).await?;
         let mut not_seen = Vec::new();
         for one in unplaced {
-            match self.place_one(&one, &under).await? {
+            match self.place_one(&one, &wholes).await? {
                 Placement::NotSeen if one.intent.uid_validity == self.selected.validity => not_seen.push(one),
                 placement => self.is_placed(&one, placement).await?,
             }
         }
-        self.look_again(not_seen).await
+        self.look_again(not_seen).await?;
+        self.write().await?;
+        if is_named {
+            // From here on the mailbox may grow by our messages alone again.
+            self.select_again().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the server for news, if it has not reported all of our messages by itself. What is still not clear then is
+    /// told by its bytes.
+    async fn settle_unconfirmed(&mut self) -> Result<(), ForwardError> {
+        self.confirm();
+        if !self.unconfirmed.is_empty() {
+            self.session.ask_for_news().await?;
+            self.confirm();
+        }
+        for (stored, intent, uid) in std::mem::take(&mut self.unconfirmed) {
+            self.taken.remove(uid.validity, uid.uid);
+            self.unplaced.push(Unplaced { stored, intent, named: Some(uid) });
+        }
+        self.highest_named = 0;
+        Ok(())
     }
 
     /// Reopens the mailbox. Returns whether it was recreated.
     async fn select_again(&mut self) -> Result<bool, ForwardError> {
         let before = self.selected.validity;
         self.selected = self.session.select(&self.to.mailbox).await?;
+        self.base = Base::of(self.selected);
         let validity = self.selected.validity;
         if validity != before {
             self.taken.extend(validity, self.pass.known_uids(validity).await);
@@ -80,52 +100,36 @@ impl Worker<'_> {
         Ok(validity != before)
     }
 
-    /// Whether only its bytes tell a message from another one of ours, whatever UID is named.
-    fn is_told_by_bytes(&self, letter: &Letter) -> bool {
-        self.taken.has_rival(letter) || self.is_gmail() && self.taken.has_rival_of_its_size(letter)
-    }
-
-    async fn look_under_names(&mut self, unplaced: &[Unplaced]) -> Result<Named, ForwardError> {
-        let (mut sizes, mut named, mut doubtful) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    /// Returns the digests of what is under the UIDs that the server names.
+    async fn look_under_names(&mut self, unplaced: &[Unplaced]) -> Result<BTreeMap<u32, Digest>, ForwardError> {
         let with_nul: Vec<Digest> = unplaced.iter().filter_map(|one| one.stored.letter().whole_with_nul()).collect();
-        for one in unplaced {
-            let Some(uid) = one.named.map(|uid| uid.uid).filter(|uid| *uid >= one.intent.uid_next) else { continue };
-            named.insert(uid);
-            if self.is_told_by_bytes(one.stored.letter()) {
-                doubtful.insert(uid);
-            }
-        }
-        if let Some(lowest) = named.first().copied().filter(|_| self.is_gmail()) {
-            let take = |uid, size| {
-                if named.contains(&uid) {
-                    sizes.insert(uid, size);
-                }
-            };
-            self.session.sizes(lowest, take).await?;
-        }
-        let doubtful: Vec<u32> = doubtful.into_iter().collect();
-        Ok(Named { sizes, wholes: self.session.wholes(&doubtful, &with_nul).await? })
+        let named = unplaced.iter().filter_map(|one| self.named(one).filter(|uid| *uid >= self.first_possible(one)));
+        let named: BTreeSet<u32> = named.collect();
+        let named: Vec<u32> = named.into_iter().collect();
+        self.session.wholes(&named, &with_nul).await
     }
 
-    async fn place_one(&mut self, one: &Unplaced, under: &Named) -> Result<Placement, ForwardError> {
+    async fn place_one(&mut self, one: &Unplaced, wholes: &BTreeMap<u32, Digest>) -> Result<Placement, ForwardError> {
         let (letter, intent) = (one.stored.letter(), &one.intent);
         let (named, validity) = (self.named(one), self.selected.validity);
         let is_free = |uid: u32| uid > self.highest && !self.taken.has(validity, uid);
         let is_new = named.is_some_and(|uid| uid >= self.first_possible(one) && is_free(uid));
-        let has_bytes = |uid: u32| under.wholes.get(&uid) == Some(&letter.whole);
-        let has_size = |uid: u32| under.sizes.get(&uid) == Some(&letter.size);
         match named {
-            Some(uid) if is_new && self.is_told_by_bytes(letter) && has_bytes(uid) => Ok(Placement::Found(uid)),
-            Some(uid) if is_new && !self.is_told_by_bytes(letter) && (!self.is_gmail() || has_size(uid)) => {
-                Ok(Placement::At(uid))
-            }
+            Some(uid) if is_new && wholes.get(&uid) == Some(&letter.whole) => Ok(Placement::Found(uid)),
             Some(uid) if self.is_gmail() => {
-                let is_ours = !is_new && self.has(uid, letter).await?;
-                Ok(if is_ours { Placement::Found(uid) } else { Placement::Nowhere(MERGED) })
+                let is_there = !is_new && self.has(uid, letter).await?;
+                Ok(if is_there { self.there(one, uid) } else { Placement::Nowhere(MERGED) })
             }
             _ if intent.uid_validity != validity => Ok(Placement::NotSeen),
-            _ => Ok(self.find(one).await?.map_or(Placement::NotSeen, Placement::At)),
+            _ => Ok(self.find(one).await?.map_or(Placement::NotSeen, Placement::Found)),
         }
+    }
+
+    /// Judges a message with the same bytes that the server names. If it is not one of ours and was there before, it
+    /// may be the very message at the source: where mail is forwarded into the mailbox that it comes from.
+    fn there(&self, one: &Unplaced, uid: u32) -> Placement {
+        let is_ours = uid >= self.first_possible(one) || self.taken.has(self.selected.validity, uid);
+        if is_ours { Placement::Found(uid) } else { Placement::WasThere(uid) }
     }
 
     /// Returns the UID in this mailbox that the server names for a message.
@@ -144,16 +148,15 @@ impl Worker<'_> {
         let uid = match placement {
             Placement::NotSeen => return Ok(()),
             Placement::Nowhere(why) => return self.pass.set_aside(&letter.spooled, why).await,
-            Placement::Found(uid) => {
-                self.taken.add(validity, uid);
-                uid
+            Placement::WasThere(uid) => {
+                self.pass.was_there(&letter.spooled);
+                let was_there = Arrived::before(&one.stored, MailboxUid { validity, uid });
+                self.unwritten.push(self.pass.arrived(was_there));
+                return Ok(());
             }
-            // Another connection may have learned meanwhile that this UID is another message's.
-            Placement::At(uid) if !self.taken.add(validity, uid) && !self.has(uid, letter).await? => {
-                return self.pass.set_aside(&letter.spooled, OTHER).await;
-            }
-            Placement::At(uid) => uid,
+            Placement::Found(uid) => uid,
         };
+        self.taken.add(validity, uid);
         self.highest = self.highest.max(uid);
         let arrived = Arrived::by_append(&one.stored, MailboxUid { validity, uid });
         self.unwritten.push(self.pass.arrived(arrived));
@@ -173,7 +176,7 @@ impl Worker<'_> {
             if std::mem::take(&mut is_first) || is_rest || self.selected != before {
                 for one in std::mem::take(&mut not_seen) {
                     let found = match self.find(&one).await? {
-                        Some(uid) => Placement::At(uid),
+                        Some(uid) => Placement::Found(uid),
                         // A server that names a UID has stored the message that it means: waiting does not help.
                         None if is_rest || self.named(&one).is_some() => self.conclude(&one).await?,
                         None => Placement::NotSeen,
@@ -184,6 +187,7 @@ impl Worker<'_> {
                     }
                 }
             }
+            self.write().await?;
             if not_seen.is_empty() {
                 break;
             }
@@ -195,12 +199,12 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Decides what an OK is worth if the mailbox has no new message with this header. Messages that arrived for
-    /// another APPEND, or with another header, prove nothing.
+    /// Decides what an OK is worth if the mailbox has no new message with these bytes. Messages that arrived for
+    /// another APPEND, or with other bytes, prove nothing.
     async fn conclude(&mut self, one: &Unplaced) -> Result<Placement, ForwardError> {
         let Some(uid) = self.named(one) else { return Ok(Placement::Nowhere(NONE_CAME)) };
         let is_there = self.has(uid, one.stored.letter()).await?;
-        Ok(if is_there { Placement::Found(uid) } else { Placement::Nowhere(OTHER) })
+        Ok(if is_there { self.there(one, uid) } else { Placement::Nowhere(OTHER) })
     }
 
     /// Whether the message with this UID has the bytes of `letter`.
@@ -225,36 +229,29 @@ impl Worker<'_> {
         self.like(one.stored.letter(), others).await
     }
 
-    /// Returns the UIDs, the newest ones, that a message can have, that belong to no other, and whose size fits.
+    /// Returns the UIDs, the lowest ones, that a message can have, that belong to no other, and whose size fits.
     async fn free(
         &mut self,
         one: &Unplaced,
         fits: impl Fn(u64) -> bool + Send + Sync,
     ) -> Result<Vec<u32>, ForwardError> {
-        let (from, mut free) = (self.first_possible(one), VecDeque::new());
+        let (from, mut free) = (self.first_possible(one), Vec::new());
         let (taken, validity) = (&self.taken, self.selected.validity);
         let take = |uid, size| {
-            if fits(size) && !taken.has(validity, uid) {
-                free.push_back(uid);
-            }
-            if free.len() > MOST_CANDIDATES {
-                free.pop_front();
+            if free.len() < MOST_CANDIDATES && fits(size) && !taken.has(validity, uid) {
+                free.push(uid);
             }
         };
         self.session.sizes(from, take).await?;
-        Ok(free.into())
+        Ok(free)
     }
 
-    /// Returns the first of these UIDs with the header of a message, and with its bytes if another one of ours may have
-    /// the same header.
+    /// Returns the first of these UIDs with the header of a message and with its bytes.
     async fn like(&mut self, letter: &Letter, uids: Vec<u32>) -> Result<Option<u32>, ForwardError> {
         let headers = self.session.headers(&uids).await?;
         let alike = headers.into_iter().filter(|(_, header)| *header == letter.header).map(|(uid, _)| uid);
         let alike: Vec<u32> = alike.collect();
-        if self.taken.has_rival(letter) {
-            return self.same(letter, alike).await;
-        }
-        Ok(self.is_found(alike.first().copied()))
+        self.same(letter, alike).await
     }
 
     /// Returns the first of these UIDs with the bytes of a message.

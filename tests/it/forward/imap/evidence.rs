@@ -117,14 +117,109 @@ fn what_one_connection_has_appended_is_known_to_the_others() {
     assert_eq!((server.mail().len(), maildrop.left().len(), spool(&env)), (1, 39, 39));
 }
 
-/// The identical message is already there: nothing is lost, and nothing is reported.
+/// The identical message is already there. It may be the very message at the source, if that is the same mailbox: so it
+/// counts as arrived, and is not deleted.
 #[test]
-fn a_duplicate_that_a_server_drops_has_arrived() {
-    let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
-    store(&server, &on_the_wire(&small(1)));
-    server.with(|mailbox| mailbox.merges = true);
+fn what_was_there_before_with_the_same_bytes_stays_at_the_source() {
+    for capabilities in [GMAIL, UIDPLUS] {
+        let (maildrop, server) = (Maildrop::new(small_ones(2)), ImapServer::start());
+        store(&server, &on_the_wire(&small(1)));
+        server.with(|mailbox| (mailbox.merges, mailbox.capabilities) = (true, capabilities));
+        let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+        env.fetch().expect(0).says("2 forwarded").says("was at the destination before");
+        for _ in 0..3 {
+            let outcome = env.fetch().expect(0);
+            assert!(!outcome.output().contains("at the destination before"), "{outcome:#?}");
+            assert_eq!((maildrop.left(), spool(&env)), (vec!["u1".to_owned()], 0), "{capabilities}");
+        }
+        assert_same_mail(&server.mail(), &small_on_the_wire(2));
+    }
+}
+
+const GMAIL: &str = "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS X-GM-EXT-1";
+const UIDPLUS: &str = "IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL- UIDPLUS";
+
+/// Returns a message with this Message-ID.
+fn with_id(id: &str, body: &str) -> Vec<u8> {
+    format!("Message-ID: <{id}@x>\r\nSubject: s\r\n\r\n{body}\r\n").into_bytes()
+}
+
+/// Another program delivers a message with the same Message-ID after the mailbox was opened, and the server keeps that
+/// one alone.
+#[test]
+fn a_message_that_somebody_else_has_delivered_meanwhile_is_not_taken_for_ours() {
+    let ours: Vec<Vec<u8>> = (0..5).map(|n| with_id(&n.to_string(), "code 1111")).collect();
+    for (capabilities, naming, tells_count) in [
+        (GMAIL, Naming::Right, true),
+        (UIDPLUS, Naming::Right, false),
+        ("IMAP4rev1 SASL-IR AUTH=PLAIN LITERAL-", Naming::Nothing, true),
+    ] {
+        for other in [with_id("2", "code 2222"), with_id("2", "code 1111, and a footer")] {
+            let messages = (0..).zip(&ours).map(|(n, one): (usize, _)| Message::new(&format!("u{n}"), one)).collect();
+            let (maildrop, server) = (Maildrop::new(messages), ImapServer::start());
+            server.with(|mailbox| {
+                mailbox.meanwhile = Some((b"<2@x>", other.clone()));
+                (mailbox.merges, mailbox.capabilities) = (true, capabilities);
+                (mailbox.naming, mailbox.tells_count) = (naming, tells_count);
+            });
+            let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+            env.fetch().expect(1).says("4 forwarded, 1 set aside");
+            env.fetch().expect(1);
+            assert_eq!((maildrop.left(), server.mail().len()), (vec!["u2".to_owned()], 5), "{capabilities}");
+            assert!(server.mail().contains(&other));
+        }
+    }
+}
+
+/// What has come is not the next message of ours, so the mailbox has grown by more than ours.
+#[test]
+fn a_mailbox_that_grows_by_more_than_ours_is_looked_at() {
+    let ours: Vec<Vec<u8>> = (0..5).map(|n| with_id(&n.to_string(), "code 1111")).collect();
+    let messages = (0..).zip(&ours).map(|(n, one): (usize, _)| Message::new(&format!("u{n}"), one)).collect();
+    let (maildrop, server) = (Maildrop::new(messages), ImapServer::start());
+    server.with(|mailbox| {
+        mailbox.meanwhile = Some((b"<1@x>", with_id("3", "code 2222")));
+        (mailbox.merges, mailbox.capabilities) = (true, UIDPLUS);
+    });
     let env = TestEnv::new(&[to(&maildrop, &server, "")]);
-    all_arrive(&env, &maildrop, &server, 2);
+    env.fetch().expect(1).says("4 forwarded, 1 set aside");
+    env.fetch().expect(1);
+    assert_eq!((maildrop.left(), server.mail().len()), (vec!["u3".to_owned()], 5));
+}
+
+#[test]
+fn where_nothing_else_comes_no_message_is_looked_at() {
+    let (maildrop, server) = (Maildrop::new(small_ones(40)), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(0).says("40 forwarded");
+    let commands = server.with(|mailbox| mailbox.commands.clone());
+    assert!(!commands.iter().any(|command| command.starts_with("UID")), "{commands:?}");
+    assert_eq!(commands.iter().filter(|command| command.starts_with("SELECT")).count(), 1, "{commands:?}");
+}
+
+/// Two accounts have opened the same mailbox before either appends.
+#[test]
+fn what_another_account_appends_at_the_same_time_is_not_taken_for_ours() {
+    for capabilities in [GMAIL, UIDPLUS] {
+        for other in ["for bob: 2222", "for bobby: 2222"] {
+            let (ann, bob) = (with_id("list", "for ann: 1111"), with_id("list", other));
+            let sources = [&ann, &bob].map(|one| Maildrop::new(vec![Message::new("u1", one)]));
+            let server = ImapServer::start();
+            server.with(|mailbox| {
+                (mailbox.merges, mailbox.capabilities, mailbox.selected_before) = (true, capabilities, 2);
+            });
+            let env =
+                TestEnv::new(&[to(&sources[0], &server, "").named("ann"), to(&sources[1], &server, "").named("bob")]);
+            for _ in 0..3 {
+                env.fetch();
+            }
+            let there = server.mail();
+            for (source, bytes) in sources.iter().zip([&ann, &bob]) {
+                assert_eq!(source.left().is_empty(), there.contains(bytes), "{capabilities}, {other}");
+            }
+            assert_eq!(there.len(), 1);
+        }
+    }
 }
 
 /// A server that changes what it stores and reports no UIDs has stored it nevertheless.

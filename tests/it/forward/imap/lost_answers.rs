@@ -63,6 +63,64 @@ fn who_waits_for_what_may_be_stored_late_can_be_interrupted() {
     all_arrive(&env, &maildrop, &server, 3);
 }
 
+/// So many other messages of its size come meanwhile that not all are looked at.
+#[test]
+fn a_message_is_looked_for_right_after_those_that_were_there_before_it() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    server.faults(&[Fault::LoseAnswer]);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    let ours = on_the_wire(&small(1));
+    for n in 0..1100 {
+        let mut other = ours.clone();
+        let end = other.len() - 6;
+        other.splice(end..end + 4, format!("{n:04}").into_bytes());
+        store(&server, &other);
+    }
+    env.fetch().expect(0);
+    env.fetch().expect(0);
+    assert_eq!(server.mail().iter().filter(|one| **one == ours).count(), 1);
+    assert!(maildrop.left().is_empty());
+}
+
+/// The message may be one of those that are not looked at, so it is not appended again.
+#[test]
+fn a_message_that_may_be_among_too_many_waits() {
+    let (maildrop, server) = (Maildrop::new(small_ones(1)), ImapServer::start());
+    server.faults(&[Fault::CutLiteral(3)]);
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.fetch().expect(75);
+    let ours = on_the_wire(&small(1));
+    for _ in 0..1001 {
+        store(&server, &vec![b'x'; ours.len()]);
+    }
+    env.fetch();
+    assert_eq!((server.mail().len(), maildrop.left().len()), (1001, 1));
+}
+
+/// A reader moves away what has arrived, while the server hangs at a later message and the process is killed.
+#[test]
+fn what_was_answered_is_written_down_while_the_server_hangs() {
+    let (maildrop, server) = (Maildrop::new(small_ones(6)), ImapServer::start());
+    server.with(|mailbox| mailbox.hangs = Some(b"<3@example.org>"));
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    let running = env.spawn(&["fetch"]);
+    let journal = env.path("state/a.forward");
+    let arrived = || {
+        let text = std::fs::read_to_string(&journal).unwrap_or_default();
+        text.lines().filter(|line| line.split(' ').any(|word| word == "J")).count()
+    };
+    crate::program::wait_for("two records", || arrived() == 2);
+    running.signal(rustix::process::Signal::KILL);
+    running.wait();
+    server.with(|mailbox| {
+        mailbox.hangs = None;
+        mailbox.messages.clear();
+    });
+    env.fetch().expect(0).says("4 forwarded");
+    assert_eq!(server.mail().len(), 4);
+}
+
 #[test]
 fn the_same_bytes_twice_are_two_messages_even_if_answers_are_lost() {
     for lost in 0..4 {
