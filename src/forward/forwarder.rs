@@ -18,7 +18,6 @@ use super::turns::Turns;
 use super::{command, imap, lmtp};
 use crate::account::{Account, AccountName, Forward, ForwardTo};
 use crate::disk::Disk;
-use crate::ids::InstanceId;
 use crate::maildir::Maildir;
 use crate::process_context::ProcessContext;
 use crate::state::delivered::{deliveries, known_maildir};

@@ -379,8 +379,15 @@ impl<'a> Worker<'a> {
     /// Believes the UIDs that the server has named, if the mailbox has grown by our messages alone: a server that takes
     /// a message for one of somebody else, with the same Message-ID, has not stored ours.
     fn confirm(&mut self) {
-        let ours = self.taken.count_from(self.selected.validity, self.base.next);
-        if self.unconfirmed.is_empty() || !self.session.has_grown_by(self.base.count, ours) {
+        let (validity, next) = (self.selected.validity, self.base.next);
+        if self.unconfirmed.is_empty() || self.highest_named < next {
+            return;
+        }
+        let ours = self.taken.count(validity, next, u32::MAX);
+        let in_a_row = self.taken.count(validity, next, self.highest_named);
+        let span = u64::from(self.highest_named).saturating_sub(u64::from(next)).saturating_add(1);
+        let is_gapless = u64::try_from(in_a_row) == Ok(span);
+        if !is_gapless || !self.session.has_grown_by(self.base.count, ours) {
             return;
         }
         for (stored, _, uid) in std::mem::take(&mut self.unconfirmed) {

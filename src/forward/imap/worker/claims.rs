@@ -62,9 +62,9 @@ impl Claims {
         self.known().uids.contains(&(validity, uid))
     }
 
-    /// Returns how many UIDs from this one on belong to our messages.
-    pub(super) fn count_from(&self, validity: u32, uid: u32) -> usize {
-        self.known().uids.range((validity, uid)..=(validity, u32::MAX)).count()
+    /// Returns how many of the UIDs from `first` to `last` belong to our messages.
+    pub(super) fn count(&self, validity: u32, first: u32, last: u32) -> usize {
+        self.known().uids.range((validity, first)..=(validity, last)).count()
     }
 
     /// Notes that a message is about to be sent.
