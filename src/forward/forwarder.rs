@@ -22,8 +22,8 @@ use crate::maildir::Maildir;
 use crate::process_context::ProcessContext;
 use crate::state::delivered::{deliveries, known_maildir};
 use crate::state::entries::Identity;
-use crate::state::instance::random_instance;
 use crate::state::error::StateError;
+use crate::state::instance::random_instance;
 use crate::state::record::ForwardRecord;
 use crate::watch::blocking;
 

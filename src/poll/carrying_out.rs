@@ -36,6 +36,17 @@ const IN_FLIGHT: usize = 1024;
 const MOST_QUARANTINES: usize = 10_000;
 
 impl Poll {
+    /// Reports what the server would not mark, and how many it lists that it said it had removed.
+    fn report_what_stays(&mut self, deletions: &Deletions, not_removed: usize, maildrop: &Maildrop) {
+        if !deletions.refused.is_empty() {
+            self.events.tell(&PollEvent::DeletionRefused(&deletions.refused));
+        }
+        // The number of a message that has gone says nothing.
+        if not_removed > 0 && maildrop.has_unique_ids && !maildrop.counts() {
+            self.events.tell(&PollEvent::NotRemoved { messages: not_removed });
+        }
+    }
+
     /// Records what the listing says, retrieves, delivers and deletes.
     pub(super) async fn carry_out(
         &mut self,
@@ -44,8 +55,6 @@ impl Poll {
         maildrop: &Arc<Maildrop>,
         Planned { mut plan, expected, looked_at, judged }: Planned,
     ) -> Result<(Work, Ended), PollError> {
-        // Void decisions that are made again are no progress.
-        let newly_skipped = !plan.newly_skipped.is_empty() && !plan.skips_are_void;
         let mut not_removed = count_removed(state.read()?.state(), plan.present.iter());
         self.note_listing(state, maildrop, &mut plan).await?;
         let all_new =
@@ -55,7 +64,8 @@ impl Poll {
             left: plan.postponed,
             others: plan.to_isolate.len(),
             all_new: if all_new { maildrop.messages.len() } else { 0 },
-            newly_skipped,
+            // Void decisions that are made again are no progress.
+            newly_skipped: !plan.newly_skipped.is_empty() && !plan.skips_are_void,
             compared: Vec::new(),
             looks_again: false,
             gave_up: false,
@@ -87,14 +97,8 @@ impl Poll {
             deletions.cancel();
         }
         self.finish_deletions(&mut deletions, client).await?;
-        if !deletions.refused.is_empty() {
-            self.events.tell(&PollEvent::DeletionRefused(&deletions.refused));
-        }
         not_removed += count_removed(state.read()?.state(), retrieved.known.iter().map(|(id, _)| id));
-        // The number of a message that has gone says nothing.
-        if not_removed > 0 && maildrop.has_unique_ids && !maildrop.counts() {
-            self.events.tell(&PollEvent::NotRemoved { messages: not_removed });
-        }
+        self.report_what_stays(&deletions, not_removed, maildrop);
         ended.left += retrieved.left;
         ended.gave_up = retrieved.refused.gave_up();
         ended.download_limit = retrieved.refused.limit().map(|limit| limit.response.clone());

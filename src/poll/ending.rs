@@ -99,14 +99,7 @@ impl Poll {
         removes: bool,
     ) -> Result<bool, PollError> {
         let Work { retrieved, marked, forget, counts } = work;
-        let refused = retrieved.refused.alone();
-        let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
-        if retrieved.asked != retrieved.safe + known + refused + retrieved.refused.not_given() {
-            return Err(PollError::contradiction(
-                "end the session",
-                "not everything that was asked for is accounted for",
-            ));
-        }
+        all_is_accounted_for(&retrieved)?;
         let of_other_size = self.tell_other_sizes(&retrieved);
         let is_whole = of_other_size.is_empty() && retrieved.without_size.is_empty() && !retrieved.any_may_be_part;
         let quits = is_whole || !removes;
@@ -161,6 +154,16 @@ impl Poll {
         }
         if retrieved.stopped { Err(PollError::Stopped) } else { Ok(retrieved.safe > 0) }
     }
+}
+
+/// Whether each requested message was delivered, was refused, or is known.
+fn all_is_accounted_for(retrieved: &Retrieved) -> Result<(), PollError> {
+    let known = u64::try_from(retrieved.known.len()).unwrap_or(u64::MAX);
+    let refused = retrieved.refused.alone() + retrieved.refused.not_given();
+    if retrieved.asked == retrieved.safe + known + refused {
+        return Ok(());
+    }
+    Err(PollError::contradiction("end the session", "not everything that was asked for is accounted for"))
 }
 
 /// Returns the entries whose unique-ids are numbers above this one, without those that `may_go`: once that message has

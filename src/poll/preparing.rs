@@ -53,10 +53,8 @@ impl Poll {
         let promised = Arc::clone(&self.context.promised_space);
         let (messages, known) = (std::mem::take(&mut plan.retrieve), std::mem::take(&mut plan.known_entries));
         let vanished = std::mem::take(&mut plan.vanished);
-        let has_unique_ids = maildrop.has_unique_ids;
-        let names = names(maildrop);
-        let closed = self.closed.paths().clone();
-        let shown = Shown::default();
+        let (has_unique_ids, names) = (maildrop.has_unique_ids, names(maildrop));
+        let (closed, shown) = (self.closed.paths().clone(), Shown::default());
         let told = shown.clone();
         let prepare = move |store: &mut Store| {
             store.begin_session(told);

@@ -197,7 +197,7 @@ fn where_unique_ids_say_nothing_an_alarm_that_came_again_is_another_one() {
     let in_doubt = Entry { doubt: true, ..entry(2, "1", "A", 1, 0) };
     let missing = Entry { absent_since: Some(NOW), ..in_doubt.clone() };
     let found = |names, entries: &[&Entry], header| {
-        let entries = entries.iter().map(|entry| Entry::clone(entry));
+        let entries = entries.iter().copied().cloned();
         let mut remembered = Remembered::new(names, entries, std::iter::empty());
         remembered.take(&listed, Digests { header, whole: digest("A") }).map(|entry| entry.id.get())
     };

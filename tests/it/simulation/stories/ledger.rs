@@ -180,11 +180,6 @@ impl Ledger {
         self.messages.values().flat_map(|message| message.doubts.iter().copied())
     }
 
-    /// Returns the account that a message is for.
-    pub(crate) fn account(&self, id: &str) -> usize {
-        self.messages[id].account
-    }
-
     /// Whether a rule leaves a message on the server.
     pub(crate) fn is_skipped(&self, id: &str) -> bool {
         self.messages[id].skipped
