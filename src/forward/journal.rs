@@ -365,7 +365,7 @@ mod tests {
 
     use super::*;
     use crate::disk::RealDisk;
-    use crate::ids::InstanceId;
+    use crate::state::instance::random_instance;
 
     /// Several processes begin at the same time with an account that has no journal yet: one of them gets it, and no
     /// other one replaces it.
@@ -377,7 +377,7 @@ mod tests {
             let barrier = Barrier::new(4);
             let open = || {
                 let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-                let (instance, created) = (InstanceId::new(1), 0);
+                let (instance, created) = (random_instance(), 0);
                 let identity = Identity { instance, host: "h".to_owned(), user: "u".to_owned(), created };
                 barrier.wait();
                 let opened = ForwardJournal::open(&disk, dir.path(), &account, identity).unwrap();

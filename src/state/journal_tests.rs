@@ -121,7 +121,7 @@ fn other_files_and_newer_ones_are_refused() {
         assert_eq!(parse(rewritten), Err(BadJournal::LineEnds));
     }
     let mut bytes = MAGIC.to_vec();
-    encode(&[header(), Record::Unknown(b"Y 1".to_vec())], 0, &mut bytes);
+    encode(&[header(), Record::Unknown(b"X 1".to_vec())], 0, &mut bytes);
     assert_eq!(parse(&bytes), Err(BadJournal::Newer));
 }
 
