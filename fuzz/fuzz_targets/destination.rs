@@ -63,6 +63,7 @@ fn look(runtime: &Runtime, account: &Account, forward: &Forward, answers: Answer
         configured_accounts: Arc::default(),
         most_files: 64,
         promised_space: Arc::default(),
+        shared: Arc::default(),
     };
     match runtime.block_on(probe(Arc::new(context.of_process()), account, forward)) {
         Ok(Probed::NoMailboxYet { response, .. } | Probed::NoSuchName { response, .. }) => response.unwrap_or_default(),

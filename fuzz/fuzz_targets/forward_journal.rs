@@ -55,7 +55,7 @@ fn least(records: Vec<ForwardRecord>) -> Vec<ForwardRecord> {
         records.iter().filter_map(is).cloned().collect()
     };
     let arrived = names(&|record| match record {
-        ForwardRecord::Arrived { name, .. } => Some(name),
+        ForwardRecord::Arrived { name, .. } | ForwardRecord::WasThere { name, .. } => Some(name),
         _ => None,
     });
     let set_aside = names(&|record| match record {
@@ -63,7 +63,7 @@ fn least(records: Vec<ForwardRecord>) -> Vec<ForwardRecord> {
         _ => None,
     });
     let matters = |record: &ForwardRecord| match record {
-        ForwardRecord::Arrived { .. } => true,
+        ForwardRecord::Arrived { .. } | ForwardRecord::WasThere { .. } => true,
         ForwardRecord::Intent(intent) => !arrived.contains(&intent.name) && !set_aside.contains(&intent.name),
         ForwardRecord::SetAside { name, .. }
         | ForwardRecord::Refused { name, .. }

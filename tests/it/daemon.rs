@@ -129,7 +129,9 @@ fn an_interval_with_bounds_is_learnt_over_a_restart() {
     let hints = || std::fs::read_to_string(env.path("state/a.hints")).unwrap_or_default();
     for round in 1..=2 {
         let daemon = Daemon::start(&env);
-        wait_for("the plan", || daemon.account("a")["next_poll_why"].to_string().contains("learned when mail arrives"));
+        wait_for("the plan", || {
+            daemon.account("a")["next_poll_why"].to_string().contains("arrival times are being learned")
+        });
         let (now, account) = (daemon.status()["now"].as_i64().unwrap(), daemon.account("a"));
         let wait = account["next_poll"].as_i64().unwrap() - now;
         assert!((50..=900).contains(&wait), "{account}");

@@ -131,6 +131,7 @@ fn plan((maildrop, state): (Maildrop, UidState)) -> (Maildrop, UidState, Plan) {
         has_top: true,
         moved: false,
         renumbered: false,
+        names_change: false,
         pass: Pass::Normal,
     };
     let (tried, compared, compared_as) = (HashSet::new(), HashSet::new(), HashSet::new());
