@@ -85,7 +85,7 @@ impl PlanInput<'_> {
         let others = matching.to_compare.iter().copied().filter(|listed| !self.is_ours(listed, seen));
         let is_open = |listed: &&Listed| {
             let may_be_fetched = self.may_be_fetched(listed, policy) && self.turn(listed, policy) == Turn::Now;
-            may_be_fetched && self.verdict(listed, policy) == Verdict::Unknown
+            may_be_fetched && matches!(self.verdict(listed, policy), Verdict::Unknown { .. })
         };
         let is_recorded = |listed: &&Listed| {
             let recorded = |skipping: &Skipping<'_>| skipping.was_recorded(listed, self.state);

@@ -179,8 +179,10 @@ impl Plan {
                 self.skipped.push(listed.clone());
                 self.newly_skipped.extend(ListedAs::of(listed).filter(|_| !is_recorded));
             }
-            Verdict::Unknown if turn == Turn::Now => self.unjudged += 1,
-            Verdict::Unknown => return false,
+            Verdict::Unknown { .. } if turn == Turn::Now => self.unjudged += 1,
+            // In its own session of this poll it was skipped.
+            Verdict::Unknown { is_recorded: true } if turn == Turn::Tried => self.skipped.push(listed.clone()),
+            Verdict::Unknown { .. } => return false,
         }
         true
     }

@@ -31,7 +31,10 @@ pub(super) enum Verdict {
         is_recorded: bool,
     },
     /// Its header has to be seen first.
-    Unknown,
+    Unknown {
+        /// One that is listed like it was skipped in an earlier session.
+        is_recorded: bool,
+    },
 }
 
 /// Which of the recorded decisions count in a session. They were made about messages, but are recorded by unique-id and
@@ -88,7 +91,7 @@ impl Skipping<'_> {
         match self.judged.get(&listed.number) {
             Some(true) => Verdict::Skip { is_recorded },
             Some(false) => Verdict::Fetch,
-            None if policy.has_top => Verdict::Unknown,
+            None if policy.has_top => Verdict::Unknown { is_recorded },
             None => Verdict::Fetch,
         }
     }
