@@ -499,21 +499,28 @@ mod tests {
         assert_eq!(forwarders.next_wake(), Some(now));
     }
 
+    /// Gives the forwarders four accounts that have nothing to do yet.
+    fn four_accounts(forwarders: &mut Forwarders) -> Vec<AccountName> {
+        let names: Vec<AccountName> = (0..4).map(|n| AccountName::new(&format!("a{n}")).unwrap()).collect();
+        let idle =
+            |name: &AccountName| (name.clone(), Forwarder { destination: name.to_string(), ..Forwarder::default() });
+        forwarders.accounts = names.iter().map(idle).collect();
+        names
+    }
+
+    /// Begins the passes that are due and get a place.
+    fn begin(forwarders: &mut Forwarders, now: Duration) -> Vec<(AccountName, PassPlace)> {
+        forwarders.let_due_wait(now);
+        let begun: Vec<_> = std::iter::from_fn(|| forwarders.next_with_place()).collect();
+        begun.iter().for_each(|(name, _)| drop(forwarders.change(name, |forwarder| forwarder.begin(now))));
+        begun
+    }
+
     #[test]
     fn who_waits_for_a_place_is_not_due_and_begins_when_one_is_free() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut forwarders = Forwarders::new(runtime.handle().clone(), 2);
-        let names: Vec<AccountName> = (0..4).map(|n| AccountName::new(&format!("a{n}")).unwrap()).collect();
-        let now = Duration::from_secs(1000);
-        let due =
-            |name: &AccountName| (name.clone(), Forwarder { destination: name.to_string(), ..Forwarder::default() });
-        forwarders.accounts = names.iter().map(due).collect();
-        let begin = |forwarders: &mut Forwarders, now| {
-            forwarders.let_due_wait(now);
-            let begun: Vec<_> = std::iter::from_fn(|| forwarders.next_with_place()).collect();
-            begun.iter().for_each(|(name, _)| drop(forwarders.change(name, |forwarder| forwarder.begin(now))));
-            begun
-        };
+        let (names, now) = (four_accounts(&mut forwarders), Duration::from_secs(1000));
         names.iter().for_each(|name| forwarders.try_now(name, now));
         let begun = begin(&mut forwarders, now);
         assert_eq!((begun.len(), &begun[0].0, &begun[1].0), (2, &names[0], &names[1]));
@@ -536,17 +543,7 @@ mod tests {
     fn while_others_wait_a_pass_has_a_turn_and_goes_on_behind_them() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut forwarders = Forwarders::new(runtime.handle().clone(), 3);
-        let names: Vec<AccountName> = (0..4).map(|n| AccountName::new(&format!("a{n}")).unwrap()).collect();
-        let now = Duration::from_secs(1000);
-        let due =
-            |name: &AccountName| (name.clone(), Forwarder { destination: name.to_string(), ..Forwarder::default() });
-        forwarders.accounts = names.iter().map(due).collect();
-        let begin = |forwarders: &mut Forwarders, now| {
-            forwarders.let_due_wait(now);
-            let begun: Vec<_> = std::iter::from_fn(|| forwarders.next_with_place()).collect();
-            begun.iter().for_each(|(name, _)| drop(forwarders.change(name, |forwarder| forwarder.begin(now))));
-            begun
-        };
+        let (names, now) = (four_accounts(&mut forwarders), Duration::from_secs(1000));
         let told = |forwarders: &Forwarders| -> Vec<AccountName> {
             let told = forwarders.accounts.iter().filter(|(_, one)| one.had_its_turn && one.live.has_had_its_turn());
             told.map(|(name, _)| name.clone()).collect()

@@ -80,8 +80,7 @@ impl PlanInput<'_> {
             return Vec::new();
         }
         let mut matching = self.with_headers(seen).into_owned();
-        let is_shared = |unique_id: &_| self.is_shared(unique_id);
-        matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen), is_shared);
+        self.compare_instead(&mut matching, policy, seen);
         let others = matching.to_compare.iter().copied().filter(|listed| !self.is_ours(listed, seen));
         let is_open = |listed: &&Listed| {
             let may_be_fetched = self.may_be_fetched(listed, policy) && self.turn(listed, policy) == Turn::Now;

@@ -185,9 +185,10 @@ impl<'a> PlanInput<'a> {
         self.decisions.get_or_init(|| Decisions::of(self.maildrop, self.state, self.skipping.as_ref()))
     }
 
-    /// Whether several entries have this unique-id.
-    fn is_shared(&self, unique_id: &UniqueId) -> bool {
-        self.state.ids_of(unique_id).len() > 1
+    /// Moves the known messages that only their bytes identify to those that are compared.
+    fn compare_instead(&self, matching: &mut Matching<'a>, policy: &Policy, seen: &Seen) {
+        let is_shared = |unique_id: &UniqueId| self.state.ids_of(unique_id).len() > 1;
+        matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen), is_shared);
     }
 
     /// Whether the policy wants a remembered message deleted and this poll has not compared it yet.
@@ -210,7 +211,8 @@ impl<'a> PlanInput<'a> {
         known.filter(move |entry| entry.unique_id.as_ref().is_some_and(|id| names.contains(id))).map(|entry| entry.id)
     }
 
-    /// Adopts what is recognised under new unique-ids, and notes what may be recognised by its bytes.
+    /// Adopts what is recognised under new unique-ids, and notes what may be recognised by its bytes. Returns the numbers
+    /// of what was recognised.
     fn adopt_renumbered(
         &self,
         plan: &mut Plan,
@@ -263,8 +265,7 @@ impl<'a> PlanInput<'a> {
         let mut listed: Vec<EntryId> = matching.known.iter().map(|(_, entry)| entry.id).collect();
         let is_due = |pair: &(&Listed, &Entry)| self.is_due(pair.1, policy);
         let due_before = matching.known.iter().filter(|pair| is_due(pair)).count();
-        let is_shared = |unique_id: &UniqueId| self.is_shared(unique_id);
-        matching.compare_instead(|listed, entry| self.must_be_compared(listed, entry, policy, seen), is_shared);
+        self.compare_instead(&mut matching, policy, seen);
         let is_unproven = |pair: &&(&Listed, &Entry)| self.is_merely_a_number(pair.1);
         let due =
             matching.known.iter().filter(is_unproven).filter(|pair| evidence::is_due(pair.1, policy.removal, self.now));
