@@ -249,24 +249,33 @@ async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, q
             Count::of(undated, "message")
         ));
     }
-    let adopted = Count::of(known.len(), "message");
-    if known.is_empty() {
+    // The user has said what counts as fetched: that nothing does is an answer, too, and begins a state.
+    if known.is_empty() && store.exists() {
         say_unless(quiet, format!("{name}: {on_server} on the server, nothing to adopt"));
         return Ok(());
     }
-    let what = format!(
-        "{name}: of {on_server} on the server, {adopted} will count as fetched: not fetched, and never deleted by mailferry."
-    );
-    say_unless(quiet, what);
+    say_unless(quiet, format!("{name}: {}", what_counts(known.len(), on_server)));
     if !confirm("Proceed?", options.yes).await.map_err(Failed::Reported)? {
         return Ok(());
     }
     let (count, copy) = change(store, move |store| store.record_known(known)).await?;
-    say_unless(
-        quiet,
-        format!("{name}: adopted {}{}", Count::of(count, "message"), go_back(copy.as_deref(), account, context)),
-    );
+    let adopted = match count {
+        0 => "began a new state".to_owned(),
+        count => format!("adopted {}", Count::of(count, "message")),
+    };
+    say_unless(quiet, format!("{name}: {adopted}{}", go_back(copy.as_deref(), account, context)));
     Ok(())
+}
+
+/// Says what happens to the messages on the server if so many of them are adopted.
+fn what_counts(adopted: usize, on_server: usize) -> String {
+    if adopted == 0 {
+        return format!("{on_server} on the server, nothing to adopt: the next poll fetches whatever is there.");
+    }
+    let adopted = Count::of(adopted, "message");
+    format!(
+        "of {on_server} on the server, {adopted} will count as fetched: not fetched, and never deleted by mailferry."
+    )
 }
 
 /// Lists the messages of a Maildir, except those that other accounts have delivered into it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 pub use crate::pop3::Listed;
-use crate::pop3::{DropListing, MessageNumber, ReportedSize, ScanListing, SessionSerial, UniqueId, UniqueIdListing};
+use crate::pop3::{DropListing, MessageNumber, ReportedSize, ScanListing, SessionSerial, UniqueIdListing};
 
 /// The listing of one session (RFC 1939, sections 5 and 7).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,13 +25,21 @@ pub struct Maildrop {
 }
 
 impl Maildrop {
-    /// Whether each unique-id is the message's number: then it says nothing about the message, which has another one
-    /// once a message before it is gone.
+    /// Returns the unique-id of the first message, 0 or 1, if each message's unique-id only counts the messages: then it
+    /// says nothing about the message, which has another one once a message before it is gone.
+    #[must_use]
+    pub fn counted_from(&self) -> Option<u32> {
+        let (first, last) = (self.messages.first()?, self.messages.last()?);
+        let before = |listed: &Listed| listed.number.get().checked_sub(listed.unique_id.as_ref()?.as_count()?);
+        // The last one decides most of the time, without a look at the others.
+        let behind = before(last).filter(|behind| *behind <= 1 && before(first) == Some(*behind))?;
+        self.messages.iter().all(|listed| before(listed) == Some(behind)).then_some(1 - behind)
+    }
+
+    /// Whether the unique-ids only count the messages.
     #[must_use]
     pub fn counts(&self) -> bool {
-        let is_number =
-            |listed: &Listed| listed.unique_id.as_ref().and_then(UniqueId::as_number) == Some(listed.number);
-        !self.messages.is_empty() && self.messages.iter().all(is_number)
+        self.counted_from().is_some()
     }
 
     /// Returns the reported sizes, regardless of order: they stay the same when a server changes the unique-ids.
@@ -230,6 +238,7 @@ fn merge(mut named: Vec<Listed>, sizes: Vec<ScanListing>) -> Vec<Listed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pop3::UniqueId;
 
     fn number(n: u32) -> MessageNumber {
         MessageNumber::new(n).unwrap()
@@ -247,6 +256,19 @@ mod tests {
             builder.size(ScanListing { number: number(*n), reported_size: ReportedSize::new(*size) });
         }
         builder.finish()
+    }
+
+    #[test]
+    fn unique_ids_that_count_the_messages_are_recognised_from_zero_and_one() {
+        let from = |ids: &[(u32, &str)]| build(0, ids, &[]).counted_from();
+        assert_eq!(from(&[(1, "1"), (2, "2"), (4, "4")]), Some(1));
+        assert_eq!(from(&[(1, "0"), (2, "1")]), Some(0));
+        assert_eq!(from(&[(1, "0001"), (12, "0012")]), Some(1));
+        for ids in [[(1, "1"), (2, "3")], [(1, "0"), (2, "2")], [(1, "5"), (2, "6")], [(1, "1"), (2, "b")]] {
+            assert_eq!(from(&ids), None, "{ids:?}");
+        }
+        assert_eq!(build(1, &[], &[(1, 10)]).counted_from(), None);
+        assert_eq!(Maildrop::default().counted_from(), None);
     }
 
     #[test]

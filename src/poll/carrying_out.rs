@@ -114,7 +114,7 @@ impl Poll {
         let known = state.read()?.state();
         plan.forget.retain(|id| !listed.contains(id) && (all_came || has_unique_id(known, *id)));
         let Deletions { marked, .. } = deletions;
-        Ok((Work { retrieved, marked, forget: plan.forget, counts: maildrop.counts() }, ended))
+        Ok((Work { retrieved, marked, forget: plan.forget, counted_from: maildrop.counted_from() }, ended))
     }
 
     /// Sends the remaining DELEs. If a stop is requested meanwhile, those in flight are awaited for up to [`DRAIN`].

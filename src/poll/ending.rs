@@ -13,7 +13,7 @@ use crate::client::Message;
 use crate::ids::EntryId;
 use crate::message::WireSize;
 use crate::plan::Verified;
-use crate::pop3::{Listed, MessageNumber, ReportedSize, UniqueId};
+use crate::pop3::{Listed, ReportedSize, UniqueId};
 use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
@@ -27,8 +27,8 @@ pub(super) struct Work {
     pub(super) marked: Vec<Marked>,
     /// Entries that need not be remembered any more.
     pub(super) forget: Vec<EntryId>,
-    /// The unique-ids are the message numbers: what is behind a message that goes moves up.
-    pub(super) counts: bool,
+    /// The unique-id of the first message, if unique-ids only count: what is behind a message that goes moves up.
+    pub(super) counted_from: Option<u32>,
 }
 
 impl Poll {
@@ -98,7 +98,7 @@ impl Poll {
         work: Work,
         removes: bool,
     ) -> Result<bool, PollError> {
-        let Work { retrieved, marked, forget, counts } = work;
+        let Work { retrieved, marked, forget, counted_from } = work;
         all_is_accounted_for(&retrieved)?;
         let of_other_size = self.tell_other_sizes(&retrieved);
         let is_whole = of_other_size.is_empty() && retrieved.without_size.is_empty() && !retrieved.any_may_be_part;
@@ -110,7 +110,8 @@ impl Poll {
         self.certain.retain(|id| !may_go.contains(id));
         let absent: Vec<EntryId> = retrieved.absent.clone();
         let renamed = retrieved.renamed.clone();
-        let lowest = marked.iter().map(|one| one.number).min().filter(|_| counts);
+        let lowest = marked.iter().map(|one| one.number.get()).min();
+        let lowest = lowest.zip(counted_from).map(|(number, first)| number - 1 + first);
         let before_quit = move |store: &mut Store| {
             store.record_shown()?;
             store.record_renamed(renamed)?;
@@ -168,9 +169,9 @@ fn all_is_accounted_for(retrieved: &Retrieved) -> Result<(), PollError> {
 
 /// Returns the entries whose unique-ids are numbers above this one, without those that `may_go`: once that message has
 /// gone, their messages have other numbers, and theirs may name new ones.
-fn moving_up(state: &UidState, above: MessageNumber, may_go: &HashSet<EntryId>) -> Vec<EntryId> {
+fn moving_up(state: &UidState, above: u32, may_go: &HashSet<EntryId>) -> Vec<EntryId> {
     let moves = |entry: &&Entry| {
-        let number = entry.unique_id.as_ref().and_then(UniqueId::as_number);
+        let number = entry.unique_id.as_ref().and_then(UniqueId::as_count);
         number.is_some_and(|number| number > above) && !entry.was_gone() && !may_go.contains(&entry.id)
     };
     state.entries().filter(moves).map(|entry| entry.id).collect()

@@ -116,12 +116,12 @@ impl UniqueId {
         self.0.as_slice()
     }
 
-    /// Returns the message number that it is, written like one: some servers just count.
+    /// Returns the number that it is, in decimal digits alone: some servers just count, from 0 or 1, with or without
+    /// leading zeros.
     #[must_use]
-    pub fn as_number(&self) -> Option<MessageNumber> {
-        let is_digits = self.as_bytes().iter().all(u8::is_ascii_digit) && !self.as_bytes().starts_with(b"0");
-        let number = std::str::from_utf8(self.as_bytes()).ok().filter(|_| is_digits)?;
-        number.parse().ok().and_then(MessageNumber::new)
+    pub fn as_count(&self) -> Option<u32> {
+        let is_digits = self.as_bytes().iter().all(u8::is_ascii_digit);
+        std::str::from_utf8(self.as_bytes()).ok().filter(|_| is_digits)?.parse().ok()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::delivered::files;
 use crate::disk_full::SmallDisk;
 use crate::program::{Account, TestEnv};
 use crate::raw::stored;
-use crate::scripted::maildrop::{Maildrop, Message};
+use crate::scripted::maildrop::{Behaviour, Maildrop, Message};
 
 mod recipients;
 
@@ -174,9 +174,11 @@ fn what_moves_up_to_the_number_of_another_message_is_skipped_as_well() {
 /// up, and new mail has its numbers.
 #[test]
 fn new_mail_is_fetched_that_has_the_number_of_what_moved_up() {
-    for top in [false, true] {
+    for (top, counted) in [(false, (0, 1)), (true, (0, 1)), (true, (1, 1)), (false, (1, 1)), (false, (0, 8))] {
         let first = ["new1", "bad1", "new2", "bad2"].map(|name| alike("", name, name.starts_with("bad")));
-        let maildrop = Maildrop::with(first.to_vec(), |behaviour| (behaviour.counts, behaviour.top) = (true, top));
+        let maildrop = Maildrop::with(first.to_vec(), |behaviour| {
+            *behaviour = Behaviour { counts: true, counted, top, ..behaviour.clone() };
+        });
         let env = TestEnv::in_memory(&[mailbox(&maildrop, RULES).deleting()]);
         env.fetch().expect(0);
         let more = ["bad3", "new3"].map(|name| alike("", name, name.starts_with("bad")));
@@ -184,7 +186,7 @@ fn new_mail_is_fetched_that_has_the_number_of_what_moved_up() {
         (0..3).for_each(|_| _ = env.fetch().expect(0));
         let bad: &[&str] = if top { &[] } else { &["bad1", "bad2", "bad3"] };
         let all: Vec<&str> = bad.iter().copied().chain(["new1", "new2", "new3"]).collect();
-        assert_eq!(mail_in(&env, "a"), all, "TOP {top}");
+        assert_eq!(mail_in(&env, "a"), all, "TOP {top}, {counted:?}");
         assert_eq!(maildrop.left().len(), 3);
     }
 }

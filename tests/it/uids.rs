@@ -127,7 +127,7 @@ fn a_file_is_adopted_for_a_message_only_if_the_server_shows_the_same_header() {
         let says = if adopted { "adopted 1 message" } else { "nothing to adopt" };
         env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says(says);
         if !adopted {
-            env.run(&["fetch", "--new-state"]).expect(0).says("1 new message");
+            env.fetch().expect(0).says("1 new message");
             assert!(env.mail().contains(&stored(&listed)));
         }
     }
@@ -154,6 +154,27 @@ fn a_file_of_another_account_or_with_another_body_is_not_adopted() {
 }
 
 #[test]
+fn a_lost_state_of_which_the_maildir_holds_nothing_begins_anew_once_that_is_confirmed() {
+    let maildrop = Maildrop::new(small_ones(2));
+    let env = env_at(&maildrop);
+    env.fetch().expect(0).says("2 new messages");
+    maildrop.change(|contents| contents.messages = vec![Message::new("other", &alarm("other", 1))]);
+    fs::remove_dir_all(env.path("state")).unwrap();
+    env.fetch().expect(73).says("uids adopt a --from-maildir");
+    // Without --yes and without a terminal nothing is changed.
+    env.run(&["uids", "adopt", "a", "--from-maildir"]).expect(64).says("--yes");
+    env.fetch().expect(73);
+    let adopt = ["uids", "adopt", "a", "--from-maildir", "--yes"];
+    env.run(&adopt)
+        .expect(0)
+        .says("1 on the server, nothing to adopt: the next poll fetches")
+        .says("began a new state");
+    env.run(&adopt).expect(0).says("nothing to adopt");
+    env.fetch().expect(0).says("1 new message");
+    env.fetch().expect(0).says("nothing new");
+}
+
+#[test]
 fn a_hash_by_chance_is_no_message() {
     let maildrop = Maildrop::new(small_ones(1));
     let env = env_at(&maildrop);
@@ -168,7 +189,7 @@ fn a_hash_by_chance_is_no_message() {
     );
     fs::write(maildir.join("new").join(name.published(StoredSize::new(other.len() as u64))), &other).unwrap();
     env.run(&["uids", "adopt", "a", "--from-maildir", "--yes"]).expect(0).says("nothing to adopt");
-    env.run(&["fetch", "--new-state"]).expect(0).says("1 new message");
+    env.fetch().expect(0).says("1 new message");
 }
 
 #[test]
@@ -299,12 +320,16 @@ fn what_another_program_fetched_goes_from_the_server_on_the_users_word_alone() {
 
 #[test]
 fn a_number_does_not_show_that_another_program_fetched_a_message() {
-    // The program fetched a message that had the number before.
-    let maildrop = Maildrop::with(alarms(&["1"], "new"), |behaviour| behaviour.counts = true);
-    let env = imported(&maildrop, &["1"], &["--trust-deliveries"]);
-    for _ in 0..3 {
-        env.fetch().expect(0).says("1 message could not be compared");
-        assert_eq!(maildrop.left(), ["1"]);
+    for (counted, number) in [((0, 1), "1"), ((1, 1), "0"), ((0, 4), "0001")] {
+        // The program fetched a message that had the number before.
+        let maildrop = Maildrop::with(alarms(&[number], "new"), |behaviour| {
+            (behaviour.counts, behaviour.counted) = (true, counted);
+        });
+        let env = imported(&maildrop, &[number], &["--trust-deliveries"]);
+        for _ in 0..3 {
+            env.fetch().expect(0).says("1 message could not be compared");
+            assert_eq!(maildrop.left(), [number]);
+        }
     }
 }
 

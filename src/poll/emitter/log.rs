@@ -80,7 +80,7 @@ fn was_interrupted(recovered: &Recovered) {
         (finished, format!("{} finished now", Count::of(finished, "delivery"))),
         (found, format!("{} found finished", Count::of(found, "delivery"))),
         (again, format!("{} to be fetched again", Count::of(again, "message"))),
-        (remains, format!("{} removed", Count::of(remains, "unfinished file"))),
+        (remains, format!("{} removed from tmp/", Count::of(remains, "file"))),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words).collect();
     warn!("an earlier run was interrupted: {}", parts.join(", "));

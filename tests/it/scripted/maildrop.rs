@@ -105,6 +105,8 @@ pub(crate) struct Behaviour {
     pub(crate) new_names: bool,
     /// The unique-ids are the numbers, so they shift when a message is deleted.
     pub(crate) counts: bool,
+    /// Then the number less this, in so many digits at least.
+    pub(crate) counted: (u32, usize),
     /// A message that is marked is not counted any more: those behind it move up at once.
     pub(crate) moves_up: bool,
     /// When all was retrieved, the first message goes and this one comes, in the same session, and the rest moves up.
@@ -148,6 +150,7 @@ impl Default for Behaviour {
             expire_0: false,
             new_names: false,
             counts: false,
+            counted: (0, 1),
             moves_up: false,
             exchange: None,
             closes_at: None,

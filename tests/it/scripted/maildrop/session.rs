@@ -237,7 +237,9 @@ impl<'a> Conversation<'a> {
             lock(self.contents).messages.iter_mut().for_each(|message| message.uid.push('x'));
         }
         if self.behaviour.counts {
-            (1..).zip(&mut lock(self.contents).messages).for_each(|(n, message): (u32, _)| message.uid = n.to_string());
+            let (less, digits) = self.behaviour.counted;
+            let count = |(n, message): (u32, &mut Message)| message.uid = format!("{:0digits$}", n - less);
+            (1..).zip(&mut lock(self.contents).messages).for_each(count);
         }
         let window = self.behaviour.window;
         let visible = |message: &&Message| window.is_none() || !message.popped;
