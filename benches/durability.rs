@@ -350,6 +350,7 @@ impl Disk for WithoutSyncs {
         fn remove(path: &Path) -> ();
         fn remove_in(dir: &Dir, name: &OsStr) -> ();
         fn keeps_inode_numbers(dir: &Dir) -> bool;
+        fn created(dir: &Dir) -> Option<u64>;
         fn space(dir: &Dir) -> Space;
         fn lock(path: &Path, holder: &str) -> Lock;
     }

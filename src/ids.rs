@@ -107,17 +107,23 @@ pub struct MaildirId {
     pub new_inode: u64,
     /// The number in our marker file, on file systems whose inode numbers are not permanent.
     pub marker: Option<u64>,
+    /// When `new/` was created, in nanoseconds since 1970, where the file system remembers it: a new file system that is
+    /// filled in the same way has the same inode numbers.
+    pub created: Option<u64>,
 }
 
 impl MaildirId {
     /// Whether a Maildir that exists now is the one that had this id. If there is a marker, only that counts: inode
-    /// numbers may change, or belong to something else.
+    /// numbers may change, or belong to something else. Only the time of creation makes up for one that was removed.
     #[must_use]
     pub fn is(&self, now: &Self) -> bool {
         let same_inodes = (self.tmp_inode, self.new_inode) == (now.tmp_inode, now.new_inode);
+        let same_creation = self.created.zip(now.created).map(|(then, now)| then == now);
         match (self.marker, now.marker) {
             (Some(then), Some(now)) => then == now,
-            _ => same_inodes,
+            (Some(_), None) => same_inodes && same_creation == Some(true),
+            // An early version did not remember the creation.
+            (None, _) => same_inodes && same_creation != Some(false),
         }
     }
 }

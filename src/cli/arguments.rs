@@ -347,7 +347,7 @@ pub(super) struct Adopt {
     #[arg(long, value_name = "DATE")]
     pub(super) before: Option<String>,
 
-    /// Messages that a Maildir holds [default: the account's own]
+    /// Messages that a Maildir holds [default: all Maildirs of the account]
     #[arg(long, value_name = "MAILDIR", num_args = 0..=1)]
     pub(super) from_maildir: Option<Option<PathBuf>>,
 

@@ -10,14 +10,14 @@ use super::arguments::{Adopt, Arguments, Forget, List, Uids};
 use super::confirm::confirm;
 use super::output::{report, say, stderr_line};
 use super::prepare;
-use crate::account::Account;
+use crate::account::{Account, MaildirOf};
 use crate::advice;
 use crate::clock::time_zone;
 use crate::config::Environment;
 use crate::exit::ExitStatus;
 use crate::ids::EntryId;
 use crate::maildir::contents::{Stored, contents};
-use crate::poll::adoption::Visit;
+use crate::poll::adoption::{Searched, Visit};
 use crate::poll::{PollContext, PollError};
 use crate::pop3::{ReportedSize, UniqueId};
 use crate::state::entries::{Entry, Origin, UidState};
@@ -226,19 +226,21 @@ fn json_line(account: &Account, entry: &Entry) -> String {
 
 async fn adopt(context: &Arc<PollContext>, account: &Account, options: &Adopt, quiet: bool) -> Result<(), Failed> {
     let time = options.before.as_deref().map(start_of).transpose()?;
-    let stored = match &options.from_maildir {
+    let account = &account.clone().with_spool(&context.state_dir);
+    let searched = match &options.from_maildir {
         None => None,
-        Some(path) => {
-            let path = path.clone().unwrap_or_else(|| account.maildir.clone());
-            Some(read_maildir(context, account, path).await?)
+        Some(Some(path)) => {
+            let stored = read_maildir(context, account, path.clone()).await?;
+            Some(Searched::named(path.clone(), stored))
         }
+        Some(None) => Some(read_maildirs(context, account).await?),
     };
     let store = store(context, account, true).await?;
     let mut visit = Visit::begin(context, account).await?;
     let on_server = visit.maildrop.messages.len();
-    let (known, undated) = match (time, stored) {
+    let (known, undated) = match (time, searched) {
         (Some(time), _) => visit.before(store.state(), time).await?,
-        (None, Some(stored)) => (visit.in_maildir(store.state(), stored).await?, 0),
+        (None, Some(searched)) => (visit.in_maildirs(store.state(), searched).await?, 0),
         (None, None) => (visit.all(store.state()), 0),
     };
     visit.end().await;
@@ -276,6 +278,29 @@ fn what_counts(adopted: usize, on_server: usize) -> String {
     format!(
         "of {on_server} on the server, {adopted} will count as fetched: not fetched, and never deleted by mailferry."
     )
+}
+
+/// Lists the messages of all Maildirs of an account. Those beside its own are created with their first message.
+async fn read_maildirs<'a>(context: &Arc<PollContext>, account: &'a Account) -> Result<Searched<'a>, Failed> {
+    let spool = context.state_dir.join(account.name.spool());
+    let mut maildirs = Vec::new();
+    for MaildirOf { path, .. } in account.maildirs().into_iter().filter(|one| one.path != spool) {
+        let stored = match read_maildir(context, account, path.to_owned()).await {
+            Err(Failed::Poll(e)) if path != account.maildir && is_not_there(&e) => Vec::new(),
+            read => read?,
+        };
+        maildirs.push((path.to_owned(), stored));
+    }
+    if maildirs.is_empty() {
+        let words = advice::commands::uids::no_maildir(&account.name);
+        return Err(Failed::Usage(words));
+    }
+    Ok(Searched::of_account(maildirs, &account.routing, &account.maildir))
+}
+
+/// Whether a Maildir does not exist.
+fn is_not_there(e: &PollError) -> bool {
+    matches!(e, PollError::Maildir { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Lists the messages of a Maildir, except those that other accounts have delivered into it.

@@ -16,6 +16,8 @@ pub(crate) struct LimitedDisk {
     pub(crate) links: bool,
     /// Whether inode numbers survive a remount.
     pub(crate) keeps_inode_numbers: bool,
+    /// When directories were created, if not as the disk says.
+    pub(crate) created: Option<u64>,
     /// A directory that cannot be synced.
     pub(crate) unsyncable: Option<PathBuf>,
     /// A directory in which no name can be created.
@@ -27,7 +29,14 @@ pub(crate) struct LimitedDisk {
 impl Default for LimitedDisk {
     /// No limits.
     fn default() -> Self {
-        Self { links: true, keeps_inode_numbers: true, unsyncable: None, closed: None, loses_last_sync: false }
+        Self {
+            links: true,
+            keeps_inode_numbers: true,
+            created: None,
+            unsyncable: None,
+            closed: None,
+            loses_last_sync: false,
+        }
     }
 }
 
@@ -56,6 +65,10 @@ impl Disk for LimitedDisk {
 
     fn keeps_inode_numbers(&self, _dir: &Dir) -> io::Result<bool> {
         Ok(self.keeps_inode_numbers)
+    }
+
+    fn created(&self, dir: &Dir) -> io::Result<Option<u64>> {
+        if self.created.is_some() { Ok(self.created) } else { RealDisk.created(dir) }
     }
 
     fn sync_files(&self, files: Vec<Box<dyn DiskFile>>) -> Vec<io::Result<()>> {

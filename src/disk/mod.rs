@@ -133,6 +133,12 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Those of `fstatfs(2)`.
     fn keeps_inode_numbers(&self, dir: &Dir) -> io::Result<bool>;
 
+    /// Returns when a directory was created, in nanoseconds since 1970. `None`: the file system does not remember it.
+    ///
+    /// # Errors
+    /// That the directory cannot be used any more.
+    fn created(&self, dir: &Dir) -> io::Result<Option<u64>>;
+
     /// Returns a number that identifies the file system of a directory.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fd::BorrowedFd;
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fstatvfs, renameat_with};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, StatxFlags, fstatvfs, renameat_with};
 use rustix::io::Errno;
 
 use super::{
@@ -85,12 +85,12 @@ fn dir_sync(answer: io::Result<()>) -> io::Result<DirSync> {
 }
 
 /// The types, as reported by `statfs(2)`, of file systems that keep inode numbers across mounts: ext2 to ext4, XFS,
-/// btrfs, ZFS, F2FS, JFS, ReiserFS, bcachefs, NFS (whose file ids are the server's), and tmpfs, which does not outlive
-/// its mount.
-const KEEPS_INODE_NUMBERS: [i64; 10] =
-    [0xef53, 0x5846_5342, 0x9123_683e, 0x2fc1_2fc1, 0xf2f5_2010, 0x3153_464a, 0x5265_4973, 0xca45_1a4e, 0x6969, TMPFS];
+/// btrfs, ZFS, F2FS, JFS, ReiserFS, bcachefs, and NFS, whose file ids are the server's.
+const KEEPS_INODE_NUMBERS: [i64; 9] =
+    [0xef53, 0x5846_5342, 0x9123_683e, 0x2fc1_2fc1, 0xf2f5_2010, 0x3153_464a, 0x5265_4973, 0xca45_1a4e, 0x6969];
 
-/// The type of tmpfs.
+/// The type of tmpfs. It does not outlive its mount, but the next one gives the same numbers: those of directories that
+/// were created at another time.
 const TMPFS: i64 = 0x0102_1994;
 
 #[allow(clippy::useless_conversion, reason = "on other processors the type is a smaller one")]
@@ -229,7 +229,20 @@ impl Disk for RealDisk {
 
     #[allow(clippy::useless_conversion, reason = "on other processors the type is a smaller one")]
     fn keeps_inode_numbers(&self, dir: &Dir) -> io::Result<bool> {
-        Ok(KEEPS_INODE_NUMBERS.contains(&i64::from(rustix::fs::fstatfs(dir.fd()?)?.f_type)))
+        match i64::from(rustix::fs::fstatfs(dir.fd()?)?.f_type) {
+            TMPFS => Ok(self.created(dir)?.is_some()),
+            known => Ok(KEEPS_INODE_NUMBERS.contains(&known)),
+        }
+    }
+
+    fn created(&self, dir: &Dir) -> io::Result<Option<u64>> {
+        // A kernel or a filter of system calls may not know statx(2) at all.
+        let statx = rustix::fs::statx(dir.fd()?, c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok();
+        let created = statx.filter(|statx| StatxFlags::from_bits_retain(statx.stx_mask).contains(StatxFlags::BTIME));
+        Ok(created.and_then(|statx| {
+            let seconds = u64::try_from(statx.stx_btime.tv_sec).ok()?;
+            seconds.checked_mul(1_000_000_000)?.checked_add(statx.stx_btime.tv_nsec.into())
+        }))
     }
 
     fn dir_inode(&self, path: &Path) -> io::Result<u64> {

@@ -171,7 +171,8 @@ impl Maildir {
     /// Disk errors.
     pub fn id(&self, disk: &dyn Disk) -> io::Result<MaildirId> {
         let marker = if disk.keeps_inode_numbers(&self.new)? { None } else { marker::read(disk, &self.path)? };
-        Ok(MaildirId { tmp_inode: self.tmp.id().inode, new_inode: self.new.id().inode, marker })
+        let (tmp_inode, new_inode) = (self.tmp.id().inode, self.new.id().inode);
+        Ok(MaildirId { tmp_inode, new_inode, marker, created: disk.created(&self.new)? })
     }
 
     /// Does the same, creating a marker file where one is needed and missing, so that the Maildir is recognised after a

@@ -11,13 +11,21 @@ fn maildir(at: &Path) -> Maildir {
 
 #[test]
 fn where_there_is_a_marker_it_alone_tells() {
-    let id = |inode, marker| MaildirId { tmp_inode: inode, new_inode: inode, marker };
+    let id = |inode, marker, created| MaildirId { tmp_inode: inode, new_inode: inode, marker, created };
     for (then, now, same) in [
-        (id(1, None), id(1, None), true),
-        (id(1, None), id(2, None), false),
-        (id(1, Some(7)), id(2, Some(7)), true),
-        (id(1, Some(7)), id(1, Some(8)), false),
-        (id(1, Some(7)), id(2, None), false),
+        (id(1, None, None), id(1, None, None), true),
+        (id(1, None, None), id(2, None, None), false),
+        (id(1, None, None), id(1, None, Some(5)), true),
+        (id(1, None, Some(5)), id(1, None, Some(5)), true),
+        (id(1, None, Some(5)), id(1, None, None), true),
+        (id(1, None, Some(5)), id(1, None, Some(6)), false),
+        (id(1, None, Some(5)), id(2, None, Some(5)), false),
+        (id(1, Some(7), Some(5)), id(2, Some(7), Some(6)), true),
+        (id(1, Some(7), Some(5)), id(1, Some(8), Some(5)), false),
+        (id(1, Some(7), None), id(2, None, None), false),
+        (id(1, Some(7), None), id(1, None, None), false),
+        (id(1, Some(7), Some(5)), id(1, None, Some(5)), true),
+        (id(1, Some(7), Some(5)), id(1, None, Some(6)), false),
     ] {
         assert_eq!(then.is(&now), same, "{then:?} {now:?}");
     }
@@ -70,6 +78,17 @@ fn root_delivers_only_into_what_belongs_to_root() {
     chown(&home, Some(12345), None).unwrap();
     assert!(Maildir::create(&RealDisk, &home.join("Maildir"), MaildirMode::PRIVATE).is_err());
     assert_eq!(fs::read_dir(&home).unwrap().count(), 0, "nothing was made there");
+}
+
+#[test]
+fn a_maildir_made_at_another_time_is_another_one_though_its_inode_numbers_are_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let maildir = maildir(&dir.path().join("Maildir"));
+    let id = |created| maildir.id(&LimitedDisk { created, ..LimitedDisk::default() }).unwrap();
+    assert!(id(Some(1)).is(&id(Some(1))));
+    assert!(!id(Some(1)).is(&id(Some(2))));
+    let real = || maildir.id(&RealDisk).unwrap().created;
+    assert_eq!(real(), real());
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn on_its_way(mut begun: Entry) -> UidState {
     let maildir = crate::state::entries::KnownMaildir {
         configured: "/m".into(),
         resolved: "/m".into(),
-        id: crate::ids::MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
+        id: crate::ids::MaildirId { tmp_inode: 1, new_inode: 2, marker: None, created: None },
     };
     begun.intent = Some(Box::new(crate::state::entries::Intent {
         file_name: "f".to_owned(),

@@ -1,8 +1,14 @@
 //! Finds messages on a server that are to count as known without having been fetched: what to ask of the server, and
 //! what shows that a Maildir already has a message. Nothing is retrieved.
 
+mod files;
+mod searched;
+
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use files::Files;
+pub use searched::Searched;
 
 use super::PollContext;
 use super::emitter::log;
@@ -18,11 +24,10 @@ use crate::client::in_step::InStep;
 use crate::client::listing::open;
 use crate::client::login::{CachedCapabilities, log_in};
 use crate::maildir::contents::{BodySize, Stored};
-use crate::maildir::names::hash_of;
 use crate::message::{Digest, HeaderDigester};
+use crate::plan::is_size;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::plan::{as_reported, is_size};
-use crate::pop3::{MessageNumber, ReportedSize};
+use crate::pop3::MessageNumber;
 use crate::routing::{HEADER_MOST, HeaderEnd};
 use crate::state::adopt::{Known, KnownBy};
 use crate::state::entries::{Fingerprint, UidState};
@@ -80,42 +85,41 @@ impl Visit {
         Ok((known, unknown.len().saturating_sub(dates.len())))
     }
 
-    /// Returns those that a Maildir has. Each needs evidence from the server: a strong header, which is requested, and a
-    /// file with the same one whose name has the hash of the unique-id and that has the listed size, or whose body has
-    /// the size of the listed one's. If a Maildir has fewer such files without the unique-id than are listed, any of
-    /// these may be missing from it: none is returned.
+    /// Returns those that are in all Maildirs that they belong into. Each needs evidence from the server: a strong
+    /// header, which is requested, and in each of these Maildirs [a file](Files::take) of its own.
     ///
     /// # Errors
     /// Those of the session.
-    pub async fn in_maildir(&mut self, state: &UidState, stored: Vec<Stored>) -> Result<Vec<Known>, PollError> {
-        let mut files = Files::new(stored);
+    pub async fn in_maildirs(&mut self, state: &UidState, searched: Searched<'_>) -> Result<Vec<Known>, PollError> {
         let unknown: Vec<Listed> = self.unknown(state).cloned().collect();
-        let shown = if files.is_empty() { HashMap::new() } else { self.headers(&unknown).await? };
-        let (mut known, mut rest) = (Vec::new(), Vec::new());
-        for (listed, shown) in unknown.iter().filter_map(|listed| Some((listed, shown.get(&listed.number)?))) {
-            match files.take_by_name(listed, shown.digest) {
-                Some(stored) => known.extend(adopted(listed, Some(stored.header), Some(stored.whole))),
-                None => rest.extend(shown.body_of(listed).map(|body| (listed, (shown.digest, body)))),
+        let shown = if searched.is_empty() { HashMap::new() } else { self.headers(&unknown, &searched).await? };
+        let wanted: Vec<(&Listed, &SeenHeader)> =
+            unknown.iter().filter_map(|listed| Some((listed, shown.get(&listed.number)?))).collect();
+        let mut found: HashMap<MessageNumber, Vec<Stored>> = HashMap::new();
+        for (place, stored) in searched.into_stored().enumerate() {
+            let here = wanted.iter().copied().filter(|(_, header)| header.belongs_into.contains(&place));
+            for (number, stored) in Files::new(stored).take(here) {
+                found.entry(number).or_default().push(stored);
             }
         }
-        let mut alike: HashMap<_, usize> = HashMap::new();
-        rest.iter().for_each(|(_, same)| *alike.entry(*same).or_default() += 1);
-        alike.retain(|same, count| *count <= files.left_with(same));
-        for (listed, same) in rest.into_iter().filter(|(_, same)| alike.contains_key(same)) {
-            if let Some(stored) = files.take_by_header(&same) {
-                known.extend(adopted(listed, Some(stored.header), Some(stored.whole)));
-            }
-        }
-        Ok(known)
+        let known = |(listed, header): &(&Listed, &SeenHeader)| {
+            let files = found.get(&listed.number).filter(|files| files.len() == header.belongs_into.len())?;
+            files.first().and_then(|stored| adopted(listed, Some(stored.header), Some(stored.whole)))
+        };
+        Ok(wanted.iter().filter_map(known).collect())
     }
 
     /// Requests the headers of these messages, and returns the strong ones.
-    async fn headers(&mut self, listed: &[Listed]) -> Result<HashMap<MessageNumber, SeenHeader>, PollError> {
+    async fn headers(
+        &mut self,
+        listed: &[Listed],
+        searched: &Searched<'_>,
+    ) -> Result<HashMap<MessageNumber, SeenHeader>, PollError> {
         let numbers: Vec<MessageNumber> = listed.iter().map(|listed| listed.number).collect();
         let in_step = InStep::behind_headers(&self.maildrop, numbers.last().copied());
         let mut seen = HashMap::with_capacity(numbers.len());
         let each = |number, shown: Shown<'_>| {
-            let header = if let Shown::Header(header) = shown { SeenHeader::of(header) } else { return };
+            let header = if let Shown::Header(header) = shown { SeenHeader::of(header, searched) } else { return };
             if header.digest.is_strong() {
                 seen.insert(number, header);
             }
@@ -138,9 +142,11 @@ fn adopted(listed: &Listed, header: Option<Digest>, whole: Option<Digest>) -> Op
 }
 
 /// A header that the server showed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct SeenHeader {
     digest: Digest,
+    /// The positions of the searched Maildirs into which its message belongs; empty if it belongs elsewhere.
+    belongs_into: Vec<usize>,
     /// Its octets, the empty line included.
     octets: u64,
     /// Its lines, the empty one included.
@@ -148,14 +154,19 @@ struct SeenHeader {
 }
 
 impl SeenHeader {
-    fn of(shown: &[u8]) -> Self {
+    fn of(shown: &[u8], searched: &Searched<'_>) -> Self {
         let mut digester = HeaderDigester::default();
         digester.update(shown);
         // A server may leave out the empty line.
         let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
         let lines = memchr::memchr_iter(b'\n', shown.get(..end).unwrap_or_default()).count();
         let count = |octets: usize| u64::try_from(octets).unwrap_or(u64::MAX);
-        Self { digest: digester.finish(), octets: count(end).saturating_add(2), lines: count(lines).saturating_add(1) }
+        Self {
+            digest: digester.finish(),
+            belongs_into: searched.belongs_into(shown.get(..end).unwrap_or(shown)),
+            octets: count(end).saturating_add(2),
+            lines: count(lines).saturating_add(1),
+        }
     }
 
     /// Returns the size of the listed message's body, in the two ways of counting; None if its size says nothing.
@@ -178,56 +189,6 @@ struct Sizes {
 impl Sizes {
     fn is_of(&self, body: BodySize) -> bool {
         self.on_wire == Some(body.on_wire.get()) || self.stored == body.stored.get()
-    }
-}
-
-/// The files of a Maildir; each matches at most one message.
-struct Files {
-    all: Vec<Option<Stored>>,
-    by_name: HashMap<(u32, ReportedSize), Vec<usize>>,
-    by_header: HashMap<Digest, Vec<usize>>,
-}
-
-impl Files {
-    fn new(stored: Vec<Stored>) -> Self {
-        let (mut by_name, mut by_header): (HashMap<_, Vec<usize>>, HashMap<_, Vec<usize>>) = Default::default();
-        for (at, one) in stored.iter().enumerate() {
-            if let Some(hash) = one.unique_id_hash {
-                by_name.entry((hash, as_reported(one.size_on_wire))).or_default().push(at);
-            }
-            by_header.entry(one.header).or_default().push(at);
-        }
-        Self { all: stored.into_iter().map(Some).collect(), by_name, by_header }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    /// Takes the file with this header and the hash of the unique-id in its name. Hashes may collide, and the server may
-    /// have given the unique-id to another message, so the size has to be the same as well.
-    fn take_by_name(&mut self, listed: &Listed, header: Digest) -> Option<Stored> {
-        let size = listed.reported_size.filter(|size| !size.is_zero())?;
-        let places = self.by_name.get(&(hash_of(listed.unique_id.as_ref()?), size))?;
-        let has_header = |at: &&usize| matches!(self.all.get(**at), Some(Some(one)) if one.header == header);
-        let at = *places.iter().find(has_header)?;
-        self.all.get_mut(at)?.take()
-    }
-
-    /// Takes a file with this header and a body of this size. The file may be longer: other programs add header fields.
-    fn take_by_header(&mut self, same: &(Digest, Sizes)) -> Option<Stored> {
-        let at = self.with_header(same).next()?;
-        self.all.get_mut(at)?.take()
-    }
-
-    /// Returns how many such files are left.
-    fn left_with(&self, same: &(Digest, Sizes)) -> usize {
-        self.with_header(same).count()
-    }
-
-    fn with_header(&self, (header, body): &(Digest, Sizes)) -> impl Iterator<Item = usize> {
-        let places = self.by_header.get(header).map_or(&[][..], Vec::as_slice).iter().copied();
-        places.filter(|at| self.all.get(*at).and_then(Option::as_ref).is_some_and(|one| body.is_of(one.body)))
     }
 }
 

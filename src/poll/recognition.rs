@@ -15,6 +15,7 @@ use crate::account_history::History;
 use crate::client::listing::Opened;
 use crate::client::listing_digest::ListingDigest;
 use crate::disk::Disk;
+use crate::ids::MaildirId;
 use crate::maildir::Maildir;
 use crate::pop3::ReportedSize;
 use crate::state::clean_listing::{Circumstances, CleanListing};
@@ -187,5 +188,6 @@ fn maildir_marks(disk: &dyn Disk, account: &Account) -> Option<String> {
 fn maildir_mark(disk: &dyn Disk, path: &std::path::Path) -> Option<String> {
     let maildir = Maildir::open(disk, path).ok()?;
     let id = maildir.id(disk).ok()?;
-    Some(format!("{:x}.{:x}.{:x?} {}", id.tmp_inode, id.new_inode, id.marker, maildir.path().display()))
+    let MaildirId { tmp_inode, new_inode, marker, created } = id;
+    Some(format!("{tmp_inode:x}.{new_inode:x}.{marker:x?}.{created:x?} {}", maildir.path().display()))
 }

@@ -160,11 +160,16 @@ impl Record {
                 out.plain(reading.boot).plain(reading.since_boot);
             }
             Self::Maildir(number, maildir) => {
-                let MaildirId { tmp_inode, new_inode, marker } = maildir.id;
+                let MaildirId { tmp_inode, new_inode, marker, created } = maildir.id;
                 out.letter('M').plain(*number).plain(tmp_inode).plain(new_inode);
                 out.path(&maildir.resolved).path(&maildir.configured);
-                if let Some(marker) = marker {
-                    out.hex(marker);
+                match marker {
+                    Some(marker) => _ = out.hex(marker),
+                    None if created.is_some() => _ = out.plain('-'),
+                    None => {}
+                }
+                if let Some(created) = created {
+                    out.plain(created);
                 }
             }
             Self::Entry(entry) => out.entry(entry),
@@ -327,10 +332,6 @@ impl<'a> Parse<'a> {
         if self.rest.is_some() { parse(self).map(Some) } else { Some(None) }
     }
 
-    fn hex(&mut self) -> Option<u64> {
-        u64::from_str_radix(std::str::from_utf8(self.field()?).ok()?, 16).ok()
-    }
-
     fn listed_as(&mut self) -> Option<ListedAs> {
         let unique_id = self.unique_id()?;
         Some(ListedAs { unique_id, reported_size: self.if_there(Self::number)? })
@@ -361,7 +362,8 @@ impl<'a> Parse<'a> {
         let number = self.number()?;
         let (tmp_inode, new_inode) = (self.number()?, self.number()?);
         let (resolved, configured) = (self.path()?, self.path()?);
-        let id = MaildirId { tmp_inode, new_inode, marker: self.if_there(Self::hex)? };
+        let marker = self.if_there(|fields| fields.optional(hex))?.flatten();
+        let id = MaildirId { tmp_inode, new_inode, marker, created: self.if_there(Self::number)? };
         Some(Record::Maildir(number, KnownMaildir { configured, resolved, id }))
     }
 
@@ -485,6 +487,10 @@ impl Number for i64 {
     fn from_parts(amount: u64, negative: bool) -> Option<Self> {
         if negative { 0_i64.checked_sub_unsigned(amount) } else { amount.try_into().ok() }
     }
+}
+
+fn hex(field: &[u8]) -> Option<u64> {
+    u64::from_str_radix(std::str::from_utf8(field).ok()?, 16).ok()
 }
 
 fn number<T: Number>(field: &[u8]) -> Option<T> {

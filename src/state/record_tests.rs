@@ -49,10 +49,12 @@ fn samples() -> Vec<Record> {
     let maildir = KnownMaildir {
         configured: PathBuf::from("/home/jo/Mail dir"),
         resolved: PathBuf::from(OsStr::from_bytes(b"/mnt/\xfe").to_owned()),
-        id: MaildirId { tmp_inode: 1, new_inode: u64::MAX, marker: None },
+        id: MaildirId { tmp_inode: 1, new_inode: u64::MAX, marker: None, created: None },
     };
     let mut marked = maildir.clone();
     marked.id.marker = Some(0xbeef);
+    let (mut dated, mut marked_and_dated) = (maildir.clone(), marked.clone());
+    (dated.id.created, marked_and_dated.id.created) = (Some(1_700_000_000_123_456_789), Some(5));
     let reading = ClockReading { wall: -1, boot: 7, since_boot: 8 };
     let mut bare = entry(2);
     (bare.unique_id, bare.intent, bare.removed, bare.doubt) = (None, None, true, true);
@@ -69,6 +71,8 @@ fn samples() -> Vec<Record> {
         Record::Clock(ClockMark { reading, trusted: TrustedTime::of_record(6) }),
         Record::Maildir(MaildirNumber::FIRST, maildir),
         Record::Maildir(MaildirNumber::new(2), marked),
+        Record::Maildir(MaildirNumber::new(3), dated),
+        Record::Maildir(MaildirNumber::new(4), marked_and_dated),
         Record::Entry(entry(1)),
         Record::Entry(bare),
         Record::Entry(dash),

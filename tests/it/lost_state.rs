@@ -73,6 +73,28 @@ fn another_maildir_in_its_place_is_accepted_on_the_users_word_only() {
     env.fetch().expect(0).says("nothing new");
 }
 
+/// A new file system in memory gives its directories the inode numbers of those on the one before.
+#[test]
+fn a_maildir_on_a_file_system_that_was_made_anew_is_another_one() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("a file system can be mounted by root only");
+    }
+    let maildrop = Maildrop::new(small_ones(3));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+    let dir = env.maildir("a");
+    fs::create_dir_all(&dir).unwrap();
+    let script = "dir=$0; make() { mount -t tmpfs none \"$dir\" || exit 99; mkdir \"$dir/tmp\" \"$dir/new\" \"$dir/cur\"; }\n\
+                  make; \"$@\" || exit 98; stat -c %i \"$dir/new\"; umount \"$dir\"; make; stat -c %i \"$dir/new\"; \"$@\"";
+    let outcome = env.spawn_under(&["unshare", "-m", "sh", "-c", script, dir.to_str().unwrap()], &["fetch"]).wait();
+    if outcome.status == 99 || outcome.output().contains("unshare:") {
+        return skip("a file system cannot be mounted here");
+    }
+    let inodes: Vec<&str> = outcome.stdout.lines().filter(|line| line.bytes().all(|b| b.is_ascii_digit())).collect();
+    assert!(inodes.len() == 2 && inodes[0] == inodes[1], "{outcome:#?}");
+    outcome.expect(73).says("3 new messages").says(" fetch --accept-maildir a");
+    assert_eq!((maildrop.count("RETR"), maildrop.left().len()), (3, 3));
+}
+
 #[test]
 fn a_maildir_that_is_gone_for_good_is_made_anew_on_the_users_word_though_nothing_is_new() {
     let (_maildrop, env) = three_of_five(false);

@@ -2,8 +2,17 @@
 
 use std::path::Path;
 
+use crate::account::AccountName;
+
 /// About messages that cannot be forgotten because they are being delivered, to follow that fact.
 pub(crate) const UNDER_WAY: &str = "poll once, then try again";
+
+/// An account that forwards all its mail has no Maildir in which fetched messages could be found, and what else to do.
+pub(crate) fn no_maildir(account: &AccountName) -> String {
+    format!(
+        "`{account}` forwards its mail and has no Maildir: name one with --from-maildir DIR, or use --all or --before DATE"
+    )
+}
 
 /// About a word that is no date, to follow that fact.
 pub(crate) const A_DATE: &str = "write it as 2026-11-26";

@@ -303,6 +303,10 @@ impl Disk for SimDisk {
         Ok(self.machine()?.storage.lasting)
     }
 
+    fn created(&self, dir: &Dir) -> io::Result<Option<u64>> {
+        Ok(Some(dir.id().inode))
+    }
+
     fn set_mode(&self, _dir: &Path, _mode: u32) -> io::Result<()> {
         Ok(())
     }
