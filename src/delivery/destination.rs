@@ -8,10 +8,10 @@ use super::DeliveryError;
 use super::recovery::{OtherMaildirPolicy, known_maildir};
 use crate::account::{Account, MaildirMode, MaildirOf};
 use crate::disk::{DirSync, Disk};
-use crate::ids::MaildirId;
-use crate::ids::MaildirNumber;
+use crate::ids::{EntryId, MaildirId, MaildirNumber};
 use crate::maildir::Maildir;
-use crate::state::entries::{KnownMaildir, MaildirNumbers};
+use crate::maildir::names::hash_of;
+use crate::state::entries::{Entry, KnownMaildir, MaildirNumbers, Origin};
 use crate::state::error::StateError;
 use crate::state::store::Store;
 
@@ -234,6 +234,9 @@ pub fn make_known(
 /// Makes the user's decision permanent, whether or not anything is fetched: creates a new state, and records the
 /// Maildirs that exist. An accepted Maildir that is missing is created, or the next poll would ask again. Blocks.
 ///
+/// Messages that were delivered into a Maildir in whose place another one is accepted, and that are in none of the
+/// account's Maildirs now, may be stored nowhere: no policy may delete them any more. Returns how many these are.
+///
 /// # Errors
 /// Disk errors.
 pub(crate) fn keep_decision(
@@ -241,16 +244,39 @@ pub(crate) fn keep_decision(
     store: &mut Store,
     account: &Account,
     other: OtherMaildirPolicy,
-) -> Result<(), StateError> {
+) -> Result<usize, StateError> {
+    let is_lost = |maildir: &MaildirOf<'_>| {
+        // What has left a spool has arrived elsewhere.
+        !maildir.path.ends_with(account.name.spool()) && known_maildir(disk, store, maildir.path).is_err()
+    };
+    let any_is_lost = other == OtherMaildirPolicy::Accept && account.maildirs().iter().any(is_lost);
     for MaildirOf { path, .. } in account.maildirs() {
         // A Maildir other than the account's own is created with its first delivery.
         if path == account.maildir || store.state().maildir_configured_as(path).is_some() {
             accept(disk, store, path, account.maildir_mode, other)?;
         }
     }
+    let lost = if any_is_lost { in_no_maildir(disk, store, account)? } else { Vec::new() };
+    store.record_kept(&lost)?;
     store.ensure_file()?;
     store.write_pending()?;
-    store.settle()
+    store.settle()?;
+    Ok(lost.len())
+}
+
+/// Returns the entries of messages that were delivered, may still be on the server, and are in none of the account's
+/// Maildirs.
+fn in_no_maildir(disk: &dyn Disk, store: &Store, account: &Account) -> Result<Vec<EntryId>, StateError> {
+    let mut held = HashSet::new();
+    for MaildirOf { path, .. } in account.maildirs() {
+        if let Ok(maildir) = Maildir::open(disk, path) {
+            let read = maildir.delivered_by(disk, store.state().identity().instance);
+            held.extend(read.map_err(|e| StateError::io("look at the Maildir", path, e))?);
+        }
+    }
+    let is_held = |entry: &Entry| entry.unique_id.as_ref().is_some_and(|id| held.contains(&hash_of(id)));
+    let may_be_deleted = |entry: &&Entry| entry.origin == Origin::Delivered && entry.intent.is_none() && !entry.removed;
+    Ok(store.state().entries().filter(may_be_deleted).filter(|entry| !is_held(entry)).map(|entry| entry.id).collect())
 }
 
 /// Records a Maildir as the right one if it exists; creates it if the user accepted that. Blocks.

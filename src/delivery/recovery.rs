@@ -36,6 +36,8 @@ pub struct Recovered {
     pub remains: usize,
     /// A directory could not be synced because its file system cannot do that.
     pub unsyncable: bool,
+    /// Messages that are in no Maildir any more, since the user accepted another one: no policy deletes them.
+    pub kept: usize,
 }
 
 impl Recovered {

@@ -13,6 +13,7 @@ pub mod staging;
 
 pub(crate) use ownership::Foreign;
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -199,6 +200,22 @@ impl Maildir {
         }
         found.sort_unstable();
         found.dedup();
+        Ok(found)
+    }
+
+    /// Returns the hashes of the unique-ids of the messages that the state with this instance id has delivered here and
+    /// that are still here, by the names of their files.
+    ///
+    /// # Errors
+    /// Disk errors.
+    pub fn delivered_by(&self, disk: &dyn Disk, instance: InstanceId) -> io::Result<HashSet<u32>> {
+        let mut found = HashSet::new();
+        for dir in [&self.new, &self.cur] {
+            let names = disk.list_in(dir)?;
+            let ours =
+                names.iter().map(|name| name.as_bytes()).filter(|name| names::instance_of(name) == Some(instance));
+            found.extend(ours.filter_map(names::unique_id_hash_of));
+        }
         Ok(found)
     }
 }

@@ -22,7 +22,7 @@ use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, ReportedSize};
 use crate::state::entries::{Entry, UidState};
 
-/// With fewer vanished or unknown messages than this there is no suspicion. If the account points at another server
+/// With fewer vanished or unknown messages than this there is no suspicion, and only bytes are compared. If the account points at another server
 /// than before, or messages were recognised earlier in this poll, one is enough.
 const LEAST: usize = 5;
 
@@ -64,13 +64,36 @@ impl<'a> Renumbered<'a> {
         matching: &Matching<'a>,
         turn: impl Fn(&Listed) -> Turn,
     ) -> Option<Self> {
+        let least = if policy.moved || policy.renumbered { 1 } else { LEAST };
+        Self::of_at_least(least, maildrop, state, policy, matching, turn)
+    }
+
+    /// Does the same however few they are. That is too little to ask for headers, or the user, but bytes in hand show
+    /// what they show.
+    pub(super) fn of_few(
+        maildrop: &Maildrop,
+        state: &'a UidState,
+        policy: &Policy,
+        matching: &Matching<'a>,
+        turn: impl Fn(&Listed) -> Turn,
+    ) -> Option<Self> {
+        Self::of_at_least(1, maildrop, state, policy, matching, turn)
+    }
+
+    fn of_at_least(
+        least: usize,
+        maildrop: &Maildrop,
+        state: &'a UidState,
+        policy: &Policy,
+        matching: &Matching<'a>,
+        turn: impl Fn(&Listed) -> Turn,
+    ) -> Option<Self> {
         let wanted =
             |listed: &&Listed| listed.unique_id.is_some() && !policy.is_too_large(listed) && turn(listed) == Turn::Now;
         let mut unknown: Vec<&Listed> =
             matching.new.iter().chain(&matching.to_compare).copied().filter(wanted).collect();
         unknown.sort_by_key(|listed| listed.number);
         let expected = policy.moved || policy.renumbered;
-        let least = if expected { 1 } else { LEAST };
         // Without TOP a session may break when most messages have been recognised by their bytes; they are in doubt.
         let is_settled = |(_, entry): &&(&Listed, &Entry)| policy.has_top || !entry.doubt;
         let settled = || matching.known.iter().filter(is_settled).count();
@@ -190,6 +213,16 @@ impl<'a> Renumbered<'a> {
         if self.is_refuted(policy, seen) && !policy.names_change {
             return Vec::new();
         }
+        self.by_all_bytes(policy, recognised, certain)
+    }
+
+    /// Does the same, whatever the headers show.
+    pub(super) fn by_all_bytes(
+        &self,
+        policy: &Policy,
+        recognised: &[(&Listed, &Entry)],
+        certain: &[EntryId],
+    ) -> Vec<EntryId> {
         let found: HashSet<EntryId> = recognised.iter().map(|(_, entry)| entry.id).collect();
         let sizes: HashSet<Option<ReportedSize>> = self.unknown.iter().map(|listed| listed.reported_size).collect();
         let may_fit = |size: Option<ReportedSize>| size.is_none() || sizes.contains(&None) || sizes.contains(&size);

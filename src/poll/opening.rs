@@ -58,7 +58,7 @@ impl Poll {
             let mut store = locked.read(&account, &open_options)?;
             let mut needless = needless(&*disk, &store, &account, options);
             let maildirs: Vec<&Path> = account.maildirs().into_iter().map(|maildir| maildir.path).collect();
-            let recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
+            let mut recovered = recover(&*disk, &mut store, &maildirs, options.other_maildir)?;
             *settled = settle_spool(&*disk, &mut store, &account, options.other_maildir)?;
             if settled.lost > 0 {
                 // A spool that is gone is none of the Maildirs of an account that no longer forwards.
@@ -66,7 +66,7 @@ impl Poll {
             }
             doubt_unshown(&mut store)?;
             if options.new_state || options.other_maildir == OtherMaildirPolicy::Accept {
-                keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
+                recovered.0.kept = keep_decision(&*disk, &mut store, &account, options.other_maildir)?;
             }
             if matches!(account.removal, RemovalPolicy::AfterAge(_)) && !store.state().is_empty() {
                 store.write_pending()?;

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::delivered::{assert_same_mail, files, make_maildir};
 use crate::mail::{small_ones, small_ones_stored};
-use crate::program::{Account, Outcome, TestEnv};
+use crate::program::{Account, Outcome, TestEnv, skip};
 use crate::scripted::Faults;
 use crate::scripted::maildrop::Maildrop;
 
@@ -108,6 +108,44 @@ fn a_maildir_that_is_gone_for_good_is_made_anew_on_the_users_word_though_nothing
     env.run(&["fetch", "--accept-maildir", "a"]).expect(0);
     env.fetch().expect(0).says("nothing new");
     assert!(env.mail().is_empty());
+}
+
+/// What was in a Maildir that is gone may be nowhere but on the server.
+#[test]
+fn what_was_in_a_maildir_that_is_gone_is_not_deleted_on_the_server() {
+    for remains in [None, Some(false), Some(true)] {
+        let maildrop = Maildrop::new(small_ones(3));
+        let account = Account::at(maildrop.server.address);
+        let env = TestEnv::new(&[account.clone()]);
+        env.fetch().expect(0).says("3 new messages");
+        let away = env.path("elsewhere");
+        fs::rename(env.maildir("a"), &away).unwrap();
+        if let Some(all) = remains {
+            // Restored from a backup of yesterday, or of now.
+            make_maildir(&env.maildir("a"));
+            for file in files(&away.join("new")).iter().take(if all { 3 } else { 2 }) {
+                fs::copy(file, env.maildir("a/new").join(file.file_name().unwrap())).unwrap();
+            }
+        }
+        env.configure(&[account.deleting()]);
+        let advice = env.fetch().expect(73).says(" fetch --accept-maildir a");
+        assert_eq!(advice.output().contains("uids forget a --all"), remains.is_none(), "{advice:#?}");
+        let kept = match remains {
+            None => 3,
+            Some(false) => 1,
+            Some(true) => 0,
+        };
+        let accepted = env.run(&["fetch", "--accept-maildir"]).expect(0);
+        assert_eq!(accepted.output().contains("of the former Maildir, and not in this one"), kept > 0, "{accepted:#?}");
+        for _ in 0..2 {
+            env.fetch().expect(0);
+        }
+        assert_eq!((maildrop.left().len(), maildrop.count("RETR")), (kept, 3), "{remains:?}");
+        env.run(&["uids", "forget", "a", "--all", "--yes"]);
+        env.fetch().expect(0);
+        assert!(maildrop.left().is_empty());
+        assert_eq!(env.mail().len(), 3, "{remains:?}");
+    }
 }
 
 #[test]

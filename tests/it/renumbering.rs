@@ -32,6 +32,19 @@ fn remembered(env: &TestEnv) -> Vec<u8> {
     std::fs::read(env.path("state").join("a.uids")).unwrap()
 }
 
+#[test]
+fn so_few_that_no_header_is_asked_for_are_recognised_by_their_bytes() {
+    for (count, top) in [(1, true), (4, true), (4, false)] {
+        let maildrop = Maildrop::with(small_ones(count), |behaviour| behaviour.top = top);
+        let env = TestEnv::new(&[account(&maildrop, false)]);
+        env.fetch().expect(0);
+        renumber(&maildrop);
+        env.fetch().expect(0).says("nothing new");
+        assert_same_mail(&env.mail(), &small_ones_stored(count));
+        nothing_more_happens(&maildrop, &env);
+    }
+}
+
 /// Fetches once more: finds nothing, requests nothing and writes nothing.
 #[track_caller]
 fn nothing_more_happens(maildrop: &Maildrop, env: &TestEnv) {

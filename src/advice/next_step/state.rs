@@ -61,7 +61,12 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             format!("Make it available once more, or have what was on its way fetched again: {}", accept_maildir())
         }
         StateError::MaildirMissing { .. } => {
-            format!("Is it mounted? Was it moved? If it is gone for good: {}", accept_maildir())
+            format!(
+                "Is it mounted? Was it moved? If it is gone for good: {}; what it held is then neither fetched again nor \
+                 deleted on the server. To fetch it again as well: {}",
+                accept_maildir(),
+                this_program(&format!("uids forget {account} --all"))
+            )
         }
         StateError::MaildirReplaced { .. } => {
             format!("Is the right disk mounted? If it was moved or restored on purpose: {}", accept_maildir())

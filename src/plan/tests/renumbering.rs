@@ -217,7 +217,8 @@ fn another_server_makes_a_single_message_suspicious() {
     let one = || state(remembered(range(1, 1)));
     let plan = decided(&listing("new", range(1, 3)), &one(), &MOVED);
     assert_eq!((renamed(&plan), retrieved(&plan)), (vec![(1, "new1".to_owned())], vec![2, 3]));
-    assert_eq!(retrieved(&decided(&listing("new", range(1, 3)), &one(), &KEEP)), [1, 2, 3]);
+    let kept = decided(&listing("new", range(1, 3)), &one(), &KEEP);
+    assert_eq!((renamed(&kept), retrieved(&kept)), (vec![], vec![2, 3, 1]), "its bytes may show it, behind the others");
     // The same unique-id and size, yet another message.
     let plan = decide(&listing("old", range(1, 1)).0, &one(), &MOVED, &["other"]);
     assert_eq!(retrieved(&plan), [1]);
@@ -288,8 +289,16 @@ fn what_no_header_shows_is_compared_by_its_bytes() {
     rest.extend((9..19).map(|n| Entry { doubt: true, ..entry(n, &format!("new{n}"), &n.to_string(), n, 1) }));
     let half = decided(&listing("new", range(1, 18)), &state(rest), &Policy { has_top: false, ..KEEP });
     assert_eq!((half.known, half.vanished.len()), (10, 8), "a session broke when most had been recognised");
-    let few = decided(&listing("new", range(1, 4)), &state(remembered(range(1, 4))), &NO_TOP);
-    assert_eq!((few.vanished, few.retrieve.len()), (vec![], 4), "so few may have vanished, and others come");
+    for policy in [NO_TOP, KEEP] {
+        let four = range(1, 4);
+        assert_eq!(asked(&listing("new", four.clone()), &state(remembered(four.clone())), &policy), 0);
+        let few = decided(&listing("new", four.clone()), &state(remembered(four)), &policy);
+        assert_eq!(
+            (few.vanished.len(), few.retrieve.len(), few.unrecognisable),
+            (4, 4, 0),
+            "so few are just retrieved"
+        );
+    }
 }
 
 #[test]

@@ -14,7 +14,17 @@ const MANY_HEADERS: usize = 20_000;
 /// Logs an event if it is worth a line.
 pub(super) fn on_event(event: &PollEvent<'_>) {
     match event {
-        PollEvent::Recovered(recovered) if !recovered.is_nothing() => was_interrupted(recovered),
+        PollEvent::Recovered(recovered) => {
+            if !recovered.is_nothing() {
+                was_interrupted(recovered);
+            }
+            if recovered.kept > 0 {
+                let kept = Count::of(recovered.kept, "message");
+                warn!(
+                    "{kept} of the former Maildir, and not in this one: neither fetched again nor deleted on the server"
+                );
+            }
+        }
         PollEvent::WaitsForRoom { octets } => {
             info!(
                 "its state of {} waits until the large states of other accounts have been polled with",

@@ -76,6 +76,41 @@ fn each_gets_what_the_hoster_says_and_no_forged_field_counts() {
     assert!(maildrop.left().is_empty() && files(&env.path("Mail/a")).is_empty());
 }
 
+const ADOPT: [&str; 5] = ["uids", "adopt", "a", "--from-maildir", "--yes"];
+
+#[test]
+fn after_a_lost_state_a_message_counts_as_fetched_if_all_its_recipients_have_it() {
+    let maildrop = Maildrop::new(vec![
+        sent_to("for-ann", &["ann@site.example"]),
+        sent_to("for-bob", &["bob@site.example"]),
+        sent_to("nobody", &["nobody@site.example"]),
+        sent_to("both", &["bob@site.example", "ann@site.example"]),
+        sent_to("half", &["bob@site.example", "ann@site.example"]),
+    ]);
+    let env = TestEnv::in_memory(&[office(&maildrop, ", one_copy = true")]);
+    env.fetch().expect(0).says("5 new messages");
+    // Bob's copy of one message did not get there before the state was lost.
+    let is_half =
+        |path: &&std::path::PathBuf| String::from_utf8_lossy(&fs::read(path).unwrap()).contains("This is half");
+    fs::remove_file(files(&env.path("Mail/bob/new")).iter().find(is_half).unwrap()).unwrap();
+    fs::remove_dir_all(env.path("state")).unwrap();
+    env.fetch().expect(73).says("uids adopt a --from-maildir");
+    env.run(&ADOPT).expect(0).says("adopted 4 messages");
+    env.fetch().expect(0).says("1 new message");
+    let [ann, bob, unclear] = boxes(&env);
+    assert_eq!((bob, unclear), (names(&["both", "for-bob", "half"]), names(&["nobody"])));
+    assert_eq!(ann, names(&["both", "for-ann", "half", "half"]));
+}
+
+#[test]
+fn an_account_without_a_maildir_is_told_so() {
+    let maildrop = Maildrop::new(vec![sent_to("for-ann", &["ann@site.example"])]);
+    let account = Account::at(maildrop.server.address).without("maildir");
+    let env = TestEnv::in_memory(&[account.set("forward", "{ command = [\"false\"] }")]);
+    env.run(&ADOPT).expect(64).says("`a` forwards its mail and has no Maildir");
+    assert!(!env.path("state/a.uids").exists());
+}
+
 #[test]
 fn occurrence_prefix_and_trusted_host_are_as_configured() {
     let (mx, store, other) =
