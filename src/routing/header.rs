@@ -3,6 +3,8 @@
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 
+use super::encoded_words;
+
 /// Finds the empty line after a header in a growing text.
 #[derive(Debug, Default)]
 pub struct HeaderEnd {
@@ -72,7 +74,8 @@ fn on_one_line(text: &str) -> String {
 }
 
 /// Decodes the text of a field that may be folded.
-fn decoded(mut folded: Vec<u8>) -> String {
+fn decoded(folded: Vec<u8>) -> String {
+    let mut folded = encoded_words::joined(&folded);
     // The parser needs an end of line.
     folded.push(b'\n');
     match MessageStream::new(&folded).parse_unstructured() {
@@ -122,6 +125,9 @@ mod tests {
         assert_eq!(texts(header, "x-raw"), ["8 ü"]);
         assert_eq!(texts(header, "last"), ["end"]);
         assert_eq!(texts(header, "x-bad").len(), 1);
+        let split =
+            "Subject: =?utf-8?Q?Gr=C3?=\r\n =?utf-8?B?vMOfZQ==?= =?gb18030?B?1tA=?=\r\n\t=?gb18030?B?zsQ=?=\r\n";
+        assert_eq!(texts(split, "subject"), ["Grüße中文"]);
         assert!(texts(header, "more of it").is_empty() && texts(header, "from jo thu nov 26").is_empty());
     }
 

@@ -3,6 +3,7 @@
 //! The header is everything before the first empty line, as it came. [`HeaderEnd`] finds that line while a message
 //! comes in. A message whose header exceeds [`HEADER_MOST`] octets goes where messages go that match no rule.
 
+mod encoded_words;
 mod header;
 mod multidrop;
 mod pattern;
