@@ -1,5 +1,6 @@
 //! Where an account's mail is forwarded to if it does not stay in a Maildir.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,11 @@ impl Default for SpoolBounds {
     }
 }
 
+/// Returns a host as it is written before a port (RFC 3986, section 3.2.2).
+fn in_url(host: &str) -> Cow<'_, str> {
+    if host.contains(':') { format!("[{host}]").into() } else { host.into() }
+}
+
 impl fmt::Display for ForwardTo {
     /// Writes the destination in a few words, without user names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,13 +108,13 @@ impl fmt::Display for ForwardTo {
             Self::Imap(to) => {
                 let Endpoint { host, port, tls, .. } = &to.endpoint;
                 let scheme = if *tls == TlsMode::Implicit { "imaps" } else { "imap" };
-                write!(f, "{} at {scheme}://{host}:{port}", to.mailbox)
+                write!(f, "{} at {scheme}://{}:{port}", to.mailbox, in_url(host))
             }
             Self::Lmtp(to) => match &to.server {
                 LmtpServer::Socket(path) => write!(f, "{} at lmtp:{}", to.recipient, path.display()),
                 LmtpServer::Tcp(endpoint) => {
                     let Endpoint { host, port, .. } = &**endpoint;
-                    write!(f, "{} at lmtp://{host}:{port}", to.recipient)
+                    write!(f, "{} at lmtp://{}:{port}", to.recipient, in_url(host))
                 }
             },
             Self::Command(words) => {

@@ -26,8 +26,8 @@ fn no_such_name(forward: &Forward, account: &AccountName, said: Option<&str>, se
         format!("the login for {to} works, but no mailbox of that name can be made, so every message would wait{said}");
     match (separator, to) {
         (Some(separator), ForwardTo::Imap(imap)) => {
-            let name: String =
-                imap.mailbox.chars().map(|c| if matches!(c, '/' | '.') { separator } else { c }).collect();
+            let levels: Vec<&str> = imap.mailbox.split(['/', '.']).filter(|level| !level.is_empty()).collect();
+            let name = levels.join(&separator.to_string());
             let fact = format!("{fact}. {}", other_separator(separator));
             advice::with_step(fact, Some(&mailbox_name(account, Some(&name))))
         }

@@ -52,6 +52,7 @@ mod circle;
 mod destination;
 mod endpoint;
 
+pub(super) use circle::Circles;
 pub(super) use endpoint::Protocol;
 
 impl Builder<'_> {

@@ -87,7 +87,11 @@ const NANOS: i128 = 1_000_000_000;
 
 /// Reads a size in octets: a whole number, or a string with a unit.
 pub(super) fn size(value: &DeValue<'_>) -> Result<u64, InvalidValue> {
-    let example = "\"50 MiB\", or leave the key out for no limit";
+    size_such_as(value, "\"50 MiB\", or leave the key out for no limit")
+}
+
+/// The same; `example` says what can be written instead of something else.
+pub(super) fn size_such_as(value: &DeValue<'_>, example: &str) -> Result<u64, InvalidValue> {
     let size = match value {
         DeValue::Integer(_) => integer(value, 0..=u64::MAX, example)?,
         DeValue::String(text) => text

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::Span;
-use super::duration::size;
+use super::duration::size_such_as;
 use super::host::{host, is_loopback};
 use super::keys::{FORWARD, Level};
 use super::mailbox_name;
@@ -56,6 +56,24 @@ const CONNECTIONS: usize = 1;
 const SYSTEM_FLAGS: [(&str, &str); 4] =
     [("seen", "\\Seen"), ("flagged", "\\Flagged"), ("answered", "\\Answered"), ("draft", "\\Draft")];
 
+/// The longest name of a mailbox within another one, in octets. Where mailboxes are directories, they have no longer
+/// names.
+const LONGEST_LEVEL: usize = 255;
+
+/// What can be written for the size of a spool.
+const SPOOL_SIZE: &str =
+    "\"4 GiB\", or leave the key out for 1 GiB; one message at a time is fetched even if it is larger";
+
+/// The system flags that no message is appended with, and why.
+const NO_FLAGS: [(&str, &str, &str); 2] = [
+    (
+        "deleted",
+        "holds \"deleted\", which lets the mailbox lose the message",
+        "leave it out: any program that expunges the mailbox removes what has this flag",
+    ),
+    ("recent", "holds \"recent\", which only the server sets", "leave it out"),
+];
+
 /// Reads the table, if present.
 pub(super) fn table(
     account: &DeTable<'_>,
@@ -72,7 +90,7 @@ pub(super) fn table(
     let before = problems.len();
     // A misspelt key may be the destination.
     let is_meant = !report_unknown(table, Level::Forward(level.name()), problems).is_empty();
-    let spool_size = read(table, "spool_size", problems, size);
+    let spool_size = read(table, "spool_size", problems, |value| size_such_as(value, SPOOL_SIZE));
     let spool_messages = read(table, "spool_messages", problems, |value| {
         integer(value, 1..=1_000_000, "a number of messages such as 10000")
     });
@@ -177,6 +195,10 @@ fn imap(
 /// Reads the name of a mailbox. Modified UTF-7 is refused: it would be encoded again and so name another mailbox.
 fn mailbox(value: &DeValue<'_>) -> Result<String, InvalidValue> {
     let name = plain_text(value, "the mailbox's name, such as \"INBOX\"")?;
+    if name.split(['/', '.']).any(|level| level.len() > LONGEST_LEVEL) {
+        let help = format!("write one that has at most {LONGEST_LEVEL} octets between two separators");
+        return Err(InvalidValue::new("is too long for a mailbox", help));
+    }
     match mailbox_name::decoded(name) {
         Some(read) => Err(InvalidValue::new("is written as on the wire", format!("write \"{read}\""))),
         None => Ok(name.to_owned()),
@@ -197,6 +219,10 @@ fn flags(value: &DeValue<'_>) -> Result<Vec<String>, InvalidValue> {
     };
     let each = words.iter().map(|word| {
         let text = string(word.get_ref(), example)?;
+        let plain = text.strip_prefix('\\').unwrap_or(text);
+        if let Some((_, what, help)) = NO_FLAGS.iter().find(|(flag, ..)| plain.eq_ignore_ascii_case(flag)) {
+            return Err(InvalidValue::new(*what, *help));
+        }
         flag(text).ok_or_else(|| {
             InvalidValue::new(
                 "holds what is no flag",

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Span;
-use super::account::{Builder, Protocol};
+use super::account::{Builder, Circles, Protocol};
 use super::forward::{self, ForwardTable};
 use super::http;
 use super::keys::{self, Level};
@@ -173,11 +173,22 @@ pub(super) struct Reader<'a> {
     pub(super) password: Option<Span>,
     /// The servers of the accounts read so far.
     endpoints: Endpoints,
+    /// Where the accounts read so far forward mail.
+    circles: Circles,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(home: Option<&'a Path>) -> Self {
-        Self { home, problems: Vec::new(), warnings: Vec::new(), password: None, endpoints: Endpoints::default() }
+        let (problems, warnings, password) = (Vec::new(), Vec::new(), None);
+        let (endpoints, circles) = (Endpoints::default(), Circles::default());
+        Self { home, problems, warnings, password, endpoints, circles }
+    }
+
+    /// Looks for what can only be seen once all accounts are read.
+    pub(super) fn compare_accounts(&mut self) {
+        let (problems, warnings) = self.circles.problems();
+        self.problems.extend(problems);
+        self.warnings.extend(warnings);
     }
 
     /// Reads the settings outside the accounts.
@@ -217,6 +228,7 @@ impl<'a> Reader<'a> {
             }
             accounts.extend(self.account(name, value, &defaults));
         }
+        self.compare_accounts();
         accounts
     }
 
@@ -256,7 +268,10 @@ impl<'a> Reader<'a> {
         let says = !matches!((&forward, &own.maildir), (Setting::Absent, Setting::Absent));
         let forward = if says { &forward } else { &defaults.forward };
         let (defaults, protocol) = (&defaults.settings, Protocol::Pop3);
-        Builder { name: &name, own: &own, defaults, protocol, home, problems, warnings, endpoints }.build(forward)
+        let builder = Builder { name: &name, own: &own, defaults, protocol, home, problems, warnings, endpoints };
+        let account = builder.build(forward)?;
+        self.circles.add(&account, forward.given().map(|given| &given.span));
+        Some(account)
     }
 
     /// Reports an account's name with an unquoted dot: `[accounts.qq.com]` is a table `com` in the account `qq`. The

@@ -6,6 +6,9 @@ use toml::de::DeValue;
 
 use super::value::{InvalidValue, plain_text};
 
+/// The longest name of a file, in octets.
+const LONGEST_NAME: usize = 255;
+
 /// Reads an absolute path.
 pub(super) fn path(value: &DeValue<'_>, home: Option<&Path>) -> Result<PathBuf, InvalidValue> {
     absolute(plain_text(value, "a path that begins with / or ~/")?, home)
@@ -14,6 +17,10 @@ pub(super) fn path(value: &DeValue<'_>, home: Option<&Path>) -> Result<PathBuf, 
 /// Returns the absolute path that a text means, with `~` expanded.
 pub(super) fn absolute(text: &str, home: Option<&Path>) -> Result<PathBuf, InvalidValue> {
     let path = expand(text, home)?;
+    if path.iter().any(|name| name.len() > LONGEST_NAME) {
+        let help = format!("write one that has at most {LONGEST_NAME} octets between two slashes");
+        return Err(InvalidValue::new("holds a name that is too long for a file or directory", help));
+    }
     if path.is_absolute() {
         return Ok(path);
     }
@@ -75,6 +82,9 @@ mod tests {
         for text in ["~jo/Mail", "Mail", "./Mail", "{account}"] {
             assert_eq!(absolute(text, home).unwrap_err().message, "is not an absolute path", "{text}");
         }
+        let (most, more) = ("x".repeat(255), "x".repeat(256));
+        assert!(absolute(&format!("/m/{most}/{most}"), home).is_ok());
+        assert!(absolute(&format!("/m/{more}/x"), home).unwrap_err().message.contains("too long"));
         assert!(absolute("$HOME/Mail", home).unwrap_err().help.contains("variable"));
         assert!(absolute("~/Mail", None).unwrap_err().message.contains("no home directory"));
     }

@@ -61,7 +61,9 @@ pub(super) fn read<T>(text: &str, home: Option<&Path>, make: impl Fn(Account) ->
         accounts.push(make(account));
         rest = behind;
     }
-    Some(Good { above, password: reader.password, accounts })
+    reader.compare_accounts();
+    let is_good = reader.problems.is_empty() && reader.warnings.is_empty();
+    is_good.then_some(Good { above, password: reader.password, accounts })
 }
 
 /// Reads the account in a piece. Returns None if the piece contains anything else.

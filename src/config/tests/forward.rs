@@ -63,6 +63,8 @@ fn whoever_says_where_mail_goes_means_it_and_not_what_the_defaults_say() {
 
 #[test]
 fn what_cannot_be_meant_is_told_with_what_to_write() {
+    let imap =
+        |more: &str| format!("forward = {{ imap = {{ host = \"h\", username = \"u\", password = \"p\", {more} }} }}");
     for (text, said) in [
         ("forward = \"x\"", "`forward` is"),
         ("forward = { }", "`forward` does not say where to"),
@@ -96,6 +98,16 @@ fn what_cannot_be_meant_is_told_with_what_to_write() {
         ("forward = { lmtp = { socket = \"/s\", recipient = \"<jo>\" } }", "is not an address"),
         ("forward = { lmtp = { host = \"mail.example.org\", recipient = \"jo\" } }", "over the internet in clear"),
         ("spool_size = \"1 GiB\"", "its place is [accounts.NAME.forward]"),
+        ("forward = { command = [\"c\"], spool_size = \"0\" }", "leave the key out for 1 GiB"),
+        ("forward = { command = [\"c\"], spool_messages = 0 }", "such as 10000"),
+        (&imap("flags = [\"seen\", \"deleted\"]"), "expunges"),
+        (&imap("flags = [\"\\\\Deleted\"]"), "expunges"),
+        (&imap("flags = [\"\\\\Recent\"]"), "only the server sets"),
+        (&imap(&format!("mailbox = \"Lists/{}\"", "x".repeat(256))), "too long for a mailbox"),
+        (
+            &format!("rules = [{{ header = \"X\", equals = \"y\", maildir = \"/m/{}\" }}]", "x".repeat(256)),
+            "too long for a file",
+        ),
     ] {
         let (told, count) = errors(&forwarding(text));
         assert!(told.contains(said) && told.contains("help: "), "{text}\n{told}");
@@ -124,6 +136,44 @@ fn mail_does_not_go_back_to_where_it_comes_from() {
         at("pop.example.org", "me", "imap.example.com", "\"me\""),
     ] {
         assert_eq!(config(&text).accounts.len(), 1, "{text}");
+    }
+}
+
+/// An account that forwards to a mailbox; `more` goes into its table.
+fn from_to(name: &str, from: (&str, &str), to: (&str, &str), more: &str) -> String {
+    format!(
+        "[accounts.{name}]\nhost = {:?}\nusername = {:?}\npassword_command = [\"p\"]\n{more}\n\
+         forward = {{ imap = {{ host = {:?}, username = {:?}, password_command = [\"p\"] }} }}\n",
+        from.0, from.1, to.0, to.1
+    )
+}
+
+#[test]
+fn mail_does_not_go_round_through_other_accounts() {
+    let (one, other) = (("pop.one.example", "jo@one.example"), ("pop.two.example", "jo@two.example"));
+    let (to_one, to_other) = (("imap.one.example", "JO"), ("mail.two.example.", "jo@two.example"));
+    let a = from_to("a", one, to_other, "");
+    let through_third = [
+        from_to("b", other, ("imap.three.example", "jo"), ""),
+        from_to("c", ("pop3.three.example", "jo@three.example"), to_one, ""),
+    ];
+    for (text, names) in [
+        (format!("{a}{}", from_to("b", other, to_one, "")), "`a`, `b`"),
+        (format!("{a}{}", through_third.concat()), "`a`, `b`, `c`"),
+    ] {
+        let (told, count) = errors(&text);
+        assert!(told.contains(&format!("the accounts {names} forward their mail in a circle")), "{text}\n{told}");
+        assert!(count == 1 && told.contains("and this leads back"), "{told}");
+    }
+    let rule = "maildir = \"/m\"\nrules = [{ header = \"X\", equals = \"y\", forward = true }]";
+    let warned = config(&format!("{a}{}", from_to("b", other, to_one, rule))).warnings;
+    assert!(warned.len() == 1 && warned[0].contains("`a`, `b` forward their mail in a circle"), "{warned:?}");
+    for text in [
+        format!("{a}{}", from_to("b", other, to_one, "enabled = false")),
+        format!("{a}{}", from_to("b", other, ("imap.one.example", "other"), "")),
+        format!("{a}{}", from_to("b", ("pop.two.example", "al"), to_one, "")),
+    ] {
+        assert!(config(&text).warnings.is_empty(), "{text}");
     }
 }
 
