@@ -147,6 +147,17 @@ impl PollReport {
                     "{left}, because the spool is full: {they} fetched once what is in the spool has been forwarded"
                 )
             }
+            (LeftFor::SmallSpool, _) => {
+                let they = if messages == 1 { "it is" } else { "they are" };
+                format!(
+                    "{left}, because no more go into the spool at a time: {they} fetched once what came now has been \
+                     forwarded"
+                )
+            }
+            (LeftFor::LargerThanSpool, _) => format!(
+                "{left}, because the next one is larger than all that may wait in the spool: it is fetched alone, once \
+                 the spool is empty"
+            ),
             (LeftFor::DownloadLimit, _) => format!("{left}, because the server gives no more for now"),
             (LeftFor::NoProgress, _) => format!("{left}, because the last session brought nothing new"),
             (LeftFor::Refusals, _) => {

@@ -25,6 +25,7 @@ impl Class {
             ForwardError::Login { .. } => Self::LoginRefused { explicit: true },
             ForwardError::Full { .. } => Self::Busy { stage: Stage::Session, rate_limited: true },
             ForwardError::Refused { lasting: true, .. }
+            | ForwardError::RefusesAll { .. }
             | ForwardError::NoMailbox { lasting: true, .. }
             | ForwardError::Command {
                 failure:
@@ -94,6 +95,7 @@ impl ForwardError {
             | Self::Login { .. }
             | Self::Full { .. }
             | Self::Refused { .. }
+            | Self::RefusesAll { .. }
             | Self::NoMailbox { .. }
             | Self::Protocol { .. }
             | Self::OutOfStep { .. }
@@ -144,6 +146,20 @@ pub(crate) fn told_of_stranded(stranded: &Stranded, account: &AccountName) -> St
         "{count} {verb} in {} and on the server to be forwarded, and the account has no `forward` any more. Give it one \
          again, then {forward}; or move the spool away, and what is in it is fetched into the Maildir: {} && {again}",
         spool.display(),
+        aside(spool)
+    )
+}
+
+/// Tells what waits in the spool of an account that is no longer configured, and what to do about it, for people.
+#[must_use]
+pub(crate) fn told_of_unclaimed(stranded: &Stranded, account: &AccountName) -> String {
+    let Stranded { spool, messages, .. } = stranded;
+    let (count, verb) = (Count(*messages, "message"), if *messages == 1 { "waits" } else { "wait" });
+    format!(
+        "{count} {verb} in {} to be forwarded, and there is no account {account} any more. Configure it again, then {}; or \
+         give them up, and move the spool away: {}",
+        spool.display(),
+        this_program(&format!("forward {account}")),
         aside(spool)
     )
 }
@@ -231,6 +247,7 @@ mod tests {
             (refused(true), Pause::Person, ExitStatus::Config),
             (refused(false), Pause::Soon, ExitStatus::Temporary),
             (full, Pause::Full, ExitStatus::Temporary),
+            (ForwardError::RefusesAll { response: "no".to_owned(), messages: 4 }, Pause::Person, ExitStatus::Config),
             (ended(CommandFailure::Lasting), Pause::Person, ExitStatus::Config),
             (ended(CommandFailure::NotThere), Pause::Soon, ExitStatus::Config),
             (ended(CommandFailure::NotExecutable), Pause::Soon, ExitStatus::Config),

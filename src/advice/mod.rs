@@ -34,7 +34,7 @@ use crate::subprocess::Unsuccessful;
 pub(crate) use classification::Class;
 pub(crate) use daemon::{told_of_asking, told_of_start};
 pub(crate) use forwarding::{
-    after_setting_aside, command_for_another_try, pause_after, told_of_forwarding, told_of_stranded,
+    after_setting_aside, command_for_another_try, pause_after, told_of_forwarding, told_of_stranded, told_of_unclaimed,
 };
 pub(crate) use hanging::{hangs, hangs_no_more};
 

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::arguments::{Arguments, Check};
+use super::forward::unclaimed;
 use super::output::{say, stderr_line};
 use super::wrapped::{is_narrow, say_wrapped, stderr_sentence};
 use super::{prepare, signals};
@@ -36,6 +37,23 @@ struct Report {
     warnings: Vec<String>,
     /// In the order of the configuration.
     accounts: Vec<AccountCheck>,
+    /// What waits in spools whose accounts are not configured any more, and what to do about it.
+    unclaimed_spools: Vec<String>,
+}
+
+impl Report {
+    /// Begins with what the configuration shows.
+    fn begin(config: &Config, options: &Check, environment: &Environment) -> Self {
+        let habits = habits::warnings(config, &options.accounts, &environment.etc, options.offline);
+        Self {
+            configuration: Some(text::value(&config.path.to_string_lossy())),
+            status: 0,
+            error: None,
+            warnings: config.warnings.iter().cloned().chain(habits).collect(),
+            accounts: Vec::new(),
+            unclaimed_spools: Vec::new(),
+        }
+    }
 }
 
 /// Runs the command.
@@ -56,18 +74,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
             return ExitStatus::Usage;
         }
     };
-    let mut report = Report {
-        configuration: Some(text::value(&config.path.to_string_lossy())),
-        status: 0,
-        error: None,
-        warnings: config
-            .warnings
-            .iter()
-            .cloned()
-            .chain(habits::warnings(&config, &options.accounts, &environment.etc, options.offline))
-            .collect(),
-        accounts: Vec::new(),
-    };
+    let mut report = Report::begin(&config, options, &environment);
     if !options.json && !arguments.quiet {
         tell_configuration(&config, &report.warnings, options.offline || arguments.verbose > 0);
     }
@@ -77,6 +84,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
         }
         return ExitStatus::Ok;
     }
+    let unclaimed_dir = state_dir.clone();
     let context = CheckContext {
         dialer: Arc::new(Dialer::new(NetLimits::default())),
         disk: Arc::new(RealDisk),
@@ -90,11 +98,19 @@ pub(super) async fn run(arguments: &Arguments, options: &Check) -> ExitStatus {
     signals::survive_limit_on_files();
     report.accounts = check_all(context, &config, selected, arguments, options).await;
     let status = report.accounts.iter().map(AccountCheck::exit_status).fold(ExitStatus::Ok, ExitStatus::worst);
+    if options.accounts.is_empty() {
+        report.unclaimed_spools = unclaimed(&config, &unclaimed_dir);
+    }
+    let status = if report.unclaimed_spools.is_empty() { status } else { status.worst(ExitStatus::Partial) };
     report.status = status.code();
     if options.json {
         print_json(&report);
-    } else if !arguments.quiet && report.accounts.len() > 1 {
-        say(total(&report.accounts));
+    } else {
+        let told = |text: &String| say_wrapped(&format!("{:4}  spool of {text}", Mark::Fail), 6);
+        report.unclaimed_spools.iter().for_each(told);
+        if !arguments.quiet && report.accounts.len() > 1 {
+            say(total(&report.accounts));
+        }
     }
     status
 }
@@ -163,6 +179,7 @@ fn wrong(error: &ConfigError, json: bool) -> ExitStatus {
             error: Some(error.to_string()),
             warnings: Vec::new(),
             accounts: Vec::new(),
+            unclaimed_spools: Vec::new(),
         };
         print_json(&report);
     } else {

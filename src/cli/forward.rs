@@ -23,8 +23,9 @@ use crate::config::Config;
 use crate::control::Request;
 use crate::disk::RealDisk;
 use crate::exit::ExitStatus;
-use crate::forward::{ForwardOptions, ForwardReport, look_into_spool};
+use crate::forward::{ForwardOptions, ForwardReport, look_into_spool, unclaimed_spools};
 use crate::poll::{PollContext, forward_spool};
+use crate::state::store::ConfiguredAccounts;
 use crate::summary::{Forwarded, in_the_spool};
 
 /// The user has asked for it, so even a large spool is waited for.
@@ -74,8 +75,16 @@ pub(super) async fn run(arguments: &Arguments, forward: &Forward) -> u8 {
     signals.status().unwrap_or(status).code()
 }
 
-/// Tells what waits in the spools of accounts that do not forward any more (`others`), or that are disabled if no account
-/// is named: this command does not forward it.
+/// Tells what waits in spools whose accounts are not configured any more: a text each.
+pub(super) fn unclaimed(config: &Config, state_dir: &Path) -> Vec<String> {
+    let configured = ConfiguredAccounts::new(config.accounts.iter().map(|account| account.name.clone()));
+    let spools = unclaimed_spools(&RealDisk, state_dir, |name| configured.has(name));
+    let told = |(account, stranded)| format!("{account}: {}", advice::told_of_unclaimed(&stranded, &account));
+    spools.into_iter().map(told).collect()
+}
+
+/// Tells what waits in the spools of accounts that do not forward any more (`others`); and, if no account is named, of
+/// those that are disabled or gone. This command does not forward it.
 fn left_behind(config: &Config, state_dir: &Path, others: &[Account], is_for_all: bool) -> Vec<String> {
     let waiting =
         |account: &Account| look_into_spool(&RealDisk, state_dir, &account.name).filter(|waiting| waiting.in_all() > 0);
@@ -88,7 +97,8 @@ fn left_behind(config: &Config, state_dir: &Path, others: &[Account], is_for_all
         Some(format!("{}: the account is disabled, and {waits}", account.name))
     };
     let are_disabled = config.accounts.iter().filter(|account| is_for_all && !account.enabled);
-    others.iter().filter_map(told).chain(are_disabled.filter_map(disabled)).collect()
+    let gone = if is_for_all { unclaimed(config, state_dir) } else { Vec::new() };
+    others.iter().filter_map(told).chain(are_disabled.filter_map(disabled)).chain(gone).collect()
 }
 
 /// The options that all accounts share.

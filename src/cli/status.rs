@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal as _};
 use self::overview::{Detail, Overview};
 use self::reading::{Gathering, Judging, Named};
 use super::arguments::{Arguments, Status as Options};
+use super::forward::unclaimed;
 use super::layout::{self, Layout};
 use super::output::{is_output_closed, say, stderr_line};
 use super::status_text::InSpool;
@@ -89,6 +90,9 @@ fn tell_spools(arguments: &Arguments, options: &Options) {
         if !(arguments.quiet && options.check) {
             say(InSpool(account, forward, now));
         }
+    }
+    if options.accounts.is_empty() && !(arguments.quiet && options.check) {
+        unclaimed(&alone.config, &alone.state_dir).into_iter().for_each(say);
     }
 }
 

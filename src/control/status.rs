@@ -33,12 +33,26 @@ pub struct Status {
     pub state_dir: String,
     /// What is wrong with the configuration file now; the previous configuration is in force. None: nothing.
     pub config_problem: Option<String>,
+    /// Spools in which mail waits although their accounts are not configured any more.
+    #[serde(default)]
+    pub unclaimed_spools: Vec<UnclaimedSpool>,
     /// How many polls are running.
     pub polling: usize,
     /// How many accounts wait for a place.
     pub queued: usize,
     /// The accounts, ordered by name.
     pub accounts: Vec<AccountStatus>,
+}
+
+/// A spool whose account is not configured any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnclaimedSpool {
+    /// The name of the account.
+    pub account: String,
+    /// How many messages wait.
+    pub messages: u64,
+    /// Where they are, and what to do about it.
+    pub text: String,
 }
 
 /// An account, what it is doing and how its polls went.
@@ -299,6 +313,7 @@ pub(crate) mod examples {
             config: String::new(),
             state_dir: String::new(),
             config_problem: None,
+            unclaimed_spools: Vec::new(),
             polling: 1,
             queued: 2,
             accounts,

@@ -35,6 +35,8 @@ pub(super) struct Forwarders {
     runtime: Handle,
     tasks: JoinSet<(AccountName, ForwardReport)>,
     accounts: BTreeMap<AccountName, Forwarder>,
+    /// The forwarders of accounts that forward no more, as long as their last pass runs.
+    leaving: BTreeMap<AccountName, Forwarder>,
     /// Looks into spools outside of passes; one at a disk that hangs holds up nothing.
     looks: JoinSet<(AccountName, Option<Waiting>)>,
     /// The accounts whose spools are to be looked into.
@@ -70,24 +72,33 @@ pub(super) struct Aftermath {
 impl Forwarders {
     /// Starts without forwarders, in this runtime. At most `most_passes` run at the same time.
     pub(super) fn new(runtime: Handle, most_passes: usize) -> Self {
-        let (accounts, waiting, to_look) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let (accounts, leaving) = (BTreeMap::new(), BTreeMap::new());
+        let (waiting, to_look) = (BTreeSet::new(), BTreeSet::new());
         let (tasks, looks, stop) = (JoinSet::new(), JoinSet::new(), CancellationToken::new());
         let file_looks = Arc::new(Semaphore::new(MOST_LOOKS));
         let places = PassPlaces::new(most_passes);
-        Self { runtime, tasks, accounts, looks, to_look, waiting, places, file_looks, stop }
+        Self { runtime, tasks, accounts, leaving, looks, to_look, waiting, places, file_looks, stop }
     }
 
-    /// Sets the configured accounts. Their spools are looked at now.
+    /// Sets the configured accounts. Their spools are looked at now. A running pass ends if what it works with has
+    /// changed; the next one begins when it has ended.
     pub(super) fn take_in<'a>(&mut self, accounts: impl Iterator<Item = &'a Account>, now: Duration) {
         let mut kept = std::mem::take(&mut self.accounts);
+        kept.append(&mut self.leaving);
         for account in accounts {
             let Some(to) = &account.forward else { continue };
             let mut forwarder = kept.remove(&account.name).unwrap_or_default();
+            if !forwarder.is_up_to_date(account) {
+                end_for_reload(&account.name, &mut forwarder);
+            }
             // If the configuration changed, the problem may be fixed.
             (forwarder.due, forwarder.to) = (Some(now), to.to.to_string());
             forwarder.destination = destination(&account.name, &to.to);
             self.accounts.insert(account.name.clone(), forwarder);
         }
+        kept.retain(|_, forwarder| forwarder.running);
+        kept.iter_mut().for_each(|(name, forwarder)| end_for_reload(name, forwarder));
+        self.leaving = kept;
         let time = |(name, forwarder): (&AccountName, &Forwarder)| Some((forwarder.waits_until()?, name.clone()));
         self.waiting = self.accounts.iter().filter_map(time).collect();
     }
@@ -200,11 +211,16 @@ impl Forwarders {
                 self.change(&name, |forwarder| (forwarder.due, forwarder.waits_for_place) = (None, false));
                 continue;
             };
-            let Some((live, password)) = self.change(&name, |forwarder| forwarder.begin(now)) else { continue };
+            let stop = self.stop.child_token();
+            let begin = |forwarder: &mut Forwarder| {
+                forwarder.prepare(account, stop.clone());
+                forwarder.begin(now)
+            };
+            let Some((live, password)) = self.change(&name, begin) else { continue };
             // The pass looks into the spool itself.
             self.to_look.remove(&name);
             let span = tracing::error_span!("forward", account = %name);
-            let (account, stop) = (account.clone(), self.stop.child_token());
+            let account = account.clone();
             let (context, looks) = (Arc::new(context.of_process()), Arc::clone(&self.file_looks));
             let work = async move {
                 if let Some(file) = to.password_file().map(Path::to_owned) {
@@ -297,6 +313,7 @@ impl Forwarders {
             // The panic was printed. The forwarder concerned retries after a while.
             if self.tasks.is_empty() {
                 let runs = |(name, forwarder): (&AccountName, &Forwarder)| forwarder.running.then(|| name.clone());
+                self.leaving.clear();
                 for name in self.accounts.iter().filter_map(runs).collect::<Vec<_>>() {
                     self.change(&name, |forwarder| forwarder.panicked(now));
                 }
@@ -304,6 +321,10 @@ impl Forwarders {
             return Aftermath::default();
         };
         self.learn(&name, &report, now);
+        if self.leaving.remove(&name).is_some() {
+            log(&name, &report, true);
+            return Aftermath::default();
+        }
         let aftermath = self.change(&name, |forwarder| {
             forwarder.running = false;
             log(&name, &report, forwarder.failure.is_some());
@@ -319,7 +340,8 @@ impl Forwarders {
 
     /// Learns from a pass whether its destination is slow.
     fn learn(&mut self, name: &AccountName, report: &ForwardReport, now: Duration) {
-        let Some(forwarder) = self.accounts.get(name) else { return };
+        // Where a pass goes whose configuration has changed is not known here any more.
+        let Some(forwarder) = self.accounts.get(name).filter(|it| !it.was_reconfigured) else { return };
         let has_asked = match report.why_waiting() {
             None => report.forwarded > 0,
             Some(e) => !e.says_nothing_of_the_destination(),
@@ -387,6 +409,18 @@ impl Forwarders {
     /// Returns how many passes are running.
     pub(super) fn count(&self) -> usize {
         self.tasks.len()
+    }
+}
+
+/// Ends a running pass whose configuration has changed.
+fn end_for_reload(account: &AccountName, forwarder: &mut Forwarder) {
+    if forwarder.running && forwarder.end_for_reload() {
+        let to = &forwarder.to;
+        info!(
+            account = %account,
+            event = "reload",
+            "{account}: its configuration has changed, so forwarding to {to} ends after the message under way"
+        );
     }
 }
 

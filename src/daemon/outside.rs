@@ -12,10 +12,13 @@ use tracing::debug;
 use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::account_record::stamp;
+use crate::advice;
 use crate::config::ConfigError;
+use crate::control::status::UnclaimedSpool;
 use crate::daemon::Load;
 use crate::daemon::configuration_reader::ConfigurationReader;
 use crate::daemon::configured::{Configured, as_it_was};
+use crate::forward::unclaimed_spools;
 use crate::oauth::store;
 use crate::poll::PollContext;
 use crate::state::hints::{HintsFile, Past, keep_outcome};
@@ -27,6 +30,12 @@ const MOST_LOOKS: usize = 64;
 
 /// How many results may wait to be handled; further looks wait, too.
 const WAITING: usize = 16;
+
+/// How many looks for spools without an account may be in progress: the disk may hang.
+const MOST_UNCLAIMED: usize = 4;
+
+/// How many of these spools are told at most.
+const MOST_TOLD: usize = 20;
 
 /// How many accounts' states are passed on in one batch.
 const GO: usize = 256;
@@ -42,6 +51,8 @@ pub(super) enum Found {
     AccountState(Vec<Recalled>),
     /// The stamps of the password files in a directory.
     Passwords(PathBuf, Vec<(Login, String)>),
+    /// Spools whose accounts are not configured.
+    Unclaimed(Vec<UnclaimedSpool>),
 }
 
 /// A login whose password may have changed.
@@ -74,26 +85,55 @@ pub(super) struct Outside {
     looks: BTreeSet<PathBuf>,
     /// The thread that reads the configuration.
     reader: ConfigurationReader,
+    /// How many looks for spools without an account are in progress. Only the result of the last one counts.
+    unclaimed: usize,
 }
 
 impl Outside {
     pub(super) fn new() -> Self {
         let (sender, found) = mpsc::channel(WAITING);
-        Self { sender, found, looks: BTreeSet::new(), reader: ConfigurationReader::default() }
+        Self { sender, found, looks: BTreeSet::new(), reader: ConfigurationReader::default(), unclaimed: 0 }
     }
 
     /// Waits for the next result.
     pub(super) async fn next(&mut self) -> Found {
-        match self.found.recv().await {
-            Some(found) => {
-                if let Found::Passwords(directory, _) = &found {
-                    self.looks.remove(directory);
+        loop {
+            match self.found.recv().await {
+                Some(Found::Unclaimed(spools)) => {
+                    self.unclaimed = self.unclaimed.saturating_sub(1);
+                    if self.unclaimed == 0 {
+                        return Found::Unclaimed(spools);
+                    }
                 }
-                found
+                Some(found) => {
+                    if let Found::Passwords(directory, _) = &found {
+                        self.looks.remove(directory);
+                    }
+                    return found;
+                }
+                // Never reached, as `self` holds a sender.
+                None => std::future::pending().await,
             }
-            // Never reached, as `self` holds a sender.
-            None => std::future::pending().await,
         }
+    }
+
+    /// Looks for spools whose accounts are not configured any more.
+    pub(super) fn look_for_unclaimed(&mut self, context: &Arc<PollContext>) {
+        if self.unclaimed >= MOST_UNCLAIMED {
+            return;
+        }
+        self.unclaimed += 1;
+        let (context, sender) = (Arc::clone(context), self.sender.clone());
+        begin(move || {
+            let spools =
+                unclaimed_spools(&*context.disk, &context.state_dir, |name| context.configured_accounts.has(name));
+            let spools = spools.into_iter().take(MOST_TOLD).map(|(account, stranded)| UnclaimedSpool {
+                text: advice::told_of_unclaimed(&stranded, &account),
+                account: account.to_string(),
+                messages: stranded.messages,
+            });
+            let _ = sender.blocking_send(Found::Unclaimed(spools.collect()));
+        });
     }
 
     /// Reads the configuration; `in_force` are the current accounts, ordered by name.

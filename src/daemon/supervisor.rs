@@ -21,6 +21,7 @@ use crate::account::{Account, AccountName, NotifySettings};
 use crate::account_record::Failure;
 use crate::clock::alarm::Alarm;
 use crate::config::Config;
+use crate::control::status::UnclaimedSpool;
 use crate::control::{Control, Pending};
 use crate::exit::ExitStatus;
 use crate::http;
@@ -28,7 +29,6 @@ use crate::metrics::PollMetrics;
 use crate::notify::CommandRunner;
 use crate::notify::grouping::Grouping;
 use crate::poll::PollContext;
-use crate::poll::report::LeftFor;
 use crate::schedule::login_pace::LoginPace;
 use crate::schedule::queue::{Begin, Limits, Queue};
 use crate::schedule::{Cause, End, installation};
@@ -65,6 +65,8 @@ pub(super) struct Supervisor {
     config_stamp: String,
     /// Why the last reload of the configuration was refused, if it was.
     config_problem: Option<String>,
+    /// Spools whose accounts are not configured any more, at the last look.
+    unclaimed: Vec<UnclaimedSpool>,
     /// Makes this installation's schedule differ from others'.
     installation: u64,
     accounts: BTreeMap<AccountName, Box<AccountState>>,
@@ -169,6 +171,7 @@ impl Supervisor {
             config: config.path.clone(),
             config_stamp,
             config_problem: None,
+            unclaimed: Vec::new(),
             installation,
             accounts: BTreeMap::new(),
             unrecalled: BTreeMap::new(),
@@ -208,6 +211,7 @@ impl Supervisor {
             self.control.path().display()
         );
         systemd::ready(&self.line());
+        self.outside.look_for_unclaimed(&self.context);
         let mut rhythms = Rhythms::begin();
         loop {
             self.reply_to_one().await;
@@ -351,7 +355,7 @@ impl Supervisor {
         self.metrics.on_poll_end(report, kept.failure().map(Failure::cause));
         log(kept, report, before, now, clock.wall);
         log_warnings(kept, report);
-        let spool_is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
+        let spool_is_full = report.left.is_some_and(|left| left.why.is_for_spool());
         self.forwarders.on_poll_end(name, report.retrieved, spool_is_full, now);
         let server = kept.account.endpoint.server();
         match report.outcome().end {
@@ -413,6 +417,9 @@ impl Supervisor {
         let destinations = self.forwarders.refused().filter_map(destination);
         self.outside.look_at_passwords(sources.chain(destinations));
         systemd::status(&self.line());
+        if !self.unclaimed.is_empty() {
+            self.outside.look_for_unclaimed(&self.context);
+        }
         self.http.try_again();
     }
 
@@ -422,7 +429,18 @@ impl Supervisor {
             Found::Config(config, stamp) => self.reloaded(*config, stamp),
             Found::AccountState(recalled) => recalled.into_iter().for_each(|one| self.recalled(one)),
             Found::Passwords(_, files) => self.saw_passwords(files),
+            Found::Unclaimed(spools) => self.saw_unclaimed(spools),
         }
+    }
+
+    /// Tells of spools whose accounts are not configured any more: each once.
+    fn saw_unclaimed(&mut self, spools: Vec<UnclaimedSpool>) {
+        for spool in &spools {
+            if !self.unclaimed.iter().any(|known| known.account == spool.account) {
+                warn!(account = %spool.account, event = "unclaimed-spool", "{}: {}", spool.account, spool.text);
+            }
+        }
+        self.unclaimed = spools;
     }
 
     /// Compares the stamps of password files with those of refused passwords.

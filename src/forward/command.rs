@@ -72,8 +72,8 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
         };
         if let Some(arrived) = Arrived::by_exit_status(&letter, status) {
             let arrived = pass.arrived(arrived);
-            pass.has_no_doubt();
             pass.record(vec![arrived]).await?;
+            pass.accepts().await?;
             continue;
         }
         let Some(code) = status.code() else {
@@ -84,7 +84,7 @@ pub(super) async fn deliver(pass: &Arc<Pass>, command: &[OsString]) -> Result<()
         let how = format!("ended with status {code}{said}");
         match verdict(code) {
             Verdict::Later => pass.later(message, failed(program, &how, CommandFailure::Passing))?,
-            Verdict::SetAside => pass.set_aside(message, &format!("{} {how}", name(program))).await?,
+            Verdict::SetAside => pass.refuses_for_good(message, &format!("{} {how}", name(program)))?,
             Verdict::Broken => pass.doubts(message, failed(program, &how, CommandFailure::Lasting))?,
         }
     }

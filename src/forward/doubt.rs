@@ -31,16 +31,26 @@ impl Doubt {
 
     /// Whether only one message was refused like this, so that nothing shows that it concerns others.
     pub(super) fn is_of_one(&self) -> bool {
-        self.told == 1
+        self.told == 1 && !self.is_of_refusals_for_good()
+    }
+
+    /// Whether it is about messages that were refused for good.
+    pub(super) fn is_of_refusals_for_good(&self) -> bool {
+        matches!(self.why, ForwardError::RefusesAll { .. })
     }
 
     /// Takes the next message from the queue. The first one taken becomes the one that is tried; behind a quota that is
-    /// the smallest, which is the most likely to fit.
+    /// the smallest, which is the most likely to fit, and if several were refused for good the newest, which is the
+    /// least like them.
     pub(super) fn next(&mut self, queue: &mut VecDeque<Spooled>) -> Option<Spooled> {
-        let is_smallest_wanted = self.probe.is_none() && matches!(self.why, ForwardError::Full { .. });
-        let place = match is_smallest_wanted {
-            true => queue.iter().enumerate().min_by_key(|(_, message)| message.size())?.0,
-            false => 0,
+        let place = match &self.why {
+            ForwardError::Full { .. } if self.probe.is_none() => {
+                queue.iter().enumerate().min_by_key(|(_, message)| message.size())?.0
+            }
+            ForwardError::RefusesAll { .. } if self.probe.is_none() => {
+                queue.iter().enumerate().max_by_key(|(_, message)| message.order())?.0
+            }
+            _ => 0,
         };
         let message = queue.remove(place)?;
         self.probe.get_or_insert_with(|| message.name.clone());

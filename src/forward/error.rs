@@ -64,6 +64,13 @@ pub enum ForwardError {
         /// Whether this lasts until somebody changes something.
         lasting: bool,
     },
+    /// The destination refused several messages in a row for good, so that it is not the messages that are at fault.
+    RefusesAll {
+        /// What it said of the last one.
+        response: String,
+        /// How many they were.
+        messages: usize,
+    },
     /// The mailbox does not exist and cannot be created.
     NoMailbox {
         /// The response to SELECT.
@@ -148,7 +155,9 @@ impl ForwardError {
     /// Returns the destination's words if it refused something.
     pub(super) fn words(&self) -> Option<&str> {
         match self {
-            Self::Full { response } | Self::Refused { response, .. } => Some(response),
+            Self::Full { response } | Self::Refused { response, .. } | Self::RefusesAll { response, .. } => {
+                Some(response)
+            }
             _ => None,
         }
     }
@@ -170,6 +179,9 @@ impl ForwardError {
             Self::Full { response } => Self::Full { response: redactor.hide(&response) },
             Self::Refused { doing, response, lasting } => {
                 Self::Refused { doing, response: redactor.hide(&response), lasting }
+            }
+            Self::RefusesAll { response, messages } => {
+                Self::RefusesAll { response: redactor.hide(&response), messages }
             }
             Self::Protocol { doing, what } => Self::Protocol { doing, what: redactor.hide(&what) },
             Self::NoMailbox { select, create, lasting } => {
@@ -222,6 +234,10 @@ impl fmt::Display for ForwardError {
             Self::Refused { doing, response, .. } => {
                 write!(f, "cannot {doing}: the destination said \"{response}\"")
             }
+            Self::RefusesAll { response, messages } => write!(
+                f,
+                "the destination refused {messages} messages in a row for good, the last one with \"{response}\""
+            ),
             Self::NoMailbox { select, create, .. } => write!(
                 f,
                 "cannot open the mailbox: the destination said \"{select}\", and refused to create it with \"{create}\""
@@ -241,6 +257,9 @@ impl fmt::Display for ForwardError {
             Self::Cleartext => f.write_str("the destination's password would be sent in clear"),
             Self::Command { program, what, .. } => write!(f, "the command {program} {what}"),
             Self::Stopped => f.write_str("it was interrupted"),
+            Self::Unanswered { waited } if waited.as_secs() == 0 => {
+                f.write_str("the destination did not answer in time for what was under way")
+            }
             Self::Unanswered { waited } => write!(f, "the destination did not answer within {} s", waited.as_secs()),
             Self::Work(WorkError::NoThread) => f.write_str("the system cannot start another thread"),
             Self::Work(WorkError::Internal(e)) => e.fmt(f),

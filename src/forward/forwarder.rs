@@ -20,7 +20,7 @@ use crate::account::{Account, AccountName, Forward, ForwardTo};
 use crate::disk::Disk;
 use crate::maildir::Maildir;
 use crate::process_context::ProcessContext;
-use crate::state::delivered::{deliveries, known_maildir};
+use crate::state::delivered::{deliveries, in_spool as in_no_spool, known_maildir};
 use crate::state::entries::Identity;
 use crate::state::error::StateError;
 use crate::state::instance::random_instance;
@@ -79,7 +79,9 @@ pub async fn forward(
         (report.is_of_one, report.concerns) = (of_one.is_some(), of_one.map(|doubt| pass.named(&doubt.first)));
         let ran = ran.map_err(|e| e.after(pass.last_words()));
         report.end = ran.and(doubt.map_or(Ok(()), |doubt| Err(doubt.why)));
-        let refusals = pass.count_refusals().await;
+        // The next message may be one that it accepts.
+        report.is_of_one |= matches!(report.end, Err(ForwardError::RefusesAll { .. }));
+        let refusals = pass.settle_refusals_for_good(&report.end).await.and(pass.count_refusals().await);
         let written = refusals.and(pass.write_failed_tries().await);
         report.end = std::mem::replace(&mut report.end, Ok(())).and(written);
     }
@@ -162,7 +164,11 @@ fn open_journal(
     let (disk, dir) = (&context.disk, &context.state_dir);
     let path = dir.join(name.spool());
     let Some(maildir) = spool::open(&**disk, &path)? else {
-        return Ok(Opening::Nothing(Waiting::default()));
+        let known = glance(&**disk, &journal_file(dir, name))?;
+        return match in_no_spool(&**disk, dir, name, |file| !known.has_arrived(file)) {
+            true => Err(StateError::MaildirMissing { path }.into()),
+            false => Ok(Opening::Nothing(Waiting::default())),
+        };
     };
     let messages = spool::messages(&**disk, &maildir)?;
     let known = glance(&**disk, &journal_file(dir, name))?;
@@ -218,6 +224,9 @@ fn check_identity(
 }
 
 async fn run(pass: &Arc<Pass>, to: &ForwardTo, stop: &CancellationToken) -> Result<(), ForwardError> {
+    if stop.is_cancelled() {
+        return Err(ForwardError::Stopped);
+    }
     let delivering = async {
         match to {
             ForwardTo::Imap(to) => imap::deliver(pass, to).await,

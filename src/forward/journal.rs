@@ -1,7 +1,7 @@
 //! The forwarder's journal, `ACCOUNT.forward`: what became of each message in a spool. Its format is that of a `.uids`
 //! file, and the process that forwards holds its lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) struct Progress {
     pub(super) arrived: Option<Arrival>,
     /// The message is set aside: since when, in seconds since 1970, and why.
     pub(super) set_aside: Option<(i64, String)>,
-    /// How often it was refused.
+    /// How often it was refused. For a message that is set aside: not 0 as long as nothing has been accepted since.
     pub(super) refusals: u32,
     /// How many tries in a row have broken off at it.
     pub(super) breaks: u32,
@@ -70,6 +70,13 @@ impl Ledger {
     /// Whether a message is set aside.
     pub(super) fn is_set_aside(&self, name: &str) -> bool {
         self.get(name).is_some_and(|progress| progress.set_aside.is_some())
+    }
+
+    /// Returns the messages that were set aside while the destination accepted nothing, each with the reason. It has
+    /// accepted nothing since.
+    pub(super) fn set_aside_while_nothing_arrived(&self) -> impl Iterator<Item = (&str, &str)> {
+        let counts = self.messages.iter().filter(|(_, progress)| progress.refusals > 0);
+        counts.filter_map(|(name, progress)| Some((name.as_str(), progress.set_aside.as_ref()?.1.as_str())))
     }
 
     /// Whether nothing is known.
@@ -123,7 +130,7 @@ impl Ledger {
             }
             ForwardRecord::SetAside { name, since, reason } => {
                 let progress = self.messages.entry(name).or_default();
-                (progress.set_aside, progress.intent) = (Some((since, reason)), None);
+                (progress.set_aside, progress.intent, progress.refusals) = (Some((since, reason)), None, 0);
             }
             ForwardRecord::Refused { name, times, breaks } => {
                 let progress = self.messages.entry(name).or_default();
@@ -154,7 +161,7 @@ impl Ledger {
             let arrived = progress.arrived.map(arrived);
             let try_failed = |tries| ForwardRecord::TryFailed { name: name.clone(), tries };
             let try_failed = progress.failed_tries.map(try_failed);
-            [refused, try_failed, intent, aside, arrived].into_iter().flatten()
+            [aside, refused, try_failed, intent, arrived].into_iter().flatten()
         })
     }
 }
@@ -218,6 +225,33 @@ pub(super) fn look(disk: &dyn Disk, path: &Path) -> Result<Option<DurableLedger>
 /// Reads a journal as it is now, which may not be durable. Empty if there is no journal. Blocks.
 pub(super) fn glance(disk: &dyn Disk, path: &Path) -> Result<Ledger, StateError> {
     Ok(read(disk, path)?.map(|read| read.ledger).unwrap_or_default())
+}
+
+/// How many journals of other accounts are looked into, and how large they may be, in bytes.
+const MOST_OTHERS: (usize, u64) = (1000, 8 << 20);
+
+/// Returns the messages with these bytes that have arrived for other accounts, with their UIDs under this UIDVALIDITY.
+/// A hint: some may be missing. Blocks.
+pub(super) fn arrived_for_others(
+    disk: &dyn Disk,
+    state_dir: &Path,
+    own: &AccountName,
+    validity: u32,
+    wholes: &BTreeSet<Digest>,
+) -> Vec<(Digest, u32)> {
+    let (most, largest) = MOST_OTHERS;
+    let files = disk.list(state_dir).unwrap_or_default();
+    let journals = files
+        .iter()
+        .map(|file| state_dir.join(file))
+        .filter(|path| path.extension().is_some_and(|kind| kind == "forward") && *path != journal_file(state_dir, own));
+    let read = |path: PathBuf| Read::parse(&disk.read(&path, largest).ok()?).ok();
+    let arrived = journals.take(most).filter_map(read).flat_map(|read| {
+        let arrivals: Vec<Arrival> = read.ledger.arrivals().filter(|arrival| !arrival.was_there).copied().collect();
+        arrivals
+    });
+    let here = |arrival: Arrival| Some((arrival.whole?, arrival.uid.filter(|uid| uid.validity == validity)?.uid));
+    arrived.filter_map(here).filter(|(whole, _)| wholes.contains(whole)).collect()
 }
 
 /// What a journal says.

@@ -254,7 +254,7 @@ impl Session {
             // Too large for the server (RFC 1870, section 6.1), or for the space that is free now.
             let is_too_large = refused.at == "MAIL" && refused.said.code == 552 && !refused.said.is_full();
             if is_too_large {
-                return pass.set_aside(&letter.spooled, &refused.said.words()).await.map(|()| Outcome::DealtWith);
+                return pass.refuses_for_good(&letter.spooled, &refused.said.words()).map(|()| Outcome::DealtWith);
             }
             return self.out_of_transaction(&refused).await;
         }
@@ -267,8 +267,8 @@ impl Session {
         if let Some(arrived) = Arrived::by_final_reply(&letter, reply) {
             self.has_taken = true;
             let arrived = pass.arrived(arrived);
-            pass.has_no_doubt();
-            return pass.record(vec![arrived]).await.map(|()| Outcome::DealtWith);
+            pass.record(vec![arrived]).await?;
+            return pass.accepts().await.map(|()| Outcome::DealtWith);
         }
         if !said.is_refusal() {
             // It is not known which reply is the one to this message.
@@ -281,7 +281,7 @@ impl Session {
             return Ok(Outcome::Doubtful(said.refusal(DOING)));
         }
         match said.is_permanent() {
-            true => pass.set_aside(&letter.spooled, &said.words()).await.map(|()| Outcome::DealtWith),
+            true => pass.refuses_for_good(&letter.spooled, &said.words()).map(|()| Outcome::DealtWith),
             false => Ok(Outcome::Later(said.refusal(DOING))),
         }
     }

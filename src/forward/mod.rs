@@ -20,10 +20,12 @@ mod lmtp;
 mod pass;
 mod pause;
 mod probe;
+mod refused_for_good;
 mod report;
 pub mod settlement;
 mod spool;
 mod turns;
+mod unclaimed;
 mod wire;
 
 pub use error::{CommandFailure, ForwardError};
@@ -35,3 +37,4 @@ pub use pause::Pause;
 pub use probe::{find_program, probe};
 pub use report::{ForwardReport, MessageInSpool, Probed, SetAside, Waiting, without_name};
 pub use spool::{SpoolUse, Stranded, spool_contents, spool_use};
+pub use unclaimed::unclaimed_spools;

@@ -14,9 +14,10 @@ use tracing::{info, warn};
 use super::arrived::Arrived;
 use super::doubt::Doubt;
 use super::error::ForwardError;
-use super::journal::{Arrival, ForwardJournal, Progress};
+use super::journal::{Arrival, ForwardJournal, Progress, arrived_for_others};
 use super::letter::{Letter, file};
 use super::live::Live;
+use super::refused_for_good::RefusedForGood;
 use super::report::{DAMAGED, MessageInSpool, SetAside, Waiting};
 use super::spool::{self, Spooled};
 use super::turns::{Turns, Weight};
@@ -99,6 +100,8 @@ pub(super) struct Pass {
     pub(super) doubt: Mutex<Option<Doubt>>,
     /// Messages refused without a word on how long that holds, and why.
     refused: Mutex<Vec<(Spooled, ForwardError)>>,
+    /// Messages refused for good since the destination last accepted one.
+    pub(super) refused_for_good: Mutex<RefusedForGood>,
     /// Why the first message that is tried again later was put off, and which one, if the reason is about one.
     put_off: Mutex<Option<(Option<MessageInSpool>, ForwardError)>>,
     /// What the destination said of the last message, if it refused it.
@@ -137,6 +140,7 @@ impl Pass {
             timeout: account.timeout,
             context,
             stop,
+            refused_for_good: Mutex::new(RefusedForGood::recall(opened.journal.ledger())),
             journal: AsyncMutex::new(Some(opened.journal)),
             messages: opened.messages,
             came: Mutex::default(),
@@ -175,6 +179,7 @@ impl Pass {
             unrecorded: Mutex::default(),
             doubt: Mutex::default(),
             refused: Mutex::default(),
+            refused_for_good: Mutex::default(),
             put_off: Mutex::default(),
             last_words: Mutex::default(),
             aside: Mutex::default(),
@@ -340,6 +345,15 @@ impl Pass {
         place.iter().flat_map(|journal| journal.ledger().with_the_bytes(whole)).copied().collect()
     }
 
+    /// Returns the messages with these bytes that have arrived for other accounts, with their UIDs under this
+    /// UIDVALIDITY: they may be in the same mailbox.
+    pub(super) async fn arrived_for_others(&self, validity: u32, wholes: BTreeSet<Digest>) -> Vec<(Digest, u32)> {
+        let (disk, dir, name) = (Arc::clone(&self.context.disk), self.context.state_dir.clone(), self.name.clone());
+        let look = move || arrived_for_others(&*disk, &dir, &name, validity, &wholes);
+        // Without them the look takes what it finds for ours: the bytes are there in any case.
+        blocking(look).await.unwrap_or_default()
+    }
+
     /// Writes records, durably.
     pub(super) async fn record(&self, records: Vec<ForwardRecord>) -> Result<(), ForwardError> {
         if records.is_empty() {
@@ -400,7 +414,7 @@ impl Pass {
         }
     }
 
-    /// Sets a message aside, because it was refused for good.
+    /// Sets a message aside: it is not tried again by itself.
     pub(super) async fn set_aside(&self, message: &Spooled, reason: &str) -> Result<(), ForwardError> {
         let reason = words(reason);
         let nth = {
@@ -422,6 +436,7 @@ impl Pass {
             self.aside().push(aside.clone());
         }
         self.live.set_aside(message, aside);
+        self.turns().forget(&message.name);
         self.note_words(None);
         self.says_nothing_of_all(message);
         self.record(vec![ForwardRecord::SetAside { name: message.name.clone(), since, reason }]).await

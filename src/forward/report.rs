@@ -44,8 +44,8 @@ pub struct ForwardReport {
     pub put_off: Option<ForwardError>,
     /// The message that [`Self::why_waiting`] is about, if it is about one.
     pub concerns: Option<MessageInSpool>,
-    /// Whether the error that ended the pass was seen for one message only, so that nothing shows that it concerns
-    /// others.
+    /// Whether the error that ended the pass may concern only the messages that were tried, so that one that comes is
+    /// tried at once.
     pub is_of_one: bool,
     /// How long the pass took.
     pub duration: Duration,

@@ -117,6 +117,11 @@ impl Turns {
         }
     }
 
+    /// Forgets the failed tries of a message that is not tried again.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.now.remove(name);
+    }
+
     /// Returns how many tries with a message have failed in a row.
     pub(super) fn strikes(&self, name: &str) -> u32 {
         let before = self.before.get(name).map_or(0, |known| known.strikes);

@@ -120,7 +120,7 @@ pub async fn poll(
         earlier: None,
         is_probe: false,
         has_probed: false,
-        spool_is_full: false,
+        left_for_spool: None,
         kept_out_by_spool: 0,
         closed: Closed::default(),
         sizes: Sizes::default(),
@@ -193,8 +193,8 @@ struct Poll {
     is_probe: bool,
     /// Such a session was held: what is listed now may have been retrieved under other unique-ids.
     has_probed: bool,
-    /// The spool is full: messages are left on the server.
-    spool_is_full: bool,
+    /// Messages are left on the server, because they do not fit into the spool.
+    left_for_spool: Option<LeftFor>,
     /// How many messages of this session's plan do not fit into the spool.
     kept_out_by_spool: usize,
     /// Maildirs other than the account's own that cannot take mail.

@@ -93,8 +93,8 @@ impl Poll {
             self.leave(self.left, LeftFor::Refusals);
             return Next::Done;
         }
-        if self.spool_is_full {
-            self.leave(self.left, LeftFor::FullSpool);
+        if let Some(why) = self.left_for_spool {
+            self.leave(self.left, why);
             return Next::Done;
         }
         match self.pass {

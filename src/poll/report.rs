@@ -171,6 +171,18 @@ pub enum LeftFor {
     NoProgress,
     /// The spool is full until some of it is forwarded.
     FullSpool,
+    /// Into the spool, which was empty, go no more at a time. Some of those that came may have gone elsewhere.
+    SmallSpool,
+    /// The next message is larger than all that may wait in the spool. It comes alone, once the spool is empty.
+    LargerThanSpool,
+}
+
+impl LeftFor {
+    /// Whether the messages are fetched once there is room in the spool.
+    #[must_use]
+    pub fn is_for_spool(self) -> bool {
+        matches!(self, Self::FullSpool | Self::SmallSpool | Self::LargerThanSpool)
+    }
 }
 
 /// A decision of the user where a poll does not continue by itself.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::emitter::log;
 use super::error::PollError;
 use super::events::PollEvent;
+use super::report::LeftFor;
 use super::{Poll, PollContext};
 use crate::account::{Account, AccountName, Forward};
 use crate::delivery::delivered_by;
@@ -18,6 +19,7 @@ use crate::forward::settlement::{Settled, settle};
 use crate::forward::{ForwardError, ForwardOptions, Live, SpoolUse, forward, spool_use};
 use crate::plan::Plan;
 use crate::pop3::ReportedSize;
+use crate::routing::Routing;
 use crate::state::error::StateError;
 use crate::state::instance::random_instance;
 use crate::state::store::{OpenOptions, Store};
@@ -60,12 +62,24 @@ impl Poll {
             plan.retrieve.iter().map(|listed| listed.reported_size.map_or(0, ReportedSize::get)),
         );
         let cut = plan.retrieve.len().saturating_sub(fit);
-        if cut > 0 {
+        if let Some(next) = plan.retrieve.get(fit) {
+            let size = next.reported_size.map_or(0, ReportedSize::get);
+            let all_go_there = matches!(self.account.routing, Routing::Unconditional);
+            self.left_for_spool = Some(why_left(&forward, used, size, all_go_there));
+            self.kept_out_by_spool = cut;
             plan.retrieve.truncate(fit);
             plan.postponed += cut;
-            self.spool_is_full = true;
-            self.kept_out_by_spool = cut;
         }
+    }
+}
+
+/// Says why the next message, of this size, does not fit into a spool. Unless all messages go there, it may still be
+/// empty after those that come before.
+fn why_left(forward: &Forward, used: SpoolUse, size: u64, all_go_there: bool) -> LeftFor {
+    match used.messages {
+        _ if size > forward.spool.octets => LeftFor::LargerThanSpool,
+        0 if !all_go_there => LeftFor::SmallSpool,
+        _ => LeftFor::FullSpool,
     }
 }
 
@@ -175,5 +189,9 @@ mod tests {
         assert_eq!(fit(0, 0, &[50, 50, 1]), 2);
         assert_eq!((fit(0, 0, &[500, 1]), fit(1, 1, &[500])), (1, 0));
         assert_eq!((fit(3, 3, &[1]), fit(0, 0, &[])), (0, 0));
+        let why = |messages, size| why_left(&forward, SpoolUse { messages, octets: messages }, size, false);
+        assert_eq!((why(0, 100), why(2, 100)), (LeftFor::SmallSpool, LeftFor::FullSpool));
+        assert_eq!(why_left(&forward, SpoolUse::default(), 100, true), LeftFor::FullSpool);
+        assert_eq!((why(0, 101), why(2, 101)), (LeftFor::LargerThanSpool, LeftFor::LargerThanSpool));
     }
 }

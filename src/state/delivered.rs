@@ -1,14 +1,15 @@
 //! Looks up deliveries that are not finished yet, such as those in the spool, without holding the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::entries::KnownMaildir;
+use super::entries::{Entry, KnownMaildir};
 use super::orphans::uids_file;
 use super::reading::glance;
 use super::record::Record;
 use crate::account::AccountName;
 use crate::disk::Disk;
+use crate::ids::EntryId;
 use crate::message::Digest;
 
 /// What a state knows of a delivered file.
@@ -38,6 +39,22 @@ pub fn deliveries(
         }
     };
     glance(disk, &uids_file(dir, account.as_str()), take).unwrap_or_default()
+}
+
+/// Whether a wanted file is in the account's spool, by what its state says right now. Blocks.
+pub fn in_spool(disk: &dyn Disk, dir: &Path, account: &AccountName, is_wanted: impl Fn(&str) -> bool) -> bool {
+    let take = |(files, waiting): &mut (BTreeMap<EntryId, String>, BTreeSet<EntryId>), record| match record {
+        Record::Entry(Entry { id, intent: Some(intent), .. }) if is_wanted(&intent.file_name) => {
+            files.insert(id, intent.file_name);
+        }
+        Record::Spooled(ids) => waiting.extend(ids.into_iter().filter(|id| files.contains_key(id))),
+        Record::Forwarded(ids) | Record::Published(ids) | Record::Forgotten(ids) => {
+            ids.iter().for_each(|id| _ = waiting.remove(id));
+        }
+        _ => {}
+    };
+    let read = glance(disk, &uids_file(dir, account.as_str()), take);
+    read.is_some_and(|(_, waiting)| !waiting.is_empty())
 }
 
 /// Returns what an account's state remembers of the Maildir that is configured as this path, as it is right now. None if

@@ -37,6 +37,12 @@ impl ConfiguredAccounts {
         Self { configured: configured.into_iter().collect(), ..Self::default() }
     }
 
+    /// Whether an account of this name is configured.
+    #[must_use]
+    pub fn has(&self, name: &AccountName) -> bool {
+        self.configured.contains(name)
+    }
+
     /// Returns the other configured accounts whose names differ from this one only in case: on some file systems they
     /// share their files.
     pub(super) fn twins<'a>(&'a self, name: &'a AccountName) -> impl Iterator<Item = &'a AccountName> {

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use mailferry::account_history::{Hour, PastPoll};
 use mailferry::control::status::{
-    AccountStatus, Came, Failure, Forwarding, Hold, PollCounts, Quarantine, SetAside, State, Status, Token, VERSION,
+    AccountStatus, Came, Failure, Forwarding, Hold, PollCounts, Quarantine, SetAside, State, Status, Token,
+    UnclaimedSpool, VERSION,
 };
 use mailferry::exit::ExitStatus;
 use mailferry::schedule::Cause;
@@ -276,6 +277,7 @@ fn full_status() -> Status {
         config: "/c".to_owned(),
         state_dir: "/s".to_owned(),
         config_problem: None,
+        unclaimed_spools: vec![UnclaimedSpool { account: "b".to_owned(), messages: 1, text: "t".to_owned() }],
         polling: 0,
         queued: 0,
         accounts: vec![account],

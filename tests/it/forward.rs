@@ -19,6 +19,7 @@ mod lost;
 mod nul;
 mod outages;
 mod real_server;
+mod refused_for_good;
 mod sieve;
 mod sorted;
 mod switched;

@@ -22,6 +22,11 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         }
         ForwardError::Refused { lasting: true, .. } => format!("Check {}", table(account)),
         ForwardError::Refused { lasting: false, .. } => LOOK_THERE.to_owned(),
+        ForwardError::RefusesAll { .. } => format!(
+            "None of them is set aside, and all are tried again. Check the destination: the mailbox or recipient in {}, and \
+             the rules by which it refuses mail",
+            table(account)
+        ),
         ForwardError::NoMailbox { .. } => format!(
             "Check `mailbox` in {}: some servers want it below another one, such as \"INBOX.Name\"; or make it with a mail \
              program",

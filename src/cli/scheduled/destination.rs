@@ -17,7 +17,6 @@ use crate::clock::trusted_time::ClockReading;
 use crate::disk::Disk;
 use crate::forward::{ForwardReport, Pause, sign_in_name};
 use crate::oauth::store;
-use crate::poll::report::LeftFor;
 use crate::poll::{PollContext, PollReport};
 use crate::state::saved::Files;
 use crate::watch;
@@ -103,7 +102,7 @@ pub(in crate::cli) struct Shown<'a> {
 impl<'a> Shown<'a> {
     /// What a poll and the pass after it showed.
     pub(in crate::cli) fn of(report: &'a PollReport) -> Self {
-        let is_full = report.left.is_some_and(|left| left.why == LeftFor::FullSpool);
+        let is_full = report.left.is_some_and(|left| left.why.is_for_spool());
         Self { pass: report.forwarded.as_deref(), is_spool_full: report.end.is_ok().then_some(is_full) }
     }
 

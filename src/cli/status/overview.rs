@@ -107,6 +107,8 @@ impl Overview {
             rows.push(Row::marked(words, Mark::Failure));
             rows.extend(problem.lines().map(|line| Row::plain(line, 0)));
         }
+        let unclaimed = head.unclaimed_spools.iter();
+        rows.extend(unclaimed.map(|it| Row::marked(format!("{}: {}", it.account, it.text), Mark::Failure)));
         rows
     }
 

@@ -141,6 +141,7 @@ impl<R> Judging<R> {
 impl<R: StatusReader> StatusReader for Judging<R> {
     fn head(&mut self, head: Status) {
         self.is_config_wrong = head.config_problem.is_some();
+        self.is_in_trouble |= !head.unclaimed_spools.is_empty();
         self.reader.head(head);
     }
 

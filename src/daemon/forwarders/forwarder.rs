@@ -3,6 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+use crate::account::{Account, Forward};
 use crate::advice;
 use crate::forward::{ForwardError, ForwardReport, Live, Pause, Waiting};
 use crate::notify::Notification;
@@ -27,6 +30,12 @@ pub(super) struct Forwarder {
     pub(super) begun: Duration,
     /// Whether the running pass was told to end because others wait for its place.
     pub(super) had_its_turn: bool,
+    /// Whether the running pass was told to end because its configuration has changed.
+    pub(super) was_reconfigured: bool,
+    /// What the last pass works with, of the account's configuration: the destination, and how long it may be silent.
+    pub(super) works_with: Option<(Arc<Forward>, Duration)>,
+    /// Stops the last pass.
+    pub(super) stop: CancellationToken,
     /// What is slow if a pass takes long: the destination's address, or the account's name if it has a command.
     pub(super) destination: String,
     /// When the next one begins, since boot. None: when something arrives.
@@ -71,10 +80,31 @@ impl Forwarder {
         self.due.filter(|_| !self.running && !self.waits_for_place)
     }
 
+    /// Records what the next pass works with, and what stops it.
+    pub(super) fn prepare(&mut self, account: &Account, stop: CancellationToken) {
+        (self.works_with, self.stop) = (account.forward.clone().map(|to| (to, account.timeout)), stop);
+    }
+
+    /// Whether the last pass works with what is configured now.
+    pub(super) fn is_up_to_date(&self, account: &Account) -> bool {
+        match (&self.works_with, &account.forward) {
+            (Some((to, timeout)), Some(now)) => to.to == now.to && *timeout == account.timeout,
+            (before, now) => before.is_none() && now.is_none(),
+        }
+    }
+
+    /// Tells the running pass to end soon, because its configuration has changed. The message under way gets a few
+    /// seconds. Returns whether this is the first time that it is told so.
+    pub(super) fn end_for_reload(&mut self) -> bool {
+        self.stop.cancel();
+        !std::mem::replace(&mut self.was_reconfigured, true)
+    }
+
     /// Begins a pass. Returns where the pass reports its progress, and where it stores the stamp of the password file.
     pub(super) fn begin(&mut self, now: Duration) -> (Live, Arc<OnceLock<String>>) {
         (self.due, self.running, self.more) = (None, true, false);
         (self.waits_for_place, self.begun, self.had_its_turn) = (false, now, false);
+        self.was_reconfigured = false;
         (self.live, self.password) = (Live::default(), Arc::default());
         (self.live.clone(), Arc::clone(&self.password))
     }
@@ -126,7 +156,8 @@ impl Forwarder {
             self.waiting.clone_from(&report.waiting);
             self.counted = Some(wall);
         }
-        if report.is_busy_elsewhere() {
+        let was_reconfigured = std::mem::take(&mut self.was_reconfigured);
+        if report.is_busy_elsewhere() && !was_reconfigured {
             self.due = Some(now + OTHER);
             return news;
         }
@@ -134,6 +165,12 @@ impl Forwarder {
             let new = u64::try_from(report.newly_set_aside).unwrap_or(u64::MAX);
             let (first, count) = (report.first_newly_set_aside.clone(), report.waiting.set_aside.max(new));
             news.push(Notification::SetAside { first, new, count });
+        }
+        if was_reconfigured {
+            // What kept the mail there says nothing of the destination that is configured now.
+            (self.failures, self.failure, self.holds, self.wants_password) = (0, None, false, false);
+            self.due = Some(now);
+            return news;
         }
         self.wants_password =
             matches!(report.why_waiting(), Some(ForwardError::Login { .. } | ForwardError::Credential(_)));

@@ -144,6 +144,7 @@ impl Supervisor {
             config: self.config.display().to_string(),
             state_dir: self.context.state_dir.display().to_string(),
             config_problem: self.config_problem.clone(),
+            unclaimed_spools: self.unclaimed.clone(),
             polling: self.queue.running(),
             queued: self.queue.ready(),
             accounts,

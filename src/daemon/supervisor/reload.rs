@@ -71,6 +71,7 @@ impl Supervisor {
                 self.context = Arc::new(PollContext { configured_accounts, ..(*self.context).clone() });
                 self.notify = config.notify;
                 self.take_in(accounts);
+                self.outside.look_for_unclaimed(&self.context);
                 info!(
                     event = "reload",
                     "the configuration was reloaded: {}",

@@ -45,6 +45,9 @@ pub(super) struct Twin {
     pub(super) whole: Digest,
     /// The UID that the server named.
     pub(super) uid: Option<u32>,
+    /// Whether another account has forwarded it. It may have gone into another mailbox, so it counts only if it is
+    /// where that account's journal says.
+    pub(super) is_of_another: bool,
 }
 
 /// What has been seen of a mailbox, by UID.
@@ -121,7 +124,7 @@ fn place(twins: &[Twin], seen: &Seen) -> (BTreeSet<u32>, BTreeMap<Digest, usize>
     let (mut taken, mut unplaced) = (BTreeSet::new(), BTreeMap::new());
     for twin in twins {
         let placed = twin.uid.filter(|uid| seen.wholes.get(uid) == Some(&twin.whole));
-        if !placed.is_some_and(|uid| taken.insert(uid)) {
+        if !placed.is_some_and(|uid| taken.insert(uid)) && !twin.is_of_another {
             *unplaced.entry(twin.whole).or_insert(0) += 1;
         }
     }
@@ -166,7 +169,8 @@ mod tests {
 
     fn fates(open: &[Sought<&str>], twins: &[(&str, Option<u32>)], texts: &[&str]) -> Vec<Fate> {
         let known = twins.iter().filter_map(|(_, uid)| *uid).collect();
-        let twins: Vec<Twin> = twins.iter().map(|(text, uid)| Twin { whole: whole(text), uid: *uid }).collect();
+        let twins: Vec<Twin> =
+            twins.iter().map(|(text, uid)| Twin { whole: whole(text), uid: *uid, is_of_another: false }).collect();
         only_fates(recognise(open, &twins, &known, &mailbox(texts)))
     }
 
@@ -205,6 +209,20 @@ mod tests {
         assert_eq!(fates(&two, &[], &["a"]), [there("a", 1), Fate::Absent]);
         assert_eq!(fates(&two, &[], &["a", "a"]), [there("a", 1), there("a", 2)]);
         assert_eq!(fates(&two, &[("a", Some(1))], &["a", "a"]), [there("a", 2), Fate::Absent]);
+    }
+
+    #[test]
+    fn a_message_of_another_account_takes_its_own_and_no_other() {
+        let fate = |uid, texts: &[&str]| {
+            let of_another = [Twin { whole: whole("a"), uid: Some(uid), is_of_another: true }];
+            only_fates(recognise(&[sought("a", 1)], &of_another, &BTreeSet::new(), &mailbox(texts)))
+        };
+        assert_eq!(fate(1, &["a"]), [Fate::Absent]);
+        assert_eq!(fate(1, &["a", "a"]), [there("a", 2)]);
+        // It went into another mailbox.
+        for (uid, texts) in [(7, ["a", "b"]), (2, ["a", "b"])] {
+            assert_eq!(fate(uid, &texts), [there("a", 1)], "{uid}");
+        }
     }
 
     #[test]

@@ -216,6 +216,10 @@ impl<'a> Worker<'a> {
     /// Begins further messages; false if there is none, or no room for one. Their intents are durable before the first
     /// is sent, so that each one without an answer is looked for later.
     async fn begin_more(&mut self) -> Result<bool, ForwardError> {
+        if self.session.append_limit() == Some(0) && self.pass.has_more() {
+            let response = "APPENDLIMIT=0".to_owned();
+            return Err(ForwardError::Refused { doing: DOING, response, lasting: true });
+        }
         let mut letters = Vec::new();
         let mut octets: u64 = self.under_way.iter().map(|one| one.letter.size).sum();
         let most = AT_ONCE.min(self.window().saturating_sub(self.under_way.len()));
@@ -349,7 +353,7 @@ impl<'a> Worker<'a> {
             // Settles the doubt now, even if the message is placed later: refusals of messages after this one may
             // concern all.
             (Appended::Yes(named), Some(stored)) => {
-                self.pass.has_no_doubt();
+                self.pass.accepts().await?;
                 (stored, named)
             }
             // The server cannot have what was not sent.
@@ -429,7 +433,12 @@ impl<'a> Worker<'a> {
         let (message, said) = (&letter.spooled, self.redactor.hide(&words(&condition.words())));
         let for_all = match judge(condition) {
             Judgement::Full => ForwardError::Full { response: said },
-            Judgement::TooLarge => return self.pass.set_aside(message, &said).await,
+            Judgement::TooLarge => {
+                self.pass.are_not_there(std::slice::from_ref(message)).await?;
+                let refused = self.pass.refuses_for_good(message, &said);
+                self.is_judged |= refused.is_err();
+                return refused;
+            }
             Judgement::Destination { lasting } => ForwardError::Refused { doing: DOING, response: said, lasting },
             Judgement::Message => {
                 let put_off = self.pass.refused(message, DOING, &said).await;

@@ -146,6 +146,97 @@ fn an_account_that_forwards_no_more_is_not_well_as_long_as_mail_waits_in_its_spo
 }
 
 #[test]
+fn a_daemon_tells_of_spools_whose_accounts_are_gone_at_its_start_and_at_a_reload() {
+    let (maildrop, other, server) = (Maildrop::new(small_ones(2)), Maildrop::new(small_ones(1)), ImapServer::start());
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
+    let account = Account::at(other.server.address).named("b");
+    let forwarding = Account::at(maildrop.server.address).set("forward", server.forward(""));
+    let env = TestEnv::new(&[account.clone(), forwarding]);
+    let daemon = Daemon::start(&env);
+    wait_for("mail in the spool", || daemon.account("a")["forward"]["messages"] == 2);
+    assert_eq!(daemon.status()["unclaimed_spools"], Value::Array(Vec::new()));
+    env.configure(&[account]);
+    daemon.running.signal(Signal::HUP);
+    let told = || daemon.status()["unclaimed_spools"].clone();
+    wait_for("the word", || told()[0]["account"] == "a");
+    assert_eq!((told().as_array().unwrap().len(), &told()[0]["messages"]), (1, &2.into()));
+    let words = "a: 2 messages wait in ";
+    env.run(&["status"]).expect(0).says(words);
+    env.run(&["status", "--check"]).expect(1).says(words);
+    daemon.end().says(words);
+    let daemon = Daemon::start(&env);
+    wait_for("the word", || daemon.status()["unclaimed_spools"][0]["account"] == "a");
+    daemon.end().says(words);
+}
+
+/// A script that delivers into the directory `$1` what it gets, once there is a file `go` in it.
+fn held_up(dir: &std::path::Path) -> String {
+    std::fs::create_dir_all(dir).unwrap();
+    let words =
+        "echo >>\"$0/begun\"; while ! [ -e \"$0/go\" ]; do sleep 0.05; done; cat >\"$0/m.$MAILFERRY_DELIVERY_ID\"";
+    format!("{{ command = [\"/bin/sh\", \"-c\", {words:?}, {:?}] }}", dir.display().to_string())
+}
+
+/// Returns how many messages a script of [`held_up`] has begun, and how many it has delivered.
+fn of_script(dir: &std::path::Path) -> (usize, usize) {
+    let begun = std::fs::read_to_string(dir.join("begun")).unwrap_or_default();
+    let is_message = |path: &&std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("m.");
+    (begun.lines().count(), files(dir).iter().filter(is_message).count())
+}
+
+#[test]
+fn a_reload_ends_a_pass_whose_configuration_has_changed_and_no_other() {
+    let maildrops: Vec<Maildrop> = (0..4).map(|_| Maildrop::new(small_ones(3))).collect();
+    let (silent, new, newer) = (ImapServer::start(), ImapServer::start(), ImapServer::start());
+    silent.with(|mailbox| {
+        mailbox.hangs = Some(b"This is 2.");
+        mailbox.capabilities = "IMAP4rev1 SASL-IR AUTH=PLAIN";
+    });
+    let scripts = tempfile::tempdir().unwrap();
+    let script = |name: &str| scripts.path().join(name);
+    let names = ["changed", "unchanged", "removed", "hanging"];
+    let account = |n: usize, forward: String| {
+        let account = Account::at(maildrops[n].server.address).named(names[n]).deleting();
+        account.text("interval", "1h").set("forward", forward)
+    };
+    let unchanged = account(1, held_up(&script("unchanged")));
+    let env = TestEnv::new(&[
+        account(0, held_up(&script("changed"))),
+        unchanged.clone(),
+        account(2, held_up(&script("removed"))),
+        account(3, silent.forward("")),
+    ]);
+    let daemon = Daemon::start(&env);
+    wait_for("the first messages", || names[..3].iter().all(|name| of_script(&script(name)) == (1, 0)));
+    wait_for("the server that hangs", || daemon.account("hanging")["forward"]["forwarded"] == 1);
+    env.configure(&[account(0, new.forward("")), unchanged.text("interval", "2h"), account(3, newer.forward(""))]);
+    daemon.running.signal(Signal::HUP);
+    wait_for("the reload", || daemon.account("removed").is_null());
+    assert!(new.mail().is_empty(), "the message under way may still arrive");
+    names[..3].iter().for_each(|name| std::fs::write(script(name).join("go"), "").unwrap());
+    wait_for("the new destination", || new.mail().len() == 2);
+    wait_for("the one that is unchanged", || of_script(&script("unchanged")) == (3, 3));
+    wait_for("the one whose old destination hangs", || newer.mail().len() == 2);
+    assert_eq!(silent.mail().len(), 1);
+    for name in ["changed", "hanging"] {
+        wait_for("the end of the pass", || daemon.account(name)["forward"]["running"] == false);
+        let forward = daemon.account(name)["forward"].clone();
+        assert_eq!(
+            (&forward["messages"], &forward["why"], &forward["forwarded"]),
+            (&0.into(), &Value::Null, &3.into())
+        );
+    }
+    for name in ["changed", "removed"] {
+        assert_eq!(of_script(&script(name)), (1, 1), "{name}: the message under way arrives, and no other one begins");
+    }
+    let log = daemon.end();
+    for name in ["changed", "removed", "hanging"] {
+        assert!(log.stderr.contains(&format!("{name}: its configuration has changed, so forwarding to ")), "{log:#?}");
+    }
+    assert!(!log.output().contains("unchanged: its configuration"), "{log:#?}");
+}
+
+#[test]
 fn destinations_that_never_come_to_an_end_hold_nobody_and_cost_little_memory() {
     use crate::forward::hostile::{imap_at, lmtp_at};
     use crate::scripted::endless::{imap_servers, lmtp_servers};

@@ -46,6 +46,11 @@ fn answer_all(server: &ImapServer, fault: Fault, is_down: bool) {
     server.faults(&if is_down { vec![fault; ALL] } else { Vec::new() });
 }
 
+fn takes_no_appends(server: &ImapServer, is_down: bool) {
+    let capabilities = if is_down { "IMAP4rev1 SASL-IR AUTH=PLAIN UIDPLUS APPENDLIMIT=0" } else { ABILITIES[0] };
+    server.with(|mailbox| mailbox.capabilities = capabilities);
+}
+
 fn by_lmtp(dir: &Path, what: &'static str, down: Option<lmtp::Fault>, status: i32, says: &'static str) -> Outage {
     let (socket, away) = (dir.join(what), dir.join(format!("{what}, away")));
     let server = std::rc::Rc::new(LmtpServer::start(&socket));
@@ -113,6 +118,10 @@ fn outages(dir: &Path) -> Vec<Outage> {
         ),
         by_lmtp(dir, "no such user", Some(RefuseRecipient("550 5.1.1 no such user")), 78, "no such user"),
         by_lmtp(dir, "later", Some(Refuse("451 4.3.0 come again")), 1, "wait in the spool"),
+        by_lmtp(dir, "nobody", Some(Refuse("550 5.1.1 no mailbox here")), 78, "in a row for good"),
+        imap("too big", |it, is| answer_all(it, Fault::Refuse("NO Mailbox is too big"), is), 78, "in a row for good"),
+        imap("no appends", takes_no_appends, 78, "APPENDLIMIT=0"),
+        by_command(dir, "no user", Some("cat >/dev/null; exit 67"), 78, "in a row for good"),
         by_command(dir, "wrong", Some("exit 78"), 78, "ended with status 78"),
         by_command(dir, "missing", None, 78, "could not be started"),
         by_command(dir, "not now", Some("cat >/dev/null; exit 75"), 1, "wait in the spool"),

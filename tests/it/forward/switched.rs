@@ -32,6 +32,53 @@ fn what_waits_in_a_spool_is_told_with_the_status_and_both_ways_on() {
     assert_eq!((server.mail().len(), maildrop.left().len(), env.mail().len()), (3, 0, 0));
 }
 
+/// The account was removed from the configuration. Another one is there.
+#[test]
+fn what_waits_in_the_spool_of_an_account_that_is_gone_is_told() {
+    let (maildrop, server, env) = switched();
+    let other = Maildrop::new(small_ones(1));
+    let account = Account::at(other.server.address).named("b");
+    env.configure(std::slice::from_ref(&account));
+    let spool = env.path("state/a.spool");
+    let told = format!("3 messages wait in {} to be forwarded, and there is no account a any more", spool.display());
+    for arguments in [&["check"][..], &["forward"], &["status"], &["check", "--json"], &["check", "-q"]] {
+        let outcome = env.run(arguments).expect(if arguments[0] == "status" { 75 } else { 1 });
+        // Lines may be wrapped.
+        let output = outcome.output().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(output.contains(&told) && output.contains("forward a; or give them up"), "{outcome:#?}");
+    }
+    for arguments in [&["check", "b"][..], &["check", "--offline"], &["fetch"]] {
+        let outcome = env.run(arguments).expect(0);
+        assert!(!outcome.output().contains("any more"), "{outcome:#?}");
+    }
+    // It comes back and forwards; what has arrived waits no more.
+    server.with(|mailbox| mailbox.login_refusal = None);
+    env.configure(&[account.clone(), to(&maildrop, &server, "")]);
+    env.run(&["forward"]).expect(0).says("3 forwarded");
+    env.configure(&[account]);
+    env.run(&["check"]).expect(0);
+}
+
+#[test]
+fn a_spool_that_is_not_there_though_mail_waits_in_it_is_told_by_forward() {
+    let (maildrop, server) = (Maildrop::new(small_ones(3)), ImapServer::start());
+    let env = TestEnv::new(&[to(&maildrop, &server, "")]);
+    env.run(&["forward"]).expect(0);
+    server.with(|mailbox| mailbox.login_refusal = Some("NO [UNAVAILABLE] down"));
+    env.fetch().expect(75);
+    server.with(|mailbox| mailbox.login_refusal = None);
+    let (spool, away) = (env.path("state/a.spool"), env.path("away"));
+    fs::rename(&spool, &away).unwrap();
+    for arguments in [&["forward"][..], &["forward", "a"], &["fetch"]] {
+        env.run(arguments).expect(73).says(&spool.display().to_string()).says("--accept-maildir a");
+    }
+    fs::rename(&away, &spool).unwrap();
+    env.run(&["forward"]).expect(0).says("3 forwarded");
+    // What has arrived is missed by nobody.
+    fs::rename(&spool, &away).unwrap();
+    env.run(&["forward"]).expect(0);
+}
+
 #[test]
 fn a_spool_that_is_moved_away_is_fetched_into_the_maildir() {
     let (maildrop, server, env) = switched();

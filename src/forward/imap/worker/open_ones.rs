@@ -21,10 +21,12 @@ use crate::forward::error::ForwardError;
 use crate::forward::imap::recognition::{Fate, Found, Sought, Twin};
 use crate::forward::imap::session::Session;
 use crate::forward::imap::survey;
+use crate::forward::journal::Arrival;
 use crate::forward::letter::Letter;
 use crate::forward::spool::Spooled;
 use crate::forward::turns::Weight;
 use crate::forward::wire::WireError;
+use crate::message::Digest;
 use crate::state::record::{AppendIntent, MailboxUid};
 
 /// A message may be appended again once none of those sought has arrived for this long.
@@ -286,13 +288,17 @@ impl Worker<'_> {
             };
             if !sought.iter().any(|other: &Sought<Open>| other.whole == whole) {
                 let here = |uid: MailboxUid| (uid.validity == validity).then_some(uid.uid);
-                let arrived = self.pass.with_the_bytes(whole).await;
-                twins.extend(arrived.into_iter().map(|arrival| Twin { whole, uid: arrival.uid.and_then(here) }));
+                let arrived = self.pass.with_the_bytes(whole).await.into_iter();
+                let twin = |arrival: Arrival| Twin { whole, uid: arrival.uid.and_then(here), is_of_another: false };
+                twins.extend(arrived.map(twin));
             }
             let (has_nul, has_nul_in_header) = (letter.has_nul, letter.has_nul_in_header);
             let payload = one.clone();
             sought.push(Sought { payload, size, header, whole, has_nul, has_nul_in_header, from });
         }
+        let wholes: BTreeSet<Digest> = sought.iter().map(|sought| sought.whole).collect();
+        let of_others = self.pass.arrived_for_others(validity, wholes).await.into_iter();
+        twins.extend(of_others.map(|(whole, uid)| Twin { whole, uid: Some(uid), is_of_another: true }));
         let known = self.pass.known_uids(validity).await;
         survey::look_for(&mut self.session, &sought, &twins, &known).await
     }

@@ -194,23 +194,44 @@ fn a_message_with_the_same_header_and_size_is_not_taken_for_one_whose_answer_was
 fn the_same_bytes_twice_are_two_messages_even_if_the_server_names_wrong_uids_or_none() {
     let namings =
         [Naming::Nothing, Naming::Always(1), Naming::TooHigh(2), Naming::OtherValidity, Naming::Garbage, Naming::Right];
-    for naming in namings {
-        for lost in 1..6 {
-            let twin = |n: usize| Message::new(&format!("u{n}"), &small(1));
-            let (maildrop, server) = (Maildrop::new((1..=6).map(twin).collect()), ImapServer::start());
-            server.with(|mailbox| mailbox.naming = naming);
-            // The connection breaks before one is stored; all after it are sent again.
-            let mut faults = vec![Fault::None; lost];
-            faults.push(Fault::CutLiteral(3));
-            server.faults(&faults);
-            let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 2")]);
-            for _ in 0..4 {
-                env.fetch();
-            }
-            let there = server.mail().len();
-            assert!(there >= 6 && maildrop.left().is_empty(), "{naming:?}, {lost}: {there} of 6 are there");
-            assert!(there == 6 || naming != Naming::Right, "{naming:?}, {lost}: {there} are there");
+    let six_twins = |naming, lost| {
+        let twin = |n: usize| Message::new(&format!("u{n}"), &small(1));
+        let (maildrop, server) = (Maildrop::new((1..=6).map(twin).collect()), ImapServer::start());
+        server.with(|mailbox| mailbox.naming = naming);
+        // The connection breaks before one is stored; all after it are sent again.
+        let mut faults = vec![Fault::None; lost];
+        faults.push(Fault::CutLiteral(3));
+        server.faults(&faults);
+        let env = TestEnv::new(&[to(&maildrop, &server, ", connections = 2")]);
+        for _ in 0..4 {
+            env.fetch();
         }
+        let there = server.mail().len();
+        assert!(there >= 6 && maildrop.left().is_empty(), "{naming:?}, {lost}: {there} of 6 are there");
+        assert!(there == 6 || naming != Naming::Right, "{naming:?}, {lost}: {there} are there");
+    };
+    // In parallel: in each case a run waits five seconds for messages that may still arrive.
+    std::thread::scope(|scope| {
+        for naming in namings {
+            (1..6).for_each(|lost| _ = scope.spawn(move || six_twins(naming, lost)));
+        }
+    });
+}
+
+/// The server has not stored the message of one account when another account forwards the same bytes.
+#[test]
+fn the_message_of_another_account_is_not_taken_for_one_whose_answer_was_lost() {
+    for (fault, copies) in [(Fault::CutLiteral(3), 2), (Fault::LoseAnswer, 2)] {
+        let (maildrop, other, server) =
+            (Maildrop::new(small_ones(1)), Maildrop::new(small_ones(1)), ImapServer::start());
+        server.faults(&[fault]);
+        let env = TestEnv::new(&[to(&maildrop, &server, ""), to(&other, &server, "").named("b")]);
+        env.run(&["fetch", "a"]).expect(75);
+        env.run(&["fetch", "b"]).expect(0);
+        env.run(&["fetch", "a"]).expect(0);
+        env.fetch().expect(0);
+        assert_same_mail(&server.mail(), &vec![on_the_wire(&small(1)); copies]);
+        assert!(maildrop.left().is_empty() && other.left().is_empty());
     }
 }
 
