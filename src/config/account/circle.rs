@@ -29,7 +29,7 @@ impl Mailbox {
             return None;
         }
         let user = username.trim().to_ascii_lowercase();
-        Some(match Provider::of(host) {
+        Some(match provider(host) {
             Some(provider) if provider.id == "gmail" => Self { place: provider.id.to_owned(), user: gmail_user(&user) },
             Some(provider) => Self { place: provider.id.to_owned(), user },
             None => {
@@ -49,6 +49,12 @@ impl Mailbox {
             to.mailbox.eq_ignore_ascii_case("INBOX") || Provider::of(host).is_some_and(|it| it.id == "gmail");
         Self::of(host, &to.username).filter(|_| is_shown)
     }
+}
+
+/// Returns the provider of a server. Of some only the POP3 server is known, and the others have names like it.
+fn provider(host: &str) -> Option<&'static Provider> {
+    let is_like = |it: &&Provider| it.host.is_some_and(|known| domain(known) == domain(host));
+    Provider::of(host).or_else(|| Provider::all().iter().find(is_like))
 }
 
 /// Returns the one of several names for a user of Gmail that has neither dots, nor a part behind `+`, nor the mode
@@ -189,6 +195,8 @@ mod tests {
             (("pops.example.org", "jo"), ("imaps.example.org", "jo")),
             (("ssl-pop3s.example.org", "jo"), ("imap4.example.org", "jo")),
             (("pop1.example.org", "jo"), ("imap1.example.org", "jo")),
+            (("pop.qq.com", "1@qq.com"), ("imap.qq.com", "1@qq.com")),
+            (("securepop.t-online.de", "jo@t-online.de"), ("secureimap.t-online.de", "jo@t-online.de")),
             (("mx.example", "jo"), ("mx.example", "jo")),
         ] {
             assert!(is_same(one, other), "{one:?} {other:?}");
