@@ -34,6 +34,10 @@ const WAITING: usize = 16;
 /// How many looks for spools without an account may be in progress: the disk may hang.
 const MOST_UNCLAIMED: usize = 4;
 
+/// What a daemon does first at its start or at a reload comes before such a look: where few threads can be had, those
+/// are for polls.
+const BEHIND_THE_REST: Duration = Duration::from_secs(2);
+
 /// How many of these spools are told at most.
 const MOST_TOLD: usize = 20;
 
@@ -124,7 +128,7 @@ impl Outside {
         }
         self.unclaimed += 1;
         let (context, sender) = (Arc::clone(context), self.sender.clone());
-        begin(move || {
+        let look = move || {
             let spools =
                 unclaimed_spools(&*context.disk, &context.state_dir, |name| context.configured_accounts.has(name));
             let spools = spools.into_iter().take(MOST_TOLD).map(|(account, stranded)| UnclaimedSpool {
@@ -133,6 +137,10 @@ impl Outside {
                 messages: stranded.messages,
             });
             let _ = sender.blocking_send(Found::Unclaimed(spools.collect()));
+        };
+        tokio::spawn(async move {
+            tokio::time::sleep(BEHIND_THE_REST).await;
+            begin(look);
         });
     }
 
