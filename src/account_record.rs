@@ -59,8 +59,8 @@ pub struct ForwardingPause {
 /// What keeps an account from working.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Why the next poll is due then: a failure, or a doubt.
-    pub reason: Reason,
+    /// What is known of it.
+    pub kind: FailureKind,
     /// When the next poll is due, since boot.
     pub due: Duration,
     /// When it began, in seconds since 1970.
@@ -69,14 +69,56 @@ pub struct Failure {
     pub text: String,
 }
 
+/// What is known of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The last polls failed.
+    Failed {
+        /// What the error was sorted as.
+        cause: Cause,
+        /// How many polls in a row.
+        times: u32,
+    },
+    /// The server refused a login that worked the last time, which is not believed yet.
+    Doubt,
+}
+
+impl FailureKind {
+    /// Returns what a poll with this reason for the next one failed by; None if it did not fail.
+    #[must_use]
+    pub fn of(reason: &Reason) -> Option<Self> {
+        match *reason {
+            Reason::Failure { cause, times } => Some(Self::Failed { cause, times }),
+            Reason::Doubt => Some(Self::Doubt),
+            Reason::Start
+            | Reason::AsConfigured
+            | Reason::Adapted(_)
+            | Reason::Often
+            | Reason::MinInterval { .. }
+            | Reason::Backlog
+            | Reason::Stopped
+            | Reason::Asked => None,
+        }
+    }
+}
+
 impl Failure {
-    /// Returns its kind.
+    /// Returns why the next poll is due when it is.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self.kind {
+            FailureKind::Failed { cause, times } => Reason::Failure { cause, times },
+            FailureKind::Doubt => Reason::Doubt,
+        }
+    }
+
+    /// Returns its cause.
     #[must_use]
     pub fn cause(&self) -> Cause {
-        match self.reason {
-            Reason::Failure { cause, .. } => cause,
+        match self.kind {
+            FailureKind::Failed { cause, .. } => cause,
             // A refused login that is not believed yet.
-            _ => Cause::ServerBusy,
+            FailureKind::Doubt => Cause::ServerBusy,
         }
     }
 
@@ -91,20 +133,20 @@ impl Failure {
     /// person again.
     #[must_use]
     pub fn outlives_a_restart(&self) -> bool {
-        match self.reason {
-            Reason::Failure { cause, .. } => {
+        match self.kind {
+            FailureKind::Failed { cause, .. } => {
                 cause.reached_server() || matches!(cause, Cause::Credential | Cause::InternalError)
             }
-            _ => true,
+            FailureKind::Doubt => true,
         }
     }
 
     /// Returns how many polls in a row failed like this.
     #[must_use]
     pub fn times(&self) -> u32 {
-        match self.reason {
-            Reason::Failure { times, .. } => times,
-            _ => 1,
+        match self.kind {
+            FailureKind::Failed { times, .. } => times,
+            FailureKind::Doubt => 1,
         }
     }
 }
@@ -123,15 +165,14 @@ impl Standing {
     ) -> Next {
         let timing = PollTiming::new(account.interval, &account.endpoint.host);
         let next = next(&timing, &mut self.history, &report.outcome(), seed, polled, local);
-        let is_failure = matches!(next.reason, Reason::Failure { .. } | Reason::Doubt);
         let text = match &report.end {
             // The text is shown later to people who did not ask about the account.
             Err(PollError::State(held @ StateError::Locked { .. })) => Some(held.to_string()),
             _ => report.failure_text(),
         };
-        self.failure = text.filter(|_| is_failure).map(|mut text| {
+        self.failure = FailureKind::of(&next.reason).zip(text).map(|(kind, mut text)| {
             text.shrink_to_fit();
-            let mut failure = Failure { reason: next.reason, due: next.at, since: wall, text };
+            let mut failure = Failure { kind, due: next.at, since: wall, text };
             if let Some(known) = self.failure.as_ref().filter(|known| known.cause() == failure.cause()) {
                 failure.since = known.since;
             }
@@ -171,7 +212,7 @@ impl Standing {
             in_a_row: history.in_a_row.iter().map(|(cause, times)| (cause.name().to_owned(), *times)).collect(),
             failure: self.failure.as_ref().map(|failure| SavedFailure {
                 cause: failure.cause().name().to_owned(),
-                doubt: failure.reason == Reason::Doubt,
+                doubt: failure.kind == FailureKind::Doubt,
                 times: failure.times(),
                 due_in: failure.due.saturating_sub(now).as_secs().saturating_add(1),
                 since: failure.since,
@@ -215,17 +256,12 @@ impl Standing {
             now.saturating_add(Duration::from_secs(left))
         };
         let failure = saved.failure.as_ref().and_then(|failure| {
-            let reason = if failure.doubt {
-                Reason::Doubt
+            let kind = if failure.doubt {
+                FailureKind::Doubt
             } else {
-                Reason::Failure { cause: Cause::named(&failure.cause)?, times: failure.times }
+                FailureKind::Failed { cause: Cause::named(&failure.cause)?, times: failure.times }
             };
-            Some(Box::new(Failure {
-                reason,
-                due: due(failure.due_in),
-                since: failure.since,
-                text: failure.text.clone(),
-            }))
+            Some(Box::new(Failure { kind, due: due(failure.due_in), since: failure.since, text: failure.text.clone() }))
         });
         let forwarding = saved.forwarding.as_ref().map(|pause| {
             Box::new(ForwardingPause {

@@ -192,7 +192,7 @@ fn a_changed_file_is_seen() {
 #[test]
 fn another_mailferry_may_hold_an_account_for_an_hour() {
     let held_by = |cause| Failure {
-        reason: Reason::Failure { cause, times: 3 },
+        kind: FailureKind::Failed { cause, times: 3 },
         due: Duration::ZERO,
         since: 10_000,
         text: String::new(),

@@ -119,7 +119,7 @@ impl Recalled {
     pub(super) fn is_to_wait(&self, context: &PollContext, account: &Account) -> bool {
         let now = Duration::from_secs(context.clock.read().since_boot);
         let Some(failure) = self.standing.failure.as_ref().filter(|failure| failure.due > now) else { return false };
-        let next = Next { at: failure.due, reason: failure.reason };
+        let next = Next { at: failure.due, reason: failure.reason() };
         debug!("{}: left out; next poll {}", account.name, advice::polled_next(&next, now));
         true
     }
@@ -145,7 +145,7 @@ impl Recalled {
         let clock = context.clock.read();
         let now = Duration::from_secs(clock.since_boot);
         let Standing { failure, told, .. } = &mut self.standing;
-        let news = failure.as_ref().and_then(|failure| told.remembered(failure.reason, &failure.text, now));
+        let news = failure.as_ref().and_then(|failure| told.remembered(failure.reason(), &failure.text, now));
         let Some(news) = news else { return Vec::new() };
         self.keep(context, account, now, clock).await;
         vec![news.text(account)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::account::{Account, AccountName, NotifySettings};
 use crate::account_history::History;
-use crate::account_record::{Failure, ForwardingPause, Standing, past_poll};
+use crate::account_record::{Failure, FailureKind, ForwardingPause, Standing, past_poll};
 use crate::advice;
 use crate::client::Redactor;
 use crate::clock::trusted_time::ClockReading;
@@ -148,13 +148,13 @@ impl AccountState {
     /// Returns the notification that is due for a problem from before the daemon started.
     pub(super) fn remembered(&mut self, now: Duration) -> Option<Notification> {
         let Standing { failure, told, .. } = &mut self.standing;
-        told.remembered(failure.as_ref()?.reason, &failure.as_ref()?.text, now)
+        told.remembered(failure.as_ref()?.reason(), &failure.as_ref()?.text, now)
     }
 
     /// Makes an account in a back-off wait until that is over.
     pub(super) fn keep_waiting(&mut self) {
         if let Some(failure) = &self.standing.failure {
-            self.next = Next { at: failure.due.max(self.next.at), reason: failure.reason };
+            self.next = Next { at: failure.due.max(self.next.at), reason: failure.reason() };
         }
     }
 
@@ -209,8 +209,8 @@ impl AccountState {
 
     /// Whether its password prevents a login, so that a changed one is worth another attempt.
     pub(super) fn wants_password(&self) -> bool {
-        let reason = self.failure().map(|failure| failure.reason);
-        matches!(reason, Some(Reason::Failure { cause: Cause::LoginRefused | Cause::Credential, .. }))
+        let kind = self.failure().map(|failure| failure.kind);
+        matches!(kind, Some(FailureKind::Failed { cause: Cause::LoginRefused | Cause::Credential, .. }))
     }
 
     /// Handles a poll that ran from `polled.start` to `polled.end`; `wall` is the end in seconds since 1970, and
@@ -411,10 +411,10 @@ impl AccountState {
     /// 1970.
     pub(super) fn tried_again(&self, wall: i64) -> Option<TriedAgain> {
         let failure = self.failure()?;
-        let cause = match failure.reason {
+        let cause = match failure.kind {
             // A refusal is believed the second time.
-            Reason::Doubt => Cause::LoginRefused,
-            _ => failure.cause(),
+            FailureKind::Doubt => Cause::LoginRefused,
+            FailureKind::Failed { cause, .. } => cause,
         };
         Some(TriedAgain {
             account: self.account.name.to_string(),
