@@ -82,26 +82,95 @@ pub(crate) enum Stage {
     Session,
 }
 
+/// All that follows from an error that ended a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Judgement {
+    /// Who or what can end it, and how soon.
+    pub(super) class: Class,
+    /// Whether the server had accepted a login before.
+    pub(super) is_after_login: bool,
+    /// Whether the poll says nothing of the account: it was stopped, or another process has the account and records how
+    /// its own poll ends.
+    pub(super) is_no_poll: bool,
+}
+
+impl Judgement {
+    /// Judges an error that ended a poll.
+    #[must_use]
+    pub(super) fn of(error: &PollError) -> Self {
+        match error {
+            PollError::Client(e) => Self::of_session(e),
+            PollError::State(e) => {
+                let class = Class::of_state(e);
+                Self { is_no_poll: class == Class::Locked, ..Self::new(class) }
+            }
+            PollError::Stopped => Self { is_no_poll: true, ..Self::new(Class::Stopped) },
+            PollError::Credential(e) => Self::new(of_credential(e)),
+            PollError::OAuth(e) => Self::new(of_sign_in(e)),
+            PollError::Maildir { source, .. } if system_limit::may_pass(source) => Self::new(Class::StorageLater),
+            PollError::Maildir { .. } | PollError::InsufficientSpace { .. } | PollError::DiskHangs { .. } => {
+                Self::new(Class::Storage)
+            }
+            PollError::Renumbered { .. } => Self::new(Class::Undecided),
+            PollError::TooSlow { .. } => Self::new(Class::TooSlow),
+            PollError::CredentialTakesLong { .. } => Self::new(Class::CredentialLater),
+            PollError::NoThread => Self::new(Class::StorageLater),
+            PollError::InternalError(_) => Self::new(Class::InternalError),
+        }
+    }
+
+    /// Judges an error that ended a session.
+    #[must_use]
+    pub(super) fn of_session(error: &ClientError) -> Self {
+        match error {
+            ClientError::Net(e) => Self::new(of_network(e)),
+            ClientError::Lost { .. } | ClientError::NoGreeting | ClientError::Closed | ClientError::Silence { .. } => {
+                Self::new(Class::ConnectionLost)
+            }
+            ClientError::TooSlow { .. } => Self::new(Class::TooSlow),
+            ClientError::Framing(e) => Self::new(of_framing(e)),
+            ClientError::SpeaksTls { .. } | ClientError::NoStls { .. } => Self::new(Class::Tls),
+            ClientError::Cleartext { .. } => Self::new(Class::Configuration),
+            ClientError::NoLogin(_) | ClientError::NotOffered(_) => Self::new(Class::NoLoginMethod),
+            ClientError::Sasl { error, .. } => Self::new(of_sasl(error)),
+            ClientError::Login { refusal, response, .. } => Self::new(of_login(*refusal, response)),
+            ClientError::Send(_) => Self::new(Class::Protocol),
+            ClientError::Unwilling { response, .. } => Self::new(of_access(response, Stage::Greeting)),
+            ClientError::Goodbye { response, logged_in, .. } => {
+                Self { is_after_login: *logged_in, ..Self::new(of_access(response, Stage::Session)) }
+            }
+            // Some servers accept every login, and only then say that access is not possible now, or at all.
+            ClientError::Refused { response, .. } => Self::after_login(match judge_access(response) {
+                Some(_) => of_access(response, Stage::Session),
+                None => Class::Protocol,
+            }),
+            ClientError::UniqueIdsRefused | ClientError::DownloadLimit { .. } => {
+                Self::after_login(Class::Busy { stage: Stage::Session, rate_limited: false })
+            }
+            ClientError::ListedTooMuch { .. } if !error.is_too_much_alone() => {
+                Self::after_login(Class::ListingsTooLarge)
+            }
+            ClientError::NoUniqueIds | ClientError::ListedTooMuch { .. } => Self::after_login(Class::Protocol),
+            ClientError::TooLong(_) => Self::after_login(Class::MessageTooLong),
+        }
+    }
+
+    /// An error of this class, of which nothing else follows.
+    fn new(class: Class) -> Self {
+        Self { class, is_after_login: false, is_no_poll: false }
+    }
+
+    /// An error that only comes after a login.
+    fn after_login(class: Class) -> Self {
+        Self { is_after_login: true, ..Self::new(class) }
+    }
+}
+
 impl Class {
     /// Returns the class of an error that ended a poll.
     #[must_use]
     pub(crate) fn of(error: &PollError) -> Self {
-        match error {
-            PollError::Client(e) => of_session(e),
-            PollError::State(e) => Self::of_state(e),
-            PollError::Credential(e) => of_credential(e),
-            PollError::OAuth(e) => of_sign_in(e),
-            PollError::Maildir { source, .. } if system_limit::may_pass(source) => Self::StorageLater,
-            PollError::Maildir { .. } | PollError::InsufficientSpace { .. } | PollError::DiskHangs { .. } => {
-                Self::Storage
-            }
-            PollError::Renumbered { .. } => Self::Undecided,
-            PollError::TooSlow { .. } => Self::TooSlow,
-            PollError::CredentialTakesLong { .. } => Self::CredentialLater,
-            PollError::Stopped => Self::Stopped,
-            PollError::NoThread => Self::StorageLater,
-            PollError::InternalError(_) => Self::InternalError,
-        }
+        Judgement::of(error).class
     }
 
     /// Returns the class of what happened to an HTTP request.
@@ -141,47 +210,23 @@ impl Class {
     }
 }
 
-pub(super) fn of_session(error: &ClientError) -> Class {
+fn of_sasl(error: &SaslError) -> Class {
     match error {
-        ClientError::Net(e) => of_network(e),
-        ClientError::Lost { .. } | ClientError::NoGreeting | ClientError::Closed | ClientError::Silence { .. } => {
-            Class::ConnectionLost
-        }
-        ClientError::TooSlow { .. } => Class::TooSlow,
-        ClientError::Framing(e) => of_framing(e),
-        ClientError::SpeaksTls { .. } | ClientError::NoStls { .. } => Class::Tls,
-        ClientError::Cleartext { .. } => Class::Configuration,
-        ClientError::NoLogin(_)
-        | ClientError::NotOffered(_)
-        | ClientError::Sasl { error: SaslError::Unsendable { .. }, .. } => Class::NoLoginMethod,
-        ClientError::Sasl { error: SaslError::WrongProof | SaslError::NoProof, .. } => Class::Tls,
-        ClientError::Sasl {
-            error:
-                SaslError::NotBase64
-                | SaslError::OneTooMany
-                | SaslError::Malformed { .. }
-                | SaslError::Iterations { .. }
-                | SaslError::Refused { .. },
-            ..
-        } => Class::Protocol,
-        ClientError::Login { refusal, response, .. } => match refusal {
-            Refusal::Credentials => Class::LoginRefused { explicit: response.code == Some(ResponseCode::Auth) },
-            Refusal::Permanent => Class::AccessRefused { stage: Stage::Login },
-            Refusal::Temporary => busy(response, Stage::Login),
-        },
-        ClientError::Unwilling { response, .. } => of_access(response, Stage::Greeting),
-        ClientError::Goodbye { response, .. } => of_access(response, Stage::Session),
-        // Some servers accept every login, and only then say that access is not possible now, or at all.
-        ClientError::Refused { response, .. } => match judge_access(response) {
-            Some(_) => of_access(response, Stage::Session),
-            None => Class::Protocol,
-        },
-        ClientError::UniqueIdsRefused | ClientError::DownloadLimit { .. } => {
-            Class::Busy { stage: Stage::Session, rate_limited: false }
-        }
-        ClientError::ListedTooMuch { .. } if !error.is_too_much_alone() => Class::ListingsTooLarge,
-        ClientError::NoUniqueIds | ClientError::ListedTooMuch { .. } | ClientError::Send(_) => Class::Protocol,
-        ClientError::TooLong(_) => Class::MessageTooLong,
+        SaslError::Unsendable { .. } => Class::NoLoginMethod,
+        SaslError::WrongProof | SaslError::NoProof => Class::Tls,
+        SaslError::NotBase64
+        | SaslError::OneTooMany
+        | SaslError::Malformed { .. }
+        | SaslError::Iterations { .. }
+        | SaslError::Refused { .. } => Class::Protocol,
+    }
+}
+
+fn of_login(refusal: Refusal, response: &Response) -> Class {
+    match refusal {
+        Refusal::Credentials => Class::LoginRefused { explicit: response.code == Some(ResponseCode::Auth) },
+        Refusal::Permanent => Class::AccessRefused { stage: Stage::Login },
+        Refusal::Temporary => busy(response, Stage::Login),
     }
 }
 
@@ -304,73 +349,6 @@ fn of_command(fault: &CommandFault) -> Class {
         | CommandFault::Failed { .. }
         | CommandFault::Killed { .. }
         | CommandFault::TooMuch { .. } => Class::Credential,
-    }
-}
-
-/// Whether a poll that ended like this says nothing of the account: it was stopped, or another process has the account
-/// and records how its own poll ends.
-pub(super) fn says_nothing_of_the_account(error: &PollError) -> bool {
-    match error {
-        PollError::Stopped => true,
-        PollError::State(e) => Class::of_state(e) == Class::Locked,
-        PollError::Client(_)
-        | PollError::Credential(_)
-        | PollError::Maildir { .. }
-        | PollError::InsufficientSpace { .. }
-        | PollError::Renumbered { .. }
-        | PollError::TooSlow { .. }
-        | PollError::CredentialTakesLong { .. }
-        | PollError::DiskHangs { .. }
-        | PollError::NoThread
-        | PollError::OAuth(_)
-        | PollError::InternalError(_) => false,
-    }
-}
-
-/// Whether the error came after a successful login.
-pub(super) fn came_after_the_login(error: &PollError) -> bool {
-    match error {
-        PollError::Client(e) => session_came_after_the_login(e),
-        PollError::State(_)
-        | PollError::Credential(_)
-        | PollError::Maildir { .. }
-        | PollError::InsufficientSpace { .. }
-        | PollError::Renumbered { .. }
-        | PollError::TooSlow { .. }
-        | PollError::CredentialTakesLong { .. }
-        | PollError::DiskHangs { .. }
-        | PollError::Stopped
-        | PollError::NoThread
-        | PollError::OAuth(_)
-        | PollError::InternalError(_) => false,
-    }
-}
-
-fn session_came_after_the_login(error: &ClientError) -> bool {
-    match error {
-        ClientError::Goodbye { logged_in, .. } => *logged_in,
-        ClientError::Refused { .. }
-        | ClientError::DownloadLimit { .. }
-        | ClientError::NoUniqueIds
-        | ClientError::UniqueIdsRefused
-        | ClientError::ListedTooMuch { .. }
-        | ClientError::TooLong(_) => true,
-        ClientError::Net(_)
-        | ClientError::Lost { .. }
-        | ClientError::NoGreeting
-        | ClientError::Closed
-        | ClientError::Silence { .. }
-        | ClientError::TooSlow { .. }
-        | ClientError::Framing(_)
-        | ClientError::Unwilling { .. }
-        | ClientError::SpeaksTls { .. }
-        | ClientError::NoStls { .. }
-        | ClientError::Cleartext { .. }
-        | ClientError::NoLogin(_)
-        | ClientError::NotOffered(_)
-        | ClientError::Sasl { .. }
-        | ClientError::Login { .. }
-        | ClientError::Send(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::account::AccountName;
 use crate::client::error::NotOffered;
 use crate::exit::ExitStatus;
 use crate::poll::PollReport;
-use crate::pop3::{CommandKind, Status, judge_refusal};
+use crate::pop3::{CommandKind, OtherProtocol, Status, judge_refusal};
 use crate::sasl::NoLoginMethod;
 use crate::schedule::{Cause, End, Outcome};
 
@@ -80,6 +80,7 @@ fn what_goes_wrong_at_the_server_has_its_cause() {
     let too_soon = response(None, "login allowed only every 15 minutes");
     let refused = |response| ClientError::Refused { provider: None, asked: CommandKind::Stat, response };
     let goodbye = |code, text| ClientError::Goodbye { provider: None, response: response(code, text), logged_in: true };
+    let not_pop3 = FramingError::NotPop3 { excerpt: String::new(), speaks: OtherProtocol::Unknown };
     let closed = NetError::ClosedDuringHandshake { host: host(), port: 995, source: broken(), heard: true };
     for (error, expected) in [
         (ClientError::from(NetError::NoAddress { host: host() }), Cause::NetworkDown),
@@ -90,7 +91,7 @@ fn what_goes_wrong_at_the_server_has_its_cause() {
         (ClientError::Lost { source: broken() }, Cause::ConnectionLost),
         (ClientError::Silence { after: Duration::from_secs(60) }, Cause::ConnectionLost),
         (FramingError::Unsolicited { excerpt: String::new() }.into(), Cause::ConnectionLost),
-        (FramingError::NotPop3 { excerpt: String::new() }.into(), Cause::Protocol),
+        (not_pop3.into(), Cause::Protocol),
         (FramingError::LooksLikeTls.into(), Cause::Tls),
         (ClientError::NoStls { response: response(None, "") }, Cause::Tls),
         (ClientError::Unwilling { provider: None, response: response(None, "") }, Cause::ServerBusy),
@@ -216,10 +217,13 @@ fn a_connection_that_failed_is_not_the_servers_word() {
     let silent = ClientError::Silence { after: Duration::from_secs(60) };
     for error in [ClientError::Lost { source: broken() }, ClientError::NoGreeting, ClientError::Closed, silent, slow] {
         assert!(!error.is_servers_word(), "{error}");
-        assert!(matches!(of_session(&error), Class::ConnectionLost | Class::TooSlow), "{error}");
+        assert!(matches!(Judgement::of_session(&error).class, Class::ConnectionLost | Class::TooSlow), "{error}");
     }
     for error in [login(None, "no"), ClientError::NoUniqueIds, ClientError::UniqueIdsRefused] {
         assert!(error.is_servers_word(), "{error}");
-        assert!(!matches!(of_session(&error), Class::Unreachable | Class::ConnectionLost | Class::TooSlow), "{error}");
+        assert!(
+            !matches!(Judgement::of_session(&error).class, Class::Unreachable | Class::ConnectionLost | Class::TooSlow),
+            "{error}"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The exit status of each class.
 
-use super::classification::{self, Class};
+use super::classification::{self, Class, Judgement};
 use crate::client::ClientError;
 use crate::credential::CredentialError;
 use crate::exit::ExitStatus;
@@ -56,7 +56,7 @@ impl ClientError {
     /// The exit status for scripts.
     #[must_use]
     pub fn exit_status(&self) -> ExitStatus {
-        classification::of_session(self).exit_status()
+        Judgement::of_session(self).class.exit_status()
     }
 }
 

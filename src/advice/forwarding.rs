@@ -5,7 +5,7 @@ use super::{next_step, with_step};
 use crate::account::AccountName;
 use crate::command_line::{aside, this_program};
 use crate::exit::ExitStatus;
-use crate::forward::{CommandFailure, ForwardError, ForwardReport, Pause, SetAside, Stranded};
+use crate::forward::{CommandFailure, ForwardError, ForwardReport, Pause, RefusalKind, SetAside, Stranded};
 use crate::internal_error::WorkError;
 use crate::poll::report::Decision;
 use crate::text::Count;
@@ -24,7 +24,7 @@ impl Class {
             ForwardError::OAuth(e) => of_sign_in(e),
             ForwardError::Login { .. } => Self::LoginRefused { explicit: true },
             ForwardError::Full { .. } => Self::Busy { stage: Stage::Session, rate_limited: true },
-            ForwardError::Refused { lasting: true, .. }
+            ForwardError::Refused { kind: RefusalKind::Lasting | RefusalKind::MailboxUnavailable, .. }
             | ForwardError::RefusesAll { .. }
             | ForwardError::NoMailbox { lasting: true, .. }
             | ForwardError::Command {
@@ -36,13 +36,14 @@ impl Class {
                 ..
             }
             | ForwardError::Cleartext => Self::Configuration,
-            ForwardError::Refused { lasting: false, .. }
+            ForwardError::Refused { kind: RefusalKind::Passing, .. }
             | ForwardError::NoMailbox { lasting: false, .. }
             | ForwardError::Command { failure: CommandFailure::Passing, .. }
             | ForwardError::Socket { .. } => Self::Busy { stage: Stage::Session, rate_limited: false },
-            ForwardError::Protocol { .. } | ForwardError::NotLmtp { .. } | ForwardError::OutOfStep { .. } => {
-                Self::Protocol
-            }
+            ForwardError::NotImap { .. }
+            | ForwardError::Protocol { .. }
+            | ForwardError::NotLmtp { .. }
+            | ForwardError::OutOfStep { .. } => Self::Protocol,
             ForwardError::Stopped => Self::Stopped,
             ForwardError::Work(WorkError::NoThread) => Self::StorageLater,
             ForwardError::Work(WorkError::Internal(_)) => Self::InternalError,
@@ -97,6 +98,7 @@ impl ForwardError {
             | Self::Refused { .. }
             | Self::RefusesAll { .. }
             | Self::NoMailbox { .. }
+            | Self::NotImap { .. }
             | Self::Protocol { .. }
             | Self::OutOfStep { .. }
             | Self::NotLmtp { .. }
@@ -237,15 +239,16 @@ mod tests {
     #[test]
     fn what_only_a_person_can_end_is_tried_seldom() {
         let login = ForwardError::Login { response: "no".to_owned() };
-        let refused = |lasting| ForwardError::Refused { doing: "x", response: "no".to_owned(), lasting };
+        let refused = |kind| ForwardError::Refused { doing: "x", response: "no".to_owned(), kind };
         let full = ForwardError::Full { response: "no".to_owned() };
         let ended = |failure| ForwardError::Command { program: "x".to_owned(), what: "ended".to_owned(), failure };
         let no_mailbox =
             |lasting| ForwardError::NoMailbox { select: "no".to_owned(), create: "no".to_owned(), lasting };
         for (error, pause, status) in [
             (login, Pause::Person, ExitStatus::Auth),
-            (refused(true), Pause::Person, ExitStatus::Config),
-            (refused(false), Pause::Soon, ExitStatus::Temporary),
+            (refused(RefusalKind::Lasting), Pause::Person, ExitStatus::Config),
+            (refused(RefusalKind::MailboxUnavailable), Pause::Person, ExitStatus::Config),
+            (refused(RefusalKind::Passing), Pause::Soon, ExitStatus::Temporary),
             (full, Pause::Full, ExitStatus::Temporary),
             (ForwardError::RefusesAll { response: "no".to_owned(), messages: 4 }, Pause::Person, ExitStatus::Config),
             (ended(CommandFailure::Lasting), Pause::Person, ExitStatus::Config),

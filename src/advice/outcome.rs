@@ -1,6 +1,6 @@
 //! What each class means for the time of the next poll.
 
-use super::classification::{Class, came_after_the_login, says_nothing_of_the_account};
+use super::classification::{Class, Judgement};
 use crate::poll::PollReport;
 use crate::schedule::{Cause, End, Outcome};
 
@@ -46,7 +46,7 @@ impl PollReport {
     /// its own poll ends.
     #[must_use]
     pub fn says_nothing_of_the_account(&self) -> bool {
-        self.end.as_ref().is_err_and(says_nothing_of_the_account)
+        self.end.as_ref().is_err_and(|error| Judgement::of(error).is_no_poll)
     }
 
     /// Summarizes the poll for the schedule.
@@ -58,7 +58,7 @@ impl PollReport {
             Ok(()) => End::Dealt { more: self.more },
             Err(e) => Class::of(e).end(),
         };
-        let let_in = self.end.as_ref().is_err_and(came_after_the_login);
-        Outcome { logged_in: self.logged_in || let_in, new: self.retrieved, login_delay: self.login_delay, end }
+        let was_let_in = self.end.as_ref().is_err_and(|error| Judgement::of(error).is_after_login);
+        Outcome { logged_in: self.logged_in || was_let_in, new: self.retrieved, login_delay: self.login_delay, end }
     }
 }

@@ -61,8 +61,8 @@ pub enum ForwardError {
         doing: &'static str,
         /// What it said.
         response: String,
-        /// Whether this lasts until somebody changes something.
-        lasting: bool,
+        /// What it refused, and for how long.
+        kind: RefusalKind,
     },
     /// The destination refused several messages in a row for good, so that it is not the messages that are at fault.
     RefusesAll {
@@ -80,7 +80,16 @@ pub enum ForwardError {
         /// Whether this lasts until somebody changes something.
         lasting: bool,
     },
-    /// The server's answer is not IMAP.
+    /// The server's greeting is not IMAP.
+    NotImap {
+        /// What was being done.
+        doing: &'static str,
+        /// The greeting.
+        what: String,
+        /// The protocol that it belongs to.
+        speaks: OtherProtocol,
+    },
+    /// The server's answer is not IMAP, or contradicts itself.
     Protocol {
         /// What was being done.
         doing: &'static str,
@@ -100,6 +109,8 @@ pub enum ForwardError {
         doing: &'static str,
         /// The answer.
         what: String,
+        /// The protocol that it belongs to.
+        speaks: OtherProtocol,
     },
     /// The socket of the LMTP server cannot be reached.
     Socket {
@@ -128,6 +139,39 @@ pub enum ForwardError {
     },
     /// Work on another thread failed.
     Work(WorkError),
+}
+
+/// What a refusal means for the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// It may pass.
+    Passing,
+    /// It lasts until somebody changes something.
+    Lasting,
+    /// It lasts, and the server says that there is no such mailbox: reply 550 (RFC 5321, section 4.2.3).
+    MailboxUnavailable,
+}
+
+/// The protocol of a server that speaks another one than its place in the configuration says, by what it answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherProtocol {
+    /// It answered like a POP3 server.
+    Pop3,
+    /// It answered like an IMAP server.
+    Imap,
+    /// It could be anything.
+    Unknown,
+}
+
+impl OtherProtocol {
+    /// Returns the protocol to which this answer belongs.
+    pub(super) fn of(line: &[u8]) -> Self {
+        match line {
+            [b'+', b'O', b'K', ..] => Self::Pop3,
+            [b'*', b' ', ..] => Self::Imap,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// What the failure of a command means for the next try.
@@ -177,12 +221,13 @@ impl ForwardError {
         match self {
             Self::Login { response } => Self::Login { response: redactor.hide(&response) },
             Self::Full { response } => Self::Full { response: redactor.hide(&response) },
-            Self::Refused { doing, response, lasting } => {
-                Self::Refused { doing, response: redactor.hide(&response), lasting }
+            Self::Refused { doing, response, kind } => {
+                Self::Refused { doing, response: redactor.hide(&response), kind }
             }
             Self::RefusesAll { response, messages } => {
                 Self::RefusesAll { response: redactor.hide(&response), messages }
             }
+            Self::NotImap { doing, what, speaks } => Self::NotImap { doing, what: redactor.hide(&what), speaks },
             Self::Protocol { doing, what } => Self::Protocol { doing, what: redactor.hide(&what) },
             Self::NoMailbox { select, create, lasting } => {
                 Self::NoMailbox { select: redactor.hide(&select), create: redactor.hide(&create), lasting }
@@ -248,7 +293,7 @@ impl fmt::Display for ForwardError {
             Self::Socket { path, source: None } => {
                 write!(f, "cannot reach the LMTP server at {}: it does not answer", path.display())
             }
-            Self::Protocol { doing, what } | Self::NotLmtp { doing, what } => {
+            Self::NotImap { doing, what, .. } | Self::Protocol { doing, what } | Self::NotLmtp { doing, what, .. } => {
                 write!(f, "cannot {doing}: the server answered \"{what}\"")
             }
             Self::OutOfStep { doing, what } => {

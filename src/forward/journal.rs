@@ -11,7 +11,7 @@ use crate::disk::{Disk, make_dirs, sync_dirs_above};
 use crate::ids::EntryId;
 use crate::message::Digest;
 use crate::state::entries::{Entry, Identity};
-use crate::state::error::StateError;
+use crate::state::error::{StateError, StateFile};
 use crate::state::journal::{BadJournal, Contents, Durability, Journal, LockedFile, parse};
 use crate::state::proofs::IsForwarded;
 use crate::state::record::{AppendIntent, FailedTries, ForwardRecord, MailboxUid, Record};
@@ -297,7 +297,7 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Read>, StateError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StateError::io("read", path, e)),
     };
-    Read::parse(&bytes).map(Some).map_err(|bad| StateError::journal(path, bad))
+    Read::parse(&bytes).map(Some).map_err(|bad| StateError::journal(path, StateFile::Forward, bad))
 }
 
 /// A journal that is open for writing, under its lock.

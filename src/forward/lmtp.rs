@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::arrived::{Arrived, FinalReply};
-use super::error::ForwardError;
+use super::error::{ForwardError, OtherProtocol, RefusalKind};
 use super::letter::{Letter, delivery_id, file};
 use super::pass::{Pass, words};
 use super::spool::Spooled;
@@ -72,6 +72,14 @@ impl Reply {
         self.code >= 500
     }
 
+    fn refusal_kind(&self) -> RefusalKind {
+        match self.code {
+            550 => RefusalKind::MailboxUnavailable,
+            _ if self.is_permanent() => RefusalKind::Lasting,
+            _ => RefusalKind::Passing,
+        }
+    }
+
     fn words(&self) -> String {
         words(&format!("{} {}", self.code, self.text))
     }
@@ -90,7 +98,7 @@ impl Reply {
     fn refusal(&self, doing: &'static str) -> ForwardError {
         match self.is_full() {
             true => ForwardError::Full { response: self.words() },
-            false => ForwardError::Refused { doing, response: self.words(), lasting: self.is_permanent() },
+            false => ForwardError::Refused { doing, response: self.words(), kind: self.refusal_kind() },
         }
     }
 }
@@ -391,7 +399,7 @@ impl Session {
             self.dialogue.line('S', || words(&String::from_utf8_lossy(&line)));
             let Some((code, more, words)) = reply_line(&line) else {
                 let what = words(&String::from_utf8_lossy(&line));
-                return Err(ForwardError::NotLmtp { doing, what });
+                return Err(ForwardError::NotLmtp { doing, what, speaks: OtherProtocol::of(&line) });
             };
             if !text.is_empty() {
                 text.push(' ');
@@ -495,6 +503,16 @@ mod tests {
             assert_eq!(wire, expected, "{cut}");
         }
         assert_eq!(Stuffing::default().end(), b".\r\n");
+    }
+
+    #[test]
+    fn a_refusal_tells_whether_it_lasts_and_whether_the_mailbox_is_unknown() {
+        for (code, expected) in
+            [(550, RefusalKind::MailboxUnavailable), (554, RefusalKind::Lasting), (451, RefusalKind::Passing)]
+        {
+            let error = Reply { code, text: "550 no".to_owned() }.refusal("send a message");
+            assert!(matches!(error, ForwardError::Refused { kind, .. } if kind == expected), "{code}: {error:?}");
+        }
     }
 
     #[test]

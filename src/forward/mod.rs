@@ -28,7 +28,7 @@ mod turns;
 mod unclaimed;
 mod wire;
 
-pub use error::{CommandFailure, ForwardError};
+pub use error::{CommandFailure, ForwardError, OtherProtocol, RefusalKind};
 pub use forwarder::{ForwardOptions, forward, in_spool, look_into_spool};
 pub use imap::sign_in_name;
 pub use live::Live;

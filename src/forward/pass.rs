@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::arrived::Arrived;
 use super::doubt::Doubt;
-use super::error::ForwardError;
+use super::error::{ForwardError, RefusalKind};
 use super::journal::{Arrival, ForwardJournal, Progress, arrived_for_others};
 use super::letter::{Letter, file};
 use super::live::Live;
@@ -480,7 +480,7 @@ impl Pass {
     /// in later passes, but not for ever.
     pub(super) async fn refused(&self, message: &Spooled, doing: &'static str, why: &str) -> Result<(), ForwardError> {
         self.are_not_there(std::slice::from_ref(message)).await?;
-        let why = || ForwardError::Refused { doing, response: words(why), lasting: false };
+        let why = || ForwardError::Refused { doing, response: words(why), kind: RefusalKind::Passing };
         self.log_later(message, &why());
         self.note(message, Weight::Once);
         self.says_nothing_of_all(message);

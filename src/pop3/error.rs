@@ -15,6 +15,8 @@ pub enum FramingError {
     NotPop3 {
         /// The line's beginning, escaped.
         excerpt: String,
+        /// The protocol that it belongs to.
+        speaks: OtherProtocol,
     },
     /// The first bytes are a TLS record: the port expects TLS from the start (RFC 8314, section 3.1).
     LooksLikeTls,
@@ -57,7 +59,29 @@ pub enum FramingError {
     BytesBeforeTls,
 }
 
+/// The protocol of a server that does not speak POP3, by the first line that is not POP3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherProtocol {
+    /// The line is the greeting of an IMAP server (RFC 9051, section 7.1).
+    Imap,
+    /// It could be anything.
+    Unknown,
+}
+
+impl OtherProtocol {
+    /// Returns the protocol to which this line belongs.
+    fn of(line: &[u8]) -> Self {
+        let is_imap = [&b"* OK"[..], b"* PREAUTH", b"* BYE"].iter().any(|greeting| line.starts_with(greeting));
+        if is_imap { Self::Imap } else { Self::Unknown }
+    }
+}
+
 impl FramingError {
+    /// Makes the error for a status line that begins with neither `+` nor `-`.
+    pub(super) fn not_pop3(line: &[u8]) -> Self {
+        Self::NotPop3 { excerpt: excerpt(line), speaks: OtherProtocol::of(line) }
+    }
+
     /// Makes the error for a response with this text that cannot be the answer to this command.
     #[must_use]
     pub fn out_of_step(to: CommandKind, text: &str) -> Self {
@@ -68,7 +92,7 @@ impl FramingError {
 impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotPop3 { excerpt } => {
+            Self::NotPop3 { excerpt, .. } => {
                 write!(f, "the server does not speak POP3: it said \"{excerpt}\" where +OK or -ERR was expected")
             }
             Self::LooksLikeTls => f.write_str("the server speaks TLS from the first byte on this port"),
@@ -166,7 +190,7 @@ mod tests {
 
     #[test]
     fn says_what_the_server_said() {
-        let error = FramingError::NotPop3 { excerpt: "220 smtp.example.org ESMTP".to_owned() };
+        let error = FramingError::not_pop3(b"220 smtp.example.org ESMTP");
         assert!(error.to_string().contains("220 smtp.example.org ESMTP"), "{error}");
         let error = FramingError::TooManyLines { to: CommandKind::Uidl(None), limit: 3 };
         assert!(error.to_string().contains("UIDL has more than 3 lines"));

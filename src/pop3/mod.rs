@@ -40,7 +40,7 @@ mod serial;
 
 pub use capability::{Capabilities, Expire, LoginDelay};
 pub use command::{Command, CommandError, CommandKind};
-pub use error::{FramingError, SendError};
+pub use error::{FramingError, OtherProtocol, SendError};
 pub(crate) use listing::decimal;
 pub use listing::{
     DropListing, InvalidUniqueId, Listed, ListingError, MessageNumber, ScanListing, UniqueId, UniqueIdListing,

@@ -6,7 +6,7 @@ use super::error::FramingError;
 use super::gb18030;
 use super::limits;
 use super::listing::UniqueId;
-use super::printable::{excerpt, words};
+use super::printable::words;
 
 /// The status line of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Response {
                 None => (Status::Err, line),
             },
             [b'-', ..] => (Status::Err, after_indicator(line, b"-ERR").unwrap_or(line)),
-            _ => return Err(FramingError::NotPop3 { excerpt: excerpt(line) }),
+            _ => return Err(FramingError::not_pop3(line)),
         };
         let (code, text) = ResponseCode::split_off(rest.trim_ascii());
         let text = text.trim_ascii();
@@ -178,6 +178,7 @@ fn timestamp(line: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pop3::OtherProtocol;
 
     fn parsed(line: &str) -> (Status, Option<ResponseCode>, String) {
         let response = Response::parse(line.as_bytes()).unwrap();
@@ -208,7 +209,8 @@ mod tests {
     fn refuses_what_is_not_pop3() {
         for line in ["220 smtp.example.org ESMTP", "* OK IMAP4rev1", "HTTP/1.1 400 Bad Request", "", " +OK", "OK"] {
             let error = Response::parse(line.as_bytes()).unwrap_err();
-            assert_eq!(error, FramingError::NotPop3 { excerpt: line.to_owned() });
+            let speaks = if line.starts_with('*') { OtherProtocol::Imap } else { OtherProtocol::Unknown };
+            assert_eq!(error, FramingError::NotPop3 { excerpt: line.to_owned(), speaks });
         }
     }
 

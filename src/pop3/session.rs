@@ -300,7 +300,7 @@ impl Session {
                 step.consumed += limit;
                 Ok(step)
             }
-            _ => Err(FramingError::NotPop3 { excerpt: excerpt(input) }),
+            _ => Err(FramingError::not_pop3(input)),
         }
     }
 

@@ -40,6 +40,8 @@ pub enum StateError {
     Damaged {
         /// The file.
         path: PathBuf,
+        /// What it holds.
+        file: StateFile,
         /// What is wrong with it, and where.
         what: String,
     },
@@ -149,6 +151,15 @@ pub enum StateError {
     },
 }
 
+/// The files of an account that are journals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateFile {
+    /// What is known of the messages on the server (`ACCOUNT.uids`).
+    Uids,
+    /// The forwarder's journal (`ACCOUNT.forward`).
+    Forward,
+}
+
 impl StateError {
     /// A failed system call.
     #[must_use]
@@ -162,22 +173,22 @@ impl StateError {
         Self::MaildirReplaced { path: configured.to_owned() }
     }
 
-    /// A file that contradicts itself.
+    /// A `.uids` file that contradicts itself.
     #[must_use]
     pub fn inconsistent(path: &Path, inconsistent: Inconsistent) -> Self {
-        Self::Damaged { path: path.to_owned(), what: format!("it speaks of {}", inconsistent.0) }
+        Self::Damaged { path: path.to_owned(), file: StateFile::Uids, what: format!("it speaks of {}", inconsistent.0) }
     }
 
     /// A file that cannot be read.
     #[must_use]
-    pub fn journal(path: &Path, bad: BadJournal) -> Self {
+    pub fn journal(path: &Path, file: StateFile, bad: BadJournal) -> Self {
         let path = path.to_owned();
         match bad {
             BadJournal::Newer => Self::Newer { path },
             BadJournal::LineEnds => Self::LineEnds { path },
-            BadJournal::NotOurs => Self::Damaged { path, what: "it does not begin like a state file".to_owned() },
+            BadJournal::NotOurs => Self::Damaged { path, file, what: "it does not begin like a state file".to_owned() },
             BadJournal::Damaged { line } => {
-                Self::Damaged { path, what: format!("line {line} and those behind it are not what was written") }
+                Self::Damaged { path, file, what: format!("line {line} and those behind it are not what was written") }
             }
         }
     }
@@ -196,7 +207,7 @@ impl fmt::Display for StateError {
                  mail to be lost or fetched again",
                 dir.display()
             ),
-            Self::Damaged { path, what } => {
+            Self::Damaged { path, what, .. } => {
                 write!(f, "the state file {} is damaged: {what}. It was left as it is", path.display())
             }
             Self::Newer { path } => write!(f, "the state file {} was written by a newer mailferry", path.display()),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::entries::{Inconsistent, UidState};
-use super::error::StateError;
+use super::error::{StateError, StateFile};
 use super::journal::{self, BadJournal, Contents, LineByLine};
 use super::record::Record;
 use crate::disk::Disk;
@@ -151,11 +151,11 @@ fn judge(disk: &dyn Disk, path: &Path) -> Result<Option<Loaded>, StateError> {
         Err(e) => return Err(StateError::io("read", path, e)),
     };
     let unreadable = |e| match e {
-        Unreadable::Journal(bad) => StateError::journal(path, bad),
+        Unreadable::Journal(bad) => StateError::journal(path, StateFile::Uids, bad),
         Unreadable::Inconsistent(e) => StateError::inconsistent(path, e),
     };
     let (contents, Reading { state, settled }) = read_whole(&bytes).map_err(unreadable)?;
-    let state = state.ok_or_else(|| StateError::journal(path, BadJournal::NotOurs))?;
+    let state = state.ok_or_else(|| StateError::journal(path, StateFile::Uids, BadJournal::NotOurs))?;
     Ok(Some(Loaded { state, contents, settled }))
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use super::{Step, credential, disk, network, sign_in, state};
 use crate::account::AccountName;
 use crate::command_line::this_program;
-use crate::forward::{CommandFailure, ForwardError};
+use crate::forward::{CommandFailure, ForwardError, OtherProtocol, RefusalKind};
 use crate::text;
 
 pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
@@ -17,11 +17,11 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         ForwardError::Login { .. } => {
             format!("Check `username` and the password (or what `token_command` prints) in {}", table(account))
         }
-        ForwardError::Refused { lasting: true, response, .. } if response.starts_with("550") => {
-            format!("Check `recipient` in {}", table(account))
-        }
-        ForwardError::Refused { lasting: true, .. } => format!("Check {}", table(account)),
-        ForwardError::Refused { lasting: false, .. } => LOOK_THERE.to_owned(),
+        ForwardError::Refused { kind, .. } => match kind {
+            RefusalKind::MailboxUnavailable => format!("Check `recipient` in {}", table(account)),
+            RefusalKind::Lasting => format!("Check {}", table(account)),
+            RefusalKind::Passing => LOOK_THERE.to_owned(),
+        },
         ForwardError::RefusesAll { .. } => format!(
             "None of them is set aside, and all are tried again. Check the destination: the mailbox or recipient in {}, and \
              the rules by which it refuses mail",
@@ -38,16 +38,17 @@ pub(crate) fn step(error: &ForwardError, account: &AccountName) -> Step {
         }
         ForwardError::Cleartext => "Write tls = \"implicit\" or tls = \"starttls\" for the destination".to_owned(),
         ForwardError::Command { failure, .. } => command(*failure, account),
-        ForwardError::Protocol { what, .. } if what.starts_with("+OK") => format!(
-            "That is a POP3 server; IMAP is usually at port 993. Check host, port and tls in {}",
+        ForwardError::NotImap { speaks: OtherProtocol::Pop3, .. } => format!(
+            "That is a POP3 server; IMAP is usually at port {IMAPS}. Check host, port and tls in {}",
             table(account)
         ),
-        ForwardError::Protocol { .. } => format!("Check host, port and tls in {}", table(account)),
-        ForwardError::NotLmtp { what, .. } => {
-            let is = match what {
-                what if what.starts_with("+OK") => "That is a POP3 server. ",
-                what if what.starts_with("* ") => "That is an IMAP server. ",
-                _ => "",
+        ForwardError::NotImap { speaks: OtherProtocol::Imap | OtherProtocol::Unknown, .. }
+        | ForwardError::Protocol { .. } => format!("Check host, port and tls in {}", table(account)),
+        ForwardError::NotLmtp { speaks, .. } => {
+            let is = match speaks {
+                OtherProtocol::Pop3 => "That is a POP3 server. ",
+                OtherProtocol::Imap => "That is an IMAP server. ",
+                OtherProtocol::Unknown => "",
             };
             format!("{is}Check `socket`, or host and port (LMTP is usually at 24), in {}", table(account))
         }
@@ -118,6 +119,10 @@ mod tests {
         told_of_forwarding(error, &AccountName::new("c").unwrap())
     }
 
+    fn refused(doing: &'static str, response: &str, kind: RefusalKind) -> ForwardError {
+        ForwardError::Refused { doing, response: response.to_owned(), kind }
+    }
+
     #[test]
     fn only_the_words_of_a_destination_are_its_words() {
         let socket = |kind: io::ErrorKind| ForwardError::Socket { path: "/x/lmtp".into(), source: Some(kind.into()) };
@@ -139,11 +144,10 @@ mod tests {
         assert!(told(&not_started(CommandFailure::NotExecutable)).contains("chmod +x"));
         assert!(told(&not_started(CommandFailure::NoProgram)).contains("#!/bin/sh"));
         assert!(told(&not_started(CommandFailure::NotThere)).contains("Install it"));
-        let unknown =
-            ForwardError::Refused { doing: "send a message", response: "550 5.1.1 unknown".to_owned(), lasting: true };
+        let unknown = refused("send a message", "550 5.1.1 unknown", RefusalKind::MailboxUnavailable);
         assert!(told(&unknown).ends_with("Check `recipient` in [accounts.c.forward]"));
         assert!(told(&ForwardError::Full { response: "552 5.2.2 full".to_owned() }).contains("Make room"));
-        let plain = ForwardError::Refused { doing: "append a message", response: "no".to_owned(), lasting: false };
+        let plain = refused("append a message", "no", RefusalKind::Passing);
         assert!(told(&plain).ends_with(
             "the destination said \"no\". If that stays, see the log of that server, or ask whoever runs it"
         ));
@@ -153,14 +157,17 @@ mod tests {
 
     #[test]
     fn what_is_no_lmtp_server_is_named_and_has_no_tls() {
-        let what = |what: &str| told(&ForwardError::NotLmtp { doing: "begin an LMTP session", what: what.to_owned() });
-        for (said, named) in
-            [("+OK ready", "That is a POP3 server. Check"), ("* OK hi", "That is an IMAP server. Check")]
-        {
-            let told = what(said);
+        let what = |what: &str, speaks| {
+            told(&ForwardError::NotLmtp { doing: "begin an LMTP session", what: what.to_owned(), speaks })
+        };
+        for (said, speaks, named) in [
+            ("+OK ready", OtherProtocol::Pop3, "That is a POP3 server. Check"),
+            ("* OK hi", OtherProtocol::Imap, "That is an IMAP server. Check"),
+        ] {
+            let told = what(said, speaks);
             assert!(told.contains(named) && told.contains("[accounts.c.forward]") && !told.contains("tls"), "{told}");
         }
-        assert!(what("hello").contains(". Check `socket`"));
+        assert!(what("hello", OtherProtocol::Unknown).contains(". Check `socket`"));
         let late = told(&ForwardError::OutOfStep { doing: "send a message", what: "250 ok".to_owned() });
         assert!(late.contains("out of step") && late.contains("log of the LMTP server"), "{late}");
     }

@@ -30,6 +30,32 @@ use crate::schedule::{Cause, Reason};
 /// What to do; None if nothing has to be done.
 pub(super) type Step = Option<Cow<'static, str>>;
 
+/// What to do about a connection.
+enum ConnectionStep {
+    /// It names keys of the table that configures the server.
+    OfKeys(Cow<'static, str>),
+    /// It names none.
+    Plain(Cow<'static, str>),
+}
+
+impl ConnectionStep {
+    fn words(self) -> Cow<'static, str> {
+        match self {
+            Self::OfKeys(words) | Self::Plain(words) => words,
+        }
+    }
+}
+
+/// A step that names keys of the table that configures the server.
+fn of_keys(words: impl Into<Cow<'static, str>>) -> ConnectionStep {
+    ConnectionStep::OfKeys(words.into())
+}
+
+/// A step that names no keys.
+fn plain(words: impl Into<Cow<'static, str>>) -> ConnectionStep {
+    ConnectionStep::Plain(words.into())
+}
+
 /// About something that may well work the next time.
 pub(crate) const TRY_LATER: &str = "Try again later";
 

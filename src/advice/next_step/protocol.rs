@@ -1,14 +1,16 @@
 //! Server behaviour that is not POP3, and commands that cannot be sent.
 
 use super::{REPORT_IT, TRY_LATER};
-use crate::pop3::{CommandError, FramingError, SendError};
+use crate::pop3::{CommandError, FramingError, OtherProtocol, SendError};
 
 pub(super) fn framing(error: &FramingError) -> &'static str {
     match error {
-        FramingError::NotPop3 { excerpt } if is_imap(excerpt) => {
-            "This is an IMAP server: POP3 is usually at port 995, or 110 with tls = \"starttls\""
-        }
-        FramingError::NotPop3 { .. } => "Check the host and the port",
+        FramingError::NotPop3 { speaks, .. } => match speaks {
+            OtherProtocol::Imap => {
+                "This is an IMAP server: POP3 is usually at port 995, or 110 with tls = \"starttls\""
+            }
+            OtherProtocol::Unknown => "Check the host and the port",
+        },
         FramingError::LooksLikeTls => {
             "Set tls = \"implicit\", or use the port meant for a connection without TLS (usually 110)"
         }
@@ -19,11 +21,6 @@ pub(super) fn framing(error: &FramingError) -> &'static str {
         FramingError::Unsolicited { .. } => TRY_LATER,
         FramingError::BytesBeforeTls => "Use tls = \"implicit\" if the server offers it, or another network",
     }
-}
-
-/// Whether this is the greeting of an IMAP server (RFC 9051, section 7.1).
-fn is_imap(excerpt: &str) -> bool {
-    ["* OK", "* PREAUTH", "* BYE"].iter().any(|greeting| excerpt.starts_with(greeting))
 }
 
 pub(super) fn sending(error: &SendError) -> &'static str {

@@ -6,7 +6,7 @@ use super::{Step, disk, fetch_with};
 use crate::account::AccountName;
 use crate::command_line::{chmod, this_command_as, this_program, to_lf};
 use crate::poll::report::Decision;
-use crate::state::error::StateError;
+use crate::state::error::{StateError, StateFile};
 use crate::text;
 
 pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
@@ -17,12 +17,12 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         StateError::Locked { .. } => "Try again later; `fetch --wait` waits for it".to_owned(),
         StateError::Io { source, .. } => return disk::state(source),
         StateError::OpenToAll { dir, .. } => format!("Run `{}`", chmod(dir, "o-w")),
-        StateError::Damaged { path, .. } if path.extension().is_some_and(|ending| ending == "forward") => {
+        StateError::Damaged { file: StateFile::Forward, .. } => {
             "Restore it from a backup, or move it away: then what is in the spool is forwarded, and some of it may have \
              arrived already"
                 .to_owned()
         }
-        StateError::Damaged { .. } => format!(
+        StateError::Damaged { file: StateFile::Uids, .. } => format!(
             "Restore it from a backup. Without one, move it away and count what the Maildir holds as fetched: {}; to fetch \
              everything again instead: {}",
             from_maildir(),

@@ -15,9 +15,11 @@ use crate::https::{HttpError, HttpProblem};
 use crate::net::{CaFileProblem, CertificateProblem, ClientCertificateProblem, HandshakeProblem, NetError};
 use crate::oauth::OAuthError;
 use crate::poll::error::DoesNotFit;
-use crate::pop3::{CommandError, CommandKind, FramingError, Mechanism, Refusal, Response, SendError, Status};
+use crate::pop3::{
+    CommandError, CommandKind, FramingError, Mechanism, OtherProtocol, Refusal, Response, SendError, Status,
+};
 use crate::sasl::NoLoginMethod;
-use crate::state::error::StateError;
+use crate::state::error::{StateError, StateFile};
 
 fn account() -> AccountName {
     AccountName::new("work").unwrap()
@@ -34,6 +36,14 @@ fn words(error: impl Into<PollError>) -> String {
 
 fn response(text: &str) -> Response {
     Response { status: Status::Err, code: None, text: text.to_owned(), decoded: None, unique_id: None }
+}
+
+fn not_pop3(excerpt: &str, speaks: OtherProtocol) -> PollError {
+    ClientError::from(FramingError::NotPop3 { excerpt: excerpt.to_owned(), speaks }).into()
+}
+
+fn damaged(path: PathBuf, file: StateFile) -> PollError {
+    StateError::Damaged { path, file, what: "line 3".to_owned() }.into()
 }
 
 #[track_caller]
@@ -192,11 +202,11 @@ fn a_session_is_told_with_the_key_that_helps() {
         (ClientError::TooLong(too_long).into(), &["3.0 MiB had come", "1.0 MiB", "raise max_message_size"]),
         (ClientError::from(FramingError::LooksLikeTls).into(), &["speaks TLS", "Set tls = \"implicit\""]),
         (
-            ClientError::from(FramingError::NotPop3 { excerpt: "220 smtp".to_owned() }).into(),
+            not_pop3("220 smtp", OtherProtocol::Unknown),
             &["\"220 smtp\" where +OK or -ERR was expected. Check the host and the port"],
         ),
         (
-            ClientError::from(FramingError::NotPop3 { excerpt: "* OK IMAP4rev1 ready".to_owned() }).into(),
+            not_pop3("* OK IMAP4rev1 ready", OtherProtocol::Imap),
             &["This is an IMAP server: POP3 is usually at port 995"],
         ),
         (ClientError::from(SendError::MustWait).into(), &[REPORT_IT]),
@@ -238,7 +248,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
             &["end in CRLF and not in LF", r"Remove the CRs again: sed -i 's/\r$//' /s/work.uids"],
         ),
         (
-            StateError::Damaged { path: path(), what: "line 3".to_owned() }.into(),
+            damaged(path(), StateFile::Uids),
             &[
                 "/s/work.uids is damaged: line 3. It was left as it is",
                 "move it away and count what the Maildir holds as fetched: mailferry uids adopt work --from-maildir; ",
@@ -246,7 +256,7 @@ fn a_state_is_told_with_the_command_that_goes_on() {
             ],
         ),
         (
-            StateError::Damaged { path: "/s/work.forward".into(), what: "line 3".to_owned() }.into(),
+            damaged("/s/work.forward".into(), StateFile::Forward),
             &["/s/work.forward is damaged", "move it away: then what is in the spool is forwarded"],
         ),
         (StateError::OpenToAll { dir: dir(), mode: 0o777 }.into(), &["(mode 777)", "chmod o-w /s"]),

@@ -116,7 +116,7 @@ impl Redactor {
     /// Returns an error that is safe to show.
     pub(super) fn framing(&self, error: FramingError) -> FramingError {
         match error {
-            FramingError::NotPop3 { excerpt } => FramingError::NotPop3 { excerpt: self.hide(&excerpt) },
+            FramingError::NotPop3 { excerpt, speaks } => FramingError::NotPop3 { excerpt: self.hide(&excerpt), speaks },
             FramingError::Unsolicited { excerpt } => FramingError::Unsolicited { excerpt: self.hide(&excerpt) },
             FramingError::OutOfStep { to, excerpt } => FramingError::OutOfStep { to, excerpt: self.hide(&excerpt) },
             other => other,

@@ -209,6 +209,7 @@ impl Forwarder {
 pub(super) mod tests {
     use super::*;
     use crate::account::AccountName;
+    use crate::forward::RefusalKind;
 
     pub(in super::super) fn report(forwarded: u64, waiting: u64, end: Result<(), ForwardError>) -> ForwardReport {
         let waiting = Waiting { messages: waiting, ..Waiting::default() };
@@ -218,7 +219,7 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn down() -> Result<(), ForwardError> {
-        Err(ForwardError::Refused { doing: "x", response: "down".to_owned(), lasting: false })
+        Err(ForwardError::Refused { doing: "x", response: "down".to_owned(), kind: RefusalKind::Passing })
     }
 
     #[test]

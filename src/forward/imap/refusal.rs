@@ -1,6 +1,7 @@
 //! What a refusal of APPEND is about. PURE.
 
 use super::response::{Condition, Kind};
+use crate::forward::error::RefusalKind;
 
 /// What a refusal of APPEND is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub(super) enum Judgement {
     /// The message, which will always be too large.
     TooLarge,
     /// The mailbox or the server.
-    Destination { lasting: bool },
+    Destination(RefusalKind),
     /// The message, as far as one can tell.
     Message,
 }
@@ -29,12 +30,12 @@ pub(super) fn judge(condition: &Condition) -> Judgement {
     } else if is_full(condition) {
         Judgement::Full
     } else if has(&["NOPERM", "CONTACTADMIN"]) {
-        Judgement::Destination { lasting: true }
+        Judgement::Destination(RefusalKind::Lasting)
     } else if has(&["TRYCREATE", "NONEXISTENT"]) {
         // The mailbox existed a moment ago, and the next pass creates it again.
-        Judgement::Destination { lasting: false }
+        Judgement::Destination(RefusalKind::Passing)
     } else if has(&["UNAVAILABLE", "INUSE", "SERVERBUG", "EXPIRED", "AUTHENTICATIONFAILED"]) {
-        Judgement::Destination { lasting: false }
+        Judgement::Destination(RefusalKind::Passing)
     } else {
         Judgement::Message
     }
@@ -67,9 +68,9 @@ mod tests {
             ("NO [OVERQUOTA] Quota exceeded (mailbox too large)", Judgement::Full),
             ("NO Message too large for quota", Judgement::Full),
             ("BAD maximum message size exceeded", Judgement::TooLarge),
-            ("NO [TRYCREATE] Mailbox doesn't exist", Judgement::Destination { lasting: false }),
-            ("NO [NOPERM] not yours", Judgement::Destination { lasting: true }),
-            ("NO [UNAVAILABLE] Internal error", Judgement::Destination { lasting: false }),
+            ("NO [TRYCREATE] Mailbox doesn't exist", Judgement::Destination(RefusalKind::Passing)),
+            ("NO [NOPERM] not yours", Judgement::Destination(RefusalKind::Lasting)),
+            ("NO [UNAVAILABLE] Internal error", Judgement::Destination(RefusalKind::Passing)),
             ("NO Message contains NULs", Judgement::Message),
             ("BAD Invalid arguments", Judgement::Message),
         ] {

@@ -14,7 +14,7 @@ use super::response::{self, Condition, Kind, Line};
 use super::unreadable::Unreadable;
 use crate::account::{ImapDestination, TlsMode};
 use crate::client::{Dialogue, Redactor};
-use crate::forward::error::ForwardError;
+use crate::forward::error::{ForwardError, OtherProtocol, RefusalKind};
 use crate::forward::pass::words;
 use crate::forward::wire::{Wire, WireError};
 use crate::net::{Connection, Dial};
@@ -157,11 +157,15 @@ impl Session {
                 self.take_capabilities(condition.code("CAPABILITY"));
                 Ok(condition.kind)
             }
-            Some(Line::Condition(condition)) => {
-                Err(ForwardError::Refused { doing: DOING, response: words(&condition.words()), lasting: false })
+            Some(Line::Condition(condition)) => Err(ForwardError::Refused {
+                doing: DOING,
+                response: words(&condition.words()),
+                kind: RefusalKind::Passing,
+            }),
+            _ => {
+                let (what, speaks) = (words(&String::from_utf8_lossy(&line)), OtherProtocol::of(&line));
+                Err(ForwardError::NotImap { doing: DOING, what, speaks })
             }
-            // The words of the greeting show which protocol the server speaks.
-            _ => Err(ForwardError::Protocol { doing: DOING, what: words(&String::from_utf8_lossy(&line)) }),
         }
     }
 
@@ -448,7 +452,7 @@ impl Session {
 /// Makes the error for a mailbox that does not exist and cannot be created.
 fn no_mailbox(select: &Condition, create: &Condition) -> ForwardError {
     let refused = [refusal("select the mailbox", select), refusal("make the mailbox", create)];
-    let lasting = refused.iter().any(|error| matches!(error, ForwardError::Refused { lasting: true, .. }));
+    let lasting = refused.iter().any(|error| matches!(error, ForwardError::Refused { kind: RefusalKind::Lasting, .. }));
     let [_, made] = refused;
     match made {
         ForwardError::Full { .. } => made,
@@ -462,5 +466,6 @@ pub(super) fn refusal(doing: &'static str, condition: &Condition) -> ForwardErro
     if super::refusal::is_full(condition) {
         return ForwardError::Full { response: words(&condition.words()) };
     }
-    ForwardError::Refused { doing, response: words(&condition.words()), lasting }
+    let kind = if lasting { RefusalKind::Lasting } else { RefusalKind::Passing };
+    ForwardError::Refused { doing, response: words(&condition.words()), kind }
 }

@@ -171,6 +171,7 @@ impl<'a> Worker<'a> {
         let first = self.under_way.front().map(|one| one.letter.spooled.clone());
         match how {
             ForwardError::Wire { .. }
+            | ForwardError::NotImap { .. }
             | ForwardError::Protocol { .. }
             | ForwardError::Refused { .. }
             | ForwardError::Full { .. } => match first.or(self.broken.take()) {
@@ -405,7 +406,7 @@ impl<'a> Worker<'a> {
     async fn read_the_rest(&mut self, end: ForwardError) -> ForwardError {
         let (is_wire, timeout) = match &end {
             // No more answers can be expected.
-            ForwardError::Protocol { .. } => return end,
+            ForwardError::NotImap { .. } | ForwardError::Protocol { .. } => return end,
             ForwardError::Wire { error: WireError::Silence(_) | WireError::TooSlow | WireError::Flood, .. } => {
                 return end;
             }
@@ -439,7 +440,7 @@ impl<'a> Worker<'a> {
                 self.is_judged |= refused.is_err();
                 return refused;
             }
-            Judgement::Destination { lasting } => ForwardError::Refused { doing: DOING, response: said, lasting },
+            Judgement::Destination(kind) => ForwardError::Refused { doing: DOING, response: said, kind },
             Judgement::Message => {
                 let put_off = self.pass.refused(message, DOING, &said).await;
                 self.is_judged |= put_off.is_err();

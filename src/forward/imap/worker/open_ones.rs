@@ -17,7 +17,7 @@ use tracing::info;
 
 use super::Worker;
 use crate::forward::arrived::Arrived;
-use crate::forward::error::ForwardError;
+use crate::forward::error::{ForwardError, RefusalKind};
 use crate::forward::imap::recognition::{Fate, Found, Sought, Twin};
 use crate::forward::imap::session::Session;
 use crate::forward::imap::survey;
@@ -74,6 +74,7 @@ pub(in crate::forward::imap) fn is_of_the_look(error: &ForwardError) -> bool {
     matches!(
         error,
         ForwardError::Wire { .. }
+            | ForwardError::NotImap { .. }
             | ForwardError::Protocol { .. }
             | ForwardError::Refused { .. }
             | ForwardError::Full { .. }
@@ -139,7 +140,7 @@ impl Worker<'_> {
             let what = "more messages of its size have come than are looked at".to_owned();
             ForwardError::Protocol { doing: DOING, what }
         } else {
-            ForwardError::Refused { doing: "look for a message", response, lasting: false }
+            ForwardError::Refused { doing: "look for a message", response, kind: RefusalKind::Passing }
         };
         let (name, message) = (&self.pass.name, self.pass.named(&letter.spooled));
         info!("{name}: a message is looked for again later: {message}: {why}");

@@ -15,7 +15,7 @@ fn takes_status_lines_up_to_their_limit_whole() {
     session.send(Command::Capa).unwrap();
     assert_eq!(session.receive(&vec![b'+'; limit - 1]).unwrap().event, Event::NeedInput);
     let error = Session::new().receive(&vec![b'x'; limit]).unwrap_err();
-    assert!(matches!(error, FramingError::NotPop3 { excerpt } if excerpt.starts_with("xxx")));
+    assert!(matches!(error, FramingError::NotPop3 { excerpt, .. } if excerpt.starts_with("xxx")));
 }
 
 /// The events of these octets, passed in pieces of this size.

@@ -15,16 +15,19 @@ fn a_greeting_that_only_looks_like_ok() {
 
 #[test]
 fn another_protocol() {
-    check("S: 220 smtp.example.org ESMTP", &["error NotPop3 { excerpt: \"220 smtp.example.org ESMTP\" }"]);
-    check("S: * OK IMAP4rev1 ready", &["error NotPop3 { excerpt: \"* OK IMAP4rev1 ready\" }"]);
-    check("S:", &["error NotPop3 { excerpt: \"\" }"]);
+    check(
+        "S: 220 smtp.example.org ESMTP",
+        &["error NotPop3 { excerpt: \"220 smtp.example.org ESMTP\", speaks: Unknown }"],
+    );
+    check("S: * OK IMAP4rev1 ready", &["error NotPop3 { excerpt: \"* OK IMAP4rev1 ready\", speaks: Imap }"]);
+    check("S:", &["error NotPop3 { excerpt: \"\", speaks: Unknown }"]);
 }
 
 #[test]
 fn tls_where_clear_text_is_due() {
     check("S: \x15\x03\x01\x02\x02\x0a", &["error LooksLikeTls"]);
     check("S: \x16\x03\x01", &["error LooksLikeTls"]);
-    check("S: \x16 is no record", &["error NotPop3 { excerpt: \"\\\\u{16} is no record\" }"]);
+    check("S: \x16 is no record", &["error NotPop3 { excerpt: \"\\\\u{16} is no record\", speaks: Unknown }"]);
 }
 
 #[test]
@@ -33,7 +36,7 @@ fn an_answer_that_is_none() {
         "S: +OK
          C: CAPA
          S: TOP",
-        &["greeting Ok", "error NotPop3 { excerpt: \"TOP\" }"],
+        &["greeting Ok", "error NotPop3 { excerpt: \"TOP\", speaks: Unknown }"],
     );
 }
 
