@@ -167,7 +167,7 @@ fn accounts(dir: &Path) {
         thread::sleep(interval * settling);
         let begun = Instant::now();
         thread::sleep(interval * LOOKED_AT);
-        let spread = spread(&server.since(begun), interval * LOOKED_AT);
+        let per_second = per_second(&server.since(begun), interval * LOOKED_AT);
         let (cpu, at_once, before) = (daemon.cpu(), Instant::now(), server.logins());
         daemon.signal(rustix::process::Signal::USR1);
         server.wait_for(before + wanted, Duration::from_secs(300));
@@ -183,7 +183,7 @@ fn accounts(dir: &Path) {
             })
             .collect();
         println!(
-            "| {accounts} | {ready:.2} s | {memory:.1} MiB | {each:.1} KiB | {:.0} | {cpu:.0} µs | {spread} | {} |",
+            "| {accounts} | {ready:.2} s | {memory:.1} MiB | {each:.1} KiB | {:.0} | {cpu:.0} µs | {per_second} | {} |",
             polls / took,
             reloaded.join(", ")
         );
@@ -240,7 +240,7 @@ fn over_tls(dir: &Path, accounts: usize, at_once: usize) {
 }
 
 /// The fewest, the median and the most in a second, and how many times the mean that is.
-fn spread(times: &[Duration], interval: Duration) -> String {
+fn per_second(times: &[Duration], interval: Duration) -> String {
     let mut seconds = vec![0_u32; usize::try_from(interval.as_secs()).unwrap()];
     for time in times {
         if let Some(second) = usize::try_from(time.as_secs()).ok().and_then(|second| seconds.get_mut(second)) {

@@ -31,23 +31,23 @@ fn demo() -> Result<(), String> {
     let samples = read_samples()?;
     let contents: Vec<Vec<u8>> = samples.iter().map(|sample| sample.content.clone()).collect();
     let server = Server::start(&contents).map_err(|e| format!("The demo's server cannot listen on 127.0.0.1: {e}"))?;
-    let place = Place::create(server.address)?;
-    print_introduction(samples.len(), &server, &place);
+    let paths = Paths::create(server.address)?;
+    print_introduction(samples.len(), &server, &paths);
 
     println!("\n1. The first fetch: every message is new.\n");
-    fetch(&place)?;
-    let delivered = check_maildir(&samples, &place)?;
+    fetch(&paths)?;
+    let delivered = check_maildir(&samples, &paths)?;
     let retrieved = server.retr_count();
 
     println!("\n2. The same command again: the messages are still on the server, and known.\n");
-    fetch(&place)?;
-    check_maildir(&samples, &place)?;
+    fetch(&paths)?;
+    check_maildir(&samples, &paths)?;
     let again = server.retr_count() - retrieved;
     if again != 0 {
         return Err(format!("The second fetch retrieved {again} messages again. It should have retrieved none."));
     }
 
-    print_result(&delivered, &place);
+    print_result(&delivered, &paths);
     Ok(())
 }
 
@@ -92,33 +92,33 @@ fn read_samples() -> Result<Vec<Sample>, String> {
 }
 
 /// Where the demo writes: a fresh directory that only you can read, kept when the demo ends.
-struct Place {
+struct Paths {
     root: PathBuf,
     config: PathBuf,
     state_dir: PathBuf,
     maildir: PathBuf,
 }
 
-impl Place {
+impl Paths {
     /// Makes the directory and writes the configuration. Maildir and state are mailferry's to make.
     fn create(server: SocketAddr) -> Result<Self, String> {
         let only_you = Permissions::from_mode(0o700);
         let directory = tempfile::Builder::new().prefix("mailferry-demo-").permissions(only_you).tempdir();
         let root = directory.map_err(about(&std::env::temp_dir()))?.keep();
-        let place = Self {
+        let paths = Self {
             config: root.join("config.toml"),
             state_dir: root.join("state"),
             maildir: root.join("Maildir"),
             root,
         };
-        let Some(maildir) = place.maildir.to_str() else {
-            return Err(format!("A configuration is UTF-8 text, so it cannot name {}.", place.maildir.display()));
+        let Some(maildir) = paths.maildir.to_str() else {
+            return Err(format!("A configuration is UTF-8 text, so it cannot name {}.", paths.maildir.display()));
         };
         // It holds a password, so nobody else may read it: mailferry insists on that.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place.config);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&paths.config);
         let written = file.and_then(|mut file| file.write_all(configuration(server, maildir).as_bytes()));
-        written.map_err(about(&place.config))?;
-        Ok(place)
+        written.map_err(about(&paths.config))?;
+        Ok(paths)
     }
 
     fn new_dir(&self) -> PathBuf {
@@ -151,15 +151,15 @@ leave_on_server = true   # the default; false deletes what was delivered
 }
 
 /// Runs `mailferry fetch` in this process, just as the program's `main` does.
-fn fetch(place: &Place) -> Result<(), String> {
-    println!("$ mailferry --config {} \\", place.config.display());
-    println!("            --state-dir {} fetch", place.state_dir.display());
+fn fetch(paths: &Paths) -> Result<(), String> {
+    println!("$ mailferry --config {} \\", paths.config.display());
+    println!("            --state-dir {} fetch", paths.state_dir.display());
     let arguments: [OsString; 6] = [
         "mailferry".into(),
         "--config".into(),
-        place.config.clone().into(),
+        paths.config.clone().into(),
         "--state-dir".into(),
-        place.state_dir.clone().into(),
+        paths.state_dir.clone().into(),
         "fetch".into(),
     ];
     match mailferry::cli::run(arguments) {
@@ -168,7 +168,7 @@ fn fetch(place: &Place) -> Result<(), String> {
             "mailferry ended with exit status {} where 0 was expected.\n\
              Its own words stand above. Everything was kept below {}.",
             status,
-            place.root.display()
+            paths.root.display()
         )),
     }
 }
@@ -180,32 +180,32 @@ struct Delivered {
 }
 
 /// Compares the Maildir with the samples: each of them once, byte for byte, and nothing else.
-fn check_maildir(samples: &[Sample], place: &Place) -> Result<Vec<Delivered>, String> {
+fn check_maildir(samples: &[Sample], paths: &Paths) -> Result<Vec<Delivered>, String> {
     let mut delivered = Vec::new();
-    for path in entries(&place.new_dir())? {
+    for path in entries(&paths.new_dir())? {
         let content = fs::read(&path).map_err(about(&path))?;
         delivered.push(Delivered { path, content });
     }
     if delivered.len() != samples.len() {
-        let (files, messages, new) = (delivered.len(), samples.len(), place.new_dir());
+        let (files, messages, new) = (delivered.len(), samples.len(), paths.new_dir());
         return Err(format!("There are {files} files for {messages} messages in\n{}.", new.display()));
     }
     let mut unmatched: Vec<&[u8]> = delivered.iter().map(|file| file.content.as_slice()).collect();
     for sample in samples {
         let wanted = sample.as_stored();
         let Some(index) = unmatched.iter().position(|&content| content == wanted) else {
-            let (sample, new) = (sample.path.display(), place.new_dir());
+            let (sample, new) = (sample.path.display(), paths.new_dir());
             return Err(format!("No file has exactly the bytes of\n{sample}\namong those in\n{}.", new.display()));
         };
         unmatched.swap_remove(index);
     }
-    if !place.state_file().is_file() {
-        return Err(format!("mailferry left no state file {}.", place.state_file().display()));
+    if !paths.state_file().is_file() {
+        return Err(format!("mailferry left no state file {}.", paths.state_file().display()));
     }
     Ok(delivered)
 }
 
-fn print_introduction(count: usize, server: &Server, place: &Place) {
+fn print_introduction(count: usize, server: &Server, paths: &Paths) {
     println!("mailferry demo");
     println!("==============");
     println!();
@@ -213,10 +213,10 @@ fn print_introduction(count: usize, server: &Server, place: &Place) {
     println!("It holds {count} sample messages. No mail of yours is involved, and no other");
     println!("machine. Everything that is written goes to a new directory:");
     println!();
-    println!("  {}", place.root.display());
+    println!("  {}", paths.root.display());
 }
 
-fn print_result(delivered: &[Delivered], place: &Place) {
+fn print_result(delivered: &[Delivered], paths: &Paths) {
     let count = delivered.len();
     println!("\n3. What happened\n");
     println!("The server holds {count} messages, and the Maildir holds {count} files. Each file was");
@@ -225,19 +225,19 @@ fn print_result(delivered: &[Delivered], place: &Place) {
     println!("mailferry remembers the unique-id of each message that it has delivered.");
 
     println!("\n4. Where to look\n");
-    println!("The Maildir, which mutt, neomutt or Dovecot can open:\n  {}", place.maildir.display());
-    println!("What mailferry remembers:\n  {}", place.state_file().display());
-    println!("The configuration:\n  {}", place.config.display());
-    println!("\nThe first of the messages, in {}:", place.new_dir().display());
+    println!("The Maildir, which mutt, neomutt or Dovecot can open:\n  {}", paths.maildir.display());
+    println!("What mailferry remembers:\n  {}", paths.state_file().display());
+    println!("The configuration:\n  {}", paths.config.display());
+    println!("\nThe first of the messages, in {}:", paths.new_dir().display());
     for file in delivered.iter().take(3) {
         println!("  {}", file.path.file_name().unwrap_or_default().display());
         println!("    Subject: {}", subject(&file.content));
     }
 
     println!("\n5. Try next\n");
-    println!("  ls -l {}", place.new_dir().display());
-    println!("  cat {}", place.config.display());
-    println!("  rm -r {}", place.root.display());
+    println!("  ls -l {}", paths.new_dir().display());
+    println!("  cat {}", paths.config.display());
+    println!("  rm -r {}", paths.root.display());
     println!();
     println!("The demo's server ends here, so these files stay as they are. To fetch mail of");
     println!("your own: mailferry setup YOU@EXAMPLE.ORG, or a configuration like that one.");

@@ -142,8 +142,21 @@ const STAYS: &[Stays] = &[
 ];
 
 /// What is searched. What others wrote, and this file, are left out.
-const SEARCHED: [&str; 7] = ["src", "docs", "tests", "README.md", "systemd", "config", "contrib"];
-const LEFT_OUT: [&str; 2] = ["tests/fixtures", "tests/it/old_words.rs"];
+const SEARCHED: [&str; 12] = [
+    "src",
+    "docs",
+    "tests",
+    "README.md",
+    "systemd",
+    "config",
+    "contrib",
+    "benches",
+    "examples",
+    "fuzz/answers.rs",
+    "fuzz/batches.rs",
+    "fuzz/fuzz_targets",
+];
+const LEFT_OUT: [&str; 3] = ["tests/fixtures", "tests/it/old_words.rs", "benches/instructions/target"];
 
 /// Returns the files below a path with their texts. Pictures have none.
 fn read(path: &str, found: &mut Vec<(String, String)>) {
