@@ -192,15 +192,9 @@ fn may_write(dir: &Path) -> io::Result<()> {
 
 /// Returns the type of a file system, as numbered by statfs(2).
 fn file_system_type(path: &Path) -> Option<u32> {
-    let found = statfs(path).ok()?;
-    // Its width differs between architectures.
-    #[allow(
-        clippy::unnecessary_cast,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a magic number"
-    )]
-    Some(found.f_type as u32)
+    // Width and sign of the field differ between architectures; the number itself has 32 bits.
+    let number = statfs(path).ok()?.f_type.to_le_bytes();
+    number.first_chunk().map(|low| u32::from_le_bytes(*low))
 }
 
 /// Whether a directory is in proc, sysfs, cgroup, cgroup2, devpts, debugfs, tracefs or securityfs, where root seems to

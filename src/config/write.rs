@@ -119,6 +119,10 @@ pub(crate) fn create_private(path: &Path, contents: &[u8]) -> io::Result<()> {
 /// Replaces the text of the configuration atomically: readers see the old text or the new one. Keeps the permissions,
 /// and follows a symbolic link.
 ///
+/// Files of our own directories are replaced by `disk::replace_whole`. This one lies in a directory of the user's, where
+/// another file may have any name: the new text gets a name that only this process uses, and nothing is removed to make
+/// way for it.
+///
 /// # Errors
 /// Those of the system; a file that belongs to another user is not replaced.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
