@@ -66,18 +66,18 @@ fn main() -> ExitCode {
 
 /// Measures everything and prints the table.
 fn compare(dir: &Path, rounds: usize) -> Outcome<()> {
-    let place = dir.join(format!("mailferry-durability-{}", std::process::id()));
-    fs::create_dir(&place)?;
-    let place = Place(place.canonicalize()?);
+    let bench_dir = dir.join(format!("mailferry-durability-{}", std::process::id()));
+    fs::create_dir(&bench_dir)?;
+    let bench_dir = BenchDir(bench_dir.canonicalize()?);
     println!("What durability costs in {}: medians of {rounds} rounds\n", dir.display());
-    println!("A small append with its fsync takes {:.2} ms.\n", milliseconds(one_sync(&place.0)?));
+    println!("A small append with its fsync takes {:.2} ms.\n", milliseconds(one_sync(&bench_dir.0)?));
     println!("{:>9} {:>7} {:>14} {:>14} {:>18}", "a message", "a batch", "messages/s", "messages/s", "a message takes");
     println!("{:>9} {:>7} {:>14} {:>14} {:>18}", "KiB", "", "with syncs", "without", "ms more with syncs");
     for size in SIZES {
         for (batch, batches) in BATCHES {
             let (mut with, mut without) = (Vec::new(), Vec::new());
             for round in 0..rounds {
-                let home = |kind| place.0.join(format!("{size}-{batch}-{round}-{kind}"));
+                let home = |kind| bench_dir.0.join(format!("{size}-{batch}-{round}-{kind}"));
                 with.push(deliver(&home("with"), Arc::new(RealDisk), size, batch, batches)?);
                 without.push(deliver(&home("without"), Arc::new(WithoutSyncs), size, batch, batches)?);
             }
@@ -97,9 +97,9 @@ fn compare(dir: &Path, rounds: usize) -> Outcome<()> {
 }
 
 /// A directory that goes when it is dropped.
-struct Place(PathBuf);
+struct BenchDir(PathBuf);
 
-impl Drop for Place {
+impl Drop for BenchDir {
     fn drop(&mut self) {
         if let Err(e) = fs::remove_dir_all(&self.0) {
             eprintln!("durability: cannot remove {}: {e}", self.0.display());
@@ -137,8 +137,8 @@ fn deliver(home: &Path, disk: Arc<dyn Disk>, size: usize, batch: usize, batches:
     let begun = Instant::now();
     for turn in 0..batches {
         let mut received = Vec::with_capacity(batch);
-        for place in 0..batch {
-            let unique_id = UniqueId::new(format!("{turn}.{place}").as_bytes()).ok();
+        for number in 0..batch {
+            let unique_id = UniqueId::new(format!("{turn}.{number}").as_bytes()).ok();
             let name = names.next(clock.since_1970(), mailferry::ids::InstanceId::new(1), unique_id.as_ref());
             let mut staging = Staging::new(Arc::clone(&disk), maildir.tmp(), name);
             staging.take(&message);
@@ -181,8 +181,8 @@ impl Described for Named {
         false
     }
 
-    fn place(&self) -> u64 {
-        0
+    fn request(&self) -> mailferry::ids::RequestNumber {
+        mailferry::ids::RequestNumber::NONE
     }
 }
 

@@ -1,4 +1,4 @@
-//! Identifiers for messages, Maildirs and states. Each has a type of its own, so that they cannot be confused.
+//! Identifiers for messages, requests, Maildirs, states and rules. Each has a type of its own, so that they cannot be confused.
 
 use std::fmt;
 
@@ -95,6 +95,51 @@ impl fmt::Display for MaildirNumber {
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The position of a message among those that a session asked for, counted from 1. The answers come in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestNumber(u64);
+
+impl RequestNumber {
+    /// Before the first.
+    pub const NONE: Self = Self(0);
+
+    /// Makes this number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Returns it as a plain number: how many were asked for up to this one.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the next number.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Identifies an account's rules: what other rules decided is decided anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RulesDigest(u32);
+
+impl RulesDigest {
+    /// Makes this digest.
+    #[must_use]
+    pub const fn new(digest: u32) -> Self {
+        Self(digest)
+    }
+
+    /// Returns it as a plain number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
     }
 }
 

@@ -16,7 +16,7 @@ use crate::account::{
 use crate::clock::trusted_time::ClockReading;
 use crate::disk::RealDisk;
 use crate::disk::free_space::FreeSpace;
-use crate::ids::{InstanceId, MaildirNumber};
+use crate::ids::{InstanceId, MaildirNumber, RequestNumber};
 use crate::maildir::Maildir;
 use crate::maildir::names::NameSource;
 use crate::maildir::staging::{Staging, stage};
@@ -51,8 +51,8 @@ impl Described for Named {
         false
     }
 
-    fn place(&self) -> u64 {
-        0
+    fn request(&self) -> RequestNumber {
+        RequestNumber::NONE
     }
 }
 

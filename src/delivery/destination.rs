@@ -10,7 +10,7 @@ use crate::account::{Account, MaildirMode, MaildirOf};
 use crate::disk::{DirSync, Disk};
 use crate::ids::{EntryId, MaildirId, MaildirNumber};
 use crate::maildir::Maildir;
-use crate::maildir::names::hash_of;
+use crate::maildir::names::UniqueIdHash;
 use crate::state::entries::{Entry, KnownMaildir, MaildirNumbers, Origin};
 use crate::state::error::StateError;
 use crate::state::store::Store;
@@ -274,7 +274,7 @@ fn in_no_maildir(disk: &dyn Disk, store: &Store, account: &Account) -> Result<Ve
             held.extend(read.map_err(|e| StateError::io("look at the Maildir", path, e))?);
         }
     }
-    let is_held = |entry: &Entry| entry.unique_id.as_ref().is_some_and(|id| held.contains(&hash_of(id)));
+    let is_held = |entry: &Entry| entry.unique_id.as_ref().is_some_and(|id| held.contains(&UniqueIdHash::of(id)));
     let may_be_deleted = |entry: &&Entry| entry.origin == Origin::Delivered && entry.intent.is_none() && !entry.removed;
     Ok(store.state().entries().filter(may_be_deleted).filter(|entry| !is_held(entry)).map(|entry| entry.id).collect())
 }

@@ -18,7 +18,7 @@ pub mod recovery;
 pub use error::DeliveryError;
 pub use lost_state::delivered_by;
 
-use crate::ids::EntryId;
+use crate::ids::{EntryId, RequestNumber};
 use crate::maildir::names::TmpName;
 use crate::message::StoredSize;
 use crate::pop3::{ReportedSize, UniqueId};
@@ -41,8 +41,8 @@ pub trait Described: Send + 'static {
     /// Whether a rule leaves it on the server, whatever the policy.
     fn is_kept(&self) -> bool;
 
-    /// The position among the messages that the session asked for, counted from 1; 0 where it does not matter.
-    fn place(&self) -> u64;
+    /// Its position among the messages that the session asked for; [`RequestNumber::NONE`] where it does not matter.
+    fn request(&self) -> RequestNumber;
 }
 
 /// A message that has an entry in the state.

@@ -63,7 +63,7 @@ pub fn record<T: Described>(
             is_unsure: payload.is_unsure(),
             comes_again: payload.comes_again(),
             is_kept: payload.is_kept(),
-            place: payload.place(),
+            request: payload.request(),
             file_name: published_name.clone(),
         }
     };

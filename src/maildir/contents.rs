@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::names;
+use super::names::{self, UniqueIdHash};
 use crate::ids::InstanceId;
 use crate::message::{Digest, HeaderDigester, MessageDigester, StoredSize, WireSize};
 
@@ -22,7 +22,7 @@ pub struct Stored {
     /// The state that delivered it, if its file has a name of ours.
     pub instance: Option<InstanceId>,
     /// The hash of its unique-id, if its file has a name of ours with one.
-    pub unique_id_hash: Option<u32>,
+    pub unique_id_hash: Option<UniqueIdHash>,
     /// The digest of its header.
     pub header: Digest,
     /// The digest of all its bytes.
@@ -159,7 +159,11 @@ mod tests {
         found.sort_by_key(|stored| stored.size_on_wire);
         let [foreign, known] = &found[..] else { panic!("{found:?}") };
         assert_eq!((foreign.unique_id_hash, foreign.size_on_wire), (None, WireSize::new(11)));
-        assert_eq!((known.unique_id_hash, known.size_on_wire), (Some(0xcafe), WireSize::new(22)));
+        assert_eq!(
+            (known.unique_id_hash, known.size_on_wire),
+            (names::unique_id_hash_of(ours.as_bytes()), WireSize::new(22))
+        );
+        assert!(known.unique_id_hash.is_some());
         assert_eq!((foreign.instance, known.instance), (None, Some(InstanceId::new(0xab))));
         assert_eq!(foreign.body, BodySize::default());
         assert_eq!(known.body, BodySize { on_wire: WireSize::new(3), stored: StoredSize::new(2) });

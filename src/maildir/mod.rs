@@ -208,7 +208,7 @@ impl Maildir {
     ///
     /// # Errors
     /// Disk errors.
-    pub fn delivered_by(&self, disk: &dyn Disk, instance: InstanceId) -> io::Result<HashSet<u32>> {
+    pub fn delivered_by(&self, disk: &dyn Disk, instance: InstanceId) -> io::Result<HashSet<names::UniqueIdHash>> {
         let mut found = HashSet::new();
         for dir in [&self.new, &self.cur] {
             let names = disk.list_in(dir)?;

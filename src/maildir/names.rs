@@ -43,7 +43,7 @@ impl NameSource {
     /// Returns the next name, for a message delivered by the state `instance`. `now` is the time since 1970.
     pub fn next(&self, now: Duration, instance: InstanceId, unique_id: Option<&UniqueId>) -> TmpName {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
-        let hash = unique_id.map_or(0, hash_of);
+        let hash = unique_id.map_or(0, |unique_id| UniqueIdHash::of(unique_id).0);
         let (pid, host) = (self.pid, &self.host);
         let (seconds, micros) = (now.as_secs(), now.subsec_micros());
         TmpName(format!("{seconds}.M{micros}P{pid}Q{count}{MARK}{instance}-{hash:08x}.{host}"))
@@ -84,17 +84,23 @@ pub fn instance_of(name: &[u8]) -> Option<InstanceId> {
 
 /// Returns the hash of the unique-id in a name of ours; None for another name, or if the message had no unique-id.
 #[must_use]
-pub fn unique_id_hash_of(name: &[u8]) -> Option<u32> {
+pub fn unique_id_hash_of(name: &[u8]) -> Option<UniqueIdHash> {
     instance_of(name)?;
     let at = memchr::memmem::find(name, MARK.as_bytes())? + MARK.len() + 17;
     let digits = std::str::from_utf8(name.get(at..at.checked_add(8)?)?).ok()?;
-    u32::from_str_radix(digits, 16).ok().filter(|hash| *hash != 0)
+    u32::from_str_radix(digits, 16).ok().filter(|hash| *hash != 0).map(UniqueIdHash)
 }
 
-/// Hashes a unique-id for a name.
-#[must_use]
-pub fn hash_of(unique_id: &UniqueId) -> u32 {
-    crc32fast::hash(unique_id.as_bytes())
+/// The hash of a unique-id, as it is in the name of a file. A hint: hashes may collide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UniqueIdHash(u32);
+
+impl UniqueIdHash {
+    /// Hashes a unique-id.
+    #[must_use]
+    pub fn of(unique_id: &UniqueId) -> Self {
+        Self(crc32fast::hash(unique_id.as_bytes()))
+    }
 }
 
 /// Returns the time since 1970 in a name of ours; None if there is none.
@@ -161,7 +167,7 @@ mod tests {
         assert_eq!(time_in(&published), Some(Duration::from_micros(1_500_000)));
         assert_eq!((time_in("1.M"), time_in("x.M1P2"), time_in("1_mf-")), (None, None, None));
         let id = UniqueId::new(b"uid/with : odd,S=1 things").unwrap();
-        assert_eq!(unique_id_hash_of(published.as_bytes()), Some(hash_of(&id)));
+        assert_eq!(unique_id_hash_of(published.as_bytes()), Some(UniqueIdHash::of(&id)));
         assert_eq!(unique_id_hash_of(b"1_mf-000000000000abcd-00000000.h"), None);
         assert_eq!(unique_id_hash_of(b"1_mf-000000000000abcd-12"), None);
         assert_eq!(instance_of(format!("{published}:2,RS").as_bytes()), Some(OURS));

@@ -8,12 +8,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::fit::{self, Fit, Length};
-use super::{Policy, Seen};
+use super::{NewUniqueId, Policy, Seen};
 use crate::account::RemovalPolicy;
 use crate::clock::trusted_time::TrustedTime;
 use crate::delivery::Described;
 use crate::delivery::publish::Delivered;
-use crate::ids::EntryId;
+use crate::ids::{EntryId, RequestNumber};
 use crate::maildir::staging::Received;
 use crate::message::{Digest, Digests, WireSize};
 use crate::plan::maildrop::{Listed, Maildrop};
@@ -37,8 +37,8 @@ pub(crate) struct Circumstances {
     pub(crate) comes_again: bool,
     /// A rule leaves it on the server.
     pub(crate) is_kept: bool,
-    /// Its position among the messages that the session asked for, counted from 1; 0 where it does not matter.
-    pub(crate) place: u64,
+    /// Its position among the messages that the session asked for; [`RequestNumber::NONE`] where it does not matter.
+    pub(crate) request: RequestNumber,
 }
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ impl Circumstances {
         sizes_are_estimates: false,
         comes_again: false,
         is_kept: false,
-        place: 0,
+        request: RequestNumber::NONE,
     };
 }
 
@@ -73,17 +73,18 @@ pub struct Arrival {
     /// A rule leaves it on the server, which its header showed only as it came.
     is_kept: bool,
     /// Its position among the messages that the session asked for.
-    place: u64,
+    request: RequestNumber,
 }
 
 impl Arrival {
     /// Creates the arrival of a message in this session, with its listing and the length that came.
     pub(crate) fn of(session: SessionSerial, listed: Listed, came: Length, circumstances: Circumstances) -> Self {
-        let Circumstances { lacks_size, may_be_part, sizes_are_estimates, comes_again, is_kept, place } = circumstances;
+        let Circumstances { lacks_size, may_be_part, sizes_are_estimates, comes_again, is_kept, request } =
+            circumstances;
         let fit = Fit::of(&listed, came);
         let may_be_part = may_be_part && fit == Fit::Unsaid;
         let is_unsized = lacks_size || may_be_part;
-        Self { session, listed, fit, is_unsized, may_be_part, sizes_are_estimates, comes_again, is_kept, place }
+        Self { session, listed, fit, is_unsized, may_be_part, sizes_are_estimates, comes_again, is_kept, request }
     }
 
     /// Whether a message listed like this would be too short if it came in this size.
@@ -145,8 +146,8 @@ impl Described for Arrival {
         self.is_kept
     }
 
-    fn place(&self) -> u64 {
-        self.place
+    fn request(&self) -> RequestNumber {
+        self.request
     }
 }
 
@@ -482,15 +483,15 @@ impl Remembered {
         alike.pop_if(|entry| digests.header.is_strong() && is_same(listed, digests, entry))
     }
 
-    /// Takes out the vanished entry that this message is by all of its bytes, if it is one, under the message's
-    /// unique-id. Each serves one message: of two that are alike, where one has vanished, one is new.
-    pub fn take_vanished(&mut self, listed: &Listed, digests: Digests) -> Option<Entry> {
+    /// Takes out the vanished entry that this message is by all of its bytes, if it is one, with its new unique-id. Each serves one message: of two that are alike, where one has vanished, one is new.
+    pub fn take_vanished(&mut self, listed: &Listed, digests: Digests) -> Option<(Entry, NewUniqueId)> {
         let unique_id = Some(listed.unique_id.clone()?);
         let (taken, alike) = (&self.taken, self.vanished.get_mut(&digests.whole)?);
         while alike.pop_if(|entry| taken.contains(&entry.id)).is_some() {}
         let entry = alike.pop()?;
         self.note_taken(entry.id);
-        Some(Entry { unique_id, ..entry })
+        let new = NewUniqueId::of(listed, &entry)?;
+        Some((Entry { unique_id, ..entry }, new))
     }
 
     fn note_taken(&mut self, entry: EntryId) {

@@ -17,6 +17,7 @@ mod looks;
 pub mod maildrop;
 mod matching;
 mod policy;
+mod relisted;
 mod renumbering;
 mod session_plan;
 mod sizing;
@@ -34,6 +35,7 @@ pub(crate) use fit::{as_reported, has_size, is_size};
 pub use isolation::IsolatedMessages;
 pub use matching::Seen;
 pub use policy::{Pass, Policy};
+pub use relisted::{ListedAgain, NewSize, NewUniqueId};
 pub use session_plan::Plan;
 pub use sizing::Expected;
 pub use skipping::Skipping;
@@ -238,8 +240,7 @@ impl<'a> PlanInput<'a> {
         let is_cut_off = renumbered.exceeds_limit(policy, &recognised) && !plan.vanished.is_empty();
         let may_change = || is_cut_off || renumbered.names_may_change(&recognised, &plan.vanished);
         plan.names_may_change = broke || is_open && !renumbered.is_refuted(policy, seen) && may_change();
-        let renamed = recognised.iter().map(|(listed, entry)| Some((entry.id, listed.unique_id.clone()?)));
-        plan.renamed = renamed.flatten().collect();
+        plan.renamed = recognised.iter().filter_map(|(listed, entry)| NewUniqueId::of(listed, entry)).collect();
         let numbers = recognised.iter().map(|(listed, _)| listed.number).collect();
         matching.adopt(recognised);
         numbers

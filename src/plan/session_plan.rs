@@ -5,11 +5,10 @@ use std::num::NonZeroU32;
 use super::matching::Matching;
 use super::skipping::Verdict;
 use super::turns::{Turn, tries};
-use super::{FirstHeader, Policy, Removable, Seen};
+use super::{FirstHeader, ListedAgain, NewSize, NewUniqueId, Policy, Removable, Seen};
 use crate::ids::EntryId;
 use crate::plan::maildrop::{Listed, Maildrop};
-use crate::pop3::{ReportedSize, UniqueId};
-use crate::state::entries::{Entry, ListedAs, Origin, UidState};
+use crate::state::entries::{Entry, ListedAs, UidState};
 
 /// What to do in this session.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -56,14 +55,14 @@ pub struct Plan {
     pub absent: Vec<EntryId>,
     /// The same, but messages to retrieve may turn out to be these: absent unless they are found.
     pub absent_unless_found: Vec<EntryId>,
-    /// Known entries whose reported size has changed, with the new size.
-    pub resized: Vec<(EntryId, ReportedSize)>,
+    /// Known entries whose reported size has changed.
+    pub resized: Vec<NewSize>,
     /// Entries recorded as absent or removed that are listed again.
-    pub present: Vec<EntryId>,
+    pub present: Vec<ListedAgain>,
     /// Entries recognised by their header under a new unique-id: the server has renumbered its messages.
-    pub renamed: Vec<(EntryId, UniqueId)>,
+    pub renamed: Vec<NewUniqueId>,
     /// Entries imported from another program that spells unique-ids differently, with the server's spelling.
-    pub respelt: Vec<(EntryId, UniqueId)>,
+    pub respelt: Vec<NewUniqueId>,
     /// Entries known by their unique-ids alone until now, with the digests of their headers.
     pub fingerprinted: Vec<FirstHeader>,
     /// Entries that messages to retrieve under unknown unique-ids may turn out to be by their bytes, in order.
@@ -135,7 +134,7 @@ impl Plan {
             fingerprinted,
         } = self;
         let listed = [retrieve, too_large, unnamed, quarantined, to_isolate].into_iter().all(Vec::is_empty);
-        let remembered = [absent, absent_unless_found, present, forget].into_iter().all(Vec::is_empty);
+        let remembered = [absent, absent_unless_found, forget].into_iter().all(Vec::is_empty) && present.is_empty();
         let changed = !delete.is_empty() || !resized.is_empty() || !renamed.is_empty() || *retrieves_to_delete;
         let changed = changed || !respelt.is_empty() || !fingerprinted.is_empty() || !newly_skipped.is_empty();
         let changed = changed || *skips_are_void || *skips_are_shared;
@@ -150,25 +149,10 @@ impl Plan {
 
     /// Notes what to record about a known message.
     pub(super) fn take_known(&mut self, listed: &Listed, entry: &Entry, seen: &Seen) {
-        // The message that was delivered may have had another size than the one that is listed now: its bytes would tell,
-        // but an early version did not remember them.
-        let is_evidence = entry.origin == Origin::Delivered && entry.fingerprint.reported_size.is_none();
-        if let Some(size) = listed.reported_size
-            && entry.fingerprint.reported_size != Some(size)
-            && !is_evidence
-        {
-            self.resized.push((entry.id, size));
-        }
+        self.resized.extend(NewSize::listed(listed, entry));
         self.fingerprinted.extend(FirstHeader::seen(listed, entry, seen));
-        if entry.fingerprint.is_unknown() {
-            self.respelt.extend(
-                listed.unique_id.clone().filter(|id| entry.unique_id.as_ref() != Some(id)).map(|id| (entry.id, id)),
-            );
-        }
-        // A new unique-id says the same.
-        if entry.was_gone() && listed.unique_id == entry.unique_id {
-            self.present.push(entry.id);
-        }
+        self.respelt.extend(NewUniqueId::respelt(listed, entry));
+        self.present.extend(ListedAgain::listed(listed, entry));
     }
 
     /// Whether a message stays on the server by a rule, or waits until one can be applied; notes which.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Policy;
+use crate::ids::RulesDigest;
 use crate::plan::maildrop::{Listed, Maildrop};
 use crate::pop3::{MessageNumber, UniqueId};
 use crate::state::entries::{Entry, ListedAs, UidState};
@@ -14,7 +15,7 @@ pub(super) const MOST_HEADERS: usize = 5000;
 #[derive(Debug, Clone, Copy)]
 pub struct Skipping<'a> {
     /// Digest of the current rules: decisions made under other rules do not count.
-    pub rules: u32,
+    pub rules: RulesDigest,
     /// The messages whose headers were requested in this session, each with whether a rule leaves it on the server. A
     /// message whose header the server does not show is fetched.
     pub judged: &'a HashMap<MessageNumber, bool>,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::maildir::names::hash_of;
+use crate::maildir::names::UniqueIdHash;
 use crate::message::{StoredSize, WireSize};
 use crate::pop3::{ReportedSize, UniqueId};
 
@@ -18,7 +18,7 @@ fn listed(reported_size: u64) -> Listed {
 }
 
 /// A file with this header and a body of this many lines with three octets each.
-fn file(header: &str, lines: u64, unique_id_hash: Option<u32>) -> Stored {
+fn file(header: &str, lines: u64, unique_id_hash: Option<UniqueIdHash>) -> Stored {
     let octets = u64::try_from(header.len()).unwrap();
     Stored {
         instance: None,
@@ -33,7 +33,7 @@ fn file(header: &str, lines: u64, unique_id_hash: Option<u32>) -> Stored {
 #[test]
 fn a_file_with_the_unique_id_and_the_size_needs_the_header_as_well() {
     let size = u64::try_from(HEADER.len()).unwrap() + 3;
-    let named = || Files::new(vec![file(HEADER, 1, Some(hash_of(&UniqueId::new(b"1").unwrap())))]);
+    let named = || Files::new(vec![file(HEADER, 1, Some(UniqueIdHash::of(&UniqueId::new(b"1").unwrap())))]);
     let digest = |header: &str| seen(header.as_bytes()).digest;
     assert!(named().take_by_name(&listed(size), digest(HEADER)).is_some());
     assert!(named().take_by_name(&listed(size + 1), digest(HEADER)).is_none());

@@ -23,7 +23,7 @@ use crate::delivery::publish::Delivered;
 use crate::disk::DirSync;
 use crate::ids::EntryId;
 use crate::plan::maildrop::Maildrop;
-use crate::plan::{Arrival, Plan, is_size};
+use crate::plan::{Arrival, ListedAgain, Plan, is_size};
 use crate::pop3::UniqueId;
 use crate::state::entries::{ListedAs, UidState};
 use crate::state::handle::StateHandle;
@@ -55,7 +55,7 @@ impl Poll {
         maildrop: &Arc<Maildrop>,
         Planned { mut plan, expected, looked_at, judged }: Planned,
     ) -> Result<(Work, Ended), PollError> {
-        let mut not_removed = count_removed(state.read()?.state(), plan.present.iter());
+        let mut not_removed = count_removed(state.read()?.state(), plan.present.iter().map(ListedAgain::entry));
         self.note_listing(state, maildrop, &mut plan).await?;
         let all_new =
             plan.known == 0 && plan.too_large.is_empty() && plan.unnamed.is_empty() && plan.skipped.is_empty();
@@ -97,7 +97,7 @@ impl Poll {
             deletions.cancel();
         }
         self.finish_deletions(&mut deletions, client).await?;
-        not_removed += count_removed(state.read()?.state(), retrieved.known.iter().map(|(id, _)| id));
+        not_removed += count_removed(state.read()?.state(), retrieved.known.iter().map(|(id, _)| *id));
         self.report_what_stays(&deletions, not_removed, maildrop);
         ended.left += retrieved.left;
         ended.gave_up = retrieved.refused.gave_up();
@@ -149,12 +149,12 @@ impl Poll {
             store.record_quarantine_over(over_with(&maildrop, store.state()))?;
             let no_longer_skipped = no_longer_skipped(&maildrop, store.state(), skips_are_void);
             store.record_skipped(skipped, account.routing.digest(), no_longer_skipped)?;
-            store.record_renamed(renamed)?;
-            store.record_renamed(respelt)?;
+            store.record_renamed(&renamed)?;
+            store.record_renamed(&respelt)?;
             store.record_first_seen(&fingerprinted)?;
-            store.record_present(present)?;
+            store.record_present(&present)?;
             store.record_absent(absent)?;
-            store.record_resized(resized)?;
+            store.record_resized(&resized)?;
             Ok(())
         };
         state.with("write down what is listed", note).await?
@@ -242,8 +242,8 @@ fn in_session(retriever: &Retriever<'_>, broke: bool) -> InSession {
 }
 
 /// Returns how many of these entries are recorded as removed by the server.
-fn count_removed<'a>(known: &UidState, ids: impl Iterator<Item = &'a EntryId>) -> usize {
-    ids.filter(|id| known.entry(**id).is_some_and(|entry| entry.removed)).count()
+fn count_removed(known: &UidState, ids: impl Iterator<Item = EntryId>) -> usize {
+    ids.filter(|id| known.entry(*id).is_some_and(|entry| entry.removed)).count()
 }
 
 /// Whether an entry has a unique-id.

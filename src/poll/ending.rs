@@ -12,8 +12,8 @@ use crate::client::Client;
 use crate::client::Message;
 use crate::ids::EntryId;
 use crate::message::WireSize;
-use crate::plan::Verified;
-use crate::pop3::{Listed, ReportedSize, UniqueId};
+use crate::plan::{ListedAgain, NewSize, Verified};
+use crate::pop3::{Listed, UniqueId};
 use crate::state::entries::{Entry, ListedAs, QuarantineReason, UidState};
 use crate::state::error::StateError;
 use crate::state::handle::StateHandle;
@@ -114,7 +114,7 @@ impl Poll {
         let lowest = lowest.zip(counted_from).map(|(number, first)| number - 1 + first);
         let before_quit = move |store: &mut Store| {
             store.record_shown()?;
-            store.record_renamed(renamed)?;
+            store.record_renamed(&renamed)?;
             comparison.record(store)?;
             store.record_absent(absent)?;
             let moving_up = lowest.map(|lowest| moving_up(store.state(), lowest, &may_go));
@@ -124,8 +124,8 @@ impl Poll {
         };
         state.with("write down what is to be removed", before_quit).await??;
         let acknowledged = self.quit_or_close(client, quits, !marked.is_empty()).await?;
-        if let Some((shown, messages)) = retrieved.shown_by_quit.as_ref().filter(|_| acknowledged) {
-            shown.show(*messages);
+        if let Some((shown, last)) = retrieved.shown_by_quit.as_ref().filter(|_| acknowledged) {
+            shown.show(*last);
         }
         let removed = if acknowledged { marked } else { Vec::new() };
         let (numbers, removed): (Vec<_>, Vec<_>) = removed.iter().map(|one| (one.number, one.entry)).unzip();
@@ -140,7 +140,7 @@ impl Poll {
         let over_limit = retrieved.refused.limit().and_then(|limit| limit.first.clone());
         let after_quit = move |store: &mut Store| {
             store.record_shown()?;
-            store.record_resized(sizes)?;
+            store.record_resized(&sizes)?;
             store.record_removed(removed)?;
             store.record_forgotten(forget)?;
             store.record_quarantine(refused, QuarantineReason::Refused)?;
@@ -184,7 +184,7 @@ struct Comparison {
     /// Entries whose messages came again, but not in the listed size: they are there, perhaps incomplete.
     doubted: Vec<EntryId>,
     /// Those in `doubted` that were recorded as gone.
-    present: Vec<EntryId>,
+    present: Vec<ListedAgain>,
     /// Messages that came in another size than listed, unless this is recorded with their delivery.
     of_other_size: Vec<ListedAs>,
     /// Messages whose earlier quarantine under this unique-id and size is over.
@@ -194,8 +194,7 @@ struct Comparison {
 impl Comparison {
     fn of(retrieved: &Retrieved, of_other_size: &[&OtherSize], known: &UidState) -> Self {
         let (verified, doubted) = (retrieved.verified.clone(), retrieved.unverified());
-        let was_gone = |id: &EntryId| known.entry(*id).is_some_and(Entry::was_gone);
-        let present = doubted.iter().copied().filter(was_gone).collect();
+        let present = doubted.iter().filter_map(|id| ListedAgain::compared(known.entry(*id)?)).collect();
         let to_record: Vec<&OtherSize> = of_other_size.iter().filter(|one| !one.is_on_record).copied().collect();
         let of_other_size: Vec<ListedAs> = of_other_size.iter().filter_map(|one| ListedAs::of(&one.listed)).collect();
         let quarantined: HashSet<&ListedAs> = of_other_size.iter().collect();
@@ -214,7 +213,7 @@ impl Comparison {
     fn record(self, store: &mut Store) -> Result<(), StateError> {
         let Self { verified, doubted, present, of_other_size, over } = self;
         store.record_verified(&verified)?;
-        store.record_present(present)?;
+        store.record_present(&present)?;
         store.record_quarantine_over(over)?;
         store.record_quarantine(of_other_size, QuarantineReason::OtherSize)?;
         if doubted.is_empty() { Ok(()) } else { store.record_doubt(doubted) }
@@ -223,12 +222,9 @@ impl Comparison {
 
 /// Returns the new listed sizes of remembered messages, where they differ from the old ones and their bytes agree with
 /// them.
-fn new_sizes(known: &UidState, retrieved: &Retrieved, of_other_size: &[&OtherSize]) -> Vec<(EntryId, ReportedSize)> {
+fn new_sizes(known: &UidState, retrieved: &Retrieved, of_other_size: &[&OtherSize]) -> Vec<NewSize> {
     let not_theirs = of_other_size.iter().filter_map(|one| one.entry);
     let not_theirs: HashSet<EntryId> = not_theirs.chain(retrieved.without_size.iter().copied()).collect();
-    let is_new = |(id, size): &(EntryId, ReportedSize)| {
-        !not_theirs.contains(id) && known.entry(*id).is_some_and(|entry| entry.fingerprint.reported_size != Some(*size))
-    };
-    let listed = retrieved.known.iter().filter_map(|(id, listed)| Some((*id, listed.reported_size?)));
-    listed.filter(is_new).collect()
+    let theirs = retrieved.known.iter().filter(|(id, _)| !not_theirs.contains(id));
+    theirs.filter_map(|(id, listed)| NewSize::compared(listed, known.entry(*id)?)).collect()
 }

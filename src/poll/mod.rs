@@ -58,8 +58,8 @@ use crate::client::listing::Opened;
 use crate::client::{ClientError, Redactor};
 use crate::ids::EntryId;
 use crate::plan::maildrop::Sizes;
-use crate::plan::{IsolatedMessages, Pass, Verified};
-use crate::pop3::{MessageNumber, ReportedSize, UniqueId};
+use crate::plan::{IsolatedMessages, NewUniqueId, Pass, Verified};
+use crate::pop3::{MessageNumber, ReportedSize};
 use crate::provider::Provider;
 use crate::secret::Secret;
 use crate::state::entries::ListedAs;
@@ -236,7 +236,7 @@ struct InSession {
     /// Those in `recognised` that were proven to be the same before the session broke.
     verified: Vec<Verified>,
     /// The new unique-ids of those in `verified` that were remembered under others.
-    renamed: Vec<(EntryId, UniqueId)>,
+    renamed: Vec<NewUniqueId>,
     /// A size requested along with its message did not come.
     sizes_do_not_come: bool,
 }
@@ -415,9 +415,9 @@ impl Poll {
             // After any other error the poll ends, and the next one finds the doubt in the state.
             let unshown = move |store: &mut Store| {
                 // They stay in doubt, which tells the next poll that the server has renumbered its messages.
-                let moved: HashSet<EntryId> = renamed.iter().map(|(id, _)| *id).collect();
+                let moved: HashSet<EntryId> = renamed.iter().map(NewUniqueId::entry).collect();
                 verified.retain(|one| !moved.contains(&one.entry()));
-                store.record_renamed(renamed)?;
+                store.record_renamed(&renamed)?;
                 store.record_verified(&verified)?;
                 doubt_unshown(store)
             };

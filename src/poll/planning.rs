@@ -16,7 +16,7 @@ use crate::client::in_step::InStep;
 use crate::client::listing::{ask_for_sizes, look};
 use crate::delivery::destination::sync_directories;
 use crate::disk::DirSync;
-use crate::ids::EntryId;
+use crate::ids::{EntryId, RulesDigest};
 use crate::plan::maildrop::Maildrop;
 use crate::plan::{Done, Expected, IsolatedMessages, Pass, Plan, PlanInput, Policy, Seen, Skipping};
 use crate::pop3::{Capabilities, MessageNumber, ReportedSize};
@@ -75,7 +75,7 @@ pub(super) struct Planned {
 #[derive(Default)]
 struct Judging {
     /// The digest of the account's rules, if one of them leaves messages on the server.
-    rules: Option<u32>,
+    rules: Option<RulesDigest>,
     /// The messages whose headers were requested, each with whether a rule leaves it on the server.
     judged: HashMap<MessageNumber, bool>,
     /// The headers were requested.

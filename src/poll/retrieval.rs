@@ -12,10 +12,10 @@ use crate::delivery::Described;
 use crate::delivery::destination::Destinations;
 use crate::disk::free_space::FreeSpaces;
 use crate::disk::promised_space::SpaceShare;
-use crate::ids::{EntryId, InstanceId};
+use crate::ids::{EntryId, InstanceId, RequestNumber};
 use crate::message::WireSize;
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Expected, Fit, Remembered, Verified};
+use crate::plan::{Arrival, Expected, Fit, NewUniqueId, Remembered, Verified};
 use crate::pop3::{MessageNumber, ReportedSize, UniqueId};
 use crate::routing::Routing;
 use crate::state::hints::BeyondLimits;
@@ -140,7 +140,7 @@ pub(super) struct Retrieved {
     /// Entries that retrieved messages turned out to be, with their current listings.
     pub(super) known: Vec<(EntryId, Listed)>,
     /// Those in `known` that were remembered under other unique-ids, with the new ones.
-    pub(super) renamed: Vec<(EntryId, UniqueId)>,
+    pub(super) renamed: Vec<NewUniqueId>,
     /// Those in `known` that no size, now or before, proves complete.
     pub(super) without_size: HashSet<EntryId>,
     /// Those in `known` that are proven to be what the server has, in the order in which their bytes came.
@@ -149,8 +149,8 @@ pub(super) struct Retrieved {
     pub(super) verified_shown: usize,
     /// One of `known` is still on its way into a Maildir that cannot take it: the server must keep it.
     pub(super) is_any_under_way: bool,
-    /// How many requested messages the response to QUIT will prove to be the right ones.
-    pub(super) shown_by_quit: Option<(Shown, u64)>,
+    /// The last requested message that the response to QUIT will prove to be the right one, with those before it.
+    pub(super) shown_by_quit: Option<(Shown, RequestNumber)>,
     /// How many messages became safe.
     pub(super) safe: u64,
     /// The octets of the safe messages.
@@ -215,9 +215,9 @@ impl Retrieved {
     }
 
     /// Returns the new unique-ids of those.
-    pub(super) fn renamed_so_far(&self) -> Vec<(EntryId, UniqueId)> {
+    pub(super) fn renamed_so_far(&self) -> Vec<NewUniqueId> {
         let verified: HashSet<EntryId> = self.verified_so_far().iter().map(Verified::entry).collect();
-        self.renamed.iter().filter(|(id, _)| verified.contains(id)).cloned().collect()
+        self.renamed.iter().filter(|one| verified.contains(&one.entry())).cloned().collect()
     }
 }
 

@@ -28,7 +28,7 @@ use crate::delivery::publish::Delivered;
 use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces, is_full};
 use crate::disk::promised_space::Promise;
 use crate::disk::{Dir, Disk};
-use crate::ids::EntryId;
+use crate::ids::{EntryId, RequestNumber};
 use crate::maildir::staging::{NotWritten, Received, Staging};
 use crate::message::StoredSize;
 use crate::plan::maildrop::Listed;
@@ -93,8 +93,8 @@ pub(super) struct Retriever<'a> {
     pub(super) in_step: bool,
     /// That question was sent and is not answered yet.
     asks: bool,
-    /// How many of the requested messages ended, or were refused.
-    answered: u64,
+    /// The last of the requested messages that ended or was refused.
+    answered: RequestNumber,
     /// How many messages had been requested when the question was last sent.
     asked_behind: u64,
     /// What the sizes of messages prove about that.
@@ -140,7 +140,7 @@ impl<'a> Retriever<'a> {
             told: Duration::ZERO,
             in_step: false,
             asks: false,
-            answered: 0,
+            answered: RequestNumber::NONE,
             asked_behind: 0,
             own_sizes,
             sizes_do_not_come: false,
@@ -451,7 +451,7 @@ impl<'a> Retriever<'a> {
     /// Whether to ask between messages whether the responses are in step: a session that breaks long after the last
     /// proof leaves much in doubt.
     fn is_to_ask_between(&self) -> bool {
-        let last = self.asked_behind.max(self.retrieval.shown.messages());
+        let last = self.asked_behind.max(self.retrieval.shown.last().get());
         let is_due = self.done.asked.saturating_sub(last) >= ASKED_AFTER && !self.asks && !self.in_step;
         is_due && self.retrieval.in_step.tells_between_messages() && !self.retrieval.messages.is_empty()
     }
@@ -608,7 +608,7 @@ impl<'a> Retriever<'a> {
             sizes_are_estimates: self.retrieval.sizes_are_estimates,
             comes_again: self.done.other_sizes.wants_again(fit, &self.retrieval),
             is_kept: would_be_skipped,
-            place: self.answered,
+            request: self.answered,
         };
         let received = staging.finish(Arrival::of(self.client.serial(), listed, length, circumstances));
         let known = self.remembered(&received);
@@ -644,15 +644,12 @@ impl<'a> Retriever<'a> {
             self.others.extend(listed.unique_id.clone());
             found = remembered.take_from_another(listed, digests);
         }
-        let mut is_renumbered = false;
+        let mut renamed = None;
         if found.is_none() {
-            found = remembered.take_vanished(listed, digests);
-            is_renumbered = found.is_some();
+            (found, renamed) = remembered.take_vanished(listed, digests).unzip();
         }
-        let entry = found?;
-        if is_renumbered {
-            self.done.renamed.extend(listed.unique_id.clone().map(|unique_id| (entry.id, unique_id)));
-        }
+        let (entry, is_renumbered) = (found?, renamed.is_some());
+        self.done.renamed.extend(renamed);
         self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id, is_renumbered });
         self.done.known.push((entry.id, listed.clone()));
         self.done.verified.extend(Verified::after_comparison(received, &entry));
@@ -671,7 +668,7 @@ impl<'a> Retriever<'a> {
     fn completed(&mut self, number: MessageNumber, bytes: StoredSize, unwritten: u64) -> Result<Requested, PollError> {
         oldest(&self.under_way, number)?;
         let mut requested = self.under_way.pop_front().ok_or_else(not_under_way)?;
-        self.answered += 1;
+        self.answered = self.answered.next();
         self.has_looked = false;
         self.window.completed(self.retrieval.size(&requested.listed));
         requested.promise.complete(bytes.get(), unwritten);

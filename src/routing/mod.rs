@@ -12,6 +12,8 @@ mod rules;
 
 use std::path::{Path, PathBuf};
 
+use crate::ids::RulesDigest;
+
 pub use header::HeaderEnd;
 pub use multidrop::{Address, HeaderRecipients, Multidrop, Occurrence};
 pub use pattern::{InvalidPattern, Pattern};
@@ -123,8 +125,8 @@ impl Routing {
 
     /// Returns a digest that identifies the rules: decisions made by other rules are made anew.
     #[must_use]
-    pub fn digest(&self) -> u32 {
-        crc32fast::hash(format!("{self:?}").as_bytes())
+    pub fn digest(&self) -> RulesDigest {
+        RulesDigest::new(crc32fast::hash(format!("{self:?}").as_bytes()))
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::delivery::bench::Bench;
 use crate::message::HeaderDigester;
+use crate::state::proofs_tests::Renamed;
 
 fn known(unique_id: &str) -> Known {
     Known::by_name(UniqueId::new(unique_id.as_bytes()).unwrap(), KnownBy::Import, Some(7))
@@ -31,7 +32,7 @@ fn a_header_that_was_seen_is_remembered_and_another_spelling_is_no_doubt() {
     store.record_known(vec![known("x-y")]).unwrap();
     let slashed = UniqueId::new(b"x/y").unwrap();
     let id = store.state().spelt_by_getmail(&slashed).unwrap().id;
-    store.record_renamed(vec![(id, slashed.clone())]).unwrap();
+    store.record_renamed(&[Renamed(id, slashed.clone())]).unwrap();
     let mut digester = HeaderDigester::default();
     digester.update(b"Message-ID: <a>\n\n");
     store.record_headers(vec![(id, digester.finish())]).unwrap();

@@ -119,7 +119,7 @@ fn digest(account: &Account) -> u32 {
             &account.maildir,
             removal,
             account.max_message_size,
-            account.routing.digest(),
+            account.routing.digest().get(),
         )
     );
     crc32fast::hash(text.as_bytes())

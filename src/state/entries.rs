@@ -11,6 +11,7 @@ use super::quarantines::Quarantines;
 use super::record::Record;
 use super::unique_id_index::UniqueIdIndex;
 use crate::clock::trusted_time::{ClockMark, ClockReading};
+use crate::ids::RulesDigest;
 pub use crate::ids::{EntryId, MaildirNumber};
 use crate::pop3::{ReportedSize, UniqueId};
 
@@ -56,7 +57,7 @@ pub struct UidState {
     /// The messages that failed, by unique-id.
     quarantines: HashMap<UniqueId, Quarantines>,
     /// The messages that rules leave on the server, each with a digest of those rules.
-    skipped: HashMap<ListedAs, u32>,
+    skipped: HashMap<ListedAs, RulesDigest>,
     /// The first delivery not yet shown to be the message that it was taken for; no later one was, either.
     unshown: Option<EntryId>,
     /// Optional records of a newer version, kept through every rewrite.
@@ -210,7 +211,7 @@ impl UidState {
 
     /// Whether these rules are known to leave the message listed this way on the server.
     #[must_use]
-    pub fn is_skipped(&self, listed_as: &ListedAs, rules: u32) -> bool {
+    pub fn is_skipped(&self, listed_as: &ListedAs, rules: RulesDigest) -> bool {
         self.skipped.get(listed_as) == Some(&rules)
     }
 

@@ -23,6 +23,8 @@ pub(crate) mod opening_time;
 pub mod orphans;
 pub mod ownership;
 pub(crate) mod proofs;
+#[cfg(test)]
+mod proofs_tests;
 pub mod record;
 pub(crate) mod room;
 pub mod saved;

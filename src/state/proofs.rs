@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use crate::disk::Dir;
 use crate::ids::EntryId;
 use crate::message::Digest;
+use crate::pop3::{ReportedSize, UniqueId};
 
 /// Proves that the delivery of an entry is finished: its file has its name in `new/`, durably as far as the file system
 /// allows, or was seen to have had one. Implemented only by the proofs of `delivery`.
@@ -43,4 +44,30 @@ pub(crate) trait IsFirstSeen {
 
     /// The digest of its header.
     fn header(&self) -> Digest;
+}
+
+/// Proves that the message of an entry is listed under another unique-id now. Implemented only by the proof that the
+/// matching and the comparison in `plan` make.
+pub(crate) trait IsRenamed {
+    /// The entry.
+    fn entry(&self) -> EntryId;
+
+    /// Its unique-id now.
+    fn unique_id(&self) -> &UniqueId;
+}
+
+/// Proves that the message of an entry is listed with another size now. Implemented only by the proof that `plan` makes.
+pub(crate) trait IsResized {
+    /// The entry.
+    fn entry(&self) -> EntryId;
+
+    /// Its size now.
+    fn reported_size(&self) -> ReportedSize;
+}
+
+/// Proves that the message of an entry that was recorded as gone is listed. Implemented only by the proof that `plan`
+/// makes.
+pub(crate) trait IsListedAgain {
+    /// The entry.
+    fn entry(&self) -> EntryId;
 }

@@ -17,7 +17,7 @@ use super::entry::{
     Entry, Fingerprint, Identity, Intent, KnownMaildir, ListedAs, Origin, Quarantine, QuarantineReason,
 };
 use crate::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
-use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber};
+use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber, RulesDigest};
 use crate::message::Digest;
 use crate::pop3::{ReportedSize, UniqueId, decimal};
 
@@ -122,7 +122,7 @@ pub enum Record {
         /// The message.
         listed_as: ListedAs,
         /// The digest of the rules.
-        rules: u32,
+        rules: RulesDigest,
     },
     /// `n`: no rule leaves the message listed this way on the server any more.
     NotSkipped(ListedAs),
@@ -472,6 +472,12 @@ impl Number for ReportedSize {
 }
 
 impl Number for MaildirNumber {
+    fn from_parts(amount: u64, negative: bool) -> Option<Self> {
+        u32::from_parts(amount, negative).map(Self::new)
+    }
+}
+
+impl Number for RulesDigest {
     fn from_parts(amount: u64, negative: bool) -> Option<Self> {
         u32::from_parts(amount, negative).map(Self::new)
     }

@@ -98,7 +98,7 @@ fn samples() -> Vec<Record> {
         Record::QuarantineOver(bad_one(None)),
         Record::QuarantineOver(bad_one(Some(7))),
         Record::AlsoInto { id: EntryId::new(7), maildirs: [2, 3, 9].map(MaildirNumber::new).to_vec() },
-        Record::Skipped { listed_as: bad_one(Some(7)), rules: u32::MAX },
+        Record::Skipped { listed_as: bad_one(Some(7)), rules: RulesDigest::new(u32::MAX) },
         Record::NotSkipped(ListedAs { unique_id: UniqueId::new(b"-").unwrap(), reported_size: None }),
         Record::Unshown(Some(EntryId::new(3))),
         Record::Unshown(None),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::ids::EntryId;
+use crate::ids::{EntryId, RequestNumber};
 
 /// How many of the first messages that a session asked for are shown to be what they were taken for. Set by the code
 /// that reads the answers, read by the state.
@@ -13,15 +13,15 @@ use crate::ids::EntryId;
 pub struct Shown(Arc<AtomicU64>);
 
 impl Shown {
-    /// Notes that the first `messages` messages were.
-    pub fn show(&self, messages: u64) {
-        self.0.fetch_max(messages, Ordering::Relaxed);
+    /// Notes that the messages up to this one were.
+    pub fn show(&self, last: RequestNumber) {
+        self.0.fetch_max(last.get(), Ordering::Relaxed);
     }
 
-    /// Returns how many were.
+    /// Returns the last one that was.
     #[must_use]
-    pub fn messages(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    pub fn last(&self) -> RequestNumber {
+        RequestNumber::new(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -32,8 +32,8 @@ pub(super) struct Unshown {
     earlier: Option<EntryId>,
     /// How much the current session has shown.
     shown: Shown,
-    /// The deliveries of the current session, each with its position among the messages asked for, counted from 1.
-    waiting: VecDeque<(u64, EntryId)>,
+    /// The deliveries of the current session.
+    waiting: VecDeque<(RequestNumber, EntryId)>,
 }
 
 impl Unshown {
@@ -42,15 +42,15 @@ impl Unshown {
         *self = Self { earlier, shown, waiting: VecDeque::new() };
     }
 
-    /// Notes that the message at this position is delivered with this entry.
-    pub(super) fn delivers(&mut self, place: u64, id: EntryId) {
-        self.waiting.push_back((place, id));
+    /// Notes that the message that was asked for with this number is delivered with this entry.
+    pub(super) fn delivers(&mut self, request: RequestNumber, id: EntryId) {
+        self.waiting.push_back((request, id));
     }
 
     /// Returns the first delivery not yet shown.
     pub(super) fn first(&mut self) -> Option<EntryId> {
-        let shown = self.shown.messages();
-        while self.waiting.front().is_some_and(|(place, _)| *place <= shown) {
+        let shown = self.shown.last();
+        while self.waiting.front().is_some_and(|(request, _)| *request <= shown) {
             self.waiting.pop_front();
         }
         self.earlier.or(self.waiting.front().map(|(_, id)| *id))
@@ -73,12 +73,12 @@ mod tests {
         unshown.begin(shown.clone(), None);
         assert_eq!(unshown.first(), None);
         // The second message was refused, and the fourth was known already.
-        for (place, id) in [(1, 7), (3, 8), (5, 9)] {
-            unshown.delivers(place, EntryId::new(id));
+        for (request, id) in [(1, 7), (3, 8), (5, 9)] {
+            unshown.delivers(RequestNumber::new(request), EntryId::new(id));
         }
-        for (messages, first) in [(0, Some(7)), (2, Some(8)), (4, Some(9)), (3, Some(9)), (5, None)] {
-            shown.show(messages);
-            assert_eq!(unshown.first(), first.map(EntryId::new), "{messages}");
+        for (last, first) in [(0, Some(7)), (2, Some(8)), (4, Some(9)), (3, Some(9)), (5, None)] {
+            shown.show(RequestNumber::new(last));
+            assert_eq!(unshown.first(), first.map(EntryId::new), "{last}");
         }
     }
 
@@ -86,8 +86,9 @@ mod tests {
     fn what_an_earlier_session_left_is_not_shown_by_a_later_one() {
         let (mut unshown, shown) = (Unshown::default(), Shown::default());
         unshown.begin(shown.clone(), Some(EntryId::new(3)));
-        unshown.delivers(1, EntryId::new(9));
-        shown.show(1);
+        let first = RequestNumber::NONE.next();
+        unshown.delivers(first, EntryId::new(9));
+        shown.show(first);
         assert_eq!(unshown.first(), Some(EntryId::new(3)));
         unshown.clear();
         assert_eq!(unshown.first(), None);

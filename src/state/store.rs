@@ -17,13 +17,13 @@ use super::error::StateError;
 use super::journal::{Durability, Journal};
 use super::opening_time::OpeningTime;
 pub use super::orphans::{ConfiguredAccounts, DeliveredBy};
-use super::proofs::{IsForwarded, IsPublished, IsVerified};
+use super::proofs::{IsForwarded, IsListedAgain, IsPublished, IsRenamed, IsResized, IsVerified};
 use super::record::Record;
 use super::shown::{Shown, Unshown};
 use crate::account::Account;
 use crate::clock::trusted_time::{ClockMark, ClockReading, TrustedTime};
 use crate::disk::{Dir, DirSync, Disk, HeldLock, sync_dirs_above};
-use crate::ids::{EntryId, InstanceId, MaildirNumber};
+use crate::ids::{EntryId, InstanceId, MaildirNumber, RequestNumber};
 use crate::message::Digests;
 use crate::pop3::{ReportedSize, UniqueId};
 
@@ -115,8 +115,8 @@ pub struct NewDelivery {
     pub comes_again: bool,
     /// Whether a rule leaves it on the server, whatever the policy.
     pub is_kept: bool,
-    /// The position among the messages that the session asked for, counted from 1; 0 where it does not matter.
-    pub place: u64,
+    /// Its position among the messages that the session asked for; [`RequestNumber::NONE`] where it does not matter.
+    pub request: RequestNumber,
     /// The name that its file will have in `new/`.
     pub file_name: String,
 }
@@ -266,8 +266,8 @@ impl Store {
     fn begun(&mut self, id: EntryId, delivery: NewDelivery) -> Entry {
         let NewDelivery { maildir, also, unique_id, reported_size, digests, is_unsure, comes_again, is_kept, .. } =
             delivery;
-        let NewDelivery { place, file_name, .. } = delivery;
-        self.unshown.delivers(place, id);
+        let NewDelivery { request, file_name, .. } = delivery;
+        self.unshown.delivers(request, id);
         // The message did not have its listed size. Without a size, the entry is never taken for what is listed,
         // whatever becomes of the quarantine record.
         let reported_size = reported_size.filter(|_| !comes_again);
@@ -456,41 +456,41 @@ impl Store {
     ///
     /// # Errors
     /// Disk errors.
-    pub(crate) fn record_present(&mut self, ids: Vec<EntryId>) -> Result<(), StateError> {
-        self.append_ids(ids, Record::Present)
+    pub(crate) fn record_present<P: IsListedAgain>(&mut self, present: &[P]) -> Result<(), StateError> {
+        self.append_ids(present.iter().map(P::entry).collect(), Record::Present)
     }
 
     /// Records new sizes that the server reports.
     ///
     /// # Errors
     /// Disk errors.
-    pub(crate) fn record_resized(&mut self, sizes: Vec<(EntryId, ReportedSize)>) -> Result<(), StateError> {
-        if sizes.is_empty() {
+    pub(crate) fn record_resized<P: IsResized>(&mut self, resized: &[P]) -> Result<(), StateError> {
+        if resized.is_empty() {
             return Ok(());
         }
-        let record = |(id, reported_size)| Record::Resized { id, reported_size };
-        self.append(sizes.into_iter().map(record).collect(), Durability::Later)
+        let record = |one: &P| Record::Resized { id: one.entry(), reported_size: one.reported_size() };
+        self.append(resized.iter().map(record).collect(), Durability::Later)
     }
 
     /// Records new unique-ids of messages.
     ///
     /// # Errors
     /// Disk errors.
-    pub(crate) fn record_renamed(&mut self, names: Vec<(EntryId, UniqueId)>) -> Result<(), StateError> {
-        if names.is_empty() {
+    pub(crate) fn record_renamed<P: IsRenamed>(&mut self, renamed: &[P]) -> Result<(), StateError> {
+        if renamed.is_empty() {
             return Ok(());
         }
         // A quarantine moves to the new unique-id.
-        let moved = |(id, unique_id): &(EntryId, UniqueId)| {
-            let entry = self.state.entry(*id)?;
+        let moved = |one: &P| {
+            let entry = self.state.entry(one.entry())?;
             let before =
                 ListedAs { unique_id: entry.unique_id.clone()?, reported_size: entry.fingerprint.reported_size };
             let quarantine = self.state.quarantine(&before.unique_id, before.reported_size)?;
-            Some((before.clone(), ListedAs { unique_id: unique_id.clone(), ..before }, quarantine))
+            Some((before.clone(), ListedAs { unique_id: one.unique_id().clone(), ..before }, quarantine))
         };
-        let moved: Vec<_> = names.iter().filter_map(moved).collect();
-        let mut records: Vec<Record> =
-            names.into_iter().map(|(id, unique_id)| Record::Renamed { id, unique_id }).collect();
+        let moved: Vec<_> = renamed.iter().filter_map(moved).collect();
+        let record = |one: &P| Record::Renamed { id: one.entry(), unique_id: one.unique_id().clone() };
+        let mut records: Vec<Record> = renamed.iter().map(record).collect();
         records.extend(moved.iter().map(|(before, ..)| Record::QuarantineOver(before.clone())));
         let anew = |(_, listed_as, quarantine)| Record::Quarantine { listed_as, quarantine };
         records.extend(moved.into_iter().map(anew));

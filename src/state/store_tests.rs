@@ -5,23 +5,9 @@ use crate::delivery::record::Recorded;
 use crate::disk::RealDisk;
 use crate::message::Digest;
 use crate::state::entries::QuarantineReason;
+use crate::state::proofs_tests::{Compared, Present, Renamed};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-
-/// Says of the first entry what in the program only a comparison can say.
-struct Compared {
-    new_header: Option<Digest>,
-}
-
-impl IsVerified for Compared {
-    fn entry(&self) -> EntryId {
-        EntryId::FIRST
-    }
-
-    fn new_header(&self) -> Option<Digest> {
-        self.new_header
-    }
-}
 
 fn known(store: &Store) -> Vec<String> {
     let text = |entry: &Entry| String::from_utf8_lossy(entry.unique_id.as_ref().unwrap().as_bytes()).into_owned();
@@ -94,7 +80,8 @@ fn a_quarantine_stays_with_a_message_that_gets_another_unique_id() {
     }
     store.record_quarantine(vec![listed_as("c")], QuarantineReason::OtherSize).unwrap();
     // One of them gets the name that another one had.
-    store.record_renamed(vec![(ids[0], id("c")), (ids[1], id("y")), (ids[2], id("z"))]).unwrap();
+    let renamed = [(0, "c"), (1, "y"), (2, "z")].map(|(at, name)| Renamed(ids[at], id(name)));
+    store.record_renamed(&renamed).unwrap();
     let counts = |store: &Store| {
         ["a", "b", "c", "y", "z"]
             .map(|name| store.state().quarantine(&id(name), Some(ReportedSize::new(14))).map_or(0, |one| one.count))
@@ -243,7 +230,7 @@ fn history_is_dropped_when_it_outgrows_what_is_remembered() {
     bench.record(&mut store, &["a"]);
     for _ in 0..600 {
         store.record_absent(vec![EntryId::FIRST]).unwrap();
-        store.record_present(vec![EntryId::FIRST]).unwrap();
+        store.record_present(&[Present]).unwrap();
     }
     let before = fs::metadata(bench.state_dir().join("jo.uids")).unwrap().len();
     store.compact().unwrap();
@@ -299,7 +286,7 @@ fn what_may_be_another_message_is_in_doubt_until_it_was_compared() {
         &|store| store.record_removed(vec![EntryId::FIRST]).unwrap(),
         &|store| store.record_absent(vec![EntryId::FIRST]).unwrap(),
         &|store| store.record_doubt(vec![EntryId::FIRST]).unwrap(),
-        &|store| store.record_renamed(vec![(EntryId::FIRST, UniqueId::new(b"b").unwrap())]).unwrap(),
+        &|store| store.record_renamed(&[Renamed(EntryId::FIRST, UniqueId::new(b"b").unwrap())]).unwrap(),
         &elsewhere,
         &at_another_port,
     ];
@@ -312,7 +299,7 @@ fn what_may_be_another_message_is_in_doubt_until_it_was_compared() {
         assert_eq!(in_doubt(&bench, &store), (true, true), "{number}");
         store.rewrite().unwrap();
         assert_eq!(in_doubt(&bench, &store), (true, true), "{number}, rewritten");
-        store.record_present(vec![EntryId::FIRST]).unwrap();
+        store.record_present(&[Present]).unwrap();
         assert_eq!(in_doubt(&bench, &store), (true, true), "{number}, back");
         store.record_verified(&[Compared { new_header: None }]).unwrap();
         assert_eq!(in_doubt(&bench, &store), (false, false), "{number}, compared");

@@ -130,6 +130,9 @@ const RESERVED: &[Reserved<'static>] = &[
     Reserved { name: "of_record", only_in: &["clock::trusted_time", "state::record"] },
     Reserved { name: "IsFirstSeen", only_in: &["plan::evidence", "state::adopt", "state::proofs"] },
     Reserved { name: "IsVerified", only_in: &["plan::evidence", "state::proofs", "state::store"] },
+    Reserved { name: "IsRenamed", only_in: &["plan::relisted", "state::proofs", "state::store"] },
+    Reserved { name: "IsResized", only_in: &["plan::relisted", "state::proofs", "state::store"] },
+    Reserved { name: "IsListedAgain", only_in: &["plan::relisted", "state::proofs", "state::store"] },
 ];
 
 /// Returns the tree of `src/`.

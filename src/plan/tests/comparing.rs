@@ -76,7 +76,7 @@ fn what_comes_back_is_known() {
     let mut removed = entry(1, "a", "A", 1, 20);
     (removed.removed, removed.absent_since) = (true, Some(ago(DAY)));
     let plan = decide(&maildrop(&[("a", 1)]), &state(vec![removed]), &KEEP, &["A"]);
-    assert_eq!((retrieved(&plan), plan.present), (vec![], ids([1])));
+    assert_eq!((retrieved(&plan), plan.present.len()), (vec![], 1));
 }
 
 #[test]

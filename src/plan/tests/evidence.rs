@@ -240,11 +240,12 @@ fn each_vanished_message_is_found_once_by_its_bytes() {
     let mut remembered =
         Remembered::new(Names::Lasting, [first].into_iter(), std::iter::empty()).with_vanished(vanished.iter());
     assert_eq!(remembered.take_vanished(&listed("a"), digests("B")), None);
-    let found = remembered.take_vanished(&listed("a"), digests("A")).unwrap();
+    let (found, new) = remembered.take_vanished(&listed("a"), digests("A")).unwrap();
+    assert_eq!((new.entry(), new.unique_id()), (found.id, found.unique_id.as_ref().unwrap()));
     assert_eq!((found.id, found.unique_id), (EntryId::new(1), listed("a").unique_id), "the oldest first");
     assert_eq!(remembered.take(&listed("b"), digests("A")), None, "it stands for another message");
     assert_eq!(remembered.left_of(&HashSet::from([UniqueId::new(b"b").unwrap()])).count(), 0);
-    assert_eq!(remembered.take_vanished(&listed("b"), digests("A")).unwrap().id, EntryId::new(2));
+    assert_eq!(remembered.take_vanished(&listed("b"), digests("A")).unwrap().0.id, EntryId::new(2));
     assert_eq!(remembered.take_vanished(&listed("c"), digests("A")), None, "one more than have vanished is new");
 }
 

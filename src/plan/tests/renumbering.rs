@@ -26,7 +26,7 @@ fn decided((maildrop, headers): &(Maildrop, Vec<String>), state: &UidState, poli
 
 /// Which entries were recognised, and under which unique-ids.
 fn renamed(plan: &Plan) -> Vec<(u64, String)> {
-    plan.renamed.iter().map(|(id, unique_id)| (id.get(), unique_id.to_string())).collect()
+    plan.renamed.iter().map(|one| (one.entry().get(), one.unique_id().to_string())).collect()
 }
 
 /// How many headers are requested from a server that shows those of this listing.

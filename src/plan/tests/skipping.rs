@@ -1,8 +1,9 @@
 //! What rules leave on the server.
 
 use super::*;
+use crate::ids::RulesDigest;
 
-const RULES: u32 = 7;
+const RULES: RulesDigest = RulesDigest::new(7);
 
 /// A state in which these rules left messages listed like this on the server.
 fn skipped(listed: &[(&str, u64)], entries: Vec<Entry>) -> UidState {

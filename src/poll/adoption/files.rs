@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{SeenHeader, Sizes};
 use crate::maildir::contents::Stored;
-use crate::maildir::names::hash_of;
+use crate::maildir::names::UniqueIdHash;
 use crate::message::Digest;
 use crate::plan::as_reported;
 use crate::plan::maildrop::Listed;
@@ -13,7 +13,7 @@ use crate::pop3::{MessageNumber, ReportedSize};
 /// The files of a Maildir; each matches at most one message.
 pub(super) struct Files {
     all: Vec<Option<Stored>>,
-    by_name: HashMap<(u32, ReportedSize), Vec<usize>>,
+    by_name: HashMap<(UniqueIdHash, ReportedSize), Vec<usize>>,
     by_header: HashMap<Digest, Vec<usize>>,
 }
 
@@ -55,7 +55,7 @@ impl Files {
     /// have given the unique-id to another message, so the size has to be the same as well.
     pub(super) fn take_by_name(&mut self, listed: &Listed, header: Digest) -> Option<Stored> {
         let size = listed.reported_size.filter(|size| !size.is_zero())?;
-        let places = self.by_name.get(&(hash_of(listed.unique_id.as_ref()?), size))?;
+        let places = self.by_name.get(&(UniqueIdHash::of(listed.unique_id.as_ref()?), size))?;
         let has_header = |at: &&usize| matches!(self.all.get(**at), Some(Some(one)) if one.header == header);
         let at = *places.iter().find(has_header)?;
         self.all.get_mut(at)?.take()

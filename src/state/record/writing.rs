@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::clock::trusted_time::TrustedTime;
-use crate::ids::{EntryId, InstanceId, MaildirNumber};
+use crate::ids::{EntryId, InstanceId, MaildirNumber, RulesDigest};
 use crate::message::Digest;
 use crate::pop3::ReportedSize;
 use crate::state::entry::{Entry, Identity, ListedAs, Origin};
@@ -235,6 +235,12 @@ impl Plain for ReportedSize {
 }
 
 impl Plain for MaildirNumber {
+    fn write(&self, line: &mut Vec<u8>) {
+        self.get().write(line);
+    }
+}
+
+impl Plain for RulesDigest {
     fn write(&self, line: &mut Vec<u8>) {
         self.get().write(line);
     }

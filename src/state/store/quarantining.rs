@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Store;
 use crate::clock::trusted_time::TrustedTime;
+use crate::ids::RulesDigest;
 use crate::state::entries::{ListedAs, Quarantine, QuarantineReason};
 use crate::state::error::StateError;
 use crate::state::journal::Durability;
@@ -95,7 +96,7 @@ impl Store {
     pub fn record_skipped(
         &mut self,
         skipped: Vec<ListedAs>,
-        rules: u32,
+        rules: RulesDigest,
         over: Vec<ListedAs>,
     ) -> Result<(), StateError> {
         let over = over.into_iter().map(Record::NotSkipped);

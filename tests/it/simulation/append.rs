@@ -39,7 +39,7 @@ fn open(world: &mut World<'_>, fault: Option<Fault>) -> Store {
 /// Records that a rule leaves this message on the server; returns whether that succeeded.
 fn is_recorded(store: &mut Store, unique_id: &str) -> bool {
     let listed_as = ListedAs { unique_id: UniqueId::new(unique_id.as_bytes()).unwrap(), reported_size: None };
-    store.record_skipped(vec![listed_as], 0, Vec::new()).is_ok()
+    store.record_skipped(vec![listed_as], mailferry::ids::RulesDigest::new(0), Vec::new()).is_ok()
 }
 
 /// Changes the state three times, the second time with a fault; returns which changes succeeded, and what is recorded

@@ -297,8 +297,11 @@ impl<'a> World<'a> {
         let mut store = Store::open(disk, Path::new(STATE), account, &self.open_options()).unwrap();
         // A message that a rule left on the server, and that is gone: nothing follows from it.
         let gone = ListedAs { unique_id: UniqueId::new(b"gone").unwrap(), reported_size: None };
-        store.record_skipped(vec![gone.clone(); 1100], 0, Vec::new()).unwrap();
-        store.record_skipped(Vec::new(), 0, vec![gone]).and_then(|()| store.finish()).unwrap();
+        store.record_skipped(vec![gone.clone(); 1100], mailferry::ids::RulesDigest::new(0), Vec::new()).unwrap();
+        store
+            .record_skipped(Vec::new(), mailferry::ids::RulesDigest::new(0), vec![gone])
+            .and_then(|()| store.finish())
+            .unwrap();
         drop(store);
         look(&self.machine).storage.sync_all();
     }
