@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::holds;
+use super::term::holds;
 use crate::pop3::{Listed, MessageNumber, ReportedSize};
 use crate::state::quarantines::quarantined_for;
 
