@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
+use super::conversation::listed;
 use super::*;
+use crate::pop3::MessageNumber;
 use crate::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 

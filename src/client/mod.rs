@@ -7,11 +7,13 @@
 
 pub(crate) mod budget;
 mod by_hand;
+mod conversation;
 pub mod dates;
 mod dialogue;
 pub mod error;
 mod header_flight;
 pub(crate) mod headers;
+mod in_flight;
 pub(crate) mod in_step;
 pub mod listing;
 pub mod listing_digest;
@@ -23,7 +25,7 @@ mod stall_detector;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -32,6 +34,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 pub(crate) use by_hand::ByHand;
+pub use conversation::ResponsePart;
 pub(crate) use dialogue::Dialogue;
 pub use error::ClientError;
 pub(crate) use redaction::Message;
@@ -40,13 +43,14 @@ pub use redaction::Redactor;
 use crate::net::{Connection, RoundTrips, Stream};
 use crate::plan::Removable;
 use crate::pop3::{
-    Command, CommandKind, Event, FramingError, Greeting, MessageNumber, Response, SendError, Session, SessionSerial,
-    SessionState, Status, TakenDots,
+    Command, CommandKind, Event, FramingError, Greeting, Response, SendError, Session, SessionSerial, SessionState,
+    Status, TakenDots,
 };
 use crate::provider::Provider;
 use crate::sasl::ChannelBinding;
 use crate::text::words_in;
 use crate::watch;
+use in_flight::InFlight;
 use stall_detector::{StallDetector, TooSlow, Window};
 
 /// How many bytes are read from the server at a time. Larger than any line that the session waits for.
@@ -111,54 +115,6 @@ pub struct Client {
     round_trips: RoundTrips,
 }
 
-/// Tracks which message is being transferred, so that the one at which a session breaks can be named.
-#[derive(Debug, Default)]
-struct InFlight {
-    /// The outstanding commands, oldest first.
-    awaited: VecDeque<CommandKind>,
-    /// Whether the answer to the oldest one has begun.
-    begun: bool,
-    /// The message whose answer was completed last.
-    previous: Option<MessageNumber>,
-}
-
-impl InFlight {
-    fn on_event(&mut self, event: &Event) {
-        match event {
-            Event::Response { to: CommandKind::Retr(_) | CommandKind::Top(_), response }
-                if response.status == Status::Ok =>
-            {
-                self.begun = true;
-            }
-            Event::Response { to: CommandKind::Capa | CommandKind::Uidl(None) | CommandKind::List(None), response }
-                if response.status == Status::Ok => {}
-            Event::Response { .. } | Event::End { .. } => {
-                let asked = self.awaited.pop_front();
-                // These only check that the message before them ended where it should; LIST is asked beside the next
-                // message.
-                let is_beside = |asked: &CommandKind| {
-                    matches!(
-                        asked,
-                        CommandKind::Stat | CommandKind::Noop | CommandKind::Uidl(_) | CommandKind::List(Some(_))
-                    )
-                };
-                if !asked.as_ref().is_some_and(is_beside) {
-                    self.previous = asked.and_then(message_of);
-                }
-                self.begun = false;
-            }
-            _ => {}
-        }
-    }
-}
-
-fn message_of(asked: CommandKind) -> Option<MessageNumber> {
-    match asked {
-        CommandKind::Retr(number) | CommandKind::Top(number) | CommandKind::List(Some(number)) => Some(number),
-        _ => None,
-    }
-}
-
 /// How far a login got, to explain why the connection was closed by the server.
 #[derive(Debug, Clone, Copy, Default)]
 struct LoginProgress {
@@ -182,23 +138,6 @@ struct ConnectionInfo {
     classical: bool,
     /// The channel binding that a login can use.
     binding: Option<ChannelBinding>,
-}
-
-/// A part of an answer, for [`Client::converse`].
-#[derive(Debug)]
-pub enum ResponsePart<'a> {
-    /// A single-line answer or the first line of a multi-line one.
-    Response(&'a Response),
-    /// A line of CAPA, LIST or UIDL.
-    Line(&'a [u8]),
-    /// Whole lines of LIST or UIDL as received, after [`Client::take_lines_together`].
-    Lines(&'a [u8]),
-    /// The first octets of a line of CAPA, LIST or UIDL that is too long and is skipped.
-    LongLine(&'a [u8]),
-    /// A piece of the answer to RETR or TOP.
-    Data(&'a [u8]),
-    /// The end of a multi-line answer.
-    End,
 }
 
 impl Client {
@@ -302,29 +241,6 @@ impl Client {
         self.in_flight.awaited.len() > 1
     }
 
-    /// Returns the messages at which the session may have ended with this error: the one whose answer was awaited or
-    /// being received and, if something other than a response arrived in its place, the one before, which may have
-    /// ended in the wrong place.
-    #[must_use]
-    pub fn ended_at(&self, error: &ClientError) -> Vec<MessageNumber> {
-        let framing = matches!(error, ClientError::Framing(_));
-        let current = self.in_flight.awaited.front().copied().and_then(message_of);
-        let previous = self.in_flight.previous.filter(|_| framing && !self.in_flight.begun);
-        previous.into_iter().chain(current).collect()
-    }
-
-    /// Returns the message that was received last.
-    #[must_use]
-    pub fn last_message(&self) -> Option<MessageNumber> {
-        self.in_flight.previous
-    }
-
-    /// Returns the message that is being received.
-    #[must_use]
-    pub fn receiving(&self) -> Option<MessageNumber> {
-        self.in_flight.awaited.front().copied().filter(|_| self.in_flight.begun).and_then(message_of)
-    }
-
     /// Lets lines of LIST and UIDL arrive many at a time, as [`ResponsePart::Lines`], unless each line is logged.
     pub(super) fn take_lines_together(&mut self) {
         self.session.take_lines_together(!Dialogue::shows_lines());
@@ -423,83 +339,6 @@ impl Client {
     #[must_use]
     pub fn bytes(&self, range: Range<usize>) -> &[u8] {
         self.buffer.get(range).unwrap_or_default()
-    }
-
-    /// Sends one command and waits for its single-line answer.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn exchange(&mut self, command: Command) -> Result<Response, ClientError> {
-        self.ask(command)?;
-        loop {
-            if let Event::Response { response, .. } = self.event().await? {
-                return Ok(response);
-            }
-        }
-    }
-
-    /// Sends commands, pipelined as far as the server allows, and passes each part of the answers on.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn converse(
-        &mut self,
-        commands: impl IntoIterator<Item = Command>,
-        mut on_event: impl FnMut(CommandKind, ResponsePart<'_>),
-    ) -> Result<(), ClientError> {
-        let on_event = |asked, part: ResponsePart<'_>| {
-            on_event(asked, part);
-            Ok(ControlFlow::Continue(()))
-        };
-        self.try_converse(commands, on_event).await
-    }
-
-    /// Like [`Client::converse`], but the listener may break: then no further command is sent, and the answers still in
-    /// flight are read.
-    ///
-    /// # Errors
-    /// [`ClientError`], including those of the listener: the session is over.
-    pub async fn try_converse(
-        &mut self,
-        commands: impl IntoIterator<Item = Command>,
-        mut on_event: impl FnMut(CommandKind, ResponsePart<'_>) -> Result<ControlFlow<()>, ClientError>,
-    ) -> Result<(), ClientError> {
-        let mut commands = commands.into_iter();
-        let mut current = CommandKind::Greeting;
-        let mut enough = false;
-        loop {
-            while !enough
-                && self.outstanding() < self.window()
-                && let Some(command) = commands.next()
-            {
-                self.ask(command)?;
-            }
-            if self.outstanding() == 0 {
-                return Ok(());
-            }
-            let event = self.event().await?;
-            watch::has_listed(listed(current, &event));
-            if answers_about_one(&event) {
-                watch::has_answered();
-            }
-            let heard = match event {
-                Event::Response { to, response } => {
-                    current = to;
-                    on_event(to, ResponsePart::Response(&response))?
-                }
-                Event::Line(range) => on_event(current, ResponsePart::Line(self.bytes(range)))?,
-                Event::Lines(range) => on_event(current, ResponsePart::Lines(self.bytes(range)))?,
-                Event::LongLine(range) => on_event(current, ResponsePart::LongLine(self.bytes(range)))?,
-                Event::Data(range) => on_event(current, ResponsePart::Data(self.bytes(range)))?,
-                Event::End { to } => on_event(to, ResponsePart::End)?,
-                Event::Challenge(_) | Event::BadChallenge => {
-                    self.session.cancel_challenge()?;
-                    ControlFlow::Continue(())
-                }
-                Event::Greeting(_) | Event::NeedInput => ControlFlow::Continue(()),
-            };
-            enough |= heard.is_break();
-        }
     }
 
     /// Ends the session with QUIT, upon which the server removes the messages marked as deleted. True if it answered
@@ -604,33 +443,6 @@ impl Client {
         if !matches!(event, Event::Data(_) | Event::Line(_) | Event::Lines(_) | Event::LongLine(_)) {
             self.stall_detector.answered();
         }
-    }
-}
-
-/// Returns how many octets of a listing or a header this event brings; `current` is what is being answered. Refusals,
-/// capabilities and lines that are passed over are no progress: a server may send them without end.
-fn listed(current: CommandKind, event: &Event) -> usize {
-    match (current, event) {
-        (CommandKind::Uidl(_) | CommandKind::List(_), Event::Line(range) | Event::Lines(range))
-        | (CommandKind::Top(_), Event::Data(range)) => range.len(),
-        (_, Event::Response { to: CommandKind::Uidl(Some(_)) | CommandKind::List(Some(_)), response })
-            if response.status == Status::Ok =>
-        {
-            response.text.len()
-        }
-        _ => 0,
-    }
-}
-
-/// Whether this event completes an answer about a single message: a header, a unique-id or a size. Refusals do not
-/// count.
-fn answers_about_one(event: &Event) -> bool {
-    match event {
-        Event::End { to: CommandKind::Top(_) } => true,
-        Event::Response { to: CommandKind::Uidl(Some(_)) | CommandKind::List(Some(_)), response } => {
-            response.status == Status::Ok
-        }
-        _ => false,
     }
 }
 
