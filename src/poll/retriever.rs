@@ -1,5 +1,9 @@
 //! Requests messages ahead, as many as the server accepts, and streams them into staging.
 
+mod handing_over;
+mod in_step;
+mod requesting;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -17,30 +21,26 @@ use super::error::{DoesNotFit, PollError};
 use super::events::PollEvent;
 use super::incoming::Incoming;
 use super::own_sizes::OwnSizes;
-use super::retrieval::{LackOfSpace, Retrieval, Retrieved};
+use super::retrieval::{Retrieval, Retrieved};
 use super::window::Window;
 use crate::client::error::TooLong;
-use crate::client::listing::size_of;
 use crate::client::{Client, ClientError, Message};
 use crate::delivery::committer::ReceivedMessage;
 use crate::delivery::destination::Destination;
 use crate::delivery::publish::Delivered;
-use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces, is_full};
+use crate::disk::free_space::{FreeSpaces, InsufficientSpace, free_spaces};
 use crate::disk::promised_space::Promise;
 use crate::disk::{Dir, Disk};
-use crate::ids::{EntryId, RequestNumber};
-use crate::maildir::staging::{NotWritten, Received, Staging};
+use crate::ids::RequestNumber;
+use crate::maildir::staging::Staging;
 use crate::message::StoredSize;
 use crate::plan::maildrop::Listed;
-use crate::plan::{Arrival, Circumstances, Fit, Length, Removable, Verified, has_size, is_due};
-use crate::pop3::{Command, CommandKind, Event, MessageNumber, ReportedSize, Response, Status, UniqueId};
+use crate::plan::{Arrival, Removable};
+use crate::pop3::{CommandKind, Event, MessageNumber, ReportedSize, Response, Status, UniqueId};
 use crate::watch;
 
 /// The most memory that complete messages waiting for the disk may hold, in bytes.
 const HELD: u32 = 1 << 20;
-
-/// What a small message costs in memory besides its bytes, in bytes.
-const OVERHEAD: usize = 1024;
 
 /// Received octets are reported once there are this many.
 const TOLD: u64 = 64 << 10;
@@ -48,18 +48,8 @@ const TOLD: u64 = 64 << 10;
 /// Or after this long.
 const TOLD_AFTER: Duration = Duration::from_millis(100);
 
-/// After this many messages without other proof, the session asks between messages whether the responses are in step.
-const ASKED_AFTER: u64 = 100;
-
 /// How long messages in flight may take to come in after a stop is requested.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
-
-/// A session requests no further message after this long; the rest is left for another session.
-const SESSION: Duration = Duration::from_secs(3600);
-
-/// A session that is to give way still requests messages for this long: if listing takes longer than a turn, no poll
-/// would ever retrieve anything otherwise.
-const TURN: Duration = Duration::from_secs(10);
 
 /// A message that was requested.
 struct Requested {
@@ -189,94 +179,6 @@ impl<'a> Retriever<'a> {
         self.done.octets += safe.size().get();
         if let Some(removable) = Removable::after_delivery(self.retrieval.removal, safe) {
             self.deletions.add(removable);
-        }
-    }
-
-    async fn ask_ahead(&mut self) -> Result<(), PollError> {
-        // In batches, as the window does.
-        let window = self.client.window();
-        let is_worth_it = self.client.outstanding() <= window - window / 8 || self.under_way.is_empty();
-        if !is_worth_it && !self.retrieval.messages.is_empty() {
-            return Ok(());
-        }
-        let runs = self.begun.elapsed();
-        let is_over = runs > SESSION || runs > TURN && watch::is_to_give_way();
-        if self.deadline.is_some() || is_over || self.done.refused.are_too_many() {
-            return Ok(());
-        }
-        while is_worth_it && self.client.outstanding() < window && (self.under_way.is_empty() || self.window.is_open())
-        {
-            if self.is_to_ask_between() {
-                self.ask_whether_in_step()?;
-                continue;
-            }
-            let Some(next) = self.retrieval.messages.front() else { break };
-            let size = self.retrieval.size(next);
-            let Some(promise) = self.retrieval.space.promise(size) else {
-                if !self.under_way.is_empty() {
-                    // The messages in flight may turn out smaller than listed.
-                    break;
-                }
-                match std::mem::replace(&mut self.has_looked, true) {
-                    false => self.look_at_free_space().await?,
-                    true => self.does_not_fit(),
-                }
-                continue;
-            };
-            if self.retrieval.beside.is_some() {
-                // Before the message, so that its size is known when it begins.
-                self.client.ask(Command::List(Some(next.number)))?;
-            }
-            self.client.ask(Command::Retr(next.number))?;
-            self.in_step = false;
-            self.retrieval.in_step.retrieves(next);
-            self.window.asked(size);
-            self.done.asked += 1;
-            let next = self.retrieval.messages.pop_front();
-            self.under_way.extend(next.map(|listed| Requested { listed, promise }));
-        }
-        if self.retrieval.messages.is_empty() && self.done.asked > 0 && self.client.outstanding() < self.client.window()
-        {
-            self.ask_whether_in_step()?;
-        }
-        Ok(())
-    }
-
-    /// Looks up how much space there is now.
-    async fn look_at_free_space(&mut self) -> Result<(), PollError> {
-        let (disk, dir) = (Arc::clone(&self.context.disk), self.retrieval.space.dir().clone());
-        let now = free_space_in(disk, dir).await?;
-        self.retrieval.space.see(now.now);
-        let empty = self.retrieval.free_spaces.empty;
-        self.retrieval.free_spaces = FreeSpaces { empty, ..now };
-        Ok(())
-    }
-
-    /// Notes that the next message exceeds the free space. A size is only a hint and may be wrong: other messages must
-    /// not suffer from it.
-    fn does_not_fit(&mut self) {
-        let Some(listed) = self.retrieval.messages.pop_front() else { return };
-        let (space, size) = (self.retrieval.free_spaces, self.retrieval.size(&listed));
-        let promised = self.retrieval.space.promised_before(size);
-        let lack = self.done.insufficient_space.get_or_insert(LackOfSpace {
-            first: listed,
-            never: size > space.empty,
-            available: space.available,
-            promised,
-            reserve: space.reserve,
-            messages: 0,
-            octets: 0,
-        });
-        lack.messages += 1;
-        lack.octets = lack.octets.saturating_add(size);
-    }
-
-    /// Reverses the rest of the messages without a quarantine, so that the newest are requested first.
-    fn newest_first(&mut self) {
-        let tried = usize::try_from(self.done.asked).unwrap_or(usize::MAX);
-        let untried = self.retrieval.untried.saturating_sub(tried);
-        if let Some(untried) = self.retrieval.messages.make_contiguous().get_mut(..untried) {
-            untried.reverse();
         }
     }
 
@@ -438,51 +340,6 @@ impl<'a> Retriever<'a> {
         Ok(())
     }
 
-    /// Asks whether the responses are in step, unless that is known or asked already.
-    fn ask_whether_in_step(&mut self) -> Result<(), ClientError> {
-        if self.in_step || self.asks {
-            return Ok(());
-        }
-        self.asks = true;
-        self.asked_behind = self.done.asked;
-        self.client.ask(self.retrieval.in_step.first_command())
-    }
-
-    /// Whether to ask between messages whether the responses are in step: a session that breaks long after the last
-    /// proof leaves much in doubt.
-    fn is_to_ask_between(&self) -> bool {
-        let last = self.asked_behind.max(self.retrieval.shown.last().get());
-        let is_due = self.done.asked.saturating_sub(last) >= ASKED_AFTER && !self.asks && !self.in_step;
-        is_due && self.retrieval.in_step.tells_between_messages() && !self.retrieval.messages.is_empty()
-    }
-
-    /// Records that the responses were in step so far.
-    fn is_shown(&mut self) {
-        self.retrieval.shown.show(self.answered);
-        self.done.verified_shown = self.done.verified.len();
-    }
-
-    /// Takes the response to the LIST sent before a message. It also proves that the responses were in step so far.
-    fn hear_size(&mut self, number: MessageNumber, response: &Response) -> Result<(), ClientError> {
-        let size = size_of(number, response);
-        self.sizes_do_not_come |= !matches!(size, Ok(Some(_)));
-        let size = size.map_err(|e| self.client.masked(e))?;
-        if size.is_some() {
-            self.is_shown();
-        }
-        self.sizes.extend(size.map(|size| (number, size)));
-        let is_it = |one: &&mut Requested| one.listed.number == number;
-        let Some(Requested { listed, promise }) = self.under_way.iter_mut().find(is_it) else { return Ok(()) };
-        let before = self.retrieval.size(listed);
-        listed.reported_size = size;
-        self.retrieval.gives_sizes |= has_size(listed);
-        let now = self.retrieval.size(listed);
-        self.window.completed(before);
-        self.window.asked(now);
-        promise.resize(now);
-        Ok(())
-    }
-
     /// Begins to receive this message, the oldest in flight.
     fn begin(&mut self, number: MessageNumber) -> Result<(), PollError> {
         let Requested { listed, promise } = oldest(&self.under_way, number)?;
@@ -538,129 +395,6 @@ impl<'a> Retriever<'a> {
             fetched: self.done.safe,
         };
         Ok(PollError::InsufficientSpace { path: full.configured.clone(), message: Some(Box::new(message)) })
-    }
-
-    async fn flush(&mut self) -> Result<(), PollError> {
-        let Some(mut incoming) = self.incoming.take() else { return Ok(()) };
-        let (size, bytes) = (incoming.staging.size(), incoming.staging.unwritten());
-        let destinations = Arc::clone(&self.retrieval.destinations);
-        let kept = self.under_way.front_mut().map_or(0, |one| one.promise.begin_to_write(bytes, size.get()));
-        // None if it goes to a Maildir that takes no mail: then nothing is written.
-        let promised_on = destinations.at(incoming.to.first).map(|to| to.maildir.tmp().id().device);
-        let is_within_listing = self.ceiling.is_none_or(|ceiling| !ceiling.is_beyond_listing(size));
-        let may_be_set_aside = self.retrieval.may_set_aside && is_within_listing;
-        let flush = move || incoming.flush(&destinations, kept, may_be_set_aside).map(|()| incoming);
-        let flushed = watch::blocking(flush).await;
-        let incoming = match flushed.map_err(|e| e.doing("write a message"))? {
-            Ok(incoming) => incoming,
-            Err(NotWritten { dir, source }) => {
-                let is_to_blame = |ceiling: &Ceiling| ceiling.is_beyond_listing(size) && is_full(&source);
-                return Err(match self.ceiling.filter(is_to_blame) {
-                    Some(ceiling) => self.too_long(size, ceiling.by_free_space(size)),
-                    None if is_full(&source) => {
-                        let destinations = &self.retrieval.destinations;
-                        let full = destinations.place_of_tmp(&dir).and_then(|place| destinations.at(place));
-                        let full = full.cloned().ok_or_else(|| {
-                            let what = "its Maildir is none of those that the session delivers to";
-                            PollError::contradiction("write a message", what)
-                        })?;
-                        let is_promised_there = Some(full.maildir.tmp().id().device) == promised_on;
-                        self.has_no_room(&full, &source, if is_promised_there { kept } else { 0 }).await?
-                    }
-                    None => PollError::Maildir { doing: "write a message to", path: dir, source },
-                });
-            }
-        };
-        let seen = incoming.staging.space_seen();
-        let is_one_file = incoming.to.also.is_empty() && incoming.not_written.is_none();
-        let free = seen.filter(|_| is_one_file).map(|seen| seen.last);
-        if let Some(front) = self.under_way.front_mut() {
-            front.promise.wrote(bytes, free);
-        }
-        let leaves_too_little = |ceiling: &Ceiling| seen.is_some_and(|seen| ceiling.leaves_too_little(size, seen));
-        if let Some(ceiling) = self.ceiling.filter(leaves_too_little) {
-            return Err(self.too_long(size, ceiling.by_free_space(size)));
-        }
-        self.incoming = Some(incoming);
-        Ok(())
-    }
-
-    async fn hand_over(
-        &mut self,
-        Requested { listed, promise }: Requested,
-        incoming: Incoming,
-        received_messages: &mpsc::Sender<ReceivedMessage<Arrival>>,
-        held: &Arc<Semaphore>,
-    ) -> Result<(), PollError> {
-        let Incoming { staging, to, not_written, taken_dots, would_be_skipped, has_long_header, .. } = incoming;
-        let length = Length::new(staging.octets(), staging.size()).sent_in(staging.sent());
-        let length = length.without_dots(taken_dots);
-        self.done.any_shorter |= Arrival::would_be_short(&listed, staging.octets());
-        let octets = staging.octets();
-        let came_before = self.retrieval.came_in_another_size(&listed);
-        let may_be_part = length.lacks_dots() || came_before;
-        let fit = Fit::of(&listed, length);
-        let lacks_size = self.retrieval.lacks_size(&listed, fit);
-        let is_unjudged = self.retrieval.unjudged.contains(&listed.number);
-        let circumstances = Circumstances {
-            lacks_size,
-            may_be_part,
-            sizes_are_estimates: self.retrieval.sizes_are_estimates,
-            comes_again: self.done.other_sizes.wants_again(fit, &self.retrieval),
-            is_kept: would_be_skipped,
-            request: self.answered,
-        };
-        let received = staging.finish(Arrival::of(self.client.serial(), listed, length, circumstances));
-        let known = self.remembered(&received);
-        self.done.other_sizes.came(received.payload(), octets, known, came_before);
-        if known.is_some() {
-            return Ok(());
-        }
-        self.done.any_may_be_part |= lacks_size || may_be_part;
-        self.done.not_skipped += u64::from(would_be_skipped);
-        self.done.not_judged += u64::from(would_be_skipped && is_unjudged);
-        self.done.long_headers += u64::from(has_long_header);
-        let bytes = u32::try_from(received.held() + OVERHEAD).unwrap_or(HELD).min(HELD);
-        let closed = |_| PollError::contradiction("hand over a message", "the memory that is shared was closed");
-        let permit = Arc::clone(held).acquire_many_owned(bytes).await.map_err(closed)?;
-        // A committer that is gone reports the reason itself.
-        received_messages
-            .send(ReceivedMessage { received, to, not_written, permit, promise })
-            .await
-            .map_err(|_| PollError::Stopped)
-    }
-
-    /// Returns the entry and whether it is due for deletion, if the message is a remembered one: then this copy is
-    /// dropped.
-    fn remembered(&mut self, received: &Received<Arrival>) -> Option<(EntryId, bool)> {
-        if self.retrieval.remembered.is_empty() {
-            return None;
-        }
-        let (listed, digests) = (received.payload().listed(), received.digests());
-        let remembered = &mut self.retrieval.remembered;
-        let mut found = remembered.take(listed, digests);
-        if found.is_none() {
-            // Then what was to be compared is not this one, whatever stands for it.
-            self.others.extend(listed.unique_id.clone());
-            found = remembered.take_from_another(listed, digests);
-        }
-        let mut renamed = None;
-        if found.is_none() {
-            (found, renamed) = remembered.take_vanished(listed, digests).unzip();
-        }
-        let (entry, is_renumbered) = (found?, renamed.is_some());
-        self.done.renamed.extend(renamed);
-        self.events.tell(&PollEvent::MessageRecognised { listed, entry: entry.id, is_renumbered });
-        self.done.known.push((entry.id, listed.clone()));
-        self.done.verified.extend(Verified::after_comparison(received, &entry));
-        let removable = Removable::after_comparison(received, &entry, self.retrieval.removal, self.retrieval.now);
-        if !received.payload().proves_all_of(&entry) {
-            self.done.without_size.insert(entry.id);
-        }
-        let may_go = self.retrieval.kept_before.is_none_or(|before| entry.id >= before);
-        removable.into_iter().filter(|_| may_go).for_each(|removable| self.deletions.add(removable));
-        self.done.is_any_under_way |= entry.is_under_way();
-        Some((entry.id, is_due(&entry, self.retrieval.removal, self.retrieval.now)))
     }
 
     /// Takes out this message, the oldest in flight, which is complete with this many bytes, some of them not written
