@@ -133,19 +133,19 @@ impl Maildir {
         &self.path
     }
 
-    /// Its `tmp/`.
+    /// Returns its `tmp/`, held open since the Maildir was opened.
     #[must_use]
     pub fn tmp(&self) -> &Dir {
         &self.tmp
     }
 
-    /// Its `new/`.
+    /// Returns its `new/`, held open since the Maildir was opened.
     #[must_use]
     pub fn new_dir(&self) -> &Dir {
         &self.new
     }
 
-    /// Its `cur/`.
+    /// Returns its `cur/`, held open since the Maildir was opened.
     #[must_use]
     pub fn cur(&self) -> &Dir {
         &self.cur

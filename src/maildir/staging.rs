@@ -39,7 +39,7 @@ struct TmpFile {
 pub struct NotWritten {
     /// The `tmp/` of the Maildir that failed.
     pub dir: PathBuf,
-    /// What went wrong.
+    /// The error of the system call that failed.
     pub source: io::Error,
 }
 
@@ -327,7 +327,7 @@ pub struct Received<T> {
 }
 
 impl<T> Received<T> {
-    /// What identifies it.
+    /// Returns the digests of its header and of all its bytes.
     #[must_use]
     pub fn digests(&self) -> Digests {
         self.file.digests
@@ -403,7 +403,7 @@ impl<T> Staged<T> {
         self.0.size
     }
 
-    /// What identifies it.
+    /// Returns the digests of its header and of all its bytes.
     #[must_use]
     pub fn digests(&self) -> Digests {
         self.0.digests

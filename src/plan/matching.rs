@@ -74,7 +74,7 @@ impl Seen {
 pub(super) struct Matching<'a> {
     /// Known, as far as fetching is concerned.
     pub(super) known: Vec<(&'a Listed, &'a Entry)>,
-    /// No entry matches.
+    /// Messages that no entry matches: they are fetched.
     pub(super) new: Vec<&'a Listed>,
     /// The header would decide.
     pub(super) to_look_at: Vec<&'a Listed>,

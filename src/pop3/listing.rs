@@ -210,7 +210,7 @@ pub struct Listed {
 pub struct UniqueIdListing {
     /// The message's number in this session.
     pub number: MessageNumber,
-    /// Its unique-id.
+    /// Its unique-id, without the blanks around it.
     pub unique_id: UniqueId,
 }
 

@@ -67,7 +67,7 @@ enum Position {
 /// The dots that were removed from the lines of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TakenDots {
-    /// How many.
+    /// How many dots were removed.
     pub count: u64,
     /// Whether one of them was not doubled: then the server stuffs no dots, and they were part of the message.
     pub was_single: bool,

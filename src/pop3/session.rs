@@ -70,7 +70,7 @@ pub struct Session {
 pub struct Step {
     /// How many octets of the input are consumed. Do not pass them again.
     pub consumed: usize,
-    /// What they mean.
+    /// What these octets mean; [`Event::NeedInput`] if they are not enough.
     pub event: Event,
 }
 

@@ -69,7 +69,7 @@ pub struct UidState {
 pub struct Inconsistent(pub &'static str);
 
 impl UidState {
-    /// An empty state.
+    /// A state that remembers nothing but whose it is.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
         Self {
@@ -139,7 +139,7 @@ impl UidState {
         self.entries.len() == 0
     }
 
-    /// Returns one entry.
+    /// Returns the entry with this id; None if there is none, or it was forgotten.
     #[must_use]
     pub fn entry(&self, id: EntryId) -> Option<&Entry> {
         self.entries.get(id)
@@ -237,7 +237,7 @@ impl UidState {
         self.maildirs.iter().map(|(number, maildir)| (*number, maildir))
     }
 
-    /// Returns one Maildir.
+    /// Returns what is known of the Maildir with this number; None if the state knows none.
     #[must_use]
     pub fn maildir(&self, number: MaildirNumber) -> Option<&KnownMaildir> {
         self.maildirs.get(&number)

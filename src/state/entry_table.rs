@@ -69,7 +69,7 @@ impl EntryTable {
         self.slots.iter_mut().filter_map(Slot::entry_mut)
     }
 
-    /// Returns one entry.
+    /// Returns the entry with this id; None if there is none.
     pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
         self.slots.get(self.slot(id).ok()?)?.entry()
     }
@@ -93,7 +93,7 @@ impl EntryTable {
         Some(())
     }
 
-    /// Removes an entry.
+    /// Removes the entry with this id and returns it; None if there is none.
     pub(super) fn remove(&mut self, id: EntryId) -> Option<Entry> {
         let slot = self.slot(id).ok()?;
         match std::mem::replace(self.slots.get_mut(slot)?, Slot::Free(id)) {

@@ -49,7 +49,7 @@ pub struct Saved {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedFailure {
-    /// The cause.
+    /// The name of its cause, such as `storage`.
     pub(crate) cause: String,
     /// Whether it is a refused login that may be temporary.
     pub(crate) doubt: bool,
@@ -59,7 +59,7 @@ pub struct SavedFailure {
     pub(crate) due_in: u64,
     /// When it began, in seconds since 1970.
     pub(crate) since: i64,
-    /// What happened.
+    /// What happened and what to do about it, as shown to people.
     pub(crate) text: String,
 }
 

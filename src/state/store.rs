@@ -32,7 +32,7 @@ pub use loading::LockedState;
 /// How a state is to be opened.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
-    /// The current clocks.
+    /// What the clocks say when it is opened.
     pub now: ClockReading,
     /// The wall clock as time since 1970. Files of ours in `tmp/` that are younger may belong to a running process.
     pub since_1970: Duration,
@@ -107,7 +107,7 @@ pub struct NewDelivery {
     pub unique_id: Option<UniqueId>,
     /// The size as reported by the server.
     pub reported_size: Option<ReportedSize>,
-    /// What identifies it.
+    /// The digests of its header and of all its bytes.
     pub digests: Digests,
     /// Whether it may have come incomplete.
     pub is_unsure: bool,
@@ -124,7 +124,7 @@ pub struct NewDelivery {
 /// Why intents are not recorded.
 #[derive(Debug)]
 pub struct NotRecorded<M> {
-    /// The error.
+    /// Why nothing is recorded, or why that is not known.
     pub error: StateError,
     /// The messages, if the records may be on disk nevertheless. None if no record refers to them.
     pub batch: Option<Vec<M>>,

@@ -71,7 +71,7 @@ pub struct FailedTries {
 /// An APPEND that is about to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppendIntent {
-    /// The file.
+    /// The name of its file in the spool.
     pub name: String,
     /// A text that identifies the mailbox.
     pub mailbox: String,
@@ -87,9 +87,9 @@ pub struct AppendIntent {
 /// A message in an IMAP mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MailboxUid {
-    /// The mailbox's UIDVALIDITY.
+    /// The UIDVALIDITY of the mailbox: with another one, the UID names another message (RFC 9051, section 2.3.1.1).
     pub validity: u32,
-    /// The message's UID.
+    /// The UID of the message in that mailbox.
     pub uid: u32,
 }
 
