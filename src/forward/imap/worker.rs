@@ -17,7 +17,7 @@ use super::session::{LONG_ANSWER, Selected, Session};
 use crate::account::ImapDestination;
 use crate::client::Redactor;
 use crate::forward::arrived::{AppendEnd, Arrived, Stored};
-use crate::forward::error::ForwardError;
+use crate::forward::error::{ForwardError, RefusalKind};
 use crate::forward::letter::Letter;
 use crate::forward::pass::{Pass, words};
 use crate::forward::spool::Spooled;
@@ -219,7 +219,7 @@ impl<'a> Worker<'a> {
     async fn begin_more(&mut self) -> Result<bool, ForwardError> {
         if self.session.append_limit() == Some(0) && self.pass.has_more() {
             let response = "APPENDLIMIT=0".to_owned();
-            return Err(ForwardError::Refused { doing: DOING, response, lasting: true });
+            return Err(ForwardError::Refused { doing: DOING, response, kind: RefusalKind::Lasting });
         }
         let mut letters = Vec::new();
         let mut octets: u64 = self.under_way.iter().map(|one| one.letter.size).sum();
