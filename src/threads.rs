@@ -18,6 +18,9 @@ use tokio::task::{JoinError, JoinHandle};
 /// The stack of a thread, in bytes. Set explicitly, so that $RUST_MIN_STACK has no effect.
 const STACK: usize = 2 << 20;
 
+/// The stack of the main thread where the system gives it less (`ulimit -s`), in bytes: what it usually gives.
+const MAIN_STACK: usize = 8 << 20;
+
 /// The most threads for blocking work. Threads that wait for hanging disks cost next to nothing, but once they occupy
 /// all of these, no work gets done.
 pub(crate) const MOST_BLOCKING: usize = 1664;
@@ -125,6 +128,20 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
 /// Whether a panic is one that ends as [`NotDone::NoThread`].
 pub(crate) fn is_expected(_panic: &PanicHookInfo<'_>) -> bool {
     QUIET.get()
+}
+
+/// Runs the program with enough stack, whatever `ulimit -s` says: on the main thread, or on one whose stack has a size of
+/// its own.
+///
+/// # Errors
+/// The system has no thread, or no memory for its stack.
+pub(crate) fn with_enough_stack<T: Send + 'static>(main: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
+    if most.is_none_or(|most| most >= u64::try_from(MAIN_STACK).unwrap_or(u64::MAX)) {
+        return Ok(main());
+    }
+    let thread = thread::Builder::new().name("main".to_owned()).stack_size(MAIN_STACK).spawn(main)?;
+    Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
 /// Starts a named thread.

@@ -2,21 +2,22 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::observed::{Observed, Seen};
 use super::{CheckContext, Mark, Step, day, multidrop, time};
 use crate::account::{Account, CredentialSource, RemovalPolicy, TlsMode};
 use crate::advice;
 use crate::advice::next_step::check::{NEW_CERTIFICATE, TELL_THE_OPERATOR, with_clause};
-use crate::client::listing::{self, Opened};
+use crate::client::listing::{self, OpenError, Opened};
 use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError, Redactor, ResponsePart, Timeouts};
 use crate::net::{Dial, NetError};
 use crate::oauth::refresh::{TokenOf, access_token};
 use crate::plan::maildrop::Maildrop;
 use crate::poll::PollError;
-use crate::pop3::{Capabilities, Command, Event, ReportedSize, Status};
+use crate::pop3::{Capabilities, Command, Event, LoginDelay, ReportedSize, Status};
+use crate::provider::Provider;
 use crate::routing::Routing;
 use crate::secret::Secret;
 use crate::text::{Count, Size, words_in};
@@ -27,6 +28,9 @@ const EXPIRES_SOON: u64 = 14;
 
 /// How many addresses of a server are named.
 const ADDRESSES: usize = 6;
+
+/// A LOGIN-DELAY up to this is waited for, as in a poll.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// An answer to TOP larger than this, in octets, is no header: the server sends whole messages.
 const LARGE_HEADER: u64 = 256 << 10;
@@ -61,7 +65,8 @@ pub(super) async fn look(
     let now = context.clock.read().wall;
     match password {
         Some(password) => {
-            let mut looking = Looking { account, password, dialer, now, steps, in_short, maildrop: None };
+            let mut looking =
+                Looking { account, password, dialer, now, steps, in_short, logged_in_at: None, maildrop: None };
             looking.session().await;
             looking.maildrop
         }
@@ -238,6 +243,8 @@ struct Looking<'a> {
     now: i64,
     steps: &'a mut Vec<Step>,
     in_short: &'a mut Vec<String>,
+    /// When the server accepted the last login.
+    logged_in_at: Option<Instant>,
     /// The maildrop, once it is listed.
     maildrop: Option<Maildrop>,
 }
@@ -249,16 +256,36 @@ impl Looking<'_> {
         let Some(logged_in) = self.log_in(&cached).await else { return };
         match listing::open(logged_in, &cached).await {
             Ok(opened) => self.listed(opened, None).await,
-            Err(e) if e.ahead && e.error.may_be_because_of_pipelining() => self.once_more(e.error, before).await,
+            Err(e) if e.ahead && e.error.may_be_because_of_pipelining() => self.once_more(*e, before).await,
             Err(e) => {
                 self.steps.push(Step::fail("messages", e.error.exit_status(), &advice::told_of_session(&e.error)));
             }
         }
     }
 
+    /// Returns how long the next login has to wait for the LOGIN-DELAY that the server announced (RFC 2449, section
+    /// 6.5).
+    fn login_wait(&self, announced: Option<LoginDelay>) -> Duration {
+        let trusted = !Provider::of(&self.account.endpoint.host).is_some_and(|known| known.login_delay_is_untrue);
+        let delay = announced.filter(|_| trusted).map_or(Duration::ZERO, |delay| Duration::from_secs(delay.seconds));
+        delay.saturating_sub(self.logged_in_at.map_or(delay, |at| at.elapsed()))
+    }
+
     /// Repeats a session that broke while several commands were in flight, one command at a time: that shows whether
     /// pipelining was the reason.
-    async fn once_more(&mut self, first: ClientError, before: (usize, usize)) {
+    async fn once_more(&mut self, failed: OpenError, before: (usize, usize)) {
+        let first = failed.error;
+        let wait = self.login_wait(failed.login_delay);
+        if wait > LONGEST_WAIT {
+            let text = format!(
+                "{}. It was not tried with one command at a time, because the server announces that it allows another \
+                 login only in {} s (LOGIN-DELAY)",
+                advice::told_of_session(&first),
+                wait.as_secs()
+            );
+            return self.steps.push(Step::fail("messages", first.exit_status(), &text));
+        }
+        tokio::time::sleep(wait).await;
         self.steps.truncate(before.0);
         self.in_short.truncate(before.1);
         let careful = CachedCapabilities { one_at_a_time: true, ..CachedCapabilities::default() };
@@ -282,6 +309,7 @@ impl Looking<'_> {
         }
         match tried {
             Ok(logged_in) => {
+                self.logged_in_at = Some(Instant::now());
                 self.steps.push(capabilities("capabilities", "before the login", logged_in.capabilities.as_ref()));
                 let step = self.logged_in(&logged_in);
                 self.steps.push(step);

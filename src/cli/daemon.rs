@@ -15,14 +15,12 @@ use crate::advice::{self, Class};
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::daemon::{self, Load, Start};
 use crate::exit::ExitStatus;
-use crate::schedule::queue::most_polls;
 
 /// Runs the command.
 pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
     let environment = Environment::from_process();
     let prepared = prepare::configuration(arguments, &environment).and_then(|config| {
-        let mut context = prepare::context(arguments, &environment, &config, "daemon")?;
-        context.most_files = limits::for_each(most_polls(config.daemon.concurrency));
+        let context = prepare::context(arguments, &environment, &config, "daemon")?;
         let sockets = prepare::sockets(arguments, &environment, &config, &context.state_dir);
         Ok((config, context, sockets))
     });

@@ -170,9 +170,10 @@ fn begin_polls(
     let mut polls = Polls::new(HangLimits::default(), stop.clone());
     for account in accounts {
         let (seat, context, stop) = (Seat::of(&account, &giver), Arc::clone(&context), stop.clone());
+        let stop_poll = stop.child_token();
         // At the error level, so that every log line names its account.
         let span = tracing::error_span!("poll", account = %account.name);
-        let places = Places { seat: seat.clone(), display: display.clone() };
+        let places = Places { seat: seat.clone(), display: display.clone(), stop: stop_poll.clone() };
         let name = account.name.clone();
         let settings = settings.clone();
         let work = async move {
@@ -183,7 +184,7 @@ fn begin_polls(
                 let report = if wait {
                     poll_patiently(&context, &account, options, &places, &stop).await
                 } else {
-                    poll_in_turn(&context, &account, options, &places, &stop).await
+                    poll_in_turn(&context, &account, options, &places).await
                 };
                 let destination = Destination::recall(&context, &account, &settings, &stop).await;
                 let report = take_on(&context, &account, report, options, &stop).await;
@@ -197,7 +198,7 @@ fn begin_polls(
             places.display.ended(account.name.as_str(), ended.is_failure());
             ended
         };
-        polls.begin(name, seat, work.instrument(span));
+        polls.begin(name, seat, stop_poll, work.instrument(span));
     }
     polls
 }
@@ -235,7 +236,8 @@ async fn poll_if_due(
         return Ended::LeftOut(recalled.news_while_waiting(context, account).await);
     }
     let begun = since_boot(context);
-    let report = poll_in_turn(context, account, options, places, stop).await;
+    watch::was_too_slow(recalled.times_too_slow());
+    let report = poll_in_turn(context, account, options, places).await;
     let destination = Destination::recall(context, account, settings, stop).await;
     let report = match &destination {
         Some(destination) if destination.is_to_wait(context, account, report.retrieved > 0) => {
@@ -314,6 +316,8 @@ struct Places {
     seat: Seat,
     /// Shows the progress.
     display: Display,
+    /// Stops the poll.
+    stop: CancellationToken,
 }
 
 /// Polls when there is a place.
@@ -322,11 +326,10 @@ async fn poll_in_turn(
     account: &Account,
     options: PollOptions,
     places: &Places,
-    stop: &CancellationToken,
 ) -> PollReport {
     let _taken = places.seat.take().await;
     let observers = places.display.observers(account);
-    poll(Arc::clone(context), account.clone(), options, stop.clone(), observers).await
+    poll(Arc::clone(context), account.clone(), options, places.stop.clone(), observers).await
 }
 
 /// Polls again as long as another process holds the account. In between, others use the places.
@@ -338,7 +341,7 @@ async fn poll_patiently(
     stop: &CancellationToken,
 ) -> PollReport {
     loop {
-        let report = poll_in_turn(context, account, options, places, stop).await;
+        let report = poll_in_turn(context, account, options, places).await;
         if !matches!(&report.end, Err(PollError::State(StateError::Locked { .. }))) {
             return report;
         }

@@ -57,6 +57,11 @@ use output::stderr_line;
 /// Returns the exit code: see [`ExitStatus`], and `fetch --fetchmail-exit-codes` for others.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<OsString> = arguments.into_iter().collect();
+    threads::with_enough_stack(move || run_words(words)).unwrap_or_else(|e| no_thread(&e).code())
+}
+
+/// Runs a command line.
+fn run_words(words: Vec<OsString>) -> u8 {
     limits::share_one_arena(&words);
     core_dumps::forbid();
     signals::begin_anew();

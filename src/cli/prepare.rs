@@ -21,6 +21,7 @@ use crate::exit::ExitStatus;
 use crate::maildir::names::NameSource;
 use crate::net::{Dialer, NetLimits};
 use crate::poll::PollContext;
+use crate::schedule::queue::most_polls;
 use crate::state::store::ConfiguredAccounts;
 
 /// Finds and reads the configuration.
@@ -85,7 +86,7 @@ pub(super) fn context(
         state_dir,
         credentials: CredentialEnvironment::from_process(),
         holder: format!("process {pid} (mailferry {command})"),
-        most_files: limits::for_each(config.daemon.concurrency.get()),
+        most_files: limits::for_each(most_polls(config.daemon.concurrency)),
         promised_space: Arc::default(),
         shared: Arc::default(),
         configured_accounts: Arc::new(ConfiguredAccounts::new(

@@ -245,6 +245,11 @@ impl Recalled {
         self.standing.told.note_reported(cause, now).then(|| Notification::Failure { cause, text: text() })
     }
 
+    /// Returns how often in a row the account's polls were too slow for others.
+    pub(super) fn times_too_slow(&self) -> u32 {
+        self.standing.history.times_too_slow()
+    }
+
     /// Whether a standing is saved that a success would end.
     pub(super) fn is_kept(&self) -> bool {
         self.kept.is_some()

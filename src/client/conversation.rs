@@ -102,12 +102,12 @@ impl Client {
     }
 }
 
-/// Returns how many octets of a listing or a header this event brings; `current` is what is being answered. Refusals,
-/// capabilities and lines that are passed over are no progress: a server may send them without end.
+/// Returns how many octets of a header, or of an answer about a single message, this event brings; `current` is what is
+/// being answered. Refusals and capabilities are no progress: a server may send them without end. What a line of a
+/// listing is worth shows only when it is read ([`super::listing`]).
 pub(super) fn listed(current: CommandKind, event: &Event) -> usize {
     match (current, event) {
-        (CommandKind::Uidl(_) | CommandKind::List(_), Event::Line(range) | Event::Lines(range))
-        | (CommandKind::Top(_), Event::Data(range)) => range.len(),
+        (CommandKind::Top(_), Event::Data(range)) => range.len(),
         (_, Event::Response { to: CommandKind::Uidl(Some(_)) | CommandKind::List(Some(_)), response })
             if response.status == Status::Ok =>
         {

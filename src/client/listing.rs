@@ -163,7 +163,8 @@ pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Op
     client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
     client.take_lines_together();
     let kept = cached.listing.as_ref().map(|expected| KeptLines::of(expected.messages)).unwrap_or_default();
-    let mut answers = Answers { expected: cached.listing.clone(), kept, ..Answers::default() };
+    let expected_octets = cached.listing.as_ref().map_or(0, |expected| longest(expected.messages));
+    let mut answers = Answers { expected: cached.listing.clone(), kept, expected_octets, ..Answers::default() };
     let asked = answers.ask(&mut client, bears_capa).await;
     let mut ahead = client.was_ahead();
     let mut listed = asked.map_err(|error| answers.why_it_ended(error, client.provider));
@@ -178,6 +179,27 @@ pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Op
     let (login_delay, before_login) = (announced.filter_map(Capabilities::login_delay).next(), capabilities.clone());
     let finished = listed.and_then(|()| answers.finish(client, capabilities, method, failed));
     finished.map_err(|error| Box::new(OpenError { error, ahead, before_login, after_login, login_delay }))
+}
+
+/// How many octets the lines of UIDL for this many messages have at most: numbers of ten digits, unique-ids of 70 octets
+/// (RFC 1939, section 7), a space and CRLF.
+fn longest(messages: u32) -> usize {
+    usize::try_from(messages).unwrap_or(usize::MAX).saturating_mul(10 + 1 + 70 + 2)
+}
+
+/// The numbers that a listing has brought so far. Servers list them in order, upwards or downwards; a line that repeats
+/// one is of no use.
+#[derive(Debug, Default)]
+struct Numbers(Option<(MessageNumber, MessageNumber)>);
+
+impl Numbers {
+    /// Adds a number. Returns whether it is new.
+    fn add(&mut self, number: MessageNumber) -> bool {
+        let (first, last) = self.0.unwrap_or((number, number));
+        let is_new = self.0.is_none() || number < first || number > last;
+        self.0 = Some((first.min(number), last.max(number)));
+        is_new
+    }
 }
 
 /// The answers to the flight.
@@ -201,6 +223,13 @@ struct Answers {
     digester: ListingDigester,
     /// The lines of UIDL, kept as long as it may be the expected listing.
     kept: KeptLines,
+    /// How many octets of lines that were not read yet are of use at most, as the listing may be the expected one.
+    expected_octets: usize,
+    /// The numbers that UIDL has listed so far, and those that LIST has.
+    named: Numbers,
+    sized: Numbers,
+    /// How many octets of lines were of use, and have not been counted yet.
+    of_use: usize,
     /// How many lines were too long.
     too_long: usize,
     first_too_long: Option<(CommandKind, Vec<u8>)>,
@@ -261,6 +290,7 @@ impl Answers {
         match ScanListing::parse(line) {
             Ok(listing) => {
                 self.take(budget::SIZE)?;
+                self.of_use += if self.sized.add(listing.number) { line.len() } else { 0 };
                 self.builder.size(listing);
             }
             Err(_) => self.builder.unreadable_line(),
@@ -278,11 +308,18 @@ impl Answers {
         match UniqueIdListing::parse(line) {
             Ok(listing) => {
                 self.take(budget::UNIQUE_ID + line.len())?;
+                self.of_use += if self.named.add(listing.number) { line.len() } else { 0 };
                 self.builder.unique_id(listing);
             }
             Err(_) => self.builder.unreadable_line(),
         }
         Ok(())
+    }
+
+    /// Counts lines of UIDL's answer that are kept, as the listing may be the expected one.
+    fn count_kept(&mut self, lines: &[u8]) {
+        let of_use = lines.len().min(self.expected_octets);
+        (self.of_use, self.expected_octets) = (self.of_use + of_use, self.expected_octets - of_use);
     }
 
     /// Sends UIDL with a number for each message that the full UIDL left out.
@@ -374,14 +411,20 @@ impl Answers {
             (CommandKind::Uidl(_), ResponsePart::Line(line)) => {
                 self.digester.line(line);
                 match self.expected {
-                    Some(_) => self.kept.push(line),
+                    Some(_) => {
+                        self.count_kept(line);
+                        self.kept.push(line);
+                    }
                     None => self.take_unique_id(line)?,
                 }
             }
             (CommandKind::Uidl(_), ResponsePart::Lines(lines)) => {
                 self.digester.lines(lines);
                 match self.expected {
-                    Some(_) => self.kept.extend(lines),
+                    Some(_) => {
+                        self.count_kept(lines);
+                        self.kept.extend(lines);
+                    }
                     None => each_line(lines).try_for_each(|line| self.take_unique_id(line))?,
                 }
             }
@@ -398,6 +441,7 @@ impl Answers {
             }
             _ => {}
         }
+        watch::has_listed(std::mem::take(&mut self.of_use));
         Ok(ControlFlow::Continue(()))
     }
 
@@ -514,4 +558,49 @@ pub(super) async fn digest_headers(
 /// Breaks once `refused` has reached `most`.
 pub(super) fn up_to(most: usize, refused: usize) -> ControlFlow<()> {
     if refused < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Returns how many octets of use an observer sees of these lines of an answer to UIDL or LIST.
+    async fn of_use(mut answers: Answers, asked: CommandKind, lines: &[&[u8]]) -> u64 {
+        let watch = Arc::new(watch::Watch::default());
+        watch::watched(Arc::clone(&watch), async {
+            for line in lines {
+                let together = [line, &b"\r\n"[..]].concat();
+                for part in [ResponsePart::Lines(&together), ResponsePart::LongLine(line)] {
+                    assert!(answers.on_event(asked, part).unwrap().is_continue());
+                }
+            }
+        })
+        .await;
+        watch.octets()
+    }
+
+    #[tokio::test]
+    async fn only_lines_that_can_be_used_are_progress() {
+        let (uidl, list) = (CommandKind::Uidl(None), CommandKind::List(None));
+        let of = |asked, lines: &'static [&'static [u8]]| of_use(Answers::default(), asked, lines);
+        assert_eq!(of(uidl, &[b"1 abc", b"2 def"]).await, 10);
+        assert_eq!(of(uidl, &[b"9 abc", b"8 def"]).await, 10, "downwards");
+        assert_eq!(of(list, &[b"1 100", b"2 200"]).await, 10);
+        assert_eq!(of(uidl, &[b"garbage garbage", b"x", b""]).await, 0);
+        assert_eq!(of(list, &[b"1 many", b"0 1"]).await, 0);
+        assert_eq!(of(uidl, &[b"1 abc", b"1 abc", b"1 abd"]).await, 5, "again and again");
+        assert_eq!(of(list, &[b"1 100", b"3 100", b"2 100"]).await, 10, "between what came before");
+    }
+
+    #[tokio::test]
+    async fn lines_that_are_only_kept_count_as_far_as_the_expected_listing_may_reach() {
+        let listing = ListingDigest { messages: 2, octets: ReportedSize::new(9), unique_ids: String::new() };
+        let expecting =
+            |expected_octets| Answers { expected: Some(listing.clone()), expected_octets, ..Answers::default() };
+        let lines: &[&[u8]] = &[b"1 abc", b"2 def"];
+        assert_eq!(of_use(expecting(longest(2)), CommandKind::Uidl(None), lines).await, 14);
+        assert_eq!(of_use(expecting(10), CommandKind::Uidl(None), lines).await, 10);
+    }
 }

@@ -178,6 +178,14 @@ impl AccountState {
         when_allowed(first(&timing, accounts, self.seed, now), &timing, &self.standing.history, now)
     }
 
+    /// Returns when it may be polled again at the earliest, since boot, if that is worth it: not during a back-off.
+    pub(super) fn may_be_polled_from(&self, now: Duration) -> Option<Duration> {
+        let timing = PollTiming::new(self.account.interval, &self.account.endpoint.host);
+        let soon = Next { at: now, reason: Reason::Start };
+        let allowed = when_allowed(soon, &timing, &self.standing.history, now);
+        Some(allowed.at).filter(|_| self.standing.failure.is_none())
+    }
+
     /// Records that a poll begins, with the account as it is configured now.
     pub(super) fn begins(&mut self) {
         self.is_changed = false;
@@ -196,7 +204,7 @@ impl AccountState {
     /// How many polls in a row were ended because they were too slow, or how often the session broke at one message in
     /// a row, whatever other mail came before it.
     pub(super) fn times_too_slow(&self) -> u32 {
-        let polls = self.standing.history.in_a_row.get(&Cause::TooSlow).copied();
+        let polls = Some(self.standing.history.times_too_slow());
         let broke = self.quarantine.iter().filter(|one| one.kind == QuarantineReason::BrokeSession);
         polls.into_iter().chain(broke.map(|one| one.times)).max().unwrap_or(0)
     }

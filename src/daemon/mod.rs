@@ -6,7 +6,6 @@
 //! So no locks are needed, and a panic while working for one account affects only that account.
 
 mod accounts;
-mod conduct;
 mod configuration_reader;
 mod configured;
 mod forwarders;

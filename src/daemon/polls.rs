@@ -11,22 +11,21 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info, warn};
 
-use super::conduct::{Conduct, Seen, Verdict, WINDOW};
 use crate::account::{Account, AccountName, CredentialSource};
 use crate::account_history::History;
 use crate::advice;
-use crate::client::ClientError;
 use crate::control::status::Came;
 use crate::credential::looks::turn_at;
 use crate::oauth::store;
 use crate::poll::events::{Observer, Observers};
 use crate::poll::progress::Progress;
-use crate::poll::{PollContext, PollError, PollOptions, PollReport, poll};
+use crate::poll::{PollContext, PollOptions, PollReport, poll};
 use crate::schedule::queue::Queue;
 use crate::state::hints::keep_outcome;
 use crate::state::saved::{Files, Saved};
 use crate::threads::NotDone;
-use crate::watch::hang::MOST_HUNG;
+use crate::watch::conduct::{Conduct, Verdict};
+use crate::watch::judge::Judge;
 use crate::watch::places::Places;
 use crate::watch::{Watch, blocking, watched};
 
@@ -280,72 +279,39 @@ impl Polls {
         if conduct.ends() {
             info!(account = %account, event = "hung", "{}", advice::hangs_no_more(&account));
         }
-        let (mut report, password) = match (ended, due) {
+        let (report, password) = match (ended, due) {
             (_, Some(due)) => return After::Rests(account, due),
             (Ok((_, Done::Polled { report, password })), _) => (*report, password),
             // A panic, which was printed: it affects only that account.
             (Err(e), _) => (failed(&account, NotDone::from(e)), String::new()),
             (Ok((_, Done::AccountState)), _) => (failed(&account, NotDone::Cancelled), String::new()),
         };
-        let too_slow = match &report.end {
-            Err(PollError::Stopped) if !self.stop.is_cancelled() => conduct.too_slow.map(|octets| (octets, WINDOW)),
-            Err(PollError::Client(ClientError::TooSlow { octets, window })) if conduct.is_cut_short => {
-                Some((*octets, *window))
-            }
-            _ => None,
-        };
-        if let Some((octets, window)) = too_slow {
-            report = report.because_of(PollError::TooSlow { octets, window });
-        }
         After::Polled(Box::new(Polled { account, begun: conduct.begun, report, password, watch, conduct }))
     }
 
     /// Checks the running polls, and frees places for accounts that wait.
     pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
-        let mut hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
+        let hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
         let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
         self.room_wanted = room_is_wanted.then(|| self.room_wanted.unwrap_or(now));
+        for running in self.running.values().filter(|running| queue.has_waited_enough(&running.account, now)) {
+            running.watch.end_wait();
+        }
+        let mut judge = Judge::new(queue, now, self.room_wanted, hung);
         for Running { account, conduct, watch, stop, .. } in self.running.values_mut() {
-            let waits_for_disk = watch.waiting_for_disk().map(|since| since.elapsed());
-            let waits_for_room = watch.waits_for_room();
-            if queue.has_waited_enough(account, now) {
-                watch.end_wait();
-            }
-            let since = [self.room_wanted.filter(|_| watch.holds_room()), queue.in_the_way_since(account)];
-            let waited_for = since.into_iter().flatten().min().map(|since| now.saturating_sub(since));
-            let owed_for = queue.owes_its_place_since(account).map(|since| now.saturating_sub(since));
-            let (listed, octets, answers) = (watch.listed(), watch.octets(), watch.answers());
-            let seen = Seen { now, octets, listed, answers, waits_for_disk, waits_for_room, waited_for, owed_for };
-            queue.is_slow(account, conduct.is_slow(seen));
-            match conduct.judge(seen) {
+            match judge.look(account, watch, conduct) {
                 Verdict::GoOn => {}
                 Verdict::StandAside => {
-                    if queue.stand_aside(account) {
-                        conduct.stands_aside();
-                        debug!(account = %account, event = "aside", "{account}: it takes long, so others go first");
-                    }
+                    debug!(account = %account, event = "aside", "{account}: it takes long, so others go first");
                 }
                 Verdict::GiveWay => {
                     debug!(account = %account, event = "aside", "{account}: others wait, so it is to end soon");
-                    watch.ask_to_give_way();
                 }
-                Verdict::End => {
-                    queue.leaves(account);
-                    stop.cancel();
-                }
+                Verdict::End => stop.cancel(),
                 Verdict::CutShort => {
-                    queue.leaves(account);
                     debug!(account = %account, event = "aside", "{account}: others wait and it brings little, so it ends");
-                    watch.cut_short();
                 }
-                Verdict::Hangs => {
-                    hung += 1;
-                    watch.hangs();
-                    if hung <= MOST_HUNG {
-                        queue.give_up_places(account);
-                    }
-                    warn!(account = %account, event = "hung", "{}", advice::hangs(account));
-                }
+                Verdict::Hangs => warn!(account = %account, event = "hung", "{}", advice::hangs(account)),
                 Verdict::HangsNoMore => info!(account = %account, event = "hung", "{}", advice::hangs_no_more(account)),
             }
         }
@@ -360,6 +326,12 @@ impl Polls {
     pub(super) fn delivered(&self, account: &AccountName) -> Option<Came> {
         let (messages, octets) = self.running.get(self.tasks_of.get(account)?)?.progress.delivered();
         Some(Came { messages, octets })
+    }
+
+    /// Whether a poll of the account is running, rather than what follows one.
+    pub(super) fn is_polling(&self, account: &AccountName) -> bool {
+        let running = self.tasks_of.get(account).and_then(|id| self.running.get(id));
+        running.is_some_and(|running| running.seat.is_some())
     }
 
     /// Whether all remaining tasks wait for disks that hang.
@@ -415,6 +387,8 @@ async fn password_of(account: &Account, context: &PollContext) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::poll::PollError;
+    use crate::watch::conduct::Seen;
 
     #[tokio::test]
     async fn a_poll_that_hung_and_has_ended_does_not_hang_while_its_end_is_written_down() {
@@ -426,6 +400,7 @@ mod tests {
             octets: 0,
             listed: 0,
             answers: 0,
+            began_slow: false,
             waits_for_disk: waited,
             waits_for_room: false,
             waited_for: None,
@@ -440,23 +415,5 @@ mod tests {
         let TaskReport::Ended(ended) = polls.next().await else { panic!("it says nothing") };
         let After::Polled(polled) = polls.after(ended) else { panic!("it polled") };
         assert_eq!(polled.conduct.hung(), None);
-    }
-
-    #[tokio::test]
-    async fn a_poll_that_was_cut_short_says_that_others_waited() {
-        for (is_cut_short, others_waited) in [(true, true), (false, false)] {
-            let mut polls = Polls::new(Handle::current());
-            let account = AccountName::new("a").unwrap();
-            let mut conduct = Conduct::new(Duration::ZERO, 0);
-            conduct.is_cut_short = is_cut_short;
-            let error = ClientError::TooSlow { octets: 9, window: Duration::from_secs(180) };
-            let report = Box::new(PollReport::of_failure(account.clone(), error.into()));
-            let (watch, progress, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
-            let running = Running { account, conduct, watch, seat: None, progress, stop, due: None };
-            polls.spawn(async { Done::Polled { report, password: String::new() } }, running);
-            let TaskReport::Ended(ended) = polls.next().await else { panic!("it says nothing") };
-            let After::Polled(polled) = polls.after(ended) else { panic!("it polled") };
-            assert_eq!(matches!(polled.report.end, Err(PollError::TooSlow { octets: 9, .. })), others_waited);
-        }
     }
 }

@@ -400,8 +400,19 @@ impl Supervisor {
             }
         }
         if has_room {
+            self.poll_for_room(&name, now);
+        }
+    }
+
+    /// Polls an account whose spool has room again as soon as its server allows another login: nobody has asked for it.
+    /// A poll that is running sees the room itself, or says at its end that it lacked some.
+    fn poll_for_room(&mut self, name: &AccountName, now: Duration) {
+        if self.polls.is_polling(name) {
+            return;
+        }
+        if let Some(from) = self.accounts.get(name).and_then(|kept| kept.may_be_polled_from(now)) {
             info!(event = "poll-now", "{name}: there is room in the spool again");
-            self.poll_now(&[name]);
+            self.queue.poll_from(name, from.max(now));
         }
     }
 

@@ -58,6 +58,16 @@ impl Ceiling {
     }
 }
 
+/// Returns how many octets of a message listed with this size are of use to a poll that others wait for: some more than
+/// that, as servers count in several ways. All of them if it is listed without a size.
+pub(super) fn of_use(listed: Option<ReportedSize>) -> u64 {
+    const MORE: u64 = 64 << 10;
+    match listed.unwrap_or_default().get() {
+        0 => u64::MAX,
+        size => size.saturating_add(size / 2).saturating_add(MORE),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +92,14 @@ mod tests {
         assert_eq!(ceiling(Some(100), Some(50 * MIB), PLENTY), (200 + 4 * MIB, TooLongFor::Listing));
         assert_eq!(ceiling(Some(50 * MIB), None, PLENTY), (104 * MIB, TooLongFor::Listing));
         assert_eq!(ceiling(Some(u64::MAX), None, PLENTY).0, u64::MAX);
+    }
+
+    #[test]
+    fn what_comes_far_beyond_the_listed_size_is_of_no_use() {
+        let listed = |size| of_use(Some(ReportedSize::new(size)));
+        assert_eq!(listed(100), 150 + (64 << 10));
+        assert_eq!(listed(60 * MIB), 90 * MIB + (64 << 10), "BASE64 that was counted before it was encoded");
+        assert_eq!([of_use(None), listed(0), listed(u64::MAX)], [u64::MAX; 3]);
     }
 
     #[test]

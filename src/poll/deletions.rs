@@ -7,6 +7,7 @@ use crate::client::{Client, ClientError};
 use crate::ids::EntryId;
 use crate::plan::Removable;
 use crate::pop3::{CommandKind, Event, MessageNumber, Response, Status};
+use crate::watch;
 
 /// A message that the server has marked as deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,10 @@ impl Deletions {
             PollError::contradiction("take the answer to DELE", "it is about a message that was not to be deleted")
         })?;
         match response.status {
-            Status::Ok => self.marked.push(Marked { number, entry }),
+            Status::Ok => {
+                watch::has_answered();
+                self.marked.push(Marked { number, entry });
+            }
             Status::Err => self.refused.push(entry),
         }
         Ok(())

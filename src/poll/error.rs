@@ -15,6 +15,7 @@ use crate::oauth::OAuthError;
 use crate::state::error::StateError;
 use crate::text::{Count, Size};
 use crate::threads::NotDone;
+use crate::watch::{self, TooSlow};
 
 /// Why a poll did not complete.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ pub enum PollError {
         /// How many messages might be fetched a second time.
         messages: usize,
     },
-    /// Next to nothing came while other accounts waited for a place.
+    /// Too little came, or one message took too long, while other accounts waited for a place.
     TooSlow {
         /// How many octets came.
         octets: u64,
@@ -98,6 +99,17 @@ pub struct DoesNotFit {
     pub fetched: u64,
 }
 
+/// Returns why a poll ended that may have been ended in favour of others.
+pub(super) fn because_others_waited(error: PollError) -> PollError {
+    match (&error, watch::stopped_with()) {
+        (PollError::Stopped, Some(TooSlow { octets, time })) => PollError::TooSlow { octets, window: time },
+        (PollError::Client(ClientError::TooSlow { octets, window }), _) if watch::is_cut_short() => {
+            PollError::TooSlow { octets: *octets, window: *window }
+        }
+        _ => error,
+    }
+}
+
 impl PollError {
     /// Returns the error for a state of affairs that should be impossible.
     pub(crate) fn contradiction(doing: &'static str, what: &'static str) -> Self {
@@ -139,7 +151,7 @@ impl fmt::Display for PollError {
             ),
             Self::TooSlow { octets, window } => write!(
                 f,
-                "only {octets} octets came in {} s while other accounts waited for their turn, so the poll was \
+                "{octets} octets of use came in {} s while other accounts waited for their turn, so the poll was \
                  ended. Nothing is lost: the next one continues after what was delivered",
                 window.as_secs()
             ),

@@ -62,7 +62,7 @@ use crate::plan::{IsolatedMessages, NewUniqueId, Pass, Verified};
 use crate::pop3::{MessageNumber, ReportedSize};
 use crate::provider::Provider;
 use crate::secret::Secret;
-use crate::state::entries::ListedAs;
+use crate::state::entries::{ListedAs, QuarantineReason};
 use crate::state::handle::StateHandle;
 use crate::state::hints::BeyondLimits;
 use crate::state::room::Share;
@@ -134,7 +134,7 @@ pub async fn poll(
         redactor: Arc::default(),
         share: Arc::default(),
     };
-    let end = poll.run().await;
+    let end = poll.run().await.map_err(error::because_others_waited);
     poll.events.end(poll.begun.elapsed(), end)
 }
 
@@ -222,6 +222,14 @@ struct Poll {
     share: Arc<Mutex<Share>>,
 }
 
+/// Returns how often in a row a session broke at one of the messages that are left: a large one over a slow line gets
+/// longer each time.
+fn times_broken(state: &StateHandle) -> u32 {
+    let Ok(store) = state.read() else { return 0 };
+    let broke = store.state().quarantines().filter(|(_, one)| one.kind == QuarantineReason::BrokeSession);
+    broke.map(|(_, one)| one.count).max().unwrap_or(0)
+}
+
 /// What holds only for one session.
 #[derive(Debug, Default)]
 struct InSession {
@@ -257,6 +265,7 @@ impl Poll {
             None => (None, hints),
         };
         self.beyond_limits = profile.beyond_limits();
+        watch::was_too_slow(times_broken(&state));
         let end = match obtained {
             Ok(obtained) => self.sessions_with_credential(opened, obtained, &mut state, &mut profile).await,
             Err(none) => Err(none),

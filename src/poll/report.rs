@@ -115,6 +115,10 @@ pub struct PollReport {
     pub end: Result<(), PollError>,
 }
 
+/// How many quarantined messages a report names. How many of those listed are in quarantine is counted besides
+/// ([`PollReport::quarantined`]).
+const MOST_QUARANTINED: usize = 10_000;
+
 /// A message that failed and will be tried again later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
@@ -129,7 +133,7 @@ pub struct Quarantined {
 }
 
 impl Quarantined {
-    /// Returns the quarantined messages of a state, those left alone longest first.
+    /// Returns the quarantined messages of a state, those left alone longest first; of very many, only the first.
     #[must_use]
     pub fn of(store: &Store) -> Vec<Self> {
         let now = store.now();
@@ -141,6 +145,8 @@ impl Quarantined {
         };
         let mut all: Vec<Self> = store.state().quarantines().map(quarantined).collect();
         all.sort_by(|a, b| (b.left_alone, &a.unique_id).cmp(&(a.left_alone, &b.unique_id)));
+        all.truncate(MOST_QUARANTINED);
+        all.shrink_to_fit();
         all
     }
 }

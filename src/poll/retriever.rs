@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::PollContext;
-use super::ceiling::Ceiling;
+use super::ceiling::{Ceiling, of_use};
 use super::deletions::Deletions;
 use super::emitter::Emitter;
 use super::error::{DoesNotFit, PollError};
@@ -75,6 +75,8 @@ pub(super) struct Retriever<'a> {
     incoming: Option<Incoming>,
     /// How large it may become.
     ceiling: Option<Ceiling>,
+    /// How many more octets of it are of use to a poll that others wait for.
+    of_use: u64,
     /// How many octets of it came that have not been reported yet.
     untold: u64,
     /// When octets were last reported, counted from `begun`.
@@ -126,6 +128,7 @@ impl<'a> Retriever<'a> {
             window: Window::new(),
             incoming: None,
             ceiling: None,
+            of_use: 0,
             untold: 0,
             told: Duration::ZERO,
             in_step: false,
@@ -282,7 +285,9 @@ impl<'a> Retriever<'a> {
         let time = self.begun.elapsed();
         self.window.arrived(octets, time);
         let octets = u64::try_from(octets).unwrap_or(u64::MAX);
-        watch::has_received(octets);
+        let of_use = octets.min(self.of_use);
+        self.of_use -= of_use;
+        watch::has_received(of_use);
         self.untold = self.untold.saturating_add(octets);
         if self.untold >= TOLD || time.saturating_sub(self.told) >= TOLD_AFTER {
             self.tell_octets();
@@ -354,6 +359,7 @@ impl<'a> Retriever<'a> {
         // A message requested before its size was known may be listed with more than the free space.
         let reported_size =
             listed.reported_size.filter(|size| self.retrieval.beside.is_none() || size.get() <= free_space);
+        self.of_use = of_use(listed.reported_size);
         self.ceiling = Some(Ceiling::of(reported_size, self.retrieval.max_message_size, free_space));
         Ok(())
     }

@@ -52,6 +52,12 @@ pub struct Experience {
 }
 
 impl History {
+    /// Returns how many polls in a row were ended because they were too slow while others waited.
+    #[must_use]
+    pub fn times_too_slow(&self) -> u32 {
+        self.in_a_row.get(&Cause::TooSlow).copied().unwrap_or(0)
+    }
+
     /// Resets all counts of failures, because the user has acted: changed the credential, reloaded the configuration,
     /// or asked for a poll. What is known of the server stays.
     pub fn begin_anew(&mut self) {

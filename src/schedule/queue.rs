@@ -9,7 +9,8 @@
 //! An account whose last poll held its places for long and retrieved little is *slow*, and so is for a while one of
 //! which that is true time and again. If its server has other accounts and more than one place, the slow ones leave one
 //! place to the others. If polls that became slow hold that place, too, and one of the others waits, one of them owes
-//! it and is ended soon.
+//! it and is ended soon. Slow accounts leave some of the places in the total to the others in the same way, and when
+//! polls stand aside in such numbers that no place can become free, the slow ones among them owe theirs.
 //!
 //! Some accounts have to *prepare* first: their credential comes from a command, a file or a token server, any of which
 //! may hang. They do so without a place, in one of two rooms, and then join the line of their server in the order in
@@ -18,7 +19,8 @@
 //! others never wait for them.
 //!
 //! A poll that takes long can *stand aside*: it goes on but gives up its place in the total; it keeps its place at the
-//! server, because the server counts connections. A poll that hangs and does nothing has no place at all.
+//! server, because the server counts connections. Those that are load can do so in small numbers, the others in larger
+//! ones. A poll that hangs and does nothing has no place at all.
 //!
 //! No operation looks at all accounts: each costs the logarithm of their number, or that for each account that has
 //! become due since.
@@ -54,8 +56,9 @@ const WAKE_JITTER: Duration = Duration::from_secs(10);
 /// everything.
 pub(crate) const FEW: usize = 8;
 
-/// How many polls may stand aside at least if some are slow: those only wait, and do not count against the smaller
-/// number. Otherwise a dozen servers that send just enough would block everything.
+/// How many polls may stand aside at least if some are slow, no load, or at one message for long: those do not count
+/// against the smaller number. Otherwise a dozen servers that send just enough would block everything, and so would a
+/// dozen large messages.
 pub(crate) const MANY: usize = 64;
 
 /// Returns the maximum number of polls that hold a place, including those that stand aside.
@@ -67,6 +70,11 @@ pub(crate) fn most_polls(concurrency: NonZeroUsize) -> usize {
 /// Returns the maximum number of polls that stand aside, slow ones included.
 fn most_aside(concurrency: NonZeroUsize) -> usize {
     concurrency.get().saturating_add(FEW).max(MANY)
+}
+
+/// Returns how many of the places in the total slow accounts may hold, besides those that stand aside.
+fn most_slow(concurrency: NonZeroUsize) -> usize {
+    concurrency.get() - (concurrency.get() / 4).max(1)
 }
 
 /// How many polls may run at the same time.
@@ -173,12 +181,18 @@ impl Queue {
     /// Makes an account due at the user's request. If it is being polled, it is polled again afterwards, because the
     /// wanted mail may have arrived after the listing. Returns false if the account is not known.
     pub(crate) fn poll_now(&mut self, account: &AccountName, now: Duration) -> bool {
+        self.poll_from(account, now)
+    }
+
+    /// Makes an account due at this time at the latest, now or later. If it is being polled, it is polled again
+    /// afterwards. Returns false if it is not known.
+    pub(crate) fn poll_from(&mut self, account: &AccountName, at: Duration) -> bool {
         match self.accounts.get_mut(account) {
             None | Some(Place { stage: Stage::Running { removed: true, .. }, .. }) => return false,
-            Some(Place { stage: Stage::Running { again, .. }, .. }) => *again = Some(again.unwrap_or(now).min(now)),
-            Some(Place { stage: Stage::Waiting { turn: (due, _), .. }, .. }) if *due > now => {
+            Some(Place { stage: Stage::Running { again, .. }, .. }) => *again = Some(again.unwrap_or(at).min(at)),
+            Some(Place { stage: Stage::Waiting { turn: (due, _), .. }, .. }) if *due > at => {
                 if let Some(Place { host, credential, slowness, .. }) = self.take_out(account) {
-                    self.wait(account.clone(), host, credential, slowness, now, false);
+                    self.wait(account.clone(), host, credential, slowness, at, false);
                 }
             }
             Some(_) => {}
@@ -221,7 +235,7 @@ impl Queue {
 
     /// Whether the first account of such a line may begin at one server at least.
     fn may_begin(&self, line: Line) -> bool {
-        self.has_room_for(line) && !self.is_full() && !self.offers.of(line).is_empty()
+        self.has_room_for(line) && !self.is_full_for(line) && !self.offers.of(line).is_empty()
     }
 
     /// Records that the poll of an account has ended and when the next one is due.
@@ -245,9 +259,26 @@ impl Queue {
         }
     }
 
-    /// Records whether a poll that holds places is slow: takes long and retrieves little.
-    pub(crate) fn is_slow(&mut self, account: &AccountName, slow: bool) {
-        self.change_course(account, |course| Course { is_slow: slow, ..course });
+    /// Records whether a poll that holds places is slow: takes long and retrieves little. `is_one_of_many` says that it is
+    /// no load, or has been at a single message for long.
+    pub(crate) fn gets_on(&mut self, account: &AccountName, is_slow: bool, is_one_of_many: bool) {
+        self.change_course(account, |course| Course { is_slow, is_one_of_many, ..course });
+    }
+
+    /// Whether an account that holds places was slow when its poll began.
+    #[must_use]
+    pub(crate) fn began_slow(&self, account: &AccountName) -> bool {
+        let of = |holds: &Holds| match holds {
+            Holds::Both { course, .. } | Holds::Server { course, .. } => course.began_slow,
+            _ => false,
+        };
+        self.holds(account).is_some_and(of)
+    }
+
+    /// Whether an account holds a place.
+    #[must_use]
+    pub(crate) fn has_place(&self, account: &AccountName) -> bool {
+        matches!(self.holds(account), Some(Holds::Both { .. } | Holds::Server { .. }))
     }
 
     /// Records that a poll that holds places was told to end: no other one has to for the same account.
@@ -284,35 +315,39 @@ impl Queue {
         let lacks = |at, slow| self.hosts.get(at).and_then(|host: &Host| host.lacks_place_of(slow, per_host));
         // An account that waits at a server without free places needs one of that server's places; any other needs any
         // place. Where no more may stand aside, those that do keep others from it.
-        let (in_total, at_server) = match self.holds(account)? {
-            Holds::Both { at, course } => (true, lacks(at, course.counts_as_slow())),
-            Holds::Server { at, course } => (self.is_full_aside(), lacks(at, course.counts_as_slow())),
+        let (in_total, at, course) = match self.holds(account)? {
+            Holds::Both { at, course } => (true, at, *course),
+            Holds::Server { at, course } => (self.is_full_aside(), at, *course),
             Holds::Room { .. } | Holds::Queued { .. } | Holds::Nothing => return None,
         };
-        let in_total = self.first_offered().filter(|_| in_total && self.is_full());
-        in_total.into_iter().chain(at_server).min()
+        let is_slow = course.counts_as_slow();
+        let lacks_total = |line: &Line| self.is_full() || is_slow && self.is_full_for(*line);
+        let in_total = Line::ALL.into_iter().filter(|line| in_total && lacks_total(line));
+        in_total.filter_map(|line| self.first_offered(line)).chain(lacks(at, is_slow)).min()
     }
 
     /// Returns since when, since boot, an account that is not slow has waited for the place that this account's poll owes
-    /// it: the poll became slow, and slow ones hold all places of their server.
+    /// it: the poll became slow, and slow ones hold all places of their server; or it is slow, and so many polls stand
+    /// aside that no place becomes free.
     #[must_use]
     pub(crate) fn owes_its_place_since(&self, account: &AccountName) -> Option<Duration> {
-        match self.holds(account)? {
-            Holds::Both { at, course } | Holds::Server { at, course } if course.has_become_slow() => {
-                self.hosts.get(at)?.is_owed_a_place_since(self.limits.per_host)
-            }
-            _ => None,
-        }
+        let (Holds::Both { at, course } | Holds::Server { at, course }) = self.holds(account)? else { return None };
+        let at_server = self.hosts.get(at).filter(|_| course.has_become_slow());
+        let at_server = at_server.and_then(|host| host.is_owed_a_place_since(self.limits.per_host));
+        let owes = course.counts_as_slow() && !course.leaves;
+        let is_stuck = self.is_full() && self.is_full_aside() && self.counts.leaving == 0;
+        let in_total = [Line::Places, Line::Prompt].into_iter().filter(|_| owes && is_stuck);
+        in_total.filter_map(|line| self.first_offered(line)).chain(at_server).min()
     }
 
     /// Gives up an account's place in the total, in favour of those that wait. At most as many as may run, and [`FEW`]
-    /// more, may stand aside at once; slow ones do not count, as long as all together are not too many. Returns false
-    /// if it cannot.
+    /// more, may stand aside at once; those that may do so beside many do not count, as long as all together are not too
+    /// many. Returns false if it cannot.
     pub(crate) fn stand_aside(&mut self, account: &AccountName) -> bool {
         let Some(Holds::Both { at, course }) = self.holds(account) else { return false };
         let (at, course) = (Arc::clone(at), *course);
         let are_many = self.counts.aside >= self.limits.concurrency.get().saturating_add(FEW);
-        if self.is_full_aside() || !course.counts_as_slow() && are_many {
+        if self.is_full_aside() || !course.stands_among_many() && are_many {
             return false;
         }
         self.change(account, Holds::Server { at, course }).is_some()
@@ -336,7 +371,7 @@ impl Queue {
 
     /// Counts the places that an account takes.
     fn enter(&mut self, account: &AccountName, holds: &Holds, turn: Turn) {
-        *self.counts.of(holds) += 1;
+        self.counts.enter(holds);
         match holds {
             Holds::Both { at, course } | Holds::Server { at, course } => self.at_host(at, |host| host.enter(*course)),
             Holds::Room { at, late: false, .. } => self.at_host(at, |host| host.preparing += 1),
@@ -350,7 +385,7 @@ impl Queue {
 
     /// Subtracts the places that an account gave up.
     fn leave(&mut self, holds: &Holds, turn: Turn) {
-        *self.counts.of(holds) -= 1;
+        self.counts.leave(holds);
         match holds {
             Holds::Both { at, course } | Holds::Server { at, course } => {
                 self.at_host(at, |host| host.give_back(*course));
@@ -375,14 +410,23 @@ impl Queue {
         self.counts.running >= self.limits.concurrency.get()
     }
 
-    /// Whether nobody more may stand aside, however slow.
-    fn is_full_aside(&self) -> bool {
-        self.counts.aside + self.counts.slow_aside >= most_aside(self.limits.concurrency)
+    /// Whether there is no place in the total for an account of this line. Where a single one is left for slow ones, they
+    /// have it only as long as they can stand aside.
+    fn is_full_for(&self, line: Line) -> bool {
+        let running_slow = self.counts.running_slow;
+        let is_full_for_slow =
+            running_slow >= most_slow(self.limits.concurrency) && (running_slow > 0 || self.is_full_aside());
+        self.is_full() || line == Line::Slow && is_full_for_slow
     }
 
-    /// Returns when the first account became due that could begin if there were a free place in the total.
-    fn first_offered(&self) -> Option<Duration> {
-        self.offers.all().iter().filter_map(|offers| offers.keys().next()).map(|turn| turn.0).min()
+    /// Whether nobody more may stand aside, however slow.
+    fn is_full_aside(&self) -> bool {
+        self.counts.aside + self.counts.aside_among_many >= most_aside(self.limits.concurrency)
+    }
+
+    /// Returns when the first account of a line became due that could begin if there were a free place in the total.
+    fn first_offered(&self, line: Line) -> Option<Duration> {
+        self.offers.of(line).keys().next().map(|turn| turn.0)
     }
 
     /// Returns when [`Self::take_startable`] may next return an account if nothing else happens before; the time may
@@ -418,8 +462,8 @@ impl Queue {
     /// Returns how many polls run, with a place or without.
     #[must_use]
     pub(crate) fn running(&self) -> usize {
-        let Counts { running, aside, slow_aside, prompt, late, without, prepared: _ } = self.counts;
-        running + aside + slow_aside + prompt + late + without
+        let Counts { running, aside, aside_among_many, prompt, late, without, .. } = self.counts;
+        running + aside + aside_among_many + prompt + late + without
     }
 
     /// Returns how many accounts are due and wait for a place.

@@ -312,18 +312,18 @@ impl Queue {
         assert_eq!(self.hosts.values().map(|host| host.preparing).sum::<usize>(), self.counts.prompt);
         assert_eq!(
             self.hosts.values().map(|host| host.running).sum::<usize>(),
-            self.counts.running + self.counts.aside + self.counts.slow_aside
+            self.counts.running + self.counts.aside + self.counts.aside_among_many
         );
         let hold = |one: fn(&Holds) -> bool| self.accounts.keys().filter(|a| self.holds(a).is_some_and(one)).count();
         assert_eq!(hold(|holds| matches!(holds, Holds::Both { .. })), self.counts.running);
         let aside = |is_slow: bool| {
             let is = |place: &&Place| match &place.stage {
-                Stage::Running { holds: Holds::Server { course, .. }, .. } => course.counts_as_slow() == is_slow,
+                Stage::Running { holds: Holds::Server { course, .. }, .. } => course.stands_among_many() == is_slow,
                 _ => false,
             };
             self.accounts.values().filter(is).count()
         };
-        assert_eq!((aside(false), aside(true)), (self.counts.aside, self.counts.slow_aside));
+        assert_eq!((aside(false), aside(true)), (self.counts.aside, self.counts.aside_among_many));
         assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: false, .. })), self.counts.prompt);
         assert_eq!(hold(|holds| matches!(holds, Holds::Room { late: true, .. })), self.counts.late);
         assert_eq!(hold(|holds| matches!(holds, Holds::Queued { .. })), prepared);
@@ -418,7 +418,7 @@ proptest! {
                     queue.has_waited_enough(&running[which % running.len()].0, now);
                 }
                 Step::IsSlow(which, slow) if !running.is_empty() => {
-                    queue.is_slow(&running[which % running.len()].0, slow);
+                    queue.gets_on(&running[which % running.len()].0, slow, false);
                 }
                 Step::Leaves(which) if !running.is_empty() => {
                     let (account, _) = &running[which % running.len()];
@@ -660,7 +660,7 @@ fn slow_ones_beside_quick_ones(per_host: usize) -> (Duration, usize) {
         let now = at(second);
         for (account, begun) in running.clone() {
             // As the daemon does each second.
-            queue.is_slow(&account, now >= begun + 10 * SECOND);
+            queue.gets_on(&account, now >= begun + 10 * SECOND, false);
             if now >= begun + 30 * SECOND {
                 running.remove(&account);
                 queue.finished(&account, now + 60 * SECOND);
@@ -696,7 +696,7 @@ fn a_server_where_all_are_slow_has_all_of_its_places() {
     let mut queue = queue(limits(9, 2), &[("a", "h", 0), ("b", "h", 1), ("c", "h", 2)]);
     for account in ["a", "b"] {
         assert_eq!(queue.take_startable(at(1)), Some((name(account), Begin::Poll)));
-        queue.is_slow(&name(account), true);
+        queue.gets_on(&name(account), true, false);
         queue.finished(&name(account), at(9));
     }
     assert_eq!(begin(&mut queue, at(2)), ["c"]);
@@ -706,7 +706,7 @@ fn a_server_where_all_are_slow_has_all_of_its_places() {
     queue.remove(&name("c"));
     assert_eq!(begin(&mut queue, at(10)), ["b"]);
     // Once it retrieves something, it is no longer slow.
-    queue.is_slow(&name("a"), false);
+    queue.gets_on(&name("a"), false, false);
     queue.finished(&name("a"), at(20));
     queue.finished(&name("b"), at(20));
     assert_eq!(begin(&mut queue, at(20)), ["a", "b"]);
@@ -718,10 +718,10 @@ fn polls_that_became_slow_owe_the_last_place_to_others_and_one_of_them_leaves_it
     let mut queue = queue(limits(9, 3), &accounts);
     assert_eq!(begin(&mut queue, at(1)), ["a", "b", "c"]);
     let owe = |queue: &Queue| ["a", "b", "c"].map(|account| queue.owes_its_place_since(&name(account)));
-    ["a", "b"].iter().for_each(|account| queue.is_slow(&name(account), true));
+    ["a", "b"].iter().for_each(|account| queue.gets_on(&name(account), true, false));
     assert_eq!(begin(&mut queue, at(9)), [""; 0]);
     assert_eq!(owe(&queue), [None; 3], "one place is not held by a slow one");
-    queue.is_slow(&name("c"), true);
+    queue.gets_on(&name("c"), true, false);
     assert_eq!(owe(&queue), [Some(at(9)); 3]);
     assert!(queue.stand_aside(&name("b")));
     assert_eq!(owe(&queue), [Some(at(9)); 3], "it keeps its place at the server");
@@ -729,18 +729,18 @@ fn polls_that_became_slow_owe_the_last_place_to_others_and_one_of_them_leaves_it
     assert_eq!(owe(&queue), [None; 3], "that is enough");
     queue.finished(&name("b"), at(10));
     assert_eq!(begin(&mut queue, at(10)), ["d"], "not b, which is slow");
-    queue.is_slow(&name("d"), true);
+    queue.gets_on(&name("d"), true, false);
     assert_eq!(owe(&queue), [None; 3], "who waits is slow, too");
     queue.finished(&name("a"), at(900));
     assert_eq!(begin(&mut queue, at(11)), [""; 0]);
     queue.finished(&name("c"), at(900));
     assert_eq!(begin(&mut queue, at(12)), ["b"]);
     // One that began as slow owes its place to nobody.
-    queue.is_slow(&name("b"), true);
+    queue.gets_on(&name("b"), true, false);
     queue.insert(name("e"), "h", false, at(12));
     queue.insert(name("f"), "h", false, at(13));
     assert_eq!(begin(&mut queue, at(13)), ["e"]);
-    queue.is_slow(&name("e"), true);
+    queue.gets_on(&name("e"), true, false);
     let since = |queue: &Queue, account| queue.owes_its_place_since(&name(account));
     assert_eq!(["b", "d", "e"].map(|account| since(&queue, account)), [None, Some(at(13)), Some(at(13))]);
 }
@@ -749,7 +749,7 @@ fn polls_that_became_slow_owe_the_last_place_to_others_and_one_of_them_leaves_it
 fn with_one_place_there_is_none_to_owe() {
     let mut queue = queue(limits(9, 1), &[("a", "h", 0), ("b", "h", 1)]);
     assert_eq!(begin(&mut queue, at(1)), ["a"]);
-    queue.is_slow(&name("a"), true);
+    queue.gets_on(&name("a"), true, false);
     assert_eq!(queue.owes_its_place_since(&name("a")), None);
 }
 
@@ -759,11 +759,11 @@ fn a_poll_that_began_as_slow_counts_as_slow_to_its_end_and_the_account_until_one
     let mut queue = queue(limits(9, 2), &accounts);
     assert_eq!(begin(&mut queue, at(0)), ["a", "b"]);
     for account in ["a", "b"] {
-        queue.is_slow(&name(account), true);
+        queue.gets_on(&name(account), true, false);
         queue.finished(&name(account), at(10));
     }
     assert_eq!(begin(&mut queue, at(10)), ["a"]);
-    queue.is_slow(&name("a"), false);
+    queue.gets_on(&name("a"), false, false);
     assert_eq!(begin(&mut queue, at(11)), [""; 0], "it has only begun");
     // It ends before anybody looked at it again.
     queue.finished(&name("a"), at(20));
@@ -775,7 +775,7 @@ fn an_account_that_is_slow_time_and_again_is_slow_for_an_hour() {
     let mut queue = queue(limits(9, 2), &[("a", "h", 0), ("other", "h", 90_000)]);
     let mut poll = |due: u64, slow: bool, next: u64| {
         assert_eq!(begin(&mut queue, at(due)), ["a"]);
-        queue.is_slow(&name("a"), slow);
+        queue.gets_on(&name("a"), slow, false);
         queue.finished(&name("a"), at(next));
         queue.accounts[&name("a")].slowness.is_slow
     };
@@ -804,7 +804,7 @@ fn slow_ones_stand_aside_in_larger_numbers_and_are_in_the_way_behind_those() {
             break;
         }
         for account in begun {
-            queue.is_slow(&name(&account), true);
+            queue.gets_on(&name(&account), true, false);
             if queue.stand_aside(&name(&account)) {
                 aside.push(account);
             }
@@ -817,7 +817,7 @@ fn slow_ones_stand_aside_in_larger_numbers_and_are_in_the_way_behind_those() {
     assert_eq!(queue.in_the_way_since(&name(&aside[0])), None);
     // One that is no longer slow counts again.
     for account in &aside[2..20] {
-        queue.is_slow(&name(account), false);
+        queue.gets_on(&name(account), false, false);
     }
     assert_eq!(queue.running(), MANY + 1);
 }
@@ -830,4 +830,73 @@ fn it_is_known_since_when_others_wait() {
     assert_eq!(begin(&mut queue, at(6)), [""; 0]);
     assert_eq!(queue.in_the_way_since(&name("a")), Some(at(3)), "c waits longest");
     assert_eq!(queue.in_the_way_since(&name("d")), None);
+}
+
+#[test]
+fn slow_accounts_leave_places_in_the_total_to_the_others() {
+    let slow: Vec<String> = (0..9).map(|n| format!("slow{n}")).collect();
+    let accounts: Vec<_> = slow.iter().map(|name| (name.as_str(), name.as_str(), 0)).collect();
+    let mut queue = queue(limits(4, 2), &accounts);
+    for _ in 0..3 {
+        for account in begin(&mut queue, at(0)) {
+            queue.gets_on(&name(&account), true, true);
+            queue.finished(&name(&account), at(1));
+        }
+    }
+    assert!(slow.iter().all(|account| queue.accounts[&name(account)].slowness.is_slow));
+    let begun = begin(&mut queue, at(1));
+    assert_eq!(begun.len(), 3, "one place of four is left to others");
+    queue.insert(name("quick"), "h", false, at(2));
+    assert_eq!(begin(&mut queue, at(2)), ["quick"]);
+    // Whoever waits sees who is in the way: those that are slow, not the one that is not.
+    assert!(queue.in_the_way_since(&name(&begun[0])).is_some());
+    queue.finished(&name("quick"), at(900));
+    assert!(queue.in_the_way_since(&name(&begun[0])).is_some(), "of other slow ones");
+    queue.gets_on(&name(&begun[0]), true, true);
+    assert!(queue.stand_aside(&name(&begun[0])));
+    assert_eq!(begin(&mut queue, at(3)).len(), 1);
+}
+
+#[test]
+fn where_a_single_one_may_run_a_slow_one_does_as_long_as_it_can_stand_aside() {
+    let slow: Vec<String> = (0..MANY + 9).map(|n| format!("slow{n}")).collect();
+    let accounts: Vec<_> = slow.iter().map(|name| (name.as_str(), name.as_str(), 0)).collect();
+    let mut queue = queue(limits(1, 2), &accounts);
+    while let Some(account) = begin(&mut queue, at(0)).first() {
+        queue.gets_on(&name(account), true, true);
+        queue.finished(&name(account), at(1));
+    }
+    let mut aside = 0;
+    while let Some(account) = begin(&mut queue, at(1)).first() {
+        assert!(queue.stand_aside(&name(account)));
+        aside += 1;
+    }
+    assert_eq!(aside, MANY);
+    queue.insert(name("quick"), "h", false, at(2));
+    assert_eq!(begin(&mut queue, at(2)), ["quick"]);
+}
+
+#[test]
+fn where_no_more_polls_may_stand_aside_the_slow_ones_owe_their_places() {
+    let names: Vec<String> = (0..MANY + 2).map(|n| format!("a{n:03}")).collect();
+    let accounts: Vec<_> = names.iter().map(|name| (name.as_str(), name.as_str(), 0)).collect();
+    let mut queue = queue(limits(2, 2), &accounts);
+    let mut first = String::new();
+    loop {
+        let begun = begin(&mut queue, at(0));
+        let Some(account) = begun.first() else { break };
+        first.clone_from(account);
+        for account in &begun {
+            queue.gets_on(&name(account), true, true);
+            queue.stand_aside(&name(account));
+        }
+    }
+    assert_eq!(queue.running(), MANY + 2);
+    assert_eq!(queue.owes_its_place_since(&name(&first)), None, "nobody waits");
+    queue.insert(name("quick"), "quick", false, at(1));
+    assert!(begin(&mut queue, at(1)).is_empty());
+    assert_eq!(queue.owes_its_place_since(&name(&first)), Some(at(1)));
+    queue.leaves(&name(&first));
+    assert!(names.iter().all(|account| queue.owes_its_place_since(&name(account)).is_none()), "one is enough");
+    queue.finished(&name(&first), at(900));
 }

@@ -1,13 +1,15 @@
 //! Shows how long a running poll has been waiting for a disk, and tells it when to give way. The poll reports the one
 //! and obeys the other without knowing the observer, and works without one just as well.
 
+pub(crate) mod conduct;
 pub(crate) mod hang;
+pub(crate) mod judge;
 pub(crate) mod places;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -31,7 +33,11 @@ pub(crate) struct Watch {
     waits_for_room: AtomicBool,
     /// Whether its state is large and has room in memory that others may wait for.
     holds_room: AtomicBool,
-    /// How many octets of listings, headers and messages have arrived.
+    /// How often in a row its account was too slow before, if that becomes known only in its task.
+    times_too_slow: AtomicU32,
+    /// Set if it was stopped because it made no progress while others waited.
+    stopped_with: OnceLock<TooSlow>,
+    /// How many octets of use have arrived, of listings, headers and messages.
     octets: AtomicU64,
     /// How many of them were of listings and headers.
     listed: AtomicU64,
@@ -47,6 +53,15 @@ pub(crate) struct Watch {
     blocking: Mutex<Outstanding>,
     /// Notified when none is left.
     idle: Notify,
+}
+
+/// Why a poll was stopped for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooSlow {
+    /// How many octets of use arrived.
+    pub(crate) octets: u64,
+    /// In which time.
+    pub(crate) time: Duration,
 }
 
 /// Resources of a poll that others need.
@@ -107,7 +122,7 @@ impl Watch {
         self.holds_room.load(Ordering::Relaxed)
     }
 
-    /// Returns how many octets of listings, headers and messages have arrived so far, whatever became of them.
+    /// Returns how many octets of use have arrived so far, of listings, headers and messages.
     #[must_use]
     pub(crate) fn octets(&self) -> u64 {
         self.octets.load(Ordering::Relaxed)
@@ -139,6 +154,24 @@ impl Watch {
     /// Ends the poll's session as too slow for others that wait.
     pub(crate) fn cut_short(&self) {
         self.cut_short.store(true, Ordering::Relaxed);
+    }
+
+    /// Records that the poll is stopped because it made no progress: so many octets of use came in this time.
+    pub(crate) fn end_as_too_slow(&self, octets: u64, time: Duration) {
+        // It is stopped once.
+        let _ = self.stopped_with.set(TooSlow { octets, time });
+    }
+
+    /// Returns why the poll was stopped for others, if it was.
+    #[must_use]
+    pub(crate) fn stopped_with(&self) -> Option<TooSlow> {
+        self.stopped_with.get().copied()
+    }
+
+    /// Returns how often in a row the account was too slow before, as far as the poll's task has said.
+    #[must_use]
+    pub(crate) fn times_too_slow(&self) -> u32 {
+        self.times_too_slow.load(Ordering::Relaxed)
     }
 
     /// Tells the poll not to wait for its credential any longer.
@@ -177,6 +210,17 @@ pub(crate) fn is_to_give_way() -> bool {
 #[must_use]
 pub(crate) fn is_cut_short() -> bool {
     WATCH.try_with(|watch| watch.cut_short.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
+/// Returns why the current poll was stopped for others, if it was.
+#[must_use]
+pub(crate) fn stopped_with() -> Option<TooSlow> {
+    WATCH.try_with(|watch| watch.stopped_with()).ok().flatten()
+}
+
+/// Tells the observer how often in a row the account of the current poll was too slow before.
+pub(crate) fn was_too_slow(times: u32) {
+    let _ = WATCH.try_with(|watch| watch.times_too_slow.fetch_max(times, Ordering::Relaxed));
 }
 
 /// Whether others wait for something that the current poll holds. Waits for a place at another server, or for memory
@@ -221,14 +265,15 @@ pub(crate) fn has_room(holds: bool) {
     let _ = WATCH.try_with(|watch| watch.holds_room.store(holds, Ordering::Relaxed));
 }
 
-/// Records that octets of a listing or a header have arrived, which is progress as much as octets of a message.
+/// Records that octets of a listing or a header have arrived that are of use, which is progress as much as octets of a
+/// message.
 pub(crate) fn has_listed(octets: usize) {
     let octets = u64::try_from(octets).unwrap_or(u64::MAX);
     let _ = WATCH.try_with(|watch| watch.listed.fetch_add(octets, Ordering::Relaxed));
     has_received(octets);
 }
 
-/// Records that octets of a message have arrived.
+/// Records that octets of a message have arrived that are of use.
 pub(crate) fn has_received(octets: u64) {
     let _ = WATCH.try_with(|watch| watch.octets.fetch_add(octets, Ordering::Relaxed));
 }

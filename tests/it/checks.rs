@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -189,6 +190,25 @@ fn a_server_that_breaks_at_commands_ahead_is_found_to_work_with_one_at_a_time() 
     assert!(step(&outcome, "pipelining", "warn").contains("one command at a time"));
     let names: Vec<String> = steps(&outcome).into_iter().map(|(name, ..)| name).collect();
     assert_eq!(names.iter().filter(|name| *name == "login").count(), 1, "{names:?}");
+}
+
+/// The second login of a check: a short LOGIN-DELAY is waited for, a long one is told.
+#[test]
+fn a_check_does_not_log_in_again_too_soon() {
+    for (delay, status, logins) in [(1, 0, 2), (31, 75, 1)] {
+        let maildrop = Maildrop::with(small_ones(2), |behaviour| {
+            behaviour.most_ahead = Some(0);
+            behaviour.capabilities = Some(vec!["SASL PLAIN".to_owned(), format!("LOGIN-DELAY {delay}")]);
+        });
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        let begun = Instant::now();
+        let outcome = env.run(&["check", "--json"]).expect(status);
+        assert!(begun.elapsed() >= Duration::from_secs(1) || delay > 1, "it did not wait");
+        assert_eq!(maildrop.count("AUTH"), logins, "LOGIN-DELAY {delay}: {outcome:#?}");
+        if delay > 30 {
+            assert!(step(&outcome, "messages", "fail").contains("LOGIN-DELAY"), "{outcome:#?}");
+        }
+    }
 }
 
 #[test]

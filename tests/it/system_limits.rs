@@ -170,6 +170,22 @@ fn little_address_space_is_enough_or_said_in_words() {
     assert!(fetched);
 }
 
+#[test]
+fn little_stack_is_enough() {
+    for limit in ["64", "128", "256", "512", "1024", "unlimited"] {
+        let maildrop = Maildrop::new(small_ones(20));
+        let env = TestEnv::new(&[Account::at(maildrop.server.address)]);
+        let script = format!("ulimit -s {limit}; exec \"$@\"");
+        ended_in_words(&in_shell(&env, &script, &["check"]).wait(), &[0]);
+        ended_in_words(&in_shell(&env, &script, &["fetch"]).wait(), &[0]);
+        assert_same_mail(&env.mail(), &small_ones_stored(20));
+        let mut daemon = in_shell(&env, &script, &["daemon"]);
+        assert!(wait_for(&mut daemon, || env.run(&["status"]).status == 0), "{limit}");
+        daemon.signal(Signal::TERM);
+        ended_in_words(&daemon.wait(), &[143]);
+    }
+}
+
 /// Whether there is memory must not depend on which thread asks first.
 #[test]
 fn a_daemon_with_little_address_space_lives() {

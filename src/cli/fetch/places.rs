@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::account::{Account, AccountName};
 use crate::schedule::queue::{Limits, Queue};
+use crate::watch::Watch;
+use crate::watch::conduct::{Conduct, Verdict};
+use crate::watch::judge::Judge;
 use crate::watch::places::Places;
 
 /// Gives places to accounts in the order in which they ask.
@@ -96,9 +100,25 @@ impl Seat {
         taken
     }
 
-    /// Gives up the places of an account that hangs.
-    pub(super) fn give_up(&self) {
-        self.giver.change(|asking| asking.queue.give_up_places(&self.account));
+    /// Judges the account's poll, and passes on what others wait for; `hung` polls hang, and some have waited for room in
+    /// memory since `room_wanted`.
+    pub(super) fn judge(
+        &self,
+        watch: &Watch,
+        conduct: &mut Conduct,
+        room_wanted: Option<Instant>,
+        hung: usize,
+    ) -> Verdict {
+        self.giver.change(|asking| {
+            let room_wanted = room_wanted.map(|since| since.saturating_duration_since(asking.begun));
+            let now = asking.begun.elapsed();
+            Judge::new(&mut asking.queue, now, room_wanted, hung).look(&self.account, watch, conduct)
+        })
+    }
+
+    /// Returns the time, as the queue counts it.
+    pub(super) fn now(&self) -> Duration {
+        self.giver.lock().begun.elapsed()
     }
 
     /// Whether the credential has taken too long to obtain.
@@ -154,8 +174,6 @@ impl Drop for Taken<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn seat(account: &str, prepares: bool, giver: &Arc<PlaceGiver>) -> Seat {

@@ -1,5 +1,5 @@
-//! The running polls of a `fetch`, each a task, and the watch over them: a poll that hangs gives up its places, and is
-//! abandoned in the end.
+//! The running polls of a `fetch`, each a task, and the watch over them: they are judged as those of the daemon are. A
+//! poll that hangs is abandoned in the end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use crate::advice;
 use crate::cli::output::stderr_line;
 use crate::poll::{PollError, PollReport};
 use crate::subprocess::has_terminal;
-use crate::watch::hang::{Change, HUNG, Hang, MOST_HUNG};
+use crate::watch::conduct::{Conduct, Verdict};
+use crate::watch::hang::HUNG;
 use crate::watch::places::Places;
 use crate::watch::{Watch, watched};
 
@@ -42,7 +43,8 @@ pub(super) struct Polls<T> {
     tasks: JoinSet<T>,
     running: HashMap<Id, Running>,
     limits: HangLimits,
-    begun: Instant,
+    /// Since when polls have waited for room in memory. None: none waits.
+    room_wanted: Option<Instant>,
     /// When the polls are checked next.
     look: Instant,
     /// Cancelled when the run is to end: then polls that hang are abandoned.
@@ -57,8 +59,10 @@ struct Running {
     account: AccountName,
     watch: Arc<Watch>,
     seat: Seat,
-    hang: Hang,
+    conduct: Conduct,
     task: AbortHandle,
+    /// Stops the poll, but not what follows it.
+    stop: CancellationToken,
     /// How long it had waited for a disk when it was abandoned.
     given_up: Option<Duration>,
 }
@@ -76,17 +80,23 @@ pub(super) enum End<T> {
 impl<T: Send + 'static> Polls<T> {
     /// Creates an empty set.
     pub(super) fn new(limits: HangLimits, stop: CancellationToken) -> Self {
-        let (tasks, begun) = (JoinSet::new(), Instant::now());
-        let (running, look) = (HashMap::new(), begun + limits.pace);
-        Self { tasks, running, limits, begun, look, stop, somebody_may_type: has_terminal() }
+        let (tasks, running, look) = (JoinSet::new(), HashMap::new(), Instant::now() + limits.pace);
+        Self { tasks, running, limits, room_wanted: None, look, stop, somebody_may_type: has_terminal() }
     }
 
-    /// Starts the work on an account. If it hangs, its places go to others.
-    pub(super) fn begin(&mut self, account: AccountName, seat: Seat, work: impl Future<Output = T> + Send + 'static) {
+    /// Starts the work on an account. If it hangs or is too slow for those that wait, its places go to others; `stop` is
+    /// then what stops its poll.
+    pub(super) fn begin(
+        &mut self,
+        account: AccountName,
+        seat: Seat,
+        stop: CancellationToken,
+        work: impl Future<Output = T> + Send + 'static,
+    ) {
         let watch = Arc::new(Watch::with(Arc::new(seat.clone()) as Arc<dyn Places>));
         let task = self.tasks.spawn(watched(Arc::clone(&watch), work));
-        let hang = Hang::after(self.limits.hung);
-        let running = Running { account, watch, seat, hang, task: task.clone(), given_up: None };
+        let conduct = Conduct::new(seat.now(), 0).with_limit_on_disks(self.limits.hung);
+        let running = Running { account, watch, seat, conduct, task: task.clone(), stop, given_up: None };
         self.running.insert(task.id(), running);
     }
 
@@ -104,8 +114,8 @@ impl<T: Send + 'static> Polls<T> {
     fn after(&mut self, ended: Result<(Id, T), JoinError>) -> End<T> {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let running = self.running.remove(&id);
-        if let Some(Running { account, hang, given_up: None, .. }) = &running
-            && hang.since().is_some()
+        if let Some(Running { account, conduct, given_up: None, .. }) = &running
+            && conduct.hung().is_some()
         {
             stderr_line(advice::hangs_no_more(account));
         }
@@ -120,27 +130,22 @@ impl<T: Send + 'static> Polls<T> {
 
     fn look(&mut self) {
         self.look = Instant::now() + self.limits.pace;
-        let now = self.begun.elapsed();
-        let mut hung = self.running.values().filter(|running| running.hang.since().is_some()).count();
-        for Running { account, watch, seat, hang, task, given_up } in self.running.values_mut() {
+        let hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
+        let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
+        self.room_wanted = room_is_wanted.then(|| self.room_wanted.unwrap_or_else(Instant::now));
+        for Running { account, watch, seat, conduct, task, stop, given_up } in self.running.values_mut() {
             if !self.somebody_may_type && seat.has_waited_enough() {
                 watch.end_wait();
             }
             let waited = watch.waiting_for_disk().map(|since| since.elapsed());
-            match hang.judge(now, waited) {
-                Some(Change::Hangs) => {
-                    hung += 1;
-                    watch.hangs();
-                    if hung <= MOST_HUNG {
-                        seat.give_up();
-                    }
-                    stderr_line(advice::hangs(account));
-                }
-                Some(Change::HangsNoMore) => stderr_line(advice::hangs_no_more(account)),
-                None => {}
+            match seat.judge(watch, conduct, self.room_wanted, hung) {
+                Verdict::GoOn | Verdict::StandAside | Verdict::GiveWay | Verdict::CutShort => {}
+                Verdict::End => stop.cancel(),
+                Verdict::Hangs => stderr_line(advice::hangs(account)),
+                Verdict::HangsNoMore => stderr_line(advice::hangs_no_more(account)),
             }
             let is_enough = |waited: &Duration| self.stop.is_cancelled() || *waited >= self.limits.most;
-            if let Some(waited) = waited.filter(|waited| hang.since().is_some() && is_enough(waited)) {
+            if let Some(waited) = waited.filter(|waited| conduct.hung().is_some() && is_enough(waited)) {
                 // A blocking call continues in its thread. This leaves no more behind than a kill would, and the next
                 // poll finishes it.
                 *given_up = Some(waited);
@@ -192,7 +197,7 @@ mod tests {
         let (answer, hangs) = disk();
         let (stuck, noted) = (seat("stuck", &place), Arc::clone(&room_is_given_back));
         let (begun, has_begun) = tokio::sync::oneshot::channel();
-        polls.begin(name("stuck"), stuck.clone(), async move {
+        polls.begin(name("stuck"), stuck.clone(), CancellationToken::new(), async move {
             let _taken = stuck.take().await;
             begun.send(()).unwrap();
             on_hang(Needed::State, move || noted.store(true, Ordering::Relaxed));
@@ -201,7 +206,7 @@ mod tests {
         });
         has_begun.await.unwrap();
         let good = seat("good", &place);
-        polls.begin(name("good"), good.clone(), async move {
+        polls.begin(name("good"), good.clone(), CancellationToken::new(), async move {
             let _taken = good.take().await;
             "good"
         });
@@ -220,7 +225,9 @@ mod tests {
         for (most, stops) in [(Duration::from_millis(80), false), (LIMITS.most, true)] {
             let mut polls = Polls::new(HangLimits { most, ..LIMITS }, stop.clone());
             let (answer, hangs) = disk();
-            polls.begin(name("stuck"), seat("stuck", &one_place()), async move { blocking(hangs).await.unwrap() });
+            polls.begin(name("stuck"), seat("stuck", &one_place()), CancellationToken::new(), async move {
+                blocking(hangs).await.unwrap()
+            });
             if stops {
                 stop.cancel();
             }
@@ -233,7 +240,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_the_end_of_one() {
         let mut polls = Polls::new(LIMITS, CancellationToken::new());
-        polls.begin(name("odd"), seat("odd", &one_place()), async { std::panic::resume_unwind(Box::new("odd")) });
+        polls.begin(name("odd"), seat("odd", &one_place()), CancellationToken::new(), async {
+            std::panic::resume_unwind(Box::new("odd"))
+        });
         assert!(matches!(polls.next().await, Some(End::<()>::Panicked)));
     }
 }

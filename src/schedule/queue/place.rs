@@ -96,10 +96,14 @@ pub(super) enum Holds {
 pub(super) struct Counts {
     /// One in the total and one at a server.
     pub(super) running: usize,
-    /// Only the one at the server: they stand aside. Without slow ones.
+    /// Those among them that are slow.
+    pub(super) running_slow: usize,
+    /// Only the one at the server: they stand aside, beside a few others.
     pub(super) aside: usize,
-    /// The same, and they are slow.
-    pub(super) slow_aside: usize,
+    /// The same, beside many others: they are slow, or no load, or at a single message for long.
+    pub(super) aside_among_many: usize,
+    /// Those that hold places and were told to end.
+    pub(super) leaving: usize,
     /// They are preparing in the room for prompt ones.
     pub(super) prompt: usize,
     /// They are preparing in the room for those that take long.
@@ -111,11 +115,35 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// Counts an account that holds such places.
+    pub(super) fn enter(&mut self, holds: &Holds) {
+        self.all_of(holds, |count| *count += 1);
+    }
+
+    /// No longer counts an account that held such places.
+    pub(super) fn leave(&mut self, holds: &Holds) {
+        self.all_of(holds, |count| *count -= 1);
+    }
+
+    fn all_of(&mut self, holds: &Holds, change: impl Fn(&mut usize)) {
+        change(self.of(holds));
+        if let Holds::Both { course, .. } = holds
+            && course.counts_as_slow()
+        {
+            change(&mut self.running_slow);
+        }
+        if let Holds::Both { course, .. } | Holds::Server { course, .. } = holds
+            && course.leaves
+        {
+            change(&mut self.leaving);
+        }
+    }
+
     /// Returns the count of the accounts that hold such places.
-    pub(super) fn of(&mut self, holds: &Holds) -> &mut usize {
+    fn of(&mut self, holds: &Holds) -> &mut usize {
         match holds {
             Holds::Both { .. } => &mut self.running,
-            Holds::Server { course, .. } if course.counts_as_slow() => &mut self.slow_aside,
+            Holds::Server { course, .. } if course.stands_among_many() => &mut self.aside_among_many,
             Holds::Server { .. } => &mut self.aside,
             Holds::Room { late: false, .. } => &mut self.prompt,
             Holds::Room { late: true, .. } => &mut self.late,

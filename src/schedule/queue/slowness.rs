@@ -37,6 +37,8 @@ pub(super) struct Course {
     pub(super) began_slow: bool,
     /// Whether it takes long and retrieves little.
     pub(super) is_slow: bool,
+    /// Whether it is no load, or has been at a single message for long.
+    pub(super) is_one_of_many: bool,
     /// Whether it was told to end, so that its places will soon be free.
     pub(super) leaves: bool,
 }
@@ -46,6 +48,11 @@ impl Course {
     /// slow account would begin meanwhile.
     pub(super) fn counts_as_slow(self) -> bool {
         self.began_slow || self.is_slow
+    }
+
+    /// Whether it stands aside beside many others, and not only beside a few.
+    pub(super) fn stands_among_many(self) -> bool {
+        self.is_one_of_many || self.counts_as_slow()
     }
 
     /// Whether it became slow in a place that is not for slow ones, and keeps it.

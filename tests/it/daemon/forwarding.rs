@@ -342,6 +342,41 @@ fn status_tells_why_mail_waits_that_the_spool_is_full_and_what_forward_has_done(
     daemon.end();
 }
 
+/// Room in the spool is no reason to log in before the server allows it; a server that announces nothing is asked at
+/// once.
+#[test]
+fn room_in_the_spool_is_waited_for_no_less_than_the_login_delay() {
+    for delay in [None, Some(3600)] {
+        let maildrop = Maildrop::with(small_ones(2), |behaviour| {
+            let announced = delay.map(|delay| format!("LOGIN-DELAY {delay}"));
+            behaviour.capabilities.as_mut().unwrap().extend(announced);
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let (fails, script) = (dir.path().join("fails"), dir.path().join("deliver"));
+        std::fs::write(&fails, "").unwrap();
+        std::fs::write(&script, format!("#!/bin/sh\ncat >/dev/null\n[ ! -e {} ] || exit 75\n", fails.display()))
+            .unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let forward = format!("{{ command = [{script:?}], spool_messages = 1 }}");
+        let account = Account::at(maildrop.server.address).deleting().set("forward", forward);
+        let env = TestEnv::new(&[account.set("interval", "\"6h\"")]);
+        let daemon = Daemon::start(&env);
+        wait_for("the spool to be full", || daemon.account("a")["forward"]["spool_full"] == true);
+        std::fs::remove_file(&fails).unwrap();
+        env.run(&["forward"]).expect(0);
+        wait_for("what forward has done", || daemon.account("a")["forward"]["spool_full"] == false);
+        match delay {
+            None => wait_for("the rest", || maildrop.left().is_empty()),
+            Some(_) => {
+                // A poll would take some milliseconds. Until the next one is due, the server is left alone.
+                std::thread::sleep(Duration::from_secs(1));
+                assert_eq!(maildrop.left().len(), 1, "it logged in too soon");
+            }
+        }
+        daemon.end();
+    }
+}
+
 #[test]
 fn a_state_directory_that_goes_under_a_daemon_is_no_new_beginning() {
     let (forwarded, delivered, server) =

@@ -1,37 +1,54 @@
-//! Judges how a running poll behaves and what that means for its places. PURE.
+//! Judges how a running poll behaves and what that means for its places, in the daemon and in `fetch`. PURE.
 //!
-//! Places are for polls that make progress. A poll that takes long stands aside, so that its place in the total goes to
-//! an account that waits. If others still wait, it is asked to give way, which it does between two messages. If others
-//! wait, a poll that retrieves next to nothing is stopped, and one that retrieves little is cut short after some
-//! minutes; sooner if it owes its place to an account that is not slow. So is one that gets nothing but the same listing
-//! or header for as long, whatever its pace. A poll that waits for a disk that hangs cannot
-//! be stopped, and gives up all places.
+//! Places are for polls that make progress. Progress is what is of use: the octets of a message up to about its listed
+//! size, lines of a listing that can be used, headers, and complete answers about single messages. A poll that takes
+//! long stands aside, so that its place in the total goes to an account that waits. If others still wait, it is asked to
+//! give way, which it does between two messages. If others wait, a poll that makes next to no progress is stopped, and
+//! one that makes little is cut short after some minutes; sooner if it owes its place to an account that is not slow. So
+//! is one that gets nothing but the same listing or header for as long, whatever its pace, and in the end one that has
+//! been at a single message for longer still. A poll that waits for a disk that hangs cannot be stopped, and gives up
+//! all places.
 
 use std::time::Duration;
 
-use crate::watch::hang::{Change, Hang};
+use super::hang::{Change, Hang};
 
 /// After running this long, a poll stands aside if others wait.
 const LONG: Duration = Duration::from_secs(10);
 
-/// A poll that only waits, for the server or for a disk, does so sooner: waiting is no load.
+/// A poll that only waits, for the server or for a disk, does so sooner, as waiting is no load; and so does one whose
+/// account is known to be slow.
 const SHORT: Duration = Duration::from_secs(3);
 
 /// After running this long, a poll gives way if others still wait.
 const TURN: Duration = Duration::from_secs(60);
 
 /// If others wait, a poll has to make progress within this time.
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
 /// How many octets of listings, headers and messages count as progress. The same rate as the client requires of a
 /// single answer.
 const SOMETHING: u64 = 6000;
 
-/// After running this long, a poll that brings less than [`SLOWEST`] is slow.
-const SLOW: Duration = Duration::from_secs(30);
-
 /// The least pace of a poll that is not slow, in octets a second: less than a modem's.
 const SLOWEST: u64 = 4 << 10;
+
+/// A poll that brings less than this in a second is no load: others may run beside it.
+const LOAD: u64 = 4 * SLOWEST;
+
+/// A poll that brings less than [`LOAD`] for this long, and completes nothing meanwhile, is slow.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// A poll that has been at a single message for this long is not counted among those whose number is small: small mail
+/// of others must not wait for it.
+const LARGE: Duration = Duration::from_secs(30);
+
+/// If it owes its place, it is cut short after this long at a single message, whatever its pace; after twice as long if
+/// it only has a place that others wait for. Each time in a row the next poll has twice as long.
+const TOO_LARGE: Duration = Duration::from_secs(300);
+
+/// How often that doubles at most: in the end any message comes.
+const DOUBLINGS_IF_LARGE: u32 = 10;
 
 /// What a complete answer about one message (a message, its header, its unique-id or its size) is worth besides its
 /// octets, in octets. Without PIPELINING each takes a round trip, however short it is: a poll that gets one a second is
@@ -48,17 +65,16 @@ const OWED: Duration = Duration::from_secs(15);
 
 /// It is cut short if it has then been below that pace for this long, or below the second one, in octets a second, for
 /// the second time. The next poll of its account begins in a place for slow ones, and owes it to nobody.
-const LEAVES_AFTER: [(Duration, u64); 2] =
-    [(Duration::from_secs(45), SLOWEST), (Duration::from_secs(120), 4 * SLOWEST)];
+const LEAVES_AFTER: [(Duration, u64); 2] = [(Duration::from_secs(45), SLOWEST), (Duration::from_secs(120), LOAD)];
 
 /// How often that doubles at most: no poll is then cut short that the throughput of a session lets go on.
 const DOUBLINGS: u32 = 4;
 
 /// A running poll as last judged. Times are since boot.
 #[derive(Debug)]
-pub(super) struct Conduct {
+pub(crate) struct Conduct {
     /// When its task began, maybe before it had places.
-    pub(super) begun: Duration,
+    pub(crate) begun: Duration,
     /// Since when it has had its places.
     placed: Duration,
     /// When it last made progress.
@@ -79,12 +95,16 @@ pub(super) struct Conduct {
     lists: Option<Duration>,
     /// Whether some of it arrived since the look before.
     is_listing: bool,
-    /// How long it may be slow.
-    gives_way_after: Duration,
+    /// When the last answer about a single message was completed, and how many there were then.
+    answered: (Duration, u64),
+    /// Whether part of a message arrived since the look before.
+    is_receiving: bool,
+    /// How often in a row its account was too slow before.
+    times: u32,
     /// Whether it was cut short. If the server then sends nothing more, it is stopped as one that makes no progress.
-    pub(super) is_cut_short: bool,
+    pub(crate) is_cut_short: bool,
     /// If it was told to stop: how many octets had arrived in the last [`WINDOW`].
-    pub(super) too_slow: Option<u64>,
+    pub(crate) too_slow: Option<u64>,
     /// Whether it waits for a disk that hangs.
     hang: Hang,
 }
@@ -100,23 +120,25 @@ struct Arrived {
 
 /// An observation of a poll.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The time, since boot.
-    pub(super) now: Duration,
-    /// How many octets of listings, headers and messages have arrived so far.
-    pub(super) octets: u64,
+    pub(crate) now: Duration,
+    /// How many octets of use have arrived so far, of listings, headers and messages.
+    pub(crate) octets: u64,
     /// How many of these were of listings and headers.
-    pub(super) listed: u64,
+    pub(crate) listed: u64,
     /// How many answers about single messages were completed so far.
-    pub(super) answers: u64,
+    pub(crate) answers: u64,
+    /// Whether its account was slow when it began.
+    pub(crate) began_slow: bool,
     /// How long it has been waiting for a disk.
-    pub(super) waits_for_disk: Option<Duration>,
+    pub(crate) waits_for_disk: Option<Duration>,
     /// Whether its state waits for memory.
-    pub(super) waits_for_room: bool,
+    pub(crate) waits_for_room: bool,
     /// How long others have waited for something that it holds.
-    pub(super) waited_for: Option<Duration>,
+    pub(crate) waited_for: Option<Duration>,
     /// How long an account that is not slow has waited for the place that it owes it.
-    pub(super) owed_for: Option<Duration>,
+    pub(crate) owed_for: Option<Duration>,
 }
 
 impl Seen {
@@ -138,7 +160,7 @@ impl Seen {
 
 /// What to do with a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Let it go on.
     GoOn,
     /// Let it go on, and pass on its place in the total.
@@ -157,7 +179,7 @@ pub(super) enum Verdict {
 
 impl Conduct {
     /// Begins; `times` says how often in a row that was too slow.
-    pub(super) fn new(begun: Duration, times: u32) -> Self {
+    pub(crate) fn new(begun: Duration, times: u32) -> Self {
         Self {
             begun,
             placed: begun,
@@ -170,25 +192,37 @@ impl Conduct {
             arrived: Arrived::default(),
             lists: None,
             is_listing: false,
-            gives_way_after: GIVES_WAY_AFTER * (1 << times.min(DOUBLINGS)),
+            answered: (begun, 0),
+            is_receiving: false,
+            times,
             is_cut_short: false,
             too_slow: None,
             hang: Hang::default(),
         }
     }
 
+    /// The same, with this limit on how long a disk may take.
+    pub(crate) fn with_limit_on_disks(self, limit: Duration) -> Self {
+        Self { hang: Hang::after(limit), ..self }
+    }
+
+    /// Records how often in a row its account was too slow before, if that becomes known only now.
+    pub(crate) fn was_too_slow(&mut self, times: u32) {
+        self.times = self.times.max(times);
+    }
+
     /// Returns since when it has been waiting for a disk that hangs.
-    pub(super) fn hung(&self) -> Option<Duration> {
+    pub(crate) fn hung(&self) -> Option<Duration> {
         self.hang.since()
     }
 
     /// Records that the poll has ended; the work after it does not hang yet. Returns whether the poll hung.
-    pub(super) fn ends(&mut self) -> bool {
+    pub(crate) fn ends(&mut self) -> bool {
         self.hang.end()
     }
 
     /// Decides what to do with the poll, which is observed about every second, and remembers its progress.
-    pub(super) fn judge(&mut self, seen: Seen) -> Verdict {
+    pub(crate) fn judge(&mut self, seen: Seen) -> Verdict {
         if seen.waits_for_disk.is_some() || seen.waits_for_room || seen.octets >= self.octets.saturating_add(SOMETHING)
         {
             // A poll that waits for a disk or for memory is not slow.
@@ -196,9 +230,13 @@ impl Conduct {
         }
         if seen.waits_for_room || seen.waits_for_disk.is_some_and(|waited| waited >= SHORT) {
             self.measured = (seen.now, seen.worth());
+            self.answered.0 = seen.now;
+        }
+        if seen.answers > self.answered.1 {
+            self.answered = (seen.now, seen.answers);
         }
         self.worth = seen.worth();
-        self.note_listing(seen);
+        self.note_arrivals(seen);
         match self.hang.judge(seen.now, seen.waits_for_disk) {
             Some(Change::Hangs) => return Verdict::Hangs,
             Some(Change::HangsNoMore) => return Verdict::HangsNoMore,
@@ -218,18 +256,21 @@ impl Conduct {
         } else if self.gives_way.is_some() && self.is_too_slow(waited_for, seen) {
             self.is_cut_short = true;
             Verdict::CutShort
-        } else if !self.aside && (runs >= LONG || runs >= SHORT && seen.only_waits()) {
+        } else if !self.aside
+            && (runs >= LONG || runs >= SHORT && (seen.only_waits() || seen.began_slow || self.is_no_load(seen)))
+        {
             Verdict::StandAside
         } else {
             Verdict::GoOn
         }
     }
 
-    /// Notes whether nothing but a listing or a header arrives.
-    fn note_listing(&mut self, seen: Seen) {
+    /// Notes what arrives: nothing but a listing or a header, or a message.
+    fn note_arrivals(&mut self, seen: Seen) {
         let other = seen.octets.saturating_sub(seen.listed).saturating_add(seen.answers);
         let arrived = Arrived { listed: seen.listed, other };
         let before = std::mem::replace(&mut self.arrived, arrived);
+        self.is_receiving = arrived.other > before.other;
         self.is_listing = arrived.listed > before.listed && arrived.other == before.other;
         if arrived.other > before.other || self.measured.0 == seen.now {
             self.lists = None;
@@ -239,25 +280,52 @@ impl Conduct {
     }
 
     /// Records that it has its places from now on: before that it waited at nobody's cost.
-    pub(super) fn has_places(&mut self, now: Duration) {
+    pub(crate) fn has_places(&mut self, now: Duration) {
         (self.placed, self.progress, self.aside, self.lists) = (now, now, false, None);
         self.measured = (now, self.worth);
+        self.answered.0 = now;
     }
 
     /// Whether it has had its places for long and retrieved little, or has not given way for a turn.
-    pub(super) fn is_slow(&self, seen: Seen) -> bool {
+    pub(crate) fn is_slow(&self, seen: Seen) -> bool {
         let does_not_give_way = self.gives_way.is_some_and(|asked| seen.now.saturating_sub(asked) >= TURN);
-        let brings_nothing = seen.octets < SOMETHING && seen.now.saturating_sub(self.placed) >= LONG;
-        does_not_give_way || brings_nothing || self.crawls_for(SLOW, SLOWEST, seen)
+        does_not_give_way
+            || self.crawls_for(LONG, SLOWEST, seen)
+            || self.crawls_for(SLOW, LOAD, seen) && self.is_at_one_answer_for(LONG, seen)
+    }
+
+    /// Whether it may stand aside beside many others: it is no load, or has been at a single message for long.
+    pub(crate) fn is_one_of_many(&self, seen: Seen) -> bool {
+        self.is_no_load(seen) || self.is_at_one_answer_for(LARGE, seen) || self.is_slow(seen)
+    }
+
+    fn is_no_load(&self, seen: Seen) -> bool {
+        self.crawls_for(SHORT, LOAD, seen)
     }
 
     /// Whether it is so slow that it is cut short for others, who have waited for this long.
     fn is_too_slow(&self, waited_for: Duration, seen: Seen) -> bool {
-        let leaves = || LEAVES_AFTER.iter().any(|(time, pace)| self.crawls_for(*time, *pace, seen));
+        let (patience, if_large) = (1 << self.times.min(DOUBLINGS), 1 << self.times.min(DOUBLINGS_IF_LARGE));
+        let gives_way_after = GIVES_WAY_AFTER * patience;
         let lists = self.lists.filter(|_| self.is_listing).map(|since| seen.now.saturating_sub(since));
-        let lists_on = lists.is_some_and(|time| time >= self.gives_way_after);
-        let crawls = lists_on || self.crawls_for(self.gives_way_after, SLOWEST, seen);
-        waited_for >= TURN && crawls || seen.owes_its_place() && leaves()
+        let lists_on = lists.is_some_and(|time| time >= gives_way_after);
+        let is_waited_for = || {
+            lists_on
+                || self.crawls_for(gives_way_after, SLOWEST, seen)
+                || self.is_receiving && self.is_at_one_answer_for(TOO_LARGE * 2 * if_large, seen)
+        };
+        // One that began as slow owes its place only because all places are taken, by others that are slow, too.
+        let (patience, if_large) = if seen.began_slow { (patience, if_large) } else { (1, 1) };
+        let owes = || {
+            LEAVES_AFTER.iter().any(|(time, pace)| self.crawls_for(*time * patience, *pace, seen))
+                || self.is_receiving && self.is_at_one_answer_for(TOO_LARGE * if_large, seen)
+        };
+        waited_for >= TURN && is_waited_for() || seen.owes_its_place() && owes()
+    }
+
+    /// Whether no answer about a single message has been completed for this long.
+    fn is_at_one_answer_for(&self, time: Duration, seen: Seen) -> bool {
+        seen.answers <= self.answered.1 && seen.now.saturating_sub(self.answered.0) >= time
     }
 
     /// Whether it has brought less than `pace` octets a second on average, over this time at least.
@@ -268,7 +336,7 @@ impl Conduct {
     }
 
     /// Records that it stands aside.
-    pub(super) fn stands_aside(&mut self) {
+    pub(crate) fn stands_aside(&mut self) {
         self.aside = true;
     }
 }
@@ -295,6 +363,7 @@ mod tests {
         octets: 0,
         listed: 0,
         answers: 0,
+        began_slow: false,
         waits_for_disk: None,
         waits_for_room: false,
         waited_for: Some(Duration::ZERO),
@@ -355,7 +424,10 @@ mod tests {
         let begins = [(3, Verdict::StandAside), (60, Verdict::GiveWay)];
         let cut = [begins[0], begins[1], (180, Verdict::CutShort)];
         assert_eq!(verdicts(5000, at_pace(620)), cut);
-        assert_eq!(verdicts(5000, at_pace(SLOWEST))[1..], [begins[1]], "it is fast enough");
+        let at_one = [begins[1], (600, Verdict::CutShort)];
+        assert_eq!(verdicts(5000, at_pace(SLOWEST))[1..], at_one, "it is fast enough, but its message is too large");
+        let several = |second| Seen { answers: second / 500, ..at_pace(SLOWEST)(second) };
+        assert_eq!(verdicts(5000, several)[1..], [begins[1]]);
         let waits_little = |second| Seen { waited_for: Some(Duration::from_secs(59)), ..at_pace(620)(second) };
         assert_eq!(verdicts(5000, waits_little), begins);
         let later = |second| Seen { waited_for: (second > 1000).then_some(TURN), ..at_pace(1024)(second) };
@@ -417,7 +489,10 @@ mod tests {
         assert_eq!(verdicts(5000, owes(620, 30))[1..], [asked(45), cut(46)]);
         assert_eq!(verdicts(5000, owes(620, 10))[1..], [asked(25), cut(45)]);
         assert_eq!(verdicts(5000, owes(2 * SLOWEST, 120))[1..], [asked(60), cut(135)]);
-        assert_eq!(verdicts(5000, owes(5 * SLOWEST, 120))[1..], [asked(60)], "it is fast enough");
+        assert_eq!(verdicts(299, owes(5 * SLOWEST, 120))[1..], [asked(60)], "it is fast enough");
+        assert_eq!(verdicts(5000, owes(5 * SLOWEST, 120))[1..], [asked(60), cut(300)], "for a while");
+        let several = |second| Seen { answers: second / 290, ..owes(5 * SLOWEST, 120)(second) };
+        assert_eq!(verdicts(5000, several)[1..], [asked(60)]);
     }
 
     #[test]
@@ -436,7 +511,7 @@ mod tests {
         let begins = [(10, Verdict::StandAside), (60, Verdict::GiveWay)];
         assert_eq!(verdicts(5000, lists), [begins[0], begins[1], (181, Verdict::CutShort)]);
         let ends = |last: u64| move |second: u64| Seen { listed: second.min(last) * 50_000, ..at_pace(50_000)(second) };
-        assert_eq!(verdicts(5000, ends(180)), begins, "messages come");
+        assert_eq!(verdicts(599, ends(180)), begins, "messages come");
         let silent = |second: u64| Seen {
             listed: second.min(150) * 50_000,
             // Deletions, say, of which nothing is counted.
@@ -477,7 +552,10 @@ mod tests {
             })
         };
         assert_eq!(slow(&at_pace(10)), Some(10));
-        assert_eq!(slow(&at_pace(620)), Some(30));
+        assert_eq!(slow(&at_pace(620)), Some(10));
+        assert_eq!(slow(&at_pace(SLOWEST)), Some(30));
+        let small = |second| Seen { answers: second / 9, ..at_pace(SLOWEST)(second) };
+        assert_eq!(slow(&|second| Seen { waited_for: None, ..small(second) }), None, "messages come");
         assert_eq!(slow(&at_pace(20_000)), Some(120), "it was asked to give way at 60 s");
         assert_eq!(slow(&|second| Seen { waited_for: None, ..at_pace(20_000)(second) }), None);
         // The pace is not that of the disk.
@@ -485,7 +563,37 @@ mod tests {
             waits_for_disk: (second < 14).then(|| Duration::from_secs(second)),
             ..at_pace(620)(second)
         };
-        assert_eq!(slow(&disk), Some(43));
+        assert_eq!(slow(&disk), Some(23));
+    }
+
+    #[test]
+    fn a_large_message_has_twice_as_long_each_time_if_its_poll_began_as_slow() {
+        let cut_after = |times, began_slow| {
+            let mut conduct = Conduct::new(Duration::ZERO, times);
+            let owes = |second| Seen { began_slow, owed_for: Some(TURN), ..at_pace(1 << 20)(second) };
+            let seen = |second| Seen { now: Duration::from_secs(second), waited_for: Some(OWED), ..owes(second) };
+            (1..99_999).find(|second| conduct.judge(seen(*second)) == Verdict::CutShort)
+        };
+        assert_eq!(cut_after(0, false), Some(300));
+        assert_eq!(cut_after(3, false), Some(300), "it holds a place that is not for slow ones");
+        assert_eq!([0, 3].map(|times| cut_after(times, true)), [300, 2400].map(Some));
+        assert_eq!(cut_after(99, true), None, "in the end any message comes");
+    }
+
+    #[test]
+    fn what_is_no_load_or_at_one_message_for_long_may_stand_aside_beside_many() {
+        let one_of_many = |seen: &dyn Fn(u64) -> Seen| {
+            let mut conduct = Conduct::new(Duration::ZERO, 0);
+            (1..9999).find(|second| {
+                let seen = Seen { now: Duration::from_secs(*second), waited_for: None, ..seen(*second) };
+                conduct.judge(seen);
+                conduct.is_one_of_many(seen)
+            })
+        };
+        assert_eq!(one_of_many(&at_pace(LOAD - 1)), Some(3));
+        assert_eq!(one_of_many(&at_pace(1 << 20)), Some(30), "a large message");
+        let messages = |second| Seen { answers: second / 29, ..at_pace(1 << 20)(second) };
+        assert_eq!(one_of_many(&messages), None, "that is load");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::*;
 use crate::account::AccountName;
-use crate::schedule::queue::{Limits, Queue};
+use crate::schedule::queue::{Limits, MANY, Queue, most_polls};
 
 /// How many of the accounts drip, and how many take no time.
 const EACH: usize = 6;
@@ -58,21 +58,30 @@ struct Daemon {
     in_a_row: HashMap<String, u32>,
     /// When each account is due, in seconds.
     due: HashMap<String, u64>,
+    /// Until when accounts are not known yet, in seconds.
+    first: u64,
     outcome: Outcome,
 }
 
 impl Daemon {
+    /// A daemon with accounts at one server.
     fn new(places: usize, drip: Drip) -> Self {
         let limits = Limits { concurrency: 32.try_into().unwrap(), per_host: places.try_into().unwrap() };
+        Self::with(limits, EACH, drip, |_| "h".to_owned())
+    }
+
+    /// A daemon with so many accounts that drip, and [`EACH`] that do not, each at this server.
+    fn with(limits: Limits, drips: usize, drip: Drip, server: fn(&str) -> String) -> Self {
         let (mut queue, mut due) = (Queue::new(limits, 5), HashMap::new());
         // Those that drip are due first.
-        for (n, second) in (0..EACH).flat_map(|n| [(format!("drips{n}"), 1), (format!("good{n}"), 2)]) {
-            queue.insert(name(&n), "h", false, seconds(second));
+        let drips = (0..drips).map(|n| (format!("drips{n}"), 1));
+        for (n, second) in drips.chain((0..EACH).map(|n| (format!("good{n}"), 2))) {
+            queue.insert(name(&n), &server(&n), false, seconds(second));
             due.insert(n, second);
         }
         let outcome = Outcome { at_first: 0, later: 0, fewest: 0, longest: 0 };
         let (running, polls, in_a_row) = Default::default();
-        Self { queue, drip, running, polls, in_a_row, due, outcome }
+        Self { queue, drip, running, polls, in_a_row, due, first: 600, outcome }
     }
 
     /// Judges the running polls, as the daemon does each second, and ends those that are cut short.
@@ -87,12 +96,13 @@ impl Daemon {
                 octets: (second - *begun) * *pace,
                 listed: 0,
                 answers: 0,
+                began_slow: queue.began_slow(&name),
                 waits_for_disk: None,
                 waits_for_room: false,
                 waited_for: for_long(queue.in_the_way_since(&name)),
                 owed_for: for_long(queue.owes_its_place_since(&name)),
             };
-            queue.is_slow(&name, conduct.is_slow(seen));
+            queue.gets_on(&name, conduct.is_slow(seen), conduct.is_one_of_many(seen));
             match conduct.judge(seen) {
                 Verdict::StandAside if queue.stand_aside(&name) => conduct.stands_aside(),
                 Verdict::CutShort | Verdict::End => {
@@ -126,7 +136,7 @@ impl Daemon {
             self.in_a_row.remove(&account);
             self.queue.finished(&begun, now + INTERVAL);
             if account.starts_with("good") {
-                let longest = if second < 600 { &mut self.outcome.at_first } else { &mut self.outcome.later };
+                let longest = if second < self.first { &mut self.outcome.at_first } else { &mut self.outcome.later };
                 let was_due = self.due.insert(account, second + INTERVAL.as_secs()).unwrap();
                 *longest = (second - was_due).max(*longest);
             }
@@ -172,5 +182,38 @@ fn nor_do_accounts_that_drip_now_and_then() {
     for (drip, most) in drips {
         let outcome = polled(2, drip);
         assert!(outcome.later <= most, "{most} s: {outcome:?}");
+    }
+}
+
+/// Accounts at servers of their own, more than may ever run at the same time.
+fn at_servers_of_their_own(concurrency: usize, drip: Drip) -> Outcome {
+    let limits = Limits { concurrency: concurrency.try_into().unwrap(), per_host: 2.try_into().unwrap() };
+    let drips = most_polls(limits.concurrency) + 20;
+    let mut daemon = Daemon { first: 1200, ..Daemon::with(limits, drips, drip, str::to_owned) };
+    for second in 3..3 * 3600 {
+        daemon.look(second);
+        daemon.begin(second);
+        assert!(daemon.running.len() <= most_polls(limits.concurrency), "more polls than there may be");
+    }
+    let polls = |n| daemon.polls.get(&format!("drips{n}")).copied().unwrap_or(0);
+    Outcome { fewest: (0..drips).map(polls).min().unwrap(), ..daemon.outcome }
+}
+
+#[test]
+fn accounts_that_drip_do_not_keep_all_places_however_many_they_are() {
+    // Just above what a window requires, above the least throughput, and a fast line with a message of any size.
+    let drips: [(Drip, u64); 4] = [(|_| 600, 60), (|_| 5500, 130), (|_| 20_000, 310), (|_| 1 << 20, 310)];
+    for concurrency in [1, 2, 4, 32] {
+        // A single place is not meant for fast lines.
+        for (drip, cut_after) in drips.into_iter().take(if concurrency == 1 { 2 } else { 4 }) {
+            let outcome = at_servers_of_their_own(concurrency, drip);
+            let context = format!("{} octets/s, {concurrency} places: {outcome:?}", drip(0));
+            // Until all are known: each holds its place for some seconds, before it stands aside.
+            let begins = u64::try_from(MANY / concurrency * 10).unwrap();
+            assert!(outcome.at_first <= begins.max(cut_after) + 200, "{context}");
+            // A single place is not kept free: those that stand aside first are in front.
+            assert!(outcome.later <= if concurrency == 1 { 90 } else { 1 }, "{context}");
+            assert!(outcome.fewest >= 1, "each has its turn: {context}");
+        }
     }
 }
