@@ -32,6 +32,9 @@ use crate::watch::{self, Needed};
 /// How many messages that UIDL left out are asked for one by one in one batch.
 const LEFT_OUT: usize = 10_000;
 
+/// How many octets a line of UIDL typically has at most.
+const TYPICAL_LINE: usize = 40;
+
 /// After this many refusals in a row UIDL is not sent for further single messages.
 const MOST_REFUSALS: usize = 20;
 
@@ -147,6 +150,8 @@ pub struct OpenError {
     pub after_login: Option<Capabilities>,
     /// The LOGIN-DELAY that it announced, as far as its answers came.
     pub login_delay: Option<LoginDelay>,
+    /// If other listings left it too little memory: how many bytes it is expected to need.
+    pub wants_memory: Option<usize>,
 }
 
 /// Lists the maildrop. CAPA is asked again, because some servers announce PIPELINING, TOP or UIDL only after the login,
@@ -159,12 +164,24 @@ pub struct OpenError {
 /// [`OpenError`]. A refused UIDL is not an error unless it was announced; nor is a refusal when there is nothing to
 /// list.
 pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Opened, Box<OpenError>> {
+    open_with(Share::default(), logged_in, cached).await
+}
+
+/// Does the same with this share of the memory for listings.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) async fn open_with(
+    share: Share,
+    logged_in: LoggedIn,
+    cached: &CachedCapabilities,
+) -> Result<Opened, Box<OpenError>> {
     let LoggedIn { mut client, capabilities, bears_capa, method, failed } = logged_in;
     client.pipelining |= cached.after_login.as_ref().is_some_and(Capabilities::pipelining);
     client.take_lines_together();
     let kept = cached.listing.as_ref().map(|expected| KeptLines::of(expected.messages)).unwrap_or_default();
     let expected_octets = cached.listing.as_ref().map_or(0, |expected| longest(expected.messages));
-    let mut answers = Answers { expected: cached.listing.clone(), kept, expected_octets, ..Answers::default() };
+    let mut answers = Answers { expected: cached.listing.clone(), kept, expected_octets, share, ..Answers::default() };
     let asked = answers.ask(&mut client, bears_capa).await;
     let mut ahead = client.was_ahead();
     let mut listed = asked.map_err(|error| answers.why_it_ended(error, client.provider));
@@ -177,8 +194,13 @@ pub async fn open(logged_in: LoggedIn, cached: &CachedCapabilities) -> Result<Op
     let after_login = answers.capabilities.clone().filter(|_| answers.has_capabilities);
     let announced = [&answers.capabilities, &capabilities].into_iter().flatten();
     let (login_delay, before_login) = (announced.filter_map(Capabilities::login_delay).next(), capabilities.clone());
+    let wants = answers.wants_memory();
     let finished = listed.and_then(|()| answers.finish(client, capabilities, method, failed));
-    finished.map_err(|error| Box::new(OpenError { error, ahead, before_login, after_login, login_delay }))
+    finished.map_err(|error| {
+        let is_crowded = matches!(error, ClientError::ListedTooMuch { .. }) && !error.is_too_much_alone();
+        let wants_memory = Some(wants).filter(|_| is_crowded);
+        Box::new(OpenError { error, ahead, before_login, after_login, login_delay, wants_memory })
+    })
 }
 
 /// How many octets the lines of UIDL for this many messages have at most: numbers of ten digits, unique-ids of 70 octets
@@ -316,6 +338,28 @@ impl Answers {
         Ok(())
     }
 
+    /// Takes a line of UIDL's answer, or keeps it as long as this may be the expected listing.
+    fn hear_line(&mut self, line: &[u8]) -> Result<(), ClientError> {
+        self.digester.line(line);
+        if self.expected.is_none() {
+            return self.take_unique_id(line);
+        }
+        self.count_kept(line);
+        self.kept.push(line);
+        Ok(())
+    }
+
+    /// Does the same with several lines.
+    fn hear_lines(&mut self, lines: &[u8]) -> Result<(), ClientError> {
+        self.digester.lines(lines);
+        if self.expected.is_none() {
+            return each_line(lines).try_for_each(|line| self.take_unique_id(line));
+        }
+        self.count_kept(lines);
+        self.kept.extend(lines);
+        Ok(())
+    }
+
     /// Counts lines of UIDL's answer that are kept, as the listing may be the expected one.
     fn count_kept(&mut self, lines: &[u8]) {
         let of_use = lines.len().min(self.expected_octets);
@@ -371,6 +415,13 @@ impl Answers {
         Ok(())
     }
 
+    /// Returns how many bytes the listing is expected to need: by the number of messages that STAT reported, and not
+    /// less than what it has.
+    fn wants_memory(&self) -> usize {
+        let counted = self.drop.map_or(0, |listing| usize::try_from(listing.count).unwrap_or(usize::MAX));
+        counted.saturating_mul(budget::UNIQUE_ID + budget::SIZE + TYPICAL_LINE).max(self.share.held())
+    }
+
     fn take(&mut self, bytes: usize) -> Result<(), ClientError> {
         if self.share.take(bytes) { Ok(()) } else { Err(ClientError::ListedTooMuch { held: self.share.held() }) }
     }
@@ -408,26 +459,8 @@ impl Answers {
             (CommandKind::List(_), ResponsePart::Response(r)) if r.status == Status::Err => {
                 self.no_list = Some(r.clone());
             }
-            (CommandKind::Uidl(_), ResponsePart::Line(line)) => {
-                self.digester.line(line);
-                match self.expected {
-                    Some(_) => {
-                        self.count_kept(line);
-                        self.kept.push(line);
-                    }
-                    None => self.take_unique_id(line)?,
-                }
-            }
-            (CommandKind::Uidl(_), ResponsePart::Lines(lines)) => {
-                self.digester.lines(lines);
-                match self.expected {
-                    Some(_) => {
-                        self.count_kept(lines);
-                        self.kept.extend(lines);
-                    }
-                    None => each_line(lines).try_for_each(|line| self.take_unique_id(line))?,
-                }
-            }
+            (CommandKind::Uidl(_), ResponsePart::Line(line)) => self.hear_line(line)?,
+            (CommandKind::Uidl(_), ResponsePart::Lines(lines)) => self.hear_lines(lines)?,
             (CommandKind::Uidl(None), ResponsePart::End) => self.digester.end(),
             (CommandKind::List(_), ResponsePart::Line(line)) => self.take_size(line)?,
             (CommandKind::List(_), ResponsePart::Lines(lines)) => self.take_sizes(lines)?,
@@ -504,7 +537,10 @@ impl Answers {
             _ => {}
         }
         let maildrop = self.builder.finish_in(client.serial());
-        let (after_login, share) = (self.capabilities, self.share);
+        let (after_login, mut share) = (self.capabilities, self.share);
+        if maildrop.sizes_put_off.is_none() {
+            share.is_complete();
+        }
         watch::on_hang(Needed::Listing, share.giver());
         Ok(Opened { client, before_login, after_login, login, failed_logins, maildrop, digest, is_recognised, share })
     }

@@ -25,7 +25,7 @@ use crate::state::hints::keep_outcome;
 use crate::state::saved::{Files, Saved};
 use crate::threads::NotDone;
 use crate::watch::conduct::{Conduct, Verdict};
-use crate::watch::judge::Judge;
+use crate::watch::judge::{Judge, Wanted};
 use crate::watch::places::Places;
 use crate::watch::{Watch, blocking, watched};
 
@@ -42,8 +42,8 @@ pub(super) struct Polls {
     /// What polls request about their places.
     sender: mpsc::UnboundedSender<PlaceRequest>,
     requests: mpsc::UnboundedReceiver<PlaceRequest>,
-    /// Since when polls have waited for room in memory, since boot. None: none waits.
-    room_wanted: Option<Duration>,
+    /// Since when polls have waited for memory, since boot.
+    wanted: Wanted,
 }
 
 /// A request of a poll about its places.
@@ -157,7 +157,7 @@ impl Polls {
             stop,
             sender,
             requests,
-            room_wanted: None,
+            wanted: Wanted::default(),
         }
     }
 
@@ -292,12 +292,11 @@ impl Polls {
     /// Checks the running polls, and frees places for accounts that wait.
     pub(super) fn look(&mut self, queue: &mut Queue, now: Duration) {
         let hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
-        let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
-        self.room_wanted = room_is_wanted.then(|| self.room_wanted.unwrap_or(now));
+        self.wanted.look(self.running.values().map(|running| &*running.watch), now);
         for running in self.running.values().filter(|running| queue.has_waited_enough(&running.account, now)) {
             running.watch.end_wait();
         }
-        let mut judge = Judge::new(queue, now, self.room_wanted, hung);
+        let mut judge = Judge::new(queue, now, self.wanted, hung);
         for Running { account, conduct, watch, stop, .. } in self.running.values_mut() {
             match judge.look(account, watch, conduct) {
                 Verdict::GoOn => {}

@@ -235,6 +235,12 @@ pub enum PollEvent<'a> {
         /// The size of its file, in octets.
         octets: u64,
     },
+    /// The server lists so much that there is too little memory for it while other listings have theirs. It is asked again
+    /// once there is enough.
+    WaitsForMemory {
+        /// How much it is expected to need, in bytes.
+        bytes: usize,
+    },
     /// There are, or may be, more messages on the server than were listed.
     MayBeMore {
         /// The poll has used up its share of sessions or time.

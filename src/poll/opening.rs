@@ -115,7 +115,7 @@ impl Poll {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(PollError::Stopped),
-            share = watch::waiting_for_room(room.take(octets)) => {
+            share = watch::waiting_for(Needed::State, room.take(octets)) => {
                 self.has_taken(share);
                 Ok(())
             }
@@ -124,7 +124,7 @@ impl Poll {
 
     /// Keeps the memory until the poll ends, or hangs: then others need it.
     fn has_taken(&self, taken: Share) {
-        watch::has_room(taken.is_large());
+        watch::has(Needed::State, taken.is_large());
         *share(&self.share) = taken;
         let held = Arc::clone(&self.share);
         watch::on_hang(Needed::State, move || *share(&held) = Share::default());
@@ -135,7 +135,7 @@ impl Poll {
         let Ok(store) = state.read() else { return true };
         let mut share = share(&self.share);
         let has_room = Room::of_process().grow(&mut share, store.size());
-        watch::has_room(share.is_large());
+        watch::has(Needed::State, share.is_large());
         has_room
     }
 }

@@ -14,7 +14,8 @@ use super::events::PollEvent;
 use super::planning::{ListedNow, Planned};
 use super::server_profile::ServerProfile;
 use crate::account::RemovalPolicy;
-use crate::client::listing::{OpenError, Opened, open};
+use crate::client::budget::Share;
+use crate::client::listing::{OpenError, Opened, open, open_with};
 use crate::client::listing_digest::ListingDigest;
 use crate::client::login::{CachedCapabilities, LoggedIn, log_in};
 use crate::client::{Client, ClientError};
@@ -291,6 +292,9 @@ impl Poll {
             Err(failed) => failed,
         };
         self.note_announced(&failed, profile);
+        if let Some(bytes) = failed.wants_memory {
+            return self.list_in_line(bytes, failed.error, profile, password, &cached).await;
+        }
         let OpenError { error, ahead, .. } = *failed;
         if !ahead || !error.may_be_because_of_pipelining() {
             return Err(error.into());
@@ -308,6 +312,35 @@ impl Poll {
                 profile.worked_one_at_a_time();
                 Ok(opened)
             }
+            Err(again) => {
+                self.note_announced(&again, profile);
+                Err(again.error.into())
+            }
+        }
+    }
+
+    /// Lists the maildrop in another session, once it is its turn for the memory that others had.
+    async fn list_in_line(
+        &mut self,
+        bytes: usize,
+        crowded: ClientError,
+        profile: &mut ServerProfile,
+        password: &Secret,
+        cached: &CachedCapabilities,
+    ) -> Result<Opened, PollError> {
+        self.events.tell(&PollEvent::WaitsForMemory { bytes });
+        let stop = self.stop.clone();
+        let share = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(PollError::Stopped),
+            share = Share::wait_for(bytes) => share,
+        };
+        // It must not be held while a LOGIN-DELAY is waited for that takes longer than this poll waits.
+        let Another::After(delay) = self.another_login() else { return Err(crowded.into()) };
+        self.so_far.waited += delay;
+        let logged_in = self.log_in(profile, password, cached).await?;
+        match open_with(share, logged_in, cached).await {
+            Ok(opened) => Ok(opened),
             Err(again) => {
                 self.note_announced(&again, profile);
                 Err(again.error.into())

@@ -42,7 +42,7 @@ enum Sized {
     /// There is one.
     One(ReportedSize, (ListedAs, Quarantine)),
     /// There are, or were, several.
-    Several(Box<BTreeMap<ReportedSize, (ListedAs, Quarantine)>>),
+    Several(BTreeMap<ReportedSize, (ListedAs, Quarantine)>),
 }
 
 impl Sized {
@@ -58,7 +58,7 @@ impl Sized {
         *self = match std::mem::take(self) {
             Self::None => Self::One(size, quarantine),
             Self::One(one, _) if one == size => Self::One(size, quarantine),
-            Self::One(one, first) => Self::Several(Box::new([(one, first), (size, quarantine)].into())),
+            Self::One(one, first) => Self::Several([(one, first), (size, quarantine)].into()),
             Self::Several(mut several) => {
                 several.insert(size, quarantine);
                 Self::Several(several)
@@ -133,11 +133,9 @@ mod tests {
 
     #[test]
     fn one_takes_no_allocation_and_any_number_is_found_by_its_size() {
-        assert!(std::mem::size_of::<Quarantines>() <= 192, "{}", std::mem::size_of::<Quarantines>());
-        let listed_as = |size| ListedAs {
-            unique_id: UniqueId::new(b"a").unwrap(),
-            reported_size: Some(ReportedSize::new(size)),
-        };
+        assert!(size_of::<Quarantines>() <= 192, "{}", size_of::<Quarantines>());
+        let listed_as =
+            |size| ListedAs { unique_id: UniqueId::new(b"a").unwrap(), reported_size: Some(ReportedSize::new(size)) };
         let of = |count| Quarantine { kind: QuarantineReason::Refused, count, until: TrustedTime::FIRST };
         let mut quarantines = Quarantines::default();
         quarantines.set(listed_as(7), of(1));

@@ -29,10 +29,10 @@ pub(crate) struct Watch {
     give_way: AtomicBool,
     /// Whether its session is to end as too slow.
     cut_short: AtomicBool,
-    /// Whether it waits for room in memory for its state.
-    waits_for_room: AtomicBool,
-    /// Whether its state is large and has room in memory that others may wait for.
-    holds_room: AtomicBool,
+    /// Whether it waits for memory, of each kind.
+    waits_for: [AtomicBool; 2],
+    /// Whether it has memory that others may wait for, of each kind.
+    holds: [AtomicBool; 2],
     /// How often in a row its account was too slow before, if that becomes known only in its task.
     times_too_slow: AtomicU32,
     /// Set if it was stopped because it made no progress while others waited.
@@ -73,6 +73,19 @@ pub(crate) enum Needed {
     Listing,
 }
 
+impl Needed {
+    /// All kinds.
+    pub(crate) const ALL: [Self; 2] = [Self::State, Self::Listing];
+
+    fn of<T>(self, each: &[T; 2]) -> &T {
+        let [state, listing] = each;
+        match self {
+            Self::State => state,
+            Self::Listing => listing,
+        }
+    }
+}
+
 /// What to do if a poll hangs.
 #[derive(Default)]
 struct OnHang(Mutex<BTreeMap<Needed, Box<dyn Fn() + Send>>>);
@@ -110,16 +123,16 @@ impl Watch {
         self.lock().begun.first_key_value().map(|(_, begun)| *begun)
     }
 
-    /// Whether the poll waits for room in memory for its state.
+    /// Whether the poll waits for this.
     #[must_use]
-    pub(crate) fn waits_for_room(&self) -> bool {
-        self.waits_for_room.load(Ordering::Relaxed)
+    pub(crate) fn waits_for(&self, needed: Needed) -> bool {
+        needed.of(&self.waits_for).load(Ordering::Relaxed)
     }
 
-    /// Whether the poll has room in memory that others may wait for.
+    /// Whether the poll has so much of this that others may wait for it.
     #[must_use]
-    pub(crate) fn holds_room(&self) -> bool {
-        self.holds_room.load(Ordering::Relaxed)
+    pub(crate) fn holds(&self, needed: Needed) -> bool {
+        needed.of(&self.holds).load(Ordering::Relaxed)
     }
 
     /// Returns how many octets of use have arrived so far, of listings, headers and messages.
@@ -229,7 +242,7 @@ pub(crate) fn was_too_slow(times: u32) {
 pub(crate) fn is_in_the_way() -> bool {
     let has_it = |watch: &Arc<Watch>| {
         watch.places.as_ref().is_some_and(|places| places.are_waited_for())
-            || watch.holds_room() && !Line::for_room().is_empty()
+            || Needed::ALL.into_iter().any(|needed| watch.holds(needed) && !Line::of(needed).is_empty())
     };
     WATCH.try_with(has_it).unwrap_or(false)
 }
@@ -260,9 +273,9 @@ pub(crate) fn on_hang(what: Needed, give_back: impl Fn() + Send + 'static) {
     let _ = WATCH.try_with(|watch| watch.on_hang.lock().insert(what, Box::new(give_back)));
 }
 
-/// Sets whether the current poll has room in memory that others may wait for.
-pub(crate) fn has_room(holds: bool) {
-    let _ = WATCH.try_with(|watch| watch.holds_room.store(holds, Ordering::Relaxed));
+/// Sets whether the current poll has so much of this that others may wait for it.
+pub(crate) fn has(needed: Needed, holds: bool) {
+    let _ = WATCH.try_with(|watch| needed.of(&watch.holds).store(holds, Ordering::Relaxed));
 }
 
 /// Records that octets of a listing or a header have arrived that are of use, which is progress as much as octets of a
@@ -284,11 +297,11 @@ pub(crate) fn has_answered() {
     let _ = WATCH.try_with(|watch| watch.answers.fetch_add(1, Ordering::Relaxed));
 }
 
-/// Waits for room in memory, visibly to an observer, as the poll can do nothing else. Polls that hold room are in the
-/// way meanwhile.
-pub(crate) async fn waiting_for_room<T>(room: impl Future<Output = T>) -> T {
-    let _waits = Line::for_room().wait();
-    let set = |waits: bool| _ = WATCH.try_with(|watch| watch.waits_for_room.store(waits, Ordering::Relaxed));
+/// Waits for this, visibly to an observer, as the poll can do nothing else. Polls that hold some are in the way
+/// meanwhile.
+pub(crate) async fn waiting_for<T>(needed: Needed, room: impl Future<Output = T>) -> T {
+    let _waits = Line::of(needed).wait();
+    let set = |waits: bool| _ = WATCH.try_with(|watch| needed.of(&watch.waits_for).store(waits, Ordering::Relaxed));
     set(true);
     let taken = room.await;
     set(false);
@@ -466,13 +479,15 @@ mod tests {
     async fn who_watches_sees_who_waits_for_room_and_who_has_it() {
         let (waiting, holding) = (Arc::new(Watch::default()), Arc::new(Watch::default()));
         watched(Arc::clone(&waiting), async {
-            waiting_for_room(async { assert!(waiting.waits_for_room() && !waiting.holds_room()) }).await;
+            let seen = async { assert!(waiting.waits_for(Needed::State) && !waiting.holds(Needed::State)) };
+            waiting_for(Needed::State, seen).await;
         })
         .await;
-        watched(Arc::clone(&holding), async { has_room(true) }).await;
-        assert!(!waiting.waits_for_room() && holding.holds_room());
-        watched(Arc::clone(&holding), async { has_room(false) }).await;
-        assert!(!holding.holds_room());
+        watched(Arc::clone(&holding), async { has(Needed::State, true) }).await;
+        assert!(!waiting.waits_for(Needed::State) && holding.holds(Needed::State));
+        assert!(!holding.holds(Needed::Listing), "that is another kind");
+        watched(Arc::clone(&holding), async { has(Needed::State, false) }).await;
+        assert!(!holding.holds(Needed::State));
     }
 
     #[tokio::test]
@@ -480,10 +495,10 @@ mod tests {
         let with = |waited_for| Arc::new(Watch::with(Arc::new(Given { waited_for, ..Given::default() })));
         assert!(watched(with(true), async { is_in_the_way() }).await);
         assert!(!watched(with(false), async { is_in_the_way() }).await);
-        waiting_for_room(async {
+        waiting_for(Needed::State, async {
             watched(with(false), async {
                 assert!(!is_in_the_way());
-                has_room(true);
+                has(Needed::State, true);
                 assert!(is_in_the_way());
             })
             .await;

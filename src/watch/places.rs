@@ -1,10 +1,12 @@
-//! What polls hold that others may wait for: places, and memory for a state. A poll must make good use of what it
+//! What polls hold that others may wait for: places, and memory for a state or a listing. A poll must make good use of what it
 //! holds.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
+
+use super::Needed;
 
 /// Gives a poll its places.
 pub(crate) trait Places: fmt::Debug + Send + Sync {
@@ -22,13 +24,17 @@ pub(crate) trait Places: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Line(Arc<AtomicUsize>);
 
-/// The polls whose states wait for memory.
-static FOR_ROOM: LazyLock<Line> = LazyLock::new(Line::default);
+/// The polls whose states wait for memory, and those whose listings do.
+static FOR_STATES: LazyLock<Line> = LazyLock::new(Line::default);
+static FOR_LISTINGS: LazyLock<Line> = LazyLock::new(Line::default);
 
 impl Line {
-    /// The line for memory for a state.
-    pub(super) fn for_room() -> &'static Self {
-        &FOR_ROOM
+    /// The line for this.
+    pub(super) fn of(needed: Needed) -> &'static Self {
+        match needed {
+            Needed::State => &FOR_STATES,
+            Needed::Listing => &FOR_LISTINGS,
+        }
     }
 
     /// Adds a waiting poll.

@@ -12,7 +12,7 @@ use crate::account::{Account, AccountName};
 use crate::schedule::queue::{Limits, Queue};
 use crate::watch::Watch;
 use crate::watch::conduct::{Conduct, Verdict};
-use crate::watch::judge::Judge;
+use crate::watch::judge::{Judge, Wanted};
 use crate::watch::places::Places;
 
 /// Gives places to accounts in the order in which they ask.
@@ -100,19 +100,11 @@ impl Seat {
         taken
     }
 
-    /// Judges the account's poll, and passes on what others wait for; `hung` polls hang, and some have waited for room in
-    /// memory since `room_wanted`.
-    pub(super) fn judge(
-        &self,
-        watch: &Watch,
-        conduct: &mut Conduct,
-        room_wanted: Option<Instant>,
-        hung: usize,
-    ) -> Verdict {
+    /// Judges the account's poll, and passes on what others wait for; `hung` polls hang.
+    pub(super) fn judge(&self, watch: &Watch, conduct: &mut Conduct, wanted: Wanted, hung: usize) -> Verdict {
         self.giver.change(|asking| {
-            let room_wanted = room_wanted.map(|since| since.saturating_duration_since(asking.begun));
             let now = asking.begun.elapsed();
-            Judge::new(&mut asking.queue, now, room_wanted, hung).look(&self.account, watch, conduct)
+            Judge::new(&mut asking.queue, now, wanted, hung).once().look(&self.account, watch, conduct)
         })
     }
 

@@ -17,6 +17,7 @@ use crate::poll::{PollError, PollReport};
 use crate::subprocess::has_terminal;
 use crate::watch::conduct::{Conduct, Verdict};
 use crate::watch::hang::HUNG;
+use crate::watch::judge::Wanted;
 use crate::watch::places::Places;
 use crate::watch::{Watch, watched};
 
@@ -43,8 +44,9 @@ pub(super) struct Polls<T> {
     tasks: JoinSet<T>,
     running: HashMap<Id, Running>,
     limits: HangLimits,
-    /// Since when polls have waited for room in memory. None: none waits.
-    room_wanted: Option<Instant>,
+    begun: Instant,
+    /// Since when polls have waited for memory, since `begun`.
+    wanted: Wanted,
     /// When the polls are checked next.
     look: Instant,
     /// Cancelled when the run is to end: then polls that hang are abandoned.
@@ -80,8 +82,9 @@ pub(super) enum End<T> {
 impl<T: Send + 'static> Polls<T> {
     /// Creates an empty set.
     pub(super) fn new(limits: HangLimits, stop: CancellationToken) -> Self {
-        let (tasks, running, look) = (JoinSet::new(), HashMap::new(), Instant::now() + limits.pace);
-        Self { tasks, running, limits, room_wanted: None, look, stop, somebody_may_type: has_terminal() }
+        let (tasks, running, begun) = (JoinSet::new(), HashMap::new(), Instant::now());
+        let (look, wanted) = (begun + limits.pace, Wanted::default());
+        Self { tasks, running, limits, begun, wanted, look, stop, somebody_may_type: has_terminal() }
     }
 
     /// Starts the work on an account. If it hangs or is too slow for those that wait, its places go to others; `stop` is
@@ -131,14 +134,13 @@ impl<T: Send + 'static> Polls<T> {
     fn look(&mut self) {
         self.look = Instant::now() + self.limits.pace;
         let hung = self.running.values().filter(|running| running.conduct.hung().is_some()).count();
-        let room_is_wanted = self.running.values().any(|running| running.watch.waits_for_room());
-        self.room_wanted = room_is_wanted.then(|| self.room_wanted.unwrap_or_else(Instant::now));
+        self.wanted.look(self.running.values().map(|running| &*running.watch), self.begun.elapsed());
         for Running { account, watch, seat, conduct, task, stop, given_up } in self.running.values_mut() {
             if !self.somebody_may_type && seat.has_waited_enough() {
                 watch.end_wait();
             }
             let waited = watch.waiting_for_disk().map(|since| since.elapsed());
-            match seat.judge(watch, conduct, self.room_wanted, hung) {
+            match seat.judge(watch, conduct, self.wanted, hung) {
                 Verdict::GoOn | Verdict::StandAside | Verdict::GiveWay | Verdict::CutShort => {}
                 Verdict::End => stop.cancel(),
                 Verdict::Hangs => stderr_line(advice::hangs(account)),
@@ -226,7 +228,7 @@ mod tests {
             let mut polls = Polls::new(HangLimits { most, ..LIMITS }, stop.clone());
             let (answer, hangs) = disk();
             polls.begin(name("stuck"), seat("stuck", &one_place()), CancellationToken::new(), async move {
-                blocking(hangs).await.unwrap()
+                blocking(hangs).await.unwrap();
             });
             if stops {
                 stop.cancel();

@@ -11,26 +11,26 @@ use crate::text::{Count, Size};
 /// From this many headers on, looking takes a while, so the user is told why.
 const MANY_HEADERS: usize = 20_000;
 
+/// Tells what the poll waits for in memory.
+fn waits(event: &PollEvent<'_>) {
+    match event {
+        PollEvent::WaitsForRoom { octets } => {
+            let octets = Size(*octets);
+            info!("its state of {octets} waits until the large states of other accounts have been polled with");
+        }
+        PollEvent::WaitsForMemory { bytes } => {
+            let bytes = Size(u64::try_from(*bytes).unwrap_or(u64::MAX));
+            info!("its listing waits for {bytes} of memory, which the listings of other accounts have now");
+        }
+        _ => {}
+    }
+}
+
 /// Logs an event if it is worth a line.
 pub(super) fn on_event(event: &PollEvent<'_>) {
     match event {
-        PollEvent::Recovered(recovered) => {
-            if !recovered.is_nothing() {
-                was_interrupted(recovered);
-            }
-            if recovered.kept > 0 {
-                let kept = Count::of(recovered.kept, "message");
-                warn!(
-                    "{kept} of the former Maildir, and not in this one: neither fetched again nor deleted on the server"
-                );
-            }
-        }
-        PollEvent::WaitsForRoom { octets } => {
-            info!(
-                "its state of {} waits until the large states of other accounts have been polled with",
-                Size(*octets)
-            );
-        }
+        PollEvent::Recovered(recovered) => tell_recovered(recovered),
+        PollEvent::WaitsForRoom { .. } | PollEvent::WaitsForMemory { .. } => waits(event),
         PollEvent::SpoolSettled { account, forwarded, lost, removed } => {
             spool_settled(account, *forwarded, *lost, *removed);
         }
@@ -81,6 +81,16 @@ pub(super) fn on_event(event: &PollEvent<'_>) {
         PollEvent::SessionEnded { quit_error: Some(error) } => debug!("QUIT: {error}"),
         PollEvent::SessionFailed { error, next } => session_failed(error, *next),
         _ => {}
+    }
+}
+
+fn tell_recovered(recovered: &Recovered) {
+    if !recovered.is_nothing() {
+        was_interrupted(recovered);
+    }
+    if recovered.kept > 0 {
+        let kept = Count::of(recovered.kept, "message");
+        warn!("{kept} of the former Maildir, and not in this one: neither fetched again nor deleted on the server");
     }
 }
 

@@ -82,6 +82,7 @@ impl Reporter {
             | PollEvent::Stopping { .. }
             | PollEvent::EndsWithoutQuit
             | PollEvent::WaitsForRoom { .. }
+            | PollEvent::WaitsForMemory { .. }
             | PollEvent::SpoolSettled { .. }
             | PollEvent::StaysInSpool { .. }
             | PollEvent::SpoolNotSettled { .. }

@@ -190,7 +190,7 @@ fn at_servers_of_their_own(concurrency: usize, drip: Drip) -> Outcome {
     let limits = Limits { concurrency: concurrency.try_into().unwrap(), per_host: 2.try_into().unwrap() };
     let drips = most_polls(limits.concurrency) + 20;
     let mut daemon = Daemon { first: 1200, ..Daemon::with(limits, drips, drip, str::to_owned) };
-    for second in 3..3 * 3600 {
+    for second in 3..3600 {
         daemon.look(second);
         daemon.begin(second);
         assert!(daemon.running.len() <= most_polls(limits.concurrency), "more polls than there may be");
@@ -203,7 +203,7 @@ fn at_servers_of_their_own(concurrency: usize, drip: Drip) -> Outcome {
 fn accounts_that_drip_do_not_keep_all_places_however_many_they_are() {
     // Just above what a window requires, above the least throughput, and a fast line with a message of any size.
     let drips: [(Drip, u64); 4] = [(|_| 600, 60), (|_| 5500, 130), (|_| 20_000, 310), (|_| 1 << 20, 310)];
-    for concurrency in [1, 2, 4, 32] {
+    for concurrency in [1, 4] {
         // A single place is not meant for fast lines.
         for (drip, cut_after) in drips.into_iter().take(if concurrency == 1 { 2 } else { 4 }) {
             let outcome = at_servers_of_their_own(concurrency, drip);
