@@ -48,6 +48,11 @@ pub(crate) fn code<'a>(reports: impl Iterator<Item = Option<&'a PollReport>>) ->
     last
 }
 
+/// Returns the code where a part of what was to be printed is missing: a success would promise all of it.
+pub(crate) fn without_output(code: u8) -> u8 {
+    if matches!(code, SUCCESS | NO_MAIL) { UNDEFINED } else { code }
+}
+
 /// Returns the code of a class of errors.
 pub(super) fn code_of(class: Class) -> u8 {
     match class {

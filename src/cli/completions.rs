@@ -1,13 +1,13 @@
 //! `mailferry completions` and `mailferry man`: completion scripts, completions and manual pages, printed by the
 //! program itself.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use clap::CommandFactory as _;
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::arguments::{Arguments, Completions, Man};
-use super::output::stderr_line;
+use super::output::{answer as print, stderr_line};
 use crate::exit::ExitStatus;
 
 /// The variable with which a shell's completion script asks for candidates.
@@ -30,10 +30,13 @@ pub(super) fn run(options: &Completions) -> ExitStatus {
         .completer(name)
         .ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
         .and_then(|shell| shell.write_registration(VARIABLE, "mailferry", "mailferry", "mailferry", &mut script));
-    match written.and_then(|()| io::stdout().lock().write_all(&script)) {
-        Ok(()) => ExitStatus::Ok,
+    match written {
+        Ok(()) => {
+            print(|output| output.write_all(&script));
+            ExitStatus::Ok
+        }
         Err(e) => {
-            stderr_line(format_args!("mailferry: cannot write the script: {e}"));
+            stderr_line(format_args!("mailferry: cannot make the script: {e}"));
             ExitStatus::Temporary
         }
     }
@@ -45,7 +48,6 @@ pub(super) fn man(options: &Man) -> ExitStatus {
         1 => include_str!("../../docs/man/mailferry.1"),
         _ => include_str!("../../docs/man/mailferry.toml.5"),
     };
-    // The reader may quit a pager early.
-    let _ = io::stdout().lock().write_all(page.as_bytes());
+    print(|output| output.write_all(page.as_bytes()));
     ExitStatus::Ok
 }

@@ -36,10 +36,11 @@ mod summary;
 mod terminal;
 mod uids;
 mod unread;
+mod unwritten;
 mod wrapped;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::panic::PanicHookInfo;
 
 use clap::Parser as _;
@@ -72,12 +73,14 @@ fn run_words(words: Vec<OsString>) -> u8 {
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(e) => {
+            let fetchmail_codes = arguments::ask_for_fetchmail_codes(&words);
+            if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+                unwritten::unless_failed(|| e.print().and_then(|()| io::stdout().flush()));
+                return complete(ExitStatus::Ok.code(), fetchmail_codes);
+            }
             // If even this cannot be printed, nothing can be done.
             let _ = e.print();
-            return match e.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Ok.code(),
-                _ => fetch::failed_before_polling(ExitStatus::Usage, arguments::ask_for_fetchmail_codes(&words)),
-            };
+            return fetch::failed_before_polling(ExitStatus::Usage, fetchmail_codes);
         }
     };
     if matches!(arguments.command, Command::Daemon) {
@@ -86,7 +89,20 @@ fn run_words(words: Vec<OsString>) -> u8 {
     logging::begin(&arguments);
     let code = run_command(&arguments);
     unread::finish();
-    code
+    complete(code, matches!(&arguments.command, Command::Fetch(fetch) if fetch.fetchmail_exit_codes))
+}
+
+/// Returns the exit code: another one than `code` if that were to say that all is well, but a part of the answer is
+/// missing on standard output.
+fn complete(code: u8, fetchmail_codes: bool) -> u8 {
+    let Some(error) = unwritten::why() else { return code };
+    stderr_line(format_args!("mailferry: cannot write to standard output: {}", text::system(error)));
+    unread::finish();
+    match fetchmail_codes {
+        true => advice::fetchmail::without_output(code),
+        false if code == ExitStatus::Ok.code() => ExitStatus::Temporary.code(),
+        false => code,
+    }
 }
 
 fn run_command(arguments: &Arguments) -> u8 {
@@ -126,16 +142,7 @@ fn run_in<S: Into<u8>>(runtime: io::Result<Runtime>, command: impl Future<Output
     // A name lookup that hangs must not keep the process alive.
     runtime.shutdown_background();
     drop(subprocess::end_all());
-    match output::unwritten() {
-        Some(error) => incomplete(error, code),
-        None => code,
-    }
-}
-
-/// Reports that a part of the answer is missing: a script must not take the rest for all of it.
-fn incomplete(error: &io::Error, code: u8) -> u8 {
-    stderr_line(format_args!("mailferry: cannot write to standard output: {}", text::system(error)));
-    if code == ExitStatus::Ok.code() { ExitStatus::Temporary.code() } else { code }
+    code
 }
 
 /// Like [`run_in`], for a command that a signal ends at once.

@@ -2,35 +2,31 @@
 //! does not read is no reason to stop fetching mail.
 
 use std::fmt::Display;
-use std::io::{self, Write};
-use std::sync::OnceLock;
+use std::io::{self, BufWriter, Write};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::progress;
 use super::unread::{self, Which};
+use super::unwritten;
 
 /// Prints a line of a report on standard output, without waiting long for a reader.
 pub(super) fn report(words: impl Display) {
     progress::above(|| unread::write(Which::Output, format!("{words}\n").as_bytes()));
 }
 
-/// Why an answer could not be printed, if it could not: the first error.
-static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
-
-/// Prints an answer on standard output. Waits for the reader, such as a pager, which may end early. Another error does
-/// not stop the command, and is told when it ends ([`unwritten`]).
+/// Prints an answer on standard output. Waits for the reader, such as a pager, which may end early. An error does not
+/// stop the command, and is told when it ends ([`unwritten`]).
 pub(super) fn say(words: impl Display) {
-    if let Err(e) = writeln!(io::stdout().lock(), "{words}")
-        && e.kind() != io::ErrorKind::BrokenPipe
-    {
-        let _ = UNWRITTEN.set(e);
-    }
+    answer(|output| writeln!(output, "{words}"));
 }
 
-/// Why a part of the answer is missing on standard output, such as a full disk.
-pub(super) fn unwritten() -> Option<&'static io::Error> {
-    UNWRITTEN.get()
+/// Like [`say`], for an answer that is written piece by piece, up to the first error.
+pub(super) fn answer(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    unwritten::unless_failed(|| {
+        let mut output = BufWriter::new(io::stdout().lock());
+        write(&mut output).and_then(|()| output.flush())
+    });
 }
 
 /// Whether standard output is a pipe or a socket that nobody will read any more.
@@ -47,8 +43,7 @@ pub(super) fn is_output_closed() -> bool {
 
 /// Prints a prompt on standard output, without a newline.
 pub(super) fn prompt(words: impl Display) {
-    let mut output = io::stdout().lock();
-    let _ = write!(output, "{words} ").and_then(|()| output.flush());
+    answer(|output| write!(output, "{words} "));
 }
 
 /// Prints a line on standard error; errors are ignored.

@@ -16,7 +16,7 @@ use super::layout::{self, Layout};
 use super::output::{is_output_closed, say, stderr_line};
 use super::status_text::InSpool;
 use super::unread::Growing;
-use super::{prepare, terminal};
+use super::{prepare, terminal, unwritten};
 use crate::clock::{Clock as _, RealClock};
 use crate::control::StatusReader;
 use crate::control::status::Forwarding;
@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: &Arguments, options: &Options) -> ExitStatus 
                 none.print(&mut told)
             }
         };
-        if !options.watch || shown == ExitStatus::Usage || is_output_closed() {
+        if !options.watch || shown == ExitStatus::Usage || is_output_closed() || unwritten::has_failed() {
             return shown;
         }
         tokio::time::sleep(watch::ASK_EVERY).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::arguments::{Adopt, Arguments, Forget, List, Uids};
 use super::confirm::confirm;
-use super::output::{report, say, stderr_line};
+use super::output::{answer, say, stderr_line};
 use super::prepare;
 use crate::account::{Account, MaildirOf};
 use crate::advice;
@@ -136,19 +136,18 @@ async fn store(context: &Arc<PollContext>, account: &Account, locked: bool) -> R
 async fn list(context: &Arc<PollContext>, account: &Account, options: &List) -> Result<(), Failed> {
     let store = store(context, account, false).await?;
     if options.json {
-        store.state().entries().for_each(|entry| report(json_line(account, entry)));
+        answer(|output| {
+            store.state().entries().try_for_each(|entry| writeln!(output, "{}", json_line(account, entry)))
+        });
         return Ok(());
     }
     if !store.exists() {
         say(format_args!("{}: nothing is recorded; {} does not exist", account.name, store.path().display()));
         return Ok(());
     }
-    report(summary(account, store.state()));
-    if options.accounts.is_empty() {
-        return Ok(());
-    }
-    for entry in store.state().entries() {
-        report(line(entry));
+    say(summary(account, store.state()));
+    if !options.accounts.is_empty() {
+        answer(|output| store.state().entries().try_for_each(|entry| writeln!(output, "{}", line(entry))));
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use rustix::net::SendFlags;
 
 use super::journal;
 use super::log_writer::LogWriter;
+use super::unwritten;
 
 /// The maximum size of the buffer, in bytes.
 const MOST: usize = 256 << 10;
@@ -143,6 +144,10 @@ impl Stream {
         let mut written = 0;
         let mut done = true;
         while let Some(rest) = self.waiting.get(written..).filter(|rest| !rest.is_empty()) {
+            if self.which == Which::Output && unwritten::has_failed() {
+                written = self.waiting.len();
+                break;
+            }
             match sink.write(self.which, rest.get(..PIECE).unwrap_or(rest)) {
                 Ok(n @ 1..) => written += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -151,7 +156,12 @@ impl Stream {
                     break;
                 }
                 // The reader has gone, or the disk is full.
-                Ok(_) | Err(_) => written = self.waiting.len(),
+                failed => {
+                    written = self.waiting.len();
+                    if self.which == Which::Output {
+                        unwritten::failed(failed.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
+                    }
+                }
             }
         }
         self.waiting.drain(..written);
@@ -227,9 +237,10 @@ impl Growing {
 
     /// Writes the rest, waiting for the reader.
     pub(super) fn finish(self) {
-        let mut output = io::stdout().lock();
-        // The reader may have gone.
-        let _ = output.write_all(&self.stream.waiting).and_then(|()| output.flush());
+        unwritten::unless_failed(|| {
+            let mut output = io::stdout().lock();
+            output.write_all(&self.stream.waiting).and_then(|()| output.flush())
+        });
     }
 }
 
