@@ -205,7 +205,7 @@ impl Draft {
             "it is the {kind} digest of the certificate, and tls_pin is the SHA-256 of its key, so it cannot be taken over. \
              Check that the certificate has not changed, set tls_pin to the output of this command, and add tls_trust = \
              \"pin\" if no authority signed it: openssl s_client -connect {host}:{port}{starttls} </dev/null 2>/dev/null | openssl x509 -pubkey \
-             -noout | openssl pkey -pubin -outform DER | openssl dgst -sha256"
+             -noout | openssl pkey -pubin -outform DER | openssl dgst -sha256 | sed 's/.*= //'"
         );
         self.note(theirs, advice);
     }

@@ -83,6 +83,24 @@ fn is_in_page(page: &str, word: &str) -> bool {
     })
 }
 
+/// What the manual pages say in short is what the pages say at length.
+#[test]
+fn the_manual_of_the_configuration_has_the_same_bounds_and_events_as_the_pages() {
+    let (manual, page) = (read("docs/man/mailferry.toml.5"), read("docs/configuration.md"));
+    for text in [&manual, &page] {
+        assert!(text.contains("at most 64 MiB long"));
+        assert!(text.to_lowercase().contains("at most eight"), "how many commands run at the same time");
+    }
+    let events = page.split("\n| event |").nth(1).unwrap().lines().skip(2).map_while(|line| line.strip_prefix("| `"));
+    let events: Vec<&str> = events.map(|line| line.split('`').next().unwrap()).collect();
+    assert!(events.contains(&"test") && events.len() > 8, "{events:?}");
+    let manual = manual.replace("\\-", "-");
+    let told = manual.split(".It Ev MAILFERRY_EVENT").nth(1).unwrap().split(".It Ev").next().unwrap();
+    let is_told = |event: &&str| told.lines().any(|line| line.split([' ', ',']).nth(1) == Some(*event));
+    let missing: Vec<&str> = events.into_iter().filter(|event| !is_told(event)).collect();
+    assert!(missing.is_empty(), "mailferry.toml.5 does not speak of {missing:?}");
+}
+
 #[test]
 fn the_manual_page_has_every_command_and_option() {
     let env = TestEnv::new(&[Account::at(([127, 0, 0, 1], 1).into())]);

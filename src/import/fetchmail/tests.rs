@@ -164,6 +164,8 @@ fn options_become_keys() {
 fn what_has_no_counterpart_is_named_with_what_to_do() {
     for (text, what, advice) in [
         ("poll h user a ssl sslfingerprint 'AA:BB'", "sslfingerprint", "MD5 digest of the certificate"),
+        // What the command prints can be pasted.
+        ("poll h user a ssl sslfingerprint 'AA:BB'", "sslfingerprint", "openssl dgst -sha256 | sed 's/.*= //'"),
         ("poll h user a ssl sslproto TLS1.3+", "sslproto TLS1.3+", "tls_key_exchange"),
         ("poll h user a ssl no sslcertck", "no sslcertck", "tls_ca_file"),
         ("poll h auth ntlm user a", "auth ntlm", "best that it has in common"),
