@@ -65,7 +65,11 @@ impl Maildir {
     pub fn create(disk: &dyn Disk, path: &Path, mode: MaildirMode) -> io::Result<Self> {
         ownership::check_place(disk, path)?;
         for part in PARTS {
-            let made = make_dirs(disk, &path.join(part))?;
+            let made = make_dirs(disk, &path.join(part)).map_err(|e| match e.kind() {
+                // A dangling link is not said by the system to be one.
+                io::ErrorKind::NotFound => Self::place(disk, path).err().unwrap_or(e),
+                _ => e,
+            })?;
             if mode != MaildirMode::PRIVATE {
                 let mut ours = made.iter().filter(|dir| dir.starts_with(path));
                 ours.try_for_each(|dir| unless_it_has_none(disk.set_mode(dir, mode.of_directories())))?;

@@ -15,13 +15,15 @@ use crate::user;
 pub(crate) struct Foreign {
     /// The directory.
     pub(crate) path: PathBuf,
+    /// It is the Maildir itself, which the error names anyway.
+    pub(crate) is_itself: bool,
     /// Its owner; None if it belongs to root, but is world-writable.
     pub(crate) owner: Option<u32>,
 }
 
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let path = if self.is_itself { "it".into() } else { self.path.to_string_lossy() };
         match self.owner {
             None => write!(
                 f,
@@ -43,18 +45,34 @@ impl std::error::Error for Foreign {}
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-fn judge(path: &Path, status: FileStatus) -> io::Result<()> {
+/// The bits of a mode that tell what kind of file it is.
+const KIND: u32 = 0o170_000;
+
+fn judge(path: &Path, status: FileStatus, maildir: &Path) -> io::Result<()> {
     let open_to_all = status.mode & (OTHERS_WRITE | STICKY) == OTHERS_WRITE && !is_link(status);
     let owner = Some(status.owner).filter(|owner| *owner != 0);
     if owner.is_none() && !open_to_all {
         return Ok(());
     }
-    Err(io::Error::other(Foreign { path: path.to_owned(), owner }))
+    // Such as /dev/null: its permissions are as they should be.
+    if let Some(what) = instead_of_a_directory(status) {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
+    }
+    Err(io::Error::other(Foreign { path: path.to_owned(), is_itself: path == maildir, owner }))
+}
+
+/// Returns what is there, if it is no directory and no link to one.
+fn instead_of_a_directory(status: FileStatus) -> Option<&'static str> {
+    match status.mode & KIND {
+        0o040_000 | 0o120_000 => None,
+        0o020_000 | 0o060_000 => Some("it is a device"),
+        _ => Some("it is not a directory"),
+    }
 }
 
 /// Links have no permissions of their own.
 fn is_link(status: FileStatus) -> bool {
-    status.mode & 0o170_000 == 0o120_000
+    status.mode & KIND == 0o120_000
 }
 
 /// For root: checks that an open Maildir, and everything that leads to it, belongs to root.
@@ -63,7 +81,7 @@ pub(super) fn check(disk: &dyn Disk, path: &Path, maildir: &Maildir) -> io::Resu
         return Ok(());
     }
     for dir in [maildir.path(), maildir.tmp.path(), maildir.new.path(), maildir.cur.path()] {
-        judge(dir, disk.status(dir)?)?;
+        judge(dir, disk.status(dir)?, path)?;
     }
     check_place(disk, path)?;
     check_place(disk, maildir.path())
@@ -77,9 +95,9 @@ pub(super) fn check_place(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     }
     let mut above: Vec<&Path> = path.ancestors().collect();
     above.reverse();
-    for path in above {
-        match disk.status(path) {
-            Ok(status) => judge(path, status)?,
+    for dir in above {
+        match disk.status(dir) {
+            Ok(status) => judge(dir, status, path)?,
             // We create what is missing, in a directory that has been checked.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(e),
@@ -107,13 +125,29 @@ mod tests {
             (1000, 0o040_700, false),
             (1000, 0o120_777, false),
         ] {
-            assert_eq!(judge(Path::new("/x"), status(owner, mode)).is_ok(), good, "{owner} {mode:o}");
+            assert_eq!(
+                judge(Path::new("/x"), status(owner, mode), Path::new("/x/y")).is_ok(),
+                good,
+                "{owner} {mode:o}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_directory_is_called_so_and_nobody_is_told_to_change_its_permissions() {
+        for (mode, words) in [(0o020_666, "it is a device"), (0o100_666, "it is not a directory")] {
+            let error = judge(Path::new("/dev/null"), status(0, mode), Path::new("/dev/null")).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::NotADirectory, words));
         }
     }
 
     #[test]
     fn the_owner_is_named() {
-        let words = judge(Path::new("/home/jo/Maildir"), status(4_294_967_290, 0o040_700)).unwrap_err().to_string();
-        assert!(words.contains("/home/jo/Maildir belongs to #4294967290"), "{words}");
+        let words = |maildir: &str| {
+            let dir = Path::new("/home/jo/Maildir");
+            judge(dir, status(4_294_967_290, 0o040_700), Path::new(maildir)).unwrap_err().to_string()
+        };
+        assert!(words("/home/jo/Maildir/.Lists").contains("/home/jo/Maildir belongs to #4294967290"));
+        assert!(words("/home/jo/Maildir").starts_with("it belongs to #4294967290"), "the error names it already");
     }
 }

@@ -278,7 +278,8 @@ fn where_fetch_can_make_no_maildir_check_says_so() {
         env.configure(&[Account::at(maildrop.server.address).text("maildir", &place)]);
         let told = step(&env.run(&["check", "--json"]).expect(73), "maildir", "fail");
         assert!(told.contains(&place), "{told}");
-        env.fetch().expect(73);
+        let fetched = env.fetch().expect(73);
+        assert_eq!(fetched.stderr.contains("dangling symbolic link"), place.contains("dangling"), "{fetched:#?}");
     }
     env.configure(&[Account::at(maildrop.server.address).text("maildir", &below("deep/down"))]);
     assert!(step(&env.run(&["check", "--json"]).expect(0), "maildir", "ok").contains("is not there yet"));

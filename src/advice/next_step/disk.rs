@@ -82,7 +82,7 @@ fn common(error: &io::Error) -> Option<&'static str> {
 }
 
 /// What to do if root would deliver into what belongs to another user.
-fn whose(Foreign { path, owner }: &Foreign) -> String {
+fn whose(Foreign { path, owner, .. }: &Foreign) -> String {
     let Some(owner) = *owner else { return format!("Run `{}`", chmod(path, "o-w")) };
     // The unit is named after the user.
     let unit = user::known_name(owner).map(|name| format!("systemctl enable --now mailferry@{name}, or "));
