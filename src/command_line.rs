@@ -38,6 +38,11 @@ pub(crate) fn chmod(path: &Path, mode: &str) -> String {
     format!("chmod {mode} {}", word(path))
 }
 
+/// Returns the command that gives a directory and all that is in it to a user.
+pub(crate) fn chown_all(dir: &Path, user: &str) -> String {
+    format!("chown -R {user}: {}", word(dir))
+}
+
 /// Returns the command that changes a file's line ends to LF.
 pub(crate) fn to_lf(path: &Path) -> String {
     format!(r"sed -i 's/\r$//' {}", word(path))

@@ -230,14 +230,15 @@ impl fmt::Display for StateError {
             ),
             Self::MaildirMissing { path } => write!(
                 f,
-                "the Maildir {} was delivered to before and is not there now. No mail was fetched into it",
-                path.display()
+                "the Maildir {} was delivered to before and is not there now. {}",
+                path.display(),
+                what_did_not_happen(path)
             ),
             Self::MaildirReplaced { path } => write!(
                 f,
-                "{} is not the Maildir that was delivered to before, though it has the same path. No mail was fetched \
-                 into it",
-                path.display()
+                "{} is not the Maildir that was delivered to before, though it has the same path. {}",
+                path.display(),
+                what_did_not_happen(path)
             ),
             Self::OtherUser { .. }
             | Self::Renamed { .. }
@@ -307,6 +308,14 @@ impl StateError {
             ),
             _ => Ok(()),
         }
+    }
+}
+
+/// Says what did not happen to a Maildir that cannot be used: a spool is also read.
+fn what_did_not_happen(path: &Path) -> &'static str {
+    match path.extension().is_some_and(|ending| ending == "spool") {
+        true => "Nothing was fetched into it or forwarded from it",
+        false => "No mail was fetched into it",
     }
 }
 

@@ -147,7 +147,10 @@ fn from_a_spool_that_is_not_the_known_one_nothing_is_forwarded() {
     std::fs::rename(env.path("state"), env.path("newer")).unwrap();
     copy("older", "state");
     for command in ["fetch", "forward"] {
-        env.run(&[command]).expect(73).says("is not the Maildir that was delivered to before");
+        env.run(&[command])
+            .expect(73)
+            .says("is not the Maildir that was delivered to before")
+            .says("Nothing was fetched into it or forwarded from it");
         assert_same_mail(&server.mail(), &small_on_the_wire(3));
     }
 }

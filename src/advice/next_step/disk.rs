@@ -47,13 +47,24 @@ pub(super) fn state(error: &io::Error) -> Step {
                 .into(),
         ),
         None if has_no_locks(error) => Some(NO_LOCKS.into()),
-        None => common(error).map(Into::into),
+        None => Some(match error.kind() {
+            io::ErrorKind::PermissionDenied => OF_WHOM.into(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => RIGHT_PLACE.into(),
+            _ => return common(error).map(Into::into),
+        }),
     }
 }
 
 /// What to do if a file system has no locks.
 const NO_LOCKS: &str = "This file system has no locks, without which two processes could poll the account: put the state on \
                         another one with --state-dir or `state_dir`";
+
+/// What to do if a state may not be read or written.
+const OF_WHOM: &str = "If it is another user's, run mailferry as that user, or give a directory of your own (--state-dir); \
+                       if it is yours, give yourself access to it";
+
+/// What to do if there is no state directory, and none can be made.
+const RIGHT_PLACE: &str = "Is the disk mounted, and is --state-dir or `state_dir` right?";
 
 /// Whether flock(2) failed because the file system has no locks.
 fn has_no_locks(error: &io::Error) -> bool {

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::{Step, disk, fetch_with};
 use crate::account::AccountName;
-use crate::command_line::{chmod, this_command_as, this_program, to_lf};
+use crate::command_line::{chmod, chown_all, this_command_as, this_program, to_lf};
 use crate::poll::report::Decision;
 use crate::state::error::{StateError, StateFile};
 use crate::text;
+use crate::user;
 
 pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
     let new_state = || fetch_with(Decision::NewState, account);
@@ -32,8 +33,10 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         StateError::LineEnds { path } => format!("Remove the CRs again: {}", to_lf(path)),
         StateError::Moved { .. } => return None,
         StateError::OtherUser { path, .. } => format!(
-            "If this is another maildrop, give it another account name; if the user was renamed, move {} away and run `{}`",
+            "If this is another maildrop, give it another account name; if the user was renamed, move {} away and count \
+             what the Maildir holds as fetched: {}; to fetch everything again instead: {}",
             text::path(path),
+            from_maildir(),
             new_state()
         ),
         StateError::Renamed { other, dir, files, .. } => {
@@ -41,8 +44,8 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             let moves: Vec<String> =
                 files.iter().map(|file| format!("mv {dir}/{other}.{file} {dir}/{account}.{file}")).collect();
             format!(
-                "If the account was renamed: {}. If not, because {other} is of another configuration, give this one a \
-                 `state_dir` of its own; else: {}",
+                "If the account was renamed: `{}`. If {other} belongs to another configuration, give this one a \
+                 `state_dir` of its own. Otherwise: `{}`",
                 moves.join(" && "),
                 new_state()
             )
@@ -55,7 +58,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         ),
         StateError::Traces { .. } | StateError::Vanished { .. } => without_a_trace_of_what(account),
         StateError::RenamedAndPolled { .. } => "Wait until that has ended, then try again".to_owned(),
-        StateError::OtherOwner { owner, .. } => format!("As that user: {}", this_command_as(*owner)),
+        StateError::OtherOwner { path, owner } => of_other_owner(path, *owner),
         StateError::SameFiles { .. } => "Give one of them another name".to_owned(),
         StateError::FormerMaildir { .. } => {
             format!("Make it available once more, or have what was on its way fetched again: {}", accept_maildir())
@@ -73,6 +76,19 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         }
     };
     Some(step.into())
+}
+
+/// What to do about a state, or a directory of states, that belongs to another user. Root leaves files of its own among
+/// those of a user who once ran this with sudo.
+fn of_other_owner(path: &Path, owner: u32) -> String {
+    let as_that_user = format!("As that user: {}", this_command_as(owner));
+    match path.parent() {
+        Some(dir) if owner == 0 && !user::is_root() => format!(
+            "{as_that_user}. If the state should be yours: `sudo {}`",
+            chown_all(dir, &user::name(user::effective()))
+        ),
+        _ => as_that_user,
+    }
 }
 
 /// What to do if a state is lost, and nothing shows what was fetched.
@@ -114,7 +130,7 @@ fn move_away(path: &Path) -> String {
 /// About a state directory that a daemon cannot start with, or an import. No account is concerned yet.
 pub(crate) fn of_directory(error: &StateError) -> Step {
     match error {
-        StateError::OtherOwner { owner, .. } => Some(format!("As that user: {}", this_command_as(*owner)).into()),
+        StateError::OtherOwner { path, owner } => Some(of_other_owner(path, *owner).into()),
         StateError::Io { source, .. } => disk::state(source),
         StateError::OpenToAll { dir, .. } => Some(format!("Run `{}`", chmod(dir, "o-w")).into()),
         StateError::OtherUser { path, .. } => {

@@ -268,7 +268,22 @@ fn a_state_is_told_with_the_command_that_goes_on() {
                 files: vec!["spool", "uids"],
             }
             .into(),
-            &["mv /s/old.spool /s/work.spool && mv /s/old.uids /s/work.uids", "else: mailferry fetch --new-state work"],
+            &[
+                "renamed: `mv /s/old.spool /s/work.spool && mv /s/old.uids /s/work.uids`. If old belongs to another",
+                "of its own. Otherwise: `mailferry fetch --new-state work`",
+            ],
+        ),
+        (
+            StateError::OtherUser {
+                account: account(),
+                remembered: "jo".to_owned(),
+                configured: "Jo".to_owned(),
+                path: path(),
+            }
+            .into(),
+            &[
+                "renamed, move /s/work.uids away and count what the Maildir holds as fetched: mailferry uids adopt work --from",
+            ],
         ),
         (
             StateError::Lost { account: account(), maildir: "/m".into(), dir: dir() }.into(),
@@ -287,7 +302,8 @@ fn a_state_is_told_with_the_command_that_goes_on() {
         (io(Errno::MFILE), &["ulimit -n", "Nothing is lost"]),
         (io(Errno::FBIG), &["Allow larger files (ulimit -f, LimitFSIZE=)"]),
         (io(Errno::ROFS), &["mounted read-only"]),
-        (io(Errno::ACCESS), &["Give the user that runs mailferry access to it"]),
+        (io(Errno::ACCESS), &["If it is another user's, run mailferry as that user, or give", "--state-dir"]),
+        (io(Errno::NOTDIR), &["Is the disk mounted, and is --state-dir or `state_dir` right?"]),
         (there(NotAFile::Link), &["cannot sync /s/work.uids: it is a symbolic link. Replace it by the file itself"]),
         (there(NotAFile::Special), &["it is not a regular file. Move it away"]),
     ]);
