@@ -22,12 +22,13 @@ use std::time::Duration;
 
 use crate::account::AccountName;
 use crate::client::ClientError;
+use crate::command_line::this_program;
 use crate::exit::ExitStatus;
 use crate::net::NetError;
 use crate::oauth::OAuthError;
 use crate::poll::PollError;
 use crate::poll::report::PollReport;
-use crate::schedule::Next;
+use crate::schedule::{Next, Reason};
 use crate::state::error::StateError;
 use crate::subprocess::Unsuccessful;
 
@@ -42,6 +43,15 @@ pub(crate) use hanging::{hangs, hangs_no_more};
 #[must_use]
 pub(crate) fn told(error: &PollError, account: &AccountName) -> String {
     with_step(error, next_step::of(error, account).as_deref())
+}
+
+/// Returns the same for a command that cannot wait for an account that another process uses, as `fetch --wait` does.
+#[must_use]
+pub(crate) fn told_without_waiting(error: &PollError, account: &AccountName) -> String {
+    match error {
+        PollError::State(StateError::Locked { .. }) => with_step(error, Some(next_step::TRY_LATER)),
+        error => told(error, account),
+    }
 }
 
 /// Returns the same for a session.
@@ -119,6 +129,17 @@ impl PollReport {
         };
         self.forwarded.as_ref().map_or(fetched, |forwarded| fetched.worst(forwarded.exit_status()))
     }
+}
+
+/// Returns what can be done so that `fetch --scheduled` does not leave out an account any longer, to follow the reason.
+#[must_use]
+pub(crate) fn instead_of_waiting_for_a_run(reason: &Reason, account: &AccountName) -> String {
+    let sooner = match next_step::instead_of_waiting(reason) {
+        "" => return String::new(),
+        words if words.contains("`password_file`") => "a changed `password_file` or configuration",
+        _ => "a changed configuration",
+    };
+    format!("; sooner after {sooner}, or by `{}`", this_program(&format!("fetch {account}")))
 }
 
 /// Returns when an account is polled next, why, and what can be done instead of waiting: "in 5 min, as configured".

@@ -26,6 +26,7 @@ use crate::schedule::{Next, Reason, installation, seed};
 use crate::state::hints::{HintsFile, keep_outcome};
 use crate::state::ownership;
 use crate::state::saved::{Files, Saved};
+use crate::text::Span;
 use crate::watch;
 
 /// The maximum number of warnings reported for one poll.
@@ -119,8 +120,9 @@ impl Recalled {
     pub(super) fn is_to_wait(&self, context: &PollContext, account: &Account) -> bool {
         let now = Duration::from_secs(context.clock.read().since_boot);
         let Some(failure) = self.standing.failure.as_ref().filter(|failure| failure.due > now) else { return false };
-        let next = Next { at: failure.due, reason: failure.reason() };
-        debug!("{}: left out; next poll {}", account.name, advice::polled_next(&next, now));
+        let (left, reason) = (Span(failure.due.saturating_sub(now)), failure.reason());
+        let sooner = advice::instead_of_waiting_for_a_run(&reason, &account.name);
+        debug!("{}: left out for another {left}{reason}{sooner}", account.name);
         true
     }
 

@@ -98,7 +98,7 @@ fn told(account: &Account, done: Result<(), Failed>) -> ExitStatus {
         Ok(()) => ExitStatus::Ok,
         Err(Failed::Reported(status)) => status,
         Err(Failed::Poll(e)) => {
-            stderr_line(format_args!("{name}: {}", advice::told(&e, name)));
+            stderr_line(format_args!("{name}: {}", advice::told_without_waiting(&e, name)));
             e.exit_status()
         }
         Err(Failed::Usage(words)) => {

@@ -310,6 +310,25 @@ fn a_state_is_told_with_the_command_that_goes_on() {
 }
 
 #[test]
+fn a_command_that_cannot_wait_is_not_told_to() {
+    let locked = || PollError::from(StateError::Locked { account: account(), holder: String::new() });
+    assert!(words(locked()).contains("`fetch --wait` waits for it"));
+    let told = crate::advice::told_without_waiting(&locked(), &account());
+    assert!(told.ends_with("in use by another mailferry. Try again later"), "{told}");
+}
+
+#[test]
+fn a_run_that_leaves_an_account_out_says_what_cron_or_a_person_can_do() {
+    let sooner = |cause| crate::advice::instead_of_waiting_for_a_run(&Reason::Failure { cause, times: 1 }, &account());
+    assert_eq!(
+        sooner(Cause::LoginRefused),
+        "; sooner after a changed `password_file` or configuration, or by `mailferry fetch work`"
+    );
+    assert_eq!(sooner(Cause::Tls), "; sooner after a changed configuration, or by `mailferry fetch work`");
+    assert_eq!(sooner(Cause::NetworkDown), "");
+}
+
+#[test]
 fn words_from_a_file_are_escaped() {
     let evil = || "\u{1b}[31mEVIL\u{7}\nfake".to_owned();
     let locked = StateError::Locked { account: account(), holder: evil() };

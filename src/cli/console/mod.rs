@@ -53,7 +53,11 @@ pub(super) async fn run(arguments: &Arguments, options: &Console) -> ExitStatus 
     match talk(&context, &account, arguments, options).await {
         Ok(status) => status,
         Err(e) => {
-            stderr_sentence(format_args!("{}: {}", account.name, crate::advice::told(&e, &account.name)));
+            stderr_sentence(format_args!(
+                "{}: {}",
+                account.name,
+                crate::advice::told_without_waiting(&e, &account.name)
+            ));
             e.exit_status()
         }
     }

@@ -19,6 +19,7 @@ use crate::forward::{ForwardReport, Pause, sign_in_name};
 use crate::oauth::store;
 use crate::poll::{PollContext, PollReport};
 use crate::state::saved::Files;
+use crate::text::Span;
 use crate::watch;
 
 /// The saved state of a destination before a pass.
@@ -58,7 +59,7 @@ impl Destination {
             pause.due > now && pause.password == self.password && !(has_new && pause.is_of_one)
         };
         let Some(pause) = self.pause.as_deref().filter(holds) else { return false };
-        debug!("{}: not forwarded in this run; next in {} s", account.name, pause.due.saturating_sub(now).as_secs());
+        debug!("{}: not forwarded in this run; next in {}", account.name, Span(pause.due.saturating_sub(now)));
         true
     }
 
