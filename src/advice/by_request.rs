@@ -13,6 +13,8 @@ pub(crate) enum NotThere<'a> {
     Disabled(&'a Path),
     /// It is enabled in this configuration, as the file is now.
     NotReloaded(&'a Path),
+    /// The daemon has read another configuration: this one.
+    OtherConfiguration(&'a Path),
     /// The configuration cannot be used.
     NoConfiguration,
 }
@@ -32,6 +34,9 @@ pub(crate) fn not_there(account: &str, why: NotThere<'_>) -> String {
              read it. Reload the daemon (SIGHUP)",
             text::path(path)
         ),
+        NotThere::OtherConfiguration(path) => {
+            format!("the daemon polls the accounts of {}, and `{account}` is not one of them", text::path(path))
+        }
         NotThere::NoConfiguration => format!(
             "the daemon has no account `{account}`, and why cannot be said, because the configuration has errors: {}",
             this_program("check --offline")
@@ -77,7 +82,7 @@ pub(crate) struct Failing<'a> {
 pub(crate) fn tried_again(failing: Failing<'_>, often: bool) -> String {
     let Failing { account, time, text, next_wait } = failing;
     let (time, wait) = (Span(time), Span(next_wait));
-    let often = if often { ", and not often, as long as that lasts" } else { "" };
+    let often = if often { "; it is polled often only once a poll has succeeded" } else { "" };
     format!("{account}: its polls have failed for {time}: {text}. If this one fails, too, the next is in {wait}{often}")
 }
 
@@ -93,7 +98,7 @@ mod tests {
         let begin = "work: its polls have failed for 2 h: the server refused the login. Check the password. If this one fails, \
                      too, the next is in 60 min";
         assert_eq!(tried_again(failing, false), begin);
-        assert_eq!(tried_again(failing, true), format!("{begin}, and not often, as long as that lasts"));
+        assert_eq!(tried_again(failing, true), format!("{begin}; it is polled often only once a poll has succeeded"));
     }
 
     #[test]
@@ -111,6 +116,7 @@ mod tests {
         for (why, helps) in [
             (NotThere::Disabled(path), "is disabled in /c.toml"),
             (NotThere::NotReloaded(path), "Reload the daemon"),
+            (NotThere::OtherConfiguration(path), "the daemon polls the accounts of /c.toml, and `a"),
             (NotThere::NoConfiguration, "check --offline"),
         ] {
             let told = not_there("a\u{1b}", why);

@@ -28,7 +28,7 @@ pub(super) async fn run(arguments: &Arguments, poll: &Poll) -> ExitStatus {
             }
             troubles.iter().for_each(|account| stderr_line(tried_again(failing(account), often_until.is_some())));
             if !unknown.is_empty() {
-                prepare::why_unknown(arguments, &unknown).iter().for_each(stderr_line);
+                prepare::why_unknown(arguments, &unknown).await.iter().for_each(stderr_line);
             }
             if unknown.is_empty() { ExitStatus::Ok } else { ExitStatus::Usage }
         }

@@ -1,5 +1,6 @@
 //! What commands have in common: they read the configuration and set up what all polls share.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -174,19 +175,33 @@ pub(super) fn alone(arguments: &Arguments) -> Option<Alone> {
 }
 
 /// Says why the running daemon does not have these accounts: a line each.
-pub(super) fn why_unknown(arguments: &Arguments, names: &[String]) -> Vec<String> {
+pub(super) async fn why_unknown(arguments: &Arguments, names: &[String]) -> Vec<String> {
     let config = configuration(arguments, &Environment::from_process());
+    let other = match &config {
+        Ok(config) => other_configuration(arguments, names, &config.path).await,
+        Err(_) => None,
+    };
     let why = |name: &String| match &config {
         Err(_) => not_there(name, NotThere::NoConfiguration),
-        Ok(config) => match config.select(std::slice::from_ref(name)) {
-            Err(unknown) => unknown.to_string(),
-            Ok(found) if found.iter().any(|account| account.enabled) => {
+        Ok(config) => match (config.select(std::slice::from_ref(name)), &other) {
+            (Err(unknown), _) => unknown.to_string(),
+            (Ok(_), Some(other)) => not_there(name, NotThere::OtherConfiguration(other)),
+            (Ok(found), None) if found.iter().any(|account| account.enabled) => {
                 not_there(name, NotThere::NotReloaded(&config.path))
             }
-            Ok(_) => not_there(name, NotThere::Disabled(&config.path)),
+            (Ok(_), None) => not_there(name, NotThere::Disabled(&config.path)),
         },
     };
     names.iter().map(|name| wrapped(&format!("mailferry: {}", why(name)))).collect()
+}
+
+/// Returns the path of the configuration that the running daemon has read, unless it is `ours`; `names` are accounts
+/// that it does not have.
+async fn other_configuration(arguments: &Arguments, names: &[String], ours: &Path) -> Option<PathBuf> {
+    let Ok(Response::Status(status)) = ask_daemon(arguments, &Request::status_of(names)).await else { return None };
+    let theirs = PathBuf::from(status.config);
+    let is_ours = |theirs: &Path| theirs == ours || fs::canonicalize(theirs).ok() == fs::canonicalize(ours).ok();
+    (!is_ours(&theirs)).then_some(theirs)
 }
 
 /// Returns the possible paths of the daemon's control socket, the most likely first.

@@ -106,7 +106,7 @@ async fn ask(arguments: &Arguments, options: &Options, reader: &mut impl StatusR
     match named.finish() {
         Some(Ok(status)) => reading::read(status, reader),
         Some(Err(unknown)) => {
-            return Err(NoStatus::Unknown(prepare::why_unknown(arguments, &unknown).join("\n")));
+            return Err(NoStatus::Unknown(prepare::why_unknown(arguments, &unknown).await.join("\n")));
         }
         None => {}
     }

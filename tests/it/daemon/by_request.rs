@@ -1,5 +1,7 @@
 //! Users who ask the daemon about an account, or for its poll, are told what prevents it.
 
+use std::fs;
+
 use super::{Daemon, wait_for};
 use crate::mail::small_ones;
 use crate::program::{Account, TestEnv};
@@ -49,7 +51,7 @@ fn who_waits_for_mail_of_an_account_in_trouble_is_told_so() {
         "a: its polls have failed for ",
         "refused the login",
         "Check username and password",
-        "If this one fails, too, the next is in 60 min, and not often, as long as that lasts",
+        "If this one fails, too, the next is in 60 min; it is polled often only once a poll has succeeded",
     ] {
         assert!(outcome.output().contains(words), "{words}: {outcome:#?}");
     }
@@ -73,6 +75,15 @@ fn an_account_that_the_daemon_does_not_have_is_told_with_the_reason() {
     env.run(&["poll", "work", "wrok"]).expect(64).says("work: will be polled now").says("did you mean `work`?");
     env.configure(&[work, off, account("new")]);
     env.run(&["poll", "new"]).expect(64).says("does not have the account `new` yet").says("Reload the daemon (SIGHUP)");
+    // Another configuration with the same state directory: to reload the daemon would not help.
+    let other = env.path("other.toml");
+    fs::copy(env.path("config.toml"), &other).unwrap();
+    let state = env.path("state");
+    for command in ["poll", "status"] {
+        let args = ["--config", other.to_str().unwrap(), "--state-dir", state.to_str().unwrap(), command, "new"];
+        let outcome = env.spawn_plain(&[], &args).wait().expect(64);
+        outcome.says("the daemon polls the accounts of ").says("and `new` is not one of them");
+    }
     env.configure_more("[accounts.broken\n");
     env.run(&["poll", "new"]).expect(64).says("the configuration has errors").says("check --offline");
     daemon.end();
