@@ -1,19 +1,23 @@
 //! Warns of settings that are valid but unwise.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use strsim::osa_distance;
+
 use crate::account::{Account, CredentialSource, ForwardTo, RemovalPolicy};
+use crate::advice::commands::common::ENABLE;
 use crate::advice::next_step::check::{
-    ALL_BUT_ONE, IN_USR_LOCAL, INSTALL_IT, KEEP_IT_OUT, ONE_POLICY, SPEAKS_SMTP, elsewhere, with_clause,
+    ALL_BUT_ONE, AS_THE_SERVER_WRITES, IN_USR_LOCAL, INSTALL_IT, KEEP_IT_OUT, NO_VARIABLES, ONE_POLICY, SPEAKS_SMTP,
+    elsewhere, system_flag, with_clause,
 };
 use crate::config::Config;
 use crate::forward::find_program;
 use crate::provider::Provider;
-use crate::text;
+use crate::text::{self, Span};
 
 /// The homes that the system units hide from what they run (`ProtectHome=yes`).
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
@@ -29,9 +33,13 @@ pub(crate) fn warnings(config: &Config, named: &[String], etc: &Path, offline: b
     let mut found = Vec::new();
     let is_meant = |account: &&Account| named.is_empty() || named.iter().any(|name| name == account.name.as_str());
     let accounts: Vec<&Account> = config.accounts.iter().filter(is_meant).collect();
+    if named.is_empty() && !accounts.iter().any(|account| account.enabled) {
+        found.push(with_clause("no account is enabled", ENABLE));
+    }
     passwords(&accounts, &mut found);
     for account in &accounts {
         interval(account, &mut found);
+        names(account, &mut found);
     }
     same_maildrop(config, is_meant, &mut found);
     shared_maildirs(config, is_meant, &mut found);
@@ -95,14 +103,42 @@ fn interval(account: &Account, found: &mut Vec<String>) {
         && account.interval.shortest < provider.min_interval
     {
         found.push(format!(
-            "{}: interval = \"{}s\" is less than {} allows; the daemon polls every {} s, cron may be locked out",
+            "{}: `interval` is {}, and {} allows one login in {}; the daemon keeps to that, cron would not",
             account.name,
-            account.interval.shortest.as_secs(),
+            Span(account.interval.shortest),
             provider.name,
-            provider.min_interval.as_secs()
+            Span(provider.min_interval)
         ));
     }
 }
+
+/// Warns of names that are taken as they are written, and were probably meant otherwise.
+fn names(account: &Account, found: &mut Vec<String>) {
+    for maildir in account.maildirs() {
+        let path = maildir.path.to_string_lossy();
+        if path.contains('$') {
+            let fact = format!("{}: the Maildir {} has a `$` in its name", account.name, text::value(&path));
+            found.push(with_clause(fact, NO_VARIABLES));
+        }
+        if maildir.is_folder && !maildir.path.file_name().is_none_or(OsStr::is_ascii) {
+            let fact =
+                format!("{}: the folder {} has letters beyond ASCII in its name", account.name, text::value(&path));
+            found.push(with_clause(fact, AS_THE_SERVER_WRITES));
+        }
+    }
+    let Some(ForwardTo::Imap(to)) = account.forward.as_ref().map(|forward| &forward.to) else { return };
+    // With a backslash it is a system flag.
+    for flag in to.flags.iter().filter(|flag| !flag.starts_with('\\')) {
+        let likely = SYSTEM_FLAGS.iter().find(|name| osa_distance(&flag.to_ascii_lowercase(), name) == 1);
+        if let Some(likely) = likely {
+            let fact = format!("{}: the flag `{flag}` is a keyword of its own", account.name);
+            found.push(with_clause(fact, system_flag(likely)));
+        }
+    }
+}
+
+/// The system flags that messages may get, in lower case.
+const SYSTEM_FLAGS: [&str; 4] = ["seen", "flagged", "answered", "draft"];
 
 fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -130,10 +166,10 @@ fn same_maildrop(config: &Config, is_meant: impl Fn(&&Account) -> bool, found: &
                 several => format!("{several} times"),
             }
         );
-        let keeps = accounts.iter().any(|account| account.removal == RemovalPolicy::Keep);
-        if let Some(deletes) = accounts.iter().find(|account| account.removal != RemovalPolicy::Keep).filter(|_| keeps)
-        {
-            text.push_str(&format!(", and {} deletes what another one is to leave there", deletes.name));
+        let keeps = accounts.iter().find(|account| account.removal == RemovalPolicy::Keep);
+        let deletes = accounts.iter().find(|account| account.removal != RemovalPolicy::Keep);
+        if let (Some(deletes), Some(keeps)) = (deletes, keeps) {
+            text.push_str(&format!(", and {} deletes what {} is to leave there", deletes.name, keeps.name));
         }
         found.push(with_clause(text, ALL_BUT_ONE));
     }

@@ -54,25 +54,21 @@ fn place(maildir: &Path) -> String {
 fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default: &Path) -> Step {
     let end = HeaderEnd::default().find(shown).unwrap_or(shown.len());
     let told = multidrop.recipients_in(shown.get(..end).unwrap_or_default());
+    let field = usual(&multidrop.header);
     let why = match &told {
         HeaderRecipients::Recipients(texts) if texts.iter().all(|text| text.trim().is_empty()) => {
-            format!("{} is empty", multidrop.header)
+            format!("{field} is empty")
         }
-        HeaderRecipients::Recipients(texts) => {
-            format!("{} says {}", multidrop.header, cut_words(&texts.join(", "), TEXT))
-        }
+        HeaderRecipients::Recipients(texts) => format!("{field} says {}", cut_words(&texts.join(", "), TEXT)),
         HeaderRecipients::Different(texts) => format!(
             "the provider wrote {} {} for different addresses ({}), and neither `one_copy` nor `occurrence` says which count",
             texts.len(),
-            multidrop.header,
+            field,
             cut_words(&texts.join(", "), TEXT)
         ),
-        HeaderRecipients::Nothing => format!("the provider wrote no {}", multidrop.header),
+        HeaderRecipients::Nothing => format!("the provider wrote no {field}"),
         HeaderRecipients::TooFew(there) => {
-            format!(
-                "the provider wrote only {there} of the field {}, and `occurrence` names a later one",
-                multidrop.header
-            )
+            format!("the provider wrote only {there} of the field {field}, and `occurrence` names a later one")
         }
         HeaderRecipients::NoReceived => {
             "there is no Received field, so nothing shows what the provider wrote".to_owned()
@@ -86,11 +82,29 @@ fn of_header(number: MessageNumber, shown: &[u8], multidrop: &Multidrop, default
         Route::Own | Route::Skip => Vec::new(),
     };
     if maildirs.is_empty() {
-        let to = place(default);
-        return Step::warn(STEP, format!("message {number}: {why}; it goes to the default: {to}{capitals}"));
+        let (to, whose) = (place(default), whose_it_is_not(&told));
+        return Step::warn(STEP, format!("message {number}: {why}{whose}; it goes to the default: {to}{capitals}"));
     }
     let maildirs: Vec<String> = maildirs.into_iter().map(place).collect();
     Step::ok(STEP, format!("message {number}: {why}: {}{capitals}", maildirs.join(" and ")))
+}
+
+/// Returns the name of a field as it is usually written: `X-Envelope-To`.
+fn usual(field: &str) -> String {
+    let part =
+        |part: &str| part.get(..1).map(str::to_ascii_uppercase).unwrap_or_default() + part.get(1..).unwrap_or("");
+    field.split('-').map(part).collect::<Vec<_>>().join("-")
+}
+
+/// Says why a text that names no recipient names none.
+fn whose_it_is_not(told: &HeaderRecipients) -> &'static str {
+    let HeaderRecipients::Recipients(texts) = told else { return "" };
+    match texts.as_slice() {
+        [text] if text.trim().is_empty() => "",
+        [text] if Address::new(text).is_none() => ", which is not an address alone",
+        [_] => ", which is not one of `recipients`",
+        _ => ", none of which is one of `recipients`",
+    }
 }
 
 /// Points out an address that would be a recipient's but for upper and lower case.
@@ -150,14 +164,14 @@ mod tests {
         };
         let (ann, bob) = ("Delivered-To: ann@site.test\r\n", "Delivered-To: bob@site.test\r\n");
         let told = text(Occurrence::Only, &format!("{ann}{bob}"));
-        for said in ["2 delivered-to for different addresses (ann@site.test, bob@site.test)", "`one_copy`", "/mail/all"]
+        for said in ["2 Delivered-To for different addresses (ann@site.test, bob@site.test)", "`one_copy`", "/mail/all"]
         {
             assert!(told.contains(said), "{said}: {told}");
         }
         assert!(!text(Occurrence::Only, ann).contains("different"));
         let second = Occurrence::One(std::num::NonZeroU32::new(2).unwrap());
         let told = text(second, ann);
-        assert!(told.contains("wrote only 1 of the field delivered-to") && told.contains("/mail/all"), "{told}");
-        assert!(text(second, "").contains("wrote no delivered-to"));
+        assert!(told.contains("wrote only 1 of the field Delivered-To") && told.contains("/mail/all"), "{told}");
+        assert!(text(second, "").contains("wrote no Delivered-To"));
     }
 }

@@ -11,6 +11,7 @@ use super::prepare;
 use super::signals::{survive_limit_on_files, tell_daemon};
 use super::unread;
 use crate::account_record::stamp;
+use crate::advice::commands::common::ENABLE;
 use crate::advice::{self, Class};
 use crate::config::{self, Config, ConfigError, Environment};
 use crate::daemon::{self, Load, Start};
@@ -32,6 +33,9 @@ pub(super) async fn run(arguments: &Arguments) -> ExitStatus {
         }
     };
     prepare::print_warnings(&config, arguments.quiet);
+    if !arguments.quiet && !config.accounts.iter().any(|account| account.enabled) {
+        stderr_line(format_args!("mailferry: no account is enabled; {ENABLE}"));
+    }
     let (sender, signals) = mpsc::unbounded_channel();
     let _listener = match tell_daemon(sender) {
         Ok(listener) => listener,

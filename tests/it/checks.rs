@@ -416,8 +416,9 @@ fn what_is_legal_and_foolish_is_told_and_ends_with_0() {
     let outcome = env.run(&["check", "--offline"]).expect(0);
     for words in [
         "a: the password is in the configuration",
-        "a: interval = \"60s\" is less than Gmail allows",
-        "a, b are the same maildrop (jo at pop.gmail.com), so every message is fetched twice, and b deletes",
+        "a: `interval` is 60 s, and Gmail allows one login in 5 min; the daemon keeps to that, cron would not",
+        "a, b are the same maildrop (jo at pop.gmail.com), so every message is fetched twice, and b deletes \
+         what a is to leave there",
         "a, b share the Maildir /nowhere/a and differ",
         "`command` of [notify] is `no-such-program-of-mailferry`, and there is no such program",
     ] {
@@ -434,6 +435,38 @@ fn what_is_legal_and_foolish_is_told_and_ends_with_0() {
     env.write_config(&text.replace("[accounts.b]", "[accounts.b]\nenabled = false"), 0o600);
     let outcome = env.run(&["check", "--offline"]).expect(0);
     assert!(!outcome.stdout.contains("same maildrop") && !outcome.stdout.contains("share"), "{outcome:#?}");
+}
+
+#[test]
+fn names_that_are_probably_meant_otherwise_are_told() {
+    let env = TestEnv::new(&[]);
+    let account = |name: &str, more: &str| {
+        let login = "host = \"pop.example.org\"\nusername = \"jo\"\npassword_command = [\"true\"]\n";
+        format!("[accounts.{name}]\n{login}{more}\n")
+    };
+    let imap = |flag: &str| {
+        format!(
+            "forward = {{ imap = {{ host = \"i.example.org\", username = \"jo\", password_command = [\"true\"], flags = \
+             [\"{flag}\"] }} }}"
+        )
+    };
+    let folder =
+        "maildir = \"/nowhere/b\"\nrules = [{ header = \"Subject\", contains = \"x\", folder = \"Entw\u{fc}rfe\" }]";
+    let text = account("a", "maildir = \"/nowhere/$USER\"") + &account("b", folder) + &account("c", &imap("sean"));
+    env.write_config(&text, 0o600);
+    let outcome = env.run(&["check", "--offline"]).expect(0);
+    for words in [
+        "a: the Maildir /nowhere/$USER has a `$` in its name; no variable is replaced there",
+        "b: the folder /nowhere/b/.Entw\u{fc}rfe has letters beyond ASCII in its name; if your IMAP server writes",
+        "c: the flag `sean` is a keyword of its own; write \"seen\" if that is meant",
+    ] {
+        assert!(outcome.stdout.contains(words), "{words}: {outcome:#?}");
+    }
+    for flag in ["seen", "$Work", "Project"] {
+        env.write_config(&account("c", &imap(flag)), 0o600);
+        let outcome = env.run(&["check", "--offline"]).expect(0);
+        assert!(!outcome.stdout.contains("warn"), "{outcome:#?}");
+    }
 }
 
 #[test]

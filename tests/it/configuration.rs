@@ -101,5 +101,7 @@ fn where_no_account_is_enabled_it_says_so() {
     let env = TestEnv::new(&[Account::at(maildrop.server.address).set("enabled", "false")]);
     env.fetch().expect(0).says("no account is enabled");
     assert_eq!(env.run(&["-q", "fetch"]).expect(0).output(), "");
+    env.run(&["check"]).expect(0).says("no account is enabled; remove `enabled = false`");
+    env.run(&["check", "a"]).expect(0).says("a  ok");
     env.run(&["fetch", "a"]).expect(0).says("1 new message");
 }

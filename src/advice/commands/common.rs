@@ -9,6 +9,9 @@ pub(crate) const SAY_YES: &str = "use --yes";
 /// About a `fetch` without an account to fetch, to follow that fact.
 pub(crate) const NAME_OR_ENABLE: &str = "name the accounts to fetch, or remove `enabled = false`";
 
+/// The same for commands that work on all enabled accounts.
+pub(crate) const ENABLE: &str = "remove `enabled = false`";
+
 /// About a limit on open files that is too low to work with. A sentence.
 pub(crate) const MORE_FILES: &str = "Allow 64 or more";
 

@@ -15,6 +15,18 @@ pub(crate) const ALL_BUT_ONE: &str = "remove all but one";
 /// About accounts that share a Maildir with different policies.
 pub(crate) const ONE_POLICY: &str = "give each one a Maildir, or all the same policy";
 
+/// About a `$` in the path of a Maildir.
+pub(crate) const NO_VARIABLES: &str = "no variable is replaced there, only ~/ at the beginning and {account}";
+
+/// About letters beyond ASCII in the name of a folder.
+pub(crate) const AS_THE_SERVER_WRITES: &str =
+    "if your IMAP server writes such names in modified UTF-7, write Entw&APw-rfe for Entw\u{fc}rfe";
+
+/// About a keyword that looks like a misspelt system flag.
+pub(crate) fn system_flag(name: &str) -> String {
+    format!("write \"{name}\" if that is meant")
+}
+
 /// About a command that is not there.
 pub(crate) const INSTALL_IT: &str = "install it, or write its whole path";
 

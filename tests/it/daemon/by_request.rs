@@ -88,3 +88,11 @@ fn an_account_that_the_daemon_does_not_have_is_told_with_the_reason() {
     env.run(&["poll", "new"]).expect(64).says("the configuration has errors").says("check --offline");
     daemon.end();
 }
+
+#[test]
+fn a_daemon_that_has_nothing_to_poll_says_so() {
+    let maildrop = Maildrop::new(small_ones(1));
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).set("enabled", "false")]);
+    let daemon = Daemon::start(&env);
+    daemon.end().says("no account is enabled; remove `enabled = false`");
+}

@@ -61,10 +61,11 @@ fn each_gets_what_the_hoster_says_and_no_forged_field_counts() {
     let env = TestEnv::in_memory(&[office(&maildrop, "").deleting()]);
     let check = env.run(&["check"]).expect(0);
     for line in [
-        "x-envelope-to says ann@SITE.example: ",
-        "x-envelope-to says heyann@site.example; it goes to the default: ",
-        "the provider wrote no x-envelope-to; it goes to the default: ",
-        "the provider wrote 2 x-envelope-to for different addresses (bob@site.example, ann@site.example), and neither",
+        "X-Envelope-To says ann@SITE.example: ",
+        "X-Envelope-To says heyann@site.example, which is not one of `recipients`; it goes to the default: ",
+        "X-Envelope-To says ann@site.example, bob@site.example, which is not an address alone; it goes",
+        "the provider wrote no X-Envelope-To; it goes to the default: ",
+        "the provider wrote 2 X-Envelope-To for different addresses (bob@site.example, ann@site.example), and neither",
         "there is no Received field",
     ] {
         assert!(check.output().contains(line), "{line}: {check:?}");
