@@ -304,6 +304,9 @@ fn a_wrong_password_ends_a_script() {
     stage.run("wrong", &Dns::with(&[]), &proxy, &more).expect(77).says("nothing was written");
     stage.wrote_nothing();
     assert_eq!(stage.maildrop.server.sessions().len(), 1, "one refused credential");
+    // The address is not always the login name.
+    let assumed = stage.run("wrong", &Dns::with(&[]), &proxy, &[ADDRESS, "--host", "pop.ferry.test"]);
+    assumed.expect(77).says("nothing was written; if the login name is another one, give --username NAME");
 }
 
 #[test]

@@ -51,6 +51,9 @@ pub(crate) const OR_LATER: &str = ", or try again later";
 /// About mail that would stay on a server without unique-ids, to follow that fact.
 pub(crate) const LEAVE_NONE: &str = "with --leave-on-server no it works";
 
+/// About a login that was refused with the name that was assumed. To follow that fact.
+pub(crate) const GIVE_USERNAME: &str = "if the login name is another one, give --username NAME";
+
 /// About a password that systemd cannot keep, to follow that fact.
 pub(crate) const ANOTHER_WAY: &str = "keep the password another way";
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::secret::StoredSecret;
 use super::{Ended, Wizard};
 use crate::account::{Account, AccountName, CredentialSource};
-use crate::advice::commands::setup::about_server;
+use crate::advice::commands::setup::{GIVE_USERNAME, about_server};
 use crate::check::{AccountCheck, CheckContext, Mark, check_server};
 use crate::cli::login;
 use crate::cli::wrapped::{say_wrapped, stderr_sentence, stderr_wrapped};
@@ -99,7 +99,10 @@ impl Wizard<'_> {
                 return Ok(Tried { password, messages, without_unique_ids, only_new: None, sign_in: None });
             }
             if !(status == ExitStatus::Auth && is_typed && tries < MOST_PASSWORDS) {
-                stderr_sentence("mailferry: nothing was written");
+                match status == ExitStatus::Auth && self.options.username.is_none() {
+                    true => stderr_sentence(format_args!("mailferry: nothing was written; {GIVE_USERNAME}")),
+                    false => stderr_sentence("mailferry: nothing was written"),
+                }
                 return Err(Ended(status));
             }
             let read = |text: &str| Ok(text.to_owned());
