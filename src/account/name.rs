@@ -75,7 +75,7 @@ impl fmt::Display for InvalidAccountName {
             Self::LeadingDot => f.write_str("an account's name cannot begin with a dot"),
             Self::TooLong => write!(f, "an account's name has at most {} characters", AccountName::MAX_LENGTH),
             Self::Character(' ') => {
-                f.write_str("an account's name is made of letters, digits and . _ @ -, and a blank is none of them")
+                f.write_str("an account's name is made of letters, digits and . _ @ -, not of blanks")
             }
             Self::Character(c) => write!(
                 f,

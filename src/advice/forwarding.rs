@@ -182,8 +182,10 @@ pub(crate) fn after_setting_aside(account: &AccountName, first: &[SetAside]) -> 
 /// Tells what to do about messages that the destination refused.
 fn of_refused(account: &AccountName) -> String {
     format!(
-        "Once the cause is fixed: {}. To give one up: delete it on the POP3 server, then its file in {account}.spool",
-        this_program(&format!("forward --again {account}"))
+        "Once the cause is fixed: {}. To give one up: delete it on the POP3 server (`{}`), then its file in \
+         {account}.spool/new",
+        this_program(&format!("forward --again {account}")),
+        this_program(&format!("console {account}"))
     )
 }
 

@@ -153,7 +153,7 @@ impl fmt::Display for ForwardedTo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(forward, now) = *self;
         if forward.stranded {
-            f.write_str("to nowhere any more")?;
+            f.write_str("no longer")?;
         } else {
             write!(f, "to {}: {} since the daemon began", forward.to, Count(forward.forwarded, "message"))?;
         }
@@ -192,7 +192,10 @@ pub(super) struct InSpool<'a>(pub(super) &'a crate::account::Account, pub(super)
 impl fmt::Display for InSpool<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(account, forward, now) = *self;
-        write!(f, "{}: forwarded to {}", account.name, forward.to)?;
+        match forward.stranded {
+            true => write!(f, "{}: no longer forwarded", account.name)?,
+            false => write!(f, "{}: forwarded to {}", account.name, forward.to)?,
+        }
         if forward.counted.is_none() {
             return f.write_str("\n  in the spool  what waits cannot be read");
         }

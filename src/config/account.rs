@@ -117,8 +117,11 @@ impl Builder<'_> {
             return Some(CredentialSource::Inline(Secret::new(Vec::new())));
         }
         if !says(settings) && !self.is_misspelt(|key| key.starts_with(keys::PASSWORD) || TOKEN_KEYS.contains(&key)) {
-            let place = if matches!(self.protocol, Protocol::Imap) { ": forward.imap" } else { "" };
-            let message = format!("account `{}`{place} has no password", self.name.value);
+            let name = &self.name.value;
+            let message = match self.protocol {
+                Protocol::Imap => format!("`imap` in [accounts.{}.forward] has no password", text::key(name.as_str())),
+                Protocol::Pop3 => format!("account `{name}` has no password"),
+            };
             let provider = self.known();
             let mut help =
                 "add one of `password_command`, `password_file`, `password_credential` (systemd), `password`, \

@@ -27,7 +27,7 @@ pub(super) fn recognise(text: &str) -> Option<Problem> {
         _ => None,
     };
     if let Some(language) = language {
-        let help = "a configuration in TOML looks like config/mailferry.toml; `mailferry setup` writes one";
+        let help = "`mailferry man 5` has examples of a configuration in TOML; `mailferry setup` writes one";
         let problem = Problem::new(format!("this file is {language}, and the configuration is TOML"));
         return Some(problem.at(&place(start, first)).help(help));
     }

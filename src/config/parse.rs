@@ -333,7 +333,7 @@ impl<'a> Reader<'a> {
             return;
         }
         self.problems.push(Problem::new("there is no account in the configuration").help(
-            "add a table [accounts.NAME] with host, username, password_command and maildir, as in config/mailferry.toml",
+            "add a table [accounts.NAME] with host, username, password_command and maildir; `mailferry man 5` has examples",
         ));
     }
 }

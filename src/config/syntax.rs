@@ -279,7 +279,7 @@ impl<'a> Work<'a> {
     /// Reports that there are too many mistakes. Nothing after this line is examined.
     fn stop(&mut self, at: usize) {
         let message = "there are too many mistakes, and what begins here was not looked at";
-        let help = "mend those before first; a configuration in TOML looks like config/mailferry.toml";
+        let help = "mend those before first; `mailferry man 5` has examples of a configuration in TOML";
         self.tell(at, 0..self.line(at).len(), |place| Problem::new(message).at(place).help(help));
         (at..self.lines.len()).for_each(|line| self.replace(line, String::new()));
         self.lost_header = true;

@@ -190,7 +190,7 @@ impl fmt::Display for ImportError {
             Self::Another { path, program, other } => {
                 let import = this_program(&format!("import {} {}", other.name().to_ascii_lowercase(), word(path)));
                 let (path, program, other) = (text::path(path), program.name(), other.name());
-                write!(f, "{path} is no configuration of {program}; it looks like one of {other}. Try: {import}")
+                write!(f, "{path} is not a {program} configuration; it looks like one of {other}. Try: {import}")
             }
             Self::Ours { path } => write!(
                 f,

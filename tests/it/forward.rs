@@ -119,7 +119,7 @@ fn what_somebody_takes_out_of_the_spool_is_fetched_again() {
     server.with(|mailbox| mailbox.login_refusal = None);
     let outcome = env.run(&["-v", "fetch"]).expect(0);
     for told in [
-        "a: 1 message taken out of the spool by somebody else, and fetched again if the server still has it",
+        "a: 1 message was removed from the spool; it is fetched again if the server still has it",
         // Log lines from other threads name the account, too.
         "a: forwarded since the last poll: 3; files that have left the spool: 3",
     ] {

@@ -514,7 +514,7 @@ fn a_rule_that_says_too_little_or_too_much_is_refused_with_its_line() {
         (
             "header = \"To\", contains = \"x\", forward = true",
             "has no `forward`, and some of its mail is to go there",
-            "[accounts.NAME.forward]",
+            "add [accounts.a.forward] with",
         ),
         (
             "header = \"To:\", contains = \"x\", skip = true",

@@ -14,6 +14,7 @@ use crate::config::rules::{self, RuleTable};
 use crate::config::settings::Settings;
 use crate::config::value::{At, Setting};
 use crate::routing::Routing;
+use crate::text;
 
 /// The authentication choices that work with IMAP.
 const IMAP_AUTH: [AuthChoice; 5] =
@@ -54,7 +55,8 @@ impl Builder<'_> {
                 if let Some(span) = sorted.filter(|(forwards, _)| *forwards).map(|(_, span)| span) {
                     let message =
                         format!("account `{}` has no `forward`, and some of its mail is to go there", self.name.value);
-                    let help = "add [accounts.NAME.forward] with one of `imap`, `lmtp` and `command`";
+                    let table = text::key(self.name.value.as_str());
+                    let help = format!("add [accounts.{table}.forward] with one of `imap`, `lmtp` and `command`");
                     self.problems.push(Problem::new(message).at(&span).help(help));
                     return None;
                 }

@@ -73,7 +73,7 @@ fn what_cannot_be_meant_is_told_with_what_to_write() {
         ("forward = { command = \"x\" }", "an array of strings"),
         ("forward = { imap = { username = \"u\", password = \"p\" } }", "has no `host`"),
         ("forward = { imap = { host = \"h\", password = \"p\" } }", "has no `username`"),
-        ("forward = { imap = { host = \"h\", username = \"u\" } }", "account `a`: forward.imap has no password"),
+        ("forward = { imap = { host = \"h\", username = \"u\" } }", "`imap` in [accounts.a.forward] has no password"),
         (
             "forward = { imap = { host = \"h\", username = \"u\", password = \"p\", mailbox = \"Entw&APw-rfe\" } }",
             "write \"Entwürfe\"",

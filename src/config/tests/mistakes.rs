@@ -178,7 +178,7 @@ fn each_mistake_is_shown_with_what_to_write() {
         (command, "oauth2 = true", "oauth2 = true", "a table is expected"),
         ("[accounts.a]", "[accounts a]", "[accounts a]", "write [accounts.a]"),
         ("[accounts.a]", "[accounts.a]:", "[accounts.a]:", "after the header"),
-        ("[accounts.a]", "[accounts.\"a b\"]", "[accounts.\"a b\"]", "a blank is none of them"),
+        ("[accounts.a]", "[accounts.\"a b\"]", "[accounts.\"a b\"]", "digits and . _ @ -, not of blanks"),
         ("[accounts.a]", "[account.a]", "[account.a]", "did you mean `accounts`?"),
         ("[accounts.a]", "[a]", "[a]", "if it is an account, write [accounts.a]"),
         (
@@ -221,6 +221,7 @@ fn a_file_of_another_program_or_language_is_recognised_as_a_whole() {
         ("account \"a\" pop3s server \"h\" pass \"hunter2\"\n", "this is a configuration of fdm"),
         ("{\"accounts\": {\"a\": {\"password\": \"hunter2\"}}}\n", "this file is JSON"),
         ("<account><password>hunter2</password></account>\n", "this file is XML"),
+        ("<account/>\n", "`mailferry man 5` has examples of a configuration in TOML; `mailferry setup` writes one"),
         ("[accounts.a]\rhost = \"h\"\rpassword = \"hunter2\"\r", "end with CR alone"),
     ] {
         let (shown, count) = errors(text);

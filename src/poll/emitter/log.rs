@@ -114,8 +114,9 @@ fn spool_settled(account: &AccountName, forwarded: usize, lost: usize, removed: 
         warn!(
             event = "message",
             account = %account,
-            "{account}: {} taken out of the spool by somebody else, and fetched again if the server still has {}",
-            Count::of(lost, "message"),
+            "{account}: {} removed from the spool; {} fetched again if the server still has {}",
+            if lost == 1 { "1 message was".to_owned() } else { format!("{} were", Count::of(lost, "message")) },
+            if lost == 1 { "it is" } else { "they are" },
             if lost == 1 { "it" } else { "them" }
         );
     }
@@ -128,7 +129,7 @@ fn session_failed(error: &PollError, next: AfterFailure) {
         AfterFailure::NothingLost => info!("another session to look for more ended early: {error}"),
         AfterFailure::GoesOn => warn!("the session broke at a message; another one continues after it: {error}"),
         AfterFailure::WithoutThose => {
-            warn!("a Maildir takes no mail; another session goes on without what is for it: {error}");
+            warn!("a Maildir cannot be used; the other mail is fetched in another session: {error}");
         }
     }
 }

@@ -87,8 +87,8 @@ fn a_spool_that_is_moved_away_is_fetched_into_the_maildir() {
     fs::rename(&spool, &away).unwrap();
     env.fetch().expect(73);
     let accepted = env.run(&["fetch", "--accept-maildir", "a"]).expect(0).says("3 new messages");
-    let accepted = accepted
-        .says("a: 3 messages taken out of the spool by somebody else, and fetched again if the server still has them");
+    let accepted =
+        accepted.says("a: 3 messages were removed from the spool; they are fetched again if the server still has them");
     assert!(!accepted.output().contains("has no effect"), "{accepted:?}");
     assert_same_mail(&env.mail(), &small_ones_stored(3));
     env.fetch().expect(0);

@@ -44,7 +44,8 @@ fn messages_that_are_set_aside_are_named_each_with_its_own_reason() {
             outcome.stderr.contains("; and 1 more. They stay in the spool and on the server. Once"),
             "{outcome:#?}"
         );
-        assert!(outcome.stderr.contains("To give one up: delete it on the POP3 server, then its file in a.spool"));
+        assert!(outcome.stderr.contains("To give one up: delete it on the POP3 server (`mailferry "));
+        assert!(outcome.stderr.contains("console a`), then its file in a.spool/new"), "{outcome:#?}");
     }
     let report = json(&env, 1);
     let told = report["first_set_aside"].as_array().unwrap();
