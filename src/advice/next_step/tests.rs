@@ -261,6 +261,33 @@ fn a_state_is_told_with_the_command_that_goes_on() {
         ),
         (StateError::OpenToAll { dir: dir(), mode: 0o777 }.into(), &["(mode 777)", "chmod o-w /s"]),
         (
+            StateError::Lost { account: account(), maildir: "/m".into(), dir: dir() }.into(),
+            &["has delivered into /m before", "--state-dir", "mailferry fetch --new-state work"],
+        ),
+        (StateError::MaildirMissing { path: "/m".into() }.into(), &["is not there now", "fetch --accept-maildir work"]),
+        (StateError::MaildirReplaced { path: "/m".into() }.into(), &["right disk", "fetch --accept-maildir work"]),
+        (
+            StateError::FormerMaildir { path: "/m".into(), why: "it is not there".to_owned() }.into(),
+            &["be used: it is not there. What was on its way there waits", "fetch --accept-maildir work"],
+        ),
+        (
+            io(Errno::NOSPC),
+            &["cannot sync /s/work.uids", "Free some space there and run again; nothing is lost", "df -i"],
+        ),
+        (io(Errno::MFILE), &["ulimit -n", "Nothing is lost"]),
+        (io(Errno::FBIG), &["Allow larger files (ulimit -f, LimitFSIZE=)"]),
+        (io(Errno::ROFS), &["mounted read-only"]),
+        (there(NotAFile::Link), &["cannot sync /s/work.uids: it is a symbolic link. Replace it by the file itself"]),
+        (there(NotAFile::Special), &["it is not a regular file. Move it away"]),
+    ]);
+}
+
+#[test]
+fn a_state_that_seems_to_be_of_somebody_else_is_told_with_both_ways_out() {
+    let (path, dir) = (|| PathBuf::from("/s/work.uids"), || PathBuf::from("/s"));
+    let io = |errno: Errno| StateError::io("look at", "/s/work.uids".as_ref(), errno.into()).into();
+    check(vec![
+        (
             StateError::Renamed {
                 account: account(),
                 other: "old".to_owned(),
@@ -285,27 +312,8 @@ fn a_state_is_told_with_the_command_that_goes_on() {
                 "renamed, move /s/work.uids away and count what the Maildir holds as fetched: mailferry uids adopt work --from",
             ],
         ),
-        (
-            StateError::Lost { account: account(), maildir: "/m".into(), dir: dir() }.into(),
-            &["has delivered into /m before", "--state-dir", "mailferry fetch --new-state work"],
-        ),
-        (StateError::MaildirMissing { path: "/m".into() }.into(), &["is not there now", "fetch --accept-maildir work"]),
-        (StateError::MaildirReplaced { path: "/m".into() }.into(), &["right disk", "fetch --accept-maildir work"]),
-        (
-            StateError::FormerMaildir { path: "/m".into(), why: "it is not there".to_owned() }.into(),
-            &["be used: it is not there. What was on its way there waits", "fetch --accept-maildir work"],
-        ),
-        (
-            io(Errno::NOSPC),
-            &["cannot sync /s/work.uids", "Free some space there and run again; nothing is lost", "df -i"],
-        ),
-        (io(Errno::MFILE), &["ulimit -n", "Nothing is lost"]),
-        (io(Errno::FBIG), &["Allow larger files (ulimit -f, LimitFSIZE=)"]),
-        (io(Errno::ROFS), &["mounted read-only"]),
         (io(Errno::ACCESS), &["If it is another user's, run mailferry as that user, or give", "--state-dir"]),
         (io(Errno::NOTDIR), &["Is the disk mounted, and is --state-dir or `state_dir` right?"]),
-        (there(NotAFile::Link), &["cannot sync /s/work.uids: it is a symbolic link. Replace it by the file itself"]),
-        (there(NotAFile::Special), &["it is not a regular file. Move it away"]),
     ]);
 }
 

@@ -118,7 +118,7 @@ fn a_renamed_account_takes_its_spool_along_by_the_command_that_is_told() {
     let text = std::fs::read_to_string(env.path("config.toml")).unwrap();
     std::fs::write(env.path("config.toml"), text.replace("[accounts.a]", "[accounts.b]")).unwrap();
     let told = env.fetch().expect(73);
-    let command = told.stderr.split("If the account was renamed: ").nth(1).unwrap().split(". If not").next().unwrap();
+    let command = told.stderr.split("If the account was renamed: `").nth(1).unwrap().split('`').next().unwrap();
     assert!(command.contains("a.spool") && command.contains("a.forward"), "{told:#?}");
     assert!(std::process::Command::new("sh").args(["-c", command]).status().unwrap().success());
     server.with(|mailbox| mailbox.login_refusal = None);
