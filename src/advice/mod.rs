@@ -134,10 +134,10 @@ impl PollReport {
 /// Returns what can be done so that `fetch --scheduled` does not leave out an account any longer, to follow the reason.
 #[must_use]
 pub(crate) fn instead_of_waiting_for_a_run(reason: &Reason, account: &AccountName) -> String {
-    let sooner = match next_step::instead_of_waiting(reason) {
-        "" => return String::new(),
-        words if words.contains("`password_file`") => "a changed `password_file` or configuration",
-        _ => "a changed configuration",
+    let sooner = match next_step::EndsWaiting::of(reason) {
+        next_step::EndsWaiting::Nothing => return String::new(),
+        next_step::EndsWaiting::ChangedSecret => "a changed `password_file` or configuration",
+        next_step::EndsWaiting::ChangedConfiguration => "a changed configuration",
     };
     format!("; sooner after {sooner}, or by `{}`", this_program(&format!("fetch {account}")))
 }

@@ -122,35 +122,56 @@ pub(super) fn of_network(error: &NetError) -> Step {
     network::step(error)
 }
 
-/// What a user can do instead of waiting for the next poll, to follow the reason.
+/// What a user can change so that the next poll comes sooner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndsWaiting {
+    /// Nothing: what is waited for passes by itself.
+    Nothing,
+    /// The secret, or the configuration.
+    ChangedSecret,
+    /// The configuration.
+    ChangedConfiguration,
+}
+
+impl EndsWaiting {
+    pub(super) fn of(reason: &Reason) -> Self {
+        let cause = match reason {
+            Reason::Failure { cause, .. } => cause,
+            Reason::Start
+            | Reason::AsConfigured
+            | Reason::Adapted(_)
+            | Reason::Often
+            | Reason::MinInterval { .. }
+            | Reason::Backlog
+            | Reason::Stopped
+            | Reason::Asked
+            | Reason::Doubt => return Self::Nothing,
+        };
+        match cause {
+            Cause::LoginRefused => Self::ChangedSecret,
+            Cause::AccessRefused
+            | Cause::Tls
+            | Cause::Protocol
+            | Cause::Credential
+            | Cause::Configuration
+            | Cause::InternalError => Self::ChangedConfiguration,
+            Cause::NetworkDown
+            | Cause::ConnectionLost
+            | Cause::TooSlow
+            | Cause::ServerBusy
+            | Cause::RateLimited
+            | Cause::Storage
+            | Cause::LockedByAnother => Self::Nothing,
+        }
+    }
+}
+
+/// What a user can do instead of waiting for the daemon's next poll, to follow the reason.
 pub(super) fn instead_of_waiting(reason: &Reason) -> &'static str {
-    let cause = match reason {
-        Reason::Failure { cause, .. } => cause,
-        Reason::Start
-        | Reason::AsConfigured
-        | Reason::Adapted(_)
-        | Reason::Often
-        | Reason::MinInterval { .. }
-        | Reason::Backlog
-        | Reason::Stopped
-        | Reason::Asked
-        | Reason::Doubt => return "",
-    };
-    match cause {
-        Cause::LoginRefused => "; sooner after a changed `password_file`, a reload or `mailferry poll`",
-        Cause::AccessRefused
-        | Cause::Tls
-        | Cause::Protocol
-        | Cause::Credential
-        | Cause::Configuration
-        | Cause::InternalError => "; sooner after a reload or `mailferry poll`",
-        Cause::NetworkDown
-        | Cause::ConnectionLost
-        | Cause::TooSlow
-        | Cause::ServerBusy
-        | Cause::RateLimited
-        | Cause::Storage
-        | Cause::LockedByAnother => "",
+    match EndsWaiting::of(reason) {
+        EndsWaiting::Nothing => "",
+        EndsWaiting::ChangedSecret => "; sooner after a changed `password_file`, a reload or `mailferry poll`",
+        EndsWaiting::ChangedConfiguration => "; sooner after a reload or `mailferry poll`",
     }
 }
 
