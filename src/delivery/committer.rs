@@ -409,6 +409,8 @@ fn record_and_publish<T: Described>(
     // Step 4: record that the messages are published, without a separate sync.
     store.record_published(&published.delivered)?;
     outcome.safe = published.delivered;
+    // Without this record, a second name counts as before. The Maildir's error is what is reported.
+    drop(store.record_not_linked(published.not_linked));
     if !published.vanished.is_empty() {
         return forget(store, to, published.vanished);
     }

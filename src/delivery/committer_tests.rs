@@ -105,6 +105,26 @@ fn what_has_vanished_from_tmp_is_forgotten_at_once() {
     assert_eq!(delivery.remembered(), (1, 0));
 }
 
+#[test]
+fn what_new_does_not_take_is_on_record_as_not_linked() {
+    let mut delivery = Delivery::new();
+    let batch = vec![delivery.written("a", false), delivery.written("b", false)];
+    let closed = Some(delivery.to.own().maildir.new_dir().path().to_owned());
+    let outcome = delivery.commit_on(&LimitedDisk { closed, ..LimitedDisk::default() }, batch);
+    assert_eq!((outcome.safe.len(), outcome.result.is_err()), (0, true));
+    let tmp = delivery.to.own().maildir.tmp().path().to_owned();
+    for name in delivery.bench.files("tmp") {
+        fs::hard_link(tmp.join(&name), tmp.with_extension(&name)).unwrap();
+    }
+    let Delivery { bench, store, .. } = delivery;
+    drop(store);
+    let (mut store, maildirs) = (bench.open().unwrap(), [bench.account.maildir.as_path()]);
+    assert!(store.state().intents().all(|(_, intent)| intent.not_linked == [MaildirNumber::FIRST]));
+    let policy = crate::delivery::recovery::OtherMaildirPolicy::Refuse;
+    let (recovered, _) = crate::delivery::recovery::recover(&RealDisk, &mut store, &maildirs, policy).unwrap();
+    assert_eq!((recovered.finished, recovered.found, bench.files("new").len()), (2, 0, 2));
+}
+
 /// Checks that nothing is delivered, whatever is in the way.
 fn nothing_is_delivered(in_the_way: impl Fn(&Delivery), new_dir: impl Fn(&Path) -> PathBuf) {
     let mut delivery = Delivery::new();

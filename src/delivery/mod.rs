@@ -11,6 +11,7 @@ pub mod committer;
 pub mod destination;
 mod error;
 mod lost_state;
+mod not_linked;
 pub mod publish;
 pub mod record;
 pub mod recovery;

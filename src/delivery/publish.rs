@@ -2,13 +2,14 @@
 //!
 //! The name in `tmp/` is removed only once the journal durably records the delivery. Until then the file itself shows
 //! whether it was delivered, wherever a mail reader has moved it: a file in `tmp/` with a second name was, one with a
-//! single name was not.
+//! single name was not. Where the second name could not be made, that is recorded, since others may make one later.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 
 use super::Entered;
+use super::not_linked::is_linked;
 use super::record::Recorded;
 use crate::disk::{Dir, DirSync, Disk, has_no_links};
 use crate::ids::{EntryId, MaildirNumber};
@@ -101,6 +102,8 @@ pub struct Published<T> {
     /// The messages whose file in `tmp/` was gone: something else took it, and nothing shows where it went. They were
     /// not delivered, and their intents are to be forgotten.
     pub vanished: Vec<EntryId>,
+    /// The messages that wait for Maildirs that failed, and those of their Maildirs into which they were not linked.
+    pub not_linked: Vec<(EntryId, Vec<MaildirNumber>)>,
     /// Whether the file systems can make a name durable.
     pub synced: DirSync,
     /// The Maildirs that could not take all of their messages, and why. Those messages are not delivered.
@@ -129,14 +132,19 @@ pub(crate) fn publish_into<'a, T>(
     batch: Vec<Recorded<T>>,
 ) -> Published<T> {
     let (mut named, mut vanished, mut failed) = (Vec::with_capacity(batch.len()), Vec::new(), Vec::new());
+    let mut not_linked = Vec::new();
     for recorded in batch {
         if recorded.maildirs().any(|number| broken.contains(&number) || has(&failed, number)) {
+            not_linked.push((recorded.entry(), recorded.maildirs().collect()));
             continue;
         }
         match give_names(disk, maildir, &recorded) {
             Ok(()) => named.push(recorded),
             Err((_, e)) if e.kind() == io::ErrorKind::NotFound => vanished.push(recorded.entry()),
-            Err(number_and_error) => failed.push(number_and_error),
+            Err((number, e)) => {
+                not_linked.push((recorded.entry(), lacking_name(disk, maildir, &recorded, number)));
+                failed.push((number, e));
+            }
         }
     }
     named.retain(|recorded| !recorded.maildirs().any(|number| has(&failed, number)));
@@ -156,7 +164,7 @@ pub(crate) fn publish_into<'a, T>(
         let tmps = recorded.maildirs().filter_map(maildir).map(|maildir| maildir.tmp().clone()).collect();
         Delivered { message: recorded.into_entered(), tmps, durable }
     });
-    Published { delivered: delivered.collect(), vanished, synced, failed }
+    Published { delivered: delivered.collect(), vanished, not_linked, synced, failed }
 }
 
 fn has(failed: &[(MaildirNumber, io::Error)], number: MaildirNumber) -> bool {
@@ -174,6 +182,18 @@ fn give_names<'a, T>(
             .and_then(|maildir| give_name(disk, maildir, recorded.tmp_name(), recorded.published_name()));
         given.map_err(|e| (number, e))
     })
+}
+
+/// Returns the Maildirs in which a message has no name, if this one failed to give it.
+fn lacking_name<'a, T>(
+    disk: &dyn Disk,
+    maildir: &dyn Fn(MaildirNumber) -> Option<&'a Maildir>,
+    recorded: &Recorded<T>,
+    failed: MaildirNumber,
+) -> Vec<MaildirNumber> {
+    let (tmp_name, name) = (recorded.tmp_name(), recorded.published_name());
+    let rest = recorded.maildirs().skip_while(|number| *number != failed);
+    rest.filter(|number| !maildir(*number).is_some_and(|maildir| is_linked(disk, maildir, tmp_name, name))).collect()
 }
 
 /// Without the Maildir nothing gets a name, and the message is not delivered.

@@ -2,9 +2,9 @@
 //!
 //! An intent says that the file in `tmp/` was durable before the intent was written. What became of the delivery is
 //! observed, never inferred. A name in `new/` or `cur/`, or a second name of the file in `tmp/`, shows that the message
-//! was delivered. A file in `tmp/` with a single name was not, and is delivered now, without the server. A file that is
-//! nowhere proves nothing: something that cleans up `tmp/` may have removed it, so the message is forgotten, and
-//! fetched again if the server still has it.
+//! was delivered. A file in `tmp/` with a single name was not, and is delivered now, without the server; so is one whose
+//! link is recorded as not made, whoever has given it a second name. A file that is nowhere proves nothing: something
+//! that cleans up `tmp/` may have removed it, so the message is forgotten, and fetched again if the server still has it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::delivery::not_linked::{Links, is_linked};
 use crate::delivery::publish::give_name;
 use crate::disk::{Dir, DirSync, Disk};
 use crate::ids::{EntryId, InstanceId, MaildirNumber};
@@ -209,10 +210,11 @@ fn finish(
     let expected: HashSet<OsString> =
         store.state().intents().map(|(_, intent)| TmpName::of_published(&intent.file_name).as_str().into()).collect();
     let mut known: BTreeMap<EntryId, Progress> = BTreeMap::new();
-    for (number, maildir) in maildirs.good.clone() {
-        match settle_in(disk, store, &maildirs, (number, &maildir), &mut known) {
+    let (good, mut links) = (maildirs.good.clone(), Links::default());
+    for (number, maildir) in &good {
+        match settle_in(disk, store, &maildirs, (*number, maildir), &mut known, &mut links) {
             Ok(synced) => recovered.unsyncable |= synced == DirSync::Unsupported,
-            Err(e) => maildirs.fails(number, e, other)?,
+            Err(e) => maildirs.fails(*number, e, other).inspect_err(|_| links.record(disk, store, &good))?,
         }
     }
     // Where the user accepted another Maildir, messages that were on their way to the old one are fetched again.
@@ -237,6 +239,7 @@ fn finish(
     recovered.again = lost.len();
     store.record_forgotten(lost)?;
     store.record_published(&finished)?;
+    links.record(disk, store, &good);
     store.settle()?;
     for (number, maildir) in maildirs.good.clone() {
         let names = ours.remove(&number).unwrap_or_default();
@@ -269,6 +272,7 @@ fn settle_in(
     maildirs: &Maildirs,
     (number, maildir): (MaildirNumber, &Maildir),
     known: &mut BTreeMap<EntryId, Progress>,
+    links: &mut Links,
 ) -> Result<DirSync, StateError> {
     let waits = |intent: &Intent| maildirs.wait(intent) || maildirs.are_out(intent);
     let is_here = |intent: &Intent| !waits(intent) && intent.maildirs().any(|one| one == number);
@@ -278,8 +282,14 @@ fn settle_in(
         return Ok(synced);
     }
     let seen = Seen::in_maildir(disk, maildir)?;
+    let mut made = Vec::with_capacity(intents.len());
     for (entry, intent) in &intents {
-        let settled = seen.settle(disk, &intent.file_name)?;
+        let may_be_linked = !intent.not_linked.contains(&number);
+        let refused = || _ = links.refused.insert((entry.id, number));
+        let settled = seen.settle(disk, &intent.file_name, may_be_linked, refused)?;
+        if !matches!(settled, Settled::Unknown) {
+            made.push((entry.id, number));
+        }
         let progress = known.entry(entry.id).or_insert_with(|| Progress::new(intent));
         progress.add(settled, maildir.tmp());
     }
@@ -288,6 +298,7 @@ fn settle_in(
             synced = DirSync::Unsupported;
         }
     }
+    links.made.extend(made);
     Ok(synced)
 }
 
@@ -369,16 +380,28 @@ impl<'a> Seen<'a> {
         Ok(Self { maildir, names })
     }
 
-    /// Finds out what became of one delivery, and finishes it if needed.
-    fn settle(&self, disk: &dyn Disk, name: &str) -> Result<Settled, StateError> {
+    /// Finds out what became of one delivery, and finishes it if needed. `may_be_linked`: a second name of the file may
+    /// be the one in `new/`, moved by a mail reader. Calls `refused` if the link fails.
+    fn settle(
+        &self,
+        disk: &dyn Disk,
+        name: &str,
+        may_be_linked: bool,
+        refused: impl FnOnce(),
+    ) -> Result<Settled, StateError> {
         let (tmp, tmp_name) = (self.maildir.tmp(), TmpName::of_published(name));
         let is_visible = self.names.contains(name.as_bytes());
         match disk.status_in(tmp, os(tmp_name.as_str())) {
-            Ok(status) if status.links > 1 || is_visible => Ok(Settled::Found),
+            Ok(status) if (status.links > 1 && may_be_linked) || is_visible => Ok(Settled::Found),
             Ok(_) => match give_name(disk, self.maildir, &tmp_name, name) {
                 Ok(()) => Ok(Settled::Finished),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Settled::Unknown),
-                Err(e) => Err(StateError::io("deliver", &self.maildir.new_dir().path().join(name), e)),
+                Err(e) => {
+                    if !is_linked(disk, self.maildir, &tmp_name, name) {
+                        refused();
+                    }
+                    Err(StateError::io("deliver", &self.maildir.new_dir().path().join(name), e))
+                }
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 Ok(if is_visible { Settled::Found } else { Settled::Unknown })

@@ -319,3 +319,96 @@ fn where_there_are_no_links_a_file_is_renamed() {
     assert_eq!((published.delivered.len(), published.vanished), (1, vec![]));
     assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 1));
 }
+
+/// A disk on which this Maildir's `new/` takes no name.
+fn closed(maildir: &Path) -> crate::disk::limited::LimitedDisk {
+    let closed = Some(fs::canonicalize(maildir.join("new")).unwrap());
+    crate::disk::limited::LimitedDisk { closed, ..Default::default() }
+}
+
+/// Gives each file in this directory a second name, as a backup by hard links does.
+fn back_up(dir: &Path) {
+    let backup = tempfile::Builder::new().prefix("backup").tempdir_in(dir.parent().unwrap()).unwrap().keep();
+    for name in fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name()) {
+        fs::hard_link(dir.join(&name), backup.join(&name)).unwrap();
+    }
+}
+
+#[test]
+fn a_second_name_that_somebody_makes_while_new_takes_none_is_no_delivery() {
+    let bench = Bench::new();
+    bench.record(&mut bench.open().unwrap(), &["a", "b"]);
+    let (tmp, maildirs) = (bench.account.maildir.join("tmp"), [bench.account.maildir.as_path()]);
+    let disk = closed(&bench.account.maildir);
+    for _ in 0..3 {
+        let mut store = bench.open().unwrap();
+        recover(&disk, &mut store, &maildirs, OtherMaildirPolicy::Refuse).unwrap_err();
+        assert_eq!(
+            store.state().intents().filter(|(_, intent)| intent.not_linked == [MaildirNumber::FIRST]).count(),
+            2
+        );
+        let said = fs::read_to_string(store.path()).unwrap();
+        assert_eq!(said.lines().filter(|line| line.starts_with("r ")).count(), 2, "it is said once");
+        back_up(&tmp);
+    }
+    assert_eq!(recovered(&bench), Recovered { finished: 2, ..Recovered::default() });
+    assert_eq!((bench.files("tmp").len(), bench.files("new").len()), (0, 2));
+    assert!(recovered(&bench).is_nothing());
+}
+
+#[test]
+fn what_is_linked_although_an_error_says_otherwise_counts_wherever_it_was_moved() {
+    let bench = interrupted();
+    let (maildir, name) = (bench.maildir(), name(&bench));
+    let tmp_name = TmpName::of_published(&name);
+    assert!(!is_linked(&RealDisk, &maildir, &tmp_name, &name));
+    let there = bench.account.maildir.join("new").join(&name);
+    fs::write(&there, "another file").unwrap();
+    assert!(!is_linked(&RealDisk, &maildir, &tmp_name, &name));
+    fs::remove_file(&there).unwrap();
+    give_name(&RealDisk, &maildir, &tmp_name, &name).unwrap();
+    assert!(is_linked(&RealDisk, &maildir, &tmp_name, &name));
+}
+
+#[test]
+fn of_several_maildirs_each_counts_by_itself() {
+    let (bench, other) = interrupted_in_two();
+    let own = bench.account.maildir.clone();
+    let configured = [own.as_path(), other.as_path()];
+    let recovered_on = |disk: &dyn Disk| {
+        let recovered = recover(disk, &mut bench.open().unwrap(), &configured, OtherMaildirPolicy::Refuse);
+        recovered.map(|(done, unusable)| (done, unusable.len()))
+    };
+    // A mail reader has filed away each message that came meanwhile.
+    let read = |maildir: &Path| {
+        let files: Vec<_> = fs::read_dir(maildir.join("new")).unwrap().map(|file| file.unwrap().path()).collect();
+        files.iter().for_each(|file| fs::rename(file, maildir.join(file.file_name().unwrap())).unwrap());
+        files.len()
+    };
+    for came in [3, 0, 0] {
+        let (_, unusable) = recovered_on(&closed(&other)).unwrap();
+        assert_eq!((unusable, read(&own)), (1, came), "the message for both came once");
+        back_up(&other.join("tmp"));
+        back_up(&own.join("tmp"));
+    }
+    let (done, unusable) = recovered_on(&RealDisk).unwrap();
+    assert_eq!((done.finished, done.again, unusable), (2, 0, 0));
+    assert_eq!((read(&own), read(&other)), (0, 2));
+}
+
+#[test]
+fn a_link_that_is_made_in_the_end_counts_again() {
+    let (bench, other) = interrupted_in_two();
+    let own = bench.account.maildir.clone();
+    // The account's own comes last.
+    let configured = [own.as_path(), other.as_path()];
+    let on = |disk: &dyn Disk| {
+        _ = recover(disk, &mut bench.open().unwrap(), &configured, OtherMaildirPolicy::Refuse);
+        let store = bench.open().unwrap();
+        let several = store.state().intents().find(|(_, intent)| !intent.also.is_empty());
+        several.map(|(_, intent)| intent.not_linked.iter().map(|number| number.get()).collect::<Vec<_>>())
+    };
+    assert_eq!(on(&closed(&own)), Some(vec![1, 2]), "nothing was tried in the second one");
+    assert_eq!(on(&closed(&other)), Some(vec![2]));
+    assert_eq!(on(&RealDisk), None);
+}

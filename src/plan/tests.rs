@@ -191,6 +191,7 @@ fn on_its_way(mut begun: Entry) -> UidState {
         maildir: MaildirNumber::FIRST,
         spooled: false,
         also: Vec::new(),
+        not_linked: Vec::new(),
     }));
     let mut state = state(Vec::new());
     state.apply(Record::Maildir(MaildirNumber::FIRST, maildir)).unwrap();

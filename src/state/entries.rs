@@ -308,9 +308,11 @@ impl UidState {
             Record::Entry(entry) => self.insert(entry)?,
             Record::AlsoInto { id, maildirs } => self.deliver_also_into(id, maildirs)?,
             Record::Published(ids) | Record::Forwarded(ids) => self.each(&ids, |entry| entry.intent = None)?,
+            Record::NotLinked { id, maildirs } => self.note_not_linked(id, maildirs),
             Record::Spooled(ids) => self.each(&ids, |entry| {
                 if let Some(intent) = &mut entry.intent {
                     intent.spooled = true;
+                    intent.not_linked.clear();
                 }
             })?,
             Record::Removed { ids, trusted } => self.each(&ids, |entry| {
@@ -403,6 +405,14 @@ impl UidState {
         Ok(())
     }
 
+    /// Does nothing where the delivery is over: a version that ignores the record keeps it beyond that.
+    fn note_not_linked(&mut self, id: EntryId, maildirs: Vec<MaildirNumber>) {
+        let intent = self.entries.get_mut(id).and_then(|entry| entry.intent.as_mut());
+        if let Some(intent) = intent.filter(|intent| !intent.spooled) {
+            intent.not_linked = maildirs;
+        }
+    }
+
     fn forget(&mut self, ids: &[EntryId]) -> Result<(), Inconsistent> {
         self.by_unique_id.remove_all(ids, &self.entries);
         ids.iter().try_for_each(|id| self.entries.remove(*id).map(drop).ok_or(UNKNOWN_ENTRY))
@@ -443,9 +453,12 @@ impl UidState {
 
 /// Returns the records that make up an entry.
 pub(super) fn entry_records(entry: Entry) -> impl Iterator<Item = Record> {
-    let also = entry.intent.as_ref().filter(|intent| !intent.also.is_empty());
+    let intent = entry.intent.as_ref();
+    let also = intent.filter(|intent| !intent.also.is_empty());
     let also = also.map(|intent| Record::AlsoInto { id: entry.id, maildirs: intent.also.clone() });
-    std::iter::once(Record::Entry(entry)).chain(also)
+    let not_linked = intent.filter(|intent| !intent.not_linked.is_empty());
+    let not_linked = not_linked.map(|intent| Record::NotLinked { id: entry.id, maildirs: intent.not_linked.clone() });
+    std::iter::once(Record::Entry(entry)).chain(also).chain(not_linked)
 }
 
 const UNKNOWN_MAILDIR: Inconsistent = Inconsistent("a delivery to an unknown Maildir");

@@ -96,6 +96,9 @@ pub struct Intent {
     pub spooled: bool,
     /// Further Maildirs, each of which gets a file of its own. The message is delivered once it is in all of them.
     pub also: Vec<MaildirNumber>,
+    /// Those of its Maildirs in which no link of ours to `new/` was made: a second name of the file there was made by
+    /// somebody else, and shows nothing.
+    pub not_linked: Vec<MaildirNumber>,
 }
 
 impl Intent {

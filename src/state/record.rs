@@ -57,6 +57,14 @@ pub enum Record {
         /// The numbers of the Maildirs.
         maildirs: Vec<MaildirNumber>,
     },
+    /// `r`: the links of this delivery into these Maildirs were refused or never tried; replaces what was said before. A
+    /// version that ignores it takes a second name that somebody else made for ours.
+    NotLinked {
+        /// The entry.
+        id: EntryId,
+        /// The numbers of the Maildirs; none once they are all linked.
+        maildirs: Vec<MaildirNumber>,
+    },
     /// `P`: the deliveries of these entries are finished.
     Published(Vec<EntryId>),
     /// `W`: these are durably in the account's spool, and wait there to be forwarded.
@@ -173,7 +181,8 @@ impl Record {
                 }
             }
             Self::Entry(entry) => out.entry(entry),
-            Self::AlsoInto { id, maildirs } => out.also_into(*id, maildirs),
+            Self::AlsoInto { id, maildirs } => out.maildirs('L', *id, maildirs),
+            Self::NotLinked { id, maildirs } => out.maildirs('r', *id, maildirs),
             Self::Published(ids) => out.only_ids('P', ids),
             Self::Spooled(ids) => out.only_ids('W', ids),
             Self::Forwarded(ids) => out.only_ids('T', ids),
@@ -217,7 +226,7 @@ impl Record {
     /// [`BadRecord`].
     pub fn parse(line: &[u8]) -> Result<Self, BadRecord> {
         let (letter, rest) = line.split_first().ok_or(BadRecord::Malformed)?;
-        if letter.is_ascii_lowercase() && !matches!(letter, b'p' | b'q' | b'v' | b's' | b'n' | b't' | b'u') {
+        if letter.is_ascii_lowercase() && !matches!(letter, b'p' | b'q' | b'v' | b'r' | b's' | b'n' | b't' | b'u') {
             return Ok(Self::Unknown(line.to_vec()));
         }
         let mut fields = Parse { rest: rest.strip_prefix(b" ") };
@@ -232,6 +241,7 @@ impl Record {
                 ForwardRecord::parse(*letter, &mut fields).map(Self::Forwarding)
             }
             b'L' => fields.also_into(),
+            b'r' => fields.not_linked(),
             b'P' => fields.ids().map(Self::Published),
             b'W' => fields.ids().map(Self::Spooled),
             b'T' => fields.ids().map(Self::Forwarded),
@@ -368,10 +378,21 @@ impl<'a> Parse<'a> {
     }
 
     fn also_into(&mut self) -> Option<Record> {
+        Some(Record::AlsoInto { id: self.number()?, maildirs: self.maildirs()? })
+    }
+
+    fn not_linked(&mut self) -> Option<Record> {
         let id = self.number()?;
+        let maildirs = match self.rest {
+            Some(b"-") => self.optional(|_| None)?.unwrap_or_default(),
+            _ => self.maildirs()?,
+        };
+        Some(Record::NotLinked { id, maildirs })
+    }
+
+    fn maildirs(&mut self) -> Option<Vec<MaildirNumber>> {
         let number = |number: EntryId| u32::try_from(number.get()).ok().map(MaildirNumber::new);
-        let maildirs = self.ids()?.into_iter().map(number).collect::<Option<Vec<_>>>()?;
-        Some(Record::AlsoInto { id, maildirs })
+        self.ids()?.into_iter().map(number).collect()
     }
 
     fn fingerprinted(&mut self) -> Option<Record> {
@@ -413,7 +434,7 @@ impl<'a> Parse<'a> {
         let unique_id = self.optional(|field| UniqueId::new(&unescape(field)?).ok())?;
         let intent = self.if_there(|fields| {
             let (maildir, file_name) = (fields.number()?, fields.string()?);
-            Some(Box::new(Intent { maildir, also: Vec::new(), spooled: false, file_name }))
+            Some(Box::new(Intent { maildir, also: Vec::new(), not_linked: Vec::new(), spooled: false, file_name }))
         })?;
         let fingerprint = Fingerprint { reported_size, header, whole };
         Some(Entry {

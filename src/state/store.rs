@@ -280,7 +280,7 @@ impl Store {
             fingerprint: Fingerprint { reported_size, header, whole },
             delivered_at: self.mark.reading.wall,
             delivered_trusted: self.mark.trusted,
-            intent: Some(Box::new(Intent { file_name, maildir, also, spooled: false })),
+            intent: Some(Box::new(Intent { file_name, maildir, also, not_linked: Vec::new(), spooled: false })),
             removed: false,
             doubt: is_unsure,
             absent_since: None,
@@ -329,6 +329,21 @@ impl Store {
         let in_tmp = published.iter().flat_map(P::in_tmp).map(|(tmp, name)| (tmp.clone(), name.to_owned()));
         self.finished.recorded.extend(in_tmp);
         Ok(())
+    }
+
+    /// Records into which of its Maildirs each of these deliveries is not linked, durably. Blocks.
+    ///
+    /// # Errors
+    /// Disk errors. Then second names of their files still count as ours.
+    pub(crate) fn record_not_linked(
+        &mut self,
+        deliveries: Vec<(EntryId, Vec<MaildirNumber>)>,
+    ) -> Result<(), StateError> {
+        if deliveries.is_empty() {
+            return Ok(());
+        }
+        let record = |(id, maildirs)| Record::NotLinked { id, maildirs };
+        self.append(deliveries.into_iter().map(record).collect(), Durability::Now)
     }
 
     /// Records the deliveries of these entries as finished.

@@ -391,3 +391,21 @@ fn two_accounts_whose_files_are_the_same_are_refused() {
     let error = bench.open().unwrap_err();
     assert!(error.to_string().starts_with("jo and Jo have the same state files"), "{error}");
 }
+
+#[test]
+fn what_is_not_linked_is_known_until_the_delivery_is_over() {
+    let bench = Bench::new();
+    let mut store = bench.open().unwrap();
+    bench.record(&mut store, &["a"]);
+    let not_linked = || vec![(EntryId::FIRST, vec![MaildirNumber::FIRST])];
+    store.record_not_linked(not_linked()).unwrap();
+    store.rewrite().unwrap();
+    drop(store);
+    let mut store = bench.open().unwrap();
+    assert!(store.state().intents().all(|(_, intent)| intent.not_linked == [MaildirNumber::FIRST]));
+    store.record_forgotten(vec![EntryId::FIRST]).unwrap();
+    // A version that ignores the record keeps it beyond the entry.
+    store.record_not_linked(not_linked()).unwrap();
+    drop(store);
+    assert!(bench.open().unwrap().state().is_empty());
+}

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::delivered::assert_same_mail;
+use crate::delivered::{assert_same_mail, files};
 use crate::program::{Account, TestEnv};
 use crate::raw::stored;
 use crate::scripted::maildrop::{Maildrop, Message};
@@ -53,6 +54,28 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         drop(Command::new("umount").arg("--lazy").arg(&self.0).status());
+    }
+}
+
+/// A `new/` that takes no mail until this is dropped.
+struct Closed {
+    new: PathBuf,
+    /// Root may write everywhere, but no link leads from one mount to another.
+    _mount: Option<SmallDisk>,
+}
+
+impl Closed {
+    fn close(new: PathBuf) -> Option<Self> {
+        let is_root = rustix::process::geteuid().is_root();
+        let mount = if is_root { Some(SmallDisk::bind(&new, &new)?) } else { None };
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o500)).unwrap();
+        Some(Self { new, _mount: mount })
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        fs::set_permissions(&self.new, fs::Permissions::from_mode(0o700)).unwrap();
     }
 }
 
@@ -141,4 +164,36 @@ fn what_does_not_fit_is_nobodys_fault_and_nothing_is_well_until_there_is_room() 
     disk.enlarge();
     env.fetch().expect(0).says("10 new messages");
     assert_same_mail(&env.mail(), &expected);
+}
+
+#[test]
+fn a_backup_by_hard_links_while_new_takes_no_mail_is_no_delivery() {
+    let to = |whom: &str, n: usize| {
+        let text = format!("Message-ID: <{whom}{n}@example.org>\r\nX-To: {whom}\r\n\r\n{whom} {n}\r\n");
+        Message::new(&format!("{whom}{n}"), text.as_bytes())
+    };
+    let maildrop = Maildrop::new(vec![to("jo", 0), to("bob", 0)]);
+    let rules = r#"[{ header = "X-To", equals = "bob", maildir = "~/Mail/bob" }]"#;
+    let env = TestEnv::new(&[Account::at(maildrop.server.address).set("rules", rules).deleting()]);
+    env.fetch().expect(0);
+    fs::create_dir(env.path("backup")).unwrap();
+    for (n, whose) in ["a", "bob"].into_iter().enumerate() {
+        maildrop.change(|contents| contents.messages.extend([to("jo", n + 1), to("bob", n + 1)]));
+        let maildir = env.path("Mail").join(whose);
+        let Some(closed) = Closed::close(maildir.join("new")) else { return };
+        env.fetch().expect(73);
+        env.fetch().expect(73);
+        let waiting = files(&maildir.join("tmp"));
+        assert!(!waiting.is_empty());
+        waiting
+            .iter()
+            .for_each(|file| fs::hard_link(file, env.path("backup").join(file.file_name().unwrap())).unwrap());
+        drop(closed);
+        env.fetch().expect(0);
+        env.fetch().expect(0);
+        for maildir in ["a", "bob"] {
+            assert_eq!(files(&env.path("Mail").join(maildir).join("new")).len(), n + 2, "{whose}: {maildir}");
+        }
+        assert!(maildrop.left().is_empty());
+    }
 }

@@ -160,6 +160,7 @@ fn file_to_append_to() -> (TempDir, File, Vec<Record>) {
         maildir: MaildirNumber::FIRST,
         spooled: false,
         also: Vec::new(),
+        not_linked: Vec::new(),
     };
     let records = (1..=INTENTS).map(|number| Record::Entry(entry(number, Some(intent(number))))).collect();
     let (dir, path) = file(0);

@@ -105,9 +105,15 @@ impl<'a> Fields<'a> {
         self.letter(letter).optional(id);
     }
 
-    pub(super) fn also_into(&mut self, id: EntryId, maildirs: &[MaildirNumber]) {
+    /// Writes a record that consists of an entry and Maildirs; a `-` for none.
+    pub(super) fn maildirs(&mut self, letter: char, id: EntryId, maildirs: &[MaildirNumber]) {
         let numbers: Vec<EntryId> = maildirs.iter().map(|number| EntryId::new(u64::from(number.get()))).collect();
-        self.letter('L').plain(id).ids(&numbers);
+        let out = self.letter(letter).plain(id);
+        if numbers.is_empty() {
+            out.plain('-')
+        } else {
+            out.ids(&numbers)
+        };
     }
 
     /// Writes ids, runs as `3-7`, joined by commas.

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use mailferry::exit::ExitStatus;
 use tokio::runtime::Runtime;
 
-use super::fault::{Fault, FaultKind, Meddler};
+use super::fault::{Errno, Fault, FaultKind, Meddler, Operation};
 use super::jobs::do_all;
-use super::script::{odd_servers, ordinary};
+use super::script::{odd_servers, ordinary, routed, shared};
 use super::storage::Storage;
-use super::verdict::{Rehearsal, Stage, Verdict};
+use super::verdict::{Rehearsal, Stage, Verdict, check_good};
 use super::world::World;
 
 /// The directory of the states.
@@ -124,4 +124,59 @@ fn whoever_cleans_tmp_or_moves_the_state_costs_no_message() {
 #[test]
 fn nor_where_the_server_takes_away_what_was_retrieved() {
     meddle_everywhere(&Rehearsal::new(odd_servers()), &[Meddler::CleansTmp, Meddler::FilesMail]);
+}
+
+/// A link into `new/` that is refused, before a backup by hard links runs.
+struct Refusal<'a> {
+    rehearsal: &'a Rehearsal,
+    stage: &'a Stage,
+    fault: Fault,
+}
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rehearsal, stage, fault } = self;
+        write!(f, "{}, act {} (poll {}): {fault};", rehearsal.script.name, stage.act, stage.account)
+    }
+}
+
+/// Gives each file in a `tmp/` a second name elsewhere.
+fn back_up(storage: &mut Storage) {
+    let backup = Path::new("/backup");
+    storage.make_dir(backup).unwrap();
+    each_file(storage, Path::new("/mail"), "/tmp/", |storage, path| {
+        let copy = backup.join(path.display().to_string().replace('/', "_"));
+        let (from, to) = (storage.slot(path).unwrap(), storage.slot(&copy).unwrap());
+        storage.link(&from, to).unwrap();
+    });
+    storage.sync_all();
+}
+
+fn refuse(job: &Refusal<'_>, runtime: &Runtime) -> Verdict {
+    let Refusal { rehearsal, stage, fault } = job;
+    let mut world = World::resume(&rehearsal.script, runtime, &stage.before);
+    let status = world.poll(stage.account, Some(*fault)).report.exit_status();
+    if status != ExitStatus::Local {
+        return Err(format!("it ended with {status:?}"));
+    }
+    back_up(&mut super::disk::look(&world.machine).storage);
+    check_good("the poll that recovers", &world.poll(stage.account, None))?;
+    rehearsal.finish(&mut world, stage)
+}
+
+#[test]
+fn a_backup_by_hard_links_after_a_link_was_refused_is_no_delivery() {
+    for rehearsal in [ordinary(), routed(), shared()].map(Rehearsal::new) {
+        let mut jobs = Vec::new();
+        for stage in &rehearsal.stages {
+            let links = stage.log.iter().enumerate().filter(|(_, (operation, _))| *operation == Operation::Link);
+            for (at, _) in links {
+                let fault = |errno| Fault { at, kind: FaultKind::Fail(errno), seed: 0 };
+                let refusal = |errno| Refusal { rehearsal: &rehearsal, stage, fault: fault(errno) };
+                jobs.extend([Errno::Nospc, Errno::Dquot, Errno::Rofs].map(refusal));
+            }
+        }
+        assert!(!jobs.is_empty());
+        do_all(&jobs, ToString::to_string, refuse);
+    }
 }

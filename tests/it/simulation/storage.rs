@@ -166,7 +166,7 @@ impl Storage {
         Ok(at)
     }
 
-    fn slot(&self, path: &Path) -> io::Result<Slot> {
+    pub(crate) fn slot(&self, path: &Path) -> io::Result<Slot> {
         let dir = self.find(path.parent().unwrap_or(Path::new("/")))?;
         self.dir(dir)?;
         Ok((dir, path.file_name().unwrap_or(OsStr::new("")).to_owned()))
