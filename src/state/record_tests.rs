@@ -65,7 +65,7 @@ fn samples() -> Vec<Record> {
     bare.origin = Origin::Adopted;
     let mut dash = entry(3);
     dash.unique_id = UniqueId::new(b"-").ok();
-    vec![
+    let others = [
         Record::Header(identity),
         Record::Host { host: "h".to_owned(), user: "-".to_owned() },
         Record::Port { host: "pop.example.org".to_owned(), port: 995 },
@@ -98,14 +98,22 @@ fn samples() -> Vec<Record> {
         },
         Record::QuarantineOver(bad_one(None)),
         Record::QuarantineOver(bad_one(Some(7))),
-        Record::AlsoInto { id: EntryId::new(7), maildirs: [2, 3, 9].map(MaildirNumber::new).to_vec() },
-        Record::NotLinked { id: EntryId::new(7), maildirs: [1, 9].map(MaildirNumber::new).to_vec() },
-        Record::NotLinked { id: EntryId::new(7), maildirs: Vec::new() },
         Record::Skipped { listed_as: bad_one(Some(7)), rules: RulesDigest::new(u32::MAX) },
         Record::NotSkipped(ListedAs { unique_id: UniqueId::new(b"-").unwrap(), reported_size: None }),
         Record::Unshown(Some(EntryId::new(3))),
         Record::Unshown(None),
         Record::Unknown(b"z whatever %  it says".to_vec()),
+    ];
+    of_maildirs().into_iter().chain(others).collect()
+}
+
+/// Records that name several Maildirs, or none.
+fn of_maildirs() -> [Record; 3] {
+    let (id, maildirs) = (EntryId::new(7), |numbers: &[u32]| numbers.iter().map(|n| MaildirNumber::new(*n)).collect());
+    [
+        Record::AlsoInto { id, maildirs: maildirs(&[2, 3, 9]) },
+        Record::NotLinked { id, maildirs: maildirs(&[1, 9]) },
+        Record::NotLinked { id, maildirs: maildirs(&[]) },
     ]
 }
 
