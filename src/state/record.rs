@@ -167,19 +167,7 @@ impl Record {
                 out.letter('C').plain(mark.trusted).plain(reading.wall);
                 out.plain(reading.boot).plain(reading.since_boot);
             }
-            Self::Maildir(number, maildir) => {
-                let MaildirId { tmp_inode, new_inode, marker, created } = maildir.id;
-                out.letter('M').plain(*number).plain(tmp_inode).plain(new_inode);
-                out.path(&maildir.resolved).path(&maildir.configured);
-                match marker {
-                    Some(marker) => _ = out.hex(marker),
-                    None if created.is_some() => _ = out.plain('-'),
-                    None => {}
-                }
-                if let Some(created) = created {
-                    out.plain(created);
-                }
-            }
+            Self::Maildir(number, maildir) => out.maildir(*number, maildir),
             Self::Entry(entry) => out.entry(entry),
             Self::AlsoInto { id, maildirs } => out.maildirs('L', *id, maildirs),
             Self::NotLinked { id, maildirs } => out.maildirs('r', *id, maildirs),

@@ -47,15 +47,6 @@ fn samples() -> Vec<Record> {
         user: "jo e%".to_owned(),
         created: 17,
     };
-    let maildir = KnownMaildir {
-        configured: PathBuf::from("/home/jo/Mail dir"),
-        resolved: PathBuf::from(OsStr::from_bytes(b"/mnt/\xfe").to_owned()),
-        id: MaildirId { tmp_inode: 1, new_inode: u64::MAX, marker: None, created: None },
-    };
-    let mut marked = maildir.clone();
-    marked.id.marker = Some(0xbeef);
-    let (mut dated, mut marked_and_dated) = (maildir.clone(), marked.clone());
-    (dated.id.created, marked_and_dated.id.created) = (Some(1_700_000_000_123_456_789), Some(5));
     let reading = ClockReading { wall: -1, boot: 7, since_boot: 8 };
     let mut bare = entry(2);
     (bare.unique_id, bare.intent, bare.removed, bare.doubt) = (None, None, true, true);
@@ -70,10 +61,6 @@ fn samples() -> Vec<Record> {
         Record::Host { host: "h".to_owned(), user: "-".to_owned() },
         Record::Port { host: "pop.example.org".to_owned(), port: 995 },
         Record::Clock(ClockMark { reading, trusted: TrustedTime::of_record(6) }),
-        Record::Maildir(MaildirNumber::FIRST, maildir),
-        Record::Maildir(MaildirNumber::new(2), marked),
-        Record::Maildir(MaildirNumber::new(3), dated),
-        Record::Maildir(MaildirNumber::new(4), marked_and_dated),
         Record::Entry(entry(1)),
         Record::Entry(bare),
         Record::Entry(dash),
@@ -107,10 +94,20 @@ fn samples() -> Vec<Record> {
     of_maildirs().into_iter().chain(others).collect()
 }
 
-/// Records that name several Maildirs, or none.
-fn of_maildirs() -> [Record; 3] {
+/// Records of Maildirs, and those that name several Maildirs, or none.
+fn of_maildirs() -> Vec<Record> {
+    let maildir = |number, marker, created| {
+        let id = MaildirId { tmp_inode: 1, new_inode: u64::MAX, marker, created };
+        let resolved = PathBuf::from(OsStr::from_bytes(b"/mnt/\xfe").to_owned());
+        let known = KnownMaildir { configured: PathBuf::from("/home/jo/Mail dir"), resolved, id };
+        Record::Maildir(MaildirNumber::new(number), known)
+    };
     let (id, maildirs) = (EntryId::new(7), |numbers: &[u32]| numbers.iter().map(|n| MaildirNumber::new(*n)).collect());
-    [
+    vec![
+        maildir(1, None, None),
+        maildir(2, Some(0xbeef), None),
+        maildir(3, None, Some(1_700_000_000_123_456_789)),
+        maildir(4, Some(0xbeef), Some(5)),
         Record::AlsoInto { id, maildirs: maildirs(&[2, 3, 9]) },
         Record::NotLinked { id, maildirs: maildirs(&[1, 9]) },
         Record::NotLinked { id, maildirs: maildirs(&[]) },

@@ -116,7 +116,7 @@ fn what_was_in_a_maildir_that_is_gone_is_not_deleted_on_the_server() {
     for remains in [None, Some(false), Some(true)] {
         let maildrop = Maildrop::new(small_ones(3));
         let account = Account::at(maildrop.server.address);
-        let env = TestEnv::new(&[account.clone()]);
+        let env = TestEnv::new(std::slice::from_ref(&account));
         env.fetch().expect(0).says("3 new messages");
         let away = env.path("elsewhere");
         fs::rename(env.maildir("a"), &away).unwrap();

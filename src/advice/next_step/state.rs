@@ -39,17 +39,7 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
             from_maildir(),
             new_state()
         ),
-        StateError::Renamed { other, dir, files, .. } => {
-            let (dir, other) = (text::path(dir), text::value(other));
-            let moves: Vec<String> =
-                files.iter().map(|file| format!("mv {dir}/{other}.{file} {dir}/{account}.{file}")).collect();
-            format!(
-                "If the account was renamed: `{}`. If {other} belongs to another configuration, give this one a \
-                 `state_dir` of its own. Otherwise: `{}`",
-                moves.join(" && "),
-                new_state()
-            )
-        }
+        StateError::Renamed { other, dir, files, .. } => of_renamed(account, other, dir, files),
         StateError::Lost { .. } => format!(
             "If the state is somewhere else, put {account}.uids back or give --state-dir; if it is lost, count what \
              the Maildir holds as fetched: {}; to fetch everything again, or if this is another account's Maildir: {}",
@@ -63,19 +53,30 @@ pub(crate) fn step(error: &StateError, account: &AccountName) -> Step {
         StateError::FormerMaildir { .. } => {
             format!("Make it available once more, or have what was on its way fetched again: {}", accept_maildir())
         }
-        StateError::MaildirMissing { .. } => {
-            format!(
-                "Is it mounted? Was it moved? If it is gone for good: {}; what it held is then neither fetched again nor \
-                 deleted on the server. To fetch it again as well: {}",
-                accept_maildir(),
-                this_program(&format!("uids forget {account} --all"))
-            )
-        }
+        StateError::MaildirMissing { .. } => format!(
+            "Is it mounted? Was it moved? If it is gone for good: {}; what it held is then neither fetched again nor deleted \
+             on the server. To fetch it again as well: {}",
+            accept_maildir(),
+            this_program(&format!("uids forget {account} --all"))
+        ),
         StateError::MaildirReplaced { .. } => {
             format!("Is the right disk mounted? If it was moved or restored on purpose: {}", accept_maildir())
         }
     };
     Some(step.into())
+}
+
+/// What to do if the files of the account `other`, in `dir`, seem to be this account's.
+fn of_renamed(account: &AccountName, other: &str, dir: &Path, files: &[&str]) -> String {
+    let (dir, other) = (text::path(dir), text::value(other));
+    let moves: Vec<String> =
+        files.iter().map(|file| format!("mv {dir}/{other}.{file} {dir}/{account}.{file}")).collect();
+    format!(
+        "If the account was renamed: `{}`. If {other} belongs to another configuration, give this one a `state_dir` of \
+         its own. Otherwise: `{}`",
+        moves.join(" && "),
+        fetch_with(Decision::NewState, account)
+    )
 }
 
 /// What to do about a state, or a directory of states, that belongs to another user. Root leaves files of its own among

@@ -5,10 +5,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::clock::trusted_time::TrustedTime;
-use crate::ids::{EntryId, InstanceId, MaildirNumber, RulesDigest};
+use crate::ids::{EntryId, InstanceId, MaildirId, MaildirNumber, RulesDigest};
 use crate::message::Digest;
 use crate::pop3::ReportedSize;
-use crate::state::entry::{Entry, Identity, ListedAs, Origin};
+use crate::state::entry::{Entry, Identity, KnownMaildir, ListedAs, Origin};
 
 /// Appends fields to a line.
 pub(super) struct Fields<'a> {
@@ -39,6 +39,20 @@ impl<'a> Fields<'a> {
     pub(super) fn header(&mut self, identity: &Identity) {
         self.letter('H').plain(identity.instance).plain(identity.created);
         self.text(identity.host.as_bytes()).text(identity.user.as_bytes());
+    }
+
+    pub(super) fn maildir(&mut self, number: MaildirNumber, maildir: &KnownMaildir) {
+        let MaildirId { tmp_inode, new_inode, marker, created } = maildir.id;
+        self.letter('M').plain(number).plain(tmp_inode).plain(new_inode);
+        self.path(&maildir.resolved).path(&maildir.configured);
+        match marker {
+            Some(marker) => _ = self.hex(marker),
+            None if created.is_some() => _ = self.plain('-'),
+            None => {}
+        }
+        if let Some(created) = created {
+            self.plain(created);
+        }
     }
 
     /// Writes a field that needs no escapes.
