@@ -602,7 +602,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns how many octets of use an observer sees of these lines of an answer to UIDL or LIST.
+    /// Returns how many useful octets an observer sees of these lines of an answer to UIDL or LIST.
     async fn of_use(mut answers: Answers, asked: CommandKind, lines: &[&[u8]]) -> u64 {
         let watch = Arc::new(watch::Watch::default());
         watch::watched(Arc::clone(&watch), async {

@@ -151,7 +151,7 @@ impl fmt::Display for PollError {
             ),
             Self::TooSlow { octets, window } => write!(
                 f,
-                "{octets} octets of use came in {} s while other accounts waited for their turn, so the poll was \
+                "only {octets} useful octets came in {} s while other accounts waited for their turn, so the poll was \
                  ended. Nothing is lost: the next one continues after what was delivered",
                 window.as_secs()
             ),

@@ -123,7 +123,7 @@ struct Arrived {
 pub(crate) struct Seen {
     /// The time, since boot.
     pub(crate) now: Duration,
-    /// How many octets of use have arrived so far, of listings, headers and messages.
+    /// How many useful octets have arrived so far, of listings, headers and messages.
     pub(crate) octets: u64,
     /// How many of these were of listings and headers.
     pub(crate) listed: u64,

@@ -37,7 +37,7 @@ pub(crate) struct Watch {
     times_too_slow: AtomicU32,
     /// Set if it was stopped because it made no progress while others waited.
     stopped_with: OnceLock<TooSlow>,
-    /// How many octets of use have arrived, of listings, headers and messages.
+    /// How many useful octets have arrived, of listings, headers and messages.
     octets: AtomicU64,
     /// How many of them were of listings and headers.
     listed: AtomicU64,
@@ -58,7 +58,7 @@ pub(crate) struct Watch {
 /// Why a poll was stopped for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooSlow {
-    /// How many octets of use arrived.
+    /// How many useful octets arrived.
     pub(crate) octets: u64,
     /// In which time.
     pub(crate) time: Duration,
@@ -135,7 +135,7 @@ impl Watch {
         needed.of(&self.holds).load(Ordering::Relaxed)
     }
 
-    /// Returns how many octets of use have arrived so far, of listings, headers and messages.
+    /// Returns how many useful octets have arrived so far, of listings, headers and messages.
     #[must_use]
     pub(crate) fn octets(&self) -> u64 {
         self.octets.load(Ordering::Relaxed)
@@ -169,7 +169,7 @@ impl Watch {
         self.cut_short.store(true, Ordering::Relaxed);
     }
 
-    /// Records that the poll is stopped because it made no progress: so many octets of use came in this time.
+    /// Records that the poll is stopped because it made no progress: so many useful octets came in this time.
     pub(crate) fn end_as_too_slow(&self, octets: u64, time: Duration) {
         // It is stopped once.
         let _ = self.stopped_with.set(TooSlow { octets, time });

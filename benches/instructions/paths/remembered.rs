@@ -61,7 +61,7 @@ fn file_of(count: u32) -> Vec<u8> {
     let maildir = KnownMaildir {
         configured: PathBuf::from("/home/jo/Mail"),
         resolved: PathBuf::from("/home/jo/Mail"),
-        id: MaildirId { tmp_inode: 1, new_inode: 2, marker: None },
+        id: MaildirId { tmp_inode: 1, new_inode: 2, marker: None, created: Some(3) },
     };
     let entries = (1..=count).map(|number| Record::Entry(entry(number, None)));
     let first = [Record::Header(identity), clock, Record::Maildir(MaildirNumber::FIRST, maildir)];

@@ -439,7 +439,7 @@ fn a_disk_is_told_with_what_to_do_there() {
         ),
         (
             PollError::TooSlow { octets: 3, window: Duration::from_secs(60) },
-            &["3 octets of use", "raise `concurrency` or `per_host`"],
+            &["only 3 useful octets", "raise `concurrency` or `per_host`"],
         ),
         (
             PollError::CredentialTakesLong { waited: Duration::from_secs(10) },
