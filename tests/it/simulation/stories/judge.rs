@@ -169,8 +169,13 @@ pub(super) fn no_further_copies(player: &Player<'_>, before: &BTreeMap<Content, 
         let Some(before) = before.get(&content).filter(|before| **before < now) else { continue };
         let character = &player.story.accounts[player.ledger.account(&content.id)];
         let is_counted = character.manner.unique_ids == UniqueIds::Counting;
-        let misfits = character.manner.estimates && !character.estimates && character.removal != RemovalPolicy::Keep;
-        if !is_counted && !misfits && !player.ledger.doubts(&content.id).contains(&Doubt::Garbled) {
+        let manner = &character.manner;
+        let never_fits = match manner.unique_ids {
+            UniqueIds::PerSession => manner.estimates || !manner.stuffs_dots,
+            _ => manner.estimates && !character.estimates,
+        };
+        let stays_in_doubt = never_fits && character.removal != RemovalPolicy::Keep;
+        if !is_counted && !stays_in_doubt && !player.ledger.doubts(&content.id).contains(&Doubt::Garbled) {
             let id = &content.id;
             return fail(Kind::Copy, format!("{id} was there {before} times, and {now} though nothing went wrong"));
         }

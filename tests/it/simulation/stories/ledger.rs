@@ -25,6 +25,8 @@ pub(crate) enum Doubt {
     Unnamed,
     /// A mail reader deleted it while its delivery was not settled.
     DeletedByReader,
+    /// A mail reader filed it elsewhere while its delivery was not settled, and a link had been refused before.
+    FiledAfterRefusal,
     /// A mail reader cleared it out of `tmp/`.
     CleanedFromTmp,
     /// A line of it, or of another message with the same unique-id, looks like its end, so that nobody can retrieve it
@@ -36,11 +38,12 @@ pub(crate) enum Doubt {
 }
 
 impl Doubt {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Renamed,
         Self::Forgotten,
         Self::Unnamed,
         Self::DeletedByReader,
+        Self::FiledAfterRefusal,
         Self::CleanedFromTmp,
         Self::Garbled,
         Self::StaleSize,
@@ -53,6 +56,7 @@ impl Doubt {
             Self::Forgotten => "absent for 90 days",
             Self::Unnamed => "absent without a unique-id",
             Self::DeletedByReader => "deleted by a mail reader in between",
+            Self::FiledAfterRefusal => "filed by a mail reader in between, after a refused link",
             Self::CleanedFromTmp => "cleared out of tmp/",
             Self::Garbled => "garbled by its server",
             Self::StaleSize => "a size of another moment, under a shared unique-id",

@@ -246,9 +246,16 @@ impl<'a> Player<'a> {
 
     fn read(&mut self, account: usize, how: Reading, every: usize) {
         let maildir = &self.story.accounts[account].maildir;
-        let deleted = reader::read(&mut look(&self.world.machine).storage, Path::new(maildir), how, every);
-        for bytes in deleted {
-            self.doubt_after_failure(account, &bytes, Doubt::DeletedByReader);
+        let was_refused = reader::was_refused(&look(&self.world.machine).storage);
+        let gone = reader::read(&mut look(&self.world.machine).storage, Path::new(maildir), how, every);
+        let doubt = match how {
+            Reading::Opens => return,
+            Reading::Deletes => Doubt::DeletedByReader,
+            Reading::Files if was_refused => Doubt::FiledAfterRefusal,
+            Reading::Files => return,
+        };
+        for bytes in gone {
+            self.doubt_after_failure(account, &bytes, doubt);
         }
     }
 

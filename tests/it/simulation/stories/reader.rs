@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::super::storage::Storage;
-use super::super::world::READ;
+use super::super::world::{READ, STATE};
 use super::story::Reading;
 
 /// Where the bytes of what a mail reader has deleted are kept, named by inode number, so that it counts.
@@ -13,20 +13,30 @@ pub(crate) const TRASH: &str = "/mail/trash";
 /// The age at which files in `tmp/` may be removed, in seconds (maildir(5)).
 const OLD: u64 = 36 * 3600;
 
-/// Handles every nth file in `new/`, and returns the bytes of those that it deleted.
+/// Handles every nth file in `new/`, and returns the bytes of those that it deleted or filed elsewhere.
 pub(crate) fn read(storage: &mut Storage, maildir: &Path, how: Reading, every: usize) -> Vec<Vec<u8>> {
     let new = maildir.join("new");
     let names = storage.list(&new).unwrap_or_default();
-    let mut deleted = Vec::new();
+    let mut gone = Vec::new();
     for name in names.into_iter().step_by(every) {
         let (path, name) = (new.join(&name), name.to_string_lossy().into_owned());
         match how {
             Reading::Opens => storage.rename(&path, &maildir.join("cur").join(format!("{name}:2,S"))).unwrap(),
-            Reading::Files => storage.rename(&path, &Path::new(READ).join(name)).unwrap(),
-            Reading::Deletes => deleted.push(delete(storage, &path)),
+            Reading::Files => {
+                gone.push(storage.read(&path).unwrap().to_vec());
+                storage.rename(&path, &Path::new(READ).join(name)).unwrap();
+            }
+            Reading::Deletes => gone.push(delete(storage, &path)),
         }
     }
-    deleted
+    gone
+}
+
+/// Whether a state says that the link of an open delivery was refused: then a second name of its file shows nothing.
+pub(crate) fn was_refused(storage: &Storage) -> bool {
+    let names = storage.list(Path::new(STATE)).unwrap_or_default();
+    let mut states = names.iter().map(|name| Path::new(STATE).join(name));
+    states.any(|path| storage.read(&path).is_ok_and(|bytes| bytes.windows(3).any(|three| three == b"\nr ")))
 }
 
 /// Deletes a file; its bytes are kept, as what somebody has seen and thrown away is not lost.
