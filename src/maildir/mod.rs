@@ -14,7 +14,7 @@ pub mod staging;
 pub(crate) use ownership::Foreign;
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -198,10 +198,8 @@ impl Maildir {
     /// # Errors
     /// Disk errors.
     pub fn instances(&self, disk: &dyn Disk) -> io::Result<Vec<InstanceId>> {
-        let mut found = Vec::new();
-        for dir in [&self.new, &self.cur] {
-            found.extend(disk.list_in(dir)?.iter().filter_map(|name| names::instance_of(name.as_bytes())));
-        }
+        let names = self.names(disk)?;
+        let mut found: Vec<InstanceId> = names.iter().filter_map(|name| names::instance_of(name.as_bytes())).collect();
         found.sort_unstable();
         found.dedup();
         Ok(found)
@@ -213,14 +211,16 @@ impl Maildir {
     /// # Errors
     /// Disk errors.
     pub fn delivered_by(&self, disk: &dyn Disk, instance: InstanceId) -> io::Result<HashSet<names::UniqueIdHash>> {
-        let mut found = HashSet::new();
-        for dir in [&self.new, &self.cur] {
-            let names = disk.list_in(dir)?;
-            let ours =
-                names.iter().map(|name| name.as_bytes()).filter(|name| names::instance_of(name) == Some(instance));
-            found.extend(ours.filter_map(names::unique_id_hash_of));
-        }
-        Ok(found)
+        let names = self.names(disk)?;
+        let ours = names.iter().map(|name| name.as_bytes()).filter(|name| names::instance_of(name) == Some(instance));
+        Ok(ours.filter_map(names::unique_id_hash_of).collect())
+    }
+
+    /// Returns the names of the files in `new/` and `cur/`.
+    fn names(&self, disk: &dyn Disk) -> io::Result<Vec<OsString>> {
+        let mut names = disk.list_in(&self.new)?;
+        names.append(&mut disk.list_in(&self.cur)?);
+        Ok(names)
     }
 }
 

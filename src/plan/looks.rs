@@ -50,7 +50,8 @@ impl PlanInput<'_> {
     #[must_use]
     pub fn look_for_renumbering(&self, policy: &Policy, seen: &Seen) -> Vec<MessageNumber> {
         let matching = self.with_headers(seen);
-        let renumbered = Renumbered::of(self.maildrop, self.state, policy, &matching, |one| self.turn(one, policy));
+        let (least, turn) = (Renumbered::least(policy), |one: &_| self.turn(one, policy));
+        let renumbered = Renumbered::of(least, self.maildrop, self.state, policy, &matching, turn);
         renumbered.filter(|_| policy.has_top).map_or_else(Vec::new, |renumbered| renumbered.look(seen))
     }
 

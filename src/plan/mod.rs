@@ -228,8 +228,8 @@ impl<'a> PlanInput<'a> {
         let everything = Renumbered::of_all(self.maildrop, self.state, policy, matching, turn);
         let is_open = everything.is_some() && !policy.names_change;
         let broke = !policy.names_change && matching.knows_nothing() && self.broke_under_another_name();
-        let Some(renumbered) = Renumbered::of(self.maildrop, self.state, policy, matching, turn) else {
-            let few = Renumbered::of_few(self.maildrop, self.state, policy, matching, turn);
+        let few = Renumbered::of(1, self.maildrop, self.state, policy, matching, turn);
+        let Some(renumbered) = few.as_ref().filter(|few| few.is_suspicious(policy)) else {
             plan.vanished = few.map(|few| few.by_all_bytes(policy, &[], self.certain)).unwrap_or_default();
             let may_change = |all: &Renumbered<'_>| is_open && all.names_may_change(&[], &[]);
             plan.names_may_change = broke || everything.as_ref().is_some_and(may_change);

@@ -55,32 +55,14 @@ pub(super) struct Renumbered<'a> {
 }
 
 impl<'a> Renumbered<'a> {
-    /// Returns the suspicion if at least half of the listed messages are unknown and enough remembered ones have
+    /// Returns how few vanished or unknown messages are a suspicion.
+    pub(super) fn least(policy: &Policy) -> usize {
+        if policy.moved || policy.renumbered { 1 } else { LEAST }
+    }
+
+    /// Returns the suspicion if at least half of the listed messages are unknown and `least` remembered ones have
     /// vanished. A listing that may be incomplete may lack those; then everything that it has must be unknown.
     pub(super) fn of(
-        maildrop: &Maildrop,
-        state: &'a UidState,
-        policy: &Policy,
-        matching: &Matching<'a>,
-        turn: impl Fn(&Listed) -> Turn,
-    ) -> Option<Self> {
-        let least = if policy.moved || policy.renumbered { 1 } else { LEAST };
-        Self::of_at_least(least, maildrop, state, policy, matching, turn)
-    }
-
-    /// Does the same however few they are. That is too little to ask for headers, or the user, but bytes in hand show
-    /// what they show.
-    pub(super) fn of_few(
-        maildrop: &Maildrop,
-        state: &'a UidState,
-        policy: &Policy,
-        matching: &Matching<'a>,
-        turn: impl Fn(&Listed) -> Turn,
-    ) -> Option<Self> {
-        Self::of_at_least(1, maildrop, state, policy, matching, turn)
-    }
-
-    fn of_at_least(
         least: usize,
         maildrop: &Maildrop,
         state: &'a UidState,
@@ -108,6 +90,11 @@ impl<'a> Renumbered<'a> {
         let present = remembered().filter(|entry| entry.absent_since.is_none()).count();
         let complete = maildrop.complete;
         (lost.len() >= least).then_some(Self { unknown, lost, present, expected, moved: policy.moved, complete })
+    }
+
+    /// Whether they are enough to ask for headers, or the user. With fewer, only the bytes in hand tell.
+    pub(super) fn is_suspicious(&self, policy: &Policy) -> bool {
+        self.unknown.len().min(self.lost.len()) >= Self::least(policy)
     }
 
     /// Returns the messages whose headers to request next.
@@ -177,7 +164,11 @@ impl<'a> Renumbered<'a> {
         turn: impl Fn(&Listed) -> Turn,
     ) -> Option<Self> {
         let policy = Policy { renumbered: true, ..*policy };
-        if matching.knows_nothing() { Self::of(maildrop, state, &policy, matching, turn) } else { None }
+        if matching.knows_nothing() {
+            Self::of(Self::least(&policy), maildrop, state, &policy, matching, turn)
+        } else {
+            None
+        }
     }
 
     /// Whether as many messages are listed in the sizes of those that have just vanished that the unique-ids may last for

@@ -41,7 +41,8 @@ impl PlanInput<'_> {
         let is_named = matching.new.iter().all(|listed| listed.unique_id.is_some());
         let is_few = (1..=MOST).contains(&matching.new.len()) && is_named;
         let turn = |listed: &Listed| self.turn(listed, policy);
-        let is_renumbered = Renumbered::of(maildrop, state, policy, matching, turn).is_some();
+        let is_renumbered =
+            Renumbered::of(Renumbered::least(policy), maildrop, state, policy, matching, turn).is_some();
         if !is_certain || !is_few || is_renumbered {
             return None;
         }

@@ -119,14 +119,21 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    /// Returns the queue of two accounts, of which a has the only place, for its credential if it `needs` one first, and b
+    /// waits.
+    fn one_waits_for_the_other(needs: bool) -> Queue {
+        let one = 1.try_into().unwrap();
+        let mut queue = Queue::new(Limits { concurrency: one, per_host: one }, 0);
+        queue.insert(name("a"), "h", needs, at(0));
+        queue.insert(name("b"), "h", false, at(1));
+        assert!(queue.take_startable(at(1)).is_some());
+        queue
+    }
+
     /// Judges a poll of one account each second while another one waits for the only place. Returns the verdicts other
     /// than to go on, and whether the other one has had a place.
     fn verdicts(seconds: u64, comes: impl Fn(&Watch)) -> (Vec<Verdict>, bool) {
-        let one = 1.try_into().unwrap();
-        let mut queue = Queue::new(Limits { concurrency: one, per_host: one }, 0);
-        queue.insert(name("a"), "h", false, at(0));
-        queue.insert(name("b"), "h", false, at(1));
-        assert!(queue.take_startable(at(1)).is_some());
+        let mut queue = one_waits_for_the_other(false);
         let (watch, mut conduct) = (Watch::default(), Conduct::new(at(1), 0));
         let mut verdicts = Vec::new();
         for second in 2..2 + seconds {
@@ -154,11 +161,7 @@ mod tests {
     #[test]
     fn where_each_account_is_polled_once_a_poll_that_gets_on_well_brings_everything() {
         for (pace, is_asked) in [(20_000, false), (200, true)] {
-            let one = 1.try_into().unwrap();
-            let mut queue = Queue::new(Limits { concurrency: one, per_host: one }, 0);
-            queue.insert(name("a"), "h", false, at(0));
-            queue.insert(name("b"), "h", false, at(1));
-            assert!(queue.take_startable(at(1)).is_some());
+            let mut queue = one_waits_for_the_other(false);
             let (watch, mut conduct) = (Watch::default(), Conduct::new(at(1), 0));
             for second in 2..2000 {
                 watch.octets.fetch_add(pace, Ordering::Relaxed);
@@ -194,11 +197,7 @@ mod tests {
 
     #[test]
     fn a_poll_without_a_place_is_not_slow() {
-        let one = 1.try_into().unwrap();
-        let mut queue = Queue::new(Limits { concurrency: one, per_host: one }, 0);
-        queue.insert(name("a"), "h", true, at(0));
-        queue.insert(name("b"), "h", false, at(1));
-        assert!(queue.take_startable(at(1)).is_some(), "it has its place for its credential");
+        let mut queue = one_waits_for_the_other(true);
         let (watch, mut conduct) = (Watch::default(), Conduct::new(at(1), 0));
         for second in 2..500 {
             let verdict =
@@ -210,11 +209,7 @@ mod tests {
     #[test]
     fn a_poll_whose_account_was_too_slow_has_twice_as_long() {
         for (times, most) in [(0, 182), (1, 362)] {
-            let one = 1.try_into().unwrap();
-            let mut queue = Queue::new(Limits { concurrency: one, per_host: one }, 0);
-            queue.insert(name("a"), "h", false, at(0));
-            queue.insert(name("b"), "h", false, at(1));
-            assert!(queue.take_startable(at(1)).is_some());
+            let mut queue = one_waits_for_the_other(false);
             let (watch, mut conduct) = (Arc::new(Watch::default()), Conduct::new(at(1), 0));
             // Whoever polls knows that once it has read the account's record.
             watch.times_too_slow.store(times, Ordering::Relaxed);
